@@ -1,0 +1,1 @@
+"""The drawercam relay: one channel per camera, passed on to every viewer."""

@@ -1,0 +1,86 @@
+"""What every other room talks about: tracks, and the packets on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+
+class Kind(StrEnum):
+    """What a track carries."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+class Codec(Enum):
+    """The codecs that pass through the relay."""
+
+    VP8 = "vp8"
+    VP9 = "vp9"
+    AV1 = "av1"
+    H264 = "h264"
+    OPUS = "opus"
+    AAC = "aac"
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.AUDIO if self in (Codec.OPUS, Codec.AAC) else Kind.VIDEO
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One elementary stream, as its container describes it.
+
+    Two tracks that compare equal can follow one another without a new init segment.
+
+    Attributes:
+        codec: What the packets hold.
+        codec_string: The ``codecs`` parameter of RFC 6381, such as ``vp8`` or ``avc1.42E01E``.
+        config: Decoder configuration: ``avcC`` (ISO/IEC 14496-15 5.3.3.1), ``av1C``, ``OpusHead`` (RFC 7845 5.1) or
+            ``AudioSpecificConfig`` (ISO/IEC 14496-3 1.6.2.1); empty for VP8 and VP9.
+        width, height: Coded picture size in pixels at the start of the track; 0 for audio.
+        sample_rate: Hz; 0 for video.
+        channels: 0 for video.
+    """
+
+    codec: Codec
+    codec_string: str
+    config: bytes = b""
+    width: int = 0
+    height: int = 0
+    sample_rate: int = 0
+    channels: int = 0
+
+    @property
+    def kind(self) -> Kind:
+        return self.codec.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One frame of one track.
+
+    Attributes:
+        track: The track it belongs to.
+        timestamp: Presentation time in microseconds, on the clock of whoever made the packet.
+        key: Decoding can start here. Always true for audio.
+        data: The frame. H.264 is a sequence of NAL units with 4-byte lengths, whatever the container held.
+        duration: Microseconds, or 0 when the container does not tell.
+        decode_offset: Presentation time minus decode time in microseconds; not 0 only where pictures are reordered.
+    """
+
+    track: Track
+    timestamp: int
+    key: bool
+    data: bytes
+    duration: int = 0
+    decode_offset: int = 0
+
+
+class MediaError(Exception):
+    """Bytes that are not the media they claim to be. The one error that readers raise."""
+
+
+class MediaLimitError(MediaError):
+    """An element, a box or a header claims more than the relay is willing to hold."""

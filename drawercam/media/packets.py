@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 
@@ -32,14 +32,15 @@ class Codec(Enum):
 class Track:
     """One elementary stream, as its container describes it.
 
-    Two tracks that compare equal can follow one another without a new init segment.
+    Two tracks that compare equal can follow one another without a new init segment; the picture size does not count, because
+    VP8, VP9 and AV1 change it in the stream (a turned phone) and H.264 has it in its configuration.
 
     Attributes:
         codec: What the packets hold.
         codec_string: The ``codecs`` parameter of RFC 6381, such as ``vp8`` or ``avc1.42E01E``.
         config: Decoder configuration: ``avcC`` (ISO/IEC 14496-15 5.3.3.1), ``av1C``, ``OpusHead`` (RFC 7845 5.1) or
             ``AudioSpecificConfig`` (ISO/IEC 14496-3 1.6.2.1); empty for VP8 and VP9.
-        width, height: Coded picture size in pixels at the start of the track; 0 for audio.
+        width, height: Picture size in pixels at the start of the track; 0 for audio.
         sample_rate: Hz; 0 for video.
         channels: 0 for video.
     """
@@ -47,8 +48,8 @@ class Track:
     codec: Codec
     codec_string: str
     config: bytes = b""
-    width: int = 0
-    height: int = 0
+    width: int = field(default=0, compare=False)
+    height: int = field(default=0, compare=False)
     sample_rate: int = 0
     channels: int = 0
 

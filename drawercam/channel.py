@@ -1,0 +1,375 @@
+"""One camera: its tracks, the frames since the last keyframe, its viewers and their pause votes. No sockets, no asyncio."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any, Protocol
+
+from . import control
+from .closing import Closing, Reason
+from .media.containers import Writer, writer
+from .media.packets import Codec, Kind, Packet, Track
+from .meter import Meter
+
+# Bytes of frames since the last keyframe that are kept for late viewers: 10 s at 6 Mbit/s. A camera that makes no keyframe for
+# longer than this makes late viewers wait for one.
+MAX_MEMORY = 8 * 2**20
+
+# Frames kept, whatever their size: 5 minutes of 20 ms sound, so that a stream of tiny packets cannot hold many small objects.
+MAX_MEMORY_FRAMES = 15_000
+
+# Track numbers on the wire.
+NUMBERS = {Kind.VIDEO: 1, Kind.AUDIO: 2}
+
+# Microseconds: timestamps of one track differ at least by the wire's resolution, so that no frame replaces another.
+_LEAST_STEP = 1000
+
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """What viewers are told; see docs/protocol.md, "States"."""
+
+    WAITING = "waiting"
+    LIVE = "live"
+    PAUSED = "paused"
+    GONE = "gone"
+
+
+# From each state, the states that may follow. A camera may leave at any time, and a newcomer starts by waiting.
+_TRANSITIONS = {
+    State.WAITING: {State.LIVE, State.PAUSED, State.GONE},
+    State.LIVE: {State.PAUSED, State.GONE, State.WAITING},
+    State.PAUSED: {State.LIVE, State.GONE, State.WAITING},
+    State.GONE: {State.WAITING},
+}
+
+
+class Fragment:
+    """One frame in its canonical form.
+
+    Attributes:
+        number: Track number on the wire.
+        key: Decoding can start here.
+        data: The media message (docs/protocol.md).
+        framed: Room for ``data`` as one WebSocket message, filled in by whoever sends it first and used by all others.
+    """
+
+    __slots__ = ("data", "framed", "key", "number")
+
+    def __init__(self, number: int, key: bool, data: bytes) -> None:
+        self.number = number
+        self.key = key
+        self.data = data
+        self.framed: bytes | None = None
+
+
+class Camera(Protocol):
+    """The channel's side of whoever films."""
+
+    def tell(self, message: control.Message) -> None:
+        """Send a control message. Never waits, never raises."""
+
+    def end(self, closing: Closing) -> None:
+        """Say why and hang up. Never waits, never raises."""
+
+
+class Viewer(Protocol):
+    """The channel's side of whoever takes frames: a socket, later a recorder or another relay."""
+
+    drops: int
+
+    def tell(self, message: control.Message) -> None:
+        """Take a control message. Never waits, never raises."""
+
+    def begin(self, number: int, init: bytes) -> None:
+        """Take the init segment of a track; follows its TrackBegins message."""
+
+    def catch_up(self, fragments: Sequence[Fragment]) -> None:
+        """Take everything since the last keyframe, which comes first. Never waits, never raises."""
+
+    def offer(self, fragment: Fragment) -> bool:
+        """Take a frame or leave it. Never waits, never raises.
+
+        Returns:
+            True when only a keyframe will help this viewer on and none is in sight.
+        """
+
+
+class _Output:
+    """One track on its way out."""
+
+    def __init__(self, number: int, track: Track, made_by: Writer) -> None:
+        self.number = number
+        self.track = track
+        self.writer = made_by
+        self.init = made_by.init()
+
+    def begins(self) -> control.TrackBegins:
+        track = self.track
+        # WebCodecs takes a description only where the stream itself does not carry the configuration (its codec registry).
+        described = track.codec in (Codec.H264, Codec.AAC, Codec.OPUS)
+        return control.TrackBegins(
+            number=self.number,
+            kind=track.kind,
+            codec=track.codec_string,
+            mime=self.writer.mime,
+            config=base64.b64encode(track.config).decode() if described and track.config else None,
+            width=track.width or None,
+            height=track.height or None,
+            sampleRate=track.sample_rate or None,
+            channels=track.channels or None,
+        )
+
+
+class Channel:
+    """What one name stands for. Outlives its camera and its viewers, until the hub forgets it.
+
+    All times are microseconds of the relay's clock.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], int], date_utc: int, changed: Callable[[], None]) -> None:
+        """
+        Args:
+            name: The camera's name.
+            clock: The relay's clock.
+            date_utc: When that clock was 0, in nanoseconds since 2001-01-01T00:00 UTC.
+            changed: Called when what the wall shows of this channel has changed.
+        """
+        self.name = name
+        self.state = State.WAITING
+        self.reason: str | None = None
+        self.since = clock()  # when the state began
+        self.camera: Camera | None = None
+        self._clock = clock
+        self._date_utc = date_utc
+        self._changed = changed
+        self._outputs: dict[int, _Output] = {}
+        self._last_timestamps: dict[int, int] = {}
+        self._needs_key: set[int] = set()  # tracks whose next frame must be a keyframe
+        self._memory: list[Fragment] = []
+        self._memory_size = 0
+        self._viewers: dict[Viewer, bool] = {}  # and whether it votes for a pause
+        self._pausing = False
+        self._last_frame: int | None = None
+        self._meter = Meter()
+
+    # --- the camera's side ---
+
+    def take(self, camera: Camera) -> None:
+        """A camera comes; one that was here is told and sent away."""
+        older, self.camera = self.camera, camera
+        if older is not None:
+            log.info("= %s taken over by another camera", self.name)
+            self._clear()
+            older.end(Closing(Reason.TAKEN_OVER))
+        self._enter(State.WAITING)
+        camera.tell(control.Viewers(len(self._viewers)))
+        if self._pausing:
+            camera.tell(control.Pause("viewers"))
+
+    def leave(self, camera: Camera, reason: str) -> None:
+        """A camera goes: ``left``, ``lost`` or ``media``. Nothing happens when it was taken over before."""
+        if camera is not self.camera:
+            return
+        self.camera = None
+        self._clear()
+        self._enter(State.GONE, reason)
+
+    def camera_says(self, state: State, reason: str | None) -> None:
+        """The camera tells that it films or pauses."""
+        if state is State.LIVE and self._last_frame is None:
+            return  # it is live when its first frame is here
+        self._enter(state, reason)
+
+    def set_track(self, track: Track) -> None:
+        """A track begins or changes; frames follow from its next keyframe."""
+        number = NUMBERS[track.kind]
+        output = self._outputs.get(number)
+        if output is not None and output.track == track:
+            output.track = track  # its size may have changed
+            return
+        output = _Output(number, track, writer(track, number, self._date_utc))
+        self._outputs[number] = output
+        self._needs_key.add(number)
+        self._forget(number)
+        for viewer in self._viewers:
+            self._introduce(viewer, output)
+        self._changed()
+
+    def end_track(self, kind: Kind) -> None:
+        """A track is over (the microphone was switched off)."""
+        number = NUMBERS[kind]
+        if self._outputs.pop(number, None) is None:
+            return
+        self._forget(number)
+        for viewer in self._viewers:
+            viewer.tell(control.TrackEnds(number))
+        self._changed()
+
+    def publish(self, packet: Packet) -> None:
+        """A frame, with its timestamp on the relay's clock, after its track was set."""
+        number = NUMBERS[packet.track.kind]
+        output = self._outputs[number]
+        if number in self._needs_key:
+            if not packet.key:
+                return
+            self._needs_key.discard(number)
+        now = self._clock()
+        self._last_frame = now
+        self._meter.add(now, len(packet.data))
+        if self.state is State.WAITING:
+            self._enter(State.LIVE)
+        fragment = Fragment(number, packet.key, output.writer.fragment(self._in_order(number, packet)))
+        self._remember(fragment)
+        stuck = False
+        for viewer in self._viewers:
+            if viewer.offer(fragment):
+                stuck = True
+        if stuck:
+            self.want_keyframe()
+
+    def stream_restarts(self, kind: Kind) -> None:
+        """A recorder was restarted: what it sends next starts from a keyframe."""
+        self._needs_key.add(NUMBERS[kind])
+
+    # --- the viewers' side ---
+
+    def join(self, viewer: Viewer) -> None:
+        """A viewer comes, or wants to start over: it gets state, tracks and everything since the last keyframe."""
+        new = viewer not in self._viewers
+        self._viewers.setdefault(viewer, False)
+        viewer.tell(control.ChannelState(self.state, self.reason))
+        for output in self._outputs.values():
+            self._introduce(viewer, output)
+        if self._memory:
+            viewer.catch_up(self._memory)
+        elif NUMBERS[Kind.VIDEO] in self._outputs:
+            self.want_keyframe()
+        if new:
+            self._viewers_changed()
+
+    def part(self, viewer: Viewer) -> None:
+        """A viewer goes."""
+        if self._viewers.pop(viewer, None) is not None:
+            self._viewers_changed()
+
+    def vote(self, viewer: Viewer, pause: bool) -> None:
+        """A viewer asks for a pause, or takes that back."""
+        if viewer in self._viewers:
+            self._viewers[viewer] = pause
+            self._count_votes()
+
+    def want_keyframe(self) -> None:
+        """Somebody cannot go on without a keyframe."""
+        if self.camera is not None and self.state is State.LIVE:
+            self.camera.tell(control.Keyframe())
+
+    # --- what others may know ---
+
+    @property
+    def deserted(self) -> bool:
+        """Neither a camera nor a viewer."""
+        return self.camera is None and not self._viewers
+
+    @property
+    def kinds(self) -> list[str]:
+        return [output.track.kind for _, output in sorted(self._outputs.items())]
+
+    def report(self) -> dict[str, Any]:
+        """The channel as `/api/cameras` shows it."""
+        now = self._clock()
+        frames, size = self._meter.rates(now)
+        return {
+            "name": self.name,
+            "state": self.state,
+            "reason": self.reason,
+            "tracks": [_describe(output) for _, output in sorted(self._outputs.items())],
+            "viewers": len(self._viewers),
+            "age": None if self._last_frame is None else round((now - self._last_frame) / 1e6, 3),
+            "framesPerSecond": round(frames, 1),
+            "bytesPerSecond": round(size),
+            "drops": sum(viewer.drops for viewer in self._viewers),
+        }
+
+    # --- inside ---
+
+    def _enter(self, state: State, reason: str | None = None) -> None:
+        """The one place where the state changes."""
+        if (state, reason) == (self.state, self.reason):
+            return
+        if state is not self.state and state not in _TRANSITIONS[self.state]:
+            raise ValueError(f"channel {self.name} cannot go from {self.state} to {state}")
+        self.state, self.reason, self.since = state, reason, self._clock()
+        log.info("= %s is %s%s", self.name, state, f" ({reason})" if reason else "")
+        for viewer in self._viewers:
+            viewer.tell(control.ChannelState(state, reason))
+        self._changed()
+
+    def _clear(self) -> None:
+        """Forget what belonged to a camera that has gone."""
+        for number in list(self._outputs):
+            del self._outputs[number]
+            for viewer in self._viewers:
+                viewer.tell(control.TrackEnds(number))
+        self._needs_key.clear()
+        self._memory, self._memory_size = [], 0
+        self._last_frame = None
+
+    def _introduce(self, viewer: Viewer, output: _Output) -> None:
+        viewer.tell(output.begins())
+        viewer.begin(output.number, output.init)
+
+    def _in_order(self, number: int, packet: Packet) -> Packet:
+        """The packet, moved later if it would not follow the last one of its track in decoding order."""
+        decode_time = packet.timestamp - packet.decode_offset
+        last = self._last_timestamps.get(number)
+        if decode_time < 0 or (last is not None and decode_time < last + _LEAST_STEP):
+            decode_time = 0 if last is None else last + _LEAST_STEP
+            packet = replace(packet, timestamp=decode_time + packet.decode_offset)
+        self._last_timestamps[number] = decode_time
+        return packet
+
+    def _remember(self, fragment: Fragment) -> None:
+        video = NUMBERS[Kind.VIDEO]
+        if fragment.number == video and fragment.key:
+            self._memory, self._memory_size = [], 0
+        elif not self._memory:
+            return  # nothing can be decoded before a keyframe, and sound alone needs no past
+        self._memory.append(fragment)
+        self._memory_size += len(fragment.data)
+        if self._memory_size > MAX_MEMORY or len(self._memory) > MAX_MEMORY_FRAMES:
+            log.warning("= %s sends no keyframe; late viewers must wait for one", self.name)
+            self._memory, self._memory_size = [], 0
+            self.want_keyframe()
+
+    def _forget(self, number: int) -> None:
+        """Frames of a track that has ended or changed are no use to a late viewer."""
+        self._memory = [] if number == NUMBERS[Kind.VIDEO] else [one for one in self._memory if one.number != number]
+        self._memory_size = sum(len(one.data) for one in self._memory)
+
+    def _viewers_changed(self) -> None:
+        if self.camera is not None:
+            self.camera.tell(control.Viewers(len(self._viewers)))
+        self._count_votes()
+
+    def _count_votes(self) -> None:
+        """The camera pauses while every viewer that is watching asks for it."""
+        pausing = bool(self._viewers) and all(self._viewers.values())
+        if pausing == self._pausing:
+            return
+        self._pausing = pausing
+        if self.camera is not None:
+            self.camera.tell(control.Pause("viewers") if pausing else control.Resume())
+
+
+def _describe(output: _Output) -> dict[str, Any]:
+    track = output.track
+    described: dict[str, Any] = {"number": output.number, "kind": track.kind, "codec": track.codec_string}
+    if track.kind is Kind.VIDEO:
+        return described | {"width": track.width, "height": track.height}
+    return described | {"sampleRate": track.sample_rate, "channels": track.channels}

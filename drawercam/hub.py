@@ -1,0 +1,103 @@
+"""All cameras by name; who came, who left."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from . import control
+from .channel import Channel, State
+
+# The one place where a name from outside is judged. Nothing else may become a name, and a name never becomes a path.
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+NAME_RULE = "a name has 1 to 32 characters: a-z, 0-9 and -, and does not begin with -"
+
+# Microseconds for which the wall keeps showing a camera whose connection broke: long enough to notice, and to come back.
+LOST_LINGER = 60_000_000
+
+# Channels that may exist at once; viewers can make them too, by waiting for a camera that never comes.
+MAX_CHANNELS = 500
+
+# Seconds from 1970-01-01 to 2001-01-01, where DateUTC counts from (RFC 8794 section 7.6).
+_EPOCH_2001 = 978_307_200
+
+
+class HubFull(Exception):
+    """There are MAX_CHANNELS channels already."""
+
+
+class Watcher(Protocol):
+    """Somebody who shows the list of cameras."""
+
+    def tell(self, message: control.Message) -> None:
+        """Take a control message. Never waits, never raises."""
+
+
+class Hub:
+    """The cameras of this relay."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        """
+        Args:
+            clock: The relay's clock: monotonic microseconds since its start.
+        """
+        self.clock = clock
+        self._date_utc = time.time_ns() - clock() * 1000 - _EPOCH_2001 * 10**9
+        self._channels: dict[str, Channel] = {}
+        self._watchers: set[Watcher] = set()
+        self._shown_last = 0  # cameras in the last announcement; one fewer when a lost one has lingered long enough
+
+    def channel(self, name: str) -> Channel:
+        """The channel of that name, made if there is none.
+
+        Raises:
+            ValueError: It is not a name.
+            HubFull: There are too many.
+        """
+        channel = self._channels.get(name)
+        if channel is None:
+            if not NAME.fullmatch(name):
+                raise ValueError(NAME_RULE)
+            if len(self._channels) >= MAX_CHANNELS:
+                raise HubFull(f"there are {MAX_CHANNELS} cameras and waiting viewers already")
+            channel = self._channels[name] = Channel(name, self.clock, self._date_utc, self._announce)
+        return channel
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell this one the list now and at every change."""
+        self._watchers.add(watcher)
+        watcher.tell(self._listing())
+
+    def unwatch(self, watcher: Watcher) -> None:
+        self._watchers.discard(watcher)
+
+    def cameras(self) -> list[Channel]:
+        """Channels that have a camera, or lost one a short while ago, by name."""
+        return sorted((one for one in self._channels.values() if self._shown(one)), key=lambda one: one.name)
+
+    def sweep(self) -> None:
+        """Forget channels that nobody needs. To be called every now and then."""
+        shown = len(self.cameras())
+        for name in [name for name, one in self._channels.items() if one.deserted and not self._shown(one)]:
+            del self._channels[name]
+        if self._shown_last != shown:
+            self._announce()
+
+    def _shown(self, channel: Channel) -> bool:
+        if channel.camera is not None:
+            return True
+        # One that said good-bye is taken down at once.
+        return channel.state is State.GONE and channel.reason != "left" and self.clock() - channel.since < LOST_LINGER
+
+    def _listing(self) -> control.Cameras:
+        shown = self.cameras()
+        entries: list[dict[str, Any]] = [{"name": one.name, "state": one.state, "kinds": one.kinds} for one in shown]
+        return control.Cameras(tuple(entries))
+
+    def _announce(self) -> None:
+        listing = self._listing()
+        self._shown_last = len(listing.cameras)
+        for watcher in self._watchers:
+            watcher.tell(listing)

@@ -1,0 +1,153 @@
+"""What the relay reads of AV1: the sequence header (AV1 bitstream specification 5.5), and keyframes that carry one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .packets import MediaError
+
+_SEQUENCE_HEADER = 1  # obu_type, AV1 specification 6.2.2
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceHeader:
+    """Attributes: codec_string: RFC 6381, ``av01.0.04M.08``; width, height: largest picture size in pixels; config: ``av1C``."""
+
+    codec_string: str
+    width: int
+    height: int
+    config: bytes
+
+
+def sequence_header(frame: bytes) -> SequenceHeader | None:
+    """Find and read the sequence header of a temporal unit; None when it has none (then it is no keyframe to start from).
+
+    Raises:
+        MediaError: The OBUs do not fit the frame.
+    """
+    position = 0
+    while position < len(frame):
+        begin = position
+        header = frame[position]
+        kind, extension, has_size = header >> 3 & 15, header >> 2 & 1, header >> 1 & 1
+        position += 1 + extension
+        size = len(frame) - position
+        if has_size:
+            size, position = _leb128(frame, position)
+        end = position + size
+        if header & 0x80 or size < 0 or end > len(frame):
+            raise MediaError("an AV1 frame is not a sequence of OBUs")
+        if kind == _SEQUENCE_HEADER:
+            return _parse(frame[position:end], frame[begin:end])
+        position = end
+    return None
+
+
+def _leb128(data: bytes, position: int) -> tuple[int, int]:
+    value = 0
+    for index in range(8):
+        if position >= len(data):
+            break
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << (7 * index)
+        if not byte & 0x80:
+            return value, position
+    raise MediaError("an AV1 size is cut off")
+
+
+def _parse(payload: bytes, obu: bytes) -> SequenceHeader:
+    total = len(payload) * 8
+    whole = int.from_bytes(payload, "big")
+    position = 0
+
+    def bits(count: int) -> int:
+        nonlocal position
+        position += count
+        if position > total:
+            raise MediaError("an AV1 sequence header is cut off")
+        return (whole >> (total - position)) & ((1 << count) - 1)
+
+    def uvlc() -> None:
+        zeros = 0
+        while not bits(1):
+            zeros += 1
+        if zeros < 32:
+            bits(zeros)
+
+    profile = bits(3)
+    bits(1)  # still_picture
+    reduced = bits(1)
+    level, tier = 0, 0
+    if reduced:
+        level = bits(5)
+    else:
+        delay_length = 0
+        decoder_model = 0
+        if bits(1):  # timing_info_present_flag
+            bits(32)
+            bits(32)
+            if bits(1):  # equal_picture_interval
+                uvlc()
+            decoder_model = bits(1)
+            if decoder_model:
+                delay_length = bits(5) + 1
+                bits(32)
+                bits(10)
+        initial_delay = bits(1)
+        for index in range(bits(5) + 1):
+            bits(12)  # operating_point_idc
+            point_level = bits(5)
+            point_tier = bits(1) if point_level > 7 else 0
+            if index == 0:
+                level, tier = point_level, point_tier
+            if decoder_model and bits(1):
+                bits(delay_length)
+                bits(delay_length)
+                bits(1)
+            if initial_delay and bits(1):
+                bits(4)
+    width_bits = bits(4) + 1
+    height_bits = bits(4) + 1
+    width = bits(width_bits) + 1
+    height = bits(height_bits) + 1
+    if not reduced and bits(1):  # frame_id_numbers_present_flag
+        bits(7)
+    bits(3)  # use_128x128_superblock, enable_filter_intra, enable_intra_edge_filter
+    if not reduced:
+        bits(4)  # interintra, masked, warped motion, dual filter
+        order_hint = bits(1)
+        if order_hint:
+            bits(2)
+        screen_content = 2 if bits(1) else bits(1)
+        if screen_content and not bits(1):  # seq_choose_integer_mv
+            bits(1)
+        if order_hint:
+            bits(3)
+    bits(3)  # superres, cdef, restoration
+    high = bits(1)
+    twelve = bits(1) if profile == 2 and high else 0
+    depth = 12 if twelve else 10 if high else 8
+    monochrome = 0 if profile == 1 else bits(1)
+    description = bits(24) if bits(1) else 0x020202  # color_description_present_flag; 2 is "unspecified"
+    subsampling_x, subsampling_y = 1, 1
+    if not monochrome and description != 0x010D00:  # sRGB is 4:4:4
+        bits(1)  # color_range
+        if profile == 1 or (profile == 2 and depth != 12):
+            subsampling_x, subsampling_y = (0, 0) if profile == 1 else (1, 0)
+        elif profile == 2:
+            subsampling_x = bits(1)
+            subsampling_y = bits(1) if subsampling_x else 0
+    elif not monochrome:
+        subsampling_x, subsampling_y = 0, 0
+    # AV1CodecConfigurationRecord, "AV1 Codec ISO Media File Format Binding" 2.3.
+    config = bytes(
+        (
+            0x81,
+            profile << 5 | level,
+            tier << 7 | high << 6 | twelve << 5 | monochrome << 4 | subsampling_x << 3 | subsampling_y << 2,
+            0,
+        )
+    )
+    codec = f"av01.{profile}.{level:02}{'H' if tier else 'M'}.{depth:02}"
+    return SequenceHeader(codec, width, height, config + obu)

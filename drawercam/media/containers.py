@@ -1,0 +1,74 @@
+"""Which container: told from the first bytes when reading, from the codec when writing."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .mp4 import Mp4Reader, Mp4Writer
+from .packets import MediaError, Packet, Track
+from .webm import WebmReader, WebmWriter
+
+_EBML_MAGIC = b"\x1a\x45\xdf\xa3"
+
+# Box types that a fragmented MP4 stream may begin with (ISO/IEC 14496-12 section 4.3 asks for ftyp; some writers pad first).
+_MP4_FIRST = frozenset((b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide"))
+
+# Bytes that tell: the EBML magic number, or an MP4 box's size and type.
+_TELLING = 8
+
+
+class Reader(Protocol):
+    """Push bytes, get tracks and packets; MediaError for anything else."""
+
+    def feed(self, data: bytes) -> list[Track | Packet]: ...
+
+
+class Writer(Protocol):
+    """Give packets of one track, get bytes: an init segment, then one fragment per packet."""
+
+    @property
+    def mime(self) -> str: ...
+
+    def init(self) -> bytes: ...
+
+    def fragment(self, packet: Packet) -> bytes: ...
+
+
+class StreamReader:
+    """A reader that finds out by itself whether it is fed WebM or MP4."""
+
+    def __init__(self) -> None:
+        self._reader: Reader | None = None
+        self._head = b""
+
+    def feed(self, data: bytes) -> list[Track | Packet]:
+        """Take the next bytes of the stream, cut anywhere; see WebmReader.feed and Mp4Reader.feed.
+
+        Raises:
+            MediaError: The bytes are neither WebM nor MP4, or broken.
+        """
+        if self._reader is None:
+            self._head += data
+            if self._head[: len(_EBML_MAGIC)] == _EBML_MAGIC:
+                self._reader = WebmReader()
+            elif len(self._head) >= _TELLING:
+                if self._head[4:_TELLING] not in _MP4_FIRST:
+                    raise MediaError("the bytes are neither WebM nor MP4")
+                self._reader = Mp4Reader()
+            else:
+                return []
+            data, self._head = self._head, b""
+        return self._reader.feed(data)
+
+
+def writer(track: Track, number: int, date_utc: int) -> Writer:
+    """The writer of a track's canonical form (docs/protocol.md): WebM where browsers take it, MP4 for H.264 and AAC.
+
+    Args:
+        track: What will be written.
+        number: Track number.
+        date_utc: When the timeline was 0, in nanoseconds since 2001-01-01T00:00 UTC.
+    """
+    if track.codec in WebmWriter.CODECS:
+        return WebmWriter(track, number, date_utc)
+    return Mp4Writer(track, number)

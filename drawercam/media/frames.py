@@ -1,0 +1,119 @@
+"""From a container's frames to packets' frames: the same for WebM and MP4.
+
+A container says little that can be trusted about a live stream: sizes go stale when a phone is turned, keyframe flags are missing or
+wrong, H.264 comes in two forms. So the frame itself is asked.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from . import aac, av1, opus, vpx
+from .h264 import AccessUnits
+from .packets import Codec, Track
+
+Unpacked = tuple[Track | None, bytes, bool]
+
+
+class Unpacker(Protocol):
+    """One track's frames, from the container's form into the packets' form."""
+
+    def unpack(self, frame: bytes, key: bool) -> Unpacked | None:
+        """Take one frame and the container's keyframe flag.
+
+        Returns:
+            The track when this frame begins or changes it, the frame, and whether decoding can start here; None while nothing can
+            be shown yet.
+
+        Raises:
+            MediaError: The frame is broken.
+        """
+
+
+class _Fixed:
+    """A track that is fully described by its container: audio."""
+
+    def __init__(self, track: Track) -> None:
+        self._track: Track | None = track
+
+    def unpack(self, frame: bytes, key: bool) -> Unpacked | None:
+        track, self._track = self._track, None
+        return track, frame, True
+
+
+class _Vpx:
+    """VP8 and VP9: keyframes carry size and profile."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._read_key = vpx.vp8_key if codec is Codec.VP8 else vpx.vp9_key
+        self._last: vpx.KeyFrame | None = None
+
+    def unpack(self, frame: bytes, key: bool) -> Unpacked | None:
+        head = self._read_key(frame)
+        track = None
+        if head is not None and head != self._last:
+            self._last = head
+            track = Track(self._codec, head.codec_string, width=head.width, height=head.height)
+        return (track, frame, head is not None) if self._last else None
+
+
+class _Av1:
+    """AV1: a frame to start from carries the sequence header."""
+
+    def __init__(self) -> None:
+        self._last: av1.SequenceHeader | None = None
+
+    def unpack(self, frame: bytes, key: bool) -> Unpacked | None:
+        # Encoders may repeat the sequence header anywhere, so the container's flag counts too.
+        head = av1.sequence_header(frame) if key else None
+        track = None
+        if head is not None and head != self._last:
+            self._last = head
+            track = Track(Codec.AV1, head.codec_string, head.config, head.width, head.height)
+        return (track, frame, head is not None) if self._last else None
+
+
+class _H264:
+    """H.264: parameter sets move into the configuration."""
+
+    def __init__(self, config: bytes) -> None:
+        self._units = AccessUnits(config)
+
+    def unpack(self, frame: bytes, key: bool) -> Unpacked | None:
+        return self._units.unpack(frame)
+
+
+def unpacker(codec: Codec, config: bytes, sample_rate: int = 0, channels: int = 0) -> Unpacker:
+    """The unpacker for a track.
+
+    Args:
+        codec: What the container says the track holds.
+        config: Its decoder configuration, as in ``Track.config``; may be empty.
+        sample_rate, channels: Of audio, as the container has them.
+
+    Raises:
+        MediaError: The configuration is broken.
+    """
+    match codec:
+        case Codec.VP8 | Codec.VP9:
+            return _Vpx(codec)
+        case Codec.AV1:
+            return _Av1()
+        case Codec.H264:
+            return _H264(config)
+        case Codec.OPUS:
+            config = config or opus.head(channels or 2, sample_rate or 48000)
+            return _Fixed(Track(codec, "opus", config, sample_rate=48000, channels=config[9] if len(config) > 9 else channels))
+        case Codec.AAC:
+            _, rate, count = aac.parse_config(config)
+            return _Fixed(Track(codec, aac.codec_string(config), config, sample_rate=rate, channels=count))
+
+
+def audio_duration(track: Track, frame: bytes) -> int:
+    """Duration of one audio packet in microseconds, from its codec alone; 0 when that does not tell."""
+    if track.codec is Codec.OPUS:
+        return opus.packet_duration(frame)
+    if track.codec is Codec.AAC and track.sample_rate:
+        return 1024 * 1_000_000 // track.sample_rate  # ISO/IEC 14496-3 4.5.2.1.1: 1024 samples to a frame
+    return 0

@@ -1,0 +1,731 @@
+"""Fragmented MP4 (ISO/IEC 14496-12): bytes to packets, packets to bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .frames import Unpacker, audio_duration, unpacker
+from .packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
+
+# The largest sample, and the largest box that is passed over, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
+MAX_BOX = 8 * 2**20
+
+# The largest moov or moof, in bytes. Real ones have some hundred bytes, and 4 to 16 for each sample.
+MAX_HEADER = 2**20
+
+# The largest mdat, in bytes: it is never held as a whole, but one fragment of a live stream lasts a few seconds.
+MAX_MDAT = 64 * 2**20
+
+_LIMITS = {b"moov": MAX_HEADER, b"moof": MAX_HEADER, b"mdat": MAX_MDAT}
+
+# Samples in one fragment: 5 minutes of AAC. Without a limit a few bytes could promise 2**32 of them.
+MAX_SAMPLES = 2**14
+
+# Times in a stream, in microseconds: what JavaScript still counts exactly, 285 years.
+MAX_TIME = 2**53
+
+# How far, in microseconds, a picture may be shown before or after its decode time. Encoders reorder by a few frames.
+MAX_REORDERING = 10_000_000
+
+# A frame that claims to last longer, in microseconds, tells of a recorder's pause and not of its own length.
+MAX_DURATION = 10_000_000
+
+# In microseconds, for video frames of which nobody knows how long they last: 30 pictures a second.
+DEFAULT_DURATION = 33_333
+
+# Ticks a second of everything that is written: the relay counts in microseconds.
+TIMESCALE = 1_000_000
+
+# 8.8.3.1: the bits of sample flags that matter to a live stream.
+_NON_SYNC = 0x00010000
+_SYNC_FLAGS = 0x02000000  # sample_depends_on 2: on no other
+_NON_SYNC_FLAGS = 0x01000000 | _NON_SYNC  # sample_depends_on 1
+
+# The type of the first box. Anything else is no MP4 at all, and said to be so at once.
+_BEGINNINGS = frozenset((b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide", b"uuid", b"sidx", b"emsg", b"prft"))
+
+# Sample entries, by what they hold. hev1 and others are not passed on.
+_ENTRIES = {
+    b"avc1": Codec.H264,
+    b"avc3": Codec.H264,
+    b"vp08": Codec.VP8,
+    b"vp09": Codec.VP9,
+    b"av01": Codec.AV1,
+    b"mp4a": Codec.AAC,
+    b"Opus": Codec.OPUS,
+}
+_HANDLERS = {b"vide": Kind.VIDEO, b"soun": Kind.AUDIO}
+
+# Bytes of a sample entry before its boxes, 12.1.3 and 12.2.3.
+_VISUAL_ENTRY = 78
+_AUDIO_ENTRY = 28
+
+# ISO/IEC 14496-1 7.2.2.1 and table 5: descriptor tags, and the objectTypeIndications of AAC (MPEG-4, and MPEG-2 Main, LC, SSR).
+_ES_DESCRIPTOR = 3
+_DECODER_CONFIG = 4
+_DECODER_SPECIFIC = 5
+_AAC_OBJECTS = frozenset((0x40, 0x66, 0x67, 0x68))
+
+
+class _Fields:
+    """The big-endian fields of a box, one after the other."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._position = 0
+
+    def uint(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "big")
+
+    def sint(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "big", signed=True)
+
+    def take(self, size: int) -> memoryview:
+        self._position += size
+        if self._position > len(self._data):
+            raise MediaError("an MP4 box is too short for its fields")
+        return self._data[self._position - size : self._position]
+
+    def rest(self) -> memoryview:
+        return self._data[self._position :]
+
+
+def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """The boxes (4.2) in a complete container box: type and payload of each."""
+    position, end = 0, len(data)
+    while position < end:
+        fields = _Fields(data[position : position + 16])
+        size = fields.uint(4)
+        kind = bytes(fields.take(4))
+        header = 8
+        if size == 1:
+            size = fields.uint(8)
+            header = 16
+        elif size == 0:
+            size = end - position
+        if size < header or size > end - position:
+            raise MediaError(f"an MP4 box {_name(kind)} does not fit into its parent")
+        yield kind, data[position + header : position + size]
+        position += size
+
+
+def _find(data: memoryview, *path: bytes) -> memoryview | None:
+    """The first box at the end of a path of types."""
+    for wanted in path:
+        found = next((payload for kind, payload in _boxes(data) if kind == wanted), None)
+        if found is None:
+            return None
+        data = found
+    return data
+
+
+def _need(data: memoryview, *path: bytes) -> memoryview:
+    found = _find(data, *path)
+    if found is None:
+        raise MediaError(f"an MP4 header has no {'/'.join(map(_name, path))}")
+    return found
+
+
+def _name(kind: bytes) -> str:
+    return repr(kind.decode("latin-1"))
+
+
+def _timescale(header: memoryview) -> int:
+    """The ticks a second of an mvhd (8.2.2) or mdhd (8.4.2)."""
+    fields = _Fields(header)
+    fields.take(16 if fields.uint(4) >> 24 == 1 else 8)  # creation_time, modification_time
+    scale = fields.uint(4)
+    if not scale:
+        raise MediaError("an MP4 track has a timescale of 0")
+    return scale
+
+
+def _edit_shift(trak: memoryview, movie_scale: int, scale: int) -> int:
+    """Ticks to add to media times for presentation times (8.6.6): of one edit, maybe with an empty one before it; of others, 0."""
+    elst = _find(trak, b"edts", b"elst")
+    if elst is None:
+        return 0
+    fields = _Fields(elst)
+    size = 8 if fields.uint(4) >> 24 == 1 else 4
+    count = fields.uint(4)
+    if count not in (1, 2):
+        return 0
+    shift = 0
+    for index in range(count):
+        duration, begin = fields.uint(size), fields.sint(size)
+        fields.take(4)  # media_rate
+        if index == count - 1:
+            return shift - begin if begin >= 0 else 0
+        if begin != -1:
+            return 0
+        shift = duration * scale // movie_scale
+    return 0
+
+
+def _read_entry(stsd: memoryview) -> Unpacker | None:
+    """The unpacker for the first sample entry of an stsd (8.5.2); None when the relay does not pass its codec on."""
+    fields = _Fields(stsd)
+    fields.take(4)
+    if not fields.uint(4):
+        return None
+    kind, entry = next(_boxes(fields.rest()), (b"", memoryview(b"")))
+    codec = _ENTRIES.get(kind)
+    if codec is None:
+        return None
+    fields = _Fields(entry)
+    if codec.kind is Kind.VIDEO:
+        fields.take(_VISUAL_ENTRY)
+        box = {Codec.H264: b"avcC", Codec.AV1: b"av1C"}.get(codec)
+        config = _find(fields.rest(), box) if box else None
+        return unpacker(codec, bytes(config or b""))
+    fields.take(16)
+    channels = fields.uint(2)
+    fields.take(6)
+    sample_rate = fields.uint(4) >> 16
+    if codec is Codec.OPUS:
+        return unpacker(codec, _opus_head(_need(fields.rest(), b"dOps")), sample_rate, channels)
+    audio_config = _audio_specific_config(_need(fields.rest(), b"esds"))
+    return unpacker(codec, audio_config, sample_rate, channels) if audio_config else None
+
+
+def _opus_head(dops: memoryview) -> bytes:
+    """An OpusHead (RFC 7845 5.1, little-endian) from a dOps ("Encapsulation of Opus in ISO BMFF" 4.3.2, big-endian)."""
+    fields = _Fields(dops)
+    version, channels = fields.uint(1), fields.uint(1)
+    pre_skip, sample_rate, gain = fields.uint(2), fields.uint(4), fields.sint(2)
+    family = fields.uint(1)
+    if version or not channels:
+        raise MediaError("an MP4 dOps is of another version or has no channels")
+    mapping = bytes(fields.take(2 + channels)) if family else b""
+    return b"OpusHead" + struct.pack("<BBHIhB", 1, channels, pre_skip, sample_rate, gain, family) + mapping
+
+
+def _audio_specific_config(esds: memoryview) -> bytes:
+    """The DecoderSpecificInfo of an esds (ISO/IEC 14496-14 5.6, 14496-1 7.2.6); empty when it does not hold AAC."""
+    data = esds[4:]
+    for wanted in (_ES_DESCRIPTOR, _DECODER_CONFIG, _DECODER_SPECIFIC):
+        fields = _Fields(_descriptor(data, wanted))
+        match wanted:
+            case 3:
+                fields.take(2)
+                flags = fields.uint(1)
+                if flags & 0x80:  # streamDependenceFlag
+                    fields.take(2)
+                if flags & 0x40:  # URL_Flag
+                    fields.take(fields.uint(1))
+                if flags & 0x20:  # OCRstreamFlag
+                    fields.take(2)
+            case 4:
+                if fields.uint(1) not in _AAC_OBJECTS:
+                    return b""
+                fields.take(12)
+        data = fields.rest()
+    return bytes(data)
+
+
+def _descriptor(data: memoryview, wanted: int) -> memoryview:
+    """The payload of the first descriptor with a tag; its size comes in 7-bit groups (ISO/IEC 14496-1 8.3.3)."""
+    fields = _Fields(data)
+    while True:
+        tag = fields.uint(1)
+        size = 0
+        for _ in range(4):
+            byte = fields.uint(1)
+            size = size << 7 | byte & 0x7F
+            if not byte & 0x80:
+                break
+        payload = fields.take(size)
+        if tag == wanted:
+            return payload
+
+
+@dataclass(slots=True)
+class _Defaults:
+    """A trex (8.8.3), overridden by the fields of a tfhd."""
+
+    description: int = 1
+    duration: int = 0
+    size: int = 0
+    flags: int = 0
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One trak that is passed on. Times in ticks of its timescale."""
+
+    unpacker: Unpacker
+    timescale: int
+    shift: int  # from media time to presentation time
+    next_decode: int = 0  # where a fragment without tfdt goes on
+    track: Track | None = None
+
+    def microseconds(self, ticks: int) -> int:
+        return (ticks * 1_000_000 + self.timescale // 2) // self.timescale
+
+
+@dataclass(slots=True)
+class _Sample:
+    """One sample of a fragment that is passed on: where it lies in the byte stream, and its times in ticks."""
+
+    begin: int
+    size: int
+    stream: _Stream
+    decode: int
+    composition: int
+    duration: int
+    sync: bool
+
+
+class Mp4Reader:
+    """Push bytes, get tracks and packets.
+
+    The bytes may be cut anywhere. Timestamps are in microseconds from the stream's own zero. A sample leaves as soon as its last byte has
+    come. A second moov in the stream replaces the first, as recorders that are restarted in mid-stream write it.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._needed = 8  # bytes that the buffer must hold before it is worth looking again
+        self._skip = 0  # bytes still to pass over; the buffer is empty meanwhile
+        self._position = 0  # in the stream, of the next byte to be looked at
+        self._began = False
+        self._endless: bytes | None = None  # type of a box of size 0, which is the last one
+        self._media_end: int | None = None  # inside an mdat: where it ends
+        self._samples: deque[_Sample] = deque()  # that moof has announced, in file order
+        self._streams: dict[int, _Stream] | None = None  # by track_ID
+        self._defaults: dict[int, _Defaults] = {}  # by track_ID, of all tracks
+        self._error: MediaError | None = None
+
+    def feed(self, data: bytes) -> list[Track | Packet]:
+        """Take the next bytes of the stream.
+
+        Returns:
+            What they complete, in file order: a Track before its first packet and whenever it changes, and packets.
+
+        Raises:
+            MediaError: The bytes are not fragmented MP4, or broken. The reader stays dead.
+            MediaLimitError: A box claims more than MAX_BOX, MAX_HEADER or MAX_MDAT bytes, or a fragment more than MAX_SAMPLES samples.
+        """
+        if self._error:
+            raise self._error
+        try:
+            return self._feed(data)
+        except MediaError as error:
+            self._error = error
+            self._buffer = bytearray()
+            self._samples.clear()
+            raise
+
+    def _feed(self, data: bytes) -> list[Track | Packet]:
+        if self._skip:
+            skipped = min(self._skip, len(data))
+            self._skip -= skipped
+            data = data[skipped:]
+        buffer = self._buffer
+        buffer += data
+        found: list[Track | Packet] = []
+        begin = 0  # of what is not used up yet
+        while len(buffer) - begin >= self._needed:
+            before = self._position
+            with memoryview(buffer) as whole, whole[begin:] as view:
+                if self._media_end is None:
+                    self._read_box(view)
+                else:
+                    self._read_media(view, self._media_end, found)
+            begin += self._position - before
+            if begin > len(buffer):
+                self._skip = begin - len(buffer)
+                begin = len(buffer)
+        del buffer[:begin]
+        return found
+
+    def _read_box(self, view: memoryview) -> None:
+        """Look at the box that begins here; use it up, or say how many bytes it needs."""
+        if self._endless is not None:
+            raise MediaLimitError(f"an MP4 box {_name(self._endless)} without an end is too long")
+        size, kind = struct.unpack_from(">I4s", view)
+        if not self._began and kind not in _BEGINNINGS:
+            raise MediaError("the stream does not begin with an MP4 box")
+        self._began = True
+        limit = _LIMITS.get(kind, MAX_BOX)
+        header = 8
+        if size == 1:
+            header = 16
+            if len(view) < header:
+                self._needed = header
+                return
+            (size,) = struct.unpack_from(">Q", view, 8)
+        elif size == 0 and kind not in (b"moov", b"moof"):
+            # 4.2: to the end of the file. Of a live stream, nobody knows where that is.
+            self._endless = kind
+            size = header + limit
+        if size < header or not kind.isascii():
+            raise MediaError(f"an MP4 box {_name(kind)} has an impossible type or size")
+        if size - header > limit:
+            raise MediaLimitError(f"an MP4 box {_name(kind)} claims {size} bytes; the limit is {limit}")
+        self._needed = 8
+        if kind in (b"moov", b"moof"):
+            if len(view) < size:
+                self._needed = size
+                return
+            if kind == b"moov":
+                self._read_moov(memoryview(bytes(view[header:size])))
+            else:
+                self._read_moof(memoryview(bytes(view[header:size])), self._position, self._position + size)
+        elif kind == b"mdat":
+            if self._streams is None:
+                raise MediaError("this MP4 has media before its moov; only fragmented MP4 can be passed on live")
+            self._media_end = self._position + size
+            self._needed = 0
+            size = header
+        self._position += size
+
+    def _read_media(self, view: memoryview, end: int, found: list[Track | Packet]) -> None:
+        """Take the samples that have come of an mdat, and pass over it when it has no more."""
+        begin = self._position  # of the view
+        self._needed = 8
+        while self._samples and self._samples[0].begin < end:
+            sample = self._samples[0]
+            if sample.begin < self._position or sample.begin + sample.size > end:
+                raise MediaError("a sample of an MP4 fragment does not lie in its mdat")
+            at = sample.begin - begin
+            if at + sample.size > len(view):
+                self._position = sample.begin
+                self._needed = sample.size
+                return
+            self._samples.popleft()
+            self._position = sample.begin + sample.size
+            self._unpack(sample, bytes(view[at : at + sample.size]), found)
+        self._position = end
+        self._media_end = None
+
+    def _unpack(self, sample: _Sample, data: bytes, found: list[Track | Packet]) -> None:
+        stream = sample.stream
+        unpacked = stream.unpacker.unpack(data, sample.sync)
+        if unpacked is None:
+            return
+        track, frame, key = unpacked
+        if track is not None:
+            stream.track = track
+            found.append(track)
+        assert stream.track is not None
+        decode = sample.decode + stream.shift
+        shown = decode + sample.composition
+        timestamp = stream.microseconds(shown)
+        duration = stream.microseconds(shown + sample.duration) - timestamp
+        decode_offset = timestamp - stream.microseconds(decode)
+        if abs(timestamp) > MAX_TIME or abs(decode_offset) > MAX_REORDERING:
+            raise MediaError("a sample of an MP4 fragment has an impossible time")
+        if not 0 < duration <= MAX_DURATION:
+            duration = audio_duration(stream.track, frame)
+        found.append(Packet(stream.track, timestamp, key, frame, duration, decode_offset))
+
+    def _read_moov(self, moov: memoryview) -> None:
+        mvex = _find(moov, b"mvex")
+        if mvex is None:
+            raise MediaError("this MP4 is not fragmented: its moov has no mvex, so its pictures could only be read when it is complete")
+        movie_scale = _timescale(_need(moov, b"mvhd"))
+        streams: dict[int, _Stream] = {}
+        defaults: dict[int, _Defaults] = {}
+        kinds: set[Kind] = set()
+        for box, trak in _boxes(moov):
+            if box != b"trak":
+                continue
+            tkhd = _Fields(_need(trak, b"tkhd"))
+            tkhd.take(16 if tkhd.uint(4) >> 24 == 1 else 8)
+            number = tkhd.uint(4)
+            defaults[number] = _Defaults()
+            mdia = _need(trak, b"mdia")
+            kind = _HANDLERS.get(bytes(_need(mdia, b"hdlr")[8:12]))
+            if kind is None or kind in kinds:
+                continue
+            found = _read_entry(_need(mdia, b"minf", b"stbl", b"stsd"))
+            if found is not None:
+                kinds.add(kind)
+                scale = _timescale(_need(mdia, b"mdhd"))
+                streams[number] = _Stream(found, scale, _edit_shift(trak, movie_scale, scale))
+        for box, trex in _boxes(mvex):
+            if box == b"trex":
+                fields = _Fields(trex)
+                fields.take(4)
+                defaults[fields.uint(4)] = _Defaults(*(fields.uint(4) for _ in range(4)))
+        if not streams:
+            raise MediaError("no track of this stream has a codec that the relay passes on")
+        self._samples.clear()
+        self._streams = streams
+        self._defaults = defaults
+
+    def _read_moof(self, moof: memoryview, begin: int, end: int) -> None:
+        """Plan the samples of a fragment.
+
+        Args:
+            moof: Its payload.
+            begin, end: Positions in the stream of the box's first byte and behind its last.
+        """
+        if self._streams is None:
+            raise MediaError("an MP4 stream has a fragment before its moov")
+        if self._samples:
+            raise MediaError("an MP4 fragment's samples lie in no mdat")
+        planned: list[_Sample] = []
+        counted = 0
+        data_end = begin  # of the track fragment before
+        for kind, traf in _boxes(moof):
+            if kind == b"traf":
+                data_end, counted = self._read_traf(traf, begin, data_end, planned, counted)
+        planned.sort(key=lambda sample: sample.begin)
+        for sample in planned:
+            if sample.begin < end:
+                raise MediaError("the samples of an MP4 fragment overlap")
+            end = sample.begin + sample.size
+        self._samples.extend(planned)
+
+    def _read_traf(self, traf: memoryview, moof: int, data_end: int, planned: list[_Sample], counted: int) -> tuple[int, int]:
+        """Plan the samples of one track fragment (8.8.6).
+
+        Args:
+            moof: Position of the moof's first byte in the stream.
+            data_end: Position behind the data of the track fragment before, or ``moof``.
+            planned: Samples that are passed on are added here.
+            counted: Samples in this moof so far.
+
+        Returns:
+            ``data_end`` and ``counted`` for the next one.
+        """
+        assert self._streams is not None
+        tfhd = _Fields(_need(traf, b"tfhd"))
+        flags = tfhd.uint(4)
+        number = tfhd.uint(4)
+        if number not in self._defaults:
+            raise MediaError(f"an MP4 fragment is for track {number}, which moov does not have")
+        stream = self._streams.get(number)
+        trex = self._defaults[number]
+        base = tfhd.uint(8) if flags & 0x01 else moof if flags & 0x20000 else data_end
+        defaults = _Defaults(
+            tfhd.uint(4) if flags & 0x02 else trex.description,
+            tfhd.uint(4) if flags & 0x08 else trex.duration,
+            tfhd.uint(4) if flags & 0x10 else trex.size,
+            tfhd.uint(4) if flags & 0x20 else trex.flags,
+        )
+        if stream and defaults.description != 1:
+            raise MediaError("an MP4 track changes to another sample description; only the first can be passed on")
+        decode = stream.next_decode if stream else 0
+        tfdt = _find(traf, b"tfdt")
+        if tfdt is not None:
+            fields = _Fields(tfdt)
+            decode = fields.uint(8 if fields.uint(4) >> 24 == 1 else 4)
+        position = base
+        for kind, trun in _boxes(traf):
+            if kind != b"trun":
+                continue
+            fields = _Fields(trun)
+            flags = fields.uint(4)
+            count = fields.uint(4)
+            counted += count
+            if counted > MAX_SAMPLES:
+                raise MediaLimitError(f"an MP4 fragment has {counted} samples; the limit is {MAX_SAMPLES}")
+            if flags & 0x01:
+                position = base + fields.sint(4)
+            first_flags = fields.uint(4) if flags & 0x04 else None
+            for duration, size, sample_flags, composition in _run(fields, flags, count, defaults):
+                if size > MAX_BOX:
+                    raise MediaLimitError(f"an MP4 sample claims {size} bytes; the limit is {MAX_BOX}")
+                if first_flags is not None:
+                    sample_flags, first_flags = first_flags, None
+                if stream and size:
+                    sync = not sample_flags & _NON_SYNC
+                    planned.append(_Sample(position, size, stream, decode, composition, duration, sync))
+                position += size
+                decode += duration
+        if stream:
+            stream.next_decode = decode
+        return position, counted
+
+
+def _run(fields: _Fields, flags: int, count: int, defaults: _Defaults) -> Iterator[tuple[int, int, int, int]]:
+    """The samples of a trun (8.8.8): duration, size, flags and composition offset of each.
+
+    Composition offsets are read as signed in version 0 too: some writers take that liberty, and none means a delay of 2**31 ticks.
+    """
+    present = [flags & bit for bit in (0x100, 0x200, 0x400, 0x800)]
+    record = struct.Struct(">" + "".join(form for form, bit in zip("IIIi", present, strict=True) if bit))
+    usual = (defaults.duration, defaults.size, defaults.flags, 0)
+    if not record.size:
+        for _ in range(count):
+            yield usual
+        return
+    for values in record.iter_unpack(fields.take(record.size * count)):
+        given = iter(values)
+        duration, size, sample_flags, composition = (next(given) if bit else other for bit, other in zip(present, usual, strict=True))
+        yield duration, size, sample_flags, composition
+
+
+# The frame message of docs/protocol.md up to the frame itself: moof, mfhd, traf, tfhd, tfdt, trun, mdat header.
+_FRAGMENT = struct.Struct(">I4s I4sII I4s I4sIII I4sIQ I4sIIiIIi I4s")
+_MOOF_SIZE = _FRAGMENT.size - 8
+
+# 8.8.7.1: default-base-is-moof, default-sample-flags-present. 8.8.8.1: data-offset, sample duration, size and composition offset present,
+# version 1.
+_TFHD_FLAGS = 0x020020
+_TRUN_FLAGS = 0x01000B01
+
+_MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)  # 6.2.2: unity
+_UNDETERMINED = 0x55C4  # 8.4.2.3: the language "und"
+
+
+class Mp4Writer:
+    """Packets of one track to the canonical fragmented MP4 of docs/protocol.md: an init segment, then one moof and mdat per frame.
+
+    Durations of 0 in the init segment are the mark by which browsers know a live stream.
+    """
+
+    CODECS = frozenset(Codec)
+
+    def __init__(self, track: Track, number: int) -> None:
+        """
+        Args:
+            track: What will be written.
+            number: The track_ID, 1 or more.
+        """
+        if not 0 < number < 2**32:
+            raise ValueError(f"{number} is no track_ID")
+        self._track = track
+        self._number = number
+        self._sequence = 0
+
+    @property
+    def mime(self) -> str:
+        """The type for MediaSource."""
+        # "VP Codec ISO Media File Format Binding": in MP4, VP8 has the long form too; its profile and level say nothing.
+        codec = "vp08.00.10.08" if self._track.codec is Codec.VP8 else self._track.codec_string
+        return f'{self._track.kind}/mp4; codecs="{codec}"'
+
+    def init(self) -> bytes:
+        """The init segment: ftyp, and a moov without samples.
+
+        Raises:
+            MediaError: The track's configuration does not fit its sample entry.
+        """
+        video = self._track.kind is Kind.VIDEO
+        width, height = min(self._track.width, 0xFFFF), min(self._track.height, 0xFFFF)
+        next_track = (self._number + 1 & 0xFFFFFFFF).to_bytes(4, "big")
+        mvhd = struct.pack(">4IIH10x", 0, 0, TIMESCALE, 0, 0x10000, 0x100) + _MATRIX + bytes(24) + next_track
+        tkhd = struct.pack(">5I8xHHH2x", 0, 0, self._number, 0, 0, 0, 0, 0 if video else 0x100) + _MATRIX
+        tkhd += struct.pack(">II", width << 16, height << 16)
+        mdhd = struct.pack(">4IHH", 0, 0, TIMESCALE, 0, _UNDETERMINED, 0)
+        hdlr = struct.pack(">I4s12x", 0, b"vide" if video else b"soun") + b"drawercam\0"
+        media_header = _full_box(b"vmhd", bytes(8), flags=1) if video else _full_box(b"smhd", bytes(4))
+        stsd = _full_box(b"stsd", struct.pack(">I", 1) + self._entry(width, height))
+        empty_tables = ((b"stts", 4), (b"stsc", 4), (b"stsz", 8), (b"stco", 4))
+        stbl = _box(b"stbl", stsd + b"".join(_full_box(table, bytes(size)) for table, size in empty_tables))
+        dinf = _box(b"dinf", _full_box(b"dref", struct.pack(">I", 1) + _full_box(b"url ", b"", flags=1)))  # 8.7.2: in this file
+        mdia = _full_box(b"mdhd", mdhd) + _full_box(b"hdlr", hdlr) + _box(b"minf", media_header + dinf + stbl)
+        trak = _full_box(b"tkhd", tkhd, flags=3) + _box(b"mdia", mdia)  # track_enabled, track_in_movie
+        mvex = _full_box(b"trex", struct.pack(">5I", self._number, 1, 0, 0, 0))
+        moov = _full_box(b"mvhd", mvhd) + _box(b"trak", trak) + _box(b"mvex", mvex)
+        # iso6: tfdt, default-base-is-moof and signed composition offsets.
+        return _box(b"ftyp", b"iso6\0\0\0\0iso6mp41") + _box(b"moov", moov)
+
+    def fragment(self, packet: Packet) -> bytes:
+        """One frame message.
+
+        Raises:
+            MediaLimitError: The frame does not fit an mdat with a 32-bit size.
+        """
+        size = len(packet.data)
+        if size >= 2**32 - 8:
+            raise MediaLimitError("a frame does not fit an mdat")
+        self._sequence = self._sequence + 1 & 0xFFFFFFFF
+        # A decode time cannot be negative; where it would be, the composition offset takes up the difference.
+        decode = max(0, packet.timestamp - packet.decode_offset)
+        head = _FRAGMENT.pack(
+            _MOOF_SIZE,
+            b"moof",
+            16,
+            b"mfhd",
+            0,
+            self._sequence,
+            80,
+            b"traf",
+            20,
+            b"tfhd",
+            _TFHD_FLAGS,
+            self._number,
+            _SYNC_FLAGS if packet.key else _NON_SYNC_FLAGS,
+            20,
+            b"tfdt",
+            0x01000000,
+            decode,
+            32,
+            b"trun",
+            _TRUN_FLAGS,
+            1,
+            _FRAGMENT.size,
+            min(packet.duration, 0xFFFFFFFF) or audio_duration(self._track, packet.data) or DEFAULT_DURATION,
+            size,
+            packet.timestamp - decode,
+            8 + size,
+            b"mdat",
+        )
+        return head + packet.data
+
+    def _entry(self, width: int, height: int) -> bytes:
+        """The sample entry of the track (8.5.2, 12.1.3, 12.2.3)."""
+        track = self._track
+        kind = next(kind for kind, codec in _ENTRIES.items() if codec is track.codec)
+        if track.kind is Kind.VIDEO:
+            # 72 dots an inch, one frame a sample, no compressor's name, 24 bits of depth.
+            head = struct.pack(">6xH16xHHIIIH32xHh", 1, width, height, 0x480000, 0x480000, 0, 1, 24, -1)
+        else:
+            rate = track.sample_rate if track.sample_rate < 2**16 else 0
+            head = struct.pack(">6xH8xHH4xI", 1, track.channels, 16, rate << 16)
+        match track.codec:
+            case Codec.H264:
+                config = _box(b"avcC", track.config)
+            case Codec.AV1:
+                config = _box(b"av1C", track.config)
+            case Codec.VP8 | Codec.VP9:
+                config = _vpcc(track.codec_string)
+            case Codec.AAC:
+                config = _esds(track.config)
+            case Codec.OPUS:
+                config = _dops(track.config)
+        return _box(kind, head + config)
+
+
+def _box(kind: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(payload), kind) + payload
+
+
+def _full_box(kind: bytes, payload: bytes, version: int = 0, flags: int = 0) -> bytes:
+    return struct.pack(">I4sI", 12 + len(payload), kind, version << 24 | flags) + payload
+
+
+def _vpcc(codec_string: str) -> bytes:
+    """A vpcC ("VP Codec ISO Media File Format Binding"): 4:2:0, studio range, colours unspecified."""
+    parts = [int(part) for part in codec_string.split(".")[1:4] if part.isdigit()]
+    profile, level, depth = parts if len(parts) == 3 else (0, 10, 8)
+    return _full_box(b"vpcC", struct.pack(">6BH", profile, level, depth << 4 | 1 << 1, 2, 2, 2, 0), version=1)
+
+
+def _esds(config: bytes) -> bytes:
+    """An esds (ISO/IEC 14496-14 5.6): ES_Descriptor with DecoderConfigDescriptor, DecoderSpecificInfo and SLConfigDescriptor."""
+
+    def descriptor(tag: int, payload: bytes) -> bytes:
+        if len(payload) > 0x7F:
+            raise MediaError("an AAC configuration is too long")
+        return bytes((tag, len(payload))) + payload
+
+    # objectTypeIndication MPEG-4 audio; streamType audio; buffer size and bit rates unknown.
+    decoder = descriptor(_DECODER_CONFIG, b"\x40\x15" + bytes(11) + descriptor(_DECODER_SPECIFIC, config))
+    return _full_box(b"esds", descriptor(_ES_DESCRIPTOR, bytes(3) + decoder + b"\x06\x01\x02"))
+
+
+def _dops(head: bytes) -> bytes:
+    """A dOps from an OpusHead: the other way round as ``_opus_head``."""
+    if len(head) < 19:
+        raise MediaError("an OpusHead is too short")
+    channels, pre_skip, sample_rate, gain, family = struct.unpack_from("<BHIhB", head, 9)
+    return _box(b"dOps", struct.pack(">BBHIhB", 0, channels, pre_skip, sample_rate, gain, family) + head[19:])

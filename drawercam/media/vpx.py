@@ -1,0 +1,62 @@
+"""What the relay reads of VP8 and VP9: is it a keyframe, how large is the picture, which profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# VP9 levels by luma picture size in samples (VP9 bitstream specification, Annex A); the frame rate is not in the stream.
+_VP9_LEVELS = ((36864, 10), (73728, 11), (122880, 20), (245760, 21), (552960, 30), (983040, 31), (2228224, 40), (8912896, 50))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFrame:
+    """The head of a VP8 or VP9 keyframe: codec string (RFC 6381) and picture size in pixels."""
+
+    codec_string: str
+    width: int
+    height: int
+
+
+def vp8_key(frame: bytes) -> KeyFrame | None:
+    """Read the head of a VP8 keyframe (RFC 6386 section 9.1); None for any other frame."""
+    if len(frame) < 10 or frame[0] & 1 or frame[3:6] != b"\x9d\x01\x2a":
+        return None
+    width = int.from_bytes(frame[6:8], "little") & 0x3FFF
+    height = int.from_bytes(frame[8:10], "little") & 0x3FFF
+    return KeyFrame("vp8", width, height)
+
+
+def vp9_key(frame: bytes) -> KeyFrame | None:
+    """Read the uncompressed header of a VP9 keyframe (VP9 bitstream specification 6.2); None for any other frame."""
+    head = int.from_bytes(frame[:16].ljust(16, b"\0"), "big")
+    position = 0
+
+    def bits(count: int) -> int:
+        nonlocal position
+        position += count
+        return (head >> (128 - position)) & ((1 << count) - 1)
+
+    if len(frame) < 10 or bits(2) != 2:
+        return None
+    profile = bits(1) | bits(1) << 1
+    if profile == 3:
+        bits(1)
+    if bits(1):  # show_existing_frame
+        return None
+    if bits(1):  # frame_type: 1 is not a keyframe
+        return None
+    bits(2)  # show_frame, error_resilient_mode
+    if bits(24) != 0x498342:
+        return None
+    depth = 8 if profile < 2 else (12 if bits(1) else 10)
+    color_space = bits(3)
+    if color_space != 7:
+        bits(1)  # color_range
+        if profile in (1, 3):
+            bits(3)
+    elif profile in (1, 3):
+        bits(1)
+    width = bits(16) + 1
+    height = bits(16) + 1
+    level = next((level for samples, level in _VP9_LEVELS if width * height <= samples), 60)
+    return KeyFrame(f"vp09.{profile:02}.{level:02}.{depth:02}", width, height)

@@ -1,0 +1,447 @@
+"""WebM and Matroska (RFC 9559): bytes to packets, packets to bytes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from . import ebml
+from .frames import Unpacker, audio_duration, unpacker
+from .packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
+
+# The largest element inside a Cluster, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
+MAX_ELEMENT = 8 * 2**20
+
+# The largest header element (EBML, Info, Tracks), in bytes. Real ones have some hundred.
+MAX_HEADER = 2**20
+
+
+class Id:
+    """Element IDs, RFC 9559 section 5.1 and RFC 8794 section 11.2."""
+
+    EBML = 0x1A45DFA3
+    DOC_TYPE = 0x4282
+    SEGMENT = 0x18538067
+    INFO = 0x1549A966
+    TIMESTAMP_SCALE = 0x2AD7B1
+    DATE_UTC = 0x4461
+    MUXING_APP = 0x4D80
+    WRITING_APP = 0x5741
+    TRACKS = 0x1654AE6B
+    TRACK_ENTRY = 0xAE
+    TRACK_NUMBER = 0xD7
+    TRACK_UID = 0x73C5
+    TRACK_TYPE = 0x83
+    FLAG_LACING = 0x9C
+    CODEC_ID = 0x86
+    CODEC_PRIVATE = 0x63A2
+    CODEC_DELAY = 0x56AA
+    SEEK_PRE_ROLL = 0x56BB
+    DEFAULT_DURATION = 0x23E383
+    CONTENT_ENCODINGS = 0x6D80
+    VIDEO = 0xE0
+    PIXEL_WIDTH = 0xB0
+    PIXEL_HEIGHT = 0xBA
+    AUDIO = 0xE1
+    SAMPLING_FREQUENCY = 0xB5
+    CHANNELS = 0x9F
+    CLUSTER = 0x1F43B675
+    TIMESTAMP = 0xE7
+    SIMPLE_BLOCK = 0xA3
+    BLOCK_GROUP = 0xA0
+    BLOCK = 0xA1
+    BLOCK_DURATION = 0x9B
+    REFERENCE_BLOCK = 0xFB
+
+
+_HEADERS = frozenset((Id.EBML, Id.INFO, Id.TRACKS))
+_MEDIA = frozenset((Id.CLUSTER, Id.TIMESTAMP, Id.SIMPLE_BLOCK, Id.BLOCK_GROUP))
+
+# Codec IDs of RFC 9559's companion, draft-ietf-cellar-codec.
+_CODECS = {
+    "V_VP8": Codec.VP8,
+    "V_VP9": Codec.VP9,
+    "V_AV1": Codec.AV1,
+    "V_MPEG4/ISO/AVC": Codec.H264,
+    "A_OPUS": Codec.OPUS,
+    "A_AAC": Codec.AAC,
+}
+_CODEC_IDS = {codec: identifier for identifier, codec in _CODECS.items()}
+
+# RFC 9559 section 5.1.4.1.3.
+_TRACK_TYPES = {Kind.VIDEO: 1, Kind.AUDIO: 2}
+
+# RFC 9559 section 5.1.2.10 with the default TimestampScale: one tick is a millisecond.
+_DEFAULT_SCALE = 1_000_000
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One TrackEntry that is passed on."""
+
+    unpacker: Unpacker
+    default_duration: int  # microseconds, 0 when unknown
+    track: Track | None = None
+
+
+class WebmReader:
+    """Push bytes, get tracks and packets.
+
+    The bytes may be cut anywhere. Timestamps are in microseconds from the stream's own zero. A second EBML header in the stream
+    begins a new document, as recorders that are restarted in mid-stream write it.
+
+    Sizes of Segments and Clusters are not used: an element of a higher level ends them, known size or not, and a recorder that dies
+    leaves wrong ones.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._needed = 1  # bytes that the buffer must hold before it is worth looking again
+        self._skip = 0  # bytes still to pass over
+        self._scale = _DEFAULT_SCALE
+        self._cluster: int | None = None  # its Timestamp in ticks; None outside or before it
+        self._in_cluster = False
+        self._began = False
+        self._entries: dict[int, _Entry] | None = None
+        self._error: MediaError | None = None
+
+    def feed(self, data: bytes) -> list[Track | Packet]:
+        """Take the next bytes of the stream.
+
+        Returns:
+            What they complete, in order: a Track before its first packet and whenever it changes, and packets.
+
+        Raises:
+            MediaError: The bytes are not WebM, or broken. The reader stays dead.
+            MediaLimitError: An element claims more than MAX_ELEMENT or MAX_HEADER bytes.
+        """
+        if self._error:
+            raise self._error
+        try:
+            return self._feed(data)
+        except MediaError as error:
+            self._error = error
+            self._buffer.clear()
+            raise
+
+    def _feed(self, data: bytes) -> list[Track | Packet]:
+        if self._skip:
+            skipped = min(self._skip, len(data))
+            self._skip -= skipped
+            data = data[skipped:]
+        buffer = self._buffer
+        buffer += data
+        found: list[Track | Packet] = []
+        if len(buffer) < self._needed:
+            return found
+        position = 0
+        while True:
+            head = ebml.read_id(buffer, position)
+            size = ebml.read_size(buffer, head[1]) if head else None
+            if head is None or size is None:
+                self._needed = len(buffer) - position + 1
+                break
+            identifier, (length, begin) = head[0], size
+            if not self._began and identifier != Id.EBML:
+                raise MediaError("the stream does not begin with an EBML header")
+            self._began = True
+            if self._entries is None and identifier in _MEDIA:
+                raise MediaError("a WebM stream has a block before its Tracks")
+            if identifier in (Id.SEGMENT, Id.CLUSTER):
+                self._enter(identifier)
+                position = begin
+                continue
+            if length is None:
+                raise MediaError(f"element 0x{identifier:X} has an unknown size")
+            limit = MAX_HEADER if identifier in _HEADERS else MAX_ELEMENT
+            if length > limit:
+                raise MediaLimitError(f"element 0x{identifier:X} claims {length} bytes; the limit is {limit}")
+            end = begin + length
+            if not self._wanted(identifier):
+                position = end
+                if end > len(buffer):
+                    self._skip = end - len(buffer)
+                    position = len(buffer)
+                    self._needed = 1
+                    break
+                continue
+            if end > len(buffer):
+                self._needed = end - position
+                break
+            self._element(identifier, bytes(memoryview(buffer)[begin:end]), found)
+            position = end
+        del buffer[:position]
+        return found
+
+    def _wanted(self, identifier: int) -> bool:
+        return identifier in _HEADERS or (self._in_cluster and identifier in _MEDIA)
+
+    def _enter(self, identifier: int) -> None:
+        self._cluster = None
+        self._in_cluster = identifier == Id.CLUSTER
+
+    def _element(self, identifier: int, payload: bytes, found: list[Track | Packet]) -> None:
+        match identifier:
+            case Id.EBML:
+                self._begin_document(payload)
+            case Id.INFO:
+                self._enter(identifier)
+                for child, value in ebml.children(payload):
+                    if child == Id.TIMESTAMP_SCALE:
+                        self._scale = ebml.read_uint(value)
+                if not 0 < self._scale <= 10**9:
+                    raise MediaError("the TimestampScale is out of range")
+            case Id.TRACKS:
+                self._enter(identifier)
+                self._read_tracks(payload)
+            case Id.TIMESTAMP:
+                self._cluster = ebml.read_uint(payload)
+            case Id.SIMPLE_BLOCK:
+                self._read_block(payload, None, 0, found)
+            case Id.BLOCK_GROUP:
+                self._read_group(payload, found)
+
+    def _begin_document(self, payload: bytes) -> None:
+        doc_type = "matroska"
+        for child, value in ebml.children(payload):
+            if child == Id.DOC_TYPE:
+                doc_type = ebml.read_text(value)
+        if doc_type not in ("webm", "matroska"):
+            raise MediaError(f"an EBML document of type {doc_type!r} is neither WebM nor Matroska")
+        self._enter(Id.EBML)
+        self._scale = _DEFAULT_SCALE
+        self._entries = None
+
+    def _read_tracks(self, payload: bytes) -> None:
+        entries: dict[int, _Entry] = {}
+        kinds: set[Kind] = set()
+        for child, value in ebml.children(payload):
+            if child != Id.TRACK_ENTRY:
+                continue
+            number, codec, entry = self._read_entry(value)
+            if entry is not None and codec is not None and codec.kind not in kinds:
+                kinds.add(codec.kind)
+                entries[number] = entry
+        if not entries:
+            raise MediaError("no track of this stream has a codec that the relay passes on")
+        self._entries = entries
+
+    def _read_entry(self, payload: ebml.Buffer) -> tuple[int, Codec | None, _Entry | None]:
+        number, codec_id, config, duration, rate, channels = 0, "", b"", 0, 8000.0, 1
+        for child, value in ebml.children(payload):
+            match child:
+                case Id.TRACK_NUMBER:
+                    number = ebml.read_uint(value)
+                case Id.CODEC_ID:
+                    codec_id = ebml.read_text(value)
+                case Id.CODEC_PRIVATE:
+                    config = bytes(value)
+                case Id.DEFAULT_DURATION:  # nanoseconds
+                    duration = ebml.read_uint(value) // 1000
+                case Id.CONTENT_ENCODINGS:
+                    raise MediaError("compressed or encrypted tracks cannot be passed on")
+                case Id.AUDIO:
+                    for inner, number_of in ebml.children(value):
+                        if inner == Id.SAMPLING_FREQUENCY:
+                            rate = ebml.read_float(number_of)
+                        elif inner == Id.CHANNELS:
+                            channels = ebml.read_uint(number_of)
+        codec = next((codec for prefix, codec in _CODECS.items() if codec_id == prefix or codec_id.startswith(prefix + "/")), None)
+        if codec is None:
+            return number, None, None
+        if not (0 < rate < 10**6 and 0 < channels < 256):
+            raise MediaError("an audio track has an impossible sample rate or channel count")
+        return number, codec, _Entry(unpacker(codec, config, int(rate), channels), duration)
+
+    def _read_group(self, payload: bytes, found: list[Track | Packet]) -> None:
+        block: bytes | None = None
+        duration, key = 0, True
+        for child, value in ebml.children(payload):
+            if child == Id.BLOCK:
+                block = bytes(value)
+            elif child == Id.BLOCK_DURATION:
+                duration = ebml.read_uint(value) * self._scale // 1000
+            elif child == Id.REFERENCE_BLOCK:
+                key = False
+        if block is not None:
+            self._read_block(block, key, duration, found)
+
+    def _read_block(self, payload: bytes, key: bool | None, duration: int, found: list[Track | Packet]) -> None:
+        """Read a SimpleBlock (``key`` None: its own flag counts) or a Block, RFC 9559 section 10."""
+        number = ebml.read_size(payload, 0)
+        if number is None or number[0] is None or len(payload) < number[1] + 3:
+            raise MediaError("a block is too short")
+        if self._cluster is None:
+            raise MediaError("a block stands before its Cluster's Timestamp")
+        assert self._entries is not None
+        entry = self._entries.get(number[0])
+        if entry is None:
+            return
+        relative, flags = struct.unpack_from(">hB", payload, number[1])
+        ticks = self._cluster + relative
+        timestamp = ticks * self._scale // 1000
+        body = number[1] + 3
+        lacing = flags & 0x06
+        frames = _unlace(payload, body, lacing) if lacing else [payload[body:]]
+        if key is None:
+            key = bool(flags & 0x80)
+        share = duration // len(frames)
+        for frame in frames:
+            unpacked = entry.unpacker.unpack(frame, key)
+            if unpacked is None:
+                continue
+            track, frame, frame_key = unpacked
+            if track is not None:
+                entry.track = track
+                found.append(track)
+            assert entry.track is not None
+            length = share or audio_duration(entry.track, frame) or entry.default_duration
+            found.append(Packet(entry.track, timestamp, frame_key, frame, length))
+            timestamp += length
+
+
+def _unlace(payload: bytes, position: int, lacing: int) -> list[bytes]:
+    """Split a laced block (RFC 9559 section 10.3): 0x02 Xiph, 0x04 fixed size, 0x06 EBML."""
+    if position >= len(payload):
+        raise MediaError("a laced block is too short")
+    count = payload[position] + 1
+    position += 1
+    sizes: list[int] = []
+    if lacing == 0x04:
+        sizes = [(len(payload) - position) // count] * (count - 1)
+    elif lacing == 0x02:
+        for _ in range(count - 1):
+            size = 0
+            while True:
+                if position >= len(payload):
+                    raise MediaError("a laced block is cut off")
+                byte = payload[position]
+                position += 1
+                size += byte
+                if byte != 255:
+                    break
+            sizes.append(size)
+    else:
+        size = 0
+        for index in range(count - 1):
+            read = ebml.read_size(payload, position)
+            if read is None or read[0] is None:
+                raise MediaError("a laced block is cut off")
+            # Every size but the first is a difference, stored with an offset of half the range (RFC 9559 section 10.3.3).
+            length = read[1] - position
+            size = read[0] if index == 0 else size + read[0] - ((1 << (7 * length - 1)) - 1)
+            position = read[1]
+            sizes.append(size)
+    rest = len(payload) - position - sum(sizes)
+    if rest < 0 or any(size < 0 for size in sizes) or (lacing == 0x04 and (len(payload) - position) % count):
+        raise MediaError("a laced block is smaller than its frames")
+    frames: list[bytes] = []
+    for size in (*sizes, rest):
+        frames.append(payload[position : position + size])
+        position += size
+    return frames
+
+
+# The frame message of docs/protocol.md: Cluster and its size, Timestamp, SimpleBlock and its size, track number, 0, flags.
+_FRAME = struct.Struct(">4sI2sQ1sIBhB")
+_CLUSTER_ID = Id.CLUSTER.to_bytes(4, "big")
+_AFTER_CLUSTER_SIZE = _FRAME.size - 8
+_AFTER_BLOCK_SIZE = 4
+_VINT4 = 0x10000000
+_MAX_VINT4 = _VINT4 - 2
+
+
+class WebmWriter:
+    """Packets of one track to the canonical WebM of docs/protocol.md: an init segment, then one known-size Cluster per frame.
+
+    A known-size Cluster makes Chrome show its frame at once instead of waiting for the next one to learn its duration; the unknown
+    Segment size with a DateUTC and no Duration make it keep only one frame in reserve.
+    """
+
+    CODECS = frozenset((Codec.VP8, Codec.VP9, Codec.AV1, Codec.OPUS))
+
+    def __init__(self, track: Track, number: int, date_utc: int) -> None:
+        """
+        Args:
+            track: What will be written.
+            number: Track number, 1 to 126.
+            date_utc: When the timeline was 0, in nanoseconds since 2001-01-01T00:00 UTC (RFC 8794 section 7.6).
+        """
+        if not 0 < number < 127:
+            raise ValueError(f"track number {number} does not fit one byte")
+        self._track = track
+        self._number = number
+        self._date_utc = date_utc
+
+    @property
+    def mime(self) -> str:
+        """The type for MediaSource."""
+        return f'{self._track.kind}/webm; codecs="{self._track.codec_string}"'
+
+    def init(self) -> bytes:
+        """The init segment: EBML header, Segment of unknown size, Info, Tracks."""
+        header = ebml.element(
+            Id.EBML,
+            ebml.element(0x4286, b"\x01")  # EBMLVersion
+            + ebml.element(0x42F7, b"\x01")  # EBMLReadVersion
+            + ebml.element(0x42F2, b"\x04")  # EBMLMaxIDLength
+            + ebml.element(0x42F3, b"\x08")  # EBMLMaxSizeLength
+            + ebml.element(Id.DOC_TYPE, b"webm")
+            + ebml.element(0x4287, b"\x04")  # DocTypeVersion
+            + ebml.element(0x4285, b"\x02"),  # DocTypeReadVersion
+        )
+        info = ebml.element(
+            Id.INFO,
+            ebml.element(Id.TIMESTAMP_SCALE, ebml.uint(_DEFAULT_SCALE))
+            + ebml.element(Id.DATE_UTC, self._date_utc.to_bytes(8, "big", signed=True))
+            + ebml.element(Id.MUXING_APP, b"drawercam")
+            + ebml.element(Id.WRITING_APP, b"drawercam"),
+        )
+        segment = Id.SEGMENT.to_bytes(4, "big") + b"\x01" + b"\xff" * 7
+        return header + segment + info + ebml.element(Id.TRACKS, ebml.element(Id.TRACK_ENTRY, self._entry()))
+
+    def _entry(self) -> bytes:
+        track = self._track
+        entry = (
+            ebml.element(Id.TRACK_NUMBER, ebml.uint(self._number))
+            + ebml.element(Id.TRACK_UID, ebml.uint(self._number))
+            + ebml.element(Id.TRACK_TYPE, ebml.uint(_TRACK_TYPES[track.kind]))
+            + ebml.element(Id.FLAG_LACING, b"\0")
+            + ebml.element(Id.CODEC_ID, _CODEC_IDS[track.codec].encode())
+        )
+        if track.config:
+            entry += ebml.element(Id.CODEC_PRIVATE, track.config)
+        if track.kind is Kind.VIDEO:
+            size = ebml.element(Id.PIXEL_WIDTH, ebml.uint(track.width)) + ebml.element(Id.PIXEL_HEIGHT, ebml.uint(track.height))
+            return entry + ebml.element(Id.VIDEO, size)
+        if track.codec is Codec.OPUS:
+            # draft-ietf-cellar-codec: CodecDelay is the pre-skip, SeekPreRoll 80 ms; both in nanoseconds.
+            pre_skip = int.from_bytes(track.config[10:12], "little") * 10**9 // 48000
+            entry += ebml.element(Id.CODEC_DELAY, ebml.uint(pre_skip)) + ebml.element(Id.SEEK_PRE_ROLL, ebml.uint(80_000_000))
+        rate = ebml.element(Id.SAMPLING_FREQUENCY, struct.pack(">d", track.sample_rate))
+        sound = rate + ebml.element(Id.CHANNELS, ebml.uint(track.channels))
+        return entry + ebml.element(Id.AUDIO, sound)
+
+    def fragment(self, packet: Packet) -> bytes:
+        """One frame message.
+
+        Raises:
+            MediaLimitError: The frame does not fit a 4-byte size.
+        """
+        size = len(packet.data)
+        if size > _MAX_VINT4 - _AFTER_CLUSTER_SIZE:
+            raise MediaLimitError("a frame does not fit a Cluster")
+        return (
+            _FRAME.pack(
+                _CLUSTER_ID,
+                _VINT4 | size + _AFTER_CLUSTER_SIZE,
+                b"\xe7\x88",
+                (packet.timestamp + 500) // 1000,
+                b"\xa3",
+                _VINT4 | size + _AFTER_BLOCK_SIZE,
+                0x80 | self._number,
+                0,
+                0x80 if packet.key else 0,
+            )
+            + packet.data
+        )

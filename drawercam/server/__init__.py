@@ -1,0 +1,1 @@
+"""The I/O shell: one port, TLS, WebSockets, HTTP."""

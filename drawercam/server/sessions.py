@@ -1,0 +1,206 @@
+"""What sockets are for: a camera that publishes, a player that watches, a wall that lists."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from .. import control
+from ..channel import NUMBERS, Fragment, State
+from ..closing import Closing, Reason, Refused
+from ..hub import Hub
+from ..media.packets import Kind
+from ..source import Source
+from .socket import Socket, frame
+
+# Bytes of one message from a camera: a stalled phone may send several seconds at once.
+MAX_CAMERA_MESSAGE = 8 * 2**20
+
+# Bytes of one message from anybody else, who may only send control messages.
+MAX_OTHER_MESSAGE = control.MAX_TEXT
+
+_VIDEO = NUMBERS[Kind.VIDEO]
+
+log = logging.getLogger(__name__)
+
+
+def _parse(text: str, vocabulary: control.Vocabulary) -> control.Message:
+    try:
+        if len(text) > control.MAX_TEXT:
+            raise control.ControlError(f"a text message may be {control.MAX_TEXT} characters long")
+        return control.parse(text, vocabulary)
+    except control.ControlError as error:
+        raise Refused(Reason.BAD_MESSAGE, f"{str(error).capitalize()}.") from None
+
+
+def _framed(fragment: Fragment) -> bytes:
+    if fragment.framed is None:
+        fragment.framed = frame(fragment.data)
+    return fragment.framed
+
+
+class CameraSession:
+    """`/camera/<name>`: feeds a channel."""
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        self._hub = hub
+        self._channel = hub.channel(name)
+        self._source = Source(self._channel, hub.clock)
+        self._socket: Socket | None = None
+
+    def opened(self, socket: Socket) -> None:
+        log.info("< %s films as %s", socket.peer, self._channel.name)
+        self._socket = socket
+        socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
+        self._channel.take(self)
+
+    def text(self, message: str) -> None:
+        match _parse(message, control.FROM_CAMERA):
+            case control.Ping(t):
+                self.tell(control.Pong(t, self._hub.clock()))
+            case control.Stream(stream, _, at) if self._current:
+                self._source.begin(stream, at)
+            case control.End(stream) if self._current:
+                self._source.end(stream)
+            case control.CameraState(state, reason) if self._current:
+                self._channel.camera_says(State(state), reason)
+
+    def binary(self, message: bytes) -> None:
+        if not self._current:
+            return  # bytes that were on their way when the name was taken over
+        try:
+            self._source.feed(message)
+        except Refused:
+            self._channel.leave(self, "media")
+            raise
+
+    def drained(self) -> None:
+        pass
+
+    def closed(self, said_goodbye: bool) -> None:
+        self._channel.leave(self, "left" if said_goodbye else "lost")
+
+    def tell(self, message: control.Message) -> None:
+        """See channel.Camera."""
+        if self._socket is not None:
+            self._socket.tell(message)
+
+    def end(self, closing: Closing) -> None:
+        """See channel.Camera."""
+        if self._socket is not None:
+            self._socket.end(closing)
+
+    @property
+    def _current(self) -> bool:
+        return self._channel.camera is self
+
+
+class PlayerSession:
+    """`/player/<name>`: takes a channel's frames, or leaves them while its socket is behind."""
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        self.drops = 0
+        self._hub = hub
+        self._channel = hub.channel(name)
+        self._socket: Socket | None = None
+        self._needs_key = True  # the next picture must be a keyframe
+        self._asked = False  # for that keyframe
+
+    def opened(self, socket: Socket) -> None:
+        log.debug("> %s watches %s", socket.peer, self._channel.name)
+        self._socket = socket
+        socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
+        self._channel.join(self)
+
+    def text(self, message: str) -> None:
+        match _parse(message, control.FROM_PLAYER):
+            case control.Ping(t):
+                self.tell(control.Pong(t, self._hub.clock()))
+            case control.Pause():
+                self._channel.vote(self, True)
+            case control.Resume():
+                self._channel.vote(self, False)
+            case control.Keyframe():
+                self._channel.want_keyframe()
+            case control.Join():
+                self._needs_key, self._asked = True, False
+                self._channel.join(self)
+
+    def binary(self, message: bytes) -> None:
+        raise Refused(Reason.UNEXPECTED_BINARY)
+
+    def drained(self) -> None:
+        log.debug("= a viewer of %s goes on after %d drops", self._channel.name, self.drops)
+
+    def closed(self, said_goodbye: bool) -> None:
+        self._channel.part(self)
+
+    def tell(self, message: control.Message) -> None:
+        """See channel.Viewer."""
+        if self._socket is not None:
+            self._socket.tell(message)
+
+    def begin(self, number: int, init: bytes) -> None:
+        """See channel.Viewer."""
+        if self._socket is not None:
+            if number == _VIDEO:
+                self._needs_key = True
+            self._socket.write(frame(init))
+
+    def catch_up(self, fragments: Sequence[Fragment]) -> None:
+        """See channel.Viewer."""
+        if self._socket is not None and not self._socket.behind:
+            self._socket.burst(b"".join(map(_framed, fragments)))
+            self._needs_key = self._asked = False
+
+    def offer(self, fragment: Fragment) -> bool:
+        """See channel.Viewer. A viewer that is behind gets nothing, and goes on at the next keyframe."""
+        socket = self._socket
+        if socket is None:
+            return False
+        video = fragment.number == _VIDEO
+        if socket.behind:
+            self.drops += 1
+            if video:
+                self._needs_key = True
+            return False
+        if video and self._needs_key:
+            if not fragment.key:
+                self.drops += 1
+                asked, self._asked = self._asked, True
+                return not asked
+            self._needs_key = self._asked = False
+        socket.write(_framed(fragment))
+        return False
+
+
+class WallSession:
+    """`/wall`: the list of cameras, now and at every change."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._socket: Socket | None = None
+
+    def opened(self, socket: Socket) -> None:
+        self._socket = socket
+        socket.tell(control.Welcome("", self._hub.clock()))
+        self._hub.watch(self)
+
+    def text(self, message: str) -> None:
+        match _parse(message, control.FROM_WALL):
+            case control.Ping(t):
+                self.tell(control.Pong(t, self._hub.clock()))
+
+    def binary(self, message: bytes) -> None:
+        raise Refused(Reason.UNEXPECTED_BINARY)
+
+    def drained(self) -> None:
+        pass
+
+    def closed(self, said_goodbye: bool) -> None:
+        self._hub.unwatch(self)
+
+    def tell(self, message: control.Message) -> None:
+        """See hub.Watcher."""
+        if self._socket is not None:
+            self._socket.tell(message)

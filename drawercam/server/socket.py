@@ -1,0 +1,290 @@
+"""One WebSocket: websockets' Sans-I/O protocol on an asyncio transport, with bounds and deadlines.
+
+There is no task and no queue per socket. What is sent goes to the transport at once; while the transport is over its limit the socket
+is `behind`, and its owner sends less. What is received is handed on in the same call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket as sockets
+from typing import Protocol
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from .. import control
+from ..closing import Closing, Reason, Refused
+
+SUBPROTOCOL = Subprotocol("drawercam.1")
+
+# Bytes in the transport above which a socket counts as behind, and below which it no longer does. Above: 1 s at 4 Mbit/s.
+HIGH_WATER = 512 * 2**10
+LOW_WATER = 64 * 2**10
+
+# Bytes in the transport above which even control messages are too much: the peer does not read.
+FLOOD = 16 * 2**20
+
+# Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT). Without it Linux hides 4 MB for a stalled viewer: 16 s of stale video.
+NOT_SENT = 128 * 2**10
+
+# Seconds: a peer that takes nothing for so long while something waits for it is cut off.
+WRITE_DEADLINE = 10.0
+
+# Seconds between Pings, and of silence after which a peer is cut off. Browsers answer Pings even where a page's timers sleep.
+PING_INTERVAL = 5.0
+SILENCE_DEADLINE = 15.0
+
+# Seconds that a peer has for its half of the closing handshake.
+CLOSE_DEADLINE = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Session(Protocol):
+    """What a socket is for: a camera, a player, a wall. Called from the socket; none of these may raise but with Refused."""
+
+    def opened(self, socket: Socket) -> None:
+        """The handshake is done."""
+
+    def text(self, message: str) -> None:
+        """A text message. Raises Refused to end the socket."""
+
+    def binary(self, message: bytes) -> None:
+        """A binary message. Raises Refused to end the socket."""
+
+    def drained(self) -> None:
+        """The socket is no longer behind."""
+
+    def closed(self, said_goodbye: bool) -> None:
+        """The socket is gone. Called once, if ``opened`` was."""
+
+
+def frame(message: bytes) -> bytes:
+    """A binary message as one unmasked frame (RFC 6455 section 5.2), the same for every peer: no extension is negotiated."""
+    return Frame(Opcode.BINARY, message).serialize(mask=False, extensions=[])
+
+
+class Socket(asyncio.Protocol):
+    """A WebSocket from its handshake to its end.
+
+    Attributes:
+        behind: The peer has not yet taken what was sent; send only what it cannot do without.
+        bytes_sent: Of media and control, before TLS.
+    """
+
+    def __init__(self, transport: asyncio.Transport, protocol: ServerProtocol, owner: Owner) -> None:
+        """
+        Args:
+            transport: Already connected; this becomes its protocol.
+            protocol: In its initial state.
+            owner: Told when the socket begins and ends.
+        """
+        self.behind = False
+        self.bytes_sent = 0
+        self._transport = transport
+        self._protocol = protocol
+        self._owner = owner
+        self._session: Session | None = None
+        self._begun = bytearray()  # a fragmented message so far; the protocol bounds its size
+        self._is_text = False
+        self._now = owner.now
+        self._heard = self._pinged = self._progress = self._now()
+        self._waiting = 0  # bytes in the transport at the last sweep
+        self._closing: float | None = None  # since when
+        self._said_goodbye = False
+        self._bursting = False  # the limit is raised for a burst
+        self.peer = _peer_of(transport)
+        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        raw = transport.get_extra_info("socket")
+        if raw is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
+            raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, NOT_SENT)
+        transport.set_protocol(self)
+        owner.socket_begins(self)
+
+    # --- receiving ---
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._now()
+        self._protocol.receive_data(data)
+        self._handle_events()
+
+    def eof_received(self) -> bool:
+        self._protocol.receive_eof()
+        self._handle_events()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        session, self._session = self._session, None
+        self._owner.socket_ends(self)
+        if session is not None:
+            log.debug("x %s %s", self.peer, "good-bye" if self._said_goodbye else exc or "gone")
+            session.closed(self._said_goodbye)
+
+    def _handle_events(self) -> None:
+        for event in self._protocol.events_received():
+            if self._closing is not None:
+                break
+            if isinstance(event, Request):
+                self._handshake(event)
+            elif isinstance(event, Frame):
+                self._frame(event)
+        self._flush()
+
+    def _handshake(self, request: Request) -> None:
+        answer = self._owner.route(request, self.peer)
+        if isinstance(answer, Response):
+            self._protocol.send_response(answer)
+            return
+        response = self._protocol.accept(request)
+        self._protocol.send_response(response)
+        self._flush()
+        if self._protocol.state is State.OPEN:
+            self._session = answer
+            answer.opened(self)
+            # A message may have come in the same packet as the handshake; it waits in the events already.
+
+    def _frame(self, event: Frame) -> None:
+        opcode = event.opcode
+        if opcode is Opcode.CLOSE:
+            # The code of a received close: 1000 or 1001 (a tab was closed) mean that the peer meant to go.
+            self._said_goodbye = self._protocol.close_rcvd is not None and self._protocol.close_rcvd.code in (
+                CloseCode.NORMAL_CLOSURE,
+                CloseCode.GOING_AWAY,
+            )
+            return
+        if opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) or self._session is None:
+            return
+        if opcode is not Opcode.CONT:
+            self._is_text = opcode is Opcode.TEXT
+        message = bytes(event.data)
+        if not event.fin or self._begun:
+            self._begun += message
+            if not event.fin:
+                return
+            message = bytes(self._begun)
+            self._begun.clear()
+        self._deliver(self._session, message)
+
+    def _deliver(self, session: Session, message: bytes) -> None:
+        try:
+            if not self._is_text:
+                session.binary(message)
+                return
+            try:
+                text = message.decode()
+            except UnicodeDecodeError:
+                raise Refused(Reason.NOT_TEXT) from None
+            session.text(text)
+        except Refused as refusal:
+            log.warning("x %s: %s", self.peer, refusal)
+            self.end(refusal.closing)
+        except Exception:
+            log.exception("x %s: a fault in the relay", self.peer)
+            self.end(Closing(Reason.INTERNAL))
+
+    # --- sending ---
+
+    def tell(self, message: control.Message) -> None:
+        """Send a control message."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_text(control.encode(message).encode())
+            self._flush()
+
+    def write(self, framed: bytes) -> None:
+        """Send a message that `frame` has framed."""
+        if self._protocol.state is State.OPEN:
+            self.bytes_sent += len(framed)
+            self._transport.write(framed)
+
+    def burst(self, framed: bytes) -> None:
+        """Send many framed messages at once without counting as behind for it; for a viewer that catches up."""
+        waiting = self._transport.get_write_buffer_size()
+        self._transport.set_write_buffer_limits(HIGH_WATER + waiting + len(framed), LOW_WATER)
+        self._bursting = True
+        self.write(framed)
+
+    def end(self, closing: Closing) -> None:
+        """Say why and begin the closing handshake; `sweep` sees to its end."""
+        if self._protocol.state is not State.OPEN:
+            return
+        self.tell(control.Error(closing.reason.id, closing.sentence))
+        self._protocol.send_close(closing.reason.code, closing.reason.id)
+        self._flush()
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self.behind = True
+
+    def resume_writing(self) -> None:
+        self.behind = False
+        if self._bursting:
+            self._end_burst()
+        if self._session is not None:
+            self._session.drained()
+
+    def _end_burst(self) -> None:
+        self._bursting = False
+        self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self.bytes_sent += len(data)
+                self._transport.write(data)
+            else:
+                # SEND_EOF of the Sans-I/O protocol: TLS cannot be closed one way, so the whole transport closes once flushed.
+                self._transport.close()
+        if self._closing is None and self._protocol.state > State.OPEN:
+            self._closing = self._now()
+        if self._transport.get_write_buffer_size() > FLOOD:
+            log.info("x %s does not read; cut off", self.peer)
+            self.abort()
+
+    # --- time ---
+
+    def sweep(self, now: float) -> None:
+        """Keep the deadlines. Called by the owner about once a second for every socket."""
+        waiting = self._transport.get_write_buffer_size()
+        if waiting == 0 or waiting < self._waiting:
+            self._progress = now
+        self._waiting = waiting
+        if self._bursting and waiting <= LOW_WATER:
+            self._end_burst()
+        if self._closing is not None:
+            overdue = now - self._closing > CLOSE_DEADLINE
+        else:
+            overdue = now - self._progress > WRITE_DEADLINE or now - self._heard > SILENCE_DEADLINE
+        if overdue:
+            log.info("x %s does not %s; cut off", self.peer, "take what is sent" if waiting else "answer")
+            self.abort()
+        elif self._protocol.state is State.OPEN and not self.behind and now - self._pinged >= PING_INTERVAL:
+            self._pinged = now
+            self._protocol.send_ping(b"")
+            self._flush()
+
+
+class Owner(Protocol):
+    """The server's side of its sockets."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def route(self, request: Request, peer: str) -> Session | Response:
+        """Decide what a handshake is for, or refuse it."""
+
+    def socket_begins(self, socket: Socket) -> None: ...
+
+    def socket_ends(self, socket: Socket) -> None: ...
+
+
+def _peer_of(transport: asyncio.Transport) -> str:
+    name = transport.get_extra_info("peername")
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) and len(name) >= 2 else "a peer"

@@ -1,0 +1,106 @@
+"""What one camera sends: streams of container bytes in, tracks and packets on the relay's clock out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from .channel import Channel
+from .closing import Reason, Refused
+from .control import MAX_STREAM
+from .media.containers import StreamReader
+from .media.packets import Kind, MediaError, MediaLimitError, Packet, Track
+from .timeline import Timeline
+
+log = logging.getLogger(__name__)
+
+
+class _Stream:
+    """One recorder's bytes."""
+
+    def __init__(self, at: int | None) -> None:
+        self.reader = StreamReader()
+        self.timeline = Timeline(at)
+
+
+class Source:
+    """The streams of one camera connection, feeding one channel.
+
+    The first stream that brings a video track is the camera's picture, the first with an audio track its sound; tracks of the same
+    kind in other streams are ignored.
+    """
+
+    def __init__(self, channel: Channel, clock: Callable[[], int]) -> None:
+        """
+        Args:
+            channel: Where tracks and packets go.
+            clock: The relay's clock, microseconds.
+        """
+        self._channel = channel
+        self._clock = clock
+        self._streams: dict[int, _Stream] = {}
+        self._owners: dict[Kind, int] = {}
+
+    def begin(self, number: int, at: int | None = None) -> None:
+        """A stream begins, or begins afresh."""
+        self._streams[number] = _Stream(at)
+        for kind in self._kinds_of(number):
+            self._channel.stream_restarts(kind)
+
+    def end(self, number: int) -> None:
+        """A stream has ended.
+
+        Raises:
+            Refused: It was never announced.
+        """
+        self._stream(number)
+        del self._streams[number]
+        for kind in self._kinds_of(number):
+            del self._owners[kind]
+            self._channel.end_track(kind)
+
+    def feed(self, message: bytes) -> None:
+        """Take a binary message: the stream's number and bytes of it.
+
+        Raises:
+            Refused: The stream is unknown, or its bytes are not media.
+        """
+        number = message[0] if message else 0
+        stream = self._stream(number)
+        try:
+            events = stream.reader.feed(message[1:])
+        except MediaLimitError as error:
+            raise Refused(Reason.MEDIA_LIMIT, f"Stream {number}: {error}.") from error
+        except MediaError as error:
+            raise Refused(Reason.BAD_MEDIA, f"Stream {number}: {error}.") from error
+        now = self._clock() if events else 0
+        for event in events:
+            if isinstance(event, Track):
+                self._set_track(number, event)
+            else:
+                self._publish(number, stream, event, now)
+
+    def _stream(self, number: int) -> _Stream:
+        stream = self._streams.get(number)
+        if stream is None:
+            raise Refused(Reason.UNKNOWN_STREAM, f"Stream {number} was not announced (streams are 1 to {MAX_STREAM}).")
+        return stream
+
+    def _kinds_of(self, number: int) -> list[Kind]:
+        return [kind for kind, owner in self._owners.items() if owner == number]
+
+    def _set_track(self, number: int, track: Track) -> None:
+        owner = self._owners.setdefault(track.kind, number)
+        if owner == number:
+            self._channel.set_track(track)
+        else:
+            log.info("< %s: stream %d has a second %s track; it is ignored", self._channel.name, number, track.kind)
+
+    def _publish(self, number: int, stream: _Stream, packet: Packet, now: int) -> None:
+        if self._owners.get(packet.track.kind) != number:
+            return
+        # A picture is whole at its timestamp, a packet of sound only at its end.
+        end = packet.timestamp + (packet.duration if packet.track.kind is Kind.AUDIO else 0)
+        offset = stream.timeline.place(end, now)
+        self._channel.publish(replace(packet, timestamp=packet.timestamp + offset))

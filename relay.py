@@ -89,7 +89,7 @@ async def run(chosen: argparse.Namespace) -> None:
             fingerprint=served.fingerprint if served else "",
             keys=keys is not None,
         )
-        print(banner.banner_for(facts, sys.stdout), flush=True)
+        print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr), flush=True)
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt

@@ -1,0 +1,5 @@
+"""The local certificate authority: what lets a phone open the relay's pages over https, and so use its camera."""
+
+from certs.authority import Authority, AuthorityError, Served, check
+
+__all__ = ["Authority", "AuthorityError", "Served", "check"]

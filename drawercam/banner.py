@@ -1,0 +1,218 @@
+"""What the relay prints when it starts: where to film, where to watch, and codes for phones to scan."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import textwrap
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TextIO
+
+import segno
+
+QUIET_ZONES = (4, 2)
+"""Light modules around a code, best first: ISO/IEC 18004 asks for 4; phones also read 2, and two such codes fit into 80 columns."""
+
+QR_GAP = 4
+"""Columns between two codes."""
+
+BLOCKS = "▀▄█"
+"""The characters of which `segno` builds a code, beside the space."""
+
+INDENT = "  "
+
+LONGEST_LINE = 100
+"""Columns of a sentence: on a wide screen, longer ones are hard to read."""
+
+NARROWEST = 20
+"""Columns. A terminal that says it has fewer is mistaken (0 is common), and no sentence would be readable in it."""
+
+COMMAND_WITH_TLS = "python relay.py --tls"
+
+BOLD = "\x1b[1m"
+YELLOW = "\x1b[33m"
+WHITE_ON_BLACK = "\x1b[38;5;231;48;5;16m"
+"""Colours by number (xterm's cube), because the named ones follow the theme, and scanners do not read every theme."""
+PLAIN = "\x1b[0m"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What there is to say.
+
+    Attributes:
+        tls: The pages are https, and open to the network. Without, they are http and on this computer only.
+        port: TCP port.
+        camera_url, player_url: The pages at the likeliest address, with their keys if there are any.
+        other_camera_urls, other_player_urls: The same at the other addresses.
+        ca_url: Where the certificate authority can be downloaded; empty when the relay serves somebody else's certificate.
+        fingerprint: Of the authority: SHA-256, hexadecimal bytes with colons; empty like ``ca_url``.
+        keys: Keys are on, and the links contain them.
+    """
+
+    tls: bool
+    port: int
+    camera_url: str
+    player_url: str
+    other_camera_urls: tuple[str, ...] = ()
+    other_player_urls: tuple[str, ...] = ()
+    ca_url: str = ""
+    fingerprint: str = ""
+    keys: bool = True
+
+
+def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
+    """The text, with a line feed at its end.
+
+    Args:
+        width: Columns of the terminal. Sentences wrap there. An address is never broken, because it is there to be copied: one that is
+            longer has a line of its own.
+        colour: Use ANSI escape sequences.
+        qr: Print codes. False also says how to do without. The text is pure ASCII then.
+    """
+    page = _Page(max(width, NARROWEST), colour)
+    page.sentence(f"drawercam is running on port {facts.port}.", BOLD)
+    page.gap()
+    page.link("Film", facts.camera_url)
+    page.link("Watch", facts.player_url)
+    page.gap()
+    if facts.tls:
+        _for_phones(page, facts, qr)
+    else:
+        page.sentence("It listens on this computer only. A phone cannot film this way: browsers give the camera only to https pages.")
+        page.sentence("For phones, stop it and type:")
+        page.verbatim(COMMAND_WITH_TLS, BOLD)
+        page.gap()
+    page.sentence("Press Ctrl-C to stop.")
+    return page.text()
+
+
+def banner_for(facts: Facts, stream: TextIO, codes: bool = True) -> str:
+    """The text as this stream can show it: codes and colours only on a terminal, and only if its encoding and its user allow them."""
+    terminal = stream.isatty()
+    windows_console = sys.platform == "win32" and not {"WT_SESSION", "TERM", "ANSICON"} & os.environ.keys()
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and not windows_console
+    return banner(facts, shutil.get_terminal_size().columns, colour, codes and terminal and can_show_codes(stream))
+
+
+def can_show_codes(stream: TextIO) -> bool:
+    """Whether the stream's encoding has block characters. That of Windows consoles (cp1252) often has not."""
+    try:
+        BLOCKS.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
+    codes = _codes(facts, page.width) if qr else None
+    if codes is not None:
+        page.codes(codes)
+    elif qr:
+        page.sentence("This window is too narrow for QR codes: widen it and start again, or type the address into the phone.")
+    else:
+        page.sentence("No QR codes are shown here: type the address into the phone.")
+    page.gap()
+    if facts.keys:
+        page.sentence("The links contain the keys: who has the first one can film, who has the second one can watch.")
+    else:
+        page.sentence("Warning: keys are off (--no-key). Everybody in this network can film and watch.", YELLOW)
+    page.gap()
+    if facts.other_camera_urls or facts.other_player_urls:
+        page.sentence("If a phone does not get there, try these:")
+        for camera_url, player_url in zip_longest(facts.other_camera_urls, facts.other_player_urls):
+            page.link("Film", camera_url)
+            page.link("Watch", player_url)
+        page.gap()
+    if facts.ca_url:
+        page.sentence(
+            "A phone warns about the certificate the first time: choose Advanced, then Proceed. To be rid of the warning (some iPhones "
+            "film only then), install this computer's certificate authority on the phone; certs/README.md says how."
+        )
+        page.link("Get it", facts.ca_url)
+        page.fingerprint(facts.fingerprint)
+        page.gap()
+
+
+def _codes(facts: Facts, width: int) -> list[str] | None:
+    """Lines of two codes with captions: side by side, else one below the other; None when not even one fits the width."""
+    for border in QUIET_ZONES:
+        film, watch = _code("Film", facts.camera_url, border), _code("Watch", facts.player_url, border)
+        if len(film[0]) + QR_GAP + len(watch[0]) <= width:
+            return _side_by_side(film, watch)
+    for border in QUIET_ZONES:
+        film, watch = _code("Film", facts.camera_url, border), _code("Watch", facts.player_url, border)
+        if max(len(film[0]), len(watch[0])) <= width:
+            return [*film, "", *watch]
+    return None
+
+
+def _code(caption: str, url: str, border: int) -> list[str]:
+    """A caption and below it the code, two modules a character high; all lines equally long."""
+    drawn = io.StringIO()
+    # Level L: a screen gets no scratches, and a smaller code has bigger modules.
+    segno.make(url, error="l", micro=False).terminal(drawn, border=border, compact=True)
+    rows = drawn.getvalue().splitlines()
+    return [caption.center(len(rows[0])), *rows]
+
+
+def _side_by_side(left: list[str], right: list[str]) -> list[str]:
+    height = max(len(left), len(right))
+    padded_left, padded_right = (lines + [" " * len(lines[0])] * (height - len(lines)) for lines in (left, right))
+    # The gap repeats the edge of the quiet zone: one light panel around both codes is found sooner than two with a dark bar between.
+    return [f"{one}{one[-1] * QR_GAP}{other}" for one, other in zip(padded_left, padded_right, strict=True)]
+
+
+class _Page:
+    """Lines of text that fit a width."""
+
+    def __init__(self, width: int, colour: bool) -> None:
+        self.width = width
+        self._colour = colour
+        self._lines: list[str] = []
+
+    def sentence(self, text: str, style: str = "") -> None:
+        for line in textwrap.wrap(text, min(self.width, LONGEST_LINE), break_on_hyphens=False):
+            self._add(line, style)
+
+    def gap(self) -> None:
+        if self._lines and self._lines[-1]:
+            self._lines.append("")
+
+    def verbatim(self, text: str, style: str = "") -> None:
+        """A line to copy: indented where that leaves it whole."""
+        self._add(text, style, INDENT if len(INDENT) + len(text) <= self.width else "")
+
+    def link(self, label: str, url: str | None) -> None:
+        if not url:
+            return
+        start = f"{INDENT}{label:<7} "
+        if len(start) + len(url) <= self.width:
+            self._add(url, BOLD, start)
+        else:
+            self._add(f"{label}:")
+            self.verbatim(url, BOLD)
+
+    def codes(self, lines: list[str]) -> None:
+        self.gap()
+        for line in lines:
+            self._add(line, WHITE_ON_BLACK if line else "")
+
+    def fingerprint(self, fingerprint: str) -> None:
+        """In rows of 16, 8 or 4 bytes, so that a person can compare it with a phone's row by row."""
+        self._add(f"{INDENT}SHA-256"[: self.width])
+        octets = fingerprint.split(":")
+        room = self.width - 2 * len(INDENT)
+        per_row = next((count for count in (32, 16, 8) if 3 * count <= room), 4)
+        for start in range(0, len(octets), per_row):
+            row = ":".join(octets[start : start + per_row])
+            self._add(row, "", 2 * INDENT)
+
+    def text(self) -> str:
+        return "\n".join(self._lines) + "\n"
+
+    def _add(self, text: str, style: str = "", before: str = "") -> None:
+        self._lines.append(f"{before}{style}{text}{PLAIN}" if style and self._colour else before + text)

@@ -1,0 +1,571 @@
+"""The authority: what browsers are shown, when it changes, and what survives damage. Handshakes are real ones."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.verification import PolicyBuilder, Store
+
+from certs import Authority, AuthorityError, Served, check
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = [ip_address("192.168.1.20"), ip_address("fd00::20")]
+OFFICE = [ip_address("10.9.8.7")]
+PUBLIC = ip_address("198.51.100.7")
+NAMES = ["drawer", "drawer.local", "localhost"]
+START = datetime(2030, 1, 15, 12, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+posix_only = pytest.mark.skipif(os.name != "posix", reason="file modes")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "state" / "certs")
+
+
+def leaf_of(served: Served) -> x509.Certificate:
+    """What its file holds now; a later `ensure` may replace that."""
+    return x509.load_pem_x509_certificate(served.cert_file.read_bytes())
+
+
+def root_of(served: Served) -> x509.Certificate:
+    return x509.load_der_x509_certificate(served.ca_der)
+
+
+def texts(served: Served) -> set[str]:
+    return {*map(str, served.addresses), *served.names}
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def handshake(served: Served, client: ssl.SSLContext, name: str) -> tuple[str | None, str | None]:
+    """TLS over a loopback connection; the client's protocol version and ALPN answer. Raises what the client raises."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            try:
+                with served.server_context().wrap_socket(connection, server_side=True) as tls:
+                    tls.sendall(b"hello")
+            except OSError:
+                connection.close()  # the client has refused: that is the client's to tell
+
+        server = threading.Thread(target=serve)
+        server.start()
+        try:
+            with (
+                socket.create_connection(listener.getsockname(), timeout=10) as connection,
+                client.wrap_socket(connection, server_hostname=name) as tls,
+            ):
+                assert tls.recv(5) == b"hello"
+                return tls.version(), tls.selected_alpn_protocol()
+        finally:
+            server.join(10)
+
+
+def trusting(served: Served) -> ssl.SSLContext:
+    """A client that knows this authority only and is as strict as Python 3.13 is by default."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_verify_locations(cadata=served.ca_pem.decode())
+    return context
+
+
+# what browsers see
+
+
+@pytest.mark.parametrize("name", ["192.168.1.20", "fd00::20", "drawer", "drawer.local", "localhost", "127.0.0.1", "::1"])
+def test_a_client_that_trusts_the_authority_accepts_every_name(authority: Authority, name: str) -> None:
+    served = authority.ensure(HOME, NAMES)
+    assert handshake(served, trusting(served), name)[0] == "TLSv1.3"
+
+
+@pytest.mark.parametrize("name", ["192.168.1.21", "fd00::21", "other.local", "drawer.example"])
+def test_a_name_that_is_not_covered_fails(authority: Authority, name: str) -> None:
+    served = authority.ensure(HOME, NAMES)
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"mismatch|not valid for"):
+        handshake(served, trusting(served), name)
+
+
+def test_a_client_that_trusts_another_authority_refuses(authority: Authority, tmp_path: Path) -> None:
+    served = authority.ensure(HOME, NAMES)
+    stranger = Authority(tmp_path / "stranger").ensure(HOME, NAMES)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(served, trusting(stranger), "192.168.1.20")
+
+
+def test_an_old_phone_gets_tls_1_2_and_nothing_below(authority: Authority) -> None:
+    served = authority.ensure(HOME, NAMES)
+    old = trusting(served)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    old.set_alpn_protocols(["h2", "http/1.1"])
+    assert handshake(served, old, "192.168.1.20") == ("TLSv1.2", "http/1.1")
+    assert served.server_context().minimum_version == ssl.TLSVersion.TLSv1_2
+    assert served.server_context().options & ssl.OP_NO_COMPRESSION
+
+
+def test_a_second_verifier_agrees(authority: Authority) -> None:
+    served = authority.ensure(HOME, NAMES)
+    policy = PolicyBuilder().store(Store([root_of(served)]))
+    for subject in (x509.DNSName("drawer.local"), x509.IPAddress(HOME[0]), x509.IPAddress(HOME[1])):
+        chain = policy.build_server_verifier(subject).verify(leaf_of(served), [])
+        assert chain == [leaf_of(served), root_of(served)]
+
+
+def test_the_profile_of_the_authority(authority: Authority) -> None:
+    root = root_of(authority.ensure([*HOME, PUBLIC], NAMES, START))
+    extensions = root.extensions
+    assert isinstance(root.public_key(), ec.EllipticCurvePublicKey)
+    constraints = extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.critical
+    assert constraints.value == x509.BasicConstraints(ca=True, path_length=0)
+    usage = extensions.get_extension_for_class(x509.KeyUsage).value
+    assert (usage.key_cert_sign, usage.crl_sign, usage.digital_signature) == (True, True, False)
+    names = extensions.get_extension_for_class(x509.NameConstraints)
+    assert not names.critical
+    permitted = {str(name.value) for name in names.value.permitted_subtrees or []}
+    assert permitted >= {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8"}
+    assert permitted >= {"fc00::/7", "fe80::/10", "::1/128", "local", "localhost", "drawer", f"{PUBLIC}/32"}
+    assert "0.0.0.0/0" not in permitted
+    assert root.not_valid_after_utc - START > timedelta(days=3650)
+
+
+def test_the_profile_of_the_certificate(authority: Authority) -> None:
+    served = authority.ensure(HOME, NAMES, START)
+    leaf, extensions = leaf_of(served), leaf_of(served).extensions
+    assert isinstance(leaf.public_key(), ec.EllipticCurvePublicKey)
+    assert isinstance(leaf.signature_hash_algorithm, SHA256)
+    assert leaf.not_valid_before_utc == START - timedelta(hours=1)
+    assert leaf.not_valid_after_utc - leaf.not_valid_before_utc == timedelta(days=397)
+    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.SERVER_AUTH]
+    assert extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
+    issuer_key = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    assert issuer_key == root_of(served).extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    assert served.expires == leaf.not_valid_after_utc
+    assert texts(served) == {"192.168.1.20", "fd00::20", "127.0.0.1", "::1", "drawer", "drawer.local", "localhost"}
+
+
+def test_what_is_handed_out_for_download(authority: Authority) -> None:
+    served = authority.ensure(HOME, NAMES)
+    assert served.ca_file.read_bytes() == served.ca_pem
+    assert b"PRIVATE" not in served.ca_pem
+    assert ssl.PEM_cert_to_DER_cert(served.ca_pem.decode()) == served.ca_der
+    octets = served.fingerprint.split(":")
+    assert len(octets) == 32
+    assert bytes.fromhex("".join(octets)) == root_of(served).fingerprint(SHA256())
+    assert served.fingerprint == served.fingerprint.upper()
+
+
+# limits
+
+
+def test_a_public_address_that_was_there_from_the_start_works(authority: Authority) -> None:
+    served = authority.ensure([PUBLIC], NAMES)
+    assert served.left_out == ()
+    assert handshake(served, trusting(served), str(PUBLIC))[0] == "TLSv1.3"
+
+
+def test_a_public_address_that_came_later_is_left_out_with_one_warning(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    before = authority.ensure(HOME, NAMES)
+    leaf = leaf_of(before)
+    with caplog.at_level(logging.INFO, "drawercam.certs"):
+        after = authority.ensure([*HOME, PUBLIC], [*NAMES, "camera.example"])
+        authority.ensure([*HOME, PUBLIC], [*NAMES, "camera.example"])
+    assert after.left_out == (str(PUBLIC), "camera.example")
+    assert not {str(PUBLIC), "camera.example"} & texts(after)
+    assert after.fingerprint == before.fingerprint
+    assert leaf_of(after) == leaf
+    (warning,) = warnings_in(caplog)
+    assert "198.51.100.7, camera.example" in warning
+
+
+def test_openssl_enforces_the_limits(authority: Authority) -> None:
+    """A certificate that the real key has signed for a name outside is worth nothing: why a stolen key is no disaster."""
+    served = authority.ensure(HOME, NAMES)
+    forged = forge(authority, x509.SubjectAlternativeName([x509.DNSName("bank.example")]))
+    cert = served.cert_file.with_name("forged.pem")
+    cert.write_bytes(forged)
+    (problem,) = check(cert, cert, served.ca_file, ["bank.example"])
+    assert "permitted subtree violation" in problem
+
+
+def test_names_are_normalised(authority: Authority) -> None:
+    served = authority.ensure([ip_address("fe80::5%3"), *HOME, *HOME], ["Drawer", "drawer", "DRAWER.local.", "schrank-ä.local"])
+    assert served.names == ("drawer", "drawer.local", "localhost")
+    assert served.left_out == ("schrank-ä.local",)
+    assert ip_address("fe80::5") in served.addresses
+    assert len(set(served.addresses)) == len(served.addresses)
+
+
+# when the certificate changes
+
+
+def test_it_stays_while_nothing_changes(authority: Authority) -> None:
+    first = authority.ensure(HOME, NAMES, START)
+    leaf = leaf_of(first)
+    again = Authority(authority.folder).ensure(HOME[::-1], NAMES[::-1], START + 300 * DAY)
+    assert leaf_of(again) == leaf
+    assert again.fingerprint == first.fingerprint
+
+
+def test_a_new_address_makes_a_new_certificate_of_the_same_authority(authority: Authority) -> None:
+    first = authority.ensure(HOME, NAMES)
+    leaf = leaf_of(first)
+    second = authority.ensure(OFFICE, NAMES)
+    assert leaf_of(second) != leaf
+    assert second.fingerprint == first.fingerprint
+    assert str(OFFICE[0]) in texts(second)
+    assert str(HOME[0]) not in texts(second)
+    assert handshake(second, trusting(first), "10.9.8.7")[0] == "TLSv1.3"
+
+
+def test_an_address_that_has_gone_changes_nothing(authority: Authority) -> None:
+    first = authority.ensure([*HOME, *OFFICE], NAMES)
+    leaf = leaf_of(first)
+    assert leaf_of(authority.ensure(HOME, NAMES)) == leaf
+
+
+def test_issue_always_makes_a_new_one(authority: Authority) -> None:
+    first = authority.ensure(HOME, NAMES)
+    leaf = leaf_of(first)
+    second = authority.issue(HOME, NAMES)
+    assert leaf_of(second) != leaf
+    assert second.fingerprint == first.fingerprint
+
+
+@pytest.mark.parametrize(("days_left", "renewed"), [(31, False), (29, True), (-1, True)])
+def test_it_is_renewed_in_its_last_30_days(authority: Authority, days_left: int, renewed: bool) -> None:
+    first = authority.ensure(HOME, NAMES, START)
+    leaf = leaf_of(first)
+    later = first.expires - days_left * DAY
+    second = authority.ensure(HOME, NAMES, later)
+    assert (leaf_of(second) != leaf) == renewed
+    assert second.fingerprint == first.fingerprint
+    assert second.expires - later > 30 * DAY
+
+
+def test_the_authority_is_renewed_at_its_end_and_says_so(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    first = authority.ensure(HOME, NAMES, START)
+    end = root_of(first).not_valid_after_utc
+    near_the_end = authority.ensure(HOME, NAMES, end - 31 * DAY)
+    leaf = leaf_of(near_the_end)
+    assert near_the_end.fingerprint == first.fingerprint
+    assert near_the_end.expires == end
+    assert leaf_of(authority.ensure(HOME, NAMES, end - 31 * DAY)) == leaf
+    second = authority.ensure(HOME, NAMES, end - 29 * DAY)
+    assert second.fingerprint != first.fingerprint
+    (warning,) = warnings_in(caplog)
+    assert "phones must install it" in warning
+    assert check(second.cert_file, second.key_file, second.ca_file, NAMES, end) == []
+
+
+def test_a_clock_that_starts_in_1970_does_not_cost_the_authority(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    first = authority.ensure(HOME, NAMES, START)
+    leaf = leaf_of(first)
+    second = authority.ensure(HOME, NAMES, datetime(1970, 1, 1, 0, 5, tzinfo=UTC))
+    assert leaf_of(second) == leaf
+    (warning,) = warnings_in(caplog)
+    assert "Set the clock" in warning
+    moved = authority.ensure(OFFICE, NAMES, datetime(1970, 1, 1, 0, 5, tzinfo=UTC))
+    assert moved.expires > START + 365 * DAY
+
+
+def test_a_running_relay_takes_over_a_new_certificate(authority: Authority) -> None:
+    first = authority.ensure(HOME, NAMES)
+    context = first.server_context()
+    second = authority.ensure(OFFICE, NAMES)
+    second.load_into(context)
+    client, server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = trusting(first).wrap_bio(server, client, server_hostname="10.9.8.7")
+    answering = context.wrap_bio(client, server, server_side=True)
+    for side in (asking, answering, asking, answering):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    assert asking.getpeercert(binary_form=True) == leaf_of(second).public_bytes(Encoding.DER)
+
+
+# files
+
+
+@posix_only
+def test_only_the_owner_can_read_the_keys(authority: Authority) -> None:
+    before = os.umask(0)
+    try:
+        served = authority.ensure(HOME, NAMES)
+    finally:
+        os.umask(before)
+    made = (authority.folder, authority.authority_file, served.key_file, served.ca_file)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in made}
+    assert modes == {"certs": 0o700, "authority.pem": 0o600, "served.pem": 0o600, "ca.crt": 0o644}
+
+
+@posix_only
+def test_modes_that_a_copy_has_widened_are_narrowed(authority: Authority) -> None:
+    leaf = leaf_of(authority.ensure(HOME, NAMES))
+    for path in (authority.folder, authority.authority_file, authority.served_file):
+        path.chmod(0o755)
+    again = authority.ensure(HOME, NAMES)
+    assert leaf_of(again) == leaf
+    assert [path.stat().st_mode & 0o077 for path in (authority.folder, authority.authority_file, again.key_file)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
+def test_a_half_written_certificate_is_made_anew(authority: Authority, share: float) -> None:
+    first = authority.ensure(HOME, NAMES)
+    leaf = leaf_of(first)
+    whole = first.cert_file.read_bytes()
+    first.cert_file.write_bytes(whole[: int(len(whole) * share)])
+    second = authority.ensure(HOME, NAMES)
+    assert second.fingerprint == first.fingerprint
+    assert leaf_of(second) != leaf
+    assert handshake(second, trusting(first), "drawer.local")[0] == "TLSv1.3"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.95])
+def test_a_damaged_authority_is_put_aside_and_made_anew(authority: Authority, share: float, caplog: pytest.LogCaptureFixture) -> None:
+    first = authority.ensure(HOME, NAMES)
+    whole = authority.authority_file.read_bytes()
+    authority.authority_file.write_bytes(whole[: int(len(whole) * share)])
+    second = authority.ensure(HOME, NAMES)
+    assert second.fingerprint != first.fingerprint
+    assert handshake(second, trusting(second), "drawer.local")[0] == "TLSv1.3"
+    (warning,) = warnings_in(caplog)
+    assert "phones must install it" in warning
+    assert (authority.folder / "authority.damaged.pem").read_bytes() == whole[: int(len(whole) * share)]
+
+
+def test_a_lost_download_comes_back(authority: Authority) -> None:
+    first = authority.ensure(HOME, NAMES)
+    leaf = leaf_of(first)
+    first.ca_file.unlink()
+    assert authority.ensure(HOME, NAMES).ca_file.read_bytes() == first.ca_pem
+    first.ca_file.write_text("half")
+    assert leaf_of(authority.ensure(HOME, NAMES)) == leaf
+    assert first.ca_file.read_bytes() == first.ca_pem
+
+
+def test_a_certificate_of_another_authority_is_replaced(authority: Authority, tmp_path: Path) -> None:
+    first = authority.ensure(HOME, NAMES)
+    stranger = Authority(tmp_path / "stranger").ensure(HOME, NAMES)
+    first.cert_file.write_bytes(stranger.cert_file.read_bytes())
+    second = authority.ensure(HOME, NAMES)
+    assert handshake(second, trusting(first), "drawer.local")[0] == "TLSv1.3"
+
+
+def test_what_a_crash_left_behind_is_removed(authority: Authority) -> None:
+    authority.ensure(HOME, NAMES)
+    remnant = authority.folder / ".new-abcdef"
+    remnant.write_bytes(b"half a key")
+    authority.ensure(HOME, NAMES)
+    assert not remnant.exists()
+    assert {path.name for path in authority.folder.iterdir()} == {"authority.pem", "ca.crt", "served.pem", "lock"}
+
+
+def test_a_crash_while_writing_leaves_the_old_files(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = authority.ensure(HOME, NAMES)
+    before = first.cert_file.read_bytes()
+
+    def power_cut(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", power_cut)
+    with pytest.raises(AuthorityError, match="Input/output error"):
+        authority.ensure(OFFICE, NAMES)
+    assert first.cert_file.read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_one_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "certs").write_text("a file")
+    with pytest.raises(AuthorityError, match="--state"):
+        Authority(tmp_path / "certs").ensure(HOME, NAMES)
+
+
+def test_an_authority_that_must_not_be_read_is_not_replaced(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = authority.ensure(HOME, NAMES)
+    read_bytes = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path == authority.authority_file:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(AuthorityError, match=r"Permission denied.*authority\.pem"):
+            authority.ensure(HOME, NAMES)
+    assert authority.ensure(HOME, NAMES).fingerprint == first.fingerprint
+
+
+# several relays at once
+
+
+def test_many_threads_that_start_at_once_share_one_authority(tmp_path: Path) -> None:
+    folder = tmp_path / "certs"
+    with ThreadPoolExecutor(8) as pool:
+        served = list(pool.map(lambda _: Authority(folder).ensure(HOME, NAMES), range(16)))
+    assert len({one.fingerprint for one in served}) == 1
+    assert check(served[0].cert_file, served[0].key_file, served[0].ca_file, NAMES) == []
+
+
+def test_many_processes_that_start_at_once_share_one_authority(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from ipaddress import ip_address; from certs import Authority\n"
+        "print(Authority(Path(sys.argv[1])).ensure([ip_address(sys.argv[2])], ['localhost']).fingerprint)"
+    )
+    relays = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / "certs"), f"10.0.0.{n}"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        for n in range(4)
+    ]
+    fingerprints = {relay.communicate(timeout=60)[0] for relay in relays}
+    assert [relay.returncode for relay in relays] == [0, 0, 0, 0]
+    assert len(fingerprints) == 1
+
+
+def test_a_relay_that_hangs_with_the_lock_is_a_sentence(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority.ensure(HOME, NAMES)
+    monkeypatch.setattr("certs.authority.LOCK_PATIENCE", 0.1)
+    with held(authority), pytest.raises(AuthorityError, match="another relay"):
+        Authority(authority.folder).ensure(HOME, NAMES)
+
+
+@contextmanager
+def held(authority: Authority) -> Iterator[None]:
+    with authority._exclusive():
+        yield
+
+
+# check: files that may be anybody's
+
+
+def forge(authority: Authority, *extensions: x509.ExtensionType) -> bytes:
+    """Key and certificate, signed by the authority's key without asking the authority."""
+    data = authority.authority_file.read_bytes()
+    root, root_key = x509.load_pem_x509_certificate(data), load_pem_private_key(data, None)
+    assert isinstance(root_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "forged by hand")]))
+        .issuer_name(root.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(root.not_valid_before_utc)
+        .not_valid_after(root.not_valid_before_utc + 90 * DAY)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    certificate = builder.sign(root_key, SHA256())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+
+
+def test_check_is_content_with_what_is_served(authority: Authority) -> None:
+    served = authority.ensure(HOME, NAMES)
+    assert check(served.cert_file, served.key_file, served.ca_file, ["192.168.1.20", "FD00:0::20", "Drawer.local"]) == []
+    assert check(served.cert_file, served.key_file, None, NAMES) == []
+
+
+def test_check_names_what_is_missing(authority: Authority) -> None:
+    served = authority.ensure(HOME, NAMES)
+    (problem,) = check(served.cert_file, served.key_file, served.ca_file, ["192.168.1.20", "192.168.1.99", "x.local"])
+    assert problem.endswith("is not valid for 192.168.1.99, x.local.")
+
+
+def test_check_tells_the_dates(authority: Authority) -> None:
+    served = authority.ensure(HOME, NAMES, START)
+    (early,) = check(served.cert_file, served.key_file, served.ca_file, NAMES, START - DAY)
+    assert "begins on 2030-01-15 11:00 UTC, and the clock says 2030-01-14" in early
+    (late,) = check(served.cert_file, served.key_file, served.ca_file, NAMES, START + 400 * DAY)
+    assert f"ended on {served.expires:%Y-%m-%d}" in late
+
+
+def test_check_tells_a_foreign_key(authority: Authority, tmp_path: Path) -> None:
+    served = authority.ensure(HOME, NAMES)
+    stranger = Authority(tmp_path / "stranger").ensure(HOME, NAMES)
+    (problem,) = check(served.cert_file, stranger.key_file, served.ca_file, NAMES)
+    assert "does not belong to the certificate" in problem
+
+
+def test_check_tells_a_foreign_authority(authority: Authority, tmp_path: Path) -> None:
+    served = authority.ensure(HOME, NAMES)
+    stranger = Authority(tmp_path / "stranger").ensure(HOME, NAMES)
+    (problem,) = check(served.cert_file, served.key_file, stranger.ca_file, NAMES)
+    assert "is not vouched for by" in problem
+
+
+def test_check_does_not_ask_for_a_passphrase(authority: Authority, tmp_path: Path) -> None:
+    served = authority.ensure(HOME, NAMES)
+    locked = tmp_path / "locked.pem"
+    key = ec.generate_private_key(ec.SECP256R1())
+    locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    (problem,) = check(served.cert_file, locked, None, NAMES)
+    assert "passphrase" in problem
+
+
+def test_check_reports_files_that_are_missing_or_damaged(authority: Authority, tmp_path: Path) -> None:
+    served = authority.ensure(HOME, NAMES)
+    garbage, nothing = tmp_path / "garbage.pem", tmp_path / "nothing.pem"
+    garbage.write_bytes(bytes(range(256)))
+    for cert, key, ca, words in (
+        (nothing, served.key_file, None, "The certificate .* cannot be read"),
+        (garbage, served.key_file, None, "is not a certificate in PEM form"),
+        (served.cert_file, nothing, None, "The private key .* cannot be read"),
+        (served.cert_file, garbage, None, "is not a private key in PEM form"),
+        (served.cert_file, served.key_file, nothing, "The authority's certificate .* cannot be read"),
+        (served.cert_file, served.key_file, garbage, "The authority's certificate .* is not in PEM form"),
+    ):
+        (problem,) = check(cert, key, ca, NAMES)
+        assert re.search(words, problem), problem
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "covered"),
+    [("*.home.local", "cam.home.local", True), ("*.home.local", "a.cam.home.local", False), ("*.home.local", "home.local", False)],
+)
+def test_check_knows_wildcards(authority: Authority, tmp_path: Path, pattern: str, name: str, covered: bool) -> None:
+    served = authority.ensure(HOME, NAMES)
+    file = tmp_path / "wildcard.pem"
+    file.write_bytes(forge(authority, x509.SubjectAlternativeName([x509.DNSName(pattern)])))
+    problems = check(file, file, served.ca_file, [name])
+    assert [problem.endswith(f"is not valid for {name}.") for problem in problems] == ([] if covered else [True])
+
+
+def test_check_wants_alternative_names(authority: Authority, tmp_path: Path) -> None:
+    served = authority.ensure(HOME, NAMES)
+    file = tmp_path / "nameless.pem"
+    file.write_bytes(forge(authority))
+    assert any("has no subject alternative names" in problem for problem in check(file, file, served.ca_file, NAMES))

@@ -1,0 +1,138 @@
+"""A real relay in a process of its own, for tests and benches."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+ROOT = Path(__file__).resolve().parent.parent
+SUBPROTOCOL = "drawercam.1"
+
+# Seconds that a relay may take to say that it listens, on a machine that is busy with browsers.
+START_LIMIT = 60.0
+
+_LISTENING = re.compile(r"running on port (\d+)")
+
+
+class Relay:
+    """`python relay.py ...`, started and stopped.
+
+    Attributes:
+        port: Where it listens.
+        output: Everything it has printed so far.
+    """
+
+    def __init__(self, *options: str, port: int = 0, state: Path | None = None) -> None:
+        """
+        Args:
+            options: Command-line options, such as ``--tls``.
+            port: 0 for any.
+            state: Its state folder; a temporary one by default.
+        """
+        self._temporary = tempfile.TemporaryDirectory(prefix="drawercam-") if state is None else None
+        self.state = state or Path(self._temporary.name if self._temporary else "")
+        self.tls = "--tls" in options
+        self.options = options
+        self.port = port
+        self.output = ""
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._listening = threading.Event()
+
+    def start(self) -> Relay:
+        """Start it and wait until it listens. After `stop` it may be started again, on the same port."""
+        command = [sys.executable, "relay.py", "--no-install", "--port", str(self.port), "--state", str(self.state), *self.options]
+        self._listening.clear()
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
+        if not self._listening.wait(START_LIMIT) or self._process.poll() is not None:
+            self.kill()
+            raise RuntimeError(f"the relay did not start:\n{self.output}")
+        return self
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.output += line
+            if found := _LISTENING.search(line):
+                self.port = int(found[1])
+                self._listening.set()
+        self._listening.set()  # it has ended
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, float]:
+        """Ask it to stop, as Ctrl-C does.
+
+        Returns:
+            Exit status and the seconds it took.
+        """
+        assert self._process is not None
+        begin = time.monotonic()
+        self._process.send_signal(number)
+        try:
+            status = self._process.wait(20)
+        finally:
+            self.kill()
+        return status, time.monotonic() - begin
+
+    def kill(self) -> None:
+        """End it without asking."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            if self._reader is not None:
+                self._reader.join(5)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+            self._process = None
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that it holds (Linux)."""
+        assert self._process is not None
+        text = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(re.findall(r"VmRSS:\s+(\d+) kB", text)[0]) * 1024
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def authority(self) -> str:
+        return f"localhost:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.authority}"
+
+    def socket_url(self, path: str) -> str:
+        return f"{'wss' if self.tls else 'ws'}://{self.authority}{path}"
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """For clients: trusts the relay's own authority."""
+        return ssl.create_default_context(cafile=str(self.state / "certs" / "ca.crt")) if self.tls else None
+
+    def __enter__(self) -> Relay:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.kill()
+        if self._temporary is not None:
+            self._temporary.cleanup()

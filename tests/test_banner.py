@@ -1,0 +1,190 @@
+"""The banner: says what a person needs, in any terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from dataclasses import replace
+from itertools import zip_longest
+
+import pytest
+import segno
+
+from drawercam.banner import BLOCKS, Facts, banner, banner_for, can_show_codes
+
+FINGERPRINT = ":".join(f"{octet:02X}" for octet in range(0xE0, 0x100))
+FACTS = Facts(
+    tls=True,
+    port=8443,
+    camera_url="https://192.168.178.123:8443/camera.html#key=Zk3v9QxT1mB7aLr0YpWc2A",
+    player_url="https://192.168.178.123:8443/player.html#key=hT5sN8eRq2Vb6Uj1XoKd4g",
+    other_camera_urls=("https://10.0.0.7:8443/camera.html#key=Zk3v9QxT1mB7aLr0YpWc2A", "https://drawer.local:8443/camera.html"),
+    other_player_urls=("https://10.0.0.7:8443/player.html#key=hT5sN8eRq2Vb6Uj1XoKd4g",),
+    ca_url="https://192.168.178.123:8443/ca.crt",
+    fingerprint=FINGERPRINT,
+)
+WITHOUT_TLS = Facts(False, 8080, "http://localhost:8080/camera.html", "http://localhost:8080/player.html", keys=False)
+WIDTHS = [20, 40, 41, 60, 77, 78, 80, 100, 200]
+
+
+def plain(text: str) -> list[str]:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+
+
+def prose(text: str) -> str:
+    """Without line breaks, so that a sentence is found wherever it wraps."""
+    return " ".join(" ".join(plain(text)).split())
+
+
+def modules(rows: list[str]) -> list[list[bool]]:
+    """A code's modules, dark is True, from its rows of half blocks."""
+    upper, lower = {" ": True, "▄": True, "▀": False, "█": False}, {" ": True, "▀": True, "▄": False, "█": False}
+    return [[half[character] for character in row] for row in rows for half in (upper, lower)]
+
+
+def drawn(url: str, border: int) -> list[list[bool]]:
+    code = segno.make(url, error="l", micro=False)
+    return [[bool(module) for module in row] for row in code.matrix_iter(border=border)]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("qr", [True, False])
+@pytest.mark.parametrize("facts", [FACTS, replace(FACTS, keys=False), WITHOUT_TLS])
+def test_it_says_every_address_and_fits(facts: Facts, width: int, qr: bool) -> None:
+    text = banner(facts, width, colour=False, qr=qr)
+    lines = plain(text)
+    urls = [facts.camera_url, facts.player_url, *facts.other_camera_urls, *facts.other_player_urls, *filter(None, [facts.ca_url])]
+    for url in urls:
+        assert any(line.endswith(url) for line in lines)
+    for line in lines:
+        assert len(line) <= width or line in (*urls, "python relay.py --tls")
+    assert facts.fingerprint.replace(":", "") in re.sub("[ :\n]", "", text)
+    assert prose(text).endswith("Press Ctrl-C to stop.")
+    assert text.endswith("\n")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_colours_change_nothing_but_colours(width: int) -> None:
+    coloured, without = banner(FACTS, width, True, True), banner(FACTS, width, False, True)
+    assert plain(coloured) == without.splitlines()
+    assert "\x1b" in coloured
+    assert "\x1b" not in without
+    for line in coloured.splitlines():
+        assert line.count("\x1b[0m") == len(re.findall(r"\x1b\[(?!0m)", line))
+
+
+@pytest.mark.parametrize(("width", "border"), [(78, 2), (80, 2), (86, 4), (200, 4)])
+def test_two_codes_stand_side_by_side_where_there_is_room(width: int, border: int) -> None:
+    rows = [line for line in plain(banner(FACTS, width, True, True)) if line and set(line) <= {*BLOCKS, " "}]
+    film, watch = drawn(FACTS.camera_url, border), drawn(FACTS.player_url, border)
+    size = len(film)
+    assert {len(row) for row in rows} == {2 * size + 4}
+    assert modules([row[:size] for row in rows])[:size] == film
+    assert modules([row[-size:] for row in rows])[:size] == watch
+
+
+@pytest.mark.parametrize(("width", "border"), [(37, 2), (41, 4), (60, 4), (77, 4)])
+def test_elsewhere_they_stand_one_below_the_other(width: int, border: int) -> None:
+    rows = [line for line in plain(banner(FACTS, width, False, True)) if line and set(line) <= {*BLOCKS, " "}]
+    film, watch = drawn(FACTS.camera_url, border), drawn(FACTS.player_url, border)
+    half = len(rows) // 2
+    assert modules(rows[:half])[: len(film)] == film
+    assert modules(rows[half:])[: len(watch)] == watch
+
+
+def test_codes_of_different_sizes_stand_side_by_side() -> None:
+    facts = replace(FACTS, player_url=FACTS.player_url + "&" + "x" * 60)
+    rows = [line for line in plain(banner(facts, 200, False, True)) if line.startswith((" ", "█", "▀")) and set(line) & set(BLOCKS)]
+    film, watch = drawn(facts.camera_url, 4), drawn(facts.player_url, 4)
+    assert len(watch) > len(film)
+    assert modules([row[: len(film)] for row in rows])[: len(film)] == film
+    assert modules([row[-len(watch) :] for row in rows])[: len(watch)] == watch
+
+
+def test_a_window_too_narrow_for_codes_is_told() -> None:
+    text = banner(FACTS, 36, False, True)
+    assert not set(text) & set(BLOCKS)
+    assert "too narrow for QR codes" in prose(text)
+
+
+def test_without_codes_it_is_ascii_and_says_what_to_do() -> None:
+    text = banner(FACTS, 80, False, False)
+    assert text.isascii()
+    assert "type the address into the phone" in prose(text)
+
+
+def test_the_way_past_the_certificate_warning() -> None:
+    text = prose(banner(FACTS, 80, False, False))
+    assert "choose Advanced, then Proceed" in text
+    assert "README" in text
+    own_certificate = banner(replace(FACTS, ca_url="", fingerprint=""), 80, False, False)
+    assert "Proceed" not in own_certificate
+    assert "SHA-256" not in own_certificate
+
+
+def test_keys_and_no_keys() -> None:
+    assert "The links contain the keys" in prose(banner(FACTS, 80, False, False))
+    open_to_all = banner(replace(FACTS, keys=False), 80, True, False)
+    assert "Warning: keys are off (--no-key)." in prose(open_to_all)
+    assert "contain the keys" not in prose(open_to_all)
+    assert "\x1b[33mWarning" in open_to_all
+
+
+def test_without_tls_it_says_why_phones_cannot_film_and_what_to_type() -> None:
+    text = banner(WITHOUT_TLS, 80, False, True)
+    assert "this computer only" in prose(text)
+    assert "browsers give the camera only to https pages" in prose(text)
+    assert "  python relay.py --tls" in text.splitlines()
+    assert not set(text) & set(BLOCKS)
+    assert "Warning" not in text
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("encoding", "able"), [("utf-8", True), ("cp437", True), ("cp1252", False), ("ascii", False), ("latin-1", False)])
+def test_only_some_encodings_can_show_codes(encoding: str, able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    stream = Terminal(io.BytesIO(), encoding=encoding)
+    assert can_show_codes(stream) == able
+    text = banner_for(FACTS, stream)
+    assert bool(set(text) & set(BLOCKS)) == able
+    stream.write(text)
+    stream.flush()
+
+
+def test_a_file_gets_neither_codes_nor_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert banner_for(FACTS, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")) == banner(FACTS, 100, False, False)
+
+
+@pytest.mark.parametrize(("variables", "colour"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_colours_can_be_refused(variables: dict[str, str], colour: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert ("\x1b" in banner_for(FACTS, Terminal(io.BytesIO(), encoding="utf-8"))) == colour
+
+
+def test_an_old_windows_console_gets_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    for name in ("WT_SESSION", "TERM", "ANSICON", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    assert "\x1b" not in banner_for(FACTS, Terminal(io.BytesIO(), encoding="utf-8"))
+    monkeypatch.setenv("WT_SESSION", "1")
+    assert "\x1b" in banner_for(FACTS, Terminal(io.BytesIO(), encoding="utf-8"))
+
+
+def test_addresses_stand_in_pairs() -> None:
+    lines = plain(banner(FACTS, 80, False, False))
+    start = next(number for number, line in enumerate(lines) if "try these" in line) + 1
+    pairs = zip_longest(FACTS.other_camera_urls, FACTS.other_player_urls)
+    expected = [f"  {label:<7} {url}" for pair in pairs for label, url in zip(("Film", "Watch"), pair, strict=True) if url]
+    assert lines[start : start + len(expected)] == expected

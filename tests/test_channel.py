@@ -1,0 +1,362 @@
+"""A camera's channel: late viewers, slow viewers, votes, states, takeovers; no sockets anywhere."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drawercam import control
+from drawercam.channel import MAX_MEMORY, Channel, Fragment, State
+from drawercam.closing import Closing, Reason
+from drawercam.media.packets import Codec, Kind, Packet, Track
+from drawercam.media.webm import WebmReader
+
+PICTURE = Track(Codec.VP8, "vp8", width=320, height=240)
+SOUND = Track(Codec.OPUS, "opus", b"OpusHead" + bytes(11), sample_rate=48000, channels=1)
+KEY_FRAME = b"\x10\x00\x00\x9d\x01\x2a\x40\x01\xf0\x00"
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.time = 0
+
+    def __call__(self) -> int:
+        return self.time
+
+
+class FakeCamera:
+    def __init__(self) -> None:
+        self.told: list[control.Message] = []
+        self.ended: Closing | None = None
+
+    def tell(self, message: control.Message) -> None:
+        self.told.append(message)
+
+    def end(self, closing: Closing) -> None:
+        self.ended = closing
+
+
+class FakeViewer:
+    """Takes everything, unless it is `behind`."""
+
+    def __init__(self) -> None:
+        self.drops = 0
+        self.behind = False
+        self.told: list[control.Message] = []
+        self.fragments: list[Fragment] = []
+        self.bytes = {1: b"", 2: b""}
+
+    def tell(self, message: control.Message) -> None:
+        self.told.append(message)
+
+    def begin(self, number: int, init: bytes) -> None:
+        self.bytes[number] += init
+
+    def catch_up(self, fragments: Sequence[Fragment]) -> None:
+        for fragment in fragments:
+            self.offer(fragment)
+
+    def offer(self, fragment: Fragment) -> bool:
+        if self.behind:
+            self.drops += 1
+            return True
+        self.fragments.append(fragment)
+        self.bytes[fragment.number] += fragment.data
+        return False
+
+    @property
+    def states(self) -> list[tuple[str, str | None]]:
+        return [(message.state, message.reason) for message in self.told if isinstance(message, control.ChannelState)]
+
+    @property
+    def keys(self) -> list[bool]:
+        return [fragment.key for fragment in self.fragments]
+
+
+class Stage:
+    """A channel with a clock, a camera, and ways to film."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.changes = 0
+        self.channel = Channel("porch", self.clock, 0, self._changed)
+        self.camera = FakeCamera()
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def start(self, *tracks: Track) -> None:
+        self.channel.take(self.camera)
+        for track in tracks or (PICTURE,):
+            self.channel.set_track(track)
+
+    def film(self, key: bool = False, track: Track = PICTURE, size: int = 0) -> None:
+        self.clock.time += 33_000
+        data = (KEY_FRAME if key else b"\x11\0\0") + bytes(size)
+        self.channel.publish(Packet(track, self.clock.time, key, data))
+
+    def watch(self) -> FakeViewer:
+        viewer = FakeViewer()
+        self.channel.join(viewer)
+        return viewer
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_a_viewer_before_the_camera_sees_everything(stage: Stage) -> None:
+    viewer = stage.watch()
+    stage.start()
+    stage.film(key=True)
+    stage.film()
+    assert viewer.keys == [True, False]
+    assert viewer.states == [("waiting", None), ("live", None)]
+    begins = [message for message in viewer.told if isinstance(message, control.TrackBegins)]
+    assert [(one.number, one.kind, one.codec, one.width, one.height) for one in begins] == [(1, "video", "vp8", 320, 240)]
+
+
+def test_a_late_viewer_gets_everything_since_the_last_keyframe_and_nobody_notices(stage: Stage) -> None:
+    stage.start(PICTURE, SOUND)
+    early = stage.watch()
+    for key in (True, False, False, True, False):
+        stage.film(key)
+    stage.film(key=True, track=SOUND)
+    told = len(stage.camera.told)
+    late = stage.watch()
+    assert [(one.number, one.key) for one in late.fragments] == [(1, True), (1, False), (2, True)]
+    assert len(early.fragments) == 6
+    assert [type(message) for message in stage.camera.told[told:]] == [control.Viewers]
+
+
+def test_what_a_viewer_gets_is_a_playable_file(stage: Stage) -> None:
+    stage.start()
+    for key in (True, False, True, False):
+        stage.film(key)
+    late = stage.watch()
+    stage.film()
+    read = WebmReader().feed(late.bytes[1])
+    assert [event.key for event in read if isinstance(event, Packet)] == [True, False, False]
+
+
+def test_frames_before_the_first_keyframe_are_not_passed_on(stage: Stage) -> None:
+    viewer = stage.watch()
+    stage.start()
+    stage.film()
+    assert viewer.fragments == [] and stage.channel.state is State.WAITING
+    stage.film(key=True)
+    assert viewer.keys == [True]
+
+
+def test_one_message_serves_all_viewers(stage: Stage) -> None:
+    stage.start()
+    one, two = stage.watch(), stage.watch()
+    stage.film(key=True)
+    assert one.fragments[0] is two.fragments[0]
+
+
+def test_a_viewer_that_is_behind_loses_frames_alone(stage: Stage) -> None:
+    stage.start()
+    good, bad = stage.watch(), stage.watch()
+    stage.film(key=True)
+    bad.behind = True
+    for _ in range(5):
+        stage.film()
+    assert len(good.fragments) == 6
+    assert bad.drops == 5
+    assert stage.channel.report()["drops"] == 5
+    assert control.Keyframe() in stage.camera.told, "a stuck viewer asks for a keyframe"
+
+
+def test_a_restarted_recorder_goes_on_without_a_new_init_segment(stage: Stage) -> None:
+    stage.start()
+    viewer = stage.watch()
+    stage.film(key=True)
+    stage.channel.stream_restarts(Kind.VIDEO)
+    stage.channel.set_track(Track(Codec.VP8, "vp8", width=240, height=320))
+    stage.film()  # the tail of the old recorder has no keyframe before it any more
+    stage.film(key=True)
+    assert viewer.keys == [True, True]
+    assert sum(isinstance(message, control.TrackBegins) for message in viewer.told) == 1
+    assert stage.channel.report()["tracks"][0]["width"] == 240
+
+
+def test_another_codec_means_a_new_init_segment_and_a_keyframe(stage: Stage) -> None:
+    stage.start()
+    viewer = stage.watch()
+    stage.film(key=True)
+    other = Track(Codec.VP9, "vp09.00.21.08", width=320, height=240)
+    stage.channel.set_track(other)
+    stage.film(track=other)
+    stage.film(key=True, track=other)
+    assert viewer.keys == [True, True]
+    assert [message.codec for message in viewer.told if isinstance(message, control.TrackBegins)] == ["vp8", "vp09.00.21.08"]
+
+
+def test_sound_that_is_switched_off_ends_alone(stage: Stage) -> None:
+    stage.start(PICTURE, SOUND)
+    viewer = stage.watch()
+    stage.film(key=True)
+    stage.film(key=True, track=SOUND)
+    stage.channel.end_track(Kind.AUDIO)
+    stage.film()
+    assert viewer.told[-1] == control.TrackEnds(2)
+    late = stage.watch()
+    assert [one.number for one in late.fragments] == [1, 1]
+    stage.channel.end_track(Kind.AUDIO)  # twice does no harm
+    assert stage.channel.kinds == ["video"]
+
+
+def test_timestamps_never_go_back(stage: Stage) -> None:
+    stage.start()
+    viewer = stage.watch()
+    for moment in (5_000_000, 4_000_000, 4_000_000, 6_000_000, -7):
+        stage.channel.publish(Packet(PICTURE, moment, True, KEY_FRAME))
+    read = [event.timestamp for event in WebmReader().feed(viewer.bytes[1]) if isinstance(event, Packet)]
+    assert read == [5_000_000, 5_001_000, 5_002_000, 6_000_000, 6_001_000]
+
+
+@given(st.lists(st.integers(-(10**7), 10**12), min_size=1, max_size=50))
+def test_any_timestamps_leave_in_order(moments: list[int]) -> None:
+    stage = Stage()
+    stage.start()
+    viewer = stage.watch()
+    for moment in moments:
+        stage.channel.publish(Packet(PICTURE, moment, True, KEY_FRAME))
+    read = [event.timestamp for event in WebmReader().feed(viewer.bytes[1]) if isinstance(event, Packet)]
+    assert len(read) == len(moments)
+    assert all(after > before for before, after in itertools.pairwise(read))
+
+
+def test_memory_is_bounded_and_a_keyframe_is_asked_for(stage: Stage) -> None:
+    stage.start()
+    stage.film(key=True)
+    for _ in range(20):
+        stage.film(size=MAX_MEMORY // 16)
+    assert stage.channel._memory_size <= MAX_MEMORY
+    assert control.Keyframe() in stage.camera.told
+    assert stage.watch().fragments == []
+    stage.film(key=True)
+    assert stage.watch().keys == [True]
+
+
+# --- the camera comes and goes ---
+
+
+def test_a_second_camera_takes_the_name_over(stage: Stage) -> None:
+    viewer = stage.watch()
+    stage.start()
+    stage.film(key=True)
+    second = FakeCamera()
+    stage.channel.take(second)
+    assert stage.camera.ended == Closing(Reason.TAKEN_OVER)
+    stage.channel.leave(stage.camera, "lost")  # its socket closes a little later
+    assert stage.channel.camera is second
+    assert stage.channel.state is State.WAITING
+    stage.channel.set_track(PICTURE)
+    stage.film(key=True)
+    assert viewer.states == [("waiting", None), ("live", None), ("waiting", None), ("live", None)]
+    assert viewer.keys == [True, True]
+
+
+@pytest.mark.parametrize("reason", ["left", "lost", "media"])
+def test_a_camera_that_goes_is_gone_and_may_come_back(stage: Stage, reason: str) -> None:
+    viewer = stage.watch()
+    stage.start()
+    stage.film(key=True)
+    stage.channel.leave(stage.camera, reason)
+    assert viewer.states[-1] == ("gone", reason)
+    assert control.TrackEnds(1) in viewer.told
+    assert stage.watch().fragments == [], "what is gone is not shown to newcomers"
+    stage.start()
+    stage.film(key=True)
+    assert viewer.states[-1] == ("live", None)
+
+
+def test_states_come_from_the_camera(stage: Stage) -> None:
+    stage.start()
+    viewer = stage.watch()
+    stage.channel.camera_says(State.LIVE, None)
+    assert stage.channel.state is State.WAITING, "live without a frame would be a lie"
+    stage.film(key=True)
+    stage.channel.camera_says(State.PAUSED, "background")
+    stage.channel.camera_says(State.LIVE, None)
+    assert viewer.states == [("waiting", None), ("live", None), ("paused", "background"), ("live", None)]
+
+
+def test_a_bad_transition_raises(stage: Stage) -> None:
+    stage.start()
+    stage.channel.leave(stage.camera, "left")
+    with pytest.raises(ValueError, match="gone to paused"):
+        stage.channel.camera_says(State.PAUSED, None)
+
+
+# --- votes ---
+
+
+def pauses(camera: FakeCamera) -> list[str]:
+    return [message.type for message in camera.told if isinstance(message, (control.Pause, control.Resume))]
+
+
+def test_the_camera_pauses_only_when_every_viewer_votes_for_it(stage: Stage) -> None:
+    stage.start()
+    one, two = stage.watch(), stage.watch()
+    stage.channel.vote(one, True)
+    assert pauses(stage.camera) == []
+    stage.channel.vote(two, True)
+    assert pauses(stage.camera) == ["pause"]
+    stage.channel.vote(two, True)
+    stage.channel.vote(one, False)
+    assert pauses(stage.camera) == ["pause", "resume"]
+
+
+def test_a_stuck_viewer_that_leaves_takes_its_vote_along(stage: Stage) -> None:
+    stage.start()
+    good, stuck = stage.watch(), stage.watch()
+    stage.channel.vote(good, True)
+    stage.channel.part(stuck)
+    assert pauses(stage.camera) == ["pause"]
+    stage.watch()  # a newcomer wants to see something
+    assert pauses(stage.camera) == ["pause", "resume"]
+    stage.channel.part(good)
+    stage.channel.part(good)
+    assert pauses(stage.camera) == ["pause", "resume"]
+
+
+def test_a_new_camera_learns_of_the_votes(stage: Stage) -> None:
+    viewer = stage.watch()
+    stage.channel.vote(viewer, True)
+    stage.start()
+    assert stage.camera.told == [control.Viewers(1), control.Pause("viewers")]
+
+
+def test_a_vote_of_somebody_who_left_does_not_count(stage: Stage) -> None:
+    stage.start()
+    viewer = stage.watch()
+    stage.channel.part(viewer)
+    stage.channel.vote(viewer, True)
+    assert pauses(stage.camera) == []
+
+
+# --- reports ---
+
+
+def test_the_report(stage: Stage) -> None:
+    stage.start(PICTURE, SOUND)
+    stage.watch()
+    for n in range(90):
+        stage.film(key=n % 30 == 0, size=1000)
+    stage.clock.time += 250_000
+    report = stage.channel.report()
+    assert (report["name"], report["state"], report["viewers"], report["age"]) == ("porch", "live", 1, 0.25)
+    assert 25 < report["framesPerSecond"] < 32
+    assert 25_000 < report["bytesPerSecond"] < 33_000
+    assert report["tracks"][1] == {"number": 2, "kind": "audio", "codec": "opus", "sampleRate": 48000, "channels": 1}
+    assert stage.changes > 0

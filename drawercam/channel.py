@@ -168,6 +168,7 @@ class Channel:
             self._clear()
             older.end(Closing(Reason.TAKEN_OVER))
         self._enter(State.WAITING)
+        self._changed()
         camera.tell(control.Viewers(len(self._viewers)))
         if self._pausing:
             camera.tell(control.Pause("viewers"))

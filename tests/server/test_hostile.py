@@ -1,0 +1,146 @@
+"""Peers that misbehave: each is dealt with alone, and an honest camera and viewer beside it notice nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Opcode
+
+from drawercam.server import door, socket
+from tests.media.samples import RECORDINGS
+from tests.peers import Peer, Raw, handshake, peer
+from tests.relays import Relay
+from tests.server.test_media import film, frames, packets
+
+VP8 = (RECORDINGS / "chromium-vp8.webm").read_bytes()
+
+
+@pytest_asyncio.fixture
+async def bystanders(relay: Relay, name: str) -> AsyncIterator[None]:
+    """A camera and a viewer whose pictures must arrive, all of them, whatever happens beside them."""
+    async with peer(relay, f"/player/{name}-good") as viewer, peer(relay, f"/camera/{name}-good") as camera:
+        await film(camera, VP8)
+        await viewer.until(lambda one: len(frames(one)) == len(packets(VP8)))
+        yield
+        viewer.media.clear()
+        await film(camera, VP8)
+        await viewer.until(lambda one: len(frames(one)) == len(packets(VP8)))
+        assert viewer.code is None and camera.code is None
+
+
+pytestmark = pytest.mark.usefixtures("bystanders")
+
+
+async def test_garbage_instead_of_a_request(relay: Relay) -> None:
+    source = random.Random(1)
+    for _ in range(20):
+        async with await Raw.open(relay) as raw:
+            with contextlib.suppress(ConnectionError):
+                await raw.write(source.randbytes(source.randrange(1, 3000)) + b"\r\n\r\n")
+                await raw.ended()
+
+
+async def test_a_request_byte_by_byte_is_still_a_request(relay: Relay, name: str) -> None:
+    async with await Raw.open(relay) as raw:
+        await raw.trickle(handshake(f"/player/{name}", relay.authority))
+        assert await raw.status() == 101
+
+
+async def test_a_request_that_never_ends_is_cut_off(relay: Relay) -> None:
+    async with await Raw.open(relay) as raw:
+        await raw.write(b"GET / HTTP/1.1\r\n")
+        await asyncio.wait_for(raw.reader.read(), door.HEAD_DEADLINE + 10)
+
+
+async def test_a_peer_that_never_answers_a_ping_is_cut_off(relay: Relay, name: str) -> None:
+    async with await Raw.open(relay) as raw:
+        assert await raw.request(relay, f"/player/{name}") == 101
+        data = b""
+        async with asyncio.timeout(socket.SILENCE_DEADLINE + 15):
+            with contextlib.suppress(ConnectionError):
+                while piece := await raw.reader.read(1000):
+                    data += piece
+        assert b"\x89\x00" in data, "it was asked first"
+
+
+async def test_garbage_as_frames(relay: Relay, name: str) -> None:
+    source = random.Random(2)
+    for role in ("camera", "player"):
+        for _ in range(20):
+            async with await Raw.open(relay) as raw:
+                assert await raw.request(relay, f"/{role}/{name}") == 101
+                with contextlib.suppress(ConnectionError):
+                    await raw.write(source.randbytes(2000))
+                    raw.writer.write_eof()
+                    await raw.ended()
+
+
+async def test_a_camera_that_sends_noise_as_media(relay: Relay, name: str) -> None:
+    source = random.Random(3)
+    for _ in range(10):
+        damaged = bytearray(VP8)
+        for _ in range(30):
+            damaged[source.randrange(300, len(damaged))] = source.randrange(256)
+        async with peer(relay, f"/camera/{name}") as camera:
+            with contextlib.suppress(ConnectionClosed):
+                await film(camera, bytes(damaged))
+                await camera.send(type="ping", t=1)
+                await camera.until(lambda one: {"pong", "error"} & {message["type"] for message in one.messages})
+
+
+async def test_a_message_in_very_many_fragments(relay: Relay, name: str) -> None:
+    async with await Raw.open(relay) as raw, peer(relay, f"/player/{name}") as viewer:
+        assert await raw.request(relay, f"/camera/{name}") == 101
+        await raw.frame(Opcode.TEXT, b'{"type": "stream", ', fin=False)
+        await raw.frame(Opcode.PING, b"in between")
+        await raw.frame(Opcode.CONT, b'"stream": 1, "mime": ""}')
+        await raw.frame(Opcode.BINARY, b"\x01", fin=False)
+        for position in range(0, len(VP8), 50):
+            await raw.frame(Opcode.CONT, VP8[position : position + 50], fin=False)
+        await raw.frame(Opcode.CONT, b"", fin=True)
+        await viewer.until(lambda one: len(frames(one)) == len(packets(VP8)))
+
+
+async def test_a_camera_that_vanishes(relay: Relay, name: str) -> None:
+    async with peer(relay, f"/player/{name}") as viewer:
+        raw = await Raw.open(relay)
+        assert await raw.request(relay, f"/camera/{name}") == 101
+        await raw.frame(Opcode.TEXT, b'{"type": "stream", "stream": 1, "mime": ""}')
+        await raw.frame(Opcode.BINARY, b"\x01" + VP8[:5000])
+        await viewer.message("state", state="live")
+        raw.cut()
+        await viewer.message("state", state="gone", reason="lost")
+
+
+async def test_many_viewers_that_come_and_go(relay: Relay, name: str) -> None:
+    async def visit() -> None:
+        async with peer(relay, f"/player/{name}") as viewer:
+            await viewer.until(frames)
+
+    async with peer(relay, f"/camera/{name}") as camera:
+        await film(camera, VP8)
+        for _ in range(5):
+            await asyncio.gather(*(visit() for _ in range(20)))
+
+        def alone(one: Peer) -> bool:
+            return [message["count"] for message in one.messages if message["type"] == "viewers"][-1] == 0
+
+        await camera.until(alone)
+
+
+async def test_a_flood_of_join_messages_from_a_peer_that_does_not_read(relay: Relay, name: str) -> None:
+    async with peer(relay, f"/camera/{name}") as camera, await Raw.open(relay, 4096) as raw:
+        await film(camera, VP8)
+        assert await raw.request(relay, f"/player/{name}") == 101
+        before = relay.resident
+        for _ in range(3000):
+            await raw.frame(Opcode.TEXT, b'{"type": "join"}')
+        await camera.send(type="ping", t=7)
+        await camera.message("pong", t=7)
+        assert relay.resident - before < 24 * 2**20

@@ -1,0 +1,166 @@
+"""Pages, API and headers, on the same port as the sockets."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from cryptography import x509
+
+from drawercam.access import Role
+from tests.peers import peer
+from tests.relays import ROOT, Relay
+
+
+@pytest_asyncio.fixture
+async def client(relay: Relay) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(relay.origin) as session:
+        yield session
+
+
+@pytest_asyncio.fixture
+async def tls_client(tls_relay: Relay) -> AsyncIterator[aiohttp.ClientSession]:
+    """A browser that has installed the relay's authority, with cookies for localhost."""
+    connector = aiohttp.TCPConnector(ssl=tls_relay.context or True)
+    async with aiohttp.ClientSession(tls_relay.origin, connector=connector) as session:
+        yield session
+
+
+def key(relay: Relay, role: Role) -> str:
+    """The key that the relay printed in its links."""
+    page = {Role.CAMERA: "camera", Role.VIEWER: "player"}[role]
+    return relay.output.split(f"/{page}.html#key=", 1)[1].split()[0]
+
+
+async def test_the_root_leads_to_the_player(client: aiohttp.ClientSession) -> None:
+    async with client.get("/", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (302, "/player.html")
+
+
+@pytest.mark.parametrize("page", ["camera.html", "player.html"])
+async def test_pages_come_with_strict_headers_and_all_their_modules(client: aiohttp.ClientSession, page: str) -> None:
+    async with client.get(f"/{page}") as answer:
+        assert answer.status == 200
+        assert answer.content_type == "text/html"
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "Server" not in answer.headers
+        text = await answer.text()
+    assert "http://" not in text and "https://" not in text, "it must work without the Internet"
+    assert "style=" not in text and "onclick" not in text and "<script>" not in text
+
+
+async def test_every_module_and_style_is_served(client: aiohttp.ClientSession) -> None:
+    names = [path.name for path in (ROOT / "web").iterdir()]
+    assert len(names) > 10
+    for name in names:
+        async with client.get(f"/web/{name}") as answer:
+            assert answer.status == 200
+            assert answer.content_type in ("text/javascript", "application/javascript", "text/css"), name
+
+
+@pytest.mark.parametrize("path", ["/web/", "/web/../relay.py", "/web/%2e%2e/relay.py", "/web/..%2frelay.py", "/relay.py", "/state/keys.json", "/x"])
+async def test_nothing_else_is_served(client: aiohttp.ClientSession, path: str) -> None:
+    from yarl import URL
+
+    async with client.get(URL(path, encoded=True)) as answer:
+        assert answer.status in (403, 404)
+        body = await answer.json()
+        assert body["error"] and body["text"].endswith(".")
+
+
+async def test_healthz_and_a_connection_that_is_kept(client: aiohttp.ClientSession) -> None:
+    for _ in range(3):
+        async with client.get("/healthz") as answer:
+            assert (answer.status, await answer.text()) == (200, "ok\n")
+
+
+async def test_without_tls_there_is_no_authority_and_no_key(client: aiohttp.ClientSession) -> None:
+    async with client.get("/ca.crt") as answer:
+        assert answer.status == 404 and "--tls" in (await answer.json())["text"]
+    async with client.get("/api/session") as answer:
+        assert await answer.json() == {"keys": False, "camera": True, "viewer": True}
+    async with client.get("/api/invite") as answer:
+        invitation = await answer.json()
+        assert invitation["url"].startswith("http://localhost:") and invitation["url"].endswith("/camera.html")
+        assert invitation["withKey"] is False
+
+
+async def test_the_authority_can_be_downloaded_without_a_key(tls_client: aiohttp.ClientSession, tls_relay: Relay) -> None:
+    async with tls_client.get("/ca.crt") as answer:
+        assert answer.content_type == "application/x-x509-ca-cert"
+        certificate = x509.load_pem_x509_certificate(await answer.read())
+    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert "PRIVATE" not in tls_relay.output
+
+
+async def test_a_key_becomes_a_cookie_that_opens_its_role_only(tls_client: aiohttp.ClientSession, tls_relay: Relay) -> None:
+    headers = {"Origin": tls_relay.origin}
+    async with tls_client.post("/api/session", json={"key": key(tls_relay, Role.VIEWER)}, headers=headers) as answer:
+        assert await answer.json() == {"keys": True, "camera": False, "viewer": True}
+        cookie = answer.cookies["drawercam-viewer"]
+        assert cookie["httponly"] and cookie["secure"] and cookie["samesite"] == "Strict"
+    async with tls_client.get("/api/cameras") as answer:
+        assert await answer.json() == []
+    async with tls_client.get("/api/invite") as answer:
+        assert (await answer.json())["withKey"] is False
+    header = {"additional_headers": {"Cookie": f"drawercam-viewer={cookie.value}"}}
+    async with peer(tls_relay, "/wall", **header) as wall:
+        await wall.message("cameras")
+    from websockets.exceptions import InvalidStatus
+
+    with pytest.raises(InvalidStatus) as refused:
+        async with peer(tls_relay, "/camera/porch", **header):
+            pass
+    assert refused.value.response.status_code == 401
+    async with tls_client.post("/api/session", json={"key": key(tls_relay, Role.CAMERA)}, headers=headers) as answer:
+        assert await answer.json() == {"keys": True, "camera": True, "viewer": True}
+    async with tls_client.get("/api/invite") as answer:
+        invitation = await answer.json()
+        assert invitation["withKey"] is True and invitation["url"].endswith(f"#key={key(tls_relay, Role.CAMERA)}")
+
+
+BODIES: list[tuple[Any, int]] = [
+    ({"key": "aaaa-bbbb-cccc-dddd"}, 401),
+    ({"key": "a" * 300}, 401),
+    ({"key": 5}, 401),
+    ({}, 400),
+    ([], 400),
+    ("x", 400),
+    ({"key": "a" * 9000}, 413),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), BODIES)
+async def test_what_is_no_key_opens_nothing(tls_client: aiohttp.ClientSession, tls_relay: Relay, body: Any, status: int) -> None:
+    async with tls_client.post("/api/session", json=body, headers={"Origin": tls_relay.origin}) as answer:
+        assert answer.status == status
+        assert not answer.cookies
+        assert (await answer.json())["text"]
+    async with tls_client.get("/api/cameras") as answer:
+        assert answer.status == 401
+
+
+async def test_another_site_may_not_send_a_key(tls_client: aiohttp.ClientSession, tls_relay: Relay) -> None:
+    body = {"key": key(tls_relay, Role.VIEWER)}
+    async with tls_client.post("/api/session", json=body, headers={"Origin": "https://evil.example"}) as answer:
+        assert answer.status == 403 and not answer.cookies
+
+
+async def test_a_rebound_name_gets_nothing(client: aiohttp.ClientSession) -> None:
+    for path in ("/player.html", "/api/cameras", "/web/link.js"):
+        async with client.get(path, headers={"Host": "evil.example"}) as answer:
+            assert answer.status == 421
+
+
+async def test_the_code_on_the_wall_is_a_picture(client: aiohttp.ClientSession) -> None:
+    async with client.get("/api/invite.svg") as answer:
+        assert answer.content_type == "image/svg+xml"
+        root = ElementTree.fromstring(await answer.text())
+    assert root.tag.endswith("svg")

@@ -39,7 +39,6 @@ class _Nal(IntEnum):
 
     SLICE = 1
     PARTITION_A = 2
-    PARTITION_C = 4
     IDR = 5
     SPS = 7
     PPS = 8
@@ -398,8 +397,8 @@ class AccessUnits:
         self.track: Track | None = None
         self._sps: dict[int, _Sps] = {}
         self._pps: dict[int, tuple[int, bytes]] = {}  # id -> id of its SPS, NAL unit
+        self._tracks: dict[int, Track] = {}  # by id of the SPS, as long as no parameter set changes
         self._known: set[bytes] = set()  # the parameter sets in force: most that come are repetitions
-        self._changed = False
         self._length_size = 4
         self._start_codes = True
         units: list[bytes] = []
@@ -448,11 +447,11 @@ class AccessUnits:
         if picture is None:
             return None
         track = None
-        if self._changed or key or self.track is None:
+        if key or not self._tracks:
             current = self._active_track(picture)
             if current is None:
+                self._tracks.clear()  # so that the pictures that refer to this one are not shown either
                 return None
-            self._changed = False
             if current != self.track:
                 track = self.track = current
         as_it_was = not self._start_codes and self._length_size == 4 and len(frame) == sum(map(len, kept)) + 4 * len(kept)
@@ -490,7 +489,7 @@ class AccessUnits:
         self._known.add(unit)
         if sum(map(len, self._known)) > MAX_PARAMETER_SETS:
             raise MediaLimitError(f"the H.264 parameter sets have more than {MAX_PARAMETER_SETS} bytes")
-        self._changed = True
+        self._tracks.clear()
 
     def _active_track(self, picture: bytes) -> Track | None:
         """The track to which a slice belongs by its PPS (7.3.3); None while its parameter sets are unknown."""
@@ -502,9 +501,11 @@ class AccessUnits:
         sps = self._sps.get(pps[0]) if pps else None
         if sps is None:
             return None
-        units = [unit for _, (owner, unit) in sorted(self._pps.items()) if owner == sps.number]
-        config = build_avcc([with_reorder_bound(sps.unit)], units)
-        return Track(Codec.H264, codec_string(config), config, sps.width, sps.height)
+        if sps.number not in self._tracks:
+            units = [unit for _, (owner, unit) in sorted(self._pps.items()) if owner == sps.number]
+            config = build_avcc([with_reorder_bound(sps.unit)], units)
+            self._tracks[sps.number] = Track(Codec.H264, codec_string(config), config, sps.width, sps.height)
+        return self._tracks[sps.number]
 
 
 def _begins_with_start_code(data: bytes) -> bool:

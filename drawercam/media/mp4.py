@@ -27,6 +27,9 @@ MAX_SAMPLES = 2**14
 # Times in a stream, in microseconds: what JavaScript still counts exactly, 285 years.
 MAX_TIME = 2**53
 
+# How long before a stream's zero its edit list may put a sample, in microseconds: what a decoder needs to warm up, and some.
+MAX_LEAD = 10_000_000
+
 # How far, in microseconds, a picture may be shown before or after its decode time. Encoders reorder by a few frames.
 MAX_REORDERING = 10_000_000
 
@@ -93,16 +96,19 @@ class _Fields:
         return self._data[self._position :]
 
 
+_BOX_HEADER = struct.Struct(">I4s")
+
+
 def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """The boxes (4.2) in a complete container box: type and payload of each."""
     position, end = 0, len(data)
     while position < end:
-        fields = _Fields(data[position : position + 16])
-        size = fields.uint(4)
-        kind = bytes(fields.take(4))
+        if end - position < 8:
+            raise MediaError("an MP4 box is too short for its header")
+        size, kind = _BOX_HEADER.unpack_from(data, position)
         header = 8
         if size == 1:
-            size = fields.uint(8)
+            size = _Fields(data[position + 8 :]).uint(8)
             header = 16
         elif size == 0:
             size = end - position
@@ -346,7 +352,7 @@ class Mp4Reader:
         """Look at the box that begins here; use it up, or say how many bytes it needs."""
         if self._endless is not None:
             raise MediaLimitError(f"an MP4 box {_name(self._endless)} without an end is too long")
-        size, kind = struct.unpack_from(">I4s", view)
+        size, kind = _BOX_HEADER.unpack_from(view)
         if not self._began and kind not in _BEGINNINGS:
             raise MediaError("the stream does not begin with an MP4 box")
         self._began = True
@@ -362,7 +368,7 @@ class Mp4Reader:
             # 4.2: to the end of the file. Of a live stream, nobody knows where that is.
             self._endless = kind
             size = header + limit
-        if size < header or not kind.isascii():
+        if size < header or not all(0x20 <= byte < 0x7F for byte in kind):
             raise MediaError(f"an MP4 box {_name(kind)} has an impossible type or size")
         if size - header > limit:
             raise MediaLimitError(f"an MP4 box {_name(kind)} claims {size} bytes; the limit is {limit}")
@@ -417,7 +423,7 @@ class Mp4Reader:
         timestamp = stream.microseconds(shown)
         duration = stream.microseconds(shown + sample.duration) - timestamp
         decode_offset = timestamp - stream.microseconds(decode)
-        if abs(timestamp) > MAX_TIME or abs(decode_offset) > MAX_REORDERING:
+        if not -MAX_LEAD <= timestamp <= MAX_TIME or abs(decode_offset) > MAX_REORDERING:
             raise MediaError("a sample of an MP4 fragment has an impossible time")
         if not 0 < duration <= MAX_DURATION:
             duration = audio_duration(stream.track, frame)
@@ -451,7 +457,8 @@ class Mp4Reader:
             if box == b"trex":
                 fields = _Fields(trex)
                 fields.take(4)
-                defaults[fields.uint(4)] = _Defaults(*(fields.uint(4) for _ in range(4)))
+                number = fields.uint(4)
+                defaults[number] = _Defaults(*(fields.uint(4) for _ in range(4)))
         if not streams:
             raise MediaError("no track of this stream has a codec that the relay passes on")
         self._samples.clear()
@@ -495,7 +502,11 @@ class Mp4Reader:
             ``data_end`` and ``counted`` for the next one.
         """
         assert self._streams is not None
-        tfhd = _Fields(_need(traf, b"tfhd"))
+        boxes = list(_boxes(traf))
+        heads = dict(boxes)
+        if b"tfhd" not in heads:
+            raise MediaError("an MP4 track fragment has no tfhd")
+        tfhd = _Fields(heads[b"tfhd"])
         flags = tfhd.uint(4)
         number = tfhd.uint(4)
         if number not in self._defaults:
@@ -512,12 +523,11 @@ class Mp4Reader:
         if stream and defaults.description != 1:
             raise MediaError("an MP4 track changes to another sample description; only the first can be passed on")
         decode = stream.next_decode if stream else 0
-        tfdt = _find(traf, b"tfdt")
-        if tfdt is not None:
-            fields = _Fields(tfdt)
+        if b"tfdt" in heads:
+            fields = _Fields(heads[b"tfdt"])
             decode = fields.uint(8 if fields.uint(4) >> 24 == 1 else 4)
         position = base
-        for kind, trun in _boxes(traf):
+        for kind, trun in boxes:
             if kind != b"trun":
                 continue
             fields = _Fields(trun)
@@ -696,7 +706,7 @@ class Mp4Writer:
 
 
 def _box(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I4s", 8 + len(payload), kind) + payload
+    return _BOX_HEADER.pack(8 + len(payload), kind) + payload
 
 
 def _full_box(kind: bytes, payload: bytes, version: int = 0, flags: int = 0) -> bytes:

@@ -406,6 +406,13 @@ def test_parameter_sets_may_come_in_a_frame_of_their_own() -> None:
     assert second is not None and second[0] is None and not second[2]
 
 
+def test_pictures_with_unknown_parameter_sets_are_left_out() -> None:
+    known, unknown = encode(202, 154, params="sps-id=0"), encode(202, 154, params="sps-id=1")
+    units = AccessUnits(build_avcc([parameter_set(known, SPS)], [parameter_set(known, PPS)]))
+    stream = [join_lengths(slices(frame)) for frame in (*known, *unknown, *known)]
+    assert [units.unpack(frame) is not None for frame in stream] == [True] * 6 + [False] * 6 + [True] * 6
+
+
 def test_a_length_that_looks_like_a_start_code() -> None:
     frames = encode(202, 154)
     config = build_avcc([parameter_set(frames, SPS)], [parameter_set(frames, PPS)])

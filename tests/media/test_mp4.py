@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import math
 import struct
 from fractions import Fraction
 from typing import Any
@@ -92,8 +93,7 @@ def demux(data: bytes, kind: str) -> list[Any]:
 
 
 def microseconds(packet: Any, ticks: int) -> int:
-    exact = ticks * packet.time_base * 1_000_000
-    return int(exact + Fraction(1, 2) // 1) if exact.denominator == 1 else int((exact + Fraction(1, 2)).__floor__())
+    return math.floor(Fraction(ticks * packet.time_base * 1_000_000) + Fraction(1, 2))
 
 
 def later(packet: Packet, by: int) -> Packet:

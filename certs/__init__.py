@@ -1,5 +1,6 @@
 """The local certificate authority: what lets a phone open the relay's pages over https, and so use its camera."""
 
-from certs.authority import Authority, AuthorityError, Served, check
+from certs.authority import Authority, AuthorityError, Served
+from certs.check import check
 
 __all__ = ["Authority", "AuthorityError", "Served", "check"]

@@ -7,13 +7,14 @@ import contextlib
 import hmac
 import ipaddress
 import json
-import os
 import secrets
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from . import files
 
 # 80 random bits are far beyond guessing over a network, and 16 characters can still be typed on a phone.
 _KEY_BYTES = 10
@@ -62,14 +63,7 @@ class Keys:
                 return cls(keys)
         keys = {role: _new_key() for role in Role}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_suffix(".new")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({role.value: key for role, key in keys.items()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        files.write(path, json.dumps({role.value: key for role, key in keys.items()}).encode())
         return cls(keys)
 
     def key(self, role: Role) -> str:

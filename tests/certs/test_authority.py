@@ -455,7 +455,7 @@ def test_many_processes_that_start_at_once_share_one_authority(tmp_path: Path) -
 
 def test_a_relay_that_hangs_with_the_lock_is_a_sentence(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     authority.ensure(HOME, NAMES)
-    monkeypatch.setattr("certs.authority.LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr("drawercam.files.LOCK_PATIENCE", 0.1)
     with held(authority), pytest.raises(AuthorityError, match="another relay"):
         Authority(authority.folder).ensure(HOME, NAMES)
 

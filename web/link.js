@@ -7,6 +7,8 @@
 //   });
 //   link.open();
 //   link.send({type: "keyframe"});
+//
+// Names that begin with an underscore are the link's own: private methods (#name) are newer than the phones this page is for.
 
 /** @typedef {"connecting" | "open" | "waiting" | "closed"} LinkState
  *  connecting: a socket is being opened; open: `welcome` has arrived; waiting: the next try comes after a pause;
@@ -14,9 +16,12 @@
 
 export const SUBPROTOCOL = "drawercam.1";
 
-/** Milliseconds between two pings, and of silence after which the network counts as gone (the relay answers every ping). */
+/** Milliseconds between two pings (the relay answers every one). */
 const PING_INTERVAL = 2000;
-const SILENCE_LIMIT = 6000;
+
+/** Pings without any answer after which the network counts as gone: 6 s of a page that is awake. Counted, not timed, because a hidden
+ *  page's timers may sleep for a minute, and that silence is ours. */
+const MOST_UNANSWERED = 3;
 
 /** Milliseconds before the first, and at most before any, new try. */
 const FIRST_DELAY = 250;
@@ -46,18 +51,18 @@ export class Link {
     this.socket = null;
     /** Round-trip time of the best recent ping in ms, or null. @type {number | null} */
     this.roundTrip = null;
-    /** When the current socket was opened (performance.now()), for measuring. */
+    /** When the current socket was opened (performance.now()), for measuring; 0 until it is. */
     this.openedAt = 0;
     /** @type {{id: string, text: string} | null} */
     this.lastError = null;
     /** @type {{trip: number, offset: number}[]} */
     this.clock = [];
     this.failures = 0;
-    this.heardAt = 0;
+    this.unanswered = 0;
     this.retryTimer = 0;
     this.pingTimer = 0;
     this.wake = () => {
-      if (this.state === "waiting" && document.visibilityState === "visible") this.#connect();
+      if (this.state === "waiting" && document.visibilityState === "visible") this._connect();
     };
   }
 
@@ -68,39 +73,40 @@ export class Link {
     addEventListener("pageshow", this.wake);
     document.addEventListener("visibilitychange", this.wake);
     this.failures = 0;
-    this.#connect();
+    this._connect();
   }
 
   /** any => closed, with a good-bye to the relay */
   close() {
+    if (this.state === "closed") return;
     const socket = this.socket;
-    this.#detach();
+    this._detach();
     if (socket && socket.readyState <= WebSocket.OPEN) socket.close(1000);
-    this.#finish();
+    this._finish();
   }
 
   /** Throws the connection away and opens a new one at once. */
   reopen() {
     if (this.state === "closed") return;
     const socket = this.socket;
-    this.#detach();
-    socket?.close();
-    this.#connect();
+    this._detach();
+    if (socket) socket.close();
+    this._connect();
   }
 
   /** @param {object} message sent if the link is open, else forgotten */
   send(message) {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+    if (this.socket && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
   /** @param {Blob | ArrayBufferLike | ArrayBufferView} bytes sent if the link is open, else forgotten */
   sendBytes(bytes) {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(/** @type {any} */ (bytes));
+    if (this.socket && this.socket.readyState === WebSocket.OPEN) this.socket.send(/** @type {any} */ (bytes));
   }
 
   /** Bytes that wait in this browser for the network. */
   get buffered() {
-    return this.socket?.bufferedAmount ?? 0;
+    return this.socket ? this.socket.bufferedAmount : 0;
   }
 
   /** The relay's clock in microseconds, or null before the first answer. @returns {number | null} */
@@ -116,37 +122,38 @@ export class Link {
     return moment * 1000 + best.offset;
   }
 
-  #connect() {
-    clearTimeout(this.retryTimer);
-    this.#enter("connecting");
+  _connect() {
+    this._detach();
+    this._enter("connecting");
+    if (this.state !== "connecting") return; // the handler closed the link
     const url = new URL(this.path, location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(url, SUBPROTOCOL);
+    const socket = new WebSocket(url.href, SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     this.lastError = null;
-    this.heardAt = performance.now();
+    this.openedAt = 0;
+    this.unanswered = 0;
     socket.onopen = () => {
       this.openedAt = performance.now();
-      this.heardAt = this.openedAt;
-      this.#ping();
+      this.unanswered = 0;
+      this._ping();
     };
     socket.onmessage = (event) => {
-      this.heardAt = performance.now();
-      if (typeof event.data !== "string") this.handlers.onbinary?.(event.data);
-      else this.#control(JSON.parse(event.data));
+      this.unanswered = 0;
+      if (typeof event.data === "string") this._control(JSON.parse(event.data));
+      else if (this.handlers.onbinary) this.handlers.onbinary(event.data);
     };
     socket.onclose = (event) => {
-      this.#detach();
-      if (FINAL_CODES.includes(event.code)) this.#finish();
-      else this.#retry();
+      this._detach();
+      if (FINAL_CODES.includes(event.code)) this._finish();
+      else this._retry();
     };
-    clearInterval(this.pingTimer);
-    this.pingTimer = setInterval(() => this.#beat(), PING_INTERVAL);
+    this.pingTimer = setInterval(() => this._beat(), PING_INTERVAL);
   }
 
   /** @param {any} message */
-  #control(message) {
+  _control(message) {
     if (message.type === "pong") {
       const now = performance.now();
       const trip = now - message.t;
@@ -158,31 +165,30 @@ export class Link {
     if (message.type === "error") this.lastError = { id: message.id, text: message.text };
     if (message.type === "welcome") {
       this.clock = []; // a restarted relay has another clock
-      this.#enter("open");
+      this._enter("open");
     }
-    this.handlers.onmessage?.(message);
+    if (this.handlers.onmessage) this.handlers.onmessage(message);
   }
 
-  #ping() {
+  _ping() {
+    this.unanswered += 1;
     this.send({ type: "ping", t: performance.now() });
   }
 
-  #beat() {
-    // A hidden page's timers may sleep for a minute: then the silence is ours, so ask before judging.
-    const silent = performance.now() - this.heardAt;
-    if (silent > SILENCE_LIMIT && document.visibilityState === "visible") this.reopen();
-    else this.#ping();
+  _beat() {
+    if (this.unanswered >= MOST_UNANSWERED && document.visibilityState === "visible") this.reopen();
+    else this._ping();
   }
 
-  #retry() {
-    if (performance.now() - this.openedAt < STEADY || this.openedAt === 0) this.failures += 1;
-    else this.failures = 1;
+  _retry() {
+    const held = this.openedAt === 0 ? 0 : performance.now() - this.openedAt;
+    this.failures = held < STEADY ? this.failures + 1 : 1;
     const delay = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** (this.failures - 1));
-    this.retryTimer = setTimeout(() => this.#connect(), delay * (0.75 + Math.random() / 2));
-    this.#enter("waiting");
+    this.retryTimer = setTimeout(() => this._connect(), delay * (0.75 + Math.random() / 2));
+    this._enter("waiting");
   }
 
-  #detach() {
+  _detach() {
     clearInterval(this.pingTimer);
     clearTimeout(this.retryTimer);
     const socket = this.socket;
@@ -190,16 +196,16 @@ export class Link {
     this.socket = null;
   }
 
-  #finish() {
+  _finish() {
     removeEventListener("online", this.wake);
     removeEventListener("pageshow", this.wake);
     document.removeEventListener("visibilitychange", this.wake);
-    this.#enter("closed");
+    this._enter("closed");
   }
 
   /** @param {LinkState} state */
-  #enter(state) {
+  _enter(state) {
     this.state = state;
-    this.handlers.onstate?.(state, this.lastError);
+    if (this.handlers.onstate) this.handlers.onstate(state, this.lastError);
   }
 }

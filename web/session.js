@@ -17,6 +17,7 @@ export async function openSession() {
     if (session) return session;
   }
   const answer = await fetch("/api/session");
+  if (!answer.ok) throw new Error(`/api/session: ${answer.status}`);
   return answer.json();
 }
 

@@ -55,12 +55,13 @@ async def run(chosen: argparse.Namespace) -> None:
     from drawercam.server.http import Site
     from drawercam.server.server import Server
 
-    names = addresses.host_names()
-    lan = [address.ip for address in addresses.lan_addresses()] if chosen.tls else []
-    served = Authority(chosen.state / "certs").ensure(lan, [*names, *chosen.allow_host]) if chosen.tls else None
+    lan = addresses.listening(chosen.hosts)
+    named = [chosen.host] if chosen.host and not lan else []
+    names = [*addresses.host_names(), *named, *chosen.allow_host]
+    served = Authority(chosen.state / "certs").ensure(lan, names) if chosen.tls else None
     keys = Keys.load_or_create(chosen.state) if chosen.tls and not chosen.no_key else None
     scheme = "https" if chosen.tls else "http"
-    reachable = [str(ip) for ip in lan] or ["localhost"]
+    reachable = [str(ip) for ip in lan if not ip.is_loopback] or named or ["localhost"]
 
     def urls(path: str, role: "Role | None" = None) -> "list[str]":
         fragment = f"#key={keys.key(role)}" if keys and role else ""
@@ -68,7 +69,7 @@ async def run(chosen: argparse.Namespace) -> None:
 
     site = Site(
         hub=Hub(RelayClock()),
-        access=Access(keys, {*names, *(name.lower() for name in chosen.allow_host)}),
+        access=Access(keys, {name.lower() for name in names}),
         root=ROOT,
         tls=chosen.tls,
         ca=served.ca_pem if served else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -52,6 +52,21 @@ class Address:
 def lan_addresses() -> list[Address]:
     """Addresses at which other devices may reach this computer, likeliest first; empty when it is in no network at all."""
     return arrange(ifaddr.get_adapters(), default_address())
+
+
+def listening(hosts: Sequence[str] | None) -> list[IPAddress]:
+    """Addresses at which a program can be reached that listens on these hosts; None or a wildcard stand for all of them.
+
+    A host that is a name is left out, because it can be used as it is.
+    """
+    found: list[IPAddress] = []
+    for host in hosts or ["0.0.0.0"]:
+        try:
+            ip = ip_address(host)
+        except ValueError:
+            continue
+        found += [address.ip for address in lan_addresses()] if ip.is_unspecified else [ip]
+    return list(dict.fromkeys(found))
 
 
 def arrange(adapters: Iterable[ifaddr.Adapter], default: IPAddress | None) -> list[Address]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import ifaddr
 import pytest
 
-from drawercam.addresses import arrange, default_address, host_names, lan_addresses, names_of, url
+from drawercam.addresses import arrange, default_address, host_names, lan_addresses, listening, names_of, url
 
 
 def adapter(name: str, *ips: str, nice_name: str = "", connection: str = "") -> ifaddr.Adapter:
@@ -147,3 +147,11 @@ def test_urls(parts: tuple[str, str, int, str], expected: str) -> None:
     assert url(scheme, host, port, path) == expected
     if host[0] in "1f":
         assert url(scheme, ip_address(host), port, path) == expected
+
+
+def test_a_relay_on_one_address_is_reached_there_only() -> None:
+    assert listening(["127.0.0.1", "::1"]) == [IPv4Address("127.0.0.1"), IPv6Address("::1")]
+    assert listening(["192.168.7.7"]) == [IPv4Address("192.168.7.7")]
+    assert listening(["kitchen.local"]) == []
+    everywhere = [address.ip for address in lan_addresses()]
+    assert listening(None) == listening(["0.0.0.0"]) == listening(["0.0.0.0", "::"]) == everywhere

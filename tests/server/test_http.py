@@ -62,7 +62,7 @@ async def test_every_module_and_style_is_served(client: aiohttp.ClientSession) -
     for name in names:
         async with client.get(f"/web/{name}") as answer:
             assert answer.status == 200
-            assert answer.content_type in ("text/javascript", "application/javascript", "text/css"), name
+            assert answer.content_type in ("text/javascript", "application/javascript", "text/css", "image/svg+xml"), name
 
 
 @pytest.mark.parametrize("path", ["/web/", "/web/../relay.py", "/web/%2e%2e/relay.py", "/web/..%2frelay.py", "/relay.py", "/state/keys.json", "/x"])

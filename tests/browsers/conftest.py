@@ -1,0 +1,54 @@
+"""One running browser of each kind per test module, and a page for it to open.
+
+Tests that use these share the module's event loop: `pytestmark = pytest.mark.asyncio(loop_scope="module")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import cast
+
+import pytest
+import pytest_asyncio
+
+from tests.browsers.drivers import BROWSERS, Browser, Chromium, Firefox, WebKit
+from tests.recordings.stage import stage
+
+
+async def _running(name: str) -> AsyncIterator[Browser]:
+    if sentence := BROWSERS[name].missing():
+        pytest.skip(sentence)
+    async with BROWSERS[name]() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Chromium]:
+    async for browser in _running("chromium"):
+        yield cast(Chromium, browser)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def firefox() -> AsyncIterator[Firefox]:
+    async for browser in _running("firefox"):
+        yield cast(Firefox, browser)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def webkit() -> AsyncIterator[WebKit]:
+    async for browser in _running("webkit"):
+        yield cast(WebKit, browser)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(BROWSERS))
+async def browser(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
+    """Each browser in turn."""
+    async for browser in _running(request.param):
+        yield browser
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage_url() -> AsyncIterator[str]:
+    """The address of an empty page in a secure context."""
+    async with stage() as url:
+        yield url

@@ -1,0 +1,278 @@
+"""Firefox through WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), which it speaks itself: no geckodriver."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import re
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from .base import PAGE_DEADLINE, SCRIPT_DEADLINE, Browser, Page, PageError
+from .processes import Family
+
+ANNOUNCEMENT = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
+"""What Firefox prints once it can be controlled."""
+
+PREFERENCES: dict[str, bool | int | str] = {
+    # A fake camera and microphone, without a question and without a click.
+    "media.navigator.streams.fake": True,
+    "media.navigator.permission.disabled": True,
+    "media.autoplay.default": 0,
+    "media.autoplay.blocking_policy": 0,
+    # Without a sound card an AudioContext would stay suspended for ever; this plays into the void, in time.
+    "media.cubeb.force_mock_context": True,
+    # Quiet: nothing is fetched that the test did not ask for.
+    "app.normandy.enabled": False,
+    "app.update.disabledForTesting": True,
+    "browser.aboutHomeSnippets.updateUrl": "",
+    "browser.newtabpage.enabled": False,
+    "browser.safebrowsing.downloads.remote.enabled": False,
+    "browser.safebrowsing.malware.enabled": False,
+    "browser.safebrowsing.phishing.enabled": False,
+    "browser.search.update": False,
+    "browser.shell.checkDefaultBrowser": False,
+    "browser.startup.homepage_override.mstone": "ignore",
+    "browser.startup.page": 0,
+    "datareporting.policy.dataSubmissionEnabled": False,
+    "dom.push.connection.enabled": False,
+    "extensions.getAddons.cache.enabled": False,
+    "extensions.systemAddon.update.enabled": False,
+    "extensions.update.enabled": False,
+    "media.gmp-manager.updateEnabled": False,
+    "network.captive-portal-service.enabled": False,
+    "network.connectivity-service.enabled": False,
+    "network.dns.disablePrefetch": True,
+    "services.settings.server": "data:,",
+    "toolkit.telemetry.server": "",
+    # A page in the background must go on: a test has a camera and a player open at the same time.
+    "dom.min_background_timeout_value": 4,
+    "dom.min_background_timeout_value_without_budget_throttling": 4,
+    "dom.timeout.enable_budget_timer_throttling": False,
+}
+
+REFUSED: dict[str, bool | int | str] = {
+    "media.navigator.permission.disabled": False,
+    "permissions.default.camera": 2,
+    "permissions.default.microphone": 2,
+}
+"""The preferences of a browser without a camera: 2 is "block"."""
+
+
+class _Bidi:
+    """The socket: commands with numbered answers, and events."""
+
+    def __init__(self, socket: ClientConnection, on_event: Callable[[str, dict[str, Any]], None]) -> None:
+        self._socket = socket
+        self._on_event = on_event
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._last = 0
+        self._reader = asyncio.create_task(self._read())
+
+    async def command(self, method: str, deadline: float = PAGE_DEADLINE, **parameters: Any) -> dict[str, Any]:
+        """Sends one command and returns its result.
+
+        Raises:
+            PageError: The browser refused it, has gone, or did not answer within `deadline` seconds.
+        """
+        self._last += 1
+        number = self._last
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            if self._reader.done():
+                raise PageError("Firefox has closed the connection")
+            async with asyncio.timeout(deadline):
+                await self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+                result: dict[str, Any] = await answer
+                return result
+        except (TimeoutError, ConnectionClosed) as error:
+            raise PageError(f"{method}: {type(error).__name__} {error}") from None
+        finally:
+            del self._waiting[number]
+
+    async def _read(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            async for text in self._socket:
+                message = json.loads(text)
+                waiting = self._waiting.get(message.get("id"))
+                if message["type"] == "event":
+                    self._on_event(message["method"], message["params"])
+                elif waiting is None or waiting.done():
+                    pass  # the command has given up
+                elif message["type"] == "success":
+                    waiting.set_result(message["result"])
+                else:
+                    waiting.set_exception(PageError(f"{message['error']}: {message['message']}"))
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(PageError("Firefox has closed the connection"))
+
+    async def close(self) -> None:
+        await self._socket.close()
+        await self._reader
+
+
+class FirefoxPage(Page):
+    """A page of Firefox, named by the id of its browsing context."""
+
+    def __init__(self, bidi: _Bidi, context: str) -> None:
+        super().__init__()
+        self._bidi = bidi
+        self._context = context
+
+    def _on_log(self, entry: Mapping[str, Any]) -> None:
+        text = entry.get("text") or ""
+        self.console.append(f"{entry.get('method', entry['level'])}: {text}")
+        if entry["level"] == "error":
+            self.errors.append(text)
+
+    async def _run(self, expression: str) -> str:
+        result = await self._bidi.command(
+            "script.evaluate",
+            SCRIPT_DEADLINE,
+            expression=expression,
+            target={"context": self._context},
+            awaitPromise=True,
+            userActivation=True,
+        )
+        if result["type"] == "exception":
+            raise PageError(result["exceptionDetails"]["text"])
+        return str(result["result"]["value"])
+
+    async def _click(self, css: str) -> None:
+        where = await self.evaluate(
+            """(css) => {
+                const element = document.querySelector(css);
+                element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
+                const box = element.getBoundingClientRect();
+                return { x: Math.round(box.x + box.width / 2), y: Math.round(box.y + box.height / 2) };
+            }""",
+            css,
+        )
+        pointer = [
+            {"type": "pointerMove", **where},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerUp", "button": 0},
+        ]
+        actions = [{"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": pointer}]
+        await self._bidi.command("input.performActions", context=self._context, actions=actions)
+
+    async def _screenshot(self) -> bytes:
+        result = await self._bidi.command("browsingContext.captureScreenshot", context=self._context)
+        return base64.b64decode(result["data"])
+
+    async def resize(self, width: int, height: int) -> None:
+        await self._bidi.command("browsingContext.setViewport", context=self._context, viewport={"width": width, "height": height})
+
+    async def refresh_console(self) -> None:
+        pass  # events do it
+
+    async def close(self) -> None:
+        with contextlib.suppress(PageError):
+            await self._bidi.command("browsingContext.close", context=self._context)
+
+
+class Firefox(Browser):
+    """Firefox, headless.
+
+    Args:
+        camera: See `Browser`; without it, getUserMedia fails with NotAllowedError.
+        init_scripts: See `Browser`.
+        preferences: More preferences, as in `about:config`.
+    """
+
+    name = "Firefox"
+    package = "firefox-esr"
+
+    def __init__(
+        self, *, camera: bool = True, init_scripts: Sequence[str] = (), preferences: Mapping[str, bool | int | str] | None = None
+    ) -> None:
+        super().__init__(camera=camera, init_scripts=init_scripts)
+        self.preferences = {**PREFERENCES, **({} if camera else REFUSED), **(preferences or {})}
+        self._process: Process | None = None
+        self._drain: asyncio.Task[None] | None = None
+        self._bidi: _Bidi | None = None
+        self._pages: dict[str, FirefoxPage] = {}
+
+    @classmethod
+    def executable(cls) -> str:
+        return cls._find("firefox-esr", "firefox")
+
+    async def _start(self, family: Family) -> None:
+        profile = family.home / "profile"
+        profile.mkdir()
+        _write_preferences(profile, self.preferences)
+        # A home of its own: as root, Firefox refuses to run in somebody else's.
+        environment = family.environment(HOME=str(family.home), MOZ_CRASHREPORTER_DISABLE="1")
+        command = [self.executable(), "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", "0"]
+        self._process = await asyncio.create_subprocess_exec(*command, "about:blank", env=environment, stdout=DEVNULL, stderr=PIPE)
+        assert self._process.stderr
+        address = await _announced(self._process.stderr)
+        self._drain = asyncio.create_task(_drain(self._process.stderr))
+        self._bidi = _Bidi(await connect(f"{address}/session", max_size=None, proxy=None), self._on_event)
+        session = await self._bidi.command("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}})
+        self.version = f"{self.name} {session['capabilities']['browserVersion']}"
+        await self._bidi.command("session.subscribe", events=["log.entryAdded"])
+        for script in self.init_scripts:
+            await self._bidi.command("script.addPreloadScript", functionDeclaration=f"() => {{\n{script}\n}}")
+
+    def _on_event(self, method: str, parameters: dict[str, Any]) -> None:
+        if method == "log.entryAdded" and (page := self._pages.get(parameters["source"].get("context"))):
+            page._on_log(parameters)
+
+    async def _quit(self) -> None:
+        try:
+            if self._bidi:
+                with contextlib.suppress(PageError):
+                    await self._bidi.command("browser.close")
+                await self._bidi.close()
+            if self._process:
+                await self._process.wait()
+        finally:
+            if self._process and self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+            if self._drain:
+                await self._drain
+            self._process = self._drain = self._bidi = None
+            self._pages.clear()
+
+    async def page(self, url: str = "about:blank") -> FirefoxPage:
+        if self._bidi is None:
+            raise RuntimeError("Firefox is not running")
+        # A tab would put the others into the background, where pictures are no longer drawn.
+        created = await self._bidi.command("browsingContext.create", type="window", background=False)
+        page = self._pages[created["context"]] = FirefoxPage(self._bidi, created["context"])
+        try:
+            await self._bidi.command("browsingContext.navigate", context=created["context"], url=url, wait="complete")
+        except PageError:
+            await page.close()
+            raise
+        return page
+
+
+def _write_preferences(profile: Path, preferences: Mapping[str, bool | int | str]) -> None:
+    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items()]
+    (profile / "user.js").write_text("".join(lines))
+
+
+async def _announced(stream: asyncio.StreamReader) -> str:
+    said: list[str] = []
+    while line := (await stream.readline()).decode(errors="replace"):
+        if match := ANNOUNCEMENT.search(line):
+            return match[1]
+        said.append(line)
+    raise RuntimeError(f"Firefox ended while it started, saying: {''.join(said).strip() or 'nothing'}")
+
+
+async def _drain(stream: asyncio.StreamReader) -> None:
+    """Reads on, so that a talkative browser does not block on a full pipe."""
+    while await stream.read(65536):
+        pass

@@ -1,0 +1,117 @@
+"""The two pages as a person uses them, in any browser: film, watch, listen. Everything is judged by pixels and by sound."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.browsers.drivers import Page, WaitTimeout
+from tests.relays import ROOT
+
+# Seconds for something that needs two browsers, a relay and an encoder on a busy machine with two cores.
+PATIENCE = 45.0
+
+# By how much a colour may differ in two codings of one picture.
+NOISE = 12
+
+# Where pictures of failures go.
+OUT = ROOT / "tests" / "out"
+
+# Colours of a coarse grid of the picture that is on the screen now, from the tile's canvas, video or image.
+_PIXELS = """() => {
+  const tile = document.querySelector("[data-camera]");
+  const picture = tile && tile.querySelector("canvas, video, img");
+  if (!picture) return null;
+  const width = picture.videoWidth || picture.width, height = picture.videoHeight || picture.height;
+  if (!width || !height) return null;
+  const small = document.createElement("canvas");
+  small.width = 16; small.height = 12;
+  const pen = small.getContext("2d", { willReadFrequently: true });
+  pen.drawImage(picture, 0, 0, 16, 12);
+  const data = pen.getImageData(0, 0, 16, 12).data;
+  return { width, height, colours: [...data].filter((_, i) => i % 4 < 3) };
+}"""
+
+_FACTS = """() => {
+  const tile = document.querySelector("[data-camera]");
+  return tile ? { ...tile.tile.stats(), ...tile.dataset } : null;
+}"""
+
+
+async def pixels(page: Page) -> dict[str, Any] | None:
+    """Width, height and the colours (R, G, B, R, ...) of a 16x12 grid of the picture in the first tile; None before there is one."""
+    found: dict[str, Any] | None = await page.evaluate(_PIXELS)
+    return found
+
+
+async def facts(page: Page) -> dict[str, Any]:
+    """What the first tile says of itself."""
+    found: dict[str, Any] | None = await page.evaluate(_FACTS)
+    return found or {}
+
+
+def differs(one: list[int], other: list[int]) -> bool:
+    """Whether two grids are two pictures and not one with coding noise."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) > NOISE
+
+
+async def moving(page: Page, changes: int = 3) -> dict[str, Any]:
+    """Wait until the picture has changed some times, and is not black.
+
+    Returns:
+        The last picture, see `pixels`.
+
+    Raises:
+        AssertionError: It stood still; a screenshot is kept.
+    """
+    seen = 0
+    last: dict[str, Any] | None = None
+    try:
+        while seen < changes:
+            before = json.dumps(last["colours"]) if last else "null"
+            await page.wait_for(f"{_changed(before)}", PATIENCE)
+            now = await pixels(page)
+            if now is None:
+                continue
+            if last is not None and differs(last["colours"], now["colours"]):
+                seen += 1
+            last = now
+    except WaitTimeout as error:
+        raise AssertionError(f"the picture stands still after {seen} changes; {await kept(page)}; {await facts(page)}\n{error}") from None
+    assert last is not None
+    assert max(last["colours"]) > 40, f"a black surface is no picture: {last}"
+    return last
+
+
+def _changed(before: str) -> str:
+    """JavaScript: there is a picture, and it is another one than before."""
+    return f"""(() => {{
+      const now = ({_PIXELS})(), before = {before};
+      return now && (!before || before.some((colour, i) => Math.abs(colour - now.colours[i]) > {NOISE}));
+    }})()"""
+
+
+async def listening(page: Page) -> None:
+    """Switch the sound on as a person does, and wait until it is heard."""
+    await page.click("[data-camera] button[aria-pressed]")
+    try:
+        await page.wait_for("document.querySelector('[data-camera]').tile.stats().sound.level > 0.005", PATIENCE)
+    except WaitTimeout as error:
+        raise AssertionError(f"no sound; {await kept(page)}; {await facts(page)}\n{error}") from None
+
+
+async def state(page: Page, wanted: str) -> None:
+    """Wait until the first tile is in this state."""
+    try:
+        await page.wait_for(f"document.querySelector('[data-camera]')?.dataset.state === {json.dumps(wanted)}", PATIENCE)
+    except WaitTimeout as error:
+        raise AssertionError(f"never {wanted}; {await kept(page)}; {await facts(page)}\n{error}") from None
+
+
+async def kept(page: Page) -> str:
+    """Keep a screenshot, and say where."""
+    OUT.mkdir(exist_ok=True)
+    path = OUT / f"failure-{len(list(OUT.iterdir()))}.png"
+    await page.screenshot(path)
+    return f"see {Path(path).relative_to(ROOT)}"

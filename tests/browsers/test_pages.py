@@ -1,0 +1,287 @@
+"""What happens to the two pages in a long life: restarts, takeovers, keys, pauses, refusals. Real Chromium, real relay."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.browsers.drivers import Browser, Chromium, Page
+from tests.browsers.pages import PATIENCE, facts, listening, moving, state
+from tests.peers import peer
+from tests.relays import Relay
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[Relay]:
+    with Relay() as one:
+        yield one
+        assert "Traceback" not in one.output, one.output
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    async with Chromium() as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def pages(browser: Browser, relay: Relay) -> AsyncIterator[Pages]:
+    opened = Pages(browser, relay)
+    yield opened
+    for page in opened.all:
+        await page.close()
+
+
+class Pages:
+    """Opens pages of one relay, and closes them after the test."""
+
+    def __init__(self, browser: Browser, relay: Relay) -> None:
+        self.browser = browser
+        self.relay = relay
+        self.all: list[Page] = []
+
+    async def open(self, path: str) -> Page:
+        page = await self.browser.page(self.relay.origin + path)
+        self.all.append(page)
+        return page
+
+    async def film(self, name: str) -> Page:
+        page = await self.open(f"/camera.html?name={name}&start=1")
+        await says(page, "Live")
+        return page
+
+    async def watch(self, name: str, more: str = "") -> Page:
+        return await self.open(f"/player.html?camera={name}{more}")
+
+
+async def says(page: Page, text: str) -> None:
+    """Wait until a person can read this on the page."""
+    await page.wait_for(f"document.body.innerText.includes({json.dumps(text)})", PATIENCE)
+
+
+async def tiles(page: Page) -> dict[str, str]:
+    """Name and state of every tile."""
+    found: dict[str, str] = await page.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('[data-camera]')].map((e) => [e.dataset.camera, e.dataset.state]))"
+    )
+    return found
+
+
+async def test_one_tap_films_and_the_wall_shows_it_until_it_stops(pages: Pages) -> None:
+    wall = await pages.open("/")
+    await says(wall, "No camera yet")
+    await wall.wait_for("document.querySelector('#invite-code').naturalWidth > 0", PATIENCE)
+    camera = await pages.open("/camera.html")
+    await camera.fill("#name", "Front Porch")
+    assert await camera.evaluate("document.querySelector('#name').value") == "front-porch"
+    await camera.click("#start")
+    await says(camera, "Live")
+    await moving(wall)
+    assert await tiles(wall) == {"front-porch": "live"}
+    await says(camera, "1 viewer")
+    assert await camera.evaluate("document.querySelector('#picture').videoWidth > 0")
+    await wall.click("[data-camera] canvas, [data-camera] video")
+    await wall.wait_for("document.querySelector('[data-camera].large') !== null", PATIENCE)
+    await wall.evaluate("history.back()")
+    await wall.wait_for("document.querySelector('[data-camera].large') === null", PATIENCE)
+    await camera.click("#stop")
+    await says(camera, "Start filming")
+    await says(wall, "No camera yet")
+    again = await pages.open("/camera.html")
+    assert await again.evaluate("document.querySelector('#name').value") == "front-porch", "the name is remembered"
+    assert wall.errors == camera.errors == []
+
+
+async def test_both_pages_come_back_by_themselves_when_the_relay_was_restarted(browser: Browser) -> None:
+    with Relay() as relay:
+        pages = Pages(browser, relay)
+        camera = await pages.film("porch")
+        player = await pages.watch("porch")
+        await moving(player)
+        relay.stop()
+        await state(player, "connecting")
+        await camera.wait_for("document.querySelector('#status').dataset.state !== 'live'", PATIENCE)
+        relay.start()
+        await says(camera, "Live")
+        await state(player, "live")
+        await moving(player)
+        for page in pages.all:
+            await page.close()
+
+
+async def test_a_reloaded_camera_films_on(pages: Pages) -> None:
+    camera = await pages.film("reloaded")
+    player = await pages.watch("reloaded")
+    await moving(player)
+    await camera.evaluate("void setTimeout(() => location.reload(), 50)")
+    await asyncio.sleep(1)
+    await says(camera, "Live")
+    await state(player, "live")
+    await moving(player)
+
+
+async def test_a_second_phone_takes_over_and_the_first_says_so_and_stops(pages: Pages) -> None:
+    first = await pages.film("shared")
+    player = await pages.watch("shared")
+    await moving(player)
+    second = await pages.film("shared")
+    await says(first, "Take it back")
+    await moving(player)
+    assert await second.evaluate("document.querySelector('#status').dataset.state") == "live"
+    await asyncio.sleep(2)
+    await says(second, "Live")  # the first one does not try again by itself
+
+
+async def test_a_late_player_shows_the_last_keyframe_without_touching_the_camera(pages: Pages) -> None:
+    await pages.film("late")
+    await moving(await pages.watch("late"))
+    await moving(await pages.watch("late", "&engine=mse"))
+    async with peer(pages.relay, "/player/late") as raw:
+        await raw.until(lambda one: len(one.media) > 3)
+        first_picture = next(message for message in raw.media if message.startswith(b"\x1f\x43\xb6\x75") and message[23] == 0x81)
+        assert first_picture[26] == 0x80, "what a late viewer gets begins with a keyframe"
+
+
+@pytest.mark.parametrize(
+    "breakage",
+    [
+        "VideoDecoder.prototype.decode = function () { throw new DOMException('broken', 'EncodingError'); }",
+        "VideoDecoder.prototype.decode = function () {}",
+        "delete globalThis.VideoDecoder",
+    ],
+    ids=["throws", "stays silent", "is not there"],
+)
+async def test_mediasource_takes_over_when_webcodecs(pages: Pages, breakage: str) -> None:
+    await pages.film("broken")
+    async with Chromium(camera=False, init_scripts=[breakage]) as crippled:
+        player = await crippled.page(f"{pages.relay.origin}/player.html?camera=broken")
+        await moving(player)
+        assert (await facts(player))["engine"] == "mse"
+
+
+async def test_sound_is_off_until_it_is_tapped(pages: Pages) -> None:
+    await pages.film("loud")
+    player = await pages.watch("loud")
+    await moving(player)
+    assert (await facts(player))["sound"] == "off"
+    await listening(player)
+    await player.click("[data-camera] button[aria-pressed]")
+    await player.wait_for("document.querySelector('[data-camera]').dataset.sound === 'off'", PATIENCE)
+
+
+async def test_a_player_vote_pauses_the_camera_and_both_say_so(pages: Pages) -> None:
+    camera = await pages.film("voted")
+    async with peer(pages.relay, "/player/voted") as raw:
+        await raw.until(lambda one: len(one.media) > 5)
+        await raw.send(type="pause", reason="overflow")
+        await raw.message("state", state="paused", reason="viewers")
+        await camera.wait_for("document.querySelector('#status').dataset.state === 'paused'", PATIENCE)
+        await raw.send(type="resume")
+        await camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
+        before = len(raw.media)
+        await raw.until(lambda one: len(one.media) > before + 10)
+
+
+async def test_the_player_says_why_a_camera_is_paused_or_gone(pages: Pages) -> None:
+    async with peer(pages.relay, "/camera/spoken") as raw:
+        player = await pages.watch("spoken")
+        await raw.send(type="state", state="paused", reason="background")
+        await state(player, "paused")
+        await says(player, "background")
+        raw.connection.transport.abort()
+        await state(player, "gone")
+        await says(player, "Connection lost")
+
+
+async def test_keys_let_in_who_has_them(browser: Browser) -> None:
+    """The links as they are printed: the key leaves the address bar, and the cookie stays."""
+    with Relay("--tls", "--host", "127.0.0.1") as relay:
+        links: dict[str, Any] = {
+            word: next(line.split()[-1] for line in relay.output.splitlines() if f"/{word}.html#" in line) for word in ("camera", "player")
+        }
+        async with Chromium() as phone, Chromium(camera=False) as desk:
+            bare = await phone.page(links["camera"].split("#")[0] + "?name=porch")
+            await says(bare, "camera key")
+            camera = await phone.page(links["camera"].replace("camera.html#", "camera.html?name=porch&start=1#"))
+            await says(camera, "Live")
+            assert "key" not in await camera.evaluate("location.href")
+            stranger = await desk.page(links["player"].split("#")[0])
+            await says(stranger, "key")
+            assert await tiles(stranger) == {}
+            key = links["player"].split("#key=")[1]
+            await stranger.fill("#key-field", "wrong-key")
+            await stranger.evaluate("document.querySelector('#key-form').requestSubmit()")
+            await stranger.wait_for("!document.querySelector('#key-wrong').hidden", PATIENCE)
+            await stranger.fill("#key-field", f" {key.upper()} ")
+            await stranger.evaluate("document.querySelector('#key-form').requestSubmit()")
+            await moving(stranger)
+            again = await desk.page(links["player"].split("#")[0] + "?camera=porch")
+            await moving(again)
+
+
+async def test_a_refused_camera_is_explained(relay: Relay) -> None:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    async with Chromium(camera=False) as browser:
+        page = await browser.page(f"{relay.origin}/camera.html")
+        await page.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
+        text = await page.evaluate("document.querySelector('#panel').innerText")
+        assert "camera" in text.lower() and "allow" in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [("NotAllowedError", "allow"), ("NotReadableError", "another"), ("NotFoundError", "no camera"), ("SecurityError", "camera")],
+)
+async def test_every_trouble_with_the_camera_has_its_words(relay: Relay, error: str, word: str) -> None:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    script = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{error}'); }}"
+    async with Chromium(init_scripts=[script]) as browser:
+        page = await browser.page(f"{relay.origin}/camera.html")
+        await page.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
+        text = await page.evaluate("document.querySelector('#panel').innerText")
+        assert word in text.lower(), text
+
+
+async def test_an_insecure_page_says_which_address_to_use(relay: Relay) -> None:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    async with Chromium(init_scripts=["Object.defineProperty(window, 'isSecureContext', {value: false})"]) as browser:
+        page = await browser.page(f"{relay.origin}/camera.html")
+        await page.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
+        assert "https" in await page.evaluate("document.querySelector('#panel').innerText")
+
+
+async def test_the_screen_stays_awake_while_filming(relay: Relay) -> None:
+    """Headless Chromium grants no wake lock, so the browser's answer is written down by a stand-in for it."""
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    script = """
+      window.locks = [];
+      navigator.wakeLock.request = async (type) => {
+        const lock = new EventTarget();
+        lock.released = false;
+        lock.release = async () => { lock.released = true; lock.dispatchEvent(new Event("release")); };
+        window.locks.push(lock);
+        return lock;
+      };"""
+    async with Chromium(init_scripts=[script]) as browser:
+        page = await browser.page(f"{relay.origin}/camera.html?name=awake&start=1")
+        await says(page, "Live")
+        await page.wait_for("window.locks.length === 1 && !window.locks[0].released", PATIENCE)
+        # The system takes the lock whenever the page is hidden; it must be taken again when the page is back.
+        await page.evaluate("window.locks[0].release()")
+        await page.evaluate("void document.dispatchEvent(new Event('visibilitychange'))")
+        await page.wait_for("window.locks.length === 2", PATIENCE)
+        await page.click("#stop")
+        await page.wait_for("window.locks[1].released", PATIENCE)

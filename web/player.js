@@ -1,0 +1,320 @@
+// The wall: which cameras there are, where their tiles stand, and the panels around them. Each tile looks after itself (tile.js).
+//
+// Address: ?camera=porch shows only one; ?engine=frames or ?engine=mse forces a way of decoding.
+
+import { placeTiles } from "./layout.js";
+import { Link } from "./link.js";
+import { openSession, useKey } from "./session.js";
+import { Tile } from "./tile.js";
+
+/** Milliseconds before the relay is asked again after it did not answer. */
+const RETRY = 2000;
+
+/** Pixels: below these a tile speaks in small letters. */
+const SMALL_WIDTH = 200;
+const SMALL_HEIGHT = 180;
+
+/** Milliseconds in which sentences for a screen reader are gathered. */
+const GATHER = 800;
+
+/** Hosts that a phone cannot reach: its own. */
+const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
+
+const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
+
+/** @param {string} id @returns {any} */
+const byId = (id) => document.getElementById(id);
+
+const wall = byId("wall");
+const banner = byId("banner");
+const invite = byId("invite");
+const keyPanel = byId("key");
+
+const query = new URLSearchParams(location.search);
+const only = query.get("camera");
+const engine = ["frames", "mse"].find((name) => name === query.get("engine")) || null;
+
+/** @type {Map<string, Tile>} */
+const tiles = new Map();
+
+/** @type {import("./session.js").Session | null} */
+let session = null;
+
+/** @type {Link | null} */
+let link = null;
+
+/** The name of the camera that fills the window. @type {string | null} */
+let large = null;
+
+/** Whether the invitation lies over a wall that has cameras. */
+let inviting = false;
+
+let startTimer = 0;
+
+// --- the relay ---
+
+async function start() {
+  clearTimeout(startTimer);
+  try {
+    session = await openSession();
+  } catch (error) {
+    say("The relay does not answer. Trying again…");
+    startTimer = setTimeout(start, RETRY);
+    return;
+  }
+  say("");
+  if (session.keys && !session.viewer) askForKey();
+  else openWall();
+}
+
+/** @param {string} text "" takes the banner away */
+function say(text) {
+  if (banner.textContent !== text) banner.textContent = text;
+  banner.hidden = text === "";
+}
+
+function openWall() {
+  keyPanel.hidden = true;
+  if (only !== null) {
+    if (!NAME.test(only)) return say("No camera can have this name: a name has small letters, digits and hyphens.");
+    showCameras([only]);
+    return;
+  }
+  if (link) return;
+  link = new Link("/wall", {
+    onstate: (state) => {
+      if (state === "open") say("");
+      else if (state === "waiting") checkSession();
+    },
+    onmessage: (message) => {
+      if (message.type === "cameras") showCameras(message.cameras.map((/** @type {{name: string}} */ camera) => camera.name));
+    },
+  });
+  link.open();
+}
+
+/** The wall's link broke: is the relay away, or does it no longer know this browser? */
+async function checkSession() {
+  try {
+    session = await openSession();
+  } catch (error) {
+    say("The relay does not answer. Trying again…");
+    return;
+  }
+  if (session.keys && !session.viewer) askForKey();
+}
+
+// --- the key ---
+
+function askForKey() {
+  if (link) link.close();
+  link = null;
+  showCameras([]);
+  say("");
+  invite.hidden = true;
+  byId("count").textContent = "";
+  keyPanel.hidden = false;
+  byId("key-field").focus();
+}
+
+byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
+  event.preventDefault();
+  const wrong = byId("key-wrong");
+  wrong.hidden = true;
+  try {
+    session = await useKey(byId("key-field").value);
+    wrong.textContent = !session
+      ? "The relay does not know this key."
+      : session.viewer
+        ? ""
+        : "This is a key for cameras. The wall needs the viewer key.";
+  } catch (error) {
+    session = null;
+    wrong.textContent = "The relay does not answer. Try again in a moment.";
+  }
+  if (session && session.viewer) openWall();
+  else wrong.hidden = false;
+});
+
+// A code scanned while this page is open changes only the fragment.
+addEventListener("hashchange", () => {
+  if (new URLSearchParams(location.hash.slice(1)).has("key")) start();
+});
+
+// --- the tiles ---
+
+/** @param {string[]} names */
+function showCameras(names) {
+  for (const [name, tile] of tiles) {
+    if (names.includes(name)) continue;
+    tile.close();
+    tiles.delete(name);
+  }
+  for (const name of names) {
+    if (tiles.has(name)) continue;
+    const tile = new Tile(name, {
+      engine,
+      ontap: () => tap(name),
+      onback: () => history.back(),
+      onaspect: layOut,
+      announce,
+    });
+    tiles.set(name, tile);
+  }
+  for (const name of names) {
+    const tile = /** @type {Tile} */ (tiles.get(name));
+    tiles.delete(name); // the map's order is the wall's
+    tiles.set(name, tile);
+    // Only what stands in the wrong place is moved: moving an element takes its focus away.
+    const { element } = tile;
+    const index = names.indexOf(name);
+    if (wall.children[index] !== element) wall.insertBefore(element, wall.children[index] || null);
+  }
+  byId("count").textContent = only || names.length === 0 ? "" : names.length === 1 ? "1 camera" : `${names.length} cameras`;
+  byId("all").hidden = only === null;
+  byId("add").hidden = only !== null || names.length === 0;
+  applyLarge();
+  applyInvite();
+  layOut();
+}
+
+function layOut() {
+  const shown = [...tiles.values()].filter((tile) => !tile.element.hidden);
+  const { clientWidth: width, clientHeight: height } = wall;
+  const places = large === null ? placeTiles(shown.map((tile) => tile.aspect), width, height) : [{ left: 0, top: 0, width, height }];
+  shown.forEach(({ element }, index) => {
+    const place = places[index];
+    element.style.left = `${Math.round(place.left)}px`;
+    element.style.top = `${Math.round(place.top)}px`;
+    element.style.width = `${Math.round(place.width)}px`;
+    element.style.height = `${Math.round(place.height)}px`;
+    element.classList.toggle("small", place.width < SMALL_WIDTH || place.height < SMALL_HEIGHT);
+  });
+}
+
+new ResizeObserver(layOut).observe(wall);
+
+// --- one camera large ---
+
+/** @param {string} name */
+function tap(name) {
+  if (only !== null) return;
+  if (large === name) {
+    history.back();
+    return;
+  }
+  history.pushState({ large: name }, "");
+  applyLarge();
+}
+
+/** Makes the page what its history entry says: so the back button, a reload and a tap are one thing. */
+function applyLarge() {
+  const wish = only !== null ? only : history.state && history.state.large;
+  large = tiles.has(wish) ? wish : null;
+  for (const [name, tile] of tiles) {
+    tile.element.hidden = large !== null && name !== large; // a hidden tile decodes nothing
+    tile.setLarge(name === large, only !== null);
+  }
+  byId("bar").hidden = large !== null && only === null;
+  document.body.classList.toggle("filled", large !== null);
+  layOut();
+}
+
+addEventListener("popstate", applyLarge);
+
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.defaultPrevented) return;
+  if (inviting) closeInvite();
+  else if (large !== null && only === null) history.back();
+});
+
+// --- the invitation ---
+
+byId("add").addEventListener("click", () => {
+  inviting = true;
+  applyInvite();
+  byId("invite-title").focus();
+});
+
+byId("invite-close").addEventListener("click", closeInvite);
+
+invite.addEventListener("click", (/** @type {MouseEvent} */ event) => {
+  if (event.target === invite && inviting) closeInvite();
+});
+
+function closeInvite() {
+  inviting = false;
+  applyInvite();
+  byId("add").focus();
+}
+
+/** An empty wall is an invitation; a full one shows it when asked. */
+function applyInvite() {
+  const empty = link !== null && tiles.size === 0;
+  if (empty) inviting = false;
+  const wasHidden = invite.hidden;
+  invite.hidden = !(empty || inviting);
+  invite.classList.toggle("over", inviting);
+  byId("invite-close").hidden = empty;
+  byId("invite-title").textContent = empty ? "No camera yet" : "Add a camera";
+  if (inviting) {
+    invite.setAttribute("role", "dialog");
+    invite.setAttribute("aria-modal", "true");
+  } else {
+    invite.removeAttribute("role");
+    invite.removeAttribute("aria-modal");
+  }
+  document.querySelector(".page").inert = inviting;
+  if (wasHidden && !invite.hidden) loadInvite();
+}
+
+async function loadInvite() {
+  try {
+    const answer = await fetch("/api/invite");
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const { url, others, withKey } = await answer.json();
+    const local = LOCAL.includes(new URL(url).hostname);
+    byId("invite-local").hidden = !local;
+    byId("invite-phone").hidden = byId("invite-code").hidden = local;
+    if (!local) byId("invite-code").src = `/api/invite.svg?${Date.now()}`; // the relay's address may have changed since
+    byId("invite-address").href = url;
+    showAddress(byId("invite-address"), url);
+    byId("invite-key").hidden = withKey || !session || !session.keys;
+    byId("invite-others").hidden = others.length === 0;
+    const list = byId("invite-list");
+    list.textContent = "";
+    for (const address of others) {
+      const item = document.createElement("li");
+      showAddress(item, address);
+      list.append(item);
+    }
+  } catch (error) {
+    // Asked again when the panel is opened again; until then the address of this page is the best guess.
+    const guess = new URL("/camera.html", location.href).href;
+    byId("invite-code").hidden = true;
+    byId("invite-address").href = guess;
+    showAddress(byId("invite-address"), guess);
+  }
+}
+
+/** Breaks a long address between its parts only. @param {HTMLElement} element @param {string} address */
+function showAddress(element, address) {
+  element.textContent = "";
+  for (const text of address.match(/[^/]+\/*/g) || []) element.append(text, document.createElement("wbr"));
+}
+
+// --- for a screen reader ---
+
+/** @type {string[]} */
+let sentences = [];
+
+/** @param {string} text */
+function announce(text) {
+  if (sentences.push(text) > 1) return;
+  setTimeout(() => {
+    byId("announcer").textContent = sentences.join(" ");
+    sentences = [];
+  }, GATHER);
+}
+
+start();

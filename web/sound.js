@@ -1,6 +1,6 @@
 // The sound of one camera: off until somebody taps for it, then played as soon as it comes.
 // WebCodecs decodes it and an AudioWorklet plays it (sound-worklet.js holds the jitter buffer). Where a browser has not both, or not this
-// codec, a LiveSource (mse.js) of its own plays it in an <audio> element. While it is off nothing is decoded.
+// codec, a LiveSource (live-source.js) of its own plays it in an <audio> element. While it is off nothing is decoded.
 //
 //   const sound = new Sound({onchange() {}, send(message) {}});
 //   await sound.track(track, init);      // a `track` message of kind audio, and its init segment
@@ -9,7 +9,7 @@
 //   sound.stats;                         // {state, level, underflows, targetMs}
 
 import { bytesOfBase64, readFrame } from "./message.js";
-import { AUDIO_RESERVE, LiveSource, playsType } from "./mse.js";
+import { LiveSource, playsType } from "./live-source.js";
 
 /** @typedef {"off" | "on" | "blocked"} SoundState  blocked: switched on, but the browser wants another tap before it plays */
 
@@ -193,7 +193,7 @@ class ElementPlayer {
   constructor(track, init, send, onfail, onchange) {
     this.audio = document.createElement("audio");
     this.running = true;
-    this.live = new LiveSource(this.audio, AUDIO_RESERVE, {
+    this.live = new LiveSource(this.audio, "audio", {
       send,
       onfail,
       onblocked: (blocked) => {
@@ -206,7 +206,7 @@ class ElementPlayer {
   }
 
   get stats() {
-    return { level: null, underflows: this.live.stats.stalls, targetMs: Math.round(this.live.target * 1000) };
+    return { level: null, underflows: this.live.stats.stalls, targetMs: Math.round(this.live.edge.reserve * 1000) };
   }
 
   resume() {

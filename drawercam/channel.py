@@ -155,7 +155,8 @@ class Channel:
         self._memory_size = 0
         self._viewers: dict[Viewer, bool] = {}  # and whether it votes for a pause
         self._pausing = False
-        self._last_frame: int | None = None
+        self._last_frame: int | None = None  # kept when the camera has gone: since when is worth knowing
+        self._filmed = False  # this camera has sent a frame
         self._meter = Meter()
 
     # --- the camera's side ---
@@ -183,7 +184,7 @@ class Channel:
 
     def camera_says(self, state: State, reason: str | None) -> None:
         """The camera tells that it films or pauses."""
-        if state is State.LIVE and self._last_frame is None:
+        if state is State.LIVE and not self._filmed:
             return  # it is live when its first frame is here
         self._enter(state, reason)
 
@@ -221,7 +222,7 @@ class Channel:
                 return
             self._needs_key.discard(number)
         now = self._clock()
-        self._last_frame = now
+        self._last_frame, self._filmed = now, True
         self._meter.add(now, len(packet.data))
         if self.state is State.WAITING:
             self._enter(State.LIVE)
@@ -319,7 +320,7 @@ class Channel:
                 viewer.tell(control.TrackEnds(number))
         self._needs_key.clear()
         self._memory, self._memory_size = [], 0
-        self._last_frame = None
+        self._filmed = False
 
     def _introduce(self, viewer: Viewer, output: _Output) -> None:
         viewer.tell(output.begins())

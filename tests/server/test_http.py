@@ -10,6 +10,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from cryptography import x509
+from websockets.exceptions import InvalidStatus
+from yarl import URL
 
 from drawercam.access import Role
 from tests.peers import peer
@@ -65,10 +67,11 @@ async def test_every_module_and_style_is_served(client: aiohttp.ClientSession) -
             assert answer.content_type in ("text/javascript", "application/javascript", "text/css", "image/svg+xml"), name
 
 
-@pytest.mark.parametrize("path", ["/web/", "/web/../relay.py", "/web/%2e%2e/relay.py", "/web/..%2frelay.py", "/relay.py", "/state/keys.json", "/x"])
-async def test_nothing_else_is_served(client: aiohttp.ClientSession, path: str) -> None:
-    from yarl import URL
+HIDDEN = ["/web/", "/web/../relay.py", "/web/%2e%2e/relay.py", "/web/..%2frelay.py", "/relay.py", "/state/keys.json", "/x"]
 
+
+@pytest.mark.parametrize("path", HIDDEN)
+async def test_nothing_else_is_served(client: aiohttp.ClientSession, path: str) -> None:
     async with client.get(URL(path, encoded=True)) as answer:
         assert answer.status in (403, 404)
         body = await answer.json()
@@ -113,8 +116,6 @@ async def test_a_key_becomes_a_cookie_that_opens_its_role_only(tls_client: aioht
     header = {"additional_headers": {"Cookie": f"drawercam-viewer={cookie.value}"}}
     async with peer(tls_relay, "/wall", **header) as wall:
         await wall.message("cameras")
-    from websockets.exceptions import InvalidStatus
-
     with pytest.raises(InvalidStatus) as refused:
         async with peer(tls_relay, "/camera/porch", **header):
             pass

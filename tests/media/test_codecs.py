@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fractions
 import io
+from typing import Any
 
 import av
 import numpy as np
@@ -18,14 +19,14 @@ from drawercam.media.packets import MediaError
 SIZES = [(64, 64), (160, 120), (202, 154), (640, 480), (1280, 720)]
 
 
-def encoded(codec: str, width: int, height: int, count: int = 3, pixel_format: str = "yuv420p", **options: str) -> list[av.Packet]:
+def encoded(codec: str, width: int, height: int, count: int = 3, pixel_format: str = "yuv420p", **options: str) -> list[av.Packet[Any]]:
     """Frames of noise, encoded; the first is a keyframe and the others are not."""
     context = av.CodecContext.create(codec, "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = width, height, pixel_format
     context.time_base = fractions.Fraction(1, 30)
     context.options = options
-    packets: list[av.Packet] = []
+    packets: list[av.Packet[Any]] = []
     for index in range(count):
         picture = np.full((height, width, 3), 40 * index, dtype=np.uint8)
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format)
@@ -44,7 +45,7 @@ def test_vp8_keyframes_tell_their_size(width: int, height: int) -> None:
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_vp9_keyframes_tell_size_and_profile(width: int, height: int) -> None:
-    first, *others = [bytes(packet) for packet in encoded("libvpx-vp9", width, height, deadline="realtime", **{"lag-in-frames": "0"})]
+    first, *others = [bytes(packet) for packet in encoded("libvpx-vp9", width, height, 3, "yuv420p", deadline="realtime", **{"lag-in-frames": "0"})]
     key = vpx.vp9_key(first)
     assert key is not None
     assert (key.width, key.height) == (width, height)
@@ -132,6 +133,6 @@ def sound(**options: str) -> list[bytes]:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     out.seek(0)
-    with av.open(out) as container:
+    with av.open(out, "r") as container:
         packets = [bytes(packet) for packet in container.demux() if packet.size]
     return packets[:-1]  # the last one is padded or trimmed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+from typing import Any
 
 import av
 import pytest
@@ -68,11 +69,11 @@ def packets(events: list[Track | Packet]) -> list[Packet]:
 @pytest.mark.parametrize("recording", RECORDINGS, ids=str)
 def test_a_recording_has_the_packets_that_ffmpeg_sees(recording: Recording) -> None:
     mine = packets(read([recording.data]))
-    with av.open(io.BytesIO(recording.data)) as container:
-        theirs: dict[str, list[av.Packet]] = {"video": [], "audio": []}
-        for packet in container.demux():
-            if packet.size and packet.stream.type in theirs:
-                theirs[packet.stream.type].append(packet)
+    with av.open(io.BytesIO(recording.data), "r") as container:
+        theirs: dict[str, list[av.Packet[Any]]] = {"video": [], "audio": []}
+        for other in container.demux():
+            if other.size and other.stream.type in theirs:
+                theirs[other.stream.type].append(other)
     for kind in Kind:
         own = [packet for packet in mine if packet.track.kind is kind]
         assert len(own) == len(theirs[kind])
@@ -314,7 +315,7 @@ def test_a_written_track_plays_in_ffmpeg(recording: Recording) -> None:
             continue
         writer = WebmWriter(source[0].track, 1, 0)
         written = writer.init() + b"".join(map(writer.fragment, source))
-        with av.open(io.BytesIO(written)) as container:
+        with av.open(io.BytesIO(written), "r") as container:
             stream = container.streams[0]
             frames = [frame for packet in container.demux(stream) for frame in packet.decode()]
         assert len(frames) >= len(source) - 1

@@ -129,7 +129,7 @@ async def test_many_viewers_that_come_and_go(relay: Relay, name: str) -> None:
             await asyncio.gather(*(visit() for _ in range(20)))
 
         def alone(one: Peer) -> bool:
-            return [message["count"] for message in one.messages if message["type"] == "viewers"][-1] == 0
+            return [message["count"] for message in one.messages if message["type"] == "viewers"][-1:] == [0]
 
         await camera.until(alone)
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import signal
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,6 +32,11 @@ async def film(camera: Peer, data: bytes, stream: int = 1, size: int = 1000) -> 
 def frames(viewer: Peer, number: int = 1) -> list[bytes]:
     """The frame messages of a track (docs/protocol.md), without init segments."""
     return [one for one in viewer.media if track_of(one) == number]
+
+
+def has_frames(count: int) -> Callable[[Peer], bool]:
+    """For `Peer.until`: so many frames of the picture have come."""
+    return lambda viewer: len(frames(viewer)) >= count
 
 
 def track_of(message: bytes) -> int | None:
@@ -144,7 +150,7 @@ async def test_a_camera_that_dies_in_mid_frame_leaves_no_broken_byte(relay: Rela
                 viewer.media.clear()
                 await film(camera, VP8[: len(VP8) * 2 // 3 + 11])
                 wanted = len(packets(VP8[: len(VP8) * 2 // 3 + 11]))
-                await viewer.until(lambda one, wanted=wanted: len(frames(one)) >= wanted)
+                await viewer.until(has_frames(wanted))
                 camera.connection.transport.abort()
                 await viewer.message("state", state="gone", reason="lost")
                 assert len(decoded(viewer)) == wanted
@@ -243,7 +249,7 @@ async def test_a_player_that_does_not_read_is_left_out_alone(relay: Relay, name:
         await camera.send_media(1, [head])
         for count, cluster in enumerate(clusters, 1):  # no faster than a good viewer reads
             await camera.send_media(1, [cluster])
-            await good.until(lambda one, count=count: len(frames(one)) == count)
+            await good.until(has_frames(count))
         listing = await asyncio.to_thread(api, relay, "/api/cameras")
         report = next(one for one in listing if one["name"] == name)
         assert report["drops"] > 100

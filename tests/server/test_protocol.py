@@ -213,7 +213,7 @@ async def test_1002_what_is_no_websocket_frame(relay: Relay, name: str) -> None:
 
 # --- every status before the upgrade ---
 
-HANDSHAKES = [
+HANDSHAKES: list[tuple[str, dict[str, Any], int, str]] = [
     ("/camera/Porch", {}, 400, "bad-name"),
     ("/camera/", {}, 400, "bad-name"),
     ("/camera/" + "a" * 33, {}, 400, "bad-name"),

@@ -9,6 +9,9 @@ import { readFrame } from "./message.js";
 /** No frame for so long (ms) is a paused camera, and running dry then is no stall. */
 const PAUSE = 1000;
 
+/** A wait for the next frame that is over so soon (ms) is no stall: nobody sees it, and the clock has waited for the frame. */
+const HICCUP = 100;
+
 /** Seconds kept behind the clock, and how many more may pile up before they are thrown away in one go. */
 const KEEP = 10;
 const TRIM_SLACK = 5;
@@ -295,7 +298,7 @@ export class LiveSource {
     if (this.stalledAt === 0) return;
     const stalledAt = this.stalledAt;
     this.stalledAt = 0;
-    if (silence > PAUSE || stalledAt - this.edge.jumpedAt < PAUSE / 2) return;
+    if (silence > PAUSE || now - stalledAt < HICCUP || stalledAt - this.edge.jumpedAt < PAUSE / 2) return;
     if (this.edge.stall(now)) this.stats.stalls += 1;
   }
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from . import boxes
 from .frames import Unpacker, audio_duration, unpacker
 from .packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
 
@@ -73,75 +74,9 @@ _DECODER_SPECIFIC = 5
 _AAC_OBJECTS = frozenset((0x40, 0x66, 0x67, 0x68))
 
 
-class _Fields:
-    """The big-endian fields of a box, one after the other."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self._position = 0
-
-    def uint(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def sint(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big", signed=True)
-
-    def take(self, size: int) -> memoryview:
-        self._position += size
-        if self._position > len(self._data):
-            raise MediaError("an MP4 box is too short for its fields")
-        return self._data[self._position - size : self._position]
-
-    def rest(self) -> memoryview:
-        return self._data[self._position :]
-
-
-_BOX_HEADER = struct.Struct(">I4s")
-
-
-def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """The boxes (4.2) in a complete container box: type and payload of each."""
-    position, end = 0, len(data)
-    while position < end:
-        if end - position < 8:
-            raise MediaError("an MP4 box is too short for its header")
-        size, kind = _BOX_HEADER.unpack_from(data, position)
-        header = 8
-        if size == 1:
-            size = _Fields(data[position + 8 :]).uint(8)
-            header = 16
-        elif size == 0:
-            size = end - position
-        if size < header or size > end - position:
-            raise MediaError(f"an MP4 box {_name(kind)} does not fit into its parent")
-        yield kind, data[position + header : position + size]
-        position += size
-
-
-def _find(data: memoryview, *path: bytes) -> memoryview | None:
-    """The first box at the end of a path of types."""
-    for wanted in path:
-        found = next((payload for kind, payload in _boxes(data) if kind == wanted), None)
-        if found is None:
-            return None
-        data = found
-    return data
-
-
-def _need(data: memoryview, *path: bytes) -> memoryview:
-    found = _find(data, *path)
-    if found is None:
-        raise MediaError(f"an MP4 header has no {'/'.join(map(_name, path))}")
-    return found
-
-
-def _name(kind: bytes) -> str:
-    return repr(kind.decode("latin-1"))
-
-
 def _timescale(header: memoryview) -> int:
     """The ticks a second of an mvhd (8.2.2) or mdhd (8.4.2)."""
-    fields = _Fields(header)
+    fields = boxes.Fields(header)
     fields.take(16 if fields.uint(4) >> 24 == 1 else 8)  # creation_time, modification_time
     scale = fields.uint(4)
     if not scale:
@@ -151,10 +86,10 @@ def _timescale(header: memoryview) -> int:
 
 def _edit_shift(trak: memoryview, movie_scale: int, scale: int) -> int:
     """Ticks to add to media times for presentation times (8.6.6): of one edit, maybe with an empty one before it; of others, 0."""
-    elst = _find(trak, b"edts", b"elst")
+    elst = boxes.find(trak, b"edts", b"elst")
     if elst is None:
         return 0
-    fields = _Fields(elst)
+    fields = boxes.Fields(elst)
     size = 8 if fields.uint(4) >> 24 == 1 else 4
     count = fields.uint(4)
     if count not in (1, 2):
@@ -173,33 +108,33 @@ def _edit_shift(trak: memoryview, movie_scale: int, scale: int) -> int:
 
 def _read_entry(stsd: memoryview) -> Unpacker | None:
     """The unpacker for the first sample entry of an stsd (8.5.2); None when the relay does not pass its codec on."""
-    fields = _Fields(stsd)
+    fields = boxes.Fields(stsd)
     fields.take(4)
     if not fields.uint(4):
         return None
-    kind, entry = next(_boxes(fields.rest()), (b"", memoryview(b"")))
+    kind, entry = next(boxes.children(fields.rest()), (b"", memoryview(b"")))
     codec = _ENTRIES.get(kind)
     if codec is None:
         return None
-    fields = _Fields(entry)
+    fields = boxes.Fields(entry)
     if codec.kind is Kind.VIDEO:
         fields.take(_VISUAL_ENTRY)
         box = {Codec.H264: b"avcC", Codec.AV1: b"av1C"}.get(codec)
-        config = _find(fields.rest(), box) if box else None
+        config = boxes.find(fields.rest(), box) if box else None
         return unpacker(codec, bytes(config or b""))
     fields.take(16)
     channels = fields.uint(2)
     fields.take(6)
     sample_rate = fields.uint(4) >> 16
     if codec is Codec.OPUS:
-        return unpacker(codec, _opus_head(_need(fields.rest(), b"dOps")), sample_rate, channels)
-    audio_config = _audio_specific_config(_need(fields.rest(), b"esds"))
+        return unpacker(codec, _opus_head(boxes.need(fields.rest(), b"dOps")), sample_rate, channels)
+    audio_config = _audio_specific_config(boxes.need(fields.rest(), b"esds"))
     return unpacker(codec, audio_config, sample_rate, channels) if audio_config else None
 
 
 def _opus_head(dops: memoryview) -> bytes:
     """An OpusHead (RFC 7845 5.1, little-endian) from a dOps ("Encapsulation of Opus in ISO BMFF" 4.3.2, big-endian)."""
-    fields = _Fields(dops)
+    fields = boxes.Fields(dops)
     version, channels = fields.uint(1), fields.uint(1)
     pre_skip, sample_rate, gain = fields.uint(2), fields.uint(4), fields.sint(2)
     family = fields.uint(1)
@@ -213,7 +148,7 @@ def _audio_specific_config(esds: memoryview) -> bytes:
     """The DecoderSpecificInfo of an esds (ISO/IEC 14496-14 5.6, 14496-1 7.2.6); empty when it does not hold AAC."""
     data = esds[4:]
     for wanted in (_ES_DESCRIPTOR, _DECODER_CONFIG, _DECODER_SPECIFIC):
-        fields = _Fields(_descriptor(data, wanted))
+        fields = boxes.Fields(_descriptor(data, wanted))
         match wanted:
             case 3:
                 fields.take(2)
@@ -234,7 +169,7 @@ def _audio_specific_config(esds: memoryview) -> bytes:
 
 def _descriptor(data: memoryview, wanted: int) -> memoryview:
     """The payload of the first descriptor with a tag; its size comes in 7-bit groups (ISO/IEC 14496-1 8.3.3)."""
-    fields = _Fields(data)
+    fields = boxes.Fields(data)
     while True:
         tag = fields.uint(1)
         size = 0
@@ -351,8 +286,8 @@ class Mp4Reader:
     def _read_box(self, view: memoryview) -> None:
         """Look at the box that begins here; use it up, or say how many bytes it needs."""
         if self._endless is not None:
-            raise MediaLimitError(f"an MP4 box {_name(self._endless)} without an end is too long")
-        size, kind = _BOX_HEADER.unpack_from(view)
+            raise MediaLimitError(f"an MP4 box {boxes.quoted(self._endless)} without an end is too long")
+        size, kind = boxes.HEADER.unpack_from(view)
         if not self._began and kind not in _BEGINNINGS:
             raise MediaError("the stream does not begin with an MP4 box")
         self._began = True
@@ -369,9 +304,9 @@ class Mp4Reader:
             self._endless = kind
             size = header + limit
         if size < header or not all(0x20 <= byte < 0x7F for byte in kind):
-            raise MediaError(f"an MP4 box {_name(kind)} has an impossible type or size")
+            raise MediaError(f"an MP4 box {boxes.quoted(kind)} has an impossible type or size")
         if size - header > limit:
-            raise MediaLimitError(f"an MP4 box {_name(kind)} claims {size} bytes; the limit is {limit}")
+            raise MediaLimitError(f"an MP4 box {boxes.quoted(kind)} claims {size} bytes; the limit is {limit}")
         self._needed = 8
         if kind in (b"moov", b"moof"):
             if len(view) < size:
@@ -430,32 +365,32 @@ class Mp4Reader:
         found.append(Packet(stream.track, timestamp, key, frame, duration, decode_offset))
 
     def _read_moov(self, moov: memoryview) -> None:
-        mvex = _find(moov, b"mvex")
+        mvex = boxes.find(moov, b"mvex")
         if mvex is None:
             raise MediaError("this MP4 is not fragmented: its moov has no mvex, so its pictures could only be read when it is complete")
-        movie_scale = _timescale(_need(moov, b"mvhd"))
+        movie_scale = _timescale(boxes.need(moov, b"mvhd"))
         streams: dict[int, _Stream] = {}
         defaults: dict[int, _Defaults] = {}
         kinds: set[Kind] = set()
-        for box, trak in _boxes(moov):
+        for box, trak in boxes.children(moov):
             if box != b"trak":
                 continue
-            tkhd = _Fields(_need(trak, b"tkhd"))
+            tkhd = boxes.Fields(boxes.need(trak, b"tkhd"))
             tkhd.take(16 if tkhd.uint(4) >> 24 == 1 else 8)
             number = tkhd.uint(4)
             defaults[number] = _Defaults()
-            mdia = _need(trak, b"mdia")
-            kind = _HANDLERS.get(bytes(_need(mdia, b"hdlr")[8:12]))
+            mdia = boxes.need(trak, b"mdia")
+            kind = _HANDLERS.get(bytes(boxes.need(mdia, b"hdlr")[8:12]))
             if kind is None or kind in kinds:
                 continue
-            found = _read_entry(_need(mdia, b"minf", b"stbl", b"stsd"))
+            found = _read_entry(boxes.need(mdia, b"minf", b"stbl", b"stsd"))
             if found is not None:
                 kinds.add(kind)
-                scale = _timescale(_need(mdia, b"mdhd"))
+                scale = _timescale(boxes.need(mdia, b"mdhd"))
                 streams[number] = _Stream(found, scale, _edit_shift(trak, movie_scale, scale))
-        for box, trex in _boxes(mvex):
+        for box, trex in boxes.children(mvex):
             if box == b"trex":
-                fields = _Fields(trex)
+                fields = boxes.Fields(trex)
                 fields.take(4)
                 number = fields.uint(4)
                 defaults[number] = _Defaults(*(fields.uint(4) for _ in range(4)))
@@ -479,7 +414,7 @@ class Mp4Reader:
         planned: list[_Sample] = []
         counted = 0
         data_end = begin  # of the track fragment before
-        for kind, traf in _boxes(moof):
+        for kind, traf in boxes.children(moof):
             if kind == b"traf":
                 data_end, counted = self._read_traf(traf, begin, data_end, planned, counted)
         planned.sort(key=lambda sample: sample.begin)
@@ -502,11 +437,11 @@ class Mp4Reader:
             ``data_end`` and ``counted`` for the next one.
         """
         assert self._streams is not None
-        boxes = list(_boxes(traf))
-        heads = dict(boxes)
+        inner = list(boxes.children(traf))
+        heads = dict(inner)
         if b"tfhd" not in heads:
             raise MediaError("an MP4 track fragment has no tfhd")
-        tfhd = _Fields(heads[b"tfhd"])
+        tfhd = boxes.Fields(heads[b"tfhd"])
         flags = tfhd.uint(4)
         number = tfhd.uint(4)
         if number not in self._defaults:
@@ -524,13 +459,13 @@ class Mp4Reader:
             raise MediaError("an MP4 track changes to another sample description; only the first can be passed on")
         decode = stream.next_decode if stream else 0
         if b"tfdt" in heads:
-            fields = _Fields(heads[b"tfdt"])
+            fields = boxes.Fields(heads[b"tfdt"])
             decode = fields.uint(8 if fields.uint(4) >> 24 == 1 else 4)
         position = base
-        for kind, trun in boxes:
+        for kind, trun in inner:
             if kind != b"trun":
                 continue
-            fields = _Fields(trun)
+            fields = boxes.Fields(trun)
             flags = fields.uint(4)
             count = fields.uint(4)
             counted += count
@@ -554,7 +489,7 @@ class Mp4Reader:
         return position, counted
 
 
-def _run(fields: _Fields, flags: int, count: int, defaults: _Defaults) -> Iterator[tuple[int, int, int, int]]:
+def _run(fields: boxes.Fields, flags: int, count: int, defaults: _Defaults) -> Iterator[tuple[int, int, int, int]]:
     """The samples of a trun (8.8.8): duration, size, flags and composition offset of each.
 
     Composition offsets are read as signed in version 0 too: some writers take that liberty, and none means a delay of 2**31 ticks.
@@ -626,17 +561,18 @@ class Mp4Writer:
         tkhd += struct.pack(">II", width << 16, height << 16)
         mdhd = struct.pack(">4IHH", 0, 0, TIMESCALE, 0, _UNDETERMINED, 0)
         hdlr = struct.pack(">I4s12x", 0, b"vide" if video else b"soun") + b"drawercam\0"
-        media_header = _full_box(b"vmhd", bytes(8), flags=1) if video else _full_box(b"smhd", bytes(4))
-        stsd = _full_box(b"stsd", struct.pack(">I", 1) + self._entry(width, height))
+        media_header = boxes.full_box(b"vmhd", bytes(8), flags=1) if video else boxes.full_box(b"smhd", bytes(4))
+        stsd = boxes.full_box(b"stsd", struct.pack(">I", 1) + self._entry(width, height))
         empty_tables = ((b"stts", 4), (b"stsc", 4), (b"stsz", 8), (b"stco", 4))
-        stbl = _box(b"stbl", stsd + b"".join(_full_box(table, bytes(size)) for table, size in empty_tables))
-        dinf = _box(b"dinf", _full_box(b"dref", struct.pack(">I", 1) + _full_box(b"url ", b"", flags=1)))  # 8.7.2: in this file
-        mdia = _full_box(b"mdhd", mdhd) + _full_box(b"hdlr", hdlr) + _box(b"minf", media_header + dinf + stbl)
-        trak = _full_box(b"tkhd", tkhd, flags=3) + _box(b"mdia", mdia)  # track_enabled, track_in_movie
-        mvex = _full_box(b"trex", struct.pack(">5I", self._number, 1, 0, 0, 0))
-        moov = _full_box(b"mvhd", mvhd) + _box(b"trak", trak) + _box(b"mvex", mvex)
+        stbl = boxes.box(b"stbl", stsd + b"".join(boxes.full_box(table, bytes(size)) for table, size in empty_tables))
+        here = boxes.full_box(b"url ", b"", flags=1)  # 8.7.2: in this file
+        dinf = boxes.box(b"dinf", boxes.full_box(b"dref", struct.pack(">I", 1) + here))
+        mdia = boxes.full_box(b"mdhd", mdhd) + boxes.full_box(b"hdlr", hdlr) + boxes.box(b"minf", media_header + dinf + stbl)
+        trak = boxes.full_box(b"tkhd", tkhd, flags=3) + boxes.box(b"mdia", mdia)  # track_enabled, track_in_movie
+        mvex = boxes.full_box(b"trex", struct.pack(">5I", self._number, 1, 0, 0, 0))
+        moov = boxes.full_box(b"mvhd", mvhd) + boxes.box(b"trak", trak) + boxes.box(b"mvex", mvex)
         # iso6: tfdt, default-base-is-moof and signed composition offsets.
-        return _box(b"ftyp", b"iso6\0\0\0\0iso6mp41") + _box(b"moov", moov)
+        return boxes.box(b"ftyp", b"iso6\0\0\0\0iso6mp41") + boxes.box(b"moov", moov)
 
     def fragment(self, packet: Packet) -> bytes:
         """One frame message.
@@ -693,31 +629,23 @@ class Mp4Writer:
             head = struct.pack(">6xH8xHH4xI", 1, track.channels, 16, rate << 16)
         match track.codec:
             case Codec.H264:
-                config = _box(b"avcC", track.config)
+                config = boxes.box(b"avcC", track.config)
             case Codec.AV1:
-                config = _box(b"av1C", track.config)
+                config = boxes.box(b"av1C", track.config)
             case Codec.VP8 | Codec.VP9:
                 config = _vpcc(track.codec_string)
             case Codec.AAC:
                 config = _esds(track.config)
             case Codec.OPUS:
                 config = _dops(track.config)
-        return _box(kind, head + config)
-
-
-def _box(kind: bytes, payload: bytes) -> bytes:
-    return _BOX_HEADER.pack(8 + len(payload), kind) + payload
-
-
-def _full_box(kind: bytes, payload: bytes, version: int = 0, flags: int = 0) -> bytes:
-    return struct.pack(">I4sI", 12 + len(payload), kind, version << 24 | flags) + payload
+        return boxes.box(kind, head + config)
 
 
 def _vpcc(codec_string: str) -> bytes:
     """A vpcC ("VP Codec ISO Media File Format Binding"): 4:2:0, studio range, colours unspecified."""
     parts = [int(part) for part in codec_string.split(".")[1:4] if part.isdigit()]
     profile, level, depth = parts if len(parts) == 3 else (0, 10, 8)
-    return _full_box(b"vpcC", struct.pack(">6BH", profile, level, depth << 4 | 1 << 1, 2, 2, 2, 0), version=1)
+    return boxes.full_box(b"vpcC", struct.pack(">6BH", profile, level, depth << 4 | 1 << 1, 2, 2, 2, 0), version=1)
 
 
 def _esds(config: bytes) -> bytes:
@@ -730,7 +658,7 @@ def _esds(config: bytes) -> bytes:
 
     # objectTypeIndication MPEG-4 audio; streamType audio; buffer size and bit rates unknown.
     decoder = descriptor(_DECODER_CONFIG, b"\x40\x15" + bytes(11) + descriptor(_DECODER_SPECIFIC, config))
-    return _full_box(b"esds", descriptor(_ES_DESCRIPTOR, bytes(3) + decoder + b"\x06\x01\x02"))
+    return boxes.full_box(b"esds", descriptor(_ES_DESCRIPTOR, bytes(3) + decoder + b"\x06\x01\x02"))
 
 
 def _dops(head: bytes) -> bytes:
@@ -738,4 +666,4 @@ def _dops(head: bytes) -> bytes:
     if len(head) < 19:
         raise MediaError("an OpusHead is too short")
     channels, pre_skip, sample_rate, gain, family = struct.unpack_from("<BHIhB", head, 9)
-    return _box(b"dOps", struct.pack(">BBHIhB", 0, channels, pre_skip, sample_rate, gain, family) + head[19:])
+    return boxes.box(b"dOps", struct.pack(">BBHIhB", 0, channels, pre_skip, sample_rate, gain, family) + head[19:])

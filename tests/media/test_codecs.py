@@ -45,7 +45,8 @@ def test_vp8_keyframes_tell_their_size(width: int, height: int) -> None:
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_vp9_keyframes_tell_size_and_profile(width: int, height: int) -> None:
-    first, *others = [bytes(packet) for packet in encoded("libvpx-vp9", width, height, 3, "yuv420p", deadline="realtime", **{"lag-in-frames": "0"})]
+    packets = encoded("libvpx-vp9", width, height, 3, "yuv420p", deadline="realtime", **{"lag-in-frames": "0"})
+    first, *others = map(bytes, packets)
     key = vpx.vp9_key(first)
     assert key is not None
     assert (key.width, key.height) == (width, height)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drawercam.media import mp4
+from drawercam.media import boxes
 from drawercam.media.h264 import split_lengths
 from drawercam.media.mp4 import DEFAULT_DURATION, MAX_BOX, MAX_HEADER, MAX_MDAT, MAX_SAMPLES, Mp4Reader, Mp4Writer
 from drawercam.media.packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
@@ -700,15 +700,15 @@ def test_mime() -> None:
 def test_the_init_segment_is_a_live_one() -> None:
     (track,) = tracks(read(record("h264")))
     init = memoryview(Mp4Writer(track, 3).init())
-    moov = mp4._need(init, b"moov")
-    mdhd = mp4._need(moov, b"trak", b"mdia", b"mdhd")
-    mvhd = mp4._need(moov, b"mvhd")
+    moov = boxes.need(init, b"moov")
+    mdhd = boxes.need(moov, b"trak", b"mdia", b"mdhd")
+    mvhd = boxes.need(moov, b"mvhd")
     for header in (mvhd, mdhd):
         assert struct.unpack_from(">II", header, 12) == (1_000_000, 0)
-    tkhd = mp4._need(moov, b"trak", b"tkhd")
+    tkhd = boxes.need(moov, b"trak", b"tkhd")
     assert struct.unpack_from(">I4xI", tkhd, 12) == (3, 0)
-    assert mp4._find(moov, b"mvex", b"mehd") is None
-    assert bytes(mp4._need(moov, b"mvex", b"trex"))[4:8] == u32(3)
+    assert boxes.find(moov, b"mvex", b"mehd") is None
+    assert bytes(boxes.need(moov, b"mvex", b"trex"))[4:8] == u32(3)
 
 
 def test_default_durations() -> None:

@@ -1,0 +1,87 @@
+"""Boxes of ISO/IEC 14496-12 section 4.2, and nothing about movies."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from .packets import MediaError
+
+
+class Fields:
+    """The big-endian fields of a box, one after the other. Every method raises MediaError when the box ends too early."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._position = 0
+
+    def uint(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "big")
+
+    def sint(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "big", signed=True)
+
+    def take(self, size: int) -> memoryview:
+        self._position += size
+        if self._position > len(self._data):
+            raise MediaError("an MP4 box is too short for its fields")
+        return self._data[self._position - size : self._position]
+
+    def rest(self) -> memoryview:
+        return self._data[self._position :]
+
+
+HEADER = struct.Struct(">I4s")
+"""Size and type."""
+
+
+def children(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """The boxes (4.2) in a complete container box: type and payload of each."""
+    position, end = 0, len(data)
+    while position < end:
+        if end - position < 8:
+            raise MediaError("an MP4 box is too short for its header")
+        size, kind = HEADER.unpack_from(data, position)
+        header = 8
+        if size == 1:
+            size = Fields(data[position + 8 :]).uint(8)
+            header = 16
+        elif size == 0:
+            size = end - position
+        if size < header or size > end - position:
+            raise MediaError(f"an MP4 box {quoted(kind)} does not fit into its parent")
+        yield kind, data[position + header : position + size]
+        position += size
+
+
+def find(data: memoryview, *path: bytes) -> memoryview | None:
+    """The first box at the end of a path of types."""
+    for wanted in path:
+        found = next((payload for kind, payload in children(data) if kind == wanted), None)
+        if found is None:
+            return None
+        data = found
+    return data
+
+
+def need(data: memoryview, *path: bytes) -> memoryview:
+    """The first box at the end of a path of types; MediaError when there is none."""
+    found = find(data, *path)
+    if found is None:
+        raise MediaError(f"an MP4 header has no {'/'.join(map(quoted, path))}")
+    return found
+
+
+def quoted(kind: bytes) -> str:
+    """A box type for a sentence."""
+    return repr(kind.decode("latin-1"))
+
+
+def box(kind: bytes, payload: bytes) -> bytes:
+    """Write a box."""
+    return HEADER.pack(8 + len(payload), kind) + payload
+
+
+def full_box(kind: bytes, payload: bytes, version: int = 0, flags: int = 0) -> bytes:
+    """Write a full box: one with version and flags."""
+    return struct.pack(">I4sI", 12 + len(payload), kind, version << 24 | flags) + payload

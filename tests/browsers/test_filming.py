@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.browsers.drivers import Browser, Chromium, Firefox, WebKit
@@ -11,13 +9,6 @@ from tests.browsers.pages import PATIENCE, listening, moving, state
 from tests.relays import Relay
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def relay() -> Iterator[Relay]:
-    with Relay() as one:
-        yield one
-        assert "Traceback" not in one.output, one.output
 
 
 @pytest.mark.parametrize("filming", ["firefox", "webkit"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,13 +16,6 @@ from tests.peers import peer
 from tests.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def relay() -> Iterator[Relay]:
-    with Relay() as one:
-        yield one
-        assert "Traceback" not in one.output, one.output
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -12,13 +12,6 @@ from tests.browsers.pages import PATIENCE, facts, listening, moving, state
 from tests.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def relay() -> Iterator[Relay]:
-    with Relay() as one:
-        yield one
-        assert "Traceback" not in one.output, one.output
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

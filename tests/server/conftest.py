@@ -1,4 +1,4 @@
-"""Relays that the tests of one file share. Tests keep apart by their cameras' names."""
+"""A relay with TLS, and names. Tests of one file share their relays and keep apart by their cameras' names."""
 
 from __future__ import annotations
 
@@ -7,15 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.relays import Relay
-
-
-@pytest.fixture(scope="module")
-def relay() -> Iterator[Relay]:
-    """A relay without TLS, on loopback."""
-    with Relay() as one:
-        yield one
-        assert one.alive, f"the relay has died:\n{one.output}"
-        assert "Traceback" not in one.output, one.output
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ Options, parts, run; nothing else. The libraries may be missing at the first sta
 import argparse
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import sys
@@ -122,7 +123,9 @@ def main(arguments: "list[str]") -> int:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"The relay cannot start: {error.strerror or error}. Is another one running? --port chooses another port.", file=sys.stderr)
+        taken = error.errno == errno.EADDRINUSE
+        hint = "Is another one running? --port chooses another port." if taken else f"({error.filename or chosen.host or 'the network'})"
+        print(f"The relay cannot start: {error.strerror or error}. {hint}", file=sys.stderr)
         return 1
     return 0
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 # Bytes of a request head. A browser's is below 4 KiB.
 MAX_HEAD = 16 * 2**10
@@ -51,8 +50,7 @@ class Door(asyncio.Protocol):
         self._since = rooms.now()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment] # uvloop's transports are of no common class
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are of no common class
         if not self._rooms.door_opens(self):
             self.abort()
 
@@ -70,10 +68,10 @@ class Door(asyncio.Protocol):
         head = bytes(self._head)
         self._transport = None
         self._rooms.door_closes(self)
-        enter: Callable[[asyncio.Transport, bytes], None] = self._rooms.enter_http
         if _UPGRADE.search(head, 0, end + 2):
-            enter = self._rooms.enter_websocket
-        enter(transport, head)
+            self._rooms.enter_websocket(transport, head)
+        else:
+            self._rooms.enter_http(transport, head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:

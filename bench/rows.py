@@ -1,0 +1,161 @@
+"""The ways of bringing a picture from one page to another that are compared.
+
+A row opens a camera and a viewer; all else (warming up, measuring, closing) is the same for all rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, ClassVar
+
+from tests.browsers.drivers import Page
+
+from .cpu import CpuMeter
+from .samples import Turn
+from .stage import Size, Stage
+from .steps import steps_table
+
+PICTURE_DEADLINE = 20.0
+"""Seconds in which the first picture must be there, on a machine that is busy."""
+
+
+class Row(ABC):
+    """One way.
+
+    Attributes:
+        name: In the table and on the command line.
+        sentence: What it is, for people.
+    """
+
+    name: ClassVar[str]
+    sentence: ClassVar[str]
+
+    @abstractmethod
+    async def open_viewer(self, stage: Stage, name: str, size: Size) -> Page:
+        """Opens the page that watches."""
+
+    @abstractmethod
+    async def open_camera(self, stage: Stage, name: str, size: Size) -> Page:
+        """Opens the page that films."""
+
+    @abstractmethod
+    def carrier(self, stage: Stage) -> int | None:
+        """The number of the process that passes the media on, if there is one."""
+
+    async def settle(self, viewer: Page) -> None:
+        """What a person does before watching, such as switching the sound on."""
+
+    async def detail(self, viewer: Page) -> Any:
+        """What the viewer's page says about itself."""
+        return None
+
+    async def steps(self, camera: Page, viewer: Page, report: Mapping[str, Any]) -> str:
+        """Where the time went, as a table, if the pages have taken notes; "" if not, or if this row has other steps."""
+        return ""
+
+    @asynccontextmanager
+    async def on_air(self, stage: Stage, size: Size) -> AsyncIterator[tuple[Page, Page]]:
+        """The camera and the viewer, with pictures on the screen; both pages are closed afterwards."""
+        name = stage.fresh_name()
+        async with AsyncExitStack() as stack:
+            viewer = await self.open_viewer(stage, name, size)
+            stack.push_async_callback(viewer.close)
+            camera = await self.open_camera(stage, name, size)
+            stack.push_async_callback(camera.close)
+            await viewer.wait_for("bench.first.seen !== null", PICTURE_DEADLINE)
+            await self.settle(viewer)
+            yield camera, viewer
+
+    async def take(self, stage: Stage, size: Size, warm_up: float, seconds: float) -> Turn:
+        """One turn.
+
+        Args:
+            warm_up: Seconds with pictures and sound that do not count.
+            seconds: Seconds that do.
+
+        Raises:
+            PageError: Something in a page went wrong, or no picture came.
+        """
+        async with self.on_air(stage, size) as (camera, viewer):
+            await asyncio.sleep(warm_up)
+            skew = (await viewer.evaluate("bench.skew()"))["skew"]
+            meter = CpuMeter(self.carrier(stage), stage.browser.family)
+            await viewer.evaluate("bench.begin()")
+            await asyncio.sleep(seconds)
+            report = await viewer.evaluate("bench.report()")
+            cpu = meter.seconds()
+            return Turn.of(report, skew, cpu, await self.detail(viewer), await self.steps(camera, viewer, report))
+
+
+class WebRtc(Row):
+    name = "webrtc"
+    sentence = "WebRTC from tab to tab"
+
+    async def open_viewer(self, stage: Stage, name: str, size: Size) -> Page:
+        page = await stage.own_page("webrtc.html", role="viewer", room=name)
+        await page.wait_for("document.body.dataset.ready === '1'")
+        return page
+
+    async def open_camera(self, stage: Stage, name: str, size: Size) -> Page:
+        return await stage.own_page("webrtc.html", role="camera", room=name, width=size.width, height=size.height)
+
+    def carrier(self, stage: Stage) -> int | None:
+        return None
+
+
+class Append(Row):
+    name = "append"
+    sentence = "one recorder, timeslice 64 ms, MediaSource that appends everything"
+
+    async def open_viewer(self, stage: Stage, name: str, size: Size) -> Page:
+        page = await stage.own_page("append.html", role="viewer", room=name)
+        await page.wait_for("document.body.dataset.ready === '1'")
+        return page
+
+    async def open_camera(self, stage: Stage, name: str, size: Size) -> Page:
+        return await stage.own_page("append.html", role="camera", room=name, width=size.width, height=size.height)
+
+    def carrier(self, stage: Stage) -> int | None:
+        return stage.own_process
+
+
+class Shipped(Row):
+    """camera.html, relay.py and player.html as they are, with one of the player's engines."""
+
+    engine: ClassVar[str]
+
+    async def open_viewer(self, stage: Stage, name: str, size: Size) -> Page:
+        return await stage.relay_page("player.html", camera=name, engine=self.engine)
+
+    async def open_camera(self, stage: Stage, name: str, size: Size) -> Page:
+        return await stage.relay_page("camera.html", name=name, start=1, width=size.width, height=size.height, fps=30)
+
+    def carrier(self, stage: Stage) -> int | None:
+        return stage.relay.pid
+
+    async def settle(self, viewer: Page) -> None:
+        await viewer.click('.tile button[aria-label^="Sound"]')
+        await viewer.wait_for("document.querySelector('.tile').dataset.sound === 'on'")
+
+    async def detail(self, viewer: Page) -> Any:
+        return await viewer.evaluate("document.querySelector('.tile').tile.stats()")
+
+    async def steps(self, camera: Page, viewer: Page, report: Mapping[str, Any]) -> str:
+        pages = [await page.evaluate("globalThis.steps ? steps.report() : null") for page in (camera, viewer)]
+        return steps_table(*pages, report) if all(pages) else ""
+
+
+class Mse(Shipped):
+    name = engine = "mse"
+    sentence = "camera.html, relay.py, player.html with MediaSource"
+
+
+class Frames(Shipped):
+    name = engine = "frames"
+    sentence = "camera.html, relay.py, player.html with WebCodecs"
+
+
+ROWS: dict[str, type[Row]] = {row.name: row for row in (WebRtc, Append, Mse, Frames)}

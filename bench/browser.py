@@ -29,8 +29,8 @@ def _together(*names: str) -> str:
 class BenchChromium(Browser):
     """Chromium with windows.
 
-    Two tabs of one window both count as visible in headless mode, but only the one in front is drawn: the other's animation frames come once
-    a second as soon as it paints anything. A viewer and a camera are on two screens, so each page has its own window.
+    Two tabs of one window both count as visible in headless mode, but only the one in front is drawn: the other's animation frames come
+    once a second as soon as it paints anything. A viewer and a camera are on two screens, so each page has its own window.
 
     Args:
         headed: Whether the windows are shown; needs a display.

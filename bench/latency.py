@@ -71,6 +71,8 @@ async def measure(stage: Stage, size: Size, chosen: argparse.Namespace) -> Resul
             record = results.records[row.name]
             try:
                 record.turns.append(await row.take(stage, size, WARM_UP, chosen.seconds))
+                if not record.turns[-1].delays:
+                    record.troubles.append(f"round {turn + 1}: a picture before, but no new one in all {chosen.seconds:g} s that count")
             except PageError as error:
                 record.troubles.append(f"round {turn + 1}: {error}")
                 say(f"  {error}")

@@ -22,6 +22,15 @@ PICTURE_DEADLINE = 20.0
 """Seconds in which the first picture must be there, on a machine that is busy."""
 
 
+_ELEMENT = """() => {
+    const video = document.querySelector("video");
+    const { currentTime, readyState, paused, buffered } = video;
+    const ranges = Array.from({ length: buffered.length }, (_, index) => [buffered.start(index), buffered.end(index)]);
+    return { currentTime, readyState, paused, ranges, error: video.error ? video.error.message : null };
+}"""
+"""What a `<video>` says about itself."""
+
+
 class Row(ABC):
     """One way.
 
@@ -46,7 +55,8 @@ class Row(ABC):
         """The number of the process that passes the media on, if there is one."""
 
     async def settle(self, viewer: Page) -> None:
-        """What a person does before watching, such as switching the sound on."""
+        """What a person does before watching, such as switching the sound on; with most rows nothing."""
+        return
 
     async def detail(self, viewer: Page) -> Any:
         """What the viewer's page says about itself."""
@@ -121,6 +131,9 @@ class Append(Row):
     def carrier(self, stage: Stage) -> int | None:
         return stage.own_process
 
+    async def detail(self, viewer: Page) -> Any:
+        return await viewer.evaluate(_ELEMENT)
+
 
 class Shipped(Row):
     """camera.html, relay.py and player.html as they are, with one of the player's engines."""
@@ -144,8 +157,8 @@ class Shipped(Row):
         return await viewer.evaluate("document.querySelector('.tile').tile.stats()")
 
     async def steps(self, camera: Page, viewer: Page, report: Mapping[str, Any]) -> str:
-        pages = [await page.evaluate("globalThis.steps ? steps.report() : null") for page in (camera, viewer)]
-        return steps_table(*pages, report) if all(pages) else ""
+        filmed, watched = [await page.evaluate("globalThis.steps ? steps.report() : null") for page in (camera, viewer)]
+        return steps_table(filmed, watched, report) if filmed and watched else ""
 
 
 class Mse(Shipped):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 STALL = 250.0
@@ -61,7 +62,7 @@ class Turn:
         moments = [report["begun"], *(at for at, _, _ in report["samples"]), report["ended"]]
         return cls(
             delays=[delay + correction for _, delay, _ in report["samples"]],
-            gaps=[later - earlier for earlier, later in zip(moments, moments[1:], strict=False)],
+            gaps=[later - earlier for earlier, later in pairwise(moments)],
             unreadable=report["unreadable"],
             reads=report["reads"],
             skew=skew,
@@ -102,6 +103,11 @@ class Record:
     def longest_gap(self) -> float:
         """ms."""
         return max(gap for turn in self.turns for gap in turn.gaps)
+
+    @property
+    def sizes(self) -> list[str]:
+        """Sizes of the pictures that were shown at the end of the turns: WebRTC makes them smaller to save bits."""
+        return sorted({f"{width}x{height}" for width, height in (turn.size for turn in self.turns if turn.delays)})
 
     @property
     def unreadable(self) -> int:

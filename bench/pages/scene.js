@@ -7,6 +7,10 @@
   const WIDTH = 640;
   const HEIGHT = 480;
 
+  /** Milliseconds by which each picture is later than the rate says, so that in 6 s the pictures slide once past the refreshes of a screen with
+   *  60 a second. In step with them, a whole turn would be up to one refresh better or worse than the next by mere chance. */
+  const SLIDE = 1000 / 60 / (6 * FPS);
+
   /** Pixels the background moves per picture, and shapes in it per 1000 pixels: enough that an encoder has real work. */
   const PAN = 3;
   const DENSITY = 4;
@@ -63,13 +67,15 @@
       picture += 1;
     }
     paint();
-    const track = canvas.captureStream(fps).getVideoTracks()[0];
+    // No rate here: each painting is one picture. The browser's own timer would now and then miss one.
+    const track = canvas.captureStream().getVideoTracks()[0];
+    const period = 1000 / fps + SLIDE;
     let due = performance.now();
     (function tick() {
       if (track.readyState === "ended") return;
       paint();
       const now = performance.now();
-      due = Math.max(due + 1000 / fps, now - 1000 / fps); // a late picture does not make the next ones hurry
+      due = Math.max(due + period, now - period); // a late picture does not make the next ones hurry
       setTimeout(tick, due - now);
     })();
     return track;

@@ -4,15 +4,15 @@
 // jitter makes some frames late. The clock should run just so far behind the arrivals that only the latest few miss their moment, plus
 // what this browser needs to decode without stalling: the reserve, which grows with every stall and shrinks again in good times.
 
-/** What is kept between a frame's arrival and its moment, in seconds: to begin with, at most, and what a stall adds.
- *  @typedef {{start: number, most: number, step: number}} Reserve */
+/** What is kept between a frame's arrival and its moment, in seconds: to begin with, at most, and what a stall adds; and the highest
+ *  playbackRate with which to catch up. @typedef {{start: number, most: number, step: number, fastest: number}} Reserve */
 
 /** One frame at 60 Hz to decode and draw; a frame that comes too late is shown all the same (durations.js), so less is no stall.
  *  @type {Reserve} */
-export const VIDEO_RESERVE = { start: 0.016, most: 0.4, step: 0.015 };
+export const VIDEO_RESERVE = { start: 0.016, most: 0.4, step: 0.015, fastest: 1.5 };
 
 /** Chrome's audio renderer holds 200 ms back by itself. @type {Reserve} */
-export const AUDIO_RESERVE = { start: 0.2, most: 0.8, step: 0.05 };
+export const AUDIO_RESERVE = { start: 0.2, most: 0.8, step: 0.05, fastest: 1.1 };
 
 /** Frames that may be late, and milliseconds over which they are counted. */
 const LATE_SHARE = 0.1;
@@ -28,10 +28,9 @@ const PAUSE = 1000;
 /** Seconds between arrival and moment as long as nothing is known yet. */
 const FIRST_GUESS = 0.05;
 
-/** playbackRate: how far from 1, how much per second of error, smallest step, error (s) left alone. */
+/** playbackRate: the lowest, how much per second of error, smallest step, error (s) left alone. Pictures alone may hurry, nobody hears it. */
 const SLOWEST = 0.9;
-const FASTEST = 1.15;
-const GAIN = 0.7;
+const GAIN = 1;
 const RATE_STEP = 0.01;
 const TOLERANCE = 0.008;
 
@@ -147,7 +146,7 @@ export class LiveEdge {
     this.ratedAt = now;
     // Once it runs faster or slower it does so until the error is gone, or the rate would flutter at the edge of the tolerance.
     const settled = this.rate === 1 ? Math.abs(error) < TOLERANCE : error * (this.rate - 1) <= 0;
-    const wish = settled ? 1 : Math.min(FASTEST, Math.max(SLOWEST, 1 + GAIN * error));
+    const wish = settled ? 1 : Math.min(this.limits.fastest, Math.max(SLOWEST, 1 + GAIN * error));
     if (this.rate === 1) {
       this.bentAt = now;
       this.bentWith = error;

@@ -25,11 +25,12 @@ const QUOTA_LIMIT = 3;
 /** A hole between two buffered ranges is jumped when the clock is this near (s) to its edge. */
 const EDGE = 0.1;
 
-/** Firefox and WebKit leave out pictures that come late, without a stall. When fewer than this part of those that came were shown (looked at
- *  every so many ms, if there were enough), they need more time. */
+/** When fewer than this part of the pictures that came were shown (looked at every so many ms, if there were enough), something is wrong; a
+ *  remedy must bring so much more. */
 const SMOOTH_SHARE = 0.8;
-const SMOOTH_INTERVAL = 2000;
-const SMOOTH_LEAST = 10;
+const SMOOTH_INTERVAL = 1500;
+const SMOOTH_LEAST = 8;
+const SMOOTH_GAIN = 0.15;
 
 /** Milliseconds between two looks at the clock while nothing is appended. */
 const TICK = 250;
@@ -37,9 +38,9 @@ const TICK = 250;
 /** A seek that takes longer than this (ms) went to where nothing is, and is made again. */
 const SEEK_LIMIT = 700;
 
-/** Whether pictures are said to last long (durations.js). Chrome shows them all; Firefox and WebKit leave many out then, which is found out by
- *  trying, once for all tiles. */
-let long = true;
+/** Whether pictures are said to last long (durations.js), which is found out by trying, once for all tiles. Chrome shows them all; Firefox and
+ *  WebKit leave many out then. share: what part was shown when it was tried otherwise. */
+let lasting = { long: true, tried: false, share: 0 };
 
 /** @returns {any} the browser's MediaSource, or the iPhone's ManagedMediaSource, or null */
 function sourceClass() {
@@ -63,7 +64,9 @@ export class LiveSource {
    */
   constructor(element, kind, handlers) {
     this.element = element;
-    this.long = false;
+    this.long = false; // the pictures in the buffer last long
+    /** Pictures shown so far; kept up by whoever sees them. */
+    this.shown = 0;
     this.isVideo = kind === "video";
     this.edge = new LiveEdge(kind === "video" ? VIDEO_RESERVE : AUDIO_RESERVE);
     this.handlers = handlers;
@@ -102,6 +105,7 @@ export class LiveSource {
     element.addEventListener("playing", this.onplaying);
     element.addEventListener("error", this.onerror);
     this.timer = setInterval(() => {
+      this.judgeSmoothness(performance.now());
       this.steer();
       this.flush();
     }, TICK);
@@ -175,7 +179,7 @@ export class LiveSource {
     const source = new Source();
     this.source = source;
     this.mime = mime;
-    this.long = this.isVideo && long;
+    this.long = this.isVideo && lasting.long;
     this.queue = [];
     this.queuedBytes = 0;
     this.keys = [];
@@ -302,20 +306,24 @@ export class LiveSource {
     if (this.edge.stall(now)) this.stats.stalls += 1;
   }
 
-  /** How many pictures were shown so far: too few of those that came mean that they come too late for this browser.
-   *  @param {number} shown */
-  pictures(shown) {
-    const now = performance.now();
+  /** Too few pictures shown of those that came: they come too late for this browser, or it does not like them to last long.
+   *  @param {number} now ms */
+  judgeSmoothness(now) {
     if (now - this.smoothAt < SMOOTH_INTERVAL) return;
     const fed = this.stats.fed - this.smoothFed;
-    const jerky = fed >= SMOOTH_LEAST && shown - this.smoothShown < fed * SMOOTH_SHARE;
-    const settled = now - this.smoothAt < 2 * SMOOTH_INTERVAL && now - this.edge.begunAt > SMOOTH_INTERVAL;
+    const share = (this.shown - this.smoothShown) / fed;
+    const settled = this.smoothAt > this.edge.begunAt && now - this.smoothAt < 2 * SMOOTH_INTERVAL;
     this.smoothAt = now;
     this.smoothFed = this.stats.fed;
-    this.smoothShown = shown;
-    if (!jerky || !settled || document.visibilityState !== "visible") return;
-    if (this.long) {
-      long = false;
+    this.smoothShown = this.shown;
+    if (!this.isVideo || !settled || fed < SMOOTH_LEAST || share >= SMOOTH_SHARE || document.visibilityState !== "visible") return;
+    if (this.long !== lasting.long) {
+      this.restart(); // another tile has found it out
+    } else if (lasting.long && !lasting.tried) {
+      lasting = { long: false, tried: true, share };
+      this.restart();
+    } else if (!lasting.long && share < lasting.share + SMOOTH_GAIN) {
+      lasting = { ...lasting, long: true }; // it was not that: the machine is busy
       this.restart();
     } else {
       this.edge.stall(now);

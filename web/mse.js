@@ -64,7 +64,7 @@ export class MseEngine {
       if (mediaTime !== seen) {
         seen = mediaTime;
         this.shown += 1;
-        this.live.pictures(this.shown);
+        this.live.shown = this.shown;
         this.handlers.onpicture(mediaTime * 1e6, width, height);
       }
       this.video.requestVideoFrameCallback(next);
@@ -78,7 +78,7 @@ export class MseEngine {
     const total = quality.totalVideoFrames - quality.droppedVideoFrames;
     if (total <= this.shown) return;
     this.shown = total;
-    this.live.pictures(total);
+    this.live.shown = total;
     this.handlers.onpicture(this.video.currentTime * 1e6, this.video.videoWidth, this.video.videoHeight);
   }
 }

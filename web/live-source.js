@@ -32,6 +32,9 @@ const SMOOTH_INTERVAL = 1500;
 const SMOOTH_LEAST = 8;
 const SMOOTH_GAIN = 0.15;
 
+/** Pictures that came but are not in the buffer, in seconds: a gap has made the browser throw them away (durations.js). Jerky is better. */
+const LOST = 0.4;
+
 /** Milliseconds between two looks at the clock while nothing is appended. */
 const TICK = 250;
 
@@ -319,6 +322,8 @@ export class LiveSource {
     if (!this.isVideo || !settled || fed < SMOOTH_LEAST || share >= SMOOTH_SHARE || document.visibilityState !== "visible") return;
     if (this.long !== lasting.long) {
       this.restart(); // another tile has found it out
+    } else if (share === 0) {
+      return; // not jerky but still decoding all since the last keyframe, or stuck: what notices that is elsewhere
     } else if (lasting.long && !lasting.tried) {
       lasting = { long: false, tried: true, share };
       this.restart();
@@ -342,8 +347,14 @@ export class LiveSource {
     const { buffer, element } = this;
     if (this.closed || !buffer || !this.source || this.source.readyState !== "open" || buffer.buffered.length === 0) return;
     const now = performance.now();
-    if (this.started && element.seeking && now - this.edge.jumpedAt < SEEK_LIMIT) return;
+    if (this.isVideo && !this.long && this.edge.newest - buffer.buffered.end(buffer.buffered.length - 1) > LOST) {
+      lasting = { ...lasting, long: true };
+      this.restart();
+      return;
+    }
     const clock = element.currentTime;
+    // A seek into the buffer takes as long as it takes to decode from the last keyframe; another one would only begin that again.
+    if (this.started && element.seeking && (now - this.edge.jumpedAt < SEEK_LIMIT || this.isBuffered(clock))) return;
     this.stats.bufferedAhead = this.edge.newest - clock;
     if (!this.started) {
       this.started = true;
@@ -367,6 +378,15 @@ export class LiveSource {
   seek(moment) {
     const { buffered } = /** @type {SourceBuffer} */ (this.buffer);
     this.element.currentTime = Math.max(buffered.start(buffered.length - 1), moment);
+  }
+
+  /** @param {number} clock seconds @returns {boolean} */
+  isBuffered(clock) {
+    const { buffered } = /** @type {SourceBuffer} */ (this.buffer);
+    for (let index = 0; index < buffered.length; index += 1) {
+      if (buffered.start(index) <= clock && clock < buffered.end(index)) return true;
+    }
+    return false;
   }
 
   /** @param {number} clock seconds @returns {boolean} whether no frame is, or will be, where the clock stands, but later ones are */

@@ -49,8 +49,9 @@ const TICK = 250;
 /** Live, but no picture for so long (ms): say so. */
 const FROZEN_AFTER = 3000;
 
-/** Frames go in and no picture comes out for so long (ms): the other engine's turn. */
-const MUTE_ENGINE_AFTER = 4000;
+/** Frames go in and no picture comes out for so long (ms): the other engine's turn. A busy computer may need some seconds to decode all since
+ *  the last keyframe, which is up to 8 s old in Firefox. */
+const MUTE_ENGINE_AFTER = 8000;
 
 /** Milliseconds between two frames within which they count as one after the other. */
 const FEEDING = 1000;

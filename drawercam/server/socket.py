@@ -74,7 +74,6 @@ class Socket(asyncio.Protocol):
 
     Attributes:
         behind: The peer has not yet taken what was sent; send only what it cannot do without.
-        bytes_sent: Of media and control, before TLS.
     """
 
     def __init__(self, transport: asyncio.Transport, protocol: ServerProtocol, owner: Owner) -> None:
@@ -85,7 +84,6 @@ class Socket(asyncio.Protocol):
             owner: Told when the socket begins and ends.
         """
         self.behind = False
-        self.bytes_sent = 0
         self._transport = transport
         self._protocol = protocol
         self._owner = owner
@@ -198,7 +196,6 @@ class Socket(asyncio.Protocol):
     def write(self, framed: bytes) -> None:
         """Send a message that `frame` has framed."""
         if self._protocol.state is State.OPEN:
-            self.bytes_sent += len(framed)
             self._transport.write(framed)
 
     def burst(self, framed: bytes) -> None:
@@ -237,7 +234,6 @@ class Socket(asyncio.Protocol):
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
             if data:
-                self.bytes_sent += len(data)
                 self._transport.write(data)
             else:
                 # SEND_EOF of the Sans-I/O protocol: TLS cannot be closed one way, so the whole transport closes once flushed.

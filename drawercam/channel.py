@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 from . import control
 from .closing import Closing, Reason
-from .media.containers import Writer, writer
+from .media.containers import writer
 from .media.packets import Codec, Kind, Packet, Track
 from .meter import Meter
+from .timing import Parts, Timing
 
 # Bytes of frames since the last keyframe that are kept for late viewers: 10 s at 6 Mbit/s. A camera that makes no keyframe for
 # longer than this makes late viewers wait for one.
@@ -22,8 +23,18 @@ MAX_MEMORY = 8 * 2**20
 # Frames kept, whatever their size: 5 minutes of 20 ms sound, so that a stream of tiny packets cannot hold many small objects.
 MAX_MEMORY_FRAMES = 15_000
 
+# Pictures after a keyframe that a newcomer decodes faster than a fresh keyframe could come; for more of them one is asked for.
+FEW_PICTURES = 6
+
+# Bytes since the last keyframe that still come before the fresh one: 40 ms at 50 Mbit/s. More of them would only be in its way.
+MAX_REPLAY = 256 * 2**10
+
+# Microseconds between two wishes for a keyframe that are passed on to the camera: each costs every viewer a large frame.
+KEYFRAME_INTERVAL = 250_000
+
 # Track numbers on the wire.
 NUMBERS = {Kind.VIDEO: 1, Kind.AUDIO: 2}
+_VIDEO = NUMBERS[Kind.VIDEO]
 
 # Microseconds: timestamps of one track differ at least by the wire's resolution, so that no frame replaces another.
 _LEAST_STEP = 1000
@@ -103,11 +114,11 @@ class Viewer(Protocol):
 class _Output:
     """One track on its way out."""
 
-    def __init__(self, number: int, track: Track, made_by: Writer) -> None:
+    def __init__(self, number: int, track: Track, date_utc: int) -> None:
         self.number = number
         self.track = track
-        self.writer = made_by
-        self.init = made_by.init()
+        self.writer = writer(track, number, date_utc)
+        self.init = self.writer.init()
 
     def begins(self) -> control.TrackBegins:
         track = self.track
@@ -145,6 +156,7 @@ class Channel:
         self.reason: str | None = None
         self.since = clock()  # when the state began
         self.camera: Camera | None = None
+        self.keyframes = False  # the camera can make a keyframe of its picture at any time
         self._clock = clock
         self._date_utc = date_utc
         self._changed = changed
@@ -158,6 +170,9 @@ class Channel:
         self._last_frame: int | None = None  # kept when the camera has gone: since when is worth knowing
         self._filmed = False  # this camera has sent a frame
         self._meter = Meter()
+        self._timing = Timing()
+        self._key_wished = False  # a wish waits until the camera may be asked again
+        self._key_asked: int | None = None  # when the camera was asked last
 
     # --- the camera's side ---
 
@@ -188,15 +203,27 @@ class Channel:
             return  # it is live when its first frame is here
         self._enter(state, reason)
 
-    def set_track(self, track: Track) -> None:
-        """A track begins or changes; frames follow from its next keyframe."""
+    def camera_encodes(self, duration: int | None) -> None:
+        """The camera tells how long (µs) its pictures take up to its socket, or that it does not know."""
+        self._timing.encode = duration
+
+    def set_track(self, track: Track, keyframes: bool = False) -> None:
+        """A track begins or changes; frames follow from its next keyframe.
+
+        Args:
+            track: The track.
+            keyframes: Its stream can make a keyframe at any time.
+        """
         number = NUMBERS[track.kind]
+        if number == _VIDEO:
+            self.keyframes = keyframes
         output = self._outputs.get(number)
         if output is not None and output.track == track:
-            output.track = track  # its size may have changed
+            if (output.track.width, output.track.height) != (track.width, track.height):
+                # The phone was turned. Who watches reads the new size in the frames, who comes later in the track's beginning.
+                self._outputs[number] = _Output(number, track, self._date_utc)
             return
-        output = _Output(number, track, writer(track, number, self._date_utc))
-        self._outputs[number] = output
+        output = self._outputs[number] = _Output(number, track, self._date_utc)
         self._needs_key.add(number)
         self._forget(number)
         for viewer in self._viewers:
@@ -213,17 +240,21 @@ class Channel:
             viewer.tell(control.TrackEnds(number))
         self._changed()
 
-    def publish(self, packet: Packet) -> None:
-        """A frame, with its timestamp on the relay's clock, after its track was set."""
+    def publish(self, packet: Packet, arrived: int) -> None:
+        """A frame, with its timestamp on the relay's clock, after its track was set.
+
+        Args:
+            packet: The frame.
+            arrived: When it came to the relay.
+        """
         number = NUMBERS[packet.track.kind]
         output = self._outputs[number]
         if number in self._needs_key:
             if not packet.key:
                 return
             self._needs_key.discard(number)
-        now = self._clock()
-        self._last_frame, self._filmed = now, True
-        self._meter.add(now, len(packet.data))
+        self._last_frame, self._filmed = arrived, True
+        self._meter.add(arrived, len(packet.data))
         if self.state is State.WAITING:
             self._enter(State.LIVE)
         fragment = Fragment(number, packet.key, output.writer.fragment(self._in_order(number, packet)))
@@ -232,25 +263,38 @@ class Channel:
         for viewer in self._viewers:
             if viewer.offer(fragment):
                 stuck = True
+        if number == _VIDEO:
+            self._timing.picture(packet.timestamp, arrived, self._clock())
+            if packet.key:
+                self._key_wished = False
         if stuck:
             self.want_keyframe()
+        elif self._key_wished:
+            self._ask_for_keyframe()
 
     def stream_restarts(self, kind: Kind) -> None:
         """A recorder was restarted: what it sends next starts from a keyframe."""
         self._needs_key.add(NUMBERS[kind])
+        if kind is Kind.VIDEO:
+            self.keyframes = False
 
     # --- the viewers' side ---
 
     def join(self, viewer: Viewer) -> None:
-        """A viewer comes, or wants to start over: it gets state, tracks and everything since the last keyframe."""
+        """A viewer comes, or wants to start over: it gets state, tracks and everything since the last keyframe.
+
+        Where that is long and the camera can make a fresh keyframe at once, the viewer gets that one too, or instead.
+        """
         new = viewer not in self._viewers
         self._viewers.setdefault(viewer, False)
         viewer.tell(control.ChannelState(self.state, self.reason))
         for output in self._outputs.values():
             self._introduce(viewer, output)
-        if self._memory:
+        pictures = sum(fragment.number == _VIDEO for fragment in self._memory)
+        fresh = self.keyframes and self.state is State.LIVE and pictures - 1 > FEW_PICTURES
+        if pictures and not (fresh and self._memory_size > MAX_REPLAY):
             viewer.catch_up(self._memory)
-        elif NUMBERS[Kind.VIDEO] in self._outputs:
+        if fresh or not pictures:
             self.want_keyframe()
         if new:
             self._viewers_changed()
@@ -267,9 +311,9 @@ class Channel:
             self._count_votes()
 
     def want_keyframe(self) -> None:
-        """Somebody cannot go on without a keyframe."""
-        if self.camera is not None and self.state is State.LIVE:
-            self.camera.tell(control.Keyframe())
+        """Somebody cannot go on without a keyframe. A wish too soon after the last one waits, and is forgotten if a keyframe comes."""
+        self._key_wished = _VIDEO in self._outputs
+        self._ask_for_keyframe()
 
     # --- what others may know ---
 
@@ -281,6 +325,10 @@ class Channel:
     @property
     def kinds(self) -> list[str]:
         return [output.track.kind for _, output in sorted(self._outputs.items())]
+
+    def timing(self) -> Parts:
+        """How long pictures take up to the players' sockets."""
+        return self._timing.parts()
 
     def report(self) -> dict[str, Any]:
         """The channel as `/api/cameras` shows it."""
@@ -296,6 +344,7 @@ class Channel:
             "framesPerSecond": round(frames, 1),
             "bytesPerSecond": round(size),
             "drops": sum(viewer.drops for viewer in self._viewers),
+            "timing": asdict(self.timing()),
         }
 
     # --- inside ---
@@ -320,7 +369,9 @@ class Channel:
                 viewer.tell(control.TrackEnds(number))
         self._needs_key.clear()
         self._memory, self._memory_size = [], 0
-        self._filmed = False
+        self._filmed = self.keyframes = self._key_wished = False
+        self._key_asked = None
+        self._timing = Timing()
 
     def _introduce(self, viewer: Viewer, output: _Output) -> None:
         viewer.tell(output.begins())
@@ -337,8 +388,7 @@ class Channel:
         return packet
 
     def _remember(self, fragment: Fragment) -> None:
-        video = NUMBERS[Kind.VIDEO]
-        if fragment.number == video and fragment.key:
+        if fragment.number == _VIDEO and fragment.key:
             self._memory, self._memory_size = [], 0
         elif not self._memory:
             return  # nothing can be decoded before a keyframe, and sound alone needs no past
@@ -351,8 +401,17 @@ class Channel:
 
     def _forget(self, number: int) -> None:
         """Frames of a track that has ended or changed are no use to a late viewer."""
-        self._memory = [] if number == NUMBERS[Kind.VIDEO] else [one for one in self._memory if one.number != number]
+        self._memory = [] if number == _VIDEO else [one for one in self._memory if one.number != number]
         self._memory_size = sum(len(one.data) for one in self._memory)
+
+    def _ask_for_keyframe(self) -> None:
+        """Pass a wish on, unless the camera was asked a moment ago. One that pauses begins with a keyframe anyway."""
+        if self.camera is None or self.state is not State.LIVE or not self._key_wished:
+            return
+        now = self._clock()
+        if self._key_asked is None or now - self._key_asked >= KEYFRAME_INTERVAL:
+            self._key_wished, self._key_asked = False, now
+            self.camera.tell(control.Keyframe())
 
     def _viewers_changed(self) -> None:
         if self.camera is not None:

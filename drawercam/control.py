@@ -20,6 +20,9 @@ MAX_STREAM = 8
 _MAX_MIME = 256
 _MAX_REASON = 64
 
+# Microseconds: the longest way from capture to the relay that a camera may claim. Longer ones are no live picture.
+MAX_DELAY = 10_000_000
+
 # 2**53: integers up to here survive JavaScript's numbers.
 _MAX_INTEGER = 9_007_199_254_740_992
 
@@ -34,6 +37,14 @@ def _is_stream(value: Any) -> bool:
 
 def _is_time(value: Any) -> bool:
     return type(value) is int and abs(value) <= _MAX_INTEGER
+
+
+def _is_span(longest: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and 0 <= value <= longest
+
+
+def _is_flag(value: Any) -> bool:
+    return type(value) is bool
 
 
 def _is_number(value: Any) -> bool:
@@ -64,12 +75,20 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Stream(Message):
-    """A stream begins, or begins afresh."""
+    """A stream begins, or begins afresh.
+
+    Attributes:
+        at: The relay's time (µs) at which the stream's time 0 was captured, if the camera knows it.
+        delay: Microseconds from capture to the arrival at the relay at best, if it knows only that.
+        keyframes: The camera can make a keyframe of this stream at any time, cheaply.
+    """
 
     type: ClassVar[str] = "stream"
     stream: int = _checked(_is_stream)
     mime: str = _checked(_is_text(_MAX_MIME))
     at: int | None = _checked(_is_time, None)
+    delay: int | None = _checked(_is_span(MAX_DELAY), None)
+    keyframes: bool = _checked(_is_flag, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,15 @@ class CameraState(Message):
     type: ClassVar[str] = "state"
     state: str = _checked(_one_of("live", "paused"))
     reason: str | None = _checked(_one_of("viewers", "camera", "background", "interrupted"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPing(Message):
+    """As Ping, and how long (µs) a picture takes from capture to the camera's socket, lately."""
+
+    type: ClassVar[str] = "ping"
+    t: float = _checked(_is_number)
+    encode: int | None = _checked(_is_span(_MAX_INTEGER), None)
 
 
 # --- player to relay ---
@@ -126,7 +154,7 @@ class Keyframe(Message):
 
 @dataclass(frozen=True, slots=True)
 class Ping(Message):
-    """From either page: answer with Pong."""
+    """From a player or a wall: answer with a pong."""
 
     type: ClassVar[str] = "ping"
     t: float = _checked(_is_number)
@@ -149,6 +177,26 @@ class Pong(Message):
     type: ClassVar[str] = "pong"
     t: float
     time: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerPong(Message):
+    """As Pong, and how long (µs) the camera's pictures take up to the player's socket, lately; None while unknown.
+
+    Attributes:
+        encode: In the camera.
+        uplink: From there to the relay; from the capture on while ``encode`` is unknown.
+        relay: In the relay.
+        drops: Frames left out for this viewer so far.
+    """
+
+    type: ClassVar[str] = "pong"
+    t: float
+    time: int
+    encode: int | None
+    uplink: int | None
+    relay: int | None
+    drops: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +258,7 @@ def _vocabulary(kinds: Iterable[type[Message]]) -> Vocabulary:
     return {kind.type: kind for kind in kinds}
 
 
-FROM_CAMERA = _vocabulary((Stream, End, CameraState, Ping))
+FROM_CAMERA = _vocabulary((Stream, End, CameraState, CameraPing))
 FROM_PLAYER = _vocabulary((Pause, Resume, Keyframe, Join, Ping))
 FROM_WALL = _vocabulary((Ping,))
 

@@ -19,9 +19,10 @@ log = logging.getLogger(__name__)
 class _Stream:
     """One recorder's bytes."""
 
-    def __init__(self, at: int | None) -> None:
+    def __init__(self, at: int | None, delay: int, keyframes: bool) -> None:
         self.reader = StreamReader()
-        self.timeline = Timeline(at)
+        self.timeline = Timeline(at, delay)
+        self.keyframes = keyframes
 
 
 class Source:
@@ -42,9 +43,9 @@ class Source:
         self._streams: dict[int, _Stream] = {}
         self._owners: dict[Kind, int] = {}
 
-    def begin(self, number: int, at: int | None = None) -> None:
-        """A stream begins, or begins afresh."""
-        self._streams[number] = _Stream(at)
+    def begin(self, number: int, at: int | None = None, delay: int | None = None, keyframes: bool = False) -> None:
+        """A stream begins, or begins afresh; see control.Stream."""
+        self._streams[number] = _Stream(at, delay or 0, keyframes)
         for kind in self._kinds_of(number):
             self._channel.stream_restarts(kind)
 
@@ -66,6 +67,7 @@ class Source:
         Raises:
             Refused: The stream is unknown, or its bytes are not media.
         """
+        arrived = self._clock()
         number = message[0] if message else 0
         stream = self._stream(number)
         try:
@@ -74,12 +76,11 @@ class Source:
             raise Refused(Reason.MEDIA_LIMIT, f"Stream {number}: {error}.") from error
         except MediaError as error:
             raise Refused(Reason.BAD_MEDIA, f"Stream {number}: {error}.") from error
-        now = self._clock() if events else 0
         for event in events:
             if isinstance(event, Track):
-                self._set_track(number, event)
+                self._set_track(number, event, stream.keyframes)
             else:
-                self._publish(number, stream, event, now)
+                self._publish(number, stream, event, arrived)
 
     def _stream(self, number: int) -> _Stream:
         stream = self._streams.get(number)
@@ -90,17 +91,17 @@ class Source:
     def _kinds_of(self, number: int) -> list[Kind]:
         return [kind for kind, owner in self._owners.items() if owner == number]
 
-    def _set_track(self, number: int, track: Track) -> None:
+    def _set_track(self, number: int, track: Track, keyframes: bool) -> None:
         owner = self._owners.setdefault(track.kind, number)
         if owner == number:
-            self._channel.set_track(track)
+            self._channel.set_track(track, keyframes)
         else:
             log.info("< %s: stream %d has a second %s track; it is ignored", self._channel.name, number, track.kind)
 
-    def _publish(self, number: int, stream: _Stream, packet: Packet, now: int) -> None:
+    def _publish(self, number: int, stream: _Stream, packet: Packet, arrived: int) -> None:
         if self._owners.get(packet.track.kind) != number:
             return
         # A picture is whole at its timestamp, a packet of sound only at its end.
         end = packet.timestamp + (packet.duration if packet.track.kind is Kind.AUDIO else 0)
-        offset = stream.timeline.place(end, now)
-        self._channel.publish(replace(packet, timestamp=packet.timestamp + offset))
+        offset = stream.timeline.place(end, arrived)
+        self._channel.publish(replace(packet, timestamp=packet.timestamp + offset), arrived)

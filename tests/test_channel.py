@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drawercam import control
-from drawercam.channel import MAX_MEMORY, Channel, Fragment, State
+from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, MAX_MEMORY, MAX_REPLAY, Channel, Fragment, State
 from drawercam.closing import Closing, Reason
 from drawercam.media.packets import Codec, Kind, Packet, Track
-from drawercam.media.webm import WebmReader
+from drawercam.media.webm import WebmReader, WebmWriter
+from drawercam.timing import Parts
 
 PICTURE = Track(Codec.VP8, "vp8", width=320, height=240)
 SOUND = Track(Codec.OPUS, "opus", b"OpusHead" + bytes(11), sample_rate=48000, channels=1)
@@ -41,6 +42,10 @@ class FakeCamera:
     def end(self, closing: Closing) -> None:
         self.ended = closing
 
+    @property
+    def wishes(self) -> int:
+        return self.told.count(control.Keyframe())
+
 
 class FakeViewer:
     """Takes everything, unless it is `behind`."""
@@ -51,6 +56,7 @@ class FakeViewer:
         self.told: list[control.Message] = []
         self.fragments: list[Fragment] = []
         self.bytes = {1: b"", 2: b""}
+        self.on_offer: Callable[[], None] = lambda: None
 
     def tell(self, message: control.Message) -> None:
         self.told.append(message)
@@ -63,6 +69,7 @@ class FakeViewer:
             self.offer(fragment)
 
     def offer(self, fragment: Fragment) -> bool:
+        self.on_offer()
         if self.behind:
             self.drops += 1
             return True
@@ -91,15 +98,15 @@ class Stage:
     def _changed(self) -> None:
         self.changes += 1
 
-    def start(self, *tracks: Track) -> None:
+    def start(self, *tracks: Track, keyframes: bool = False) -> None:
         self.channel.take(self.camera)
         for track in tracks or (PICTURE,):
-            self.channel.set_track(track)
+            self.channel.set_track(track, keyframes)
 
     def film(self, key: bool = False, track: Track = PICTURE, size: int = 0) -> None:
         self.clock.time += 33_000
         data = (KEY_FRAME if key else b"\x11\0\0") + bytes(size)
-        self.channel.publish(Packet(track, self.clock.time, key, data))
+        self.channel.publish(Packet(track, self.clock.time, key, data), self.clock.time)
 
     def watch(self) -> FakeViewer:
         viewer = FakeViewer()
@@ -188,6 +195,23 @@ def test_a_restarted_recorder_goes_on_without_a_new_init_segment(stage: Stage) -
     assert stage.channel.report()["tracks"][0]["width"] == 240
 
 
+def test_a_phone_that_is_turned_goes_on_and_newcomers_read_the_new_size(stage: Stage) -> None:
+    stage.start()
+    early = stage.watch()
+    stage.film(key=True)
+    turned = Track(Codec.VP8, "vp8", width=240, height=320)
+    stage.channel.set_track(turned)
+    stage.film(key=True, track=turned)
+    stage.film(track=turned)
+    assert early.keys == [True, True, False]
+    assert sum(isinstance(message, control.TrackBegins) for message in early.told) == 1, "the frames tell it"
+    late = stage.watch()
+    begins = [message for message in late.told if isinstance(message, control.TrackBegins)]
+    assert [(one.width, one.height) for one in begins] == [(240, 320)]
+    assert late.bytes[1].startswith(WebmWriter(turned, 1, 0).init())
+    assert early.bytes[1].startswith(WebmWriter(PICTURE, 1, 0).init())
+
+
 def test_another_codec_means_a_new_init_segment_and_a_keyframe(stage: Stage) -> None:
     stage.start()
     viewer = stage.watch()
@@ -218,7 +242,7 @@ def test_timestamps_never_go_back(stage: Stage) -> None:
     stage.start()
     viewer = stage.watch()
     for moment in (5_000_000, 4_000_000, 4_000_000, 6_000_000, -7):
-        stage.channel.publish(Packet(PICTURE, moment, True, KEY_FRAME))
+        stage.channel.publish(Packet(PICTURE, moment, True, KEY_FRAME), stage.clock.time)
     read = [event.timestamp for event in WebmReader().feed(viewer.bytes[1]) if isinstance(event, Packet)]
     assert read == [5_000_000, 5_001_000, 5_002_000, 6_000_000, 6_001_000]
 
@@ -229,7 +253,7 @@ def test_any_timestamps_leave_in_order(moments: list[int]) -> None:
     stage.start()
     viewer = stage.watch()
     for moment in moments:
-        stage.channel.publish(Packet(PICTURE, moment, True, KEY_FRAME))
+        stage.channel.publish(Packet(PICTURE, moment, True, KEY_FRAME), stage.clock.time)
     read = [event.timestamp for event in WebmReader().feed(viewer.bytes[1]) if isinstance(event, Packet)]
     assert len(read) == len(moments)
     assert all(after > before for before, after in itertools.pairwise(read))
@@ -245,6 +269,145 @@ def test_memory_is_bounded_and_a_keyframe_is_asked_for(stage: Stage) -> None:
     assert stage.watch().fragments == []
     stage.film(key=True)
     assert stage.watch().keys == [True]
+
+
+# --- keyframes on demand ---
+
+
+@pytest.mark.parametrize(("behind", "asks"), [(0, 0), (FEW_PICTURES, 0), (FEW_PICTURES + 1, 1), (100, 1)])
+def test_a_newcomer_need_not_decode_a_long_past(stage: Stage, behind: int, asks: int) -> None:
+    stage.start(PICTURE, SOUND, keyframes=True)
+    stage.film(key=True)
+    for _ in range(behind):
+        stage.film()
+        stage.film(key=True, track=SOUND)
+    late = stage.watch()
+    assert len(late.fragments) == 1 + 2 * behind, "what there is comes at once, because it is small"
+    assert stage.camera.wishes == asks
+    stage.clock.time += KEYFRAME_INTERVAL
+    stage.channel.join(late)  # it asks for it again
+    assert stage.camera.wishes == 2 * asks
+
+
+@pytest.mark.parametrize(("keyframes", "paused", "replayed"), [(True, False, 0), (False, False, 9), (True, True, 9)])
+def test_a_long_past_does_not_stand_in_the_way_of_a_fresh_keyframe(stage: Stage, keyframes: bool, paused: bool, replayed: int) -> None:
+    stage.start(keyframes=keyframes)
+    stage.film(key=True)
+    for _ in range(8):
+        stage.film(size=MAX_REPLAY // 8)
+    if paused:
+        stage.channel.camera_says(State.PAUSED, "camera")
+    late = stage.watch()
+    assert len(late.fragments) == replayed
+    assert stage.camera.wishes == (0 if replayed else 1)
+
+
+def test_a_camera_that_cannot_make_keyframes_is_not_asked_for_newcomers(stage: Stage) -> None:
+    stage.start()
+    stage.film(key=True)
+    for _ in range(100):
+        stage.film()
+    stage.watch()
+    assert stage.camera.wishes == 0
+
+
+def test_what_a_stream_can_do_is_forgotten_with_it(stage: Stage) -> None:
+    def newcomers_wishes() -> int:
+        before = stage.camera.wishes
+        stage.film(key=True)
+        for _ in range(30):
+            stage.film()
+        stage.watch()
+        return stage.camera.wishes - before
+
+    stage.start(PICTURE, SOUND, keyframes=True)
+    assert newcomers_wishes() == 1
+    stage.channel.set_track(SOUND, False)
+    stage.channel.stream_restarts(Kind.AUDIO)
+    assert newcomers_wishes() == 1, "the sound has nothing to do with it"
+    stage.channel.stream_restarts(Kind.VIDEO)
+    assert newcomers_wishes() == 0
+    stage.channel.set_track(PICTURE, True)
+    assert newcomers_wishes() == 1
+    stage.channel.take(second := FakeCamera())
+    stage.camera = second
+    stage.channel.set_track(PICTURE)
+    assert newcomers_wishes() == 0
+
+
+def test_a_crowd_asks_for_one_keyframe(stage: Stage) -> None:
+    stage.start(keyframes=True)
+    stage.film(key=True)
+    for _ in range(30):
+        stage.film()
+    for _ in range(20):
+        stage.watch()
+    assert stage.camera.wishes == 1
+    stage.film(key=True)
+    for _ in range(30):
+        stage.film()
+    assert stage.camera.wishes == 1, "the keyframe that came was for all of them"
+
+
+def test_a_wish_that_came_too_soon_is_passed_on_later(stage: Stage) -> None:
+    stage.start()
+    stage.film(key=True)
+    stage.channel.want_keyframe()
+    begin = stage.clock.time
+    stage.channel.want_keyframe()
+    while stage.clock.time + 33_000 < begin + KEYFRAME_INTERVAL:
+        stage.film()
+    assert stage.camera.wishes == 1
+    stage.film()
+    assert stage.camera.wishes == 2
+    for _ in range(100):
+        stage.film()
+    assert stage.camera.wishes == 2, "a wish is passed on once"
+
+
+def test_a_wish_that_a_keyframe_has_met_is_forgotten(stage: Stage) -> None:
+    stage.start()
+    stage.film(key=True)
+    stage.channel.want_keyframe()
+    stage.channel.want_keyframe()
+    stage.film(key=True)
+    for _ in range(30):
+        stage.film()
+    assert stage.camera.wishes == 1
+
+
+@given(st.lists(st.sampled_from(["wish", "picture", "key", "join"]), max_size=200))
+def test_the_camera_is_asked_neither_too_often_nor_too_seldom(events: list[str]) -> None:
+    stage = Stage()
+    stage.start(keyframes=True)
+    stage.film(key=True)
+    asked: list[int] = []
+    wished: int | None = None  # since when, without a keyframe or a question to the camera
+    for event in events:
+        before = stage.camera.wishes
+        match event:
+            case "wish":
+                stage.channel.want_keyframe()
+                wished = stage.clock.time if wished is None else wished
+            case "join":
+                stage.watch()
+            case _:
+                stage.film(key=event == "key")
+        if stage.camera.wishes > before:
+            asked.append(stage.clock.time)
+        if event == "key" or stage.camera.wishes > before:
+            wished = None
+        assert wished is None or stage.clock.time - wished < KEYFRAME_INTERVAL
+    assert all(after - before >= KEYFRAME_INTERVAL for before, after in itertools.pairwise(asked))
+
+
+def test_nobody_asks_a_camera_without_a_picture(stage: Stage) -> None:
+    stage.start(SOUND)
+    stage.film(key=True, track=SOUND)
+    stage.watch()
+    stage.channel.want_keyframe()
+    stage.film(key=True, track=SOUND)
+    assert stage.camera.wishes == 0
 
 
 # --- the camera comes and goes ---
@@ -359,4 +522,24 @@ def test_the_report(stage: Stage) -> None:
     assert 25 < report["framesPerSecond"] < 32
     assert 25_000 < report["bytesPerSecond"] < 33_000
     assert report["tracks"][1] == {"number": 2, "kind": "audio", "codec": "opus", "sampleRate": 48000, "channels": 1}
+    assert report["timing"] == {"encode": None, "uplink": 0, "relay": 0}
     assert stage.changes > 0
+
+
+def test_the_way_of_a_picture(stage: Stage) -> None:
+    stage.start(PICTURE, SOUND)
+    assert stage.channel.timing() == Parts(None, None, None)
+    viewer = stage.watch()
+    viewer.on_offer = lambda: setattr(stage.clock, "time", stage.clock.time + 300)
+    for n in range(100):
+        captured = n * 33_000
+        stage.clock.time = captured + 20_000
+        stage.channel.publish(Packet(PICTURE, captured, n == 0, KEY_FRAME), captured + 19_000)
+        stage.channel.publish(Packet(SOUND, captured, True, b"sound"), captured + 500_000)
+    assert stage.channel.timing() == Parts(None, 19_000, 1_300), "from its arrival until it was offered; sound does not count"
+    stage.channel.camera_encodes(8_000)
+    assert stage.channel.timing() == Parts(8_000, 11_000, 1_300)
+    stage.channel.camera_encodes(30_000)
+    assert stage.channel.timing() == Parts(30_000, 0, 1_300)
+    stage.channel.take(FakeCamera())
+    assert stage.channel.timing() == Parts(None, None, None), "another camera has another way"

@@ -19,7 +19,13 @@ GOOD: list[tuple[str, dict[str, Any], control.Message]] = [
     ("camera", {"type": "end", "stream": 2}, control.End(2)),
     ("camera", {"type": "state", "state": "paused", "reason": "background"}, control.CameraState("paused", "background")),
     ("camera", {"type": "state", "state": "live"}, control.CameraState("live")),
-    ("camera", {"type": "ping", "t": 12.5}, control.Ping(12.5)),
+    ("camera", {"type": "stream", "stream": 1, "mime": "", "delay": 0}, control.Stream(1, "", delay=0)),
+    ("camera", {"type": "stream", "stream": 1, "mime": "", "delay": control.MAX_DELAY}, control.Stream(1, "", delay=control.MAX_DELAY)),
+    ("camera", {"type": "stream", "stream": 1, "mime": "", "at": 7, "keyframes": True}, control.Stream(1, "", 7, keyframes=True)),
+    ("camera", {"type": "stream", "stream": 1, "mime": "", "keyframes": None}, control.Stream(1, "")),
+    ("camera", {"type": "ping", "t": 12.5}, control.CameraPing(12.5)),
+    ("camera", {"type": "ping", "t": 0, "encode": 8_300}, control.CameraPing(0, 8_300)),
+    ("player", {"type": "ping", "t": 0, "encode": "ignored"}, control.Ping(0)),
     ("player", {"type": "pause", "reason": "overflow"}, control.Pause("overflow")),
     ("player", {"type": "pause"}, control.Pause()),
     ("player", {"type": "resume"}, control.Resume()),
@@ -46,6 +52,13 @@ BAD: list[tuple[str, str, str]] = [
     ("camera", '{"type": "stream", "stream": 1, "mime": 5}', "'mime'"),
     ("camera", json.dumps({"type": "stream", "stream": 1, "mime": "x" * 300}), "'mime'"),
     ("camera", '{"type": "stream", "stream": 1, "mime": "x", "at": 1.5}', "'at'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "delay": -1}', "'delay'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "delay": 10000001}', "'delay'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "delay": true}', "'delay'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "delay": 0.5}', "'delay'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "keyframes": 1}', "'keyframes'"),
+    ("camera", '{"type": "ping", "t": 0, "encode": -1}', "'encode'"),
+    ("camera", '{"type": "ping", "t": 0, "encode": "8"}', "'encode'"),
     ("camera", '{"type": "state", "state": "gone"}', "'state'"),
     ("camera", '{"type": "state", "state": "paused", "reason": "because"}', "'reason'"),
     ("player", '{"type": "ping", "t": NaN}', "'t'"),
@@ -72,7 +85,7 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4))
 
 @given(
     st.sampled_from([*VOCABULARIES.values()]),
-    st.dictionaries(st.sampled_from(["stream", "mime", "at", "state", "reason", "t"]), JSON),
+    st.dictionaries(st.sampled_from(["stream", "mime", "at", "delay", "keyframes", "state", "reason", "t", "encode"]), JSON),
     st.sampled_from([*control.FROM_CAMERA, *control.FROM_PLAYER, "x"]),
 )
 def test_any_json_is_a_message_or_the_typed_error(vocabulary: control.Vocabulary, fields: dict[str, Any], kind: str) -> None:
@@ -86,6 +99,8 @@ def test_any_json_is_a_message_or_the_typed_error(vocabulary: control.Vocabulary
 
 def test_fields_that_are_none_are_left_out() -> None:
     assert control.encode(control.ChannelState("live")) == '{"type":"state","state":"live"}'
+    pong = control.PlayerPong(1, 2, encode=None, uplink=None, relay=90, drops=0)
+    assert json.loads(control.encode(pong)) == {"type": "pong", "t": 1, "time": 2, "relay": 90, "drops": 0}
     begins = control.TrackBegins(2, "audio", "opus", "audio/webm", sampleRate=48000, channels=1)
     assert json.loads(control.encode(begins)) == {
         "type": "track",

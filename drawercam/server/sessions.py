@@ -19,6 +19,10 @@ MAX_CAMERA_MESSAGE = 8 * 2**20
 # Bytes of one message from anybody else, who may only send control messages.
 MAX_OTHER_MESSAGE = control.MAX_TEXT
 
+# Seconds for which pictures may wait for a viewer's network before they are left out up to a fresh keyframe, where the camera can make one.
+# Wi-Fi that falters for a moment costs no picture, and a network that is too slow shows what is instead of what was.
+MAX_WAIT = 0.3
+
 _VIDEO = NUMBERS[Kind.VIDEO]
 
 log = logging.getLogger(__name__)
@@ -56,10 +60,12 @@ class CameraSession:
 
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_CAMERA):
-            case control.Ping(t):
+            case control.CameraPing(t, encode):
                 self.tell(control.Pong(t, self._hub.clock()))
-            case control.Stream(stream, _, at) if self._current:
-                self._source.begin(stream, at)
+                if self._current:
+                    self._channel.camera_encodes(encode)
+            case control.Stream(stream, _, at, delay, keyframes) if self._current:
+                self._source.begin(stream, at, delay, keyframes)
             case control.End(stream) if self._current:
                 self._source.end(stream)
             case control.CameraState(state, reason) if self._current:
@@ -115,7 +121,8 @@ class PlayerSession:
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_PLAYER):
             case control.Ping(t):
-                self.tell(control.Pong(t, self._hub.clock()))
+                parts = self._channel.timing()
+                self.tell(control.PlayerPong(t, self._hub.clock(), parts.encode, parts.uplink, parts.relay, self.drops))
             case control.Pause():
                 self._channel.vote(self, True)
             case control.Resume():
@@ -131,6 +138,9 @@ class PlayerSession:
 
     def drained(self) -> None:
         log.debug("= a viewer of %s goes on after %d drops", self._channel.name, self.drops)
+        if self._needs_key and not self._asked:
+            self._asked = True
+            self._channel.want_keyframe()
 
     def closed(self, said_goodbye: bool) -> None:
         self._channel.part(self)
@@ -159,10 +169,10 @@ class PlayerSession:
         if socket is None:
             return False
         video = fragment.number == _VIDEO
-        if socket.behind:
+        if socket.behind or (video and self._channel.keyframes and socket.waiting() > MAX_WAIT):
             self.drops += 1
             if video:
-                self._needs_key = True
+                self._needs_key, self._asked = True, False  # a keyframe that was asked for may be the one that is left out
             return False
         if video and self._needs_key:
             if not fragment.key:

@@ -29,8 +29,9 @@ LOW_WATER = 64 * 2**10
 # Bytes in the transport above which even control messages are too much: the peer does not read.
 FLOOD = 16 * 2**20
 
-# Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT). Without it Linux hides 4 MB for a stalled viewer: 16 s of stale video.
-NOT_SENT = 128 * 2**10
+# Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT). Without it Linux hides 4 MB for a stalled viewer: 16 s of stale video. With
+# less the network would run dry while the kernel asks for more.
+NOT_SENT = 32 * 2**10
 
 # Seconds: a peer that takes nothing for so long while something waits for it is cut off.
 WRITE_DEADLINE = 10.0
@@ -96,6 +97,7 @@ class Socket(asyncio.Protocol):
         self._closing: float | None = None  # since when
         self._said_goodbye = False
         self._bursting = False  # the limit is raised for a burst
+        self._filled = self._heard  # when something was written that found nothing waiting in the transport
         self.peer = _peer_of(transport)
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         raw = transport.get_extra_info("socket")
@@ -196,7 +198,7 @@ class Socket(asyncio.Protocol):
     def write(self, framed: bytes) -> None:
         """Send a message that `frame` has framed."""
         if self._protocol.state is State.OPEN:
-            self._transport.write(framed)
+            self._send(framed)
 
     def burst(self, framed: bytes) -> None:
         """Send many framed messages at once without counting as behind for it; for a viewer that catches up."""
@@ -204,6 +206,10 @@ class Socket(asyncio.Protocol):
         self._transport.set_write_buffer_limits(HIGH_WATER + waiting + len(framed), LOW_WATER)
         self._bursting = True
         self.write(framed)
+
+    def waiting(self) -> float:
+        """For how many seconds something has been waiting in the transport without a break."""
+        return self._now() - self._filled if self._transport.get_write_buffer_size() else 0.0
 
     def end(self, closing: Closing) -> None:
         """Say why and begin the closing handshake; `sweep` sees to its end."""
@@ -231,10 +237,15 @@ class Socket(asyncio.Protocol):
         self._bursting = False
         self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
 
+    def _send(self, data: bytes) -> None:
+        if not self._transport.get_write_buffer_size():
+            self._filled = self._now()
+        self._transport.write(data)
+
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
             if data:
-                self._transport.write(data)
+                self._send(data)
             else:
                 # SEND_EOF of the Sans-I/O protocol: TLS cannot be closed one way, so the whole transport closes once flushed.
                 self._transport.close()

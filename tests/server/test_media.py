@@ -223,6 +223,58 @@ async def test_the_wall_shows_cameras_as_they_come_and_go(relay: Relay, name: st
             await wall.until(lambda one: (shown(one) or {}).get("state") == "gone")
 
 
+async def test_a_player_and_the_api_tell_how_long_a_picture_takes(relay: Relay, name: str) -> None:
+    async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}") as viewer:
+        await viewer.send(type="ping", t=0)
+        assert (await viewer.message("pong", t=0)).keys() == {"type", "t", "time", "drops"}, "nothing is known of no pictures"
+        await camera.send(type="ping", t=1, encode=7_000)
+        assert (await camera.message("pong", t=1)).keys() == {"type", "t", "time"}
+        welcome = await camera.message("welcome")
+        age = 5_000_000  # filmed so long ago, says the camera
+        last = packets(VP8)[-1].timestamp
+        await camera.send(type="stream", stream=1, mime="video/webm", at=welcome["time"] - age - last)
+        await camera.send_media(1, [VP8])
+        await viewer.until(has_frames(len(packets(VP8))))
+        await viewer.send(type="ping", t=2)
+        pong = await viewer.message("pong", t=2)
+        assert (pong["encode"], pong["drops"]) == (7_000, 0)
+        assert age - 7_000 < pong["uplink"] < age + last + 2_000_000
+        assert 0 <= pong["relay"] < 10_000_000
+        report = next(one for one in await asyncio.to_thread(api, relay, "/api/cameras") if one["name"] == name)
+        assert report["timing"] == {part: pong[part] for part in ("encode", "uplink", "relay")}
+
+
+async def test_a_newcomer_gets_a_fresh_keyframe_from_a_camera_that_can_make_one(relay: Relay, name: str) -> None:
+    async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}") as early:
+        await camera.send(type="stream", stream=1, mime="video/webm", keyframes=True)
+        await camera.send_media(1, [VP8])
+        await early.until(has_frames(len(packets(VP8))))
+        assert all(message["type"] != "keyframe" for message in camera.messages)
+        async with peer(relay, f"/player/{name}") as late:
+            await late.until(frames)
+            await camera.message("keyframe")
+
+
+async def test_a_phone_that_is_turned_goes_on_and_newcomers_learn_the_new_size(relay: Relay, name: str) -> None:
+    for recording, tracks in (("chromium-turn-vp8.webm", 1), ("chromium-turn-h264.webm", 2)):
+        data = (RECORDINGS / recording).read_bytes()
+        expected = packets(data)
+        size = expected[-1].track.width, expected[-1].track.height
+        assert size != (expected[0].track.width, expected[0].track.height)
+        async with peer(relay, f"/player/{name}-{tracks}") as viewer, peer(relay, f"/camera/{name}-{tracks}") as camera:
+            await film(camera, data)
+            await viewer.until(has_frames(len(expected)))
+            assert sum(message["type"] == "track" for message in viewer.messages) == tracks
+            read_back = decoded(viewer)
+            assert [one.data for one in read_back] == [one.data for one in expected]
+            assert (read_back[-1].track.width, read_back[-1].track.height) == size
+            async with peer(relay, f"/player/{name}-{tracks}") as late:
+                track = await late.message("track")
+                assert (track["width"], track["height"]) == size
+                await late.until(frames)
+                assert (decoded(late)[0].track.width, decoded(late)[0].track.height) == size
+
+
 async def test_the_api_tells_what_each_camera_does(relay: Relay, name: str) -> None:
     async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}") as viewer:
         await film(camera, VP8)

@@ -13,17 +13,17 @@ from websockets.frames import Opcode
 from websockets.typing import Origin
 
 from drawercam import control
-from drawercam.channel import State
+from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, MAX_REPLAY, State
 from drawercam.closing import Reason
 from drawercam.hub import NAME
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import WebmWriter
-from drawercam.server.sessions import MAX_CAMERA_MESSAGE
-from drawercam.server.socket import PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL
+from drawercam.server.sessions import MAX_CAMERA_MESSAGE, MAX_WAIT
+from drawercam.server.socket import HIGH_WATER, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL
 from tests.peers import Raw, handshake, peer
 from tests.relays import ROOT, Relay
 
-ALWAYS = [control.Welcome, control.Pong, control.Error]
+ALWAYS = [control.Welcome, control.Error]
 DOCUMENT = (ROOT / "docs" / "protocol.md").read_text()
 
 
@@ -60,9 +60,9 @@ def test_what_peers_may_say(title: str, vocabulary: control.Vocabulary) -> None:
 @pytest.mark.parametrize(
     ("title", "kinds"),
     [
-        ("Relay to camera", [*ALWAYS, control.Viewers, control.Pause, control.Resume, control.Keyframe]),
-        ("Relay to player", [*ALWAYS, control.ChannelState, control.TrackBegins, control.TrackEnds]),
-        ("Relay to wall", [*ALWAYS, control.Cameras]),
+        ("Relay to camera", [*ALWAYS, control.Pong, control.Viewers, control.Pause, control.Resume, control.Keyframe]),
+        ("Relay to player", [*ALWAYS, control.PlayerPong, control.ChannelState, control.TrackBegins, control.TrackEnds]),
+        ("Relay to wall", [*ALWAYS, control.Pong, control.Cameras]),
     ],
 )
 def test_what_the_relay_says(title: str, kinds: list[type[control.Message]]) -> None:
@@ -96,6 +96,12 @@ def test_numbers_in_the_text() -> None:
     assert f"may be {MAX_CAMERA_MESSAGE // 2**20} MiB long" in DOCUMENT
     assert f"messages may be {control.MAX_TEXT // 2**10} KiB long" in DOCUMENT
     assert f"(1 to {control.MAX_STREAM})" in DOCUMENT
+    assert f"as the camera knows it, at most {control.MAX_DELAY // 10**6} s" in DOCUMENT
+    assert f"more than {FEW_PICTURES + 1} pictures" in DOCUMENT
+    assert f"every {KEYFRAME_INTERVAL // 1000} ms at most" in DOCUMENT
+    assert f"more than {MAX_REPLAY // 2**10} KiB, the player gets" in DOCUMENT
+    assert f"less than {HIGH_WATER // 2**10} KiB wait" in DOCUMENT
+    assert f"waited for\n{MAX_WAIT} s already" in DOCUMENT
 
 
 def test_the_bytes_of_a_webm_frame_message() -> None:

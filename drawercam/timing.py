@@ -1,0 +1,54 @@
+"""How long pictures take up to the players' sockets, lately."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# Pictures over which the medians are taken: 2 s at 30 a second.
+_PICTURES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of the way in microseconds, each None while it is unknown.
+
+    Attributes:
+        encode: From capture to the camera's socket, as the camera says.
+        uplink: From there to the relay; from the capture on while ``encode`` is unknown. As far as the relay knows when that was.
+        relay: From the arrival until the picture was offered to all viewers.
+    """
+
+    encode: int | None
+    uplink: int | None
+    relay: int | None
+
+
+class Timing:
+    """The pictures of one camera. Two numbers are kept per picture; medians are made when they are asked for.
+
+    Attributes:
+        encode: Microseconds from capture to the camera's socket, as the camera says; None while it does not.
+    """
+
+    def __init__(self) -> None:
+        self.encode: int | None = None
+        self._ages: deque[int] = deque(maxlen=_PICTURES)
+        self._stays: deque[int] = deque(maxlen=_PICTURES)
+
+    def picture(self, captured: int, arrived: int, offered: int) -> None:
+        """Count a picture, by three moments on the relay's clock in microseconds."""
+        self._ages.append(arrived - captured)
+        self._stays.append(offered - arrived)
+
+    def parts(self) -> Parts:
+        """Medians over the last pictures."""
+        age = _median(self._ages)
+        uplink = None if age is None else max(0, age - (self.encode or 0))
+        return Parts(self.encode, uplink, _median(self._stays))
+
+
+def _median(values: Iterable[int]) -> int | None:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2] if ordered else None

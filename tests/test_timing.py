@@ -1,0 +1,43 @@
+"""How long pictures take, as medians of the last ones."""
+
+from __future__ import annotations
+
+import statistics
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drawercam.timing import Parts, Timing
+
+MOMENTS = st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**6), st.integers(0, 10**5)), min_size=1, max_size=200)
+
+
+def test_nothing_is_known_at_first() -> None:
+    timing = Timing()
+    assert timing.parts() == Parts(None, None, None)
+    timing.encode = 8_000
+    assert timing.parts() == Parts(8_000, None, None)
+
+
+@given(MOMENTS, st.none() | st.integers(0, 10**6))
+def test_the_parts_are_medians_of_the_last_pictures(moments: list[tuple[int, int, int]], encode: int | None) -> None:
+    timing = Timing()
+    timing.encode = encode
+    for captured, age, stay in moments:
+        timing.picture(captured, captured + age, captured + age + stay)
+    last = moments[-64:]
+    age, stay = (statistics.median_high(one[index] for one in last) for index in (1, 2))
+    assert timing.parts() == Parts(encode, max(0, age - (encode or 0)), stay)
+
+
+def test_one_slow_picture_does_not_count() -> None:
+    timing = Timing()
+    for n in range(20):
+        timing.picture(0, 3_000_000 if n == 10 else 12_000, 3_000_500 if n == 10 else 12_200)
+    assert timing.parts() == Parts(None, 12_000, 200)
+
+
+def test_a_camera_whose_clock_is_a_little_fast_has_no_negative_way() -> None:
+    timing = Timing()
+    timing.picture(5_000, 4_000, 4_100)
+    assert timing.parts() == Parts(None, 0, 100)

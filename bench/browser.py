@@ -1,4 +1,4 @@
-"""The browser of the bench: Chromium, every page in a window of its own, with the scene and the reader of painted clocks in every page."""
+"""The browser of the bench: Chromium, every page in a window of its own and with the scene, the reader of painted clocks and the ears."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.browsers.drivers.processes import Family
 
 from .pageserver import PAGES
 
-SCRIPTS = ("clock.js", "scene.js", "viewer.js")
+SCRIPTS = ("clock.js", "scene.js", "ears.js", "viewer.js")
 """What runs in every page before its own scripts, in this order. They are classic scripts: modules could not run first."""
 
 STEPS_SCRIPT = "steps.js"
@@ -65,6 +65,7 @@ class BenchChromium(Browser):
             args=[*QUIET, "--autoplay-policy=no-user-gesture-required"],
             chromium_sandbox=os.geteuid() != 0,
             env={**family.environment(HOME=str(family.home))},
+            bypass_csp=True,  # the listener of ears.js comes from a blob
             timeout=START_DEADLINE * 1000,
         )
         context, browser = self._running

@@ -49,7 +49,7 @@ class CpuMeter:
         members = [process.pid for process in self._family.alive()]
         for number in members if self._relay is None else [*members, self._relay]:
             try:
-                kind = RELAY if number == self._relay else _kind(number)
+                kind = RELAY if number == self._relay else kind_of(number)
                 found[number] = kind, _seconds(number)
             except OSError:
                 continue  # it has ended
@@ -63,7 +63,12 @@ def _busy() -> float:
     return (user + nice + system + irq + softirq) / TICKS
 
 
-def _kind(number: int) -> str:
+def kind_of(number: int) -> str:
+    """What Chromium calls the type of one of its processes; `browser` for the first of them.
+
+    Raises:
+        OSError: It has ended.
+    """
     for argument in Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").split():
         if argument.startswith(b"--type="):
             return argument[len(b"--type=") :].decode()

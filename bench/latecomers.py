@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import AsyncExitStack
+
+from tests.browsers.drivers import PageError, WaitTimeout
 
 from .rows import PICTURE_DEADLINE, Shipped
 from .samples import FirstPicture
 from .stage import Size, Stage
 
-FILMING = 2.0
+FILMING = 4.0
 """Seconds of filming before the first viewer comes."""
 
 PAUSE = 0.35
@@ -21,7 +24,7 @@ async def first_pictures(row: Shipped, stage: Stage, size: Size, tries: int) -> 
     """Opens player.html again and again.
 
     Raises:
-        PageError: No picture came.
+        PageError: No picture came, or nobody tells when the player's socket was opened.
     """
     found: list[FirstPicture] = []
     name = stage.fresh_name()
@@ -32,10 +35,15 @@ async def first_pictures(row: Shipped, stage: Stage, size: Size, tries: int) -> 
         for _ in range(tries):
             viewer = await row.open_viewer(stage, name, size)
             try:
-                await viewer.wait_for("bench.first.seen !== null", PICTURE_DEADLINE)
-                first = await viewer.evaluate("bench.first")
+                await viewer.wait_for("bench.arrival().seen !== null", PICTURE_DEADLINE)
+                with contextlib.suppress(WaitTimeout):  # the result says that there was none
+                    await viewer.wait_for("bench.arrival().live !== null", PICTURE_DEADLINE)
+                first = await viewer.evaluate("bench.arrival()")
             finally:
                 await viewer.close()
-            found.append(FirstPicture(first["seen"] - first["opened"], first["delay"]))
+            if first["opened"] is None:
+                raise PageError("nobody tells when the player's socket was opened: not the page's WebSocket, nor the tile's stats().opened")
+            live = None if first["live"] is None else first["live"] - first["opened"]
+            found.append(FirstPicture(first["seen"] - first["opened"], first["delay"], live))
             await asyncio.sleep(PAUSE)
     return found

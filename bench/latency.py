@@ -1,6 +1,6 @@
-"""Delay from lens to screen, and the wait for a first picture, beside WebRTC's and the plain way's: `python -m bench.latency`.
+"""Delay from lens to screen and ear, and the wait for a first picture, beside WebRTC's and the plain way's: `python -m bench.latency`.
 
-Options, rounds, tables; what is measured and how is in `rows.py` and `pages/`, and told in `README.md`.
+Options, rounds, output; what is measured and how is in `rows.py` and `pages/`, and told in `README.md`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 if not __package__:
     # Started as a file: the repository, and not this folder, is where modules are looked for.
@@ -19,12 +20,24 @@ if not __package__:
 from tests.browsers.drivers import BrowserMissing, PageError
 
 from .browser import BenchChromium
+from .endurance import endure
 from .latecomers import first_pictures
 from .machine import Machine
+from .network import network_table, on_network
 from .results import Results, document
 from .rows import ROWS, Row, Shipped
 from .samples import Record
 from .stage import Size, Stage
+from .targets import listed
+
+ENDURING = ["frames-codecs"]
+"""The rows of `--minutes` when none are chosen."""
+
+NETWORKED = ["mse", "frames-codecs"]
+"""The rows of `--network` when none are chosen."""
+
+SEED = 1
+"""Of the jitter: each row and each run has the same."""
 
 WARM_UP = 3.0
 """Seconds before each measurement: encoders and WebRTC's bandwidth estimate find their pace."""
@@ -33,19 +46,35 @@ WARM_UP = 3.0
 def options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
     parser = argparse.ArgumentParser(prog="bench/latency.py", description="Measure the delay from lens to screen in a real browser.")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each row has its turn (default: 3)")
+    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="how often each row has its turn (default: 10)")
     parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="seconds of each turn that count (default: 6)")
-    parser.add_argument("--size", type=_sizes, default=[Size(640, 480)], metavar="WxH,...", help="picture sizes (default: 640x480)")
-    parser.add_argument("--rows", type=_rows, default=list(ROWS), metavar="ROW,...", help=f"which rows (default: {','.join(ROWS)})")
+    parser.add_argument("--size", type=_sizes, metavar="WxH,...", help="picture sizes (default: 640x480,1280x720)")
+    parser.add_argument("--rows", type=_rows, metavar="ROW,...", help=f"which rows (default: {','.join(ROWS)})")
     parser.add_argument("--late", type=int, default=5, metavar="N", help="late viewers of each kind of player (default: 5)")
     parser.add_argument("--steps", action="store_true", help="show where the time goes, which itself costs some")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--minutes", type=int, metavar="N", help=f"instead, film and watch for so long (default row: {','.join(ENDURING)})")
+    other.add_argument("--network", action="store_true", help=f"instead, disturb the network (default rows: {','.join(NETWORKED)})")
     parser.add_argument("--headed", action="store_true", help="with a window, on a display")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to this file")
-    return parser.parse_args(arguments)
+    chosen = parser.parse_args(arguments)
+    other_way = bool(chosen.minutes) or chosen.network
+    chosen.size = chosen.size or [Size(640, 480)] + [Size(1280, 720)] * (not other_way)
+    chosen.rows = chosen.rows or (ENDURING if chosen.minutes else NETWORKED if chosen.network else list(ROWS))
+    if other_way and chosen.steps:
+        parser.error("--steps is for the turns of the table only")
+    if chosen.minutes is not None and chosen.minutes < 1:
+        parser.error("--minutes needs at least one")
+    if chosen.network and (strangers := [name for name in chosen.rows if not issubclass(ROWS[name], Shipped)]):
+        parser.error(f"--network is for rows with a relay in between, and {strangers[0]} has none")
+    return chosen
 
 
 def _sizes(text: str) -> list[Size]:
-    return [Size.parse(part) for part in text.split(",")]
+    try:
+        return [Size.parse(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no size such as 640x480") from None
 
 
 def _rows(text: str) -> list[str]:
@@ -87,24 +116,55 @@ async def measure(stage: Stage, size: Size, chosen: argparse.Namespace) -> Resul
     return results
 
 
+async def compare(stage: Stage, chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], bool]:
+    """The tables of all sizes.
+
+    Returns:
+        What goes into the JSON file, and whether every row was measured.
+    """
+    every = []
+    for size in chosen.size:
+        results = await measure(stage, size, chosen)
+        every.append(results)
+        print(f"\n{size} at 30 pictures a second, {chosen.rounds} rounds of {chosen.seconds:g} s, with sound\n\n{results}", flush=True)
+    measured = all(record.pictures for results in every for record in results.records.values())
+    return [results.plain() for results in every], measured
+
+
+async def last(stage: Stage, chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], bool]:
+    """`--minutes`; returns as `compare` does."""
+    size = chosen.size[0]
+    print(f"\n{size} at 30 pictures a second for {chosen.minutes} minutes, with sound\n", flush=True)
+    runs = await endure([ROWS[name]() for name in chosen.rows], stage, size, chosen.minutes, lambda text: print(text, flush=True))
+    print("\n" + "\n".join(run.summary() for run in runs))
+    print("\n" + listed(target for run in runs for target in run.targets()))
+    return [run.plain() for run in runs], all(len(run.minutes) == chosen.minutes for run in runs)
+
+
+async def disturb(stage: Stage, chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], bool]:
+    """`--network`; returns as `compare` does."""
+    size = chosen.size[0]
+    runs = [await on_network(ROWS[name](), stage, size, SEED, say) for name in chosen.rows]
+    print(f"\n{size} at 30 pictures a second, with sound, both pages behind a proxy\n\n{network_table(runs)}\n")
+    print(listed(target for run in runs for target in run.targets()))
+    print("\n".join(f"\n{run.name}: {run.trouble}" for run in runs if run.trouble))
+    return [run.plain() for run in runs], all(run.thaws for run in runs)
+
+
 async def run(chosen: argparse.Namespace) -> int:
     """Measure and print; returns the exit status."""
     async with Stage(BenchChromium(headed=chosen.headed, steps=chosen.steps)) as stage:
         machine = Machine.look(stage.browser.version)
         print(machine, flush=True)
-        all_results = []
-        for size in chosen.size:
-            results = await measure(stage, size, chosen)
-            all_results.append(results)
-            print(f"\n{size} at 30 pictures a second, {chosen.rounds} rounds of {chosen.seconds:g} s, with sound\n\n{results}", flush=True)
+        way = last if chosen.minutes else disturb if chosen.network else compare
+        results, measured = await way(stage, chosen)
         after = Machine.look(stage.browser.version)
         print(f"\nload average at the end: {' '.join(f'{value:.2f}' for value in after.load)}")
     if chosen.json:
         asked = {name: str(value) if isinstance(value, Path) else value for name, value in vars(chosen).items()}
         asked["size"] = [str(size) for size in chosen.size]
-        chosen.json.write_text(json.dumps(document(machine, asked, all_results), indent=1) + "\n", encoding="utf-8")
-    unmeasured = [record.name for results in all_results for record in results.records.values() if not record.pictures]
-    return 1 if unmeasured else 0
+        chosen.json.write_text(json.dumps(document(machine, asked, results), indent=1) + "\n", encoding="utf-8")
+    return 0 if measured else 1
 
 
 def main(arguments: list[str]) -> int:
@@ -115,6 +175,9 @@ def main(arguments: list[str]) -> int:
     except BrowserMissing as error:
         print(error, file=sys.stderr)
         return 2
+    except PageError as error:
+        print(error, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

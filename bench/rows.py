@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, ClassVar
 
-from tests.browsers.drivers import Page, WaitTimeout
+from tests.browsers.drivers import Page, PageError, WaitTimeout
 
 from .cpu import CpuMeter
 from .samples import Turn
@@ -21,7 +21,6 @@ from .steps import steps_table
 
 PICTURE_DEADLINE = 20.0
 """Seconds in which the first picture must be there, on a machine that is busy."""
-
 
 FULL_SIZE_DEADLINE = 25.0
 """Seconds that WebRTC gets to reach the size that is filmed."""
@@ -66,8 +65,12 @@ class Row(ABC):
         """What the viewer's page says about itself."""
         return None
 
+    async def check(self, camera: Page, viewer: Page) -> str:
+        """A sentence on what is not as the row says, although it can be measured; "" when all is."""
+        return ""
+
     async def steps(self, camera: Page, viewer: Page, report: Mapping[str, Any]) -> str:
-        """Where the time went, as a table, if the pages have taken notes; "" if not, or if this row has other steps."""
+        """Where the time went since the report before, as a table, if the pages have taken notes; "" if not."""
         return ""
 
     @asynccontextmanager
@@ -79,7 +82,7 @@ class Row(ABC):
             stack.push_async_callback(viewer.close)
             camera = await self.open_camera(stage, name, size)
             stack.push_async_callback(camera.close)
-            await viewer.wait_for("bench.first.seen !== null", PICTURE_DEADLINE)
+            await viewer.wait_for("bench.arrival().seen !== null", PICTURE_DEADLINE)
             await self.settle(viewer, size)
             yield camera, viewer
 
@@ -97,16 +100,20 @@ class Row(ABC):
             await asyncio.sleep(warm_up)
             skew = (await viewer.evaluate("bench.skew()"))["skew"]
             meter = CpuMeter(self.carrier(stage), stage.browser.family)
-            await viewer.evaluate("bench.begin()")
+            for page in (camera, viewer):
+                await page.evaluate("globalThis.steps && steps.take(), null")
+            await viewer.evaluate("bench.take(), null")
             await asyncio.sleep(seconds)
-            report = await viewer.evaluate("bench.report()")
+            report = await viewer.evaluate("bench.take()")
             cpu = meter.seconds()
-            return Turn.of(report, skew, cpu, await self.detail(viewer), await self.steps(camera, viewer, report))
+            steps = await self.steps(camera, viewer, report)
+            remark = await self.check(camera, viewer)
+            return Turn.of(report, skew, cpu, await self.detail(viewer), steps, remark, await camera.evaluate("scene.beeps()"))
 
 
 class WebRtc(Row):
     name = "webrtc"
-    sentence = "WebRTC from tab to tab"
+    sentence = "WebRTC from tab to tab, no server, asked to keep the size of the picture"
 
     async def settle(self, viewer: Page, size: Size) -> None:
         """WebRTC begins with a quarter of the picture until it knows the network; a quarter of the work is no comparison."""
@@ -145,15 +152,16 @@ class Append(Row):
 
 
 class Shipped(Row):
-    """camera.html, relay.py and player.html as they are, with one of the player's engines."""
+    """camera.html, relay.py and player.html as they are, with one of the camera's encoders and one of the player's engines."""
 
     engine: ClassVar[str]
+    encoder: ClassVar[str]
 
     async def open_viewer(self, stage: Stage, name: str, size: Size) -> Page:
-        return await stage.relay_page("player.html", camera=name, engine=self.engine)
+        return await stage.player_page(camera=name, engine=self.engine)
 
     async def open_camera(self, stage: Stage, name: str, size: Size) -> Page:
-        return await stage.relay_page("camera.html", name=name, start=1, width=size.width, height=size.height, fps=30)
+        return await stage.camera_page(name=name, start=1, width=size.width, height=size.height, fps=30, encoder=self.encoder)
 
     def carrier(self, stage: Stage) -> int | None:
         return stage.relay.pid
@@ -165,19 +173,42 @@ class Shipped(Row):
     async def detail(self, viewer: Page) -> Any:
         return await viewer.evaluate("document.querySelector('.tile').tile.stats()")
 
+    async def check(self, camera: Page, viewer: Page) -> str:
+        """
+        Raises:
+            PageError: Another encoder or another engine was at work.
+        """
+        encoder = await camera.evaluate("document.getElementById('camera')?.dataset.encoder ?? null")
+        engine = await viewer.evaluate("document.querySelector('.tile').tile.stats().engine")
+        if encoder not in (None, self.encoder):
+            raise PageError(f"the camera page was asked for encoder={self.encoder} and films with {encoder}")
+        if engine != self.engine:
+            raise PageError(f"the player page was asked for engine={self.engine} and shows with {engine or 'none'}")
+        return "" if encoder else f"the camera page does not say (data-encoder) whether it films with {self.encoder}"
+
     async def steps(self, camera: Page, viewer: Page, report: Mapping[str, Any]) -> str:
-        filmed, watched = [await page.evaluate("globalThis.steps ? steps.report() : null") for page in (camera, viewer)]
+        filmed, watched = [await page.evaluate("globalThis.steps ? steps.take() : null") for page in (camera, viewer)]
         return steps_table(filmed, watched, report) if filmed and watched else ""
 
 
 class Mse(Shipped):
     name = engine = "mse"
-    sentence = "camera.html, relay.py, player.html with MediaSource"
+    encoder = "codecs"
+    sentence = "camera.html?encoder=codecs, relay.py, player.html with MediaSource"
 
 
-class Frames(Shipped):
-    name = engine = "frames"
-    sentence = "camera.html, relay.py, player.html with WebCodecs"
+class FramesRecorder(Shipped):
+    name = "frames-recorder"
+    engine = "frames"
+    encoder = "recorder"
+    sentence = "camera.html?encoder=recorder, relay.py, player.html with WebCodecs"
 
 
-ROWS: dict[str, type[Row]] = {row.name: row for row in (WebRtc, Append, Mse, Frames)}
+class FramesCodecs(Shipped):
+    name = "frames-codecs"
+    engine = "frames"
+    encoder = "codecs"
+    sentence = "camera.html?encoder=codecs, relay.py, player.html with WebCodecs"
+
+
+ROWS: dict[str, type[Row]] = {row.name: row for row in (WebRtc, Append, Mse, FramesRecorder, FramesCodecs)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+
+from .sound import Sync
 
 STALL = 250.0
 """Milliseconds between two new pictures from which on a person sees a standstill."""
@@ -42,6 +44,9 @@ class Turn:
         cpu: Seconds of CPU by kind of process.
         detail: What the page says about itself, for a closer look.
         steps: Where the time went, as a table, if that was asked for.
+        remark: What was not as it should be, although it could be measured.
+        sync: Sound and picture.
+        facts: What the tile said of itself, about four times a second.
     """
 
     delays: list[float]
@@ -54,23 +59,42 @@ class Turn:
     cpu: Mapping[str, float] = field(default_factory=dict)
     detail: Any = None
     steps: str = ""
+    remark: str = ""
+    sync: Sync = field(default_factory=lambda: Sync([], []))
+    facts: list[Mapping[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, report: Mapping[str, Any], skew: float, cpu: Mapping[str, float], detail: Any, steps: str) -> Turn:
-        """From the report of `pages/viewer.js`."""
+    def of(
+        cls,
+        report: Mapping[str, Any],
+        skew: float = 0.0,
+        cpu: Mapping[str, float] | None = None,
+        detail: Any = None,
+        steps: str = "",
+        remark: str = "",
+        begun: Iterable[tuple[int, float]] = (),
+    ) -> Turn:
+        """From the report of `pages/viewer.js`.
+
+        Args:
+            begun: The beeps that have begun, see `Sync.of`.
+        """
         correction = skew if abs(skew) > SKEW_TOLERANCE else 0.0
-        moments = [report["begun"], *(at for at, _, _ in report["samples"]), report["ended"]]
+        moments = [report["begun"], *(at for at, *_ in report["samples"]), report["ended"]]
         return cls(
-            delays=[delay + correction for _, delay, _ in report["samples"]],
+            delays=[delay + correction for _, delay, *_ in report["samples"]],
             gaps=[later - earlier for earlier, later in pairwise(moments)],
             unreadable=report["unreadable"],
             reads=report["reads"],
             skew=skew,
             size=(report["width"], report["height"]),
             seconds=(report["ended"] - report["begun"]) / 1000,
-            cpu=cpu,
+            cpu=cpu or {},
             detail=detail,
             steps=steps,
+            remark=remark,
+            sync=Sync.of(report, begun, correction),
+            facts=report["facts"],
         )
 
 
@@ -122,6 +146,29 @@ class Record:
         """A percentile of the delays in ms."""
         return percentile(self.delays, share)
 
+    @property
+    def told(self) -> list[float]:
+        """ms: the delays that the tile showed on itself."""
+        return [fact["delay"] for turn in self.turns for fact in turn.facts if fact.get("delay") is not None]
+
+    @property
+    def beeps(self) -> list[float]:
+        """ms: how old the beeps were when they were heard."""
+        return [delay for turn in self.turns for delay in turn.sync.beeps]
+
+    @property
+    def apart(self) -> list[float]:
+        """ms by which sound was later than picture."""
+        return [delay for turn in self.turns for delay in turn.sync.apart]
+
+    @property
+    def remarks(self) -> list[str]:
+        return sorted({turn.remark for turn in self.turns if turn.remark})
+
+    def last_facts(self) -> list[Mapping[str, Any]]:
+        """What the tile said at the end of each turn."""
+        return [turn.facts[-1] for turn in self.turns if turn.facts]
+
     def load(self, kind: str) -> float:
         """CPU seconds per second of one kind of process."""
         return sum(turn.cpu.get(kind, 0.0) for turn in self.turns) / self.seconds
@@ -138,7 +185,9 @@ class FirstPicture:
     Attributes:
         wait: ms from the open WebSocket to the first picture on the screen.
         delay: ms by which that first picture was old.
+        live: ms from the open WebSocket to the first picture that was less than 300 ms old (`pages/viewer.js`); None if none came.
     """
 
     wait: float
     delay: float
+    live: float | None

@@ -38,11 +38,17 @@ class Size:
 
 
 class Stage:
-    """Everything up and running: `async with Stage(browser) as stage`."""
+    """Everything up and running: `async with Stage(browser) as stage`.
+
+    Attributes:
+        camera_origin, viewer_origin: Where the relay's pages are opened; None for the relay itself.
+    """
 
     def __init__(self, browser: Browser) -> None:
         self.browser = browser
         self.relay = Relay("--no-qr")
+        self.camera_origin: str | None = None
+        self.viewer_origin: str | None = None
         self.pages = PageServer()
         self._numbers = itertools.count(1)
         self._stack = AsyncExitStack()
@@ -67,9 +73,13 @@ class Stage:
         """Opens one of the bench's own pages."""
         return await self.browser.page(f"{self.pages.origin}/pages/{page}?{urlencode(query)}")
 
-    async def relay_page(self, page: str, **query: object) -> Page:
-        """Opens one of the pages the relay serves."""
-        return await self.browser.page(f"{self.relay.origin}/{page}?{urlencode(query)}")
+    async def camera_page(self, **query: object) -> Page:
+        """Opens the relay's camera page."""
+        return await self.browser.page(f"{self.camera_origin or self.relay.origin}/camera.html?{urlencode(query)}")
+
+    async def player_page(self, **query: object) -> Page:
+        """Opens the relay's player page."""
+        return await self.browser.page(f"{self.viewer_origin or self.relay.origin}/player.html?{urlencode(query)}")
 
     @property
     def own_process(self) -> int:

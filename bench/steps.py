@@ -1,58 +1,49 @@
-"""Where the milliseconds of a picture go, from what `pages/steps.js` has seen in both pages (`--steps`)."""
+"""Where the milliseconds of a picture go (`--steps`): what the tile tells, beside what the pages and the pixels show."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .samples import percentile
 from .table import aligned, number
 
-SAME_TIMESTAMP = 1500.0
-"""Microseconds by which a timestamp may be rounded on its way through the container and a `<video>`."""
-
-SAME_PICTURE = 6.0
-"""Milliseconds: blobs that come closer together belong to one picture, which a recorder writes in two or three pieces."""
-
-WRAP = 2**24 / 10
-"""Milliseconds after which the painted clock begins again (`pages/clock.js`)."""
-
-ENCODED = "painted -> first blob: capture, encoder, muxer"
-FLUSHED = "first -> last blob of the picture"
-CARRIED = "last blob -> message: sending, relay, receiving"
-DECODED = "message -> decoded"
-PRESENTED = "message -> shown by <video>: buffer, decoder"
-SEEN = "-> seen on the screen"
+PARTS = ("encode", "uplink", "relay", "downlink", "decode", "screen")
+"""What `tile.stats().parts` tells, in the order of the way."""
 
 
 def steps_table(camera: Mapping[str, Any], viewer: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     """One line for each step, with percentiles in ms.
 
+    The parts are what the tile said during the turn; their sum and the tile's delay can be compared with the pixels', which nobody
+    told it.
+
     Args:
-        camera, viewer: Reports of `pages/steps.js` of the two pages.
+        camera, viewer: What `pages/steps.js` has noted in the two pages.
         report: The viewer's report of `pages/viewer.js`.
     """
-    last = PRESENTED if viewer["presented"] else DECODED
-    found: dict[str, list[float]] = {ENCODED: [], FLUSHED: [], CARRIED: [], last: [], SEEN: []}
-    blobs = [moment for moment, _ in camera["blobs"]]
-    messages = sorted((timestamp, moment) for moment, timestamp, _, _ in viewer["messages"])
-    seen = {painted: report["origin"] + at for at, _, painted in report["samples"]}
-    for moment, timestamp, painted, *_ in viewer["presented"] or viewer["decoded"]:
-        index = bisect_right(messages, (timestamp + SAME_TIMESTAMP, float("inf"))) - 1
-        if painted not in seen or index < 0 or abs(messages[index][0] - timestamp) > SAME_TIMESTAMP:
-            continue
-        arrived = messages[index][1]
-        end = begin = bisect_right(blobs, arrived) - 1
-        while begin > 0 and blobs[begin] - blobs[begin - 1] < SAME_PICTURE:
-            begin -= 1
-        found[ENCODED].append((blobs[begin] - painted) % WRAP)
-        found[FLUSHED].append(blobs[end] - blobs[begin])
-        found[CARRIED].append(arrived - blobs[end])
-        found[last].append(moment - arrived)
-        found[SEEN].append(seen[painted] - moment)
+    facts: Sequence[Mapping[str, Any]] = report["facts"]
+    told = [fact["parts"] for fact in facts if fact.get("parts")]
+    parts = {name: [part[name] for part in told if part.get(name) is not None] for name in PARTS}
+    delays = [fact["delay"] for fact in facts if fact.get("delay") is not None]
+    pixels = [delay for _, delay, *_ in report["samples"]]
+    seen = {painted: report["origin"] + at for at, _, painted, _ in report["samples"]}
+    presented = [seen[painted] - moment for moment, painted in viewer["presented"] if painted in seen]
+    rows = {f"tile: {name}": values for name, values in parts.items()}
+    rows |= {"tile: its delay": delays, "pixels: painted -> seen": pixels}
+    if camera["encoder"]:
+        rows[f"camera page: painted -> bytes of its {camera['encoder']}"] = camera["encoded"]
+    if viewer["presented"]:
+        rows["viewer page: shown by <video> -> seen"] = presented
     lines = []
-    for name, values in found.items():
+    for name, values in rows.items():
         shares = [number(percentile(values, share), 1) if values else "-" for share in (0.1, 0.5, 0.9, 0.99)]
         lines.append([name, str(len(values)), *shares])
-    return aligned(["step (ms)", "pictures", "p10", "p50", "p90", "p99"], lines)
+    missing = [name for name in PARTS if not parts[name]]
+    if missing:
+        remark = f"the tile does not tell {', '.join(missing)}"
+    else:
+        remark = f"the parts' medians are {sum(percentile(values, 0.5) for values in parts.values()):.1f} ms together"
+        if pixels:
+            remark += f", the pixels' median is {percentile(pixels, 0.5):.1f} ms"
+    return f"{aligned(['step (ms)', 'samples', 'p10', 'p50', 'p90', 'p99'], lines)}\n{remark}"

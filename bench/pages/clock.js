@@ -1,13 +1,17 @@
 // The painted clock: the time of painting as large black and white cells in the picture itself, so that it survives any encoder, any network
 // and any player, and is read back from the pixels that are really shown.
 //
-//   PaintedClock.paint(pen, width, height)     paints the present time over the top of a picture
-//   PaintedClock.read(surface, width, height)  the painted time of a canvas or video (ms), or null
+//   PaintedClock.paint(pen, width, height)     paints the present time over the top of a picture, and the flash into its corner
+//   PaintedClock.read(surface, width, height)  {painted, flash} of a canvas or video: the painted time (ms), the flash is on; or null
 //   PaintedClock.now()                         the clock that is painted, in ms: the same in all pages of a browser (but see viewer.js, skew)
 //   PaintedClock.until(painted, moment)        ms from a painted time to a moment of now()
+//   PaintedClock.FLASH_PERIOD                  ms from one flash to the next
 //
 // Two rows of 16 cells over the full width, 1/12 of the height each (40x40 pixels at 640x480). Bits from left to right, highest first: 24 bits
 // of time in tenths of a millisecond (it wraps after 28 minutes), then 8 check bits.
+//
+// The flash is a patch at the bottom right, a fifth of the width and of the height: white in the first 100 ms of each second of now(), else
+// black. With each second begins a beep, too (scene.js), so the difference between what is seen and what is heard can be measured.
 
 globalThis.PaintedClock = (() => {
   const COLUMNS = 16;
@@ -23,13 +27,20 @@ globalThis.PaintedClock = (() => {
   /** Each cell is read from a patch of so many pixels a side, of which the outermost do not count: an encoder smears edges. */
   const PATCH = 4;
 
+  /** Of the picture's width and height. Larger, and the encoder would have less to do: black is easy. */
+  const FLASH_SIDE = 1 / 5;
+
+  /** Milliseconds: the flash comes once in so long, and stays for so long, which is three pictures. */
+  const FLASH_PERIOD = 1000;
+  const FLASH_LENGTH = 100;
+
   /** Luminance (0 to 255): darker is black, lighter is white, and between them a cell cannot be read. */
   const BLACK = 96;
   const WHITE = 160;
 
   const patches = document.createElement("canvas");
   patches.width = COLUMNS * PATCH;
-  patches.height = ROWS * PATCH;
+  patches.height = (ROWS + 1) * PATCH; // the flash is below the clock
   const patchPen = patches.getContext("2d", { alpha: false, willReadFrequently: true });
 
   /** CRC-8 (polynomial x^8 + x^2 + x + 1), begun with 255 so that a black picture is no clock. @param {number} value 24 bits */
@@ -46,7 +57,8 @@ globalThis.PaintedClock = (() => {
 
   /** @param {CanvasRenderingContext2D} pen @param {number} width @param {number} height */
   function paint(pen, width, height) {
-    const time = Math.floor((now() % WRAP) * UNITS);
+    const moment = now();
+    const time = Math.floor((moment % WRAP) * UNITS);
     const bits = [...time.toString(2).padStart(TIME_BITS, "0"), ...check(time).toString(2).padStart(CELLS - TIME_BITS, "0")];
     bits.forEach((bit, index) => {
       const left = Math.round(((index % COLUMNS) * width) / COLUMNS);
@@ -57,6 +69,8 @@ globalThis.PaintedClock = (() => {
       pen.fillStyle = bit === "1" ? "#fff" : "#000";
       pen.fillRect(left, top, right - left, bottom - top);
     });
+    pen.fillStyle = moment % FLASH_PERIOD < FLASH_LENGTH ? "#fff" : "#000";
+    pen.fillRect(width * (1 - FLASH_SIDE), height * (1 - FLASH_SIDE), width * FLASH_SIDE, height * FLASH_SIDE);
   }
 
   /** @param {Uint8ClampedArray} pixels of the patches @param {number} cell @returns {number} mean luminance of its middle */
@@ -71,9 +85,12 @@ globalThis.PaintedClock = (() => {
     return sum / (PATCH - 2) ** 2;
   }
 
-  /** @param {CanvasImageSource} surface @param {number} width @param {number} height of the whole picture @returns {number | null} */
+  /** @param {CanvasImageSource} surface @param {number} width @param {number} height of the whole picture
+   *  @returns {{painted: number, flash: boolean} | null} */
   function read(surface, width, height) {
-    patchPen.drawImage(surface, 0, 0, width, height * ROW_HEIGHT * ROWS, 0, 0, patches.width, patches.height);
+    patchPen.drawImage(surface, 0, 0, width, height * ROW_HEIGHT * ROWS, 0, 0, patches.width, ROWS * PATCH);
+    const corner = [width * (1 - FLASH_SIDE), height * (1 - FLASH_SIDE), width * FLASH_SIDE, height * FLASH_SIDE];
+    patchPen.drawImage(surface, ...corner, 0, ROWS * PATCH, PATCH, PATCH);
     const pixels = patchPen.getImageData(0, 0, patches.width, patches.height).data;
     let value = 0;
     for (let cell = 0; cell < CELLS; cell += 1) {
@@ -82,11 +99,12 @@ globalThis.PaintedClock = (() => {
       value = value * 2 + (light >= WHITE ? 1 : 0);
     }
     const time = Math.floor(value / 2 ** (CELLS - TIME_BITS));
-    return check(time) === value % 2 ** (CELLS - TIME_BITS) ? time / UNITS : null;
+    if (check(time) !== value % 2 ** (CELLS - TIME_BITS)) return null;
+    return { painted: time / UNITS, flash: luminance(pixels, CELLS) >= WHITE };
   }
 
   /** @param {number} painted @param {number} moment of now() */
   const until = (painted, moment) => ((moment % WRAP) - painted + WRAP) % WRAP;
 
-  return { paint, read, now, until };
+  return { paint, read, now, until, FLASH_PERIOD };
 })();

@@ -1,4 +1,6 @@
-// The scene every row films: getUserMedia gives a moving, detailed picture with the painted clock, and a tone.
+// The scene every row films: getUserMedia gives a moving, detailed picture with the painted clock, and a beep with each flash.
+//
+//   scene.beeps()   [second, ms late] of each beep since the last call: the beep that belongs to a second began so much after it
 //
 // It runs before any page's own scripts. Only what asks for a camera pays for it: nothing is painted before the first getUserMedia.
 
@@ -15,9 +17,27 @@
   const PAN = 3;
   const DENSITY = 4;
 
-  /** Hertz of the tone and of the swelling of its loudness. */
-  const TONE = 440;
-  const SWELL = 2;
+  /** Hertz and loudness (0..1) of the murmur that never ends, so that no encoder may rest, and of the beep. */
+  const MURMUR_TONE = 440;
+  const MURMUR = 0.02;
+  const BEEP_TONE = 1000;
+  const BEEP = 0.5;
+
+  /** Seconds a beep lasts. */
+  const BEEP_LENGTH = 0.1;
+
+  /** Milliseconds between two looks at the sound's clock, and how many of them count (0.4 s). */
+  const LOOK_INTERVAL = 20;
+  const LOOKS = 20;
+
+  /** Milliseconds: how long before its time a beep is ordered, and how long after it the page looks when it really was. */
+  const BEEP_AHEAD = 200;
+  const BEEP_BEHIND = 450;
+
+  /** [second of PaintedClock.now(), ms by which its beep began late] of each beep that nobody has asked for yet, and their most.
+   *  @type {number[][]} */
+  let beeps = [];
+  const BEEPS_LIMIT = 100;
 
   /** A fixed sequence (Numerical Recipes' generator), so that every row and every run films the same. */
   function sequence() {
@@ -81,23 +101,63 @@
     return track;
   }
 
-  /** @returns {MediaStreamTrack} */
+  /**
+   * A beep begins with each period of the flash, at the millisecond.
+   * The context renders its samples in packets of some 10 ms, as a microphone gives them. Right after a packet its clock is nearest to the
+   * present, so the smallest difference found between the two clocks tells when a sample would have reached a microphone: that moment is
+   * where its delay begins. It waits up to a packet before it is given to the page's track, as a microphone's sample does.
+   * @returns {MediaStreamTrack}
+   */
   function listen() {
     const context = new AudioContext();
-    const tone = new OscillatorNode(context, { frequency: TONE });
-    const loudness = new GainNode(context, { gain: 0.3 });
-    const swell = new OscillatorNode(context, { frequency: SWELL });
-    const depth = new GainNode(context, { gain: 0.2 });
     const output = new MediaStreamAudioDestinationNode(context);
-    swell.connect(depth).connect(loudness.gain);
+    const murmur = new OscillatorNode(context, { frequency: MURMUR_TONE });
+    const tone = new OscillatorNode(context, { frequency: BEEP_TONE });
+    const loudness = new GainNode(context, { gain: 0 });
+    murmur.connect(new GainNode(context, { gain: MURMUR })).connect(output);
     tone.connect(loudness).connect(output);
+    murmur.start();
     tone.start();
-    swell.start();
-    return output.stream.getAudioTracks()[0];
+    const track = output.stream.getAudioTracks()[0];
+    /** @type {number[]} */
+    const differences = [];
+    const { FLASH_PERIOD } = PaintedClock;
+    let ordered = 0;
+    let begin = 0; // s of the context, of the beep ordered last
+    let told = 0;
+    const timer = setInterval(() => {
+      if (track.readyState === "ended") return clearInterval(timer);
+      if (context.state !== "running") return;
+      const now = PaintedClock.now();
+      differences.push(now - context.currentTime * 1000);
+      if (differences.length > LOOKS) differences.shift();
+      const difference = Math.min(...differences);
+      if (ordered > told && now > ordered * FLASH_PERIOD + BEEP_BEHIND) {
+        // All looks that count are later than the beep. A stop of the audio thread between ordering and playing has made it late.
+        told = ordered;
+        beeps.push([ordered, begin * 1000 + difference - ordered * FLASH_PERIOD]);
+        if (beeps.length > BEEPS_LIMIT) beeps.shift();
+      }
+      const next = Math.ceil(now / FLASH_PERIOD);
+      if (next === ordered || next * FLASH_PERIOD - now > BEEP_AHEAD) return;
+      ordered = next;
+      begin = (next * FLASH_PERIOD - difference) / 1000;
+      loudness.gain.setValueAtTime(BEEP, begin);
+      loudness.gain.setValueAtTime(0, begin + BEEP_LENGTH);
+    }, LOOK_INTERVAL);
+    return track;
   }
 
   /** @param {any} wish a constraint @param {number} usual */
   const wished = (wish, usual) => (typeof wish === "number" ? wish : (wish && (wish.exact || wish.ideal)) || usual);
+
+  globalThis.scene = {
+    beeps() {
+      const taken = beeps;
+      beeps = [];
+      return taken;
+    },
+  };
 
   if (!navigator.mediaDevices) return;
   navigator.mediaDevices.getUserMedia = async (/** @type {any} */ { video, audio }) => {

@@ -1,30 +1,26 @@
-// Where the milliseconds go: the moments at which a picture passes from one step to the next (--steps). It runs after viewer.js, before any
-// page's own scripts, and slows a page down a little: the delays of a run with it are not for comparing.
+// What the pages themselves see of a picture's way, beside what the tile tells (--steps). It runs last of the bench's scripts, before any
+// page's own ones, and slows a page down a little: the delays of a run with it are not for comparing. What happens in a worker is not seen.
 //
-//   steps.report()   {blobs, messages, decoded, presented}: moments are ms of PaintedClock.now()
+//   steps.take()   what was noted since the last call: {encoder, encoded, presented}
 //
-//   blobs      [moment, bytes]                       the recorder of the pictures gave bytes
-//   messages   [moment, timestamp, bytes, key]       a frame message of track 1 came (docs/protocol.md); timestamp in µs
-//   decoded    [moment, timestamp, painted]          the decoder gave a picture back
-//   presented  [moment, timestamp, painted, due]     the page was told that a <video> shows a picture, due on the screen at a moment
+//   encoder     "VideoEncoder" or "MediaRecorder": what encodes in this page; "" if nothing does
+//   encoded     ms from painting a picture to its bytes. A MediaRecorder does not say which picture its bytes are: it is the newest
+//   presented   [moment, painted]: the page was told that a <video> shows a picture; ms of PaintedClock.now(), and the painted time
 
 globalThis.steps = (() => {
-  /** Offsets in a WebM frame message: its timestamp (8 bytes, ms), its track number, its flags. */
-  const TIMESTAMP = 10;
-  const TRACK = 23;
-  const FLAGS = 26;
-  const CLUSTER = 0x1f43b675;
-  const VIDEO_TRACK = 0x81;
-  const KEYFRAME = 0x80;
+  let encoder = "";
+  /** @type {number[]} */
+  let encoded = [];
+  /** @type {number[][]} */
+  let presented = [];
 
-  /** @type {number[][]} */
-  const blobs = [];
-  /** @type {number[][]} */
-  const messages = [];
-  /** @type {number[][]} */
-  const decoded = [];
-  /** @type {number[][]} */
-  const presented = [];
+  /** When the newest picture was painted, until its bytes have come. @type {number | null} */
+  let newest = null;
+  const { paint } = PaintedClock;
+  PaintedClock.paint = (pen, width, height) => {
+    newest = PaintedClock.now();
+    paint(pen, width, height);
+  };
 
   const NativeRecorder = globalThis.MediaRecorder;
   globalThis.MediaRecorder = class extends NativeRecorder {
@@ -32,43 +28,43 @@ globalThis.steps = (() => {
     constructor(stream, options) {
       super(stream, options);
       if (stream.getVideoTracks().length === 0) return;
+      encoder = "MediaRecorder";
       this.addEventListener("dataavailable", (event) => {
-        if (event.data.size > 0) blobs.push([PaintedClock.now(), event.data.size]);
+        if (event.data.size === 0 || newest === null) return;
+        encoded.push(PaintedClock.now() - newest);
+        newest = null;
       });
     }
   };
 
-  const NativeSocket = globalThis.WebSocket;
-  globalThis.WebSocket = class extends NativeSocket {
-    /** @param {string | URL} url @param {string | string[]} [protocols] */
-    constructor(url, protocols = []) {
-      super(url, protocols);
-      this.addEventListener("message", ({ data }) => {
-        if (!(data instanceof ArrayBuffer) || data.byteLength <= FLAGS) return;
-        const view = new DataView(data);
-        if (view.getUint32(0) !== CLUSTER || view.getUint8(TRACK) !== VIDEO_TRACK) return;
-        const timestamp = Number(view.getBigUint64(TIMESTAMP)) * 1000;
-        messages.push([PaintedClock.now(), timestamp, data.byteLength, view.getUint8(FLAGS) & KEYFRAME ? 1 : 0]);
-      });
-    }
-  };
-
-  if (globalThis.VideoDecoder) {
-    const NativeDecoder = globalThis.VideoDecoder;
-    globalThis.VideoDecoder = class extends NativeDecoder {
-      /** @param {VideoDecoderInit} init */
+  if (globalThis.VideoEncoder) {
+    const NativeEncoder = globalThis.VideoEncoder;
+    globalThis.VideoEncoder = class extends NativeEncoder {
+      /** @param {VideoEncoderInit} init */
       constructor(init) {
+        /** Painted times by timestamp, of pictures that are being encoded. @type {Map<number, number>} */
+        const waiting = new Map();
         super({
           ...init,
-          output: (frame) => {
+          output: (chunk, metadata) => {
             const moment = PaintedClock.now();
-            const copy = frame.clone();
-            init.output(frame);
-            const painted = PaintedClock.read(copy, copy.displayWidth, copy.displayHeight);
-            if (painted !== null) decoded.push([moment, copy.timestamp, painted]);
-            copy.close();
+            init.output(chunk, metadata);
+            const painted = waiting.get(chunk.timestamp);
+            if (painted !== undefined) encoded.push(PaintedClock.until(painted, moment));
+            for (const timestamp of waiting.keys()) if (timestamp <= chunk.timestamp) waiting.delete(timestamp);
           },
         });
+        this.waiting = waiting;
+      }
+
+      /** @param {VideoFrame} frame @param {VideoEncoderEncodeOptions} [options] */
+      encode(frame, options) {
+        const found = PaintedClock.read(frame, frame.displayWidth, frame.displayHeight);
+        if (found) {
+          encoder = "VideoEncoder";
+          this.waiting.set(frame.timestamp, found.painted);
+        }
+        super.encode(frame, options);
       }
     };
   }
@@ -81,14 +77,18 @@ globalThis.steps = (() => {
       if (told.get(this) !== metadata.presentedFrames) {
         told.set(this, metadata.presentedFrames);
         const moment = PaintedClock.now();
-        const painted = PaintedClock.read(this, this.videoWidth, this.videoHeight);
-        const due = performance.timeOrigin + metadata.expectedDisplayTime;
-        if (painted !== null) presented.push([moment, metadata.mediaTime * 1e6, painted, due]);
+        const found = PaintedClock.read(this, this.videoWidth, this.videoHeight);
+        if (found) presented.push([moment, found.painted]);
       }
       callback(now, metadata);
     });
   };
 
-  const report = () => ({ blobs, messages, decoded, presented });
-  return { report };
+  function take() {
+    const taken = { encoder, encoded, presented };
+    [encoded, presented] = [[], []];
+    return taken;
+  }
+
+  return { take };
 })();

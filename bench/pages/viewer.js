@@ -3,14 +3,26 @@
 // It runs before any page's own scripts, in every page; where there is no picture it does nothing. The page's picture is the newest <canvas> or
 // <video> inside an element of class `tile` (player.html) or `bench-view` (the bench's own pages).
 //
-//   bench.begin()   forgets everything seen so far
-//   bench.report()  what was seen since then, see Report
-//   bench.skew()    ms by which the camera page's clock is ahead of this page's
-//   bench.first     {opened, seen, delay}: ms of performance.now() of the player's WebSocket and of the first decoded clock, and its delay
+//   bench.take()     what was seen and heard since the last call, see Report
+//   bench.skew()     ms by which the camera page's clock is ahead of this page's
+//   bench.arrival()  how soon this viewer saw something, see Arrival
 
 globalThis.bench = (() => {
-  /** @typedef {{origin: number, begun: number, ended: number, samples: number[][], unreadable: number, reads: number, width: number, height: number}} Report
-   *  samples: [time (ms of performance.now()), delay (ms), painted time (ms)] of each new picture; unreadable: reads that gave no time, after the first that did */
+  /** origin: performance.timeOrigin; all other moments are ms of performance.now().
+   *  samples: [moment, delay (ms), painted time (ms), flash (0 or 1)] of each new picture; unreadable: reads that gave no time, after the
+   *  first that did; heard: moments of beeps; facts: what the tile said of itself, four times a second, with the moment as `at`.
+   *  @typedef {{origin: number, begun: number, ended: number, samples: number[][], unreadable: number, reads: number, heard: number[],
+   *             facts: object[], width: number, height: number}} Report */
+
+  /** opened: when the player's socket was opened, null if nobody can tell; seen, delay: the first painted clock that was read, and how old
+   *  it was; live: the first with a delay below LIVE. Moments are ms of performance.now().
+   *  @typedef {{opened: number | null, seen: number | null, delay: number | null, live: number | null}} Arrival */
+
+  /** Milliseconds: a picture that is not older shows what happens now. */
+  const LIVE = 300;
+
+  /** Milliseconds between two looks at what the tile says. */
+  const FACTS_INTERVAL = 250;
 
   /** Pings of the clock comparison, of which the one with the shortest round trip counts, and ms between them. */
   const PINGS = 40;
@@ -25,9 +37,10 @@ globalThis.bench = (() => {
 
   const isCamera = () => location.pathname === "/camera.html" || new URLSearchParams(location.search).get("role") === "camera";
 
-  /** @type {{opened: number | null, seen: number | null, delay: number | null}} */
-  const first = { opened: null, seen: null, delay: null };
+  /** @type {Arrival} */
+  const first = { opened: null, seen: null, delay: null, live: null };
 
+  // Where the player's socket is in the page. One in a worker is not seen here; then the tile tells when it was opened.
   const Native = globalThis.WebSocket;
   globalThis.WebSocket = class extends Native {
     /** @param {string | URL} url @param {string | string[]} [protocols] */
@@ -42,6 +55,8 @@ globalThis.bench = (() => {
 
   /** @type {number[][]} */
   let samples = [];
+  /** @type {object[]} */
+  let facts = [];
   let begun = 0;
   let unreadable = 0;
   let reads = 0;
@@ -72,18 +87,20 @@ globalThis.bench = (() => {
     if (width === 0 || (picture.readyState ?? HTMLMediaElement.HAVE_CURRENT_DATA) < HTMLMediaElement.HAVE_CURRENT_DATA) return;
     const at = performance.now();
     const moment = PaintedClock.now(); // before the reading: what that takes is not the picture's delay
-    const painted = PaintedClock.read(picture, width, height);
+    const found = PaintedClock.read(picture, width, height);
     reads += 1;
-    if (painted === null) {
+    if (found === null) {
       if (shown !== null) unreadable += 1;
       return;
     }
     size = { width, height };
+    const { painted, flash } = found;
     if (painted === shown) return;
     shown = painted;
     const delay = PaintedClock.until(painted, moment);
-    samples.push([at, delay, painted]);
+    samples.push([at, delay, painted, flash ? 1 : 0]);
     if (first.seen === null) Object.assign(first, { seen: at, delay });
+    if (first.live === null && delay < LIVE) first.live = at;
   }
 
   (function everyRefresh() {
@@ -98,15 +115,32 @@ globalThis.bench = (() => {
     })();
   })();
 
-  function begin() {
-    samples = [];
-    unreadable = reads = 0;
-    begun = performance.now();
+  /** What the tile says of itself, null where there is none. @returns {any} */
+  function tileFacts() {
+    const element = /** @type {any} */ (document.querySelector(".tile"));
+    return element && element.tile ? element.tile.stats() : null;
   }
 
+  setInterval(() => {
+    const told = tileFacts();
+    if (told) facts.push({ ...told, at: performance.now() });
+  }, FACTS_INTERVAL);
+
   /** @returns {Report} */
-  function report() {
-    return { origin: performance.timeOrigin, begun, ended: performance.now(), samples, unreadable, reads, ...size };
+  function take() {
+    const ended = performance.now();
+    const report = { origin: performance.timeOrigin, begun, ended, samples, unreadable, reads, heard: ears.take(), facts, ...size };
+    [samples, facts] = [[], []];
+    unreadable = reads = 0;
+    begun = ended;
+    return report;
+  }
+
+  /** @returns {Arrival} */
+  function arrival() {
+    const told = tileFacts();
+    const opened = told && told.opened ? told.opened - performance.timeOrigin : first.opened;
+    return { ...first, opened };
   }
 
   /** @returns {Promise<{skew: number, trip: number}>} as NTP does it */
@@ -130,5 +164,5 @@ globalThis.bench = (() => {
     return best;
   }
 
-  return { begin, report, skew, first };
+  return { take, skew, arrival };
 })();

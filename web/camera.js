@@ -1,5 +1,6 @@
 // The camera's page: joins the lens, the filming and what a person sees and touches.
 
+import { chooseEncoder } from "./ability.js";
 import { Filming } from "./filming.js";
 import { Lens } from "./lens.js";
 import { Overload } from "./overload.js";
@@ -50,6 +51,7 @@ const page = {
   clock: find("clock"),
   sound: find("sound"),
   soundHint: find("sound-hint"),
+  encoder: find("encoder"),
   lens: find("lens"),
   dim: find("dim"),
   stop: find("stop"),
@@ -287,6 +289,68 @@ async function submitKey() {
   }
 }
 
+// The encoder
+
+/** Asked once for the page: the phone stays the same. @type {Promise<import("./ability.js").Choice> | null} */
+let asked = null;
+
+/** Tests changed lenses at most so often: somebody who plays with "Other lens" is not waited for. */
+const MOST_TESTS = 3;
+
+/** What films best here, or what the address asks for: `?encoder=codecs` or `recorder`, and `?mime=` is a recorder's. */
+function encoderChoice() {
+  if (!asked) asked = testEncoders(query.get("encoder") || (query.get("mime") ? "recorder" : ""));
+  return asked;
+}
+
+/** @param {string} forced */
+async function testEncoders(forced) {
+  for (let test = 1; ; test += 1) {
+    const track = /** @type {MediaStreamTrack} */ (lens.video);
+    const choice = await chooseEncoder(track, page.picture, forced);
+    if (track === lens.video || !lens.video || test === MOST_TESTS) {
+      const delays = choice.delays[choice.codec || "recorder"];
+      const delay = delays && typeof delays === "object" ? delays.median : null;
+      showEncoder({ encoder: choice.encoder, codec: choice.codec, delay, dropped: { encoder: 0, network: 0 }, remark: choice.remark });
+      return choice;
+    }
+  }
+}
+
+/** Milliseconds for which it is said that pictures were left out. */
+const LATELY = 10000;
+
+/** What was left out in all, as of some moments. @type {{at: number, dropped: import("./recorder.js").Dropped}[]} */
+let drops = [];
+
+/** @param {import("./recorder.js").Dropped} dropped in all @returns {import("./recorder.js").Dropped} in the last ten seconds */
+function dropsLately(dropped) {
+  const now = performance.now();
+  const last = drops[drops.length - 1];
+  if (last && (dropped.network < last.dropped.network || dropped.encoder < last.dropped.encoder)) drops = []; // another engine
+  drops.push({ at: now, dropped });
+  while (now - drops[0].at > LATELY) drops.shift();
+  const { network, encoder } = drops[0].dropped;
+  return { network: dropped.network - network, encoder: dropped.encoder - encoder };
+}
+
+/** What people call the codecs. */
+const CODEC_WORDS = { vp8: "VP8", vp09: "VP9", avc1: "H.264" };
+
+/** @param {Pick<import("./filming.js").Status, "encoder" | "codec" | "delay" | "dropped" | "remark">} facts */
+function showEncoder({ encoder, codec, delay, dropped, remark }) {
+  page.camera.dataset.encoder = encoder;
+  page.camera.dataset.codec = codec;
+  if (encoder === "") return;
+  const name = encoder === "codecs" ? `WebCodecs, ${CODEC_WORDS[/** @type {"vp8"} */ (codec.split(".")[0])]}` : "the browser’s recorder";
+  const parts = [`Films with ${name}`];
+  if (delay !== null) parts.push(`${delay < 9.5 ? delay.toFixed(1) : Math.round(delay)} ms a picture`);
+  const lately = dropsLately(dropped);
+  if (lately.network > 0) parts.push(`network too slow for ${lately.network} pictures`);
+  if (lately.encoder > 0) parts.push(`phone too busy for ${lately.encoder} pictures`);
+  write(page.encoder, (remark ? `${remark} ` : "") + parts.join(" · "));
+}
+
 // Filming
 
 /** @type {Filming | null} */
@@ -320,7 +384,7 @@ function startFilming() {
   page.title.textContent = name;
   hidePanel("ended");
   setAddress(true);
-  filming = new Filming(name, { onstatus: showStatus, onend: ended }, { mime: query.get("mime") || "" });
+  filming = new Filming(name, { onstatus: showStatus, onend: ended }, { choice: encoderChoice(), mime: query.get("mime") || "" });
   wake.hold();
   filming.show({ video: lens.video, audio: lens.audio, muted: lensMuted });
   filming.start();
@@ -415,6 +479,7 @@ function showStatus(status) {
   page.status.dataset.state = state;
   write(page.status, headline);
   write(page.detail, detail);
+  if (status.encoder) showEncoder(status);
   write(page.viewers, viewers);
   write(page.clock, duration(performance.now() - status.since));
   write(page.darkText, [cameraName, headline.toLowerCase(), viewers, "touch to wake"].filter(Boolean).join(" · "));
@@ -537,6 +602,11 @@ page.lens.addEventListener("click", async () => {
   page.lens.disabled = true;
   remember(STORED_DEVICE, await lens.next());
   page.lens.disabled = false;
+});
+
+// The first picture: time to find out what films best, while a person reads the page.
+page.picture.addEventListener("loadeddata", () => {
+  if (lens.video) encoderChoice();
 });
 
 page.picture.addEventListener("resize", () => {

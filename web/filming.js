@@ -1,13 +1,16 @@
 // One camera on the air under one name: the link, the engines, and the rules for when they run.
 //
-//   const filming = new Filming("porch", {onstatus(status) {}, onend(reason) {}}, {mime: ""});
+//   const filming = new Filming("porch", {onstatus(status) {}, onend(reason) {}}, {choice: chooseEncoder(...)});
 //   filming.show({video, audio, muted});   // whenever the lens has other tracks, or the system mutes them
 //   filming.start();
 //   filming.stop();
 //
 // The engines run while the link is open, the lens gives pictures and the relay has not asked for a pause. Whatever changes, _settle()
-// compares what should be with what is; nothing else starts or stops an engine.
+// compares what should be with what is; nothing else starts or stops an engine. Which engines they are is the choice of ability.js; a
+// WebCodecs engine that gives up is replaced by a recorder.
 
+import { recorderDelays } from "./ability.js";
+import { CodecsEngine, CodecsSoundEngine } from "./codecs.js";
 import { Link } from "./link.js";
 import { AUDIO_TYPES, RecorderEngine, VIDEO_TYPES } from "./recorder.js";
 
@@ -15,9 +18,12 @@ import { AUDIO_TYPES, RecorderEngine, VIDEO_TYPES } from "./recorder.js";
  *  connecting: for the first time; gone: the relay is away, trying again; starting: no byte was sent yet */
 /** @typedef {"viewers" | "background" | "interrupted"} PauseReason as in docs/protocol.md */
 /** @typedef {{state: FilmingState, reason: PauseReason | "", viewers: number, slow: boolean, failure: string, mute: boolean, since: number,
- *            fps: number | null, bitsPerSecond: number, restarts: number}} Status
+ *            fps: number | null, bitsPerSecond: number, restarts: number, encoder: "codecs" | "recorder" | "", codec: string,
+ *            delay: number | null, dropped: import("./recorder.js").Dropped, remark: string}} Status
  *  slow: the network does not take what the camera makes; failure: what the recorder of the pictures said; mute: there is
- *  none for the sound; since: performance.now() of start() */
+ *  none for the sound; since: performance.now() of start(); encoder, codec: what films, "" before it is chosen; delay: ms from capture to
+ *  sending; dropped: pictures left out before they were encoded; remark: why it is not the encoder that was chosen, or "" */
+/** @typedef {RecorderEngine | CodecsEngine | CodecsSoundEngine} Engine */
 /** @typedef {{video: MediaStreamTrack | null, audio: MediaStreamTrack | null, muted: boolean}} Tracks */
 
 /** Numbers of the streams. */
@@ -35,6 +41,9 @@ const DRAINED = 0.15;
 /** Bytes that may always wait: a keyframe is much larger than the average picture. */
 const ALWAYS_WAITING = 96 * 1024;
 
+/** Milliseconds for which pictures are left out because of the network before the bit rate goes down, and between two such steps. */
+const DROPS_GO_ON = 1000;
+
 /** A network that could not take the pictures gets fewer bytes per second from then on, and, after a quiet time in ms, more again. */
 const LESS = 0.65;
 const MORE = 1.3;
@@ -47,21 +56,33 @@ const ASLEEP = 1500;
 /** Milliseconds without a track before it counts as an interruption: changing to the other lens takes up to a second on a phone. */
 const CHANGE_GRACE = 1500;
 
+/** The numbers of an engine that is not there yet. @type {import("./recorder.js").Stats} */
+const NOTHING = { fps: 0, bitsPerSecond: 0, delay: null, mime: "", restarts: 0, silence: 0, dropped: { encoder: 0, network: 0 } };
+
 export class Filming {
   /**
    * @param {string} name of the camera
    * @param {{onstatus: (status: Status) => void, onend: (reason: string) => void}} handlers onend: the relay has ended it, with the id of
    *     its error, such as `taken-over`
-   * @param {{mime?: string}} options mime: the only type the picture may be recorded as
+   * @param {{choice: Promise<import("./ability.js").Choice>, mime?: string}} options choice: what films; mime: the only type a recorder may
+   *     record the picture as
    */
   constructor(name, handlers, options) {
     this.handlers = handlers;
     this.link = new Link(`/camera/${name}`, {
       onstate: (state, detail) => this._linked(state, detail),
       onmessage: (message) => this._told(message),
+      pingFields: () => this._encodeTime(),
     });
-    this.video = new RecorderEngine(VIDEO, this._output(VIDEO), { types: VIDEO_TYPES, mime: options.mime });
-    this.audio = new RecorderEngine(AUDIO, this._output(AUDIO), { types: AUDIO_TYPES });
+    this.options = options;
+    /** Before it is chosen, null. @type {RecorderEngine | CodecsEngine | null} */
+    this.video = null;
+    /** @type {RecorderEngine | CodecsSoundEngine | null} */
+    this.audio = null;
+    /** @type {import("./ability.js").Delays | null} */
+    this.recorderDelays = null;
+    this.codec = "";
+    this.remark = "";
     /** @type {Tracks} */
     this.tracks = { video: null, audio: null, muted: false };
     this.lostAt = 0;
@@ -72,6 +93,10 @@ export class Filming {
     this.asleep = false;
     this.slow = false;
     this.slowAt = 0;
+    /** Of pictures left out because of the network: how many so far, when the last one was, and since when it goes on (0: it does not). */
+    this.networkDrops = 0;
+    this.droppedAt = 0;
+    this.droppingSince = 0;
     /** What each engine said when it gave up, by the number of its stream. @type {Record<number, string>} */
     this.failures = { [VIDEO]: "", [AUDIO]: "" };
     this.delivered = false;
@@ -86,13 +111,39 @@ export class Filming {
     this.since = performance.now();
     this.ticker = setInterval(() => this._tick(), TICK);
     this.link.open();
+    this.options.choice.then((choice) => this._equip(choice));
   }
 
   stop() {
     this._end();
-    this.video.stop();
-    this.audio.stop();
+    if (this.video) this.video.stop();
+    if (this.audio) this.audio.stop();
     this.link.close();
+  }
+
+  /** @param {import("./ability.js").Choice} choice */
+  _equip(choice) {
+    if (this.ticker === 0) return; // stopped meanwhile
+    this.recorderDelays = recorderDelays(choice);
+    this.remark = choice.remark;
+    const { link } = this;
+    if (choice.encoder === "codecs") {
+      this.codec = choice.codec;
+      this.video = new CodecsEngine(VIDEO, this._output(VIDEO), { link, codec: choice.codec, drawn: choice.drawn });
+    } else this.video = this._recorderOfPictures();
+    this.audio = choice.sound ? new CodecsSoundEngine(AUDIO, this._output(AUDIO), { link }) : this._recorderOfSound();
+    this._settle();
+    this._report();
+  }
+
+  _recorderOfPictures() {
+    const halfTrip = () => (this.link.roundTrip || 0) / 2;
+    const { mime } = this.options;
+    return new RecorderEngine(VIDEO, this._output(VIDEO), { types: VIDEO_TYPES, mime, delays: this.recorderDelays, halfTrip });
+  }
+
+  _recorderOfSound() {
+    return new RecorderEngine(AUDIO, this._output(AUDIO), { types: AUDIO_TYPES });
   }
 
   /** @param {Tracks} tracks */
@@ -104,27 +155,41 @@ export class Filming {
     this._settle();
   }
 
-  /** The picture has another size (the phone was turned): a fresh header says so. */
+  /** The picture has another size (the phone was turned). */
   resized() {
-    if (this.video.running && this.tracks.video) this.video.start(this.tracks.video);
+    if (this.video) this.video.turned();
   }
 
   /** @returns {Status} */
   get status() {
-    const { fps, bitsPerSecond } = this.video.stats;
     const reason = this._pause();
+    const video = this.video ? this.video.stats : NOTHING;
+    const audio = this.audio ? this.audio.stats : NOTHING;
+    const seen = this.video !== null && this.video.running;
+    const heard = this.audio !== null && this.audio.running;
     return {
       state: this._state(reason),
       reason,
       viewers: this.viewers,
-      slow: this.slow || this.video.quality < 1,
+      slow: this.slow || this.droppingSince > 0 || (this.video !== null && this.video.quality < 1),
       failure: this.failures[VIDEO],
       mute: this.failures[AUDIO] !== "",
       since: this.since,
-      fps: this.video.running ? fps : 0,
-      bitsPerSecond: (this.video.running ? bitsPerSecond : 0) + (this.audio.running ? this.audio.stats.bitsPerSecond : 0),
-      restarts: this.video.stats.restarts + this.audio.stats.restarts,
+      fps: seen ? video.fps : 0,
+      bitsPerSecond: (seen ? video.bitsPerSecond : 0) + (heard ? audio.bitsPerSecond : 0),
+      restarts: video.restarts + audio.restarts,
+      encoder: this.video === null ? "" : this.video instanceof CodecsEngine ? "codecs" : "recorder",
+      codec: this.codec,
+      delay: video.delay,
+      dropped: video.dropped,
+      remark: this.remark,
     };
+  }
+
+  /** For the relay: µs from capture to sending. */
+  _encodeTime() {
+    const delay = this.video && this.video.running ? this.video.stats.delay : null;
+    return delay === null ? {} : { encode: Math.round(delay * 1000) };
   }
 
   /** @param {PauseReason | ""} reason @returns {FilmingState} */
@@ -146,25 +211,36 @@ export class Filming {
   /** @param {number} number @returns {import("./recorder.js").Output} */
   _output(number) {
     return {
-      onstart: (mime) => {
+      onstart: (mime, facts) => {
         this.announced.add(number);
-        this.link.send({ type: "stream", stream: number, mime });
+        this.link.send(Object.assign({ type: "stream", stream: number, mime }, facts));
       },
-      onbytes: (blob) => {
-        this.link.sendBytes(blob);
-        if (number !== VIDEO) return;
+      onbytes: (bytes) => {
+        this.link.sendBytes(bytes);
+        if (number !== VIDEO || !this.video) return;
         this.delivered = true;
         if (this.asleep) {
           this.asleep = false;
           this._settle();
         }
-        if (!this.slow && this.link.buffered > this._mostWaiting()) this._hold();
+        if (!this.video.leavesOut && !this.slow && this.link.buffered > this._mostWaiting()) this._hold(this.video);
       },
       onfailure: (text) => {
-        this.failures[number] = text;
         console.warn(text);
+        this._giveWay(number, text);
       },
     };
+  }
+
+  /** An engine has given up. A recorder takes the place of WebCodecs; it has no other. @param {number} number @param {string} text */
+  _giveWay(number, text) {
+    if (number === VIDEO && this.video instanceof CodecsEngine) {
+      this.video = this._recorderOfPictures();
+      this.codec = "";
+      this.remark = "WebCodecs has failed on this phone.";
+    } else if (number === AUDIO && this.audio instanceof CodecsSoundEngine) this.audio = this._recorderOfSound();
+    else this.failures[number] = text;
+    this._settle();
   }
 
   /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} detail */
@@ -197,7 +273,9 @@ export class Filming {
     if (message.type === "viewers") this.viewers = message.count;
     else if (message.type === "pause") this.pausedByViewers = true;
     else if (message.type === "resume") this.pausedByViewers = false;
-    else if (message.type === "keyframe") this.video.keyframe();
+    else if (message.type === "keyframe") {
+      if (this.video) this.video.keyframe();
+    }
     else if (message.type === "error") console.warn(`relay: ${message.id}: ${message.text}`);
     this._settle();
     this._report();
@@ -215,9 +293,9 @@ export class Filming {
     if (open) this._say(reason);
   }
 
-  /** @param {RecorderEngine} engine @param {MediaStreamTrack | null} track */
+  /** @param {Engine | null} engine @param {MediaStreamTrack | null} track */
   _run(engine, track) {
-    if (engine.track === track) return;
+    if (!engine || engine.track === track) return;
     if (track) engine.start(track);
     else engine.stop();
   }
@@ -230,36 +308,51 @@ export class Filming {
   }
 
   _mostWaiting() {
-    return Math.max(ALWAYS_WAITING, (this.video.stats.bitsPerSecond / 8) * MOST_WAITING);
+    return Math.max(ALWAYS_WAITING, this.video ? (this.video.stats.bitsPerSecond / 8) * MOST_WAITING : 0);
   }
 
-  /** The network is behind: no more pictures until it has caught up, then smaller ones. Sound goes on; it is thirty times smaller. */
-  _hold() {
+  /** The network is behind: no more pictures until it has caught up, then smaller ones. Sound goes on; it is thirty times smaller.
+   *  @param {RecorderEngine | CodecsEngine} video */
+  _hold(video) {
     this.slow = true;
-    this.slowAt = performance.now();
-    this.video.quality = Math.max(LEAST_QUALITY, this.video.quality * LESS);
+    this._lower(video);
     this._settle();
+  }
+
+  /** @param {RecorderEngine | CodecsEngine} video */
+  _lower(video) {
+    this.slowAt = performance.now();
+    video.quality = Math.max(LEAST_QUALITY, video.quality * LESS);
   }
 
   _tick() {
     if (this.link.state === "open") {
-      this._pace();
+      if (this.video) this._pace(this.video);
       const hidden = document.visibilityState !== "visible";
       if (!hidden) this.asleep = false;
-      else if (this.video.running && this.video.stats.silence > ASLEEP) this.asleep = true;
+      else if (this.video && this.video.running && this.video.stats.silence > ASLEEP) this.asleep = true;
       this._settle();
     }
     this._report();
   }
 
-  /** Ends a hold when the network has caught up, and tries more bytes again after a quiet time. */
-  _pace() {
+  /** Ends a hold when the network has caught up, gives fewer bytes to one that goes on being behind, and tries more after a quiet time.
+   *  @param {RecorderEngine | CodecsEngine} video */
+  _pace(video) {
     const now = performance.now();
+    const drops = video.stats.dropped.network;
+    if (drops > this.networkDrops) {
+      this.droppedAt = now;
+      this.droppingSince = this.droppingSince || now;
+    } else if (now - this.droppedAt > DROPS_GO_ON) this.droppingSince = 0;
+    this.networkDrops = drops;
     if (this.slow) this.slow = this.link.buffered > this._mostWaiting() * DRAINED;
-    else if (this.video.quality < 1 && now - this.slowAt > QUIET) {
+    else if (this.droppingSince > 0) {
+      if (now - Math.max(this.droppingSince, this.slowAt) > DROPS_GO_ON) this._lower(video);
+    } else if (video.quality < 1 && now - this.slowAt > QUIET) {
       this.slowAt = now;
-      this.video.quality = Math.min(1, this.video.quality * MORE);
-      this.resized();
+      video.quality = Math.min(1, video.quality * MORE);
+      if (!video.leavesOut) video.turned(); // a recorder has its bit rate from its start
     }
   }
 

@@ -8,6 +8,8 @@
 //   link.open();
 //   link.send({type: "keyframe"});
 //
+// It works in a page and in a worker. A worker cannot know whether its page is visible, so there the page counts as visible.
+//
 // Names that begin with an underscore are the link's own: private methods (#name) are newer than the phones this page is for.
 
 /** @typedef {"connecting" | "open" | "waiting" | "closed"} LinkState
@@ -36,11 +38,20 @@ const CLOCK_SAMPLES = 16;
 /** Close codes after which trying again would be wrong: good-bye, and "taken over". */
 const FINAL_CODES = [1000, 4003];
 
+/** Only a page has one. */
+const page = typeof document === "undefined" ? null : document;
+
+function isVisible() {
+  return page === null || page.visibilityState === "visible";
+}
+
 export class Link {
   /**
    * @param {string} path such as `/player/porch`
    * @param {{onstate?: (state: LinkState, detail: {id: string, text: string} | null) => void,
-   *          onmessage?: (message: any) => void, onbinary?: (data: ArrayBuffer) => void}} handlers
+   *          onmessage?: (message: any) => void, onbinary?: (data: ArrayBuffer) => void,
+   *          onpong?: (message: any) => void, pingFields?: () => object}} handlers
+   *        onpong: an answer to a ping, after the clock was set by it; pingFields: what else to say in the ping that is sent now
    */
   constructor(path, handlers) {
     this.path = path;
@@ -62,7 +73,7 @@ export class Link {
     this.retryTimer = 0;
     this.pingTimer = 0;
     this.wake = () => {
-      if (this.state === "waiting" && document.visibilityState === "visible") this._connect();
+      if (this.state === "waiting" && isVisible()) this._connect();
     };
   }
 
@@ -71,7 +82,7 @@ export class Link {
     if (this.state !== "closed") return;
     addEventListener("online", this.wake);
     addEventListener("pageshow", this.wake);
-    document.addEventListener("visibilitychange", this.wake);
+    if (page) page.addEventListener("visibilitychange", this.wake);
     this.failures = 0;
     this._connect();
   }
@@ -160,6 +171,7 @@ export class Link {
       this.clock.push({ trip, offset: message.time - ((message.t + now) / 2) * 1000 });
       if (this.clock.length > CLOCK_SAMPLES) this.clock.shift();
       this.roundTrip = Math.min(...this.clock.map((sample) => sample.trip));
+      if (this.handlers.onpong) this.handlers.onpong(message);
       return;
     }
     if (message.type === "error") this.lastError = { id: message.id, text: message.text };
@@ -172,11 +184,12 @@ export class Link {
 
   _ping() {
     this.unanswered += 1;
-    this.send({ type: "ping", t: performance.now() });
+    const more = this.handlers.pingFields ? this.handlers.pingFields() : {};
+    this.send(Object.assign({ type: "ping" }, more, { t: performance.now() }));
   }
 
   _beat() {
-    if (this.unanswered >= MOST_UNANSWERED && document.visibilityState === "visible") this.reopen();
+    if (this.unanswered >= MOST_UNANSWERED && isVisible()) this.reopen();
     else this._ping();
   }
 
@@ -199,7 +212,7 @@ export class Link {
   _finish() {
     removeEventListener("online", this.wake);
     removeEventListener("pageshow", this.wake);
-    document.removeEventListener("visibilitychange", this.wake);
+    if (page) page.removeEventListener("visibilitychange", this.wake);
     this._enter("closed");
   }
 

@@ -1,11 +1,14 @@
 // The MediaRecorder engine: turns one track into the bytes of one stream (docs/protocol.md, "Streams from a camera").
 //
-// What any engine is, so that others (WebCodecs, pictures) can stand beside this one:
+// What any engine is, so that others (codecs.js) can stand beside this one:
 //
 //   new Engine(number, output, options)   number: the stream's number on the wire; output: see Output
-//   start(track)     begins afresh: output.onstart(mime), then output.onbytes(blob) again and again; also while it runs
+//   start(track)     begins afresh: output.onstart(mime, facts), then output.onbytes(bytes) again and again; also while it runs
 //   stop()           nothing more comes out, at once
 //   keyframe()       somebody needs a picture to start from: as soon as this engine can
+//   turned()         the picture has another size now
+//   quality          1 is the full bit rate; may be set at any time
+//   leavesOut        whether it leaves out pictures by itself when the network is behind; one that cannot has to be stopped then
 //   running          between start and stop
 //   stats            see Stats
 //
@@ -14,6 +17,8 @@
 // Three properties of MediaRecorder shape this file. A blob ends at any byte, and with a timeslice alone the last frame stays inside until
 // the next one pushes it out: requestData() after every blob flushes it at once. One recorder for sound and picture holds the picture back
 // until 60 ms of sound are packed: so one engine, one track. And it can neither drop a frame nor make a keyframe: only a new recorder can.
+
+import { Recent } from "./recent.js";
 
 /** Kinds of recording in the order of preference. VP8 first: any phone encodes it and any browser plays it. MP4 last: recorders write it in
  *  pieces of a second or more. */
@@ -43,8 +48,7 @@ const SILENCE_LIMIT = 3000;
 /** Restarts in a row without a byte after which the next type is tried: some phones accept a type that their encoder cannot do. */
 const PATIENCE = 2;
 
-/** Milliseconds over which the numbers are counted, and between two looks at the recorder. */
-const STATS_WINDOW = 2000;
+/** Milliseconds between two looks at the recorder. */
 const LOOK_INTERVAL = 500;
 
 /** Milliseconds after which a recorder makes place for a new one: Chrome's WebM writer keeps a few hundred bytes for every cluster it has
@@ -61,10 +65,16 @@ const AREA_EXPONENT = 2 / 3;
 const LEAST_BITRATE = 150000;
 const AUDIO_BITRATE = 40000;
 
-/** @typedef {{onstart: (mime: string) => void, onbytes: (blob: Blob) => void, onfailure: (text: string) => void}} Output */
-/** @typedef {{fps: number | null, bitsPerSecond: number, mime: string, restarts: number, silence: number}} Stats
- *  fps: pictures per second, null where it cannot be told; restarts: those the engine needed because its recorder failed;
- *  silence: ms since the last byte */
+/** What else the relay is told when a stream begins (docs/protocol.md, `stream`). at, delay: µs
+ *  @typedef {{at?: number, delay?: number, keyframes?: boolean}} StreamFacts */
+/** @typedef {{onstart: (mime: string, facts: StreamFacts) => void, onbytes: (bytes: Blob | ArrayBuffer) => void,
+ *            onfailure: (text: string) => void}} Output */
+/** Pictures left out before they were encoded, and because of what. @typedef {{encoder: number, network: number}} Dropped */
+/** @typedef {{fps: number | null, bitsPerSecond: number, delay: number | null, mime: string, restarts: number, silence: number,
+ *            dropped: Dropped}} Stats
+ *  fps: pictures per second, null where it cannot be told; delay: ms from capture to sending, the median of the last two seconds or what
+ *  the self-test has measured, null when unknown; restarts: those the engine needed because its encoder failed; silence: ms since the last
+ *  byte; dropped: since the engine was made */
 
 /**
  * The bit rate for a picture size.
@@ -99,12 +109,16 @@ export class RecorderEngine {
   /**
    * @param {number} number of the stream, 1 to 8
    * @param {Output} output
-   * @param {{types: string[], mime?: string}} options types: in the order of preference; mime: only this one
+   * @param {{types: string[], mime?: string, delays?: import("./ability.js").Delays | null, halfTrip?: () => number}} options
+   *     types: in the order of preference; mime: only this one; delays: from capture to sending, as measured before; halfTrip: from sending
+   *     to the relay, ms
    */
   constructor(number, output, options) {
     this.output = output;
-    /** 1 is the full bit rate; used from the next start on. */
+    this.options = options;
+    /** Used from the next start on. */
     this.quality = 1;
+    this.leavesOut = false;
     this.prefix = new Uint8Array([number]);
     const wanted = options.mime ? [options.mime] : options.types;
     this.types = wanted.filter((type) => MediaRecorder.isTypeSupported(type));
@@ -119,8 +133,7 @@ export class RecorderEngine {
     this.mime = "";
     this.startedAt = 0;
     this.heardAt = 0;
-    /** Sizes of the blobs of the last STATS_WINDOW. @type {{at: number, bytes: number, first: boolean}[]} */
-    this.recent = [];
+    this.recent = new Recent();
     this.looker = 0;
     this.keyframeTimer = 0;
   }
@@ -131,18 +144,16 @@ export class RecorderEngine {
 
   /** @returns {Stats} */
   get stats() {
-    const now = performance.now();
-    const window = Math.min(STATS_WINDOW, Math.max(LOOK_INTERVAL, now - this.startedAt));
-    const recent = this.recent.filter((blob) => now - blob.at <= window);
-    const bytes = recent.reduce((sum, blob) => sum + blob.bytes, 0);
-    const pictures = recent.filter((blob) => blob.first).length;
+    const { fps, bitsPerSecond } = this.recent.count();
     const countable = isWebm(this.mime) && !this.mime.startsWith("audio/");
     return {
-      fps: countable ? (pictures * 1000) / window : null,
-      bitsPerSecond: (bytes * 8000) / window,
+      fps: countable ? fps : null,
+      bitsPerSecond,
+      delay: this.options.delays ? this.options.delays.median : null,
       mime: this.mime,
       restarts: this.restarts,
-      silence: this.running ? now - this.heardAt : 0,
+      silence: this.running ? performance.now() - this.heardAt : 0,
+      dropped: { encoder: 0, network: 0 },
     };
   }
 
@@ -155,7 +166,7 @@ export class RecorderEngine {
     }
     this.track = track;
     this.fruitless = 0;
-    this.recent = [];
+    this.recent.restart();
     this.looker = setInterval(() => this._look(), LOOK_INTERVAL);
     this._record();
   }
@@ -177,6 +188,11 @@ export class RecorderEngine {
       this.keyframeTimer = 0;
       if (this.running) this._record();
     }, wait);
+  }
+
+  /** A fresh header says so. */
+  turned() {
+    if (this.track) this.start(this.track);
   }
 
   _record() {
@@ -220,16 +236,21 @@ export class RecorderEngine {
     if (!this.announced) {
       this.announced = true;
       this.mime = recorder.mimeType || this.types[0];
-      this.output.onstart(this.mime);
+      this.output.onstart(this.mime, this._facts());
     }
     const now = performance.now();
-    this.recent.push({ at: now, bytes: blob.size, first: now - this.heardAt > BURST_GAP });
-    while (now - this.recent[0].at > STATS_WINDOW) this.recent.shift();
+    this.recent.add(blob.size, now - this.heardAt > BURST_GAP, null);
     this.heardAt = now;
     this.fruitless = 0;
     // A blob of blobs, not an await for its bytes: waiting for each could change their order.
     this.output.onbytes(new Blob([this.prefix, blob]));
     if (isWebm(this.mime) && recorder.state === "recording") recorder.requestData();
+  }
+
+  /** A recorder does not say when a picture was captured; the relay can only take off what it takes at least. @returns {StreamFacts} */
+  _facts() {
+    const { delays, halfTrip } = this.options;
+    return delays ? { delay: Math.round((delays.least + (halfTrip ? halfTrip() : 0)) * 1000) } : {};
   }
 
   _look() {

@@ -1,5 +1,9 @@
-// Reads the WebM frame messages of docs/protocol.md ("Tracks to a player"): one known-size Cluster (RFC 9559 5.1.3) with one SimpleBlock.
-// The relay always writes the same 27 bytes in front of a frame, so this checks them where they must be and walks no tree.
+// WebM with one known-size Cluster (RFC 9559 5.1.3) and one SimpleBlock for each frame, both ways.
+//
+// The reader: the frame messages of docs/protocol.md ("Tracks to a player"). The relay always writes the same 27 bytes in front of a frame,
+// so this checks them where they must be and walks no tree.
+//
+// The writer: a camera's own stream ("Streams from a camera"). The same 27 bytes, but its timestamps are microseconds: its header says so.
 
 /** One frame as it comes from the relay.
  *  number: 1 video, 2 audio; timestamp: presentation time, µs of the relay's clock; duration: µs, 0 where the message does not tell;
@@ -60,4 +64,104 @@ export function readWebmFrame(message) {
     key: (view.getUint8(26) & KEYFRAME_FLAG) !== 0,
     data: new Uint8Array(message, HEADER_SIZE),
   };
+}
+
+/** Bytes before the frame in a message of the writer: the stream's number stands in front of the Cluster. */
+const MESSAGE_HEAD = 1 + HEADER_SIZE;
+
+/** The only track of the writer's streams. */
+const TRACK_NUMBER = 1;
+
+/** Nanoseconds in a tick (RFC 9559 5.1.2.9): a microsecond, what WebCodecs counts in. */
+const TIMESTAMP_SCALE = 1000;
+
+/** A Segment of unknown size, as of a stream that has no end (RFC 9559 5.1.1 and RFC 8794 6.2). */
+const ENDLESS_SEGMENT = [0x18, 0x53, 0x80, 0x67, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+
+/** What a header says of its track. codec: Matroska's identifier, such as V_VP8 (draft-ietf-cellar-codec); config: CodecPrivate.
+ *  @typedef {{codec: string, width: number, height: number, config?: Uint8Array}} PictureTrack
+ *  @typedef {{codec: string, sampleRate: number, channels: number, config?: Uint8Array}} SoundTrack */
+
+/** @param {number} id @param {ArrayLike<number>} payload @returns {number[]} an element with a 4-byte size */
+function element(id, payload) {
+  const bytes = [];
+  for (let shift = 24; shift >= 0; shift -= 8) if (id >>> shift) bytes.push((id >>> shift) & 0xff);
+  const size = payload.length;
+  return bytes.concat(0x10 | (size >>> 24), (size >>> 16) & 0xff, (size >>> 8) & 0xff, size & 0xff, Array.from(payload));
+}
+
+/** @param {number} value below 2 ** 32 */
+function unsigned(value) {
+  return [value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff];
+}
+
+/** @param {string} value ASCII */
+function text(value) {
+  return Array.from(value, (letter) => letter.charCodeAt(0));
+}
+
+/** @param {number} value */
+function float(value) {
+  return new Uint8Array(Float64Array.of(value).buffer).reverse(); // every browser's machine is little-endian
+}
+
+/**
+ * The beginning of a stream: EBML header, Segment of unknown size, Info, Tracks.
+ * @param {number} stream number of the stream, 1 to 8; it stands in front
+ * @param {PictureTrack | SoundTrack} track
+ * @returns {ArrayBuffer} one message to the relay
+ */
+export function webmHeader(stream, track) {
+  const media =
+    "width" in track
+      ? element(0xe0, [...element(0xb0, unsigned(track.width)), ...element(0xba, unsigned(track.height))]) // PixelWidth, PixelHeight
+      : element(0xe1, [...element(0xb5, float(track.sampleRate)), ...element(0x9f, unsigned(track.channels))]); // rate, Channels
+  const entry = [
+    ...element(0xd7, [TRACK_NUMBER]), // TrackNumber
+    ...element(0x73c5, [TRACK_NUMBER]), // TrackUID
+    ...element(0x83, ["width" in track ? 1 : 2]), // TrackType
+    ...element(0x9c, [0]), // FlagLacing
+    ...element(0x86, text(track.codec)), // CodecID
+    ...(track.config ? element(0x63a2, track.config) : []), // CodecPrivate
+    ...media,
+  ];
+  const versions = [...element(0x4286, [1]), ...element(0x42f7, [1]), ...element(0x42f2, [4]), ...element(0x42f3, [8])];
+  const info = [
+    ...element(0x2ad7b1, unsigned(TIMESTAMP_SCALE)), // TimestampScale
+    ...element(0x4d80, text("drawercam")), // MuxingApp
+    ...element(0x5741, text("drawercam")), // WritingApp
+  ];
+  return Uint8Array.of(
+    stream,
+    ...element(0x1a45dfa3, [...versions, ...element(0x4282, text("webm")), ...element(0x4287, [4]), ...element(0x4285, [2])]), // EBML
+    ...ENDLESS_SEGMENT,
+    ...element(0x1549a966, info), // Info
+    ...element(0x1654ae6b, element(0xae, entry)), // Tracks, TrackEntry
+  ).buffer;
+}
+
+/**
+ * One frame, copied once: from the encoder into the message that goes to the relay.
+ * @param {number} stream number of the stream, 1 to 8; it stands in front
+ * @param {number} timestamp µs since the stream's zero, 0 or more
+ * @param {boolean} key
+ * @param {{byteLength: number, copyTo: (target: Uint8Array) => void}} chunk an EncodedVideoChunk or EncodedAudioChunk
+ * @returns {ArrayBuffer} one message to the relay
+ */
+export function webmFrame(stream, timestamp, key, chunk) {
+  const size = MESSAGE_HEAD + chunk.byteLength;
+  const message = new ArrayBuffer(size);
+  const view = new DataView(message);
+  view.setUint8(0, stream);
+  view.setUint32(1, CLUSTER_ID);
+  view.setUint32(5, VINT_MARK | (size - 1 - CLUSTER_HEAD));
+  view.setUint16(9, TIMESTAMP_ID_AND_SIZE);
+  view.setUint32(11, Math.floor(timestamp / 2 ** 32));
+  view.setUint32(15, timestamp % 2 ** 32);
+  view.setUint8(19, SIMPLE_BLOCK_ID);
+  view.setUint32(20, VINT_MARK | (size - 1 - BLOCK_HEAD));
+  view.setUint8(24, TRACK_MARK | TRACK_NUMBER);
+  view.setUint8(27, key ? KEYFRAME_FLAG : 0); // the two bytes before it, the relative timestamp, are 0
+  chunk.copyTo(new Uint8Array(message, MESSAGE_HEAD));
+  return message;
 }

@@ -119,6 +119,7 @@ class _Output:
         self.track = track
         self.writer = writer(track, number, date_utc)
         self.init = self.writer.init()
+        self.avoided = False  # the camera was told that a viewer cannot play it
 
     def begins(self) -> control.TrackBegins:
         track = self.track
@@ -314,6 +315,13 @@ class Channel:
         """Somebody cannot go on without a keyframe. A wish too soon after the last one waits, and is forgotten if a keyframe comes."""
         self._key_wished = _VIDEO in self._outputs
         self._ask_for_keyframe()
+
+    def avoid(self, codec: str) -> None:
+        """A viewer's browser does not decode this codec. The camera is told once for each track, whoever says it how often."""
+        for output in self._outputs.values():
+            if output.track.codec_string == codec and not output.avoided and self.camera is not None:
+                output.avoided = True
+                self.camera.tell(control.Unplayable(codec))
 
     # --- what others may know ---
 

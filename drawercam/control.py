@@ -131,6 +131,14 @@ class Join(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Unplayable(Message):
+    """From a player: its browser does not decode this codec. To a camera: a viewer's browser does not; film with another one if you can."""
+
+    type: ClassVar[str] = "unplayable"
+    codec: str = _checked(_is_text(_MAX_MIME))
+
+
+@dataclass(frozen=True, slots=True)
 class Pause(Message):
     """From a player: a vote. To a camera: stop filming until Resume."""
 
@@ -259,7 +267,7 @@ def _vocabulary(kinds: Iterable[type[Message]]) -> Vocabulary:
 
 
 FROM_CAMERA = _vocabulary((Stream, End, CameraState, CameraPing))
-FROM_PLAYER = _vocabulary((Pause, Resume, Keyframe, Join, Ping))
+FROM_PLAYER = _vocabulary((Pause, Resume, Keyframe, Unplayable, Join, Ping))
 FROM_WALL = _vocabulary((Ping,))
 
 

@@ -543,3 +543,13 @@ def test_the_way_of_a_picture(stage: Stage) -> None:
     assert stage.channel.timing() == Parts(30_000, 0, 1_300)
     stage.channel.take(FakeCamera())
     assert stage.channel.timing() == Parts(None, None, None), "another camera has another way"
+
+
+def test_the_camera_hears_once_that_a_codec_cannot_be_played(stage: Stage) -> None:
+    stage.start(PICTURE, SOUND)
+    wished = control.Unplayable(PICTURE.codec_string)
+    stage.channel.avoid("av01.0.04M.08")
+    assert wished not in stage.camera.told
+    for _ in range(3):
+        stage.channel.avoid(PICTURE.codec_string)
+    assert stage.camera.told.count(wished) == 1

@@ -14,9 +14,10 @@ import { VIDEO_TYPES, bitrateFor } from "./recorder.js";
 /** From a picture to its encoded bytes, in ms: the shortest one and the median. @typedef {{least: number, median: number}} Delays */
 /** What one way was found to take; "failed": pictures went in, too few came out; "refused": the encoder broke; null: not tried.
  *  @typedef {Delays | "failed" | "refused" | null} Result */
-/** encoder: for pictures; codec: as WebCodecs names it, "" for the recorder; sound: whether sound goes through WebCodecs; delays: by codec,
- *  and "recorder"; drawn: whether pictures have to be drawn first (pictures.js); remark: a sentence for the person, or "".
- *  @typedef {{encoder: "codecs" | "recorder", codec: string, drawn: boolean, sound: boolean, delays: Record<string, Result>,
+/** encoder: for pictures; codecs: those that WebCodecs can film with, as it names them, the best one first; sound: whether sound goes through
+ *  WebCodecs; delays: by codec, and "recorder"; drawn: whether pictures have to be drawn first (pictures.js); remark: a sentence for the
+ *  person, or "".
+ *  @typedef {{encoder: "codecs" | "recorder", codecs: string[], drawn: boolean, sound: boolean, delays: Record<string, Result>,
  *            remark: string}} Choice */
 
 /** Milliseconds for everything: somebody may have tapped "Start filming". */
@@ -38,10 +39,9 @@ const ENOUGH = 3;
 const CLEARLY = 1.5;
 const CLEARLY_MS = 5;
 
-/** VP8 is taken, which any browser decodes at once, unless it needs more than this part of the time between two pictures; then the codec
- *  that is clearly faster (by a factor), because the phone has a chip for it. */
-const AT_EASE = 0.5;
-const FASTER = 0.7;
+/** VP8 is taken, which any browser decodes, unless another codec's fastest picture needs less than this part of its time: because the phone has a
+ *  chip for it, or because VP8's threads wait for one another, which on a busy computer takes ten times as long again. */
+const FASTER = 0.75;
 
 /** Macroblocks that H.264's level 3.1 allows in a picture: 1280x720 (ITU-T H.264 table A-1). Level 4.0 has 1920x1080, 5.1 4096x2304. */
 const LEVEL_31 = 3600;
@@ -59,74 +59,74 @@ export function candidates({ width, height }) {
 }
 
 /**
- * The rule.
+ * The rule: the codecs to film with, the best one first, or none where the recorder is better. Codecs are compared by their fastest picture:
+ * what else a phone does while a page starts lengthens the others.
  * @param {Record<string, Result>} delays what was found, by codec in the order of preference, and "recorder"
  * @param {number} interval ms between two pictures
- * @returns {{encoder: "codecs" | "recorder", codec: string}} codec: "" for the recorder
+ * @returns {string[]}
  */
 export function decide(delays, interval) {
-  let codec = "";
-  let best = Infinity;
-  let atEase = false;
-  for (const [name, result] of Object.entries(delays)) {
-    if (name === "recorder" || !isDelays(result) || result.median > interval) continue;
-    if (codec === "" || (!atEase && result.median < best * FASTER)) {
-      codec = name;
-      best = result.median;
-      atEase = isAtEase(result, interval);
-    }
+  /** @type {{codec: string, least: number, median: number}[]} */
+  const found = [];
+  for (const [codec, result] of Object.entries(delays)) {
+    if (codec === "recorder" || !isDelays(result) || result.least > interval) continue;
+    const { least, median: middle } = result;
+    let place = found.length;
+    while (place > 0 && least < found[place - 1].least * FASTER) place -= 1;
+    found.splice(place, 0, { codec, least, median: middle });
   }
-  if (codec === "") return { encoder: "recorder", codec: "" };
   const { recorder } = delays;
-  const slower = isDelays(recorder) && best > recorder.median * CLEARLY + CLEARLY_MS;
-  return slower ? { encoder: "recorder", codec: "" } : { encoder: "codecs", codec };
-}
-
-/** The shortest counts: what else a phone does while a page starts lengthens the others. @param {Delays} result @param {number} interval */
-function isAtEase(result, interval) {
-  return result.least <= interval * AT_EASE;
+  const slower = found.length > 0 && isDelays(recorder) && found[0].median > recorder.median * CLEARLY + CLEARLY_MS;
+  return slower ? [] : found.map(({ codec }) => codec);
 }
 
 /**
  * Tests and chooses.
  * @param {MediaStreamTrack} track the picture that will be filmed
  * @param {HTMLVideoElement} preview that plays it
- * @param {string} forced "codecs", "recorder", or anything else for the best
+ * @param {string} forced "recorder", "codecs", the beginning of a codec's name, or "" for the best
  * @returns {Promise<Choice>}
  */
 export async function chooseEncoder(track, preview, forced) {
   const end = performance.now() + WHOLE_TEST;
   const able = CodecsEngine.able();
-  const sound = forced !== "recorder" && CodecsSoundEngine.able();
-  const interval = 1000 / rateOf(track);
+  const recorder = forced === "recorder";
+  const sound = !recorder && CodecsSoundEngine.able();
   await hasPicture(preview, track);
   const size = sizeOf(preview, track);
   /** @type {Record<string, Result>} */
   const delays = {};
   const left = () => Math.max(0, Math.min(ONE_WAY, end - performance.now()));
-  let supported = "";
+  /** @type {string[]} */
+  const supported = [];
   let unseen = true;
   let drawn = false;
-  for (const codec of able && forced !== "recorder" ? candidates(size) : []) {
+  for (const codec of able && !recorder ? wanted(size, forced) : []) {
     if (!(await isSupported(codec, track, size))) continue;
-    supported = supported || codec;
-    if (left() === 0) break;
+    supported.push(codec);
+    if (left() === 0) continue;
     let result = await timeCodec(track, codec, size, drawn, left());
     if (result === "refused" && !drawn && Pictures.mayDraw()) {
       drawn = true;
       result = await timeCodec(track, codec, size, drawn, left());
     }
     delays[codec] = result;
-    unseen = result === null;
-    if (unseen || (isDelays(result) && isAtEase(result, interval))) break;
+    unseen = unseen && result === null;
   }
-  if (forced !== "codecs" && left() > 0) delays.recorder = await timeRecorder(track, preview, left());
+  if (forced === "" && left() > 0) delays.recorder = await timeRecorder(track, preview, left());
   // Without a picture (a hidden page) or in no time (a busy phone) nothing is measured: then what can do more; it gives way by itself if it
   // does not work.
-  const best = unseen ? supported : decide(delays, interval).codec;
-  const codec = forced === "codecs" ? best || supported : forced === "recorder" ? "" : best;
-  const remark = forced === "codecs" && codec === "" ? "This browser cannot film with WebCodecs." : "";
-  return { encoder: codec ? "codecs" : "recorder", codec, drawn, sound, delays, remark };
+  const best = unseen ? supported : decide(delays, 1000 / rateOf(track));
+  const codecs = best.length > 0 || forced === "" ? best : supported;
+  const remark = codecs.length === 0 && forced !== "" && !recorder ? "This browser cannot film with WebCodecs." : "";
+  return { encoder: codecs.length > 0 ? "codecs" : "recorder", codecs, drawn, sound, delays, remark };
+}
+
+/** @param {{width: number, height: number}} size @param {string} forced @returns {string[]} the codecs to try */
+function wanted(size, forced) {
+  const all = candidates(size);
+  const asked = all.filter((codec) => forced !== "" && codec.startsWith(forced));
+  return asked.length > 0 ? asked : all;
 }
 
 /** @param {Result | undefined} result @returns {result is Delays} */

@@ -297,7 +297,7 @@ let asked = null;
 /** Tests changed lenses at most so often: somebody who plays with "Other lens" is not waited for. */
 const MOST_TESTS = 3;
 
-/** What films best here, or what the address asks for: `?encoder=codecs` or `recorder`, and `?mime=` is a recorder's. */
+/** What films best here, or what the address asks for: `?encoder=codecs`, `vp8`, `avc1`, `vp09` or `recorder`, and `?mime=` is a recorder's. */
 function encoderChoice() {
   if (!asked) asked = testEncoders(query.get("encoder") || (query.get("mime") ? "recorder" : ""));
   return asked;
@@ -309,9 +309,10 @@ async function testEncoders(forced) {
     const track = /** @type {MediaStreamTrack} */ (lens.video);
     const choice = await chooseEncoder(track, page.picture, forced);
     if (track === lens.video || !lens.video || test === MOST_TESTS) {
-      const delays = choice.delays[choice.codec || "recorder"];
+      const codec = choice.codecs[0] || "";
+      const delays = choice.delays[codec || "recorder"];
       const delay = delays && typeof delays === "object" ? delays.median : null;
-      showEncoder({ encoder: choice.encoder, codec: choice.codec, delay, dropped: { encoder: 0, network: 0 }, remark: choice.remark });
+      showEncoder({ encoder: choice.encoder, codec, delay, dropped: { encoder: 0, network: 0 }, remark: choice.remark });
       return choice;
     }
   }

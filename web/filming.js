@@ -81,7 +81,9 @@ export class Filming {
     this.audio = null;
     /** @type {import("./ability.js").Delays | null} */
     this.recorderDelays = null;
-    this.codec = "";
+    /** What WebCodecs can film with, the one that does first. @type {string[]} */
+    this.codecs = [];
+    this.drawn = false;
     this.remark = "";
     /** @type {Tracks} */
     this.tracks = { video: null, audio: null, muted: false };
@@ -126,17 +128,17 @@ export class Filming {
     if (this.ticker === 0) return; // stopped meanwhile
     this.recorderDelays = recorderDelays(choice);
     this.remark = choice.remark;
-    const { link } = this;
-    if (choice.encoder === "codecs") {
-      this.codec = choice.codec;
-      this.video = new CodecsEngine(VIDEO, this._output(VIDEO), { link, codec: choice.codec, drawn: choice.drawn });
-    } else this.video = this._recorderOfPictures();
-    this.audio = choice.sound ? new CodecsSoundEngine(AUDIO, this._output(AUDIO), { link }) : this._recorderOfSound();
+    this.codecs = choice.codecs.slice();
+    this.drawn = choice.drawn;
+    this.video = this._engineOfPictures();
+    this.audio = choice.sound ? new CodecsSoundEngine(AUDIO, this._output(AUDIO), { link: this.link }) : this._recorderOfSound();
     this._settle();
     this._report();
   }
 
-  _recorderOfPictures() {
+  _engineOfPictures() {
+    const { link, drawn, codecs } = this;
+    if (codecs.length > 0) return new CodecsEngine(VIDEO, this._output(VIDEO), { link, codec: codecs[0], drawn });
     const halfTrip = () => (this.link.roundTrip || 0) / 2;
     const { mime } = this.options;
     return new RecorderEngine(VIDEO, this._output(VIDEO), { types: VIDEO_TYPES, mime, delays: this.recorderDelays, halfTrip });
@@ -179,7 +181,7 @@ export class Filming {
       bitsPerSecond: (seen ? video.bitsPerSecond : 0) + (heard ? audio.bitsPerSecond : 0),
       restarts: video.restarts + audio.restarts,
       encoder: this.video === null ? "" : this.video instanceof CodecsEngine ? "codecs" : "recorder",
-      codec: this.codec,
+      codec: this.codecs[0] || "",
       delay: video.delay,
       dropped: video.dropped,
       remark: this.remark,
@@ -235,12 +237,21 @@ export class Filming {
   /** An engine has given up. A recorder takes the place of WebCodecs; it has no other. @param {number} number @param {string} text */
   _giveWay(number, text) {
     if (number === VIDEO && this.video instanceof CodecsEngine) {
-      this.video = this._recorderOfPictures();
-      this.codec = "";
+      this.codecs = [];
+      this.video = this._engineOfPictures();
       this.remark = "WebCodecs has failed on this phone.";
     } else if (number === AUDIO && this.audio instanceof CodecsSoundEngine) this.audio = this._recorderOfSound();
     else this.failures[number] = text;
     this._settle();
+  }
+
+  /** A viewer's browser does not decode this codec: another one, if there is. @param {string} codec as the relay calls it */
+  _avoid(codec) {
+    const family = codec.split(".")[0];
+    if (!(this.video instanceof CodecsEngine) || !this.codecs[0].startsWith(family)) return;
+    this.video.stop();
+    this.codecs.shift();
+    this.video = this._engineOfPictures();
   }
 
   /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} detail */
@@ -275,7 +286,7 @@ export class Filming {
     else if (message.type === "resume") this.pausedByViewers = false;
     else if (message.type === "keyframe") {
       if (this.video) this.video.keyframe();
-    }
+    } else if (message.type === "unplayable") this._avoid(message.codec);
     else if (message.type === "error") console.warn(`relay: ${message.id}: ${message.text}`);
     this._settle();
     this._report();

@@ -129,6 +129,8 @@ class PlayerSession:
                 self._channel.vote(self, False)
             case control.Keyframe():
                 self._channel.want_keyframe()
+            case control.Unplayable(codec):
+                self._channel.avoid(codec)
             case control.Join():
                 self._needs_key, self._asked = True, False
                 self._channel.join(self)

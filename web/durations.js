@@ -1,84 +1,122 @@
-// How long a picture lasts, told to MediaSource as a second.
+// How long a picture lasts, told to MediaSource.
 //
 // Nobody knows how long a live picture lasts before the next one has come. A browser that is not told guesses, and the guess does harm in
 // three ways: after a gap of more than twice a picture's duration all is thrown away up to the next keyframe (Media Source Extensions,
 // "coded frame processing"), which a camera in dim light at 5 pictures a second meets all the time; Chrome stops its clock when a picture's
-// duration is over; and Firefox wants 250 ms of pictures ahead. A picture that "lasts" a second does none of this: it stands until the next
-// one replaces it, however late that comes.
+// duration is over; and WebKitGTK begins its times anew. A picture that "lasts" several times as long does none of this: it stands until the
+// next one replaces it, however late that comes.
+//
+// But not too long: Firefox keeps a decoded picture until its duration is over, ten of them at most, and decodes no other one meanwhile. So a
+// picture lasts as long as the last seven together. And where the next one is here already, just up to that: of several pictures in one append
+// that overlap, Firefox throws away all up to the next keyframe. One that overlaps must be appended alone.
 
 import { isMp4Frame } from "./mp4.js";
 
-/** Seconds. A camera that is silent for longer than twice this begins again with a keyframe anyway. */
-const LONG = 1;
+/** Pictures whose time together is the duration of one. */
+const SPAN = 7;
 
-const NANOSECONDS = 1e9;
-const MICROSECONDS = 1e6;
+/** Seconds: at least, so that a hiccup leaves no hole; at most (a camera that is silent for longer than twice this begins again with a keyframe). */
+const SHORTEST = 0.1;
+const LONGEST = 1;
 
-// EBML and Matroska elements (RFC 8794, RFC 9559).
-const EBML = 0x1a45dfa3;
-const SEGMENT = 0x18538067;
-const TRACKS = 0x1654ae6b;
-const TRACK_ENTRY = 0xae;
+/** Seconds, while nothing is known: an encoder may need so long again for its second picture. */
+const FIRST = 0.25;
 
-/** ID and size of a DefaultDuration (RFC 9559 5.1.4.1.13) of 8 bytes. */
-const DEFAULT_DURATION = [0x23, 0xe3, 0x83, 0x88];
+/** Seconds that a picture may last when the one after it is known: what fits into 2 bytes of milliseconds. */
+const LONGEST_KNOWN = 60;
 
-/** Where trun has the sample's duration in an MP4 frame message (docs/protocol.md). */
+/** Where trun has the sample's duration in an MP4 frame message, µs (docs/protocol.md). */
 const TRUN_DURATION = 92;
 
-/** @param {DataView} view @param {number} offset @returns {{id: number, idLength: number, size: number, sizeLength: number, begin: number}} */
-function elementAt(view, offset) {
-  const idLength = Math.clz32(view.getUint8(offset)) - 23;
-  let id = 0;
-  for (let i = 0; i < idLength; i += 1) id = id * 256 + view.getUint8(offset + i);
-  const at = offset + idLength;
-  const sizeLength = Math.clz32(view.getUint8(at)) - 23;
-  let size = view.getUint8(at) & (0xff >> sizeLength);
-  for (let i = 1; i < sizeLength; i += 1) size = size * 256 + view.getUint8(at + i);
-  return { id, idLength, size, sizeLength, begin: at + sizeLength };
-}
+/** Seconds that are no overlap. */
+const ROUNDING = 1e-5;
 
-/** @param {number} id @param {number[] | Uint8Array} payload @returns {Uint8Array} an element with a size of 4 bytes */
-function element(id, payload) {
-  const name = [];
-  for (let rest = id; rest > 0; rest = Math.floor(rest / 256)) name.unshift(rest % 256);
-  const size = payload.length;
-  const whole = new Uint8Array(name.length + 4 + size);
-  whole.set([...name, 0x10 | (size >>> 24), (size >>> 16) & 0xff, (size >>> 8) & 0xff, size & 0xff]);
-  whole.set(payload, name.length + 4);
-  return whole;
+// A WebM frame message (docs/protocol.md) has a SimpleBlock, which cannot have a duration; a BlockGroup can (RFC 9559 5.1.3.5).
+const SIMPLE_BLOCK_AT = 18;
+const BLOCK_AT = 23;
+const FLAGS_AT = 26;
+const KEYFRAME = 0x80;
+const BLOCK_GROUP = 0xa0;
+const BLOCK = 0xa1;
+
+/** ID and size of a BlockDuration of 2 bytes, in milliseconds. */
+const BLOCK_DURATION = [0x9b, 0x82];
+
+/** A ReferenceBlock: no keyframe. Which frame it refers to is of no interest to a decoder. */
+const REFERENCE = [0xfb, 0x81, 0xff];
+
+/** A size in 4 bytes. */
+const SIZE_4 = 0x10000000;
+
+/** Knows how long the pictures of one track last. */
+export class Durations {
+  constructor() {
+    /** Seconds of the last pictures. @type {number[]} */
+    this.times = [];
+    /** Seconds at which the pictures so far end. */
+    this.end = -Infinity;
+  }
+
+  /** @param {number} time seconds: the next picture's @returns {boolean} whether it replaces one that was said to last longer */
+  overlaps(time) {
+    return !this.isReplay(time) && time < this.end - ROUNDING;
+  }
+
+  /**
+   * @param {number} time seconds: the next picture's
+   * @param {number | null} following seconds: that of the one after it, where it is here already
+   * @returns {number} seconds that the picture should last
+   */
+  of(time, following) {
+    const { times } = this;
+    if (this.isReplay(time)) {
+      times.length = 0;
+      this.end = -Infinity;
+    }
+    times.push(time);
+    if (times.length > SPAN + 1) times.shift();
+    const span = times.length < 2 ? FIRST : ((time - times[0]) / (times.length - 1)) * SPAN;
+    const guess = Math.min(LONGEST, Math.max(SHORTEST, span));
+    const duration = following === null || following <= time ? guess : Math.min(LONGEST_KNOWN, following - time);
+    this.end = Math.max(this.end, time + duration);
+    return duration;
+  }
+
+  /** @param {number} time seconds */
+  isReplay(time) {
+    return this.times.length > 0 && time < this.times[this.times.length - 1];
+  }
 }
 
 /**
- * The init segment of a video track, with the duration in it where its container keeps it there.
- * @param {ArrayBuffer} init as it came from the relay: of WebM, Tracks is the last element and has one TrackEntry
+ * A frame message whose picture lasts so long.
+ * @param {ArrayBuffer} message of docs/protocol.md; of MP4 it is changed in place
+ * @param {number} seconds
  * @returns {Uint8Array}
  */
-export function lastLong(init) {
-  const bytes = new Uint8Array(init);
-  const view = new DataView(init);
-  if (init.byteLength < 4 || view.getUint32(0) !== EBML) return bytes;
-  for (let offset = 0; offset < bytes.length; ) {
-    const { id, size, begin } = elementAt(view, offset);
-    if (id === TRACKS) {
-      const entry = elementAt(view, begin);
-      if (entry.id !== TRACK_ENTRY) return bytes;
-      const duration = new Uint8Array(DEFAULT_DURATION.length + 8);
-      duration.set(DEFAULT_DURATION);
-      new DataView(duration.buffer).setUint32(DEFAULT_DURATION.length + 4, LONG * NANOSECONDS);
-      const old = bytes.subarray(entry.begin, entry.begin + entry.size);
-      const tracks = element(TRACKS, element(TRACK_ENTRY, joined([old, duration])));
-      return joined([bytes.subarray(0, offset), tracks]);
-    }
-    offset = id === SEGMENT ? begin : begin + size;
+export function lasting(message, seconds) {
+  const old = new Uint8Array(message);
+  if (isMp4Frame(message)) {
+    new DataView(message).setUint32(TRUN_DURATION, Math.round(seconds * 1e6));
+    return old;
   }
+  const block = old.subarray(BLOCK_AT);
+  const milliseconds = Math.round(seconds * 1000);
+  const tail = [...BLOCK_DURATION, milliseconds >> 8, milliseconds & 0xff, ...(old[FLAGS_AT] & KEYFRAME ? [] : REFERENCE)];
+  const group = 5 + block.length + tail.length;
+  const bytes = new Uint8Array(SIMPLE_BLOCK_AT + 5 + group);
+  const view = new DataView(bytes.buffer);
+  bytes.set(old.subarray(0, SIMPLE_BLOCK_AT));
+  view.setUint32(4, SIZE_4 | (bytes.length - 8)); // the Cluster's size
+  bytes[SIMPLE_BLOCK_AT] = BLOCK_GROUP;
+  view.setUint32(SIMPLE_BLOCK_AT + 1, SIZE_4 | group);
+  bytes[BLOCK_AT] = BLOCK;
+  view.setUint32(BLOCK_AT + 1, SIZE_4 | block.length);
+  const blockAt = BLOCK_AT + 5;
+  bytes.set(block, blockAt);
+  bytes[blockAt + FLAGS_AT - BLOCK_AT] &= ~KEYFRAME; // reserved in a Block
+  bytes.set(tail, blockAt + block.length);
   return bytes;
-}
-
-/** The same for a frame message, which is changed in place. @param {ArrayBuffer} message @returns {Uint8Array} */
-export function lastsLong(message) {
-  if (isMp4Frame(message)) new DataView(message).setUint32(TRUN_DURATION, LONG * MICROSECONDS);
-  return new Uint8Array(message);
 }
 
 /** @param {Uint8Array[]} parts @returns {Uint8Array} */

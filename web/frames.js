@@ -1,10 +1,7 @@
-// The WebCodecs engine: each frame is decoded in the tick in which it arrives and drawn as soon as the decoder gives it back.
-// There is no buffer and no clock: the newest picture is the right one. (The contract of an engine is at the top of tile.js.)
+// WebCodecs: each frame is decoded in the tick in which it arrives, and what the decoder gives back goes to the surface at once. There is
+// no buffer and no clock: the newest picture is the right one. It knows no page and no socket, so it works in a worker (receiver.js).
 
-import { bytesOfBase64, readFrame } from "./message.js";
-
-/** Frames inside the decoder beyond which it has lost touch: half a second at 30 a second. */
-const BACKLOG_LIMIT = 15;
+import { bytesOfBase64 } from "./message.js";
 
 /** More frames than this still waiting for the decoder: the one it has just given back is already old. */
 const STALE_BEHIND = 2;
@@ -13,18 +10,33 @@ const STALE_BEHIND = 2;
 const LONGEST_SKIP = 100;
 const LONGEST_REPLAY_SKIP = 500;
 
-/** For so long (ms) after a track has begun, a long queue is the replay from the last keyframe and no backlog. */
-const REPLAY_GRACE = 2000;
+/** A keyframe that comes while more frames than this wait for the decoder makes them worthless: it goes on from there. */
+const FEW_WAITING = 3;
+
+/** Behind for so long (ms), the decoder will not catch up: it is given nothing before the next keyframe. A burst after a hole in the
+ *  network is decoded long before. Whoever follows a replay may take longer: the next keyframe may be many seconds away. */
+const LOST_TOUCH = 2000;
+
+/** For so long (ms) after a track has begun, a long queue is the replay from the last keyframe. */
+const REPLAY_GRACE = 1000;
+
+/** Frames inside the decoder, whatever happens. */
+const QUEUE_LIMIT = 1000;
 
 /** A keyframe is asked for at most this often (ms): a camera may need a while to make one. */
 const KEYFRAME_ASK_INTERVAL = 2000;
 
-/** Decoder errors, within this time (ms), after which the engine gives up. */
+/** Decoder errors, within this time (ms), after which it gives up. */
 const ERROR_LIMIT = 3;
 const ERROR_WINDOW = 10000;
 
 /** Codecs for which WebCodecs wants the configuration as `description`: their frames come without parameter sets, or may. */
 const DESCRIBED = /^(avc1|av01)/;
+
+/** onpicture: a picture went to the surface, decodeTime ms after its frame arrived; that is null where it says nothing, during a replay;
+ *  send: a wish for the relay (docs/protocol.md, "Player to relay").
+ *  @typedef {{onfail: (reason: string) => void, send: (message: object) => void,
+ *             onpicture: (width: number, height: number, decodeTime: number | null) => void}} DecoderHandlers */
 
 /** @param {import("./tile.js").TrackMessage} track @returns {VideoDecoderConfig} */
 function decoderConfig(track) {
@@ -38,8 +50,7 @@ function decoderConfig(track) {
   return config;
 }
 
-/** @implements {import("./tile.js").Engine} */
-export class FramesEngine {
+export class FramesDecoder {
   /** @param {import("./tile.js").TrackMessage} track @returns {Promise<boolean>} */
   static async supports(track) {
     if (typeof VideoDecoder === "undefined" || typeof EncodedVideoChunk === "undefined") return false;
@@ -50,61 +61,62 @@ export class FramesEngine {
     }
   }
 
-  /** @param {HTMLElement} view @param {import("./tile.js").EngineHandlers} handlers */
-  constructor(view, handlers) {
-    this.name = "frames";
+  /** @param {import("./surface.js").Surface} surface @param {DecoderHandlers} handlers */
+  constructor(surface, handlers) {
+    this.surface = surface;
     this.handlers = handlers;
-    this.stats = { received: 0, fed: 0, shown: 0, dropped: 0, bufferedAhead: 0, stalls: 0 };
-    this.canvas = document.createElement("canvas");
-    view.append(this.canvas);
-    // No alpha and no waiting for the page's own frame: the compositor may take the picture at the next refresh.
-    this.pen = this.canvas.getContext("2d", { alpha: false, desynchronized: true });
+    /** fed: frames given to the decoder; shown: pictures given to the surface; dropped: frames never decoded, and pictures left out because
+     *  a newer one was about to come. */
+    this.stats = { fed: 0, shown: 0, dropped: 0 };
     /** @type {VideoDecoder | null} */
     this.decoder = null;
     /** @type {VideoDecoderConfig | null} */
     this.config = null;
+    /** When the frames in the decoder arrived (performance.now()), by timestamp, in the order in which they went in.
+     *  @type {Map<number, number>} */
+    this.arrivals = new Map();
     this.needsKey = true;
     this.replaying = true;
     this.beganAt = 0;
-    this.drawnAt = 0;
-    this.askedAt = -KEYFRAME_ASK_INTERVAL;
+    this.behindSince = 0; // 0: it keeps up
+    this.shownAt = -Infinity;
+    this.askedAt = -Infinity;
     /** @type {number[]} */
     this.errors = [];
     this.closed = false;
   }
 
-  /** @param {import("./tile.js").TrackMessage} track @param {ArrayBuffer} _init not needed: WebCodecs takes bare frames */
-  track(track, _init) {
+  /** A track begins, begins anew, or is replayed: its next frame is a keyframe. @param {import("./tile.js").TrackMessage} track */
+  track(track) {
     this.config = decoderConfig(track);
     this.needsKey = true;
     this.replaying = true;
-    this.beganAt = this.drawnAt = performance.now();
-    this.startDecoder();
+    this.beganAt = performance.now();
+    this.shownAt = -Infinity; // the first picture of a replay is shown at once, however many follow
+    this.start();
   }
 
-  /** @param {number} _number @param {ArrayBuffer} message */
-  frame(_number, message) {
-    if (this.closed || !this.decoder) return;
-    this.stats.received += 1;
-    let frame;
-    try {
-      frame = readFrame(message);
-    } catch (error) {
-      this.fail(String(error));
-      return;
-    }
-    const queued = this.decoder.decodeQueueSize;
-    if (this.replaying && queued <= STALE_BEHIND && performance.now() - this.beganAt > REPLAY_GRACE) this.replaying = false;
-    if (!this.replaying && queued > BACKLOG_LIMIT && !this.needsKey) {
+  /** @param {import("./webm.js").Frame} frame @param {number} arrived performance.now() of its arrival */
+  frame(frame, arrived) {
+    if (!this.decoder) return;
+    const waiting = this.decoder.decodeQueueSize;
+    if (waiting <= STALE_BEHIND) {
+      this.behindSince = 0;
+      if (arrived - this.beganAt > REPLAY_GRACE) this.replaying = false;
+    } else if (this.behindSince === 0) {
+      this.behindSince = arrived;
+    } else if (waiting > QUEUE_LIMIT || (!this.replaying && arrived - this.behindSince > LOST_TOUCH)) {
       this.needsKey = true;
     }
-    if (this.needsKey && !(frame.key && (this.replaying || queued <= BACKLOG_LIMIT))) {
+    if (!frame.key && this.needsKey) {
       this.stats.dropped += 1;
       if (!this.replaying) this.askForKeyframe();
       return;
     }
+    if (frame.key && waiting > FEW_WAITING) this.start();
     this.needsKey = false;
     this.stats.fed += 1;
+    this.arrivals.set(frame.timestamp, arrived);
     try {
       this.decoder.decode(new EncodedVideoChunk({ type: frame.key ? "key" : "delta", timestamp: frame.timestamp, data: frame.data }));
     } catch (error) {
@@ -112,53 +124,76 @@ export class FramesEngine {
     }
   }
 
-  close() {
-    this.closed = true;
-    this.stopDecoder();
-    this.canvas.remove();
+  /** Nobody looks: gives the decoder back (a phone has few) until the next track(). */
+  rest() {
+    this.forget();
+    if (this.decoder && this.decoder.state !== "closed") this.decoder.close();
+    this.decoder = null;
   }
 
-  startDecoder() {
-    this.stopDecoder();
-    if (!this.pen) return this.fail("no canvas to draw on");
-    const decoder = new VideoDecoder({
-      output: (picture) => this.show(picture, decoder),
-      error: (error) => this.recover(error.message),
-    });
-    this.decoder = decoder;
+  close() {
+    this.closed = true;
+    this.rest();
+  }
+
+  /** An empty decoder with the present configuration. */
+  start() {
+    this.forget();
     try {
-      decoder.configure(/** @type {VideoDecoderConfig} */ (this.config));
+      if (this.decoder && this.decoder.state === "configured") {
+        this.decoder.reset();
+      } else {
+        /** @type {VideoDecoder} */
+        const decoder = new VideoDecoder({
+          output: (picture) => this.show(picture, decoder),
+          error: (error) => {
+            if (decoder === this.decoder) this.recover(error.message);
+          },
+        });
+        this.decoder = decoder;
+      }
+      this.decoder.configure(/** @type {VideoDecoderConfig} */ (this.config));
     } catch (error) {
       this.fail(String(error));
     }
   }
 
-  stopDecoder() {
-    if (this.decoder && this.decoder.state !== "closed") this.decoder.close();
-    this.decoder = null;
+  /** What is in the decoder will not come out. */
+  forget() {
+    this.stats.dropped += this.arrivals.size;
+    this.arrivals.clear();
+    this.behindSince = 0;
   }
 
   /** @param {VideoFrame} picture @param {VideoDecoder} decoder which gave it */
   show(picture, decoder) {
+    if (decoder !== this.decoder) return picture.close();
     const now = performance.now();
+    const waiting = decoder.decodeQueueSize;
+    const arrived = this.arrived(picture.timestamp);
     const longest = this.replaying ? LONGEST_REPLAY_SKIP : LONGEST_SKIP;
-    const stale = decoder.decodeQueueSize > STALE_BEHIND && now - this.drawnAt < longest;
-    if (stale || decoder !== this.decoder || !this.pen) {
+    if (waiting > STALE_BEHIND && now - this.shownAt < longest) {
       picture.close();
       this.stats.dropped += 1;
       return;
     }
-    const { displayWidth: width, displayHeight: height, timestamp } = picture;
-    const { canvas } = this;
-    if (canvas.width !== width || canvas.height !== height) {
-      canvas.width = width; // the phone was turned
-      canvas.height = height;
+    const { displayWidth: width, displayHeight: height } = picture;
+    this.shownAt = now;
+    if (this.surface.give(picture)) this.stats.shown += 1;
+    else this.stats.dropped += 1;
+    this.handlers.onpicture(width, height, this.replaying || arrived === undefined ? null : now - arrived);
+  }
+
+  /** @param {number} timestamp of a picture that came out @returns {number | undefined} when its frame arrived */
+  arrived(timestamp) {
+    const moment = this.arrivals.get(timestamp);
+    if (moment === undefined) return moment;
+    // Frames that went in before and gave no picture never will (VP8 and VP9 have some that are not for the eye).
+    for (const earlier of this.arrivals.keys()) {
+      this.arrivals.delete(earlier);
+      if (earlier === timestamp) break;
     }
-    this.pen.drawImage(picture, 0, 0, width, height);
-    picture.close();
-    this.drawnAt = now;
-    this.stats.shown += 1;
-    this.handlers.onpicture(timestamp, width, height);
+    return moment;
   }
 
   /** One broken frame must not end the picture: a fresh decoder goes on at the next keyframe. @param {string} reason */
@@ -169,7 +204,8 @@ export class FramesEngine {
     this.errors.push(now);
     if (this.errors.length >= ERROR_LIMIT || this.stats.shown === 0) return this.fail(reason);
     this.needsKey = true;
-    this.startDecoder();
+    this.rest();
+    this.start();
     this.askForKeyframe();
   }
 
@@ -183,8 +219,7 @@ export class FramesEngine {
   /** @param {string} reason */
   fail(reason) {
     if (this.closed) return;
-    this.closed = true;
-    this.stopDecoder();
+    this.close();
     this.handlers.onfail(reason);
   }
 }

@@ -2,15 +2,13 @@
 // SourceBuffer, trimming behind the clock, and words to the camera when the queue overflows. Where the clock should stand is decided in
 // live-edge.js. Pictures and sound never share an element: Chrome collects 200 ms of sound before it starts one that has any.
 
-import { joined, lastLong, lastsLong } from "./durations.js";
+import { Durations, joined, lasting } from "./durations.js";
 import { AUDIO_RESERVE, LiveEdge, VIDEO_RESERVE } from "./live-edge.js";
 import { readFrame } from "./message.js";
 
-/** No frame for so long (ms) is a paused camera, and running dry then is no stall. */
-const PAUSE = 1000;
-
-/** A wait for the next frame that is over so soon (ms) is no stall: nobody sees it, and the clock has waited for the frame. */
+/** A wait for data that is over so soon (ms) is no stall: nobody sees it. One that lasts longer than the second is one more stall. */
 const HICCUP = 100;
+const LONG_STALL = 500;
 
 /** Seconds kept behind the clock, and how many more may pile up before they are thrown away in one go. */
 const KEEP = 10;
@@ -25,15 +23,23 @@ const QUOTA_LIMIT = 3;
 /** A hole between two buffered ranges is jumped when the clock is this near (s) to its edge. */
 const EDGE = 0.1;
 
-/** When fewer than this part of the pictures that came were shown (looked at every so many ms, if there were enough), something is wrong; a
- *  remedy must bring so much more. */
-const SMOOTH_SHARE = 0.8;
+/** Frames that were appended and are not in the buffer (s): a gap has made the browser throw them away up to the next keyframe (durations.js).
+ *  Then the relay is asked for all since the last keyframe, at most every so many ms. */
+const LOST = 0.05;
+const REJOIN_INTERVAL = 2000;
+
+/** How many of the pictures that came were shown is counted over so many ms, if there were enough. */
 const SMOOTH_INTERVAL = 1500;
 const SMOOTH_LEAST = 8;
-const SMOOTH_GAIN = 0.15;
 
-/** Pictures that came but are not in the buffer, in seconds: a gap has made the browser throw them away (durations.js). Jerky is better. */
-const LOST = 0.4;
+/** Milliseconds that the element waits for the end of a backlog before it starts. */
+const START_LIMIT = 500;
+
+/** Keyframes so near to one another (s) are cheap for this camera, and where the clock is far behind one more may be asked for (ms apart). With
+ *  others it costs every viewer a gap. */
+const CHEAP_KEYFRAMES = 3;
+const KEYFRAME_ASK_INTERVAL = 1000;
+const CATCH_UP = 0.5;
 
 /** Milliseconds between two looks at the clock while nothing is appended. */
 const TICK = 250;
@@ -41,9 +47,9 @@ const TICK = 250;
 /** A seek that takes longer than this (ms) went to where nothing is, and is made again. */
 const SEEK_LIMIT = 700;
 
-/** Whether pictures are said to last long (durations.js), which is found out by trying, once for all tiles. Chrome shows them all; Firefox and
- *  WebKit leave many out then. share: what part was shown when it was tried otherwise. */
-let lasting = { long: true, tried: false, share: 0 };
+/** The same for one to where something is: a busy computer may need so long to decode all since the last keyframe. But where frames came only
+ *  after the seek WebKitGTK may forget it. */
+const DECODE_LIMIT = 5000;
 
 /** @returns {any} the browser's MediaSource, or the iPhone's ManagedMediaSource, or null */
 function sourceClass() {
@@ -67,16 +73,19 @@ export class LiveSource {
    */
   constructor(element, kind, handlers) {
     this.element = element;
-    this.long = false; // the pictures in the buffer last long
-    /** Pictures shown so far; kept up by whoever sees them. */
-    this.shown = 0;
+    /** How many pictures were shown so far; set by whoever can see them. @type {(() => number) | null} */
+    this.countShown = null;
+    this.durations = new Durations();
     this.isVideo = kind === "video";
     this.edge = new LiveEdge(kind === "video" ? VIDEO_RESERVE : AUDIO_RESERVE);
     this.handlers = handlers;
     this.stats = { received: 0, fed: 0, dropped: 0, bufferedAhead: 0, stalls: 0, jumps: 0 };
-    /** Waiting for the SourceBuffer; `mime` is set on init segments. @type {{mime: string | null, data: Uint8Array}[]} */
+    /** Waiting for the SourceBuffer; `mime` is set on init segments, `time` (s) on frames.
+     *  @type {{mime: string | null, time: number, data: ArrayBuffer}[]} */
     this.queue = [];
     this.queuedBytes = 0;
+    /** The first of the queue as they are appended, while the browser has no room. @type {Uint8Array[] | null} */
+    this.pending = null;
     /** Seconds of the keyframes in the buffer: only there may it be cut. @type {number[]} */
     this.keys = [];
     this.needsKey = true;
@@ -91,15 +100,20 @@ export class LiveSource {
     this.started = false;
     this.blocked = false;
     this.closed = false;
-    this.arrivedAt = 0;
+    this.openedAt = 0; // when the SourceBuffer was made
+    this.appended = -Infinity; // seconds of the last frame given to it
+    this.rejoinedAt = -Infinity;
+    this.keyframeAskedAt = -Infinity;
     this.stalledAt = 0; // 0: not waiting for data
-    this.smoothAt = 0; // when it was looked at, and what had come and was shown then
-    this.smoothFed = 0;
-    this.smoothShown = 0;
+    this.counted = { at: 0, fed: 0, shown: 0, jumps: 0 };
     this.onwaiting = () => {
       if (this.started && !this.element.seeking && this.stalledAt === 0) this.stalledAt = performance.now();
     };
-    this.onplaying = () => this.setBlocked(false);
+    this.onplaying = () => {
+      this.setBlocked(false);
+      this.judgeStall(performance.now());
+      this.stalledAt = 0;
+    };
     this.ontap = () => this.play();
     this.onerror = () => {
       if (this.element.error) this.fail(this.element.error.message || `media error ${this.element.error.code}`);
@@ -120,9 +134,8 @@ export class LiveSource {
     this.needsKey = true;
     if (!this.source || (this.mime !== mime && !(this.buffer && "changeType" in this.buffer))) this.attach(mime);
     this.edge.begin(performance.now());
-    const data = this.long ? lastLong(init) : new Uint8Array(init);
-    this.queue.push({ mime, data });
-    this.queuedBytes += data.byteLength;
+    this.queue.push({ mime, time: 0, data: init });
+    this.queuedBytes += init.byteLength;
     this.flush();
   }
 
@@ -137,18 +150,17 @@ export class LiveSource {
       this.fail(String(error));
       return;
     }
-    const now = performance.now();
-    this.judgeStall(now);
-    this.edge.arrive(frame.timestamp / 1e6, now);
+    const time = frame.timestamp / 1e6;
+    this.edge.arrive(time, performance.now());
     if (this.queuedBytes + message.byteLength > QUEUE_LIMIT) this.overflow();
     if (this.needsKey && (!frame.key || this.overflowed)) {
       this.stats.dropped += 1;
       return;
     }
     this.needsKey = false;
-    if (frame.key) this.keys.push(frame.timestamp / 1e6);
+    if (frame.key) this.addKey(time);
     this.stats.fed += 1;
-    this.queue.push({ mime: null, data: this.long ? lastsLong(message) : new Uint8Array(message) });
+    this.queue.push({ mime: null, time, data: message });
     this.queuedBytes += message.byteLength;
     this.flush();
   }
@@ -182,10 +194,12 @@ export class LiveSource {
     const source = new Source();
     this.source = source;
     this.mime = mime;
-    this.long = this.isVideo && lasting.long;
     this.queue = [];
     this.queuedBytes = 0;
+    this.pending = null;
+    this.durations = new Durations();
     this.keys = [];
+    this.appended = -Infinity;
     this.started = false;
     source.addEventListener("sourceopen", () => {
       if (source !== this.source || this.buffer) return;
@@ -197,6 +211,7 @@ export class LiveSource {
         this.fail(String(error));
         return;
       }
+      this.openedAt = performance.now();
       this.buffer.mode = "segments";
       this.buffer.addEventListener("updateend", () => {
         this.steer();
@@ -235,21 +250,48 @@ export class LiveSource {
       return;
     }
     const { mime } = this.queue[0];
-    let count = 1;
     try {
       if (mime && mime !== this.mime) {
         buffer.changeType(mime);
         this.mime = mime;
       }
-      while (count < this.queue.length && (this.queue[count].mime === null || this.queue[count].mime === this.mime)) count += 1;
-      buffer.appendBuffer(joined(this.queue.slice(0, count).map((entry) => entry.data)));
+      if (!this.pending) this.pending = this.nextAppend();
+      buffer.appendBuffer(joined(this.pending));
     } catch (error) {
       if (/** @type {DOMException} */ (error).name === "QuotaExceededError") this.makeRoom();
       else this.fail(String(error));
       return;
     }
     this.refusals = 0;
-    for (const entry of this.queue.splice(0, count)) this.queuedBytes -= entry.data.byteLength;
+    for (const entry of this.queue.splice(0, this.pending.length)) {
+      this.queuedBytes -= entry.data.byteLength;
+      if (entry.mime === null) this.appended = entry.time;
+    }
+    this.pending = null;
+  }
+
+  /** @returns {Uint8Array[]} what waits first, as much as may be appended together */
+  nextAppend() {
+    const parts = [];
+    for (const [index, { mime, time, data }] of this.queue.entries()) {
+      if (mime !== null && mime !== this.mime) break;
+      if (mime !== null || !this.isVideo) {
+        parts.push(new Uint8Array(data));
+        continue;
+      }
+      const alone = this.durations.overlaps(time);
+      if (alone && parts.length > 0) break;
+      const following = this.queue[index + 1];
+      parts.push(lasting(data, this.durations.of(time, following && following.mime === null ? following.time : null)));
+      if (alone) break;
+    }
+    return parts;
+  }
+
+  /** @param {number} time seconds of a keyframe; what was behind it is replaced by it and what follows */
+  addKey(time) {
+    this.keys = this.keys.filter((key) => key < time);
+    this.keys.push(time);
   }
 
   /** @returns {boolean} whether old pictures are being removed (nothing can be appended meanwhile) */
@@ -285,6 +327,7 @@ export class LiveSource {
   overflow() {
     this.stats.dropped += this.queue.filter((entry) => entry.mime === null).length;
     this.queue = this.queue.filter((entry) => entry.mime !== null);
+    this.pending = null;
     this.queuedBytes = this.queue.reduce((sum, entry) => sum + entry.data.byteLength, 0);
     this.needsKey = true;
     if (this.overflowed) return;
@@ -298,41 +341,26 @@ export class LiveSource {
     this.handlers.send({ type: "keyframe" }); // the others may have kept the camera running
   }
 
-  /** A frame has arrived: was the wait for it a stall, or had the camera paused? @param {number} now ms */
+  /** The element waits for data, or has waited: was it a stall? What comes after a freeze or a jump is none. @param {number} now ms */
   judgeStall(now) {
-    const silence = now - this.arrivedAt;
-    this.arrivedAt = now;
-    if (this.stalledAt === 0) return;
-    const stalledAt = this.stalledAt;
-    this.stalledAt = 0;
-    if (silence > PAUSE || now - stalledAt < HICCUP || stalledAt - this.edge.jumpedAt < PAUSE / 2) return;
-    if (this.edge.stall(now)) this.stats.stalls += 1;
+    const { edge, stalledAt } = this;
+    if (stalledAt === 0 || now - stalledAt < HICCUP) return;
+    const upset = Math.max(edge.jumpedAt, edge.frozenAt) > stalledAt - LONG_STALL;
+    const excused = upset || now < edge.settlesAt || now - edge.arrivedAt > HICCUP;
+    if (!excused && edge.stall(now)) this.stats.stalls += 1;
   }
 
-  /** Too few pictures shown of those that came: they come too late for this browser, or it does not like them to last long.
-   *  @param {number} now ms */
+  /** Are the pictures shown that come? @param {number} now ms */
   judgeSmoothness(now) {
-    if (now - this.smoothAt < SMOOTH_INTERVAL) return;
-    const fed = this.stats.fed - this.smoothFed;
-    const share = (this.shown - this.smoothShown) / fed;
-    const settled = this.smoothAt > this.edge.begunAt && now - this.smoothAt < 2 * SMOOTH_INTERVAL;
-    this.smoothAt = now;
-    this.smoothFed = this.stats.fed;
-    this.smoothShown = this.shown;
-    if (!this.isVideo || !settled || fed < SMOOTH_LEAST || share >= SMOOTH_SHARE || document.visibilityState !== "visible") return;
-    if (this.long !== lasting.long) {
-      this.restart(); // another tile has found it out
-    } else if (share === 0) {
-      return; // not jerky but still decoding all since the last keyframe, or stuck: what notices that is elsewhere
-    } else if (lasting.long && !lasting.tried) {
-      lasting = { long: false, tried: true, share };
-      this.restart();
-    } else if (!lasting.long && share < lasting.share + SMOOTH_GAIN) {
-      lasting = { ...lasting, long: true }; // it was not that: the machine is busy
-      this.restart();
-    } else {
-      this.edge.stall(now);
-    }
+    const { counted, stats } = this;
+    if (!this.countShown || now - counted.at < SMOOTH_INTERVAL) return;
+    const shown = this.countShown();
+    const fed = stats.fed - counted.fed;
+    const upset = Math.max(this.openedAt, this.edge.jumpedAt, this.edge.frozenAt);
+    const disturbed = stats.jumps !== counted.jumps || counted.at < upset + SMOOTH_INTERVAL;
+    const steady = !disturbed && this.started && now - counted.at < 2 * SMOOTH_INTERVAL && document.visibilityState === "visible";
+    if (steady && fed >= SMOOTH_LEAST) this.edge.shown((shown - counted.shown) / fed, now);
+    this.counted = { at: now, fed: stats.fed, shown, jumps: stats.jumps };
   }
 
   /** Begins afresh with an empty buffer, at the last keyframe. */
@@ -342,28 +370,38 @@ export class LiveSource {
     this.handlers.send({ type: "join" });
   }
 
+  /** Asks for everything since the last keyframe; it replaces what is in the buffer, and the last picture stands meanwhile.
+   *  @param {number} now ms */
+  rejoin(now) {
+    if (now - this.rejoinedAt < REJOIN_INTERVAL) return;
+    this.rejoinedAt = now;
+    this.needsKey = true;
+    this.handlers.send({ type: "join" });
+  }
+
   /** Keeps the clock where the live edge wants it. */
   steer() {
-    const { buffer, element } = this;
+    const { buffer, element, edge } = this;
     if (this.closed || !buffer || !this.source || this.source.readyState !== "open" || buffer.buffered.length === 0) return;
     const now = performance.now();
-    if (this.isVideo && !this.long && this.edge.newest - buffer.buffered.end(buffer.buffered.length - 1) > LOST) {
-      lasting = { ...lasting, long: true };
-      this.restart();
-      return;
-    }
+    if (this.isVideo && !buffer.updating && this.appended - buffer.buffered.end(buffer.buffered.length - 1) > LOST) this.rejoin(now);
     const clock = element.currentTime;
     // A seek into the buffer takes as long as it takes to decode from the last keyframe; another one would only begin that again.
-    if (this.started && element.seeking && (now - this.edge.jumpedAt < SEEK_LIMIT || this.isBuffered(clock))) return;
-    this.stats.bufferedAhead = this.edge.newest - clock;
+    if (this.started && element.seeking && now - edge.jumpedAt < (this.isBuffered(clock) ? DECODE_LIMIT : SEEK_LIMIT)) return;
+    this.stats.bufferedAhead = edge.newest - clock;
     if (!this.started) {
+      if (now < edge.settlesAt && now - this.openedAt < START_LIMIT) return;
       this.started = true;
-      this.seek(this.edge.jump(this.edge.goal(now), now).jump);
+      this.seek(edge.jump(now).jump);
       this.play();
       return;
     }
-    const lost = element.seeking || this.inHole(clock);
-    const wish = lost ? this.edge.jump(this.edge.goal(now), now) : this.edge.steer(clock, now);
+    if (this.stalledAt > 0 && now - this.stalledAt > LONG_STALL) {
+      this.judgeStall(now);
+      this.stalledAt = now;
+    }
+    const key = this.keys.length > 0 ? this.keys[this.keys.length - 1] : -Infinity;
+    const wish = element.seeking || this.inHole(clock) ? edge.jump(now) : edge.steer(clock, now, key);
     if ("jump" in wish) {
       this.stats.jumps += 1;
       this.stalledAt = 0;
@@ -371,7 +409,17 @@ export class LiveSource {
       this.seek(wish.jump);
     } else if (element.playbackRate !== wish.rate) {
       element.playbackRate = wish.rate;
+      if (edge.newest - clock > CATCH_UP) this.askForKeyframe(now);
     }
+  }
+
+  /** Far behind: from a fresh keyframe the clock could go on at once. @param {number} now ms */
+  askForKeyframe(now) {
+    const { keys } = this;
+    const spacing = keys.length > 1 ? keys[keys.length - 1] - keys[keys.length - 2] : Infinity;
+    if (!this.isVideo || spacing > CHEAP_KEYFRAMES || now - this.keyframeAskedAt < KEYFRAME_ASK_INTERVAL) return;
+    this.keyframeAskedAt = now;
+    this.handlers.send({ type: "keyframe" });
   }
 
   /** @param {number} moment seconds; what lies before the last buffered range cannot be played on from */

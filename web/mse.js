@@ -5,6 +5,9 @@ import { LiveSource, playsType } from "./live-source.js";
 /** Milliseconds between two looks at how many pictures were shown, where the browser does not tell of each. */
 const TICK = 250;
 
+/** Seconds by which a picture's time may differ from the clock's. */
+const TIME_SLACK = 1;
+
 /** @implements {import("./tile.js").Engine} */
 export class MseEngine {
   /** @param {import("./tile.js").TrackMessage} track @returns {Promise<boolean>} */
@@ -27,6 +30,8 @@ export class MseEngine {
     this.video = video;
     this.shown = 0;
     this.live = new LiveSource(video, "video", handlers);
+    // Firefox calls back 25 times a second only, but counts right; WebKitGTK counts anew at each change of the rate, but calls back.
+    this.live.countShown = () => Math.max(this.shown, this.painted());
     this.closed = false;
     this.timer = 0;
     if ("requestVideoFrameCallback" in video) this.watchFrames();
@@ -58,14 +63,13 @@ export class MseEngine {
   watchFrames() {
     let seen = -1;
     /** @type {VideoFrameRequestCallback} */
-    const next = (_now, { mediaTime, width, height }) => {
+    const next = (_now, { mediaTime, width, height, expectedDisplayTime }) => {
       if (this.closed) return;
       // `presentedFrames` would tell of those missed here, but Firefox counts every repetition in it.
       if (mediaTime !== seen) {
         seen = mediaTime;
         this.shown += 1;
-        this.live.shown = this.shown;
-        this.handlers.onpicture(mediaTime * 1e6, width, height);
+        this.handlers.onpicture(this.timeOf(mediaTime) * 1e6, width, height, expectedDisplayTime);
       }
       this.video.requestVideoFrameCallback(next);
     };
@@ -74,11 +78,22 @@ export class MseEngine {
 
   /** For browsers that do not tell of each frame. */
   countFrames() {
-    const quality = this.video.getVideoPlaybackQuality();
-    const total = quality.totalVideoFrames - quality.droppedVideoFrames;
+    const total = this.painted();
     if (total <= this.shown) return;
     this.shown = total;
-    this.live.shown = total;
-    this.handlers.onpicture(this.video.currentTime * 1e6, this.video.videoWidth, this.video.videoHeight);
+    const { currentTime, videoWidth, videoHeight } = this.video;
+    this.handlers.onpicture(currentTime * 1e6, videoWidth, videoHeight, performance.now());
+  }
+
+  /** @returns {number} pictures shown since the element was made, as the browser counts them */
+  painted() {
+    const { totalVideoFrames, droppedVideoFrames } = this.video.getVideoPlaybackQuality();
+    return totalVideoFrames - droppedVideoFrames;
+  }
+
+  /** @param {number} mediaTime seconds @returns {number} seconds: WebKitGTK sometimes counts from the last seek on */
+  timeOf(mediaTime) {
+    const clock = this.video.currentTime;
+    return Math.abs(mediaTime - clock) < TIME_SLACK ? mediaTime : clock;
   }
 }

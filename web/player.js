@@ -1,10 +1,12 @@
 // The wall: which cameras there are, where their tiles stand, and the panels around them. Each tile looks after itself (tile.js).
 //
-// Address: ?camera=porch shows only one; ?engine=frames or ?engine=mse forces a way of decoding.
+// Address: ?camera=porch shows only one; ?engine=frames or ?engine=mse forces a way of decoding, and ?surface=generator, offscreen or canvas
+// a way to the screen (surface.js).
 
 import { placeTiles } from "./layout.js";
 import { Link } from "./link.js";
 import { openSession, useKey } from "./session.js";
+import { SURFACES } from "./surface.js";
 import { Tile } from "./tile.js";
 
 /** Milliseconds before the relay is asked again after it did not answer. */
@@ -33,6 +35,7 @@ const keyPanel = byId("key");
 const query = new URLSearchParams(location.search);
 const only = query.get("camera");
 const engine = ["frames", "mse"].find((name) => name === query.get("engine")) || null;
+const surface = SURFACES.find((kind) => kind === query.get("surface")) || null;
 
 /** @type {Map<string, Tile>} */
 const tiles = new Map();
@@ -154,6 +157,7 @@ function showCameras(names) {
     if (tiles.has(name)) continue;
     const tile = new Tile(name, {
       engine,
+      surface,
       ontap: () => tap(name),
       onback: () => history.back(),
       onaspect: layOut,

@@ -1,154 +1,381 @@
-// The jitter buffer of live sound, in the audio thread: samples arrive in bursts, leave evenly, and wait as briefly as the network allows.
+// The jitter buffer of live sound, in the audio thread: packets arrive unevenly, leave evenly, and wait as briefly as the network allows.
 //
-// processorOptions: {sampleRate, channels} of the samples to come.
-// Messages in:  {planes: Float32Array[]}  one decoded packet, a plane per channel
-//               {stop: true}              the node is done with
-// Messages out: {level, underflows, targetMs}  ten times a second: RMS of 100 ms (0..1), how often it ran dry, what it aims to hold
+// Messages in:   {source: MessagePort}  where the packets come from; an earlier source is closed
+//                {hold: s}              wait so much longer than the network asks for (for late pictures)
+//                {stop: true}           the node is done with
+// The source's:  {planes: Float32Array[], sampleRate: Hz, timestamp: µs}  one decoded packet: a plane per channel, time of its first sample
+// Messages out:  {level, underflows, target, offset, earliest, heard}  ten times a second
+//                level: RMS of 100 ms, 0..1; underflows: how often it ran dry; target: what it aims to hold when a packet has just come, s;
+//                offset: time of the sample that is being played, minus currentTime, s; earliest: what the offset would be without hold;
+//                heard: whether there is anything to hear
 //
-// Three measures keep the delay small. It starts when `target` has arrived: one packet and a reserve against jitter. What was never
-// needed of the reserve is given back, by playing up to 0.5 % faster (nobody hears that). What is far too much goes at once, cross-faded.
+// The timestamps decide. Every position in the ring has a time, and `read`, the position that is played, goes on through silence as
+// through sound. So a packet that is lost, or a camera that holds on, leaves exactly as much silence as it should, and what comes too late
+// for its moment is left out: after a freeze there is no queue to get rid of. What has to be found is only the offset between the two
+// clocks, as in live-edge.js: each packet says how far its time is from the moment of its arrival; all but the latest few shall be in
+// time, with a reserve that grows when it runs dry and shrinks again in quiet times. Because arrivals are read on the loudspeaker's own
+// clock, its drift against the camera's is one more slow change of that offset. Small errors are played away by a speed that nobody hears,
+// large ones by a cross-faded skip, or by a silence.
 
-/** Seconds the ring holds at least. */
-const CAPACITY = 2;
+/** Seconds that the ring holds at least: MOST_JITTER, the longest hold (sound.js) and reserve, and a burst of a second. */
+const CAPACITY = 4;
 
-/** Seconds: the reserve at first, at least and at most; what running dry adds, and what ten quiet seconds take away. */
-const FIRST_RESERVE = 0.03;
+/** Arrivals are remembered so long (seconds), so many (10 ms packets need 500); this part of them may come too late, and one if there are
+ *  so many. */
+const WINDOW = 5;
+const MOST_ARRIVALS = 512;
+const LATE_SHARE = 0.02;
+const ENOUGH_FOR_ONE = 8;
+
+/** Part of a packet's length: what comes sooner behind the one before comes in one go with it. */
+const TOGETHER = 0.5;
+
+/** Seconds by which the latest packets may make all wait: recorders that give a fragment each second are the worst known. */
+const MOST_JITTER = 1.5;
+
+/** Seconds between two looks at the remembered arrivals. */
+const JUDGE_INTERVAL = 0.1;
+
+/** Seconds: the reserve at first, at least and at most; what running dry adds. */
+const FIRST_RESERVE = 0.02;
 const LEAST_RESERVE = 0.015;
 const MOST_RESERVE = 0.4;
 const UNDERFLOW_STEP = 0.02;
-const DECAY_STEP = 0.002;
-const DECAY_WINDOW = 10;
 
-/** Seconds that have to arrive before the first sound, however short the packets are. */
-const LEAST_TARGET = 0.06;
+/** The reserve shrinks by so much (seconds a second) after a time without running dry (seconds), doubled each time that was a mistake. */
+const DECAY = 0.001;
+const FIRST_PATIENCE = 10;
+const LONGEST_PATIENCE = 300;
 
-/** Seconds beyond the target after which sound is skipped. */
-const OVERFLOW = 0.12;
+/** Seconds that a packet and what it waits make up at least, however short the packets are and quiet the network is. */
+const LEAST_TARGET = 0.04;
 
-/** Seconds: silence longer than this was a pause of the camera and no jitter. */
+/** Seconds by which a timestamp may differ from the number of samples before it. Less is rounding (WebM counts milliseconds), the
+ *  microphone's drift or the relay's better knowledge of the recorder's zero, and moves the line slowly; more is a gap. */
+const GAP = 0.015;
+
+/** A gap or a step back longer than this (seconds) is a new beginning: a pause, or a recorder that has begun afresh. */
 const PAUSE = 1;
+
+/** Seconds without anything heard after which what is remembered of the network is forgotten: it has changed. */
+const LOST = 3;
+
+/** Packets that come at once within so many seconds of a beginning are a backlog, or the relay's replay: the newest counts. */
+const REPLAY = 0.15;
 
 /** Seconds of each fade: in, out, and across a skip. Shorter ones click. */
 const FADE = 0.005;
 
-/** How the speed follows the surplus: the largest change, per second of surplus, and the surplus (s) that is left alone. */
-const MOST_BEND = 0.005;
-const BEND_GAIN = 0.1;
-const BEND_TOLERANCE = 0.005;
+/** How the speed follows the error: per second of error, up to a bend that nobody hears; beyond that error faster, up to what is still
+ *  pleasant; and the error (s) that is too far for any. */
+const GAIN = 0.25;
+const GENTLE_BEND = 0.005;
+const FAR = GENTLE_BEND / GAIN;
+const FAR_GAIN = 0.15;
+const MOST_BEND = 0.02;
+const JUMP = 0.12;
 
-/** Seconds between two reports, and between two looks at the lowest fill. */
+/** Seconds between two reports. */
 const REPORT_INTERVAL = 0.1;
-const WATCH_INTERVAL = 1;
+
+/** Samples behind `read` that the interpolation may touch, itself included. */
+const AHEAD = 3;
 
 /** Positions are folded back before they leave the range of 32-bit index arithmetic. */
 const FOLD_LIMIT = 2 ** 30;
 
+/** Silences that lie ahead, at most: one may come with every other packet of two seconds. */
+const MOST_HOLES = 64;
+
 class LiveSound extends AudioWorkletProcessor {
-  /** @param {{processorOptions: {sampleRate: number, channels: number}}} options */
-  constructor(options) {
+  constructor() {
     super();
-    const { sampleRate: rate, channels } = options.processorOptions;
+    this.fadeLength = Math.ceil(FADE * sampleRate);
+    this.hold = 0;
+    this.reserve = FIRST_RESERVE;
+    this.patience = FIRST_PATIENCE;
+    this.shrunk = false;
+    this.missedAt = 0;
+    this.missing = false; // it ran dry, and that has been counted
+    this.underflows = 0;
+    /** Arrivals: currentTime, the packet's time minus it, and 1 if it came in one go with the one before. The oldest are overwritten. */
+    this.times = new Float64Array(MOST_ARRIVALS);
+    this.distances = new Float64Array(MOST_ARRIVALS);
+    this.together = new Uint8Array(MOST_ARRIVALS);
+    this.sorted = new Float64Array(MOST_ARRIVALS);
+    this.arrivals = 0;
+    this.judgedAt = 0;
+    this.usual = 0; // of all distances: the median
+    this.late = 0; // that of the latest packets that count
+    this.arrivedAt = -Infinity;
+    this.heardAt = 0;
+    this.beganAt = 0;
+    this.begun = false;
+    this.squares = 0;
+    this.counted = 0;
+    this.alive = true;
+    this.report = { level: 0, underflows: 0, target: 0, offset: 0, earliest: 0, heard: false };
+    /** @type {MessagePort | null} */
+    this.source = null;
+    this.shape(sampleRate, 1);
+    this.port.onmessage = ({ data }) => {
+      if (data.source) this.listenTo(data.source);
+      else if (data.stop) this.stop();
+      else this.hold = data.hold;
+    };
+  }
+
+  /** @param {MessagePort} source */
+  listenTo(source) {
+    if (this.source) this.source.close();
+    this.source = source;
+    source.onmessage = ({ data }) => this.push(data);
+  }
+
+  stop() {
+    this.alive = false;
+    if (this.source) this.source.close();
+    this.source = null;
+  }
+
+  /** Everything anew, for packets of another kind. @param {number} rate Hz @param {number} channels */
+  shape(rate, channels) {
     this.rate = rate;
     this.step = rate / sampleRate;
     let size = 1024;
     while (size < CAPACITY * rate) size *= 2;
     this.size = size;
     this.mask = size - 1;
-    this.fadeLength = Math.ceil(FADE * sampleRate);
     this.ring = [];
-    this.tails = [];
+    this.tails = []; // what would have been heard, had nothing been cut
     for (let channel = 0; channel < channels; channel += 1) {
       this.ring.push(new Float32Array(size));
-      this.tails.push(new Float32Array(this.fadeLength)); // what would have been heard, had nothing been skipped
+      this.tails.push(new Float32Array(this.fadeLength));
     }
-    this.last = new Float32Array(channels);
-    this.written = 0; // in samples of the track
-    this.read = 0; // in samples of the track, with a fraction
-    this.packet = 0;
-    this.reserve = FIRST_RESERVE * rate;
-    this.playing = false;
-    this.everPlayed = false;
-    this.dryAt = 0; // currentTime, s
+    this.written = 0; // positions, in samples of the track
+    this.read = 0; // with a fraction; it goes on also where nothing is written
+    this.origin = 0; // time of position 0, s
+    this.resumeAt = 0; // nothing is heard before this position
+    /** Silences between packets. @type {{from: number, to: number}[]} */
+    this.holes = [];
+    this.packet = 0; // s
+    this.begun = false;
+    this.fresh = true; // nothing was heard since it began
+    this.voiced = false; // something is being heard
     this.gain = 0;
-    this.crossing = 0;
+    this.crossing = 0; // samples of the tails that are still to be heard
     this.bend = 1;
-    this.lowest = Infinity;
-    this.watchedAt = 0;
-    this.quietLowest = Infinity;
-    this.quietSince = 0;
-    this.underflows = 0;
-    this.squares = 0;
-    this.counted = 0;
-    this.alive = true;
-    this.report = { level: 0, underflows: 0, targetMs: 0 };
-    this.port.onmessage = (event) => {
-      if (event.data.stop) this.alive = false;
-      else this.push(event.data.planes);
-    };
   }
 
-  get target() {
-    return Math.max(LEAST_TARGET * this.rate, this.packet + this.reserve);
+  /** Time of the sample that is played, minus currentTime. */
+  get offset() {
+    return this.origin + this.read / this.rate - currentTime;
   }
 
-  /** @param {Float32Array[]} planes */
-  push(planes) {
+  /** Seconds between the arrival of the latest packets that count and their moment. */
+  get margin() {
+    return Math.max(this.reserve, LEAST_TARGET - this.packet - Math.max(0, this.usual - this.late));
+  }
+
+  /** Where the offset should be. */
+  get goal() {
+    return this.late - this.margin - this.hold;
+  }
+
+  /** @param {{planes: Float32Array[], sampleRate: number, timestamp: number}} packet */
+  push({ planes, sampleRate: rate, timestamp }) {
+    if (rate !== this.rate || planes.length !== this.ring.length) this.shape(rate, planes.length);
     const count = planes[0].length;
-    if (count > this.size / 2) return; // no packet is a second long
-    const fill = this.written - this.read;
-    if (this.playing) this.lowest = Math.min(this.lowest, fill);
-    this.packet = Math.max(count, this.packet - (this.packet - count) / 64);
-    if (fill + count > this.size - 4) this.skipTo(this.target);
+    if (count > this.size / 4) return; // no packet is a second long
+    const duration = count / rate;
+    this.packet = Math.max(duration, this.packet - (this.packet - duration) / 64);
+    const dry = !this.voiced && this.read + AHEAD > this.written;
+    this.follow(timestamp / 1e6, duration, dry);
+    const start = this.written;
+    this.write(planes, count);
+    this.arrive(this.origin + start / rate - currentTime, duration);
+    if (dry && !this.fresh && start < this.read) this.miss();
+    // In a silence that has to be anyway it goes to its place at once.
+    if (this.fresh || (dry && this.goal < this.offset)) this.read = (this.goal + currentTime - this.origin) * rate;
+    if (this.written - this.read > this.size - AHEAD - 1) this.jump(this.size / 2 / rate); // the reader has lost its way
+    if (this.written > FOLD_LIMIT) this.fold(Math.floor(this.written / this.size - 1) * this.size);
+  }
+
+  /** Where on the line does this packet belong? @param {number} moment s @param {number} duration s @param {boolean} dry */
+  follow(moment, duration, dry) {
+    const gap = moment - (this.origin + this.written / this.rate);
+    const lost = dry && !this.fresh && currentTime - this.heardAt > LOST;
+    if (!this.begun || Math.abs(gap) > PAUSE || lost) {
+      if (lost && Math.abs(gap) < GAP) this.miss();
+      this.begin(moment);
+    } else if (gap > GAP && this.holes.length < MOST_HOLES) {
+      const to = this.written + Math.round(gap * this.rate);
+      this.holes.push({ from: this.written, to });
+      this.written = to;
+    } else {
+      // A step back: the relay knows better now where the recorder's zero lies. Either the last packets were wrong by that, then what is
+      // heard is later than was thought, and steer() sees to it; or all that is remembered was, then nothing that is heard changes.
+      const back = gap < -GAP;
+      if (back && moment - currentTime < this.late) this.correct(gap);
+      this.origin += back ? gap : gap * duration;
+    }
+  }
+
+  /** All arrivals so far have been taken for this much (s) too late. @param {number} seconds */
+  correct(seconds) {
+    this.usual += seconds;
+    this.late += seconds;
+    for (let index = 0; index < MOST_ARRIVALS; index += 1) this.distances[index] += seconds;
+  }
+
+  /** @param {number} moment time of the next packet, s */
+  begin(moment) {
+    if (this.voiced) this.cut();
+    this.begun = true;
+    this.beganAt = currentTime;
+    this.arrivals = 0;
+    this.holes.length = 0;
+    this.origin = moment - this.written / this.rate;
+    this.resumeAt = this.written;
+    this.fresh = true;
+    this.bend = 1;
+  }
+
+  /** @param {Float32Array[]} planes @param {number} count */
+  write(planes, count) {
+    const start = this.written & this.mask;
+    const head = Math.min(count, this.size - start);
     for (let channel = 0; channel < this.ring.length; channel += 1) {
       const ring = this.ring[channel];
-      const plane = planes[Math.min(channel, planes.length - 1)];
-      const start = this.written & this.mask;
-      const head = Math.min(count, this.size - start);
+      const plane = planes[channel];
       ring.set(head === count ? plane : plane.subarray(0, head), start);
       if (head < count) ring.set(plane.subarray(head), 0);
     }
     this.written += count;
-    if (!this.playing) this.begin();
-    else if (this.written - this.read > this.target + OVERFLOW * this.rate) this.skipTo(this.target);
-    if (this.read > FOLD_LIMIT) {
-      const fold = Math.floor(this.read / this.size) * this.size - this.size;
-      this.read -= fold;
-      this.written -= fold;
-    }
   }
 
-  begin() {
-    const silence = currentTime - this.dryAt;
-    const { target } = this;
-    if (this.written - this.read < target) return;
-    if (this.everPlayed && silence < PAUSE) {
-      this.underflows += 1;
-      this.reserve = Math.min(MOST_RESERVE * this.rate, this.reserve + UNDERFLOW_STEP * this.rate);
-      this.quietSince = currentTime;
-      this.quietLowest = Infinity;
-    }
-    this.read = Math.max(this.read, this.written - this.target);
-    this.playing = true;
-    this.everPlayed = true;
-    this.lowest = Infinity;
-    this.watchedAt = currentTime;
-    this.bend = 1;
+  /** @param {number} distance the packet's time minus currentTime, s @param {number} duration s */
+  arrive(distance, duration) {
+    const together = currentTime - this.arrivedAt < duration * TOGETHER;
+    this.arrivedAt = currentTime;
+    const starting = currentTime - this.beganAt < REPLAY;
+    if (starting && together) this.arrivals = 0;
+    const index = this.arrivals % MOST_ARRIVALS;
+    this.times[index] = currentTime;
+    this.distances[index] = distance;
+    this.together[index] = together && !starting ? 1 : 0;
+    this.arrivals += 1;
+    if (starting || distance < this.late || currentTime - this.judgedAt > JUDGE_INTERVAL) this.judge();
   }
 
-  /** Drops all but the newest samples. @param {number} keep */
-  skipTo(keep) {
-    const to = this.written - keep;
-    if (to <= this.read) return;
-    if (this.playing) {
-      for (let channel = 0; channel < this.ring.length; channel += 1) {
-        const tail = this.tails[channel];
-        const ring = this.ring[channel];
-        for (let index = 0; index < this.fadeLength; index += 1) tail[index] = this.sample(ring, this.read + index * this.step);
+  /** What do the arrivals of the last seconds say? */
+  judge() {
+    this.judgedAt = currentTime;
+    const all = this.recent(false);
+    this.usual = all[all.length >> 1];
+    const fastest = all[all.length - 1];
+    // What comes in one go was held up by one thing: it counts once, with its first packet, which is the latest.
+    const single = this.recent(true);
+    if (single.length === 0) return;
+    const ignored = Math.max(Math.floor(single.length * LATE_SHARE), single.length < ENOUGH_FOR_ONE ? 0 : 1);
+    this.late = Math.max(single[ignored], fastest - MOST_JITTER);
+  }
+
+  /** @param {boolean} single without those that came together with another @returns {Float64Array} distances, the latest packet's first */
+  recent(single) {
+    const kept = Math.min(this.arrivals, MOST_ARRIVALS);
+    let count = 0;
+    for (let index = 0; index < kept; index += 1) {
+      if (currentTime - this.times[index] > WINDOW || (single && this.together[index])) continue;
+      this.sorted[count] = this.distances[index];
+      count += 1;
+    }
+    return this.sorted.subarray(0, count).sort();
+  }
+
+  /** It ran dry, and what it lacked has come. */
+  miss() {
+    if (this.missing) return;
+    this.missing = true;
+    this.underflows += 1;
+    this.reserve = Math.min(MOST_RESERVE, this.reserve + UNDERFLOW_STEP);
+    this.missedAt = currentTime;
+    if (this.shrunk) this.patience = Math.min(LONGEST_PATIENCE, this.patience * 2);
+    this.shrunk = false;
+  }
+
+  /** @param {number} seconds that have passed */
+  ease(seconds) {
+    if (this.reserve <= LEAST_RESERVE || currentTime - this.missedAt < this.patience) return;
+    this.shrunk = true;
+    this.reserve = Math.max(LEAST_RESERVE, this.reserve - DECAY * seconds);
+  }
+
+  /** Brings the offset to where it should be. */
+  steer() {
+    if (!this.begun || this.fresh) return;
+    const error = this.goal - this.offset; // above 0: what is heard is too late
+    const size = Math.abs(error);
+    if (size > JUMP) {
+      this.jump(error);
+      this.bend = 1;
+      return;
+    }
+    const bend = size < FAR ? size * GAIN : Math.min(MOST_BEND, GENTLE_BEND + (size - FAR) * FAR_GAIN);
+    this.bend = error > 0 ? 1 + bend : 1 - bend;
+  }
+
+  /** Above 0: skips so much. Below 0: is silent for so long, as nothing should be heard twice. @param {number} seconds */
+  jump(seconds) {
+    if (this.voiced) {
+      this.resumeAt = this.read;
+      this.cut();
+    }
+    this.read += seconds * this.rate;
+  }
+
+  /** What is heard ends here: whatever comes next, it fades. */
+  cut() {
+    const { ring, tails, fadeLength } = this;
+    const fade = 1 / fadeLength;
+    const last = this.limit - AHEAD;
+    for (let channel = 0; channel < ring.length; channel += 1) {
+      const tail = tails[channel];
+      for (let index = 0; index < fadeLength; index += 1) {
+        const older = this.crossing - index; // an earlier cut may not have faded yet
+        let value = older > 0 ? tail[fadeLength - older] * older * fade : 0;
+        const position = Math.min(this.read + index * this.step, last);
+        value += this.sample(ring[channel], position) * Math.min(1, this.gain + (index + 1) * fade);
+        tail[index] = value;
       }
-      this.crossing = this.fadeLength;
     }
-    this.read = to;
-    this.lowest = Infinity;
+    this.crossing = fadeLength;
+    this.voiced = false;
+  }
+
+  /** End of what is there to be played without a silence. */
+  get limit() {
+    return this.holes.length > 0 ? this.holes[0].from : this.written;
+  }
+
+  /** Is there something at `read`, and may it be heard? */
+  look() {
+    while (this.holes.length > 0 && this.read + AHEAD > this.holes[0].from) {
+      if (this.voiced) this.cut();
+      this.resumeAt = this.holes[0].to;
+      this.holes.shift();
+    }
+    const there = this.begun && this.read + AHEAD <= this.limit;
+    if (this.voiced && !there) {
+      this.cut();
+      this.heardAt = currentTime;
+      this.resumeAt = this.written;
+    } else if (!this.voiced && there && this.read >= this.resumeAt) {
+      this.voiced = true;
+      this.gain = 0;
+      this.fresh = false;
+      this.missing = false;
+    }
   }
 
   /** Between the samples: a cubic through the four nearest (Catmull and Rom). @param {Float32Array} ring @param {number} position */
@@ -167,59 +394,54 @@ class LiveSound extends AudioWorkletProcessor {
   process(_inputs, outputs) {
     const output = outputs[0];
     const length = output[0].length;
-    const { ring, last, tails } = this;
+    const { ring, tails, fadeLength } = this;
     const channels = ring.length;
-    const fade = 1 / this.fadeLength;
-    this.watch();
+    const fade = 1 / fadeLength;
+    this.ease(length / sampleRate);
+    this.steer();
+    const step = this.step * this.bend;
     for (let index = 0; index < length; index += 1) {
-      if (this.playing && this.read + 3 > this.written) {
-        this.playing = false;
-        this.dryAt = currentTime;
-      }
-      this.gain = this.playing ? Math.min(1, this.gain + fade) : Math.max(0, this.gain - fade);
-      const old = this.crossing * fade;
+      this.look();
+      if (this.voiced && this.gain < 1) this.gain = Math.min(1, this.gain + fade);
       for (let channel = 0; channel < channels; channel += 1) {
-        let value = last[channel];
-        if (this.playing) {
-          value = this.sample(ring[channel], this.read);
-          if (this.crossing > 0) value = value * (1 - old) + tails[channel][this.fadeLength - this.crossing] * old;
-          last[channel] = value;
-        }
-        value *= this.gain;
+        let value = this.voiced ? this.sample(ring[channel], this.read) * this.gain : 0;
+        if (this.crossing > 0) value += tails[channel][fadeLength - this.crossing] * this.crossing * fade;
         if (channel < output.length) output[channel][index] = value;
         if (channel === 0) this.squares += value * value;
       }
       for (let channel = channels; channel < output.length; channel += 1) output[channel][index] = output[0][index];
-      if (this.playing) this.read += this.step * this.bend;
       if (this.crossing > 0) this.crossing -= 1;
+      this.read += step;
     }
     this.counted += length;
-    if (this.counted >= REPORT_INTERVAL * sampleRate) this.tell();
+    if (this.counted >= REPORT_INTERVAL * sampleRate) this.tell(length / sampleRate);
     return this.alive;
   }
 
-  /** Once a second: is there more than the reserve even at the lowest point? */
-  watch() {
-    if (!this.playing || currentTime - this.watchedAt < WATCH_INTERVAL || this.lowest === Infinity) return;
-    this.watchedAt = currentTime;
-    const surplus = (this.lowest - this.reserve) / this.rate;
-    this.bend = Math.abs(surplus) < BEND_TOLERANCE ? 1 : 1 + Math.max(-MOST_BEND, Math.min(MOST_BEND, surplus * BEND_GAIN));
-    this.quietLowest = Math.min(this.quietLowest, this.lowest);
-    this.lowest = Infinity;
-    if (currentTime - this.quietSince < DECAY_WINDOW) return;
-    const least = LEAST_RESERVE * this.rate;
-    if (this.quietLowest > least) this.reserve = Math.max(least, this.reserve - DECAY_STEP * this.rate);
-    this.quietSince = currentTime;
-    this.quietLowest = Infinity;
-  }
-
-  tell() {
-    this.report.level = Math.sqrt(this.squares / this.counted);
-    this.report.underflows = this.underflows;
-    this.report.targetMs = Math.round((this.target / this.rate) * 1000);
+  /** @param {number} ahead seconds by which `read` is ahead of currentTime: what was just rendered */
+  tell(ahead) {
+    const { report } = this;
+    report.level = Math.sqrt(this.squares / this.counted);
+    report.underflows = this.underflows;
+    report.target = this.packet + this.usual - this.goal;
+    report.offset = this.offset - ahead;
+    report.earliest = this.goal + this.hold;
+    report.heard = this.voiced;
     this.squares = 0;
     this.counted = 0;
-    this.port.postMessage(this.report);
+    this.port.postMessage(report);
+  }
+
+  /** @param {number} count positions, a multiple of the ring's size */
+  fold(count) {
+    this.read -= count;
+    this.written -= count;
+    this.resumeAt -= count;
+    this.origin += count / this.rate;
+    for (const hole of this.holes) {
+      hole.from -= count;
+      hole.to -= count;
+    }
   }
 }
 

@@ -1,29 +1,63 @@
 // The sound of one camera: off until somebody taps for it, then played as soon as it comes.
-// WebCodecs decodes it and an AudioWorklet plays it (sound-worklet.js holds the jitter buffer). Where a browser has not both, or not this
-// codec, a LiveSource (live-source.js) of its own plays it in an <audio> element. While it is off nothing is decoded.
+// WebCodecs decodes it (sound-decoder.js), in the player's worker if that can, and an AudioWorklet plays it (sound-worklet.js holds the
+// jitter buffer); the samples go from one to the other without the page. Where a browser has not both, or not this codec, a LiveSource
+// (live-source.js) of its own plays it in an <audio> element. While it is off nothing is decoded.
 //
-//   const sound = new Sound({onchange() {}, send(message) {}});
+//   const sound = new Sound({
+//     onchange() {},               // the state, or whether there is sound, has changed
+//     send(message) {},            // a message for the relay
+//     decode(track, port) {},      // have the worker make a SoundDecoder of these and give it the frames; (null): close it
+//     page(wanted) {},             // whether frame messages are to come to `frame`
+//   });
+//   sound.decodeFailed(reason);          // the worker cannot, or its decoder gave up
 //   await sound.track(track, init);      // a `track` message of kind audio, and its init segment
-//   sound.frame(message);                // its frame messages
+//   sound.frame(message, timestamp);     // its frame messages, while they are wanted
 //   sound.turnOn();                      // inside a tap
-//   sound.stats;                         // {state, level, underflows, targetMs}
+//   sound.clock(epochOffset);            // the relay's clock
+//   sound.picture(delay);                // so late (ms) are the pictures on the screen
+//   sound.stats;                         // see Stats
 
-import { bytesOfBase64, readFrame } from "./message.js";
 import { LiveSource, playsType } from "./live-source.js";
+import { SoundDecoder } from "./sound-decoder.js";
 
 /** @typedef {"off" | "on" | "blocked"} SoundState  blocked: switched on, but the browser wants another tap before it plays */
 
 /** @typedef {import("./tile.js").TrackMessage} TrackMessage */
 
-/** What plays. level: RMS 0..1 over the last 100 ms, null where nobody can know it.
- *  @typedef {{frame: (message: ArrayBuffer) => void, close: () => void, resume: () => void,
- *             stats: {level: number | null, underflows: number, targetMs: number}}} Player */
+/** level: RMS 0..1 over the last 100 ms, null where nobody can know it; underflows: how often it ran dry; targetMs: what the buffer aims to
+ *  hold when a packet has just come; delayMs: from the microphone to the loudspeaker, null while unknown.
+ *  @typedef {{level: number | null, underflows: number, targetMs: number, delayMs: number | null}} Stats */
+
+/** What plays.
+ *  @typedef {{running: boolean, frame: (message: ArrayBuffer, timestamp: number) => void, close: () => void, resume: () => void,
+ *             stats: Stats}} Player */
+
+/** What a player asks of its Sound. now: the relay's time (s) at a moment (ms of performance.now()), null while unknown; picture: delay of
+ *  the pictures, s, null while unknown.
+ *  @typedef {{onfail: (reason: string) => void, onchange: () => void, decode: (track: TrackMessage | null, port?: MessagePort) => void,
+ *             send: (message: object) => void, now: (moment: number) => number | null, picture: () => number | null}} Owner */
+
+/** The ways to play, best first: decoded in the worker, decoded in the page, by an element. @typedef {"worker" | "page" | "element"} Way */
 
 /** The context runs at the rate of Opus; the browser converts for the loudspeaker. */
 const CONTEXT_RATE = 48000;
 
 /** Milliseconds that a context may take to start within a tap before it counts as blocked. */
 const START_TIME = 1000;
+
+/** Seconds by which sound should be later than the picture, if it has to wait for it: nature never has it the other way round. By how much
+ *  the wait may be wrong before it is changed: together not outside 0 to 40 ms. And the longest wait. */
+const AFTER_PICTURE = 0.02;
+const HOLD_TOLERANCE = 0.015;
+const MOST_HOLD = 1;
+
+/** Part of each new value (ten a second) in the mean of the two clocks' distance, and of the picture's delay; and the error (s) of the
+ *  former that is no noise: the loudspeaker was changed, or stood still. */
+const MEAN_SHARE = 0.05;
+const CLOCK_STEP = 0.05;
+
+/** Milliseconds by which the moment of an output timestamp may differ from now: in WebKitGTK 2.50 it runs twice as fast as the clock. */
+const RECENT = 50;
 
 const WORKLET = new URL("./sound-worklet.js", import.meta.url).href;
 
@@ -42,68 +76,50 @@ function sharedContext() {
   return context;
 }
 
-/** @param {TrackMessage} track @returns {AudioDecoderConfig} */
-function decoderConfig(track) {
-  /** @type {AudioDecoderConfig} */
-  const config = { codec: track.codec, sampleRate: track.sampleRate || CONTEXT_RATE, numberOfChannels: track.channels || 1 };
-  if (track.config) config.description = bytesOfBase64(track.config);
-  return config;
-}
-
-/** @param {TrackMessage} track @returns {Promise<boolean>} */
-async function decodes(track) {
-  if (typeof AudioDecoder === "undefined" || typeof AudioWorkletNode === "undefined") return false;
-  try {
-    return (await AudioDecoder.isConfigSupported(decoderConfig(track))).supported === true;
-  } catch (error) {
-    return false;
-  }
-}
-
 /**
- * The samples of one channel, -1..1.
- * WebKitGTK 2.50 crashes when it is asked for the format that it has, so floats are fetched as 16-bit integers, which is finer than any
- * phone's microphone. Browsers that cannot convert so (the standard asks for "f32-planar" only) give floats.
- * @param {AudioData} samples @param {number} planeIndex @returns {Float32Array}
+ * Which of the context's times leaves the loudspeaker when (Web Audio API, AudioContext.getOutputTimestamp).
+ * @param {AudioContext} context @returns {{time: number, moment: number}} s of the context, ms of performance.now()
  */
-function plane(samples, planeIndex) {
-  const floats = new Float32Array(samples.numberOfFrames);
-  if (samples.format && samples.format.startsWith("f32")) {
-    const integers = new Int16Array(samples.numberOfFrames);
-    try {
-      samples.copyTo(integers, { planeIndex, format: "s16-planar" });
-      for (let index = 0; index < integers.length; index += 1) floats[index] = integers[index] / 32768;
-      return floats;
-    } catch (error) {
-      if (/** @type {DOMException} */ (error).name !== "NotSupportedError") throw error;
-    }
-  }
-  samples.copyTo(floats, { planeIndex, format: "f32-planar" });
-  return floats;
+function heardNow(context) {
+  const now = performance.now();
+  const { contextTime, performanceTime } = context.getOutputTimestamp ? context.getOutputTimestamp() : {};
+  if (contextTime && performanceTime && Math.abs(performanceTime - now) < RECENT) return { time: contextTime, moment: performanceTime };
+  const latency = context.outputLatency || context.baseLatency || 0;
+  return { time: context.currentTime - latency, moment: now };
 }
 
 /** WebCodecs and AudioWorklet. @implements {Player} */
 class WorkletPlayer {
-  /** @param {TrackMessage} track @param {(reason: string) => void} onfail @param {() => void} onchange */
-  constructor(track, onfail, onchange) {
-    this.onfail = onfail;
-    this.onchange = onchange;
+  /** @param {TrackMessage} track @param {boolean} inPage whether it decodes by itself @param {Owner} owner */
+  constructor(track, inPage, owner) {
+    this.track = track;
+    this.inPage = inPage;
+    this.owner = owner;
     this.context = sharedContext();
-    this.stats = { level: 0, underflows: 0, targetMs: 0 };
+    /** @type {Stats} */
+    this.stats = { level: 0, underflows: 0, targetMs: 0, delayMs: null };
     this.closed = false;
+    this.ready = false;
+    this.decoding = false;
     /** @type {AudioWorkletNode | null} */
     this.node = null;
-    this.shape = ""; // rate and channels of what the node expects
-    this.decoder = new AudioDecoder({ output: (samples) => this.play(samples), error: (error) => this.fail(error.message) });
-    this.decoder.configure(decoderConfig(track));
-    this.ready = false;
-    /** @type {Promise<void>} */ (workletReady).then(
-      () => {
+    /** @type {SoundDecoder | null} */
+    this.decoder = null;
+    /** The relay's time minus the context's, of what leaves the loudspeaker; s. @type {number | null} */
+    this.distance = null;
+    /** @type {number | null} */
+    this.picture = null;
+    this.hold = 0;
+    /** @type {Promise<void>} */ (workletReady)
+      .then(() => {
         this.ready = true;
-      },
-      (error) => this.fail(String(error)),
-    );
-    this.onstatechange = () => onchange();
+        this.settle();
+      })
+      .catch((error) => this.fail(String(error)));
+    this.onstatechange = () => {
+      this.settle();
+      owner.onchange();
+    };
     this.context.addEventListener("statechange", this.onstatechange);
     this.resume();
   }
@@ -113,57 +129,77 @@ class WorkletPlayer {
   }
 
   resume() {
-    this.context.resume().then(this.onchange, this.onchange);
+    this.context.resume().then(this.owner.onchange, this.owner.onchange);
+  }
+
+  /** Decodes while the context runs: what nobody takes would pile up. */
+  settle() {
+    if (this.closed || !this.ready || this.decoding === this.running) return;
+    this.decoding = this.running;
+    if (!this.decoding) {
+      this.stopDecoding();
+      return;
+    }
+    const node = this.node || this.connect();
+    const { port1, port2 } = new MessageChannel();
+    node.port.postMessage({ source: port1 }, [port1]);
+    if (this.inPage) this.decoder = new SoundDecoder(this.track, port2, (reason) => this.fail(reason));
+    else this.owner.decode(this.track, port2);
+  }
+
+  stopDecoding() {
+    if (this.decoder) this.decoder.close();
+    else if (!this.inPage) this.owner.decode(null);
+    this.decoder = null;
+  }
+
+  /** @returns {AudioWorkletNode} */
+  connect() {
+    const node = new AudioWorkletNode(this.context, "live-sound", { numberOfInputs: 0, outputChannelCount: [2] });
+    node.port.onmessage = (event) => this.onreport(event.data);
+    node.onprocessorerror = () => this.fail("the sound processor broke");
+    node.connect(this.context.destination);
+    this.node = node;
+    return node;
   }
 
   /** @param {ArrayBuffer} message */
   frame(message) {
-    if (this.closed || !this.ready || !this.running) return;
-    try {
-      const { timestamp, data } = readFrame(message);
-      this.decoder.decode(new EncodedAudioChunk({ type: "key", timestamp, data }));
-    } catch (error) {
-      this.fail(String(error));
-    }
+    if (this.decoder) this.decoder.frame(message);
   }
 
-  /** @param {AudioData} samples */
-  play(samples) {
-    const { numberOfChannels: channels, sampleRate } = samples;
-    const planes = [];
-    try {
-      for (let channel = 0; channel < Math.min(2, channels); channel += 1) planes.push(plane(samples, channel));
-    } catch (error) {
-      this.fail(String(error));
-      return;
-    } finally {
-      samples.close();
-    }
+  /** @param {{level: number, underflows: number, target: number, offset: number, earliest: number, heard: boolean}} report in seconds */
+  onreport({ level, underflows, target, offset, earliest, heard }) {
+    const distance = this.measureDistance();
+    const delayMs = distance === null || !heard ? null : Math.round((distance - offset) * 1000);
+    this.stats = { level, underflows, targetMs: Math.round(target * 1000), delayMs };
+    const picture = this.owner.picture();
+    if (picture === null || this.picture === null) this.picture = picture;
+    else this.picture += (picture - this.picture) * MEAN_SHARE;
+    if (distance === null || !heard) return;
+    // As early as the network permits, unless the picture is later: no picture can be made to come sooner.
+    const wish = this.picture === null ? 0 : this.picture + AFTER_PICTURE - (distance - earliest);
+    const hold = Math.min(MOST_HOLD, Math.max(0, wish));
+    if (hold === this.hold || (hold > 0 && Math.abs(hold - this.hold) < HOLD_TOLERANCE)) return;
+    this.hold = hold;
+    if (this.node) this.node.port.postMessage({ hold });
+  }
+
+  /** @returns {number | null} */
+  measureDistance() {
+    const { time, moment } = heardNow(this.context);
+    const now = this.owner.now(moment);
+    if (now === null) this.distance = null;
+    else if (this.distance === null || Math.abs(now - time - this.distance) > CLOCK_STEP) this.distance = now - time;
+    else this.distance += (now - time - this.distance) * MEAN_SHARE;
+    return this.distance;
+  }
+
+  close() {
     if (this.closed) return;
-    const shape = `${sampleRate} ${planes.length}`;
-    if (shape !== this.shape) {
-      this.shape = shape;
-      this.connect(sampleRate, planes.length);
-    }
-    /** @type {AudioWorkletNode} */ (this.node).port.postMessage({ planes }, planes.map((samplesOfOne) => samplesOfOne.buffer));
-  }
-
-  /** @param {number} sampleRate Hz @param {number} channels 1 or 2 */
-  connect(sampleRate, channels) {
-    this.disconnect();
-    this.node = new AudioWorkletNode(this.context, "live-sound", {
-      numberOfInputs: 0,
-      outputChannelCount: [2],
-      processorOptions: { sampleRate, channels },
-    });
-    this.node.port.onmessage = (event) => {
-      this.stats = event.data;
-    };
-    this.node.onprocessorerror = () => this.fail("the sound processor broke");
-    this.node.connect(this.context.destination);
-  }
-
-  disconnect() {
+    this.closed = true;
+    this.context.removeEventListener("statechange", this.onstatechange);
+    if (this.decoding) this.stopDecoding();
     if (!this.node) return;
     this.node.port.postMessage({ stop: true });
     this.node.port.onmessage = null;
@@ -171,34 +207,28 @@ class WorkletPlayer {
     this.node = null;
   }
 
-  close() {
-    this.closed = true;
-    this.context.removeEventListener("statechange", this.onstatechange);
-    if (this.decoder.state !== "closed") this.decoder.close();
-    this.disconnect();
-  }
-
   /** @param {string} reason */
   fail(reason) {
     if (this.closed) return;
     this.close();
-    this.onfail(reason);
+    this.owner.onfail(reason);
   }
 }
 
 /** An <audio> element of its own. @implements {Player} */
 class ElementPlayer {
-  /** @param {TrackMessage} track @param {ArrayBuffer} init @param {(message: object) => void} send
-   *  @param {(reason: string) => void} onfail @param {() => void} onchange */
-  constructor(track, init, send, onfail, onchange) {
+  /** @param {TrackMessage} track @param {ArrayBuffer} init @param {Owner} owner */
+  constructor(track, init, owner) {
+    this.owner = owner;
     this.audio = document.createElement("audio");
     this.running = true;
+    this.newest = -Infinity; // µs; a replay after `join` must not be heard twice
     this.live = new LiveSource(this.audio, "audio", {
-      send,
-      onfail,
+      send: owner.send,
+      onfail: owner.onfail,
       onblocked: (blocked) => {
         this.running = !blocked;
-        onchange();
+        owner.onchange();
       },
     });
     this.live.track(track.mime, init);
@@ -206,15 +236,19 @@ class ElementPlayer {
   }
 
   get stats() {
-    return { level: null, underflows: this.live.stats.stalls, targetMs: Math.round(this.live.edge.reserve * 1000) };
+    const now = this.owner.now(performance.now());
+    const delayMs = now === null || this.audio.paused ? null : Math.round((now - this.audio.currentTime) * 1000);
+    return { level: null, underflows: this.live.stats.stalls, targetMs: Math.round(this.live.edge.reserve * 1000), delayMs };
   }
 
   resume() {
     this.live.play();
   }
 
-  /** @param {ArrayBuffer} message */
-  frame(message) {
+  /** @param {ArrayBuffer} message @param {number} timestamp µs */
+  frame(message, timestamp) {
+    if (timestamp <= this.newest) return;
+    this.newest = timestamp;
     this.live.frame(message);
   }
 
@@ -225,39 +259,53 @@ class ElementPlayer {
 
 export class Sound {
   /**
-   * @param {{onchange: () => void, send: (message: object) => void}} handlers
-   *        onchange: the state, or whether there is sound, has changed; send: a message for the relay
+   * @param {{onchange: () => void, send: (message: object) => void, decode: (track: TrackMessage | null, port?: MessagePort) => void,
+   *          page: (wanted: boolean) => void}} handlers see the head of this file
    */
   constructor(handlers) {
     this.handlers = handlers;
     this.wanted = false;
-    this.failed = false;
-    /** @type {{message: TrackMessage, init: ArrayBuffer, decodes: boolean} | null} */
+    /** @type {{message: TrackMessage, init: ArrayBuffer, ways: Way[]} | null} */
     this.current = null;
     /** @type {TrackMessage | null} */
     this.asked = null; // being looked at
     /** @type {WorkletPlayer | ElementPlayer | null} */
     this.player = null;
-    this.newest = -Infinity; // µs; a replay after `join` must not be heard twice
     this.startedAt = 0;
     this.startTimer = 0;
+    /** @type {number | null} */
+    this.epochOffset = null;
+    /** @type {number | null} */
+    this.pictureDelay = null; // ms
+    this.paged = false; // frames come to the page
   }
 
   /** Whether the camera has sound that this browser can play. */
   get available() {
-    return this.current !== null && !this.failed;
+    return this.current !== null && this.current.ways.length > 0;
   }
 
   /** @returns {SoundState} */
   get state() {
-    if (!this.wanted || this.failed) return "off";
+    if (!this.wanted || (this.current && !this.available)) return "off";
     if (this.player && !this.player.running && performance.now() - this.startedAt > START_TIME) return "blocked";
     return "on";
   }
 
+  /** @returns {Stats & {state: SoundState}} */
   get stats() {
-    const { level, underflows, targetMs } = this.player ? this.player.stats : { level: 0, underflows: 0, targetMs: 0 };
-    return { state: this.state, level, underflows, targetMs };
+    const nothing = { level: 0, underflows: 0, targetMs: 0, delayMs: null };
+    return { state: this.state, ...(this.player ? this.player.stats : nothing) };
+  }
+
+  /** @param {number | null} epochOffset the relay's time in µs is (performance.timeOrigin + performance.now()) * 1000 + epochOffset */
+  clock(epochOffset) {
+    this.epochOffset = epochOffset;
+  }
+
+  /** @param {number | null} delay ms from capture until now of the picture on the screen; null: there is none */
+  picture(delay) {
+    this.pictureDelay = delay;
   }
 
   /** @param {TrackMessage} message @param {ArrayBuffer} init */
@@ -265,34 +313,39 @@ export class Sound {
     const same = this.current && JSON.stringify(this.current.message) === JSON.stringify(message);
     if (same) return;
     this.asked = message;
-    const known = await decodes(message);
+    /** @type {Way[]} */
+    const ways = [];
+    if (typeof AudioWorkletNode !== "undefined" && (await SoundDecoder.supports(message))) ways.push("worker", "page");
     if (this.asked !== message) return; // another track has come meanwhile
-    this.current = { message, init, decodes: known };
-    this.failed = !known && !playsType(message.mime);
+    if (playsType(message.mime)) ways.push("element");
     this.stop();
+    this.current = { message, init, ways };
     if (this.wanted) this.start();
     this.handlers.onchange();
   }
 
   /** The track is gone. */
   end() {
-    this.restart();
+    this.asked = null;
+    this.stop();
+    this.current = null;
     this.handlers.onchange();
   }
 
   /** The relay's clock may have begun anew. */
   restart() {
-    this.newest = -Infinity;
-    this.asked = null;
-    this.stop();
-    this.current = null;
+    this.epochOffset = null;
+    this.end();
   }
 
   /** @param {ArrayBuffer} message @param {number} timestamp of the frame, µs */
   frame(message, timestamp) {
-    if (timestamp <= this.newest) return;
-    this.newest = timestamp;
-    if (this.player) this.player.frame(message);
+    if (this.player && this.paged) this.player.frame(message, timestamp);
+  }
+
+  /** @param {string} _reason the worker's decoder has given up */
+  decodeFailed(_reason) {
+    if (this.current && this.current.ways[0] === "worker") this.fallBack();
   }
 
   /** Call it inside a tap: only then may a page begin to sound. */
@@ -310,35 +363,36 @@ export class Sound {
   }
 
   start() {
-    if (!this.current) return;
-    const { message, init } = this.current;
-    const { onchange, send } = this.handlers;
+    if (!this.current || !this.available) return;
+    const { message, init, ways } = this.current;
+    const { onchange, send, decode } = this.handlers;
+    const [way] = ways;
     this.startedAt = performance.now();
     clearTimeout(this.startTimer);
     this.startTimer = setTimeout(onchange, START_TIME + 1);
-    if (this.current.decodes) {
-      try {
-        this.player = new WorkletPlayer(message, () => this.fallBack(), onchange);
-        return;
-      } catch (error) {
-        this.current.decodes = false; // the browser promised too much
-      }
+    /** @type {Owner} */
+    const owner = {
+      onfail: () => this.fallBack(),
+      onchange,
+      send,
+      decode,
+      now: (moment) => (this.epochOffset === null ? null : (performance.timeOrigin + moment) / 1e3 + this.epochOffset / 1e6),
+      picture: () => (this.pictureDelay === null ? null : this.pictureDelay / 1000),
+    };
+    this.setPaged(way !== "worker");
+    try {
+      this.player = way === "element" ? new ElementPlayer(message, init, owner) : new WorkletPlayer(message, way === "page", owner);
+    } catch (error) {
+      this.fallBack(); // the browser promised too much
     }
-    this.player = new ElementPlayer(message, init, send, () => this.giveUp(), onchange);
   }
 
+  /** The way that was tried does not lead there: the next one, if there is any. */
   fallBack() {
-    this.player = null;
+    this.stop();
     if (!this.current) return;
-    this.current.decodes = false;
-    if (!playsType(this.current.message.mime)) return this.giveUp();
-    this.start();
-    this.handlers.onchange();
-  }
-
-  giveUp() {
-    this.player = null;
-    this.failed = true;
+    this.current.ways.shift();
+    if (this.wanted) this.start();
     this.handlers.onchange();
   }
 
@@ -346,5 +400,13 @@ export class Sound {
     clearTimeout(this.startTimer);
     if (this.player) this.player.close();
     this.player = null;
+    this.setPaged(false);
+  }
+
+  /** @param {boolean} wanted */
+  setPaged(wanted) {
+    if (wanted === this.paged) return;
+    this.paged = wanted;
+    this.handlers.page(wanted);
   }
 }

@@ -1,33 +1,34 @@
-// One camera's tile: the link to the relay, the engine that shows its pictures, its sound, and a status that never lies.
+// One camera's tile: the engine that shows its pictures, its sound, how old they are, and a status that never lies. What comes from the
+// relay is received and decoded by a Receiver in a worker (feed.js, receiver.js); the tile decides and shows.
 //
-// An engine turns a video track's messages into pictures. Each one keeps this contract:
+// An engine turns a video track's messages into pictures. There are two: "frames", decoded where the Receiver is and shown by a Screen
+// (surface.js), and "mse", MediaSource in the page. In the page each one keeps this contract:
 //
-//   static supports(track): Promise<boolean>   can this browser show this track with it?
-//   constructor(view, handlers)                view: the HTMLElement it puts its canvas or video into; handlers: EngineHandlers
-//   track(message, init)                       a track begins, begins anew, or is replayed: its next frame is a keyframe
-//   frame(number, data)                        one frame message of that track
-//   close()                                    frees everything and takes the picture away
-//   name, stats                                see Engine
+//   name, stats            see Engine
+//   track(message, init)   a track begins, begins anew, or is replayed: its next frame is a keyframe
+//   frame(number, data)    one frame message of that track
+//   close()                frees everything and takes the picture away
 //
 // It may be given every frame since the last keyframe at once and then shows the newest only. If it cannot go on it calls onfail, once,
-// and waits to be closed; the tile then builds the other engine, and `join` makes the relay replay what the new one needs.
+// and waits to be closed; the tile then makes the next one, and the Receiver has the relay replay what that needs.
 //
 // For tests and benches a tile's element carries read-only facts, at most four times a second: data-camera, data-state, data-engine,
 // data-frames (pictures shown), data-sound (off, on, blocked); and element.tile is the Tile, whose stats() tells the rest.
 
-import { FramesEngine } from "./frames.js";
-import { Link } from "./link.js";
-import { readFrame } from "./message.js";
+import { Details } from "./details.js";
+import { Feed } from "./feed.js";
 import { MseEngine } from "./mse.js";
+import { median } from "./recent.js";
 import { Sound } from "./sound.js";
+import { Screen, surfaceKinds } from "./surface.js";
 
 /** The relay's `track` message.
  *  @typedef {{type: "track", number: number, kind: "video" | "audio", codec: string, mime: string, config?: string,
  *             width?: number, height?: number, sampleRate?: number, channels?: number}} TrackMessage */
 
-/** onpicture: a picture was shown, of this time (µs of the relay's clock) and size; onblocked: the browser wants a tap before it plays;
- *  send: a wish for the relay (docs/protocol.md, "Player to relay").
- *  @typedef {{onfail: (reason: string) => void, onpicture: (timestamp: number, width: number, height: number) => void,
+/** onpicture: a picture was shown, of this time (µs of the relay's clock) and size, at this moment (ms of performance.now()); onblocked:
+ *  the browser wants a tap before it plays; send: a wish for the relay (docs/protocol.md, "Player to relay").
+ *  @typedef {{onfail: (reason: string) => void, onpicture: (timestamp: number, width: number, height: number, moment: number) => void,
  *             onblocked: (blocked: boolean) => void, send: (message: object) => void}} EngineHandlers */
 
 /** received: frame messages; fed: those given to the browser's decoder; shown: pictures; dropped: frames left out, and pictures left out
@@ -37,11 +38,16 @@ import { Sound } from "./sound.js";
 /** @typedef {{name: string, stats: EngineStats, track: (message: TrackMessage, init: ArrayBuffer) => void,
  *             frame: (number: number, data: ArrayBuffer) => void, close: () => void}} Engine */
 
+/** The way of a picture from the lens to the screen: ms in each part, null where it is not known. uplink, relay: docs/protocol.md, "The way
+ *  of a picture"; downlink: to this browser; decode: with "mse" also the wait in its buffer; screen: until it is seen.
+ *  @typedef {{encode: number | null, uplink: number | null, relay: number | null, downlink: number | null, decode: number | null,
+ *             screen: number | null}} Parts */
+
 /** @typedef {"connecting" | "waiting" | "live" | "frozen" | "paused" | "gone" | "failed"} TileState
  *  connecting: the relay or the first picture is still to come; frozen: live, but no picture arrives; failed: this page cannot show it. */
 
-/** The engines by name, best first. */
-const ENGINES = { frames: FramesEngine, mse: MseEngine };
+/** The engines, best first. */
+const ENGINES = ["frames", "mse"];
 
 /** Milliseconds between two looks at everything that time changes. */
 const TICK = 250;
@@ -49,19 +55,24 @@ const TICK = 250;
 /** Live, but no picture for so long (ms): say so. */
 const FROZEN_AFTER = 3000;
 
-/** Frames go in and no picture comes out for so long (ms): the other engine's turn. A busy computer may need some seconds to decode all since
- *  the last keyframe, which is up to 8 s old in Firefox. */
+/** Frames go in and no picture comes out for so long (ms): the other engine's turn. A busy computer may need some seconds to decode all
+ *  since the last keyframe, which is up to 8 s old in Firefox. */
 const MUTE_ENGINE_AFTER = 8000;
+
+/** Pictures are given to a surface and none is seen for so long (ms): the next surface's turn. */
+const DARK_SURFACE_AFTER = 4000;
 
 /** Milliseconds between two frames within which they count as one after the other. */
 const FEEDING = 1000;
 
-/** Frames and bytes that wait while the browser is asked which engine it can run. */
-const PENDING_LIMIT = 1000;
-const PENDING_BYTES_LIMIT = 16 * 1024 * 1024;
-
 /** After both engines have failed they get another chance with another kind of track, or after so long (ms). */
 const FORGIVE_AFTER = 60000;
+
+/** What was measured is true for so long (ms). */
+const FRESH = 1500;
+
+/** Delays kept for a median: 60 pictures a second between two looks, and some more. */
+const MOST_DELAYS = 64;
 
 const WORDS = {
   connecting: "Connecting",
@@ -127,13 +138,16 @@ function clockTime(moment) {
 export class Tile {
   /**
    * @param {string} name of the camera
-   * @param {{engine: string | null, ontap: () => void, onback: () => void, onaspect: () => void, announce: (text: string) => void}} wall
-   *        engine: "frames" or "mse" to force one; ontap: the picture was tapped; onback: the way out of the large view was;
-   *        onaspect: the shape of the picture has changed; announce: a sentence for a screen reader
+   * @param {{engine: string | null, surface: import("./surface.js").SurfaceKind | null, ontap: () => void, onback: () => void,
+   *          onaspect: () => void, announce: (text: string) => void}} wall
+   *        engine: "frames" or "mse" to force one; surface: to force one; ontap: the picture was tapped; onback: the way out of the large
+   *        view was; onaspect: the shape of the picture has changed; announce: a sentence for a screen reader
    */
   constructor(name, wall) {
     this.name = name;
     this.wall = wall;
+    /** Width and height of the picture. */
+    this.size = { width: 0, height: 0 };
     /** Width over height of the picture. */
     this.aspect = 4 / 3;
     /** @type {TileState} */
@@ -147,41 +161,67 @@ export class Tile {
     this.linkState = "closed";
     /** @type {{id: string, text: string} | null} */
     this.refusal = null;
-    /** The `track` message whose init segment comes next. @type {TrackMessage | null} */
-    this.announced = null;
-    /** @type {{message: TrackMessage, init: ArrayBuffer} | null} */
+    /** @type {TrackMessage | null} */
     this.video = null;
-    /** @type {Engine | null} */
+    /** @type {Screen | MseEngine | null} */
     this.engine = null;
     /** Shows the last picture until the new engine has one. @type {Engine | null} */
     this.retired = null;
-    /** Frames that wait for the choice of an engine; null when none is being chosen. @type {ArrayBuffer[] | null} */
-    this.pending = null;
-    this.pendingBytes = 0;
+    /** The number of the present engine: what comes from the Receiver for an earlier one counts no more. */
     this.choice = 0;
+    /** The surfaces that have not failed here, best first. @type {import("./surface.js").SurfaceKind[]} */
+    this.surfaces = [];
     /** Engines that have failed for this track, and why. @type {Map<string, string>} */
     this.failures = new Map();
     this.failedAt = 0;
     this.watched = true;
     this.onScreen = true;
-    /** Frames are taken only after the `track` that answers a `join`. */
-    this.joined = true;
     this.blocked = false;
     this.received = 0;
     this.shownBefore = 0; // by engines that are closed
+    this.shownEarlier = 0; // by this engine, of a track that is over
     this.pictureAt = 0; // performance.now() of the last picture of this connection
     /** Frames the engine has taken, when that last grew, how many by the last picture, and since when it takes without giving. */
     this.fed = 0;
     this.fedAt = 0;
     this.fedAtPicture = 0;
     this.mouthfulAt = 0;
+    this.darkAt = 0; // since when pictures go to a surface of which nothing was seen
     this.hadPicture = false;
+    /** µs by which the relay's clock is ahead of the time since the epoch; null while unknown. @type {number | null} */
+    this.clockOffset = null;
+    this.openedAt = 0; // ms since the epoch, of the socket
+    /** The relay's last `pong`. @type {{encode?: number, uplink?: number, relay?: number, drops?: number}} */
+    this.way = {};
+    /** Delays of the pictures seen since the last look, ms. @type {number[]} */
+    this.delays = [];
+    /** What the looks found, and when (performance.now()); ms. @type {{delay: number | null, at: number}} */
+    this.seen = { delay: null, at: 0 };
+    /** @type {{arrival: number | null, decode: number | null, at: number}} */
+    this.come = { arrival: null, decode: null, at: 0 };
     this.build();
-    this.sound = new Sound({ onchange: () => this.refresh(), send: (message) => this.link.send(message) });
-    this.link = new Link(`/player/${name}`, {
-      onstate: (state, detail) => this.onlink(state, detail),
-      onmessage: (message) => this.onmessage(message),
-      onbinary: (data) => this.onbinary(data),
+    this.feed = new Feed(name, {
+      onready: (abilities) => this.onready(abilities),
+      link: ({ state, refusal }) => this.onlink(state, refusal),
+      clock: (message) => this.onclock(message),
+      control: ({ message }) => this.oncontrol(message),
+      track: (message) => this.ontrack(message),
+      frame: ({ choice, data }) => this.onframe(choice, data),
+      size: ({ choice, width, height }) => choice === this.choice && this.setSize(width, height),
+      stats: ({ choice, stats }) => choice === this.choice && this.onstats(stats),
+      glass: ({ choice, timestamp, moment }) => choice === this.choice && this.onglass(timestamp, moment - performance.timeOrigin),
+      fail: ({ choice, surface, reason }) => choice === this.choice && this.onfail(reason, surface),
+      surface: (message) => this.onsurface(message),
+      "sound-track": ({ message, init }) => this.sound.track(message, init),
+      "sound-end": () => this.sound.end(),
+      "sound-frame": ({ data, timestamp }) => this.sound.frame(data, timestamp),
+      "sound-fail": ({ reason }) => this.sound.decodeFailed(reason),
+    });
+    this.sound = new Sound({
+      onchange: () => this.refresh(),
+      send: (message) => this.feed.send(message),
+      decode: (track, port) => this.feed.tell("sound", { track, port }, port ? [port] : []),
+      page: (page) => this.feed.tell("hear", { page }),
     });
     this.onvisibility = () => this.setWatched();
     document.addEventListener("visibilitychange", this.onvisibility);
@@ -190,24 +230,58 @@ export class Tile {
       this.setWatched();
     });
     this.observer.observe(this.element);
-    this.timer = setInterval(() => this.refresh(), TICK);
-    this.link.open();
+    this.timer = setInterval(() => this.look(), TICK);
+    this.setWatched();
     this.refresh();
   }
 
-  /** Everything a bench wants to know. @returns {object} */
+  /** Everything a bench wants to know. delay: ms from the lens to the screen; opened: ms since the epoch, of the socket; drops: frames that
+   *  the relay has left out.
+   *  @returns {EngineStats & {engine: string, surface: string, opened: number, delay: number | null, parts: Parts, drops: number,
+   *            size: {width: number, height: number}, sound: Sound["stats"]}} */
   stats() {
     const engine = this.engine;
-    const { shown, dropped, bufferedAhead, stalls } = engine ? engine.stats : { shown: 0, dropped: 0, bufferedAhead: 0, stalls: 0 };
+    const { fed, shown, dropped, bufferedAhead, stalls } = engine
+      ? engine.stats
+      : { fed: 0, shown: 0, dropped: 0, bufferedAhead: 0, stalls: 0 };
     return {
       engine: engine ? engine.name : "",
+      surface: engine instanceof Screen ? engine.surface : "",
+      fed,
       shown: this.shownBefore + shown,
       dropped,
       received: this.received,
       bufferedAhead,
       stalls,
+      opened: this.openedAt,
+      delay: this.delay,
+      parts: this.parts(),
+      drops: this.way.drops || 0,
+      size: this.size,
       sound: this.sound.stats,
     };
+  }
+
+  /** ms from the lens to the screen, null where it is old or was never known. @returns {number | null} */
+  get delay() {
+    return performance.now() - this.seen.at < FRESH ? this.seen.delay : null;
+  }
+
+  /** @returns {Parts} */
+  parts() {
+    const { delay } = this;
+    const fresh = performance.now() - this.come.at < FRESH;
+    const arrival = fresh ? this.come.arrival : null;
+    const decoding = fresh ? this.come.decode : null;
+    const known = [this.way.encode, this.way.uplink, this.way.relay];
+    const [encode, uplink, relay] = known.map((part) => (part === undefined ? null : part / 1000));
+    const atRelay = uplink === null || relay === null ? null : (encode || 0) + uplink + relay;
+    // These are medians of different moments: a part that is next to nothing may come out below it.
+    const downlink = arrival === null || atRelay === null ? null : Math.max(0, arrival - atRelay);
+    const rest = delay === null || arrival === null ? null : Math.max(0, delay - arrival);
+    if (this.engine && this.engine.name === "mse") return { encode, uplink, relay, downlink, decode: rest, screen: null };
+    const screen = rest === null || decoding === null ? null : Math.max(0, rest - decoding);
+    return { encode, uplink, relay, downlink, decode: decoding, screen };
   }
 
   /** @param {boolean} large whether this tile fills the window @param {boolean} alone whether there is a wall to go back to */
@@ -223,42 +297,43 @@ export class Tile {
     clearInterval(this.timer);
     document.removeEventListener("visibilitychange", this.onvisibility);
     this.observer.disconnect();
-    this.link.close();
     this.sound.turnOff();
-    this.dropEngine();
+    this.feed.close();
+    this.details.close();
+    if (this.engine) this.engine.close();
+    this.engine = null;
     this.dropRetired();
     this.element.remove();
   }
 
   // --- the relay ---
 
-  /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} detail */
-  onlink(state, detail) {
+  /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} refusal */
+  onlink(state, refusal) {
     this.linkState = state;
-    this.refusal = detail;
-    if (state !== "open") {
-      this.announced = null;
-      this.camera = null;
-    }
+    this.refusal = refusal;
+    if (state !== "open") this.camera = null;
     this.refresh();
   }
 
-  /** @param {any} message */
-  onmessage(message) {
-    if (message.type === "welcome") this.onwelcome();
-    else if (message.type === "state") this.onstate(message.state, message.reason || "");
-    else if (message.type === "track") this.announced = message;
-    else if (message.type === "track-end") this.ontrackend(message.number);
+  /** @param {{offset: number | null, opened: number, way: any}} clock */
+  onclock({ offset, opened, way }) {
+    this.clockOffset = offset;
+    this.openedAt = opened;
+    this.way = way || {};
+    this.sound.clock(offset);
   }
 
+  /** @param {any} message */
+  oncontrol(message) {
+    if (message.type === "welcome") this.onwelcome();
+    else if (message.type === "state") this.onstate(message.state, message.reason || "");
+    else if (message.type === "track-end") this.endVideo();
+  }
+
+  /** The relay may be another one, with another clock: everything begins anew, behind the last picture. */
   onwelcome() {
-    // The relay may be another one, with another clock: everything begins anew, behind the last picture.
-    this.announced = null;
-    this.joined = true;
-    this.video = null;
-    this.choice += 1;
-    this.pending = null;
-    this.retireEngine();
+    this.endVideo();
     this.sound.restart();
   }
 
@@ -287,138 +362,143 @@ export class Tile {
     this.refresh();
   }
 
-  /** @param {number} number */
-  ontrackend(number) {
-    if (this.video && number === this.video.message.number) {
-      this.video = null;
-      this.choice += 1;
-      this.pending = null;
-      this.retireEngine();
-    } else {
-      this.sound.end();
-    }
+  /** The video's track is over; its last picture stays. */
+  endVideo() {
+    if (!this.video) return;
+    this.video = null;
+    if (!this.engine) return;
+    this.shownEarlier = this.engine.stats.shown;
+    if (this.engine.name === "mse") this.useEngine("mse"); // what is in its buffer lies on a timeline that is over
   }
 
-  /** @param {ArrayBuffer} data */
-  onbinary(data) {
-    if (this.announced) {
-      const message = this.announced;
-      this.announced = null;
-      if (message.kind === "audio") this.sound.track(message, data);
-      else this.ontrack(message, data);
-      return;
-    }
-    let frame;
-    try {
-      frame = readFrame(data);
-    } catch (error) {
-      this.onfail(String(error));
-      return;
-    }
-    if (this.video && frame.number === this.video.message.number) this.onframe(data);
-    else this.sound.frame(data, frame.timestamp);
-  }
-
-  /** @param {TrackMessage} message @param {ArrayBuffer} init */
-  ontrack(message, init) {
-    const same = this.video !== null && this.video.message.mime === message.mime;
-    this.video = { message, init };
-    this.joined = true;
-    if (message.width && message.height && !this.hadPicture) this.setAspect(message.width, message.height);
+  /** @param {{choice: number, message: TrackMessage, init: ArrayBuffer, plays: boolean}} track */
+  async ontrack({ choice, message, init, plays }) {
+    if (choice !== this.choice) return;
+    const same = this.video !== null && this.video.mime === message.mime;
+    this.video = message;
+    if (message.width && message.height && !this.hadPicture) this.setSize(message.width, message.height);
     if (!same) this.failures.clear();
-    this.chooseEngine();
+    const { engine } = this;
+    const best = this.bestEngine();
+    if (!engine || engine.name !== best) return this.useEngine(best);
+    const can = engine instanceof MseEngine ? await MseEngine.supports(message) : plays;
+    if (choice !== this.choice) return;
+    if (!can) return this.onfail(`this browser does not play ${message.codec}`);
+    engine.track(message, init);
+    this.expectPicture();
   }
 
-  /** @param {ArrayBuffer} data */
-  onframe(data) {
-    this.received += 1;
-    if (!this.watched || !this.joined) return;
-    if (this.pending) {
-      this.pending.push(data);
-      this.pendingBytes += data.byteLength;
-      if (this.pending.length > PENDING_LIMIT || this.pendingBytes > PENDING_BYTES_LIMIT) this.pending = null; // `join` will fetch them
-    } else if (this.engine && this.video) {
-      this.engine.frame(this.video.message.number, data);
-    }
+  /** @param {number} choice @param {ArrayBuffer} data */
+  onframe(choice, data) {
+    if (choice === this.choice && this.engine && this.video) this.engine.frame(this.video.number, data);
   }
 
   // --- the engine ---
 
-  async chooseEngine() {
+  /** @param {import("./feed.js").Abilities} abilities */
+  onready(abilities) {
+    this.surfaces = this.wall.surface ? [this.wall.surface] : surfaceKinds(abilities);
+    this.useEngine(this.bestEngine());
+  }
+
+  /** @returns {string | null} the best engine that has not failed */
+  bestEngine() {
+    return ENGINES.find((name) => !this.failures.has(name) && (!this.wall.engine || name === this.wall.engine)) || null;
+  }
+
+  /** Makes an engine, and lets the Receiver know. @param {string | null} name */
+  useEngine(name) {
+    this.retireEngine();
     this.choice += 1;
-    const choice = this.choice;
-    const video = this.video;
-    if (!video) return;
-    this.pending = [];
-    this.pendingBytes = 0;
-    const found = await this.findEngine(video.message);
-    if (choice !== this.choice) return; // another track has come meanwhile
-    const pending = this.pending;
-    this.pending = null;
-    if (!found) {
-      this.retireEngine();
-      this.refresh();
-      return;
+    const { choice } = this;
+    if (name === "frames") {
+      const screen = this.makeScreen(choice);
+      this.engine = screen;
+      this.feed.tell("engine", { choice, name, surface: screen.order }, screen.transfer);
+    } else {
+      this.engine = name === "mse" ? this.makeMse(choice) : null;
+      this.feed.tell("engine", { choice, name: name || "none" });
     }
-    if (!this.engine || this.engine.name !== found) {
-      this.retireEngine();
-      this.engine = this.makeEngine(found);
-    }
-    this.engine.track(video.message, video.init);
     this.expectPicture();
-    if (!pending) return this.join();
-    for (const data of pending) if (this.engine) this.engine.frame(video.message.number, data);
+    this.refresh();
   }
 
-  /** @param {TrackMessage} message @returns {Promise<keyof typeof ENGINES | null>} the best one that works here and has not failed */
-  async findEngine(message) {
-    for (const name of /** @type {(keyof typeof ENGINES)[]} */ (Object.keys(ENGINES))) {
-      if (this.wall.engine && name !== this.wall.engine) continue;
-      if (this.failures.has(name)) continue;
-      if (await ENGINES[name].supports(message)) return name;
-      this.failures.set(name, `this browser does not play ${message.codec}`);
-    }
-    return null;
+  /** @param {number} choice @returns {Screen} */
+  makeScreen(choice) {
+    return new Screen(this.surfaces[0], this.picture, {
+      tell: (message) => this.feed.tell("surface", { choice, ...message }),
+      onglass: (timestamp, moment) => choice === this.choice && this.onglass(timestamp, moment),
+      onfail: (reason) => choice === this.choice && this.onfail(reason, true),
+    });
   }
 
-  /** @param {keyof typeof ENGINES} name @returns {Engine} */
-  makeEngine(name) {
-    /** @type {Engine} */
-    const engine = new ENGINES[name](this.picture, {
+  /** @param {number} choice @returns {MseEngine} */
+  makeMse(choice) {
+    return new MseEngine(this.picture, {
       onfail: (reason) => {
-        if (engine === this.engine) this.onfail(reason);
+        if (choice === this.choice) this.onfail(reason);
       },
-      onpicture: (_timestamp, width, height) => {
-        if (engine === this.engine) this.onpicture(width, height);
+      onpicture: (timestamp, width, height, moment) => {
+        if (choice !== this.choice) return;
+        this.onglass(timestamp, Math.min(moment, performance.now())); // some tell when it is going to be seen: that is a promise
+        this.setSize(width, height);
+        this.onpicture();
       },
       onblocked: (blocked) => {
         this.blocked = blocked;
         this.refresh();
       },
-      send: (message) => this.link.send(message),
+      send: (message) => this.feed.send(message),
     });
-    return engine;
   }
 
-  /** @param {string} reason */
-  onfail(reason) {
+  /** @param {{choice: number, picture?: VideoFrame, track?: MediaStreamTrack}} message from the Receiver's end of the surface */
+  onsurface(message) {
+    if (message.choice === this.choice && this.engine instanceof Screen) this.engine.receive(message);
+    else if (message.picture) message.picture.close();
+    else if (message.track) message.track.stop();
+  }
+
+  /** @param {string} reason @param {boolean} [ofSurface] the engine itself is well */
+  onfail(reason, ofSurface = false) {
     const { engine } = this;
     if (!engine) return;
+    if (ofSurface && this.surfaces.length > 1) {
+      this.surfaces.shift();
+      this.useEngine(engine.name);
+      return;
+    }
     this.failures.set(engine.name, reason);
     this.failedAt = performance.now();
-    this.retireEngine();
-    this.join();
-    this.refresh();
+    this.useEngine(this.bestEngine());
   }
 
-  /** @param {number} width @param {number} height */
-  onpicture(width, height) {
+  /** @param {{received: number, fed: number, shown: number, dropped: number, arrival: number | null, decode: number | null}} stats */
+  onstats({ received, fed, shown, dropped, arrival, decode }) {
+    this.received = received;
+    this.come = { arrival, decode, at: performance.now() };
+    if (!(this.engine instanceof Screen)) return;
+    const { stats } = this.engine;
+    const more = shown > stats.shown;
+    Object.assign(stats, { received, fed, shown, dropped });
+    if (more) this.onpicture();
+  }
+
+  /** A picture is on the screen. @param {number} timestamp µs of the relay's clock @param {number} moment ms of performance.now() */
+  onglass(timestamp, moment) {
+    if (this.clockOffset === null) return;
+    const delay = performance.timeOrigin + moment + (this.clockOffset - timestamp) / 1000;
+    if (delay <= 0) return; // the clocks are not known well enough yet
+    this.delays.push(delay);
+    if (this.delays.length > MOST_DELAYS) this.delays.shift();
+  }
+
+  onpicture() {
     this.pictureAt = performance.now();
     if (this.engine) this.fedAtPicture = this.engine.stats.fed;
     this.hadPicture = true;
     this.blocked = false;
     this.dropRetired();
-    this.setAspect(width, height);
     if (this.state !== "live") this.refresh();
   }
 
@@ -426,27 +506,17 @@ export class Tile {
   expectPicture() {
     this.pictureAt = performance.now();
     this.fed = this.fedAtPicture = this.engine ? this.engine.stats.fed : 0;
-    this.mouthfulAt = this.pictureAt;
-  }
-
-  /** Asks the relay for the tracks and all frames since the last keyframe. */
-  join() {
-    this.joined = false;
-    this.link.send({ type: "join" });
+    this.mouthfulAt = this.darkAt = this.pictureAt;
   }
 
   retireEngine() {
     if (!this.engine) return;
     const { engine } = this;
     this.shownBefore += engine.stats.shown;
+    this.shownEarlier = 0;
     this.engine = null;
     if (this.retired || engine.stats.shown === 0) engine.close();
     else this.retired = engine;
-  }
-
-  dropEngine() {
-    if (this.engine) this.engine.close();
-    this.engine = null;
   }
 
   dropRetired() {
@@ -458,9 +528,10 @@ export class Tile {
     const watched = this.onScreen && document.visibilityState === "visible";
     if (watched === this.watched) return;
     this.watched = watched;
+    this.feed.tell("watched", { watched });
     if (!watched) return;
+    if (this.engine instanceof Screen) this.engine.resume();
     this.expectPicture();
-    if (this.linkState === "open" && this.video) this.join();
     this.refresh();
   }
 
@@ -484,8 +555,9 @@ export class Tile {
     this.back.setAttribute("aria-label", "Back to all cameras");
     this.back.classList.add("back");
     this.tools = part("div", "tools", this.soundButton, this.fullscreen);
-    this.caption = part("div", "caption", part("div", "words", this.label, this.status), this.tools);
-    this.element = part("section", "tile", this.view, this.notice, this.back, this.caption);
+    this.details = new Details(this.name);
+    this.caption = part("div", "caption", part("div", "words", this.label, this.status, this.details.button), this.tools);
+    this.element = part("section", "tile", this.view, this.notice, this.back, this.caption, this.details.panel);
     this.element.setAttribute("aria-label", `Camera ${this.name}`);
     this.element.dataset.camera = this.name;
     /** @type {any} */ (this.element).tile = this;
@@ -518,12 +590,30 @@ export class Tile {
     if (done) done.catch(() => this.refresh()); // refused: the button goes on saying what is
   }
 
-  /** @param {number} width @param {number} height */
-  setAspect(width, height) {
+  /** @param {number} width @param {number} height of the picture */
+  setSize(width, height) {
+    this.size = { width, height };
     const aspect = width / height;
     if (!(aspect > 0) || Math.abs(aspect - this.aspect) < 0.01) return;
     this.aspect = aspect;
     this.wall.onaspect();
+  }
+
+  /** Everything that time changes. */
+  look() {
+    const now = performance.now();
+    const delay = median(this.delays);
+    this.delays = [];
+    if (delay !== null) {
+      this.seen = { delay, at: now };
+      this.sound.picture(delay);
+    } else if (this.delay === null && this.seen.delay !== null) {
+      this.seen = { delay: null, at: 0 };
+      this.sound.picture(null);
+    }
+    if (this.watched && this.engine instanceof Screen) this.engine.look();
+    this.refresh();
+    this.details.update(this.stats(), this.state === "live");
   }
 
   /** Says what is: called at every change and by the clock. */
@@ -565,19 +655,22 @@ export class Tile {
     const { engine } = this;
     if (!engine) {
       if (this.video && this.failedAt > 0 && now - this.failedAt > FORGIVE_AFTER) {
-        this.failedAt = now;
         this.failures.clear();
-        this.join();
+        this.failedAt = 0;
+        this.useEngine(this.bestEngine());
       }
       return;
     }
-    const { fed } = engine.stats;
+    const { fed, shown } = engine.stats;
     if (fed !== this.fed) {
       this.fed = fed;
       this.fedAt = now;
     }
     if (fed === this.fedAtPicture || now - this.fedAt > FEEDING || !this.watched || this.blocked) this.mouthfulAt = now;
-    if (now - this.mouthfulAt > MUTE_ENGINE_AFTER) this.onfail("no picture came out of the frames that went in");
+    if (now - this.mouthfulAt > MUTE_ENGINE_AFTER) return this.onfail("no picture came out of the frames that went in");
+    if (!(engine instanceof Screen)) return;
+    if (engine.lit || shown === 0 || !this.watched) this.darkAt = now;
+    if (now - this.darkAt > DARK_SURFACE_AFTER) this.onfail("the pictures do not reach the screen", true);
   }
 
   /** @returns {[TileState, string]} and the sentence that belongs over the picture, "" for none */
@@ -593,12 +686,12 @@ export class Tile {
     if (this.blocked) return ["connecting", "Tap the picture to start it."];
     const silence = performance.now() - this.pictureAt;
     if (this.watched && silence > FROZEN_AFTER) return ["frozen", `No picture for ${Math.floor(silence / 1000)} s.`];
-    if (this.engine && this.engine.stats.shown > 0) return ["live", ""];
+    if (this.engine && this.engine.stats.shown > this.shownEarlier) return ["live", ""];
     return ["connecting", this.hadPicture ? "" : "Waiting for the first picture…"];
   }
 
   hasFailed() {
-    return Object.keys(ENGINES).every((name) => this.failures.has(name) || (this.wall.engine && name !== this.wall.engine));
+    return this.bestEngine() === null;
   }
 
   failureSentence() {

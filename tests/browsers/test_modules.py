@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from drawercam.media import boxes, ebml
-from drawercam.media.containers import StreamReader
 from drawercam.media.mp4 import Mp4Writer
 from drawercam.media.packets import Packet, Track
-from drawercam.media.webm import Id, WebmWriter
+from drawercam.media.webm import WebmWriter
 from tests.browsers.drivers import Chromium, Page, PageError
 from tests.media.samples import RECORDINGS, read
 from tests.relays import Relay
@@ -92,86 +90,106 @@ async def test_cut_or_foreign_messages_are_errors(page: Page, container: str) ->
         await page.evaluate('async () => (await import("/web/message.js")).readFrame(new ArrayBuffer(300))')
 
 
-@pytest.mark.parametrize("container", PICTURES)
-async def test_pictures_that_last_long_are_the_same_pictures(page: Page, container: str) -> None:
-    packets = PICTURES[container]
-    written = writer(packets[0].track)
-    changed: list[str] = await page.evaluate(
-        f"""async (init, messages) => {{
-          {BYTES}
-          const {{ lastLong, lastsLong }} = await import("/web/durations.js");
-          const parts = [lastLong(bytes(init)), ...messages.map((text) => lastsLong(bytes(text)))];
-          return parts.map((part) => btoa(String.fromCharCode(...part)));
-        }}""",
-        sent(written.init()),
-        [sent(written.fragment(packet)) for packet in packets],
-    )
-    init, *frames = map(base64.b64decode, changed)
-    reader = StreamReader()
-    again = [event for part in (init, *frames) for event in reader.feed(part) if isinstance(event, Packet)]
-    assert [(one.data, one.key) for one in again] == [(packet.data, packet.key) for packet in packets]
-    assert {one.duration for one in again} == {1_000_000}
-    if container == "webm":
-        # Nothing else in the init segment has changed.
-        tail = init[init.index(Id.TRACKS.to_bytes(4, "big")) :]
-        [(_, tracks)] = ebml.children(tail)
-        [(_, entry)] = ebml.children(tracks)
-        before = written.init()
-        [(_, tracks_before)] = ebml.children(before[before.index(Id.TRACKS.to_bytes(4, "big")) :])
-        [(_, entry_before)] = ebml.children(tracks_before)
-        assert bytes(entry).startswith(bytes(entry_before))
-    else:
-        assert init == written.init()
-        assert all(boxes.find(memoryview(frame), b"mdat") is not None for frame in frames)
-
-
-SIMULATION = """async (jitter, drift, obeys) => {
-  // A camera of 30 pictures a second, a network, and a clock that starts half a second too early; a minute of it.
-  const { LiveEdge, VIDEO_RESERVE } = await import("/web/live-edge.js");
-  const edge = new LiveEdge(VIDEO_RESERVE);
-  let clock = 99.5, rate = 1, jumps = 0, seed = 1, last = 0, late = 0, count = 0;
-  const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
-  const behind = [];
-  edge.begin(0);
-  const arrivals = [];
-  for (let n = 0; n < 1800; n += 1) {
-    last = Math.max(last + 0.01, n * 33.33 + random() * jitter);
-    arrivals.push([last, 100 + (n * 33.33 * (1 + drift)) / 1000]);
-  }
-  for (let now = 0; now < 60000; now += 10) {
-    clock += (rate / 100);
-    while (arrivals.length && arrivals[0][0] <= now) {
-      const [, timestamp] = arrivals.shift();
-      if (now > 20000) { count += 1; if (timestamp < clock) late += 1; behind.push(timestamp - clock); }
-      edge.arrive(timestamp, now);
+DECODER = """async (script) => {
+  // A decoder that gives a picture back only when it is told to, and a surface that writes down what it is given.
+  const { FramesDecoder } = await import("/web/frames.js");
+  const Native = globalThis.VideoDecoder;
+  const log = { shown: [], closed: 0, open: 0, resets: 0, asked: 0, failed: "" };
+  let current = null;
+  globalThis.VideoDecoder = class {
+    constructor({ output, error }) { Object.assign(this, { output, error, state: "unconfigured", queue: [] }); current = this; }
+    configure() { this.state = "configured"; }
+    decode(chunk) { this.queue.push(chunk); }
+    reset() { this.queue = []; this.state = "unconfigured"; log.resets += 1; }
+    close() { this.queue = []; this.state = "closed"; }
+    get decodeQueueSize() { return this.queue.length; }
+    give(count = 1) {
+      for (; count > 0; count -= 1) {
+        const { timestamp } = this.queue.shift();
+        log.open += 1;
+        this.output({ timestamp, displayWidth: 4, displayHeight: 3, close: () => { log.open -= 1; log.closed += 1; } });
+      }
     }
-    if (now % 30 === 0 && edge.newest > 0) {
-      const wish = edge.steer(clock, now);
-      if ("jump" in wish) { clock = wish.jump; jumps += 1; } else if (obeys) rate = wish.rate;
-    }
+  };
+  const surface = { give(picture) { log.shown.push(picture.timestamp); picture.close(); return true; } };
+  const decoder = new FramesDecoder(surface, {
+    onfail: (reason) => { log.failed = reason; }, onpicture: () => {}, send: ({ type }) => { if (type === "keyframe") log.asked += 1; },
+  });
+  const track = () => decoder.track({ type: "track", number: 1, kind: "video", codec: "vp8", mime: "" });
+  let at = performance.now();
+  const frame = (timestamp, key = false, wait = 0) => {
+    at += wait;
+    decoder.frame({ number: 1, timestamp, duration: 0, key, data: new Uint8Array([0]) }, at);
+  };
+  try {
+    for (const [what, ...more] of script) ({ track, frame, give: (count) => current.give(count), rest: () => decoder.rest(),
+      error: () => { current.state = "closed"; current.error(new DOMException("broken")); } })[what](...more);
+    return { ...log, waiting: current.queue.length, arrivals: decoder.arrivals.size, stats: decoder.stats };
+  } finally {
+    globalThis.VideoDecoder = Native;
   }
-  behind.sort((a, b) => a - b);
-  return { late: late / count, median: behind[behind.length >> 1], jumps };
 }"""
 
 
-@pytest.mark.parametrize(("jitter", "most"), [(0, 0.035), (20, 0.06), (80, 0.13)])
-async def test_the_live_edge_keeps_just_behind_the_arrivals(page: Page, jitter: int, most: float) -> None:
-    """Simulated time, so these are facts about the controller and not about the machine."""
-    told = await page.evaluate(SIMULATION, jitter, 0.0, True)
-    assert 0 <= told["median"] < most
-    assert told["late"] < 0.15
-    assert told["jumps"] <= 1
+def frames(first: int, count: int, key: bool = False) -> list[list[Any]]:
+    return [["frame", first + number, key and number == 0] for number in range(count)]
 
 
-@pytest.mark.parametrize("drift", [-0.001, 0.001])
-async def test_the_live_edge_follows_a_clock_that_drifts(page: Page, drift: float) -> None:
-    told = await page.evaluate(SIMULATION, 10, drift, True)
-    assert -0.02 < told["median"] < 0.06
-    assert told["jumps"] <= 1
+async def test_a_replay_shows_its_first_picture_at_once_and_then_the_newest(page: Page) -> None:
+    told = await page.evaluate(DECODER, [["track"], *frames(1, 20, key=True), ["give", 20]])
+    assert told["shown"][0] == 1
+    assert told["shown"][-3:] == [18, 19, 20]
+    assert len(told["shown"]) == 4
+    assert told["stats"] == {"fed": 20, "shown": 4, "dropped": 16}
+    assert told["open"] == told["arrivals"] == 0
 
 
-async def test_a_clock_that_does_not_obey_is_moved_by_jumps(page: Page) -> None:
-    told = await page.evaluate(SIMULATION, 10, 0.01, False)
-    assert 0 < told["jumps"] < 10
-    assert abs(told["median"]) < 0.3
+async def test_a_fresh_keyframe_makes_what_waits_before_it_worthless(page: Page) -> None:
+    told = await page.evaluate(DECODER, [["track"], *frames(1, 20, key=True), ["give", 1], *frames(21, 2, key=True), ["give", 2]])
+    assert told["shown"] == [1, 21, 22]
+    assert told["resets"] == 1
+    assert told["stats"] == {"fed": 22, "shown": 3, "dropped": 19}
+    # One that comes in time resets nothing.
+    told = await page.evaluate(DECODER, [["track"], *frames(1, 2, key=True), *frames(3, 2, key=True), ["give", 4]])
+    assert (told["resets"], told["shown"]) == (0, [1, 2, 3, 4])
+
+
+async def test_after_a_hole_in_the_network_only_the_newest_pictures_of_the_burst_are_shown(page: Page) -> None:
+    steady: list[list[Any]] = [["track"], *frames(1, 1, key=True), ["give", 1], ["frame", 2, False, 3000], ["give", 1]]
+    told = await page.evaluate(DECODER, [*steady, ["frame", 3, False, 2000], *frames(4, 59), ["give", 60]])
+    assert told["shown"] == [1, 2, 60, 61, 62]
+    assert told["asked"] == 0, "nothing was lost, so no keyframe is needed"
+
+
+async def test_a_decoder_that_stays_behind_waits_for_a_keyframe_that_it_asks_for_once(page: Page) -> None:
+    steady: list[list[Any]] = [["track"], *frames(1, 1, key=True), ["give", 1], ["frame", 2, False, 3000], ["give", 1]]
+    slow = [["frame", number, False, 100] for number in range(3, 40)]
+    told = await page.evaluate(DECODER, [*steady, *slow, ["frame", 40, True, 100], ["give", 1]])
+    assert told["asked"] == 1
+    assert told["shown"] == [1, 2, 40]
+    assert told["waiting"] == told["open"] == 0
+    assert told["stats"]["fed"] < 30
+
+
+async def test_a_broken_frame_ends_no_picture_but_three_do(page: Page) -> None:
+    broken: list[list[Any]] = [
+        ["track"],
+        *frames(1, 1, key=True),
+        ["give", 1],
+        ["frame", 2],
+        ["error"],
+        ["frame", 3],
+        ["frame", 4, True],
+        ["give", 1],
+    ]
+    told = await page.evaluate(DECODER, broken)
+    assert (told["shown"], told["failed"], told["asked"]) == ([1, 4], "", 1)
+    told = await page.evaluate(DECODER, [*broken, ["error"], ["error"]])
+    assert told["failed"] == "broken"
+    told = await page.evaluate(DECODER, [["track"], *frames(1, 1, key=True), ["error"]])
+    assert told["failed"] == "broken", "where nothing was ever shown, the other engine is tried at once"
+
+
+async def test_nobody_looks_so_nothing_is_decoded(page: Page) -> None:
+    told = await page.evaluate(DECODER, [["track"], *frames(1, 5, key=True), ["rest"], *frames(6, 5, key=True)])
+    assert (told["waiting"], told["arrivals"], told["stats"]["fed"]) == (0, 0, 5)

@@ -35,6 +35,19 @@ async def viewer(request: pytest.FixtureRequest, camera: None) -> AsyncIterator[
         yield browser
 
 
+@pytest.mark.parametrize("surface", ["generator", "offscreen", "canvas"])
+async def test_every_browser_watches_on_every_surface(relay: Relay, viewer: Browser, surface: str) -> None:
+    page = await viewer.page(f"{relay.origin}/player.html?camera=porch&surface={surface}")
+    if surface == "generator" and not await page.evaluate("'MediaStreamTrackGenerator' in globalThis"):
+        await state(page, "live")  # a surface that is not there is no picture lost: the other engine shows it
+        assert (await facts(page))["engine"] == "mse"
+    else:
+        await moving(page)
+        assert (await facts(page))["surface"] == surface
+    assert page.errors == []
+    await page.close()
+
+
 @pytest.mark.parametrize("engine", ["frames", "mse"])
 async def test_every_browser_watches_with_every_engine(relay: Relay, viewer: Browser, engine: str) -> None:
     page = await viewer.page(f"{relay.origin}/player.html?camera=porch&engine={engine}")

@@ -1,0 +1,168 @@
+// The delay of a tile's pictures: a number in its caption, and behind it what the delay is made of, in words.
+
+/** Numbers of which the middle one is shown: two seconds of them. One alone jumps too much to be read. */
+const KEPT = 8;
+
+/** Milliseconds between two changes of what is shown. */
+const CHANGE = 1000;
+
+/** Milliseconds from which a delay is coloured: somebody in the picture has moved on. */
+const LATE = 500;
+
+/** The parts of a delay, in the order of the way. @type {(keyof import("./tile.js").Parts)[]} */
+const PARTS = ["encode", "uplink", "relay", "downlink", "decode", "screen"];
+
+/** What the engines are in words. */
+const ENGINES = /** @type {Record<string, string>} */ ({ frames: "WebCodecs", mse: "MediaSource" });
+
+let count = 0;
+
+/** @param {number} ms @returns {string} */
+function time(ms) {
+  if (ms < 0.05) return "0 ms";
+  if (ms < 0.95) return `${ms.toFixed(1)} ms`;
+  return ms < 9950 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(0)} s`;
+}
+
+/** The middle one of the last few numbers. */
+class Steady {
+  constructor() {
+    /** @type {number[]} */
+    this.values = [];
+  }
+
+  /** @param {number | null} value null: not known now @returns {number | null} */
+  next(value) {
+    if (value === null) this.values = [];
+    else this.values.push(value);
+    if (this.values.length > KEPT) this.values.shift();
+    return this.values.length === 0 ? null : this.values.slice().sort((a, b) => a - b)[this.values.length >> 1];
+  }
+}
+
+export class Details {
+  /** @param {string} name of the camera */
+  constructor(name) {
+    count += 1;
+    this.number = document.createElement("span");
+    const rest = document.createElement("span");
+    rest.className = "unseen";
+    rest.textContent = " delay: what it is made of";
+    /** Goes into the caption. */
+    this.button = document.createElement("button");
+    this.button.type = "button";
+    this.button.className = "delay";
+    this.button.hidden = true;
+    this.button.append(this.number, rest);
+    this.button.setAttribute("aria-expanded", "false");
+    this.button.setAttribute("aria-controls", `details-${count}`);
+    this.button.addEventListener("click", () => this.toggle());
+    /** Goes over the picture. */
+    this.panel = document.createElement("div");
+    this.panel.className = "details";
+    this.panel.id = `details-${count}`;
+    this.panel.hidden = true;
+    this.panel.setAttribute("role", "group");
+    this.panel.setAttribute("aria-label", `Delay of ${name}`);
+    this.panel.tabIndex = -1;
+    /** @type {{line: HTMLElement, word: HTMLElement, value: HTMLElement}[]} */
+    this.lines = [];
+    this.list = document.createElement("dl");
+    this.panel.append(this.list);
+    this.delay = new Steady();
+    this.parts = PARTS.map(() => new Steady());
+    this.rate = new Steady();
+    this.counted = { at: 0, shown: 0 };
+    this.changedAt = 0;
+    this.onkey = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== "Escape" || event.defaultPrevented) return;
+      event.preventDefault(); // it closes this, and not the large view too
+      this.toggle();
+      if (this.panel.contains(document.activeElement)) this.button.focus();
+    };
+  }
+
+  get isOpen() {
+    return !this.panel.hidden;
+  }
+
+  toggle() {
+    this.panel.hidden = this.isOpen;
+    this.button.setAttribute("aria-expanded", String(this.isOpen));
+    this.changedAt = 0;
+    if (this.isOpen) document.addEventListener("keydown", this.onkey);
+    else document.removeEventListener("keydown", this.onkey);
+  }
+
+  /**
+   * Four times a second; what is shown changes less often.
+   * @param {ReturnType<import("./tile.js").Tile["stats"]>} stats @param {boolean} live whether the pictures are of now
+   */
+  update(stats, live) {
+    const delay = this.delay.next(live ? stats.delay : null);
+    const parts = PARTS.map((part, index) => this.parts[index].next(stats.parts[part]));
+    const now = performance.now();
+    const late = delay !== null && delay > LATE;
+    if (delay === null && this.isOpen) this.toggle();
+    if (delay !== null && !this.button.hidden && now - this.changedAt < CHANGE) return;
+    this.changedAt = now;
+    this.button.hidden = delay === null;
+    this.button.classList.toggle("late", late);
+    if (delay === null) return;
+    this.number.textContent = time(delay);
+    const rate = this.rate.next(this.count(stats.shown, now));
+    if (this.isOpen) this.say(this.sentences(stats, delay, parts, rate));
+  }
+
+  /**
+   * @param {ReturnType<import("./tile.js").Tile["stats"]>} stats @param {number} delay ms @param {(number | null)[]} parts ms
+   * @param {number | null} rate pictures a second
+   * @returns {[string, string][]} what is said of what
+   */
+  sentences({ engine, surface, size, dropped, drops, sound }, delay, parts, rate) {
+    const buffers = engine === "mse";
+    const words = ["Camera encodes", parts[0] === null ? "Camera, to the relay" : "To the relay", "In the relay", "To this browser"];
+    words.push(buffers ? "Buffer, decoding" : "Decoding", "To the screen");
+    /** @type {[string, string][]} */
+    const lines = [["Lens to screen", time(delay)]];
+    parts.forEach((part, index) => {
+      if (part !== null) lines.push([words[index], time(part)]);
+    });
+    if (sound.state === "on" && sound.delayMs !== null) lines.push(["Sound", time(sound.delayMs)]);
+    lines.push(["Picture", `${size.width} × ${size.height}${rate === null ? "" : `, ${Math.round(rate)} a second`}`]);
+    lines.push(["Left out", `${dropped} here, ${drops} at the relay`]);
+    lines.push(["Shown by", ENGINES[engine] + (surface ? `, ${surface}` : "")]);
+    return lines;
+  }
+
+  /** @param {number} shown pictures so far @param {number} now ms @returns {number | null} pictures a second since the last time */
+  count(shown, now) {
+    const { at, shown: before } = this.counted;
+    this.counted = { at: now, shown };
+    return at === 0 || shown < before ? null : ((shown - before) * 1000) / (now - at);
+  }
+
+  /** @param {[string, string][]} sentences */
+  say(sentences) {
+    while (this.lines.length < sentences.length) this.addLine();
+    this.lines.forEach(({ line, word, value }, index) => {
+      line.hidden = index >= sentences.length;
+      if (line.hidden) return;
+      [word.textContent, value.textContent] = sentences[index];
+    });
+  }
+
+  addLine() {
+    const line = document.createElement("div");
+    const word = document.createElement("dt");
+    const value = document.createElement("dd");
+    line.append(word, value);
+    this.list.append(line);
+    this.lines.push({ line, word, value });
+  }
+
+  /** The tile goes. */
+  close() {
+    if (this.isOpen) this.toggle();
+  }
+}

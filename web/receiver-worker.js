@@ -1,0 +1,17 @@
+// The worker in which all cameras of a page are received and decoded: one Receiver for each port that the page sends.
+
+import { Receiver } from "./receiver.js";
+
+/** @type {any} */
+const worker = globalThis;
+
+worker.onmessage = (/** @type {MessageEvent<{port: MessagePort, name: string}>} */ { data: { port, name } }) => {
+  new Receiver(port, name);
+};
+
+// It stands, and this is what it can do: a message before would be lost on a browser without module workers, and its port with it.
+worker.postMessage({
+  decodes: "VideoDecoder" in worker,
+  offscreen: "OffscreenCanvas" in worker,
+  trackGenerator: "VideoTrackGenerator" in worker,
+});

@@ -1,0 +1,348 @@
+// Where decoded pictures go. A surface has two ends: the Surface takes VideoFrames where they are decoded, mostly in a worker, and the
+// Screen is its element in the page. There are three kinds, best first:
+//
+//   generator   a track that a <video> plays (MediaStreamTrackGenerator of Chrome, VideoTrackGenerator of Safari): the browser's
+//               compositor draws it without the page, at the first refresh
+//   offscreen   a canvas that the worker draws on; the page's own one learns of it a refresh later
+//   canvas      the pictures are posted to the page, which draws them: works everywhere, but waits while the page is busy
+//
+// A Surface keeps this contract:
+//
+//   give(picture)      takes a VideoFrame and closes it; whether it is on its way to the screen, and not left out
+//   look()             tells `onglass` of the next few pictures that are on the screen
+//   receive(message)   from its Screen
+//   close()
+//
+// Both ends talk over the port of receiver.js: what they tell each other has the type "surface".
+
+/** @typedef {"generator" | "offscreen" | "canvas"} SurfaceKind */
+
+/** Best first. @type {SurfaceKind[]} */
+export const SURFACES = ["generator", "offscreen", "canvas"];
+
+/** What the page hands over for the other end.
+ *  @typedef {{kind: SurfaceKind, writable?: WritableStream<VideoFrame>, canvas?: OffscreenCanvas}} SurfaceOrder */
+
+/** tell: a message for the Screen; onglass: a picture of this time (µs of the relay's clock) is on the screen at this moment
+ *  (performance.now() of this end).
+ *  @typedef {{tell: (message: object, transfer?: Transferable[]) => void, onglass: (timestamp: number, moment: number) => void,
+ *             onfail: (reason: string) => void}} SurfaceHandlers */
+
+/** @typedef {{give: (picture: VideoFrame) => boolean, look: () => void, receive: (message: any) => void, close: () => void}} Surface */
+
+/** Pictures looked at each time: enough for a median. */
+const LOOKS = 3;
+
+/** Pictures that may be on the way to the screen; the next ones are left out. A decoder has few to give away. */
+const MOST_UNDERWAY = 3;
+
+/** @param {() => void} action at the next refresh of the screen, as well as this place knows it: for a worker's canvas that fits in
+ *  Firefox, and is a refresh too early in Chrome, which has a better surface. */
+function atRefresh(action) {
+  if (typeof requestAnimationFrame === "function") requestAnimationFrame(action);
+  else action();
+}
+
+/** @param {SurfaceOrder} order @param {SurfaceHandlers} handlers @returns {Surface} @throws {Error} where this browser has no such */
+export function openSurface(order, handlers) {
+  if (order.kind === "generator") return new GeneratorSurface(order, handlers);
+  if (order.kind === "offscreen") return new OffscreenSurface(order, handlers);
+  return new PostedSurface(handlers);
+}
+
+/** @implements {Surface} */
+class GeneratorSurface {
+  /** @param {SurfaceOrder} order @param {SurfaceHandlers} handlers */
+  constructor(order, handlers) {
+    this.handlers = handlers;
+    let { writable } = order;
+    if (!writable) {
+      const generator = new /** @type {any} */ (globalThis).VideoTrackGenerator();
+      writable = /** @type {WritableStream<VideoFrame>} */ (generator.writable);
+      handlers.tell({ track: generator.track }, [generator.track]);
+    }
+    this.writer = writable.getWriter();
+    this.underway = 0;
+    this.closed = false;
+  }
+
+  /** @param {VideoFrame} picture @returns {boolean} */
+  give(picture) {
+    if (this.closed || this.underway >= MOST_UNDERWAY) {
+      picture.close();
+      return false;
+    }
+    this.underway += 1;
+    this.writer.write(picture).then(
+      () => {
+        this.underway -= 1; // the track has closed the picture
+      },
+      (error) => {
+        picture.close();
+        if (!this.closed) this.handlers.onfail(String(error));
+        this.closed = true;
+      },
+    );
+    return true;
+  }
+
+  look() {
+    // The <video> in the page knows better.
+  }
+
+  receive() {}
+
+  close() {
+    this.closed = true;
+    this.writer.close().catch(() => {}); // the track may have ended before
+  }
+}
+
+/** @implements {Surface} */
+class OffscreenSurface {
+  /** @param {SurfaceOrder} order @param {SurfaceHandlers} handlers */
+  constructor(order, handlers) {
+    this.handlers = handlers;
+    this.canvas = /** @type {OffscreenCanvas} */ (order.canvas);
+    const pen = this.canvas.getContext("2d", { alpha: false });
+    if (!pen) throw new Error("no canvas to draw on");
+    this.brush = new Brush(this.canvas, pen, handlers.onglass);
+  }
+
+  /** @param {VideoFrame} picture @returns {boolean} */
+  give(picture) {
+    this.brush.draw(picture);
+    return true;
+  }
+
+  look() {
+    this.brush.look();
+  }
+
+  receive() {}
+
+  close() {
+    this.brush.close();
+  }
+}
+
+/** @implements {Surface} */
+class PostedSurface {
+  /** @param {SurfaceHandlers} handlers */
+  constructor(handlers) {
+    this.handlers = handlers;
+    this.underway = 0;
+    /** The newest picture, while the page has enough to do. @type {VideoFrame | null} */
+    this.waiting = null;
+  }
+
+  /** @param {VideoFrame} picture @returns {boolean} */
+  give(picture) {
+    if (this.waiting) this.waiting.close();
+    this.waiting = picture;
+    if (this.underway >= MOST_UNDERWAY) return false; // unless no newer one comes before the page has time
+    this.post();
+    return true;
+  }
+
+  post() {
+    const picture = this.waiting;
+    if (!picture) return;
+    this.waiting = null;
+    this.underway += 1;
+    this.handlers.tell({ picture }, [/** @type {any} */ (picture)]);
+  }
+
+  look() {
+    // The page draws, so the page knows.
+  }
+
+  receive() {
+    this.underway -= 1;
+    this.post();
+  }
+
+  close() {
+    if (this.waiting) this.waiting.close();
+    this.waiting = null;
+  }
+}
+
+/** Draws on a canvas, in a worker or in the page, and sees when it is on the screen. */
+class Brush {
+  /** @param {HTMLCanvasElement | OffscreenCanvas} canvas @param {any} pen its 2d context @param {SurfaceHandlers["onglass"]} onglass */
+  constructor(canvas, pen, onglass) {
+    this.canvas = canvas;
+    this.pen = pen;
+    this.onglass = onglass;
+    this.looks = 0;
+    this.waits = false;
+    this.closed = false;
+  }
+
+  /** @param {VideoFrame} picture */
+  draw(picture) {
+    const { displayWidth: width, displayHeight: height } = picture;
+    const { canvas } = this;
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width; // the phone was turned; what was cleared is drawn before anybody sees it
+      canvas.height = height;
+    }
+    this.pen.drawImage(picture, 0, 0, width, height);
+    const { timestamp } = picture;
+    picture.close();
+    if (this.looks === 0 || this.waits) return;
+    this.looks -= 1;
+    this.waits = true;
+    atRefresh(() => {
+      this.waits = false;
+      if (!this.closed) this.onglass(timestamp, performance.now());
+    });
+  }
+
+  look() {
+    this.looks = LOOKS;
+  }
+
+  close() {
+    this.closed = true;
+  }
+}
+
+/**
+ * @param {{offscreen: boolean, trackGenerator: boolean}} abilities of the place where the other end will be
+ * @returns {SurfaceKind[]} the kinds that this browser has, best first
+ */
+export function surfaceKinds(abilities) {
+  const here = {
+    generator: "MediaStreamTrackGenerator" in globalThis || abilities.trackGenerator,
+    offscreen: abilities.offscreen && "transferControlToOffscreen" in HTMLCanvasElement.prototype,
+    canvas: true,
+  };
+  return SURFACES.filter((kind) => here[kind]);
+}
+
+/** The page's end of a surface, and the frames engine of a tile (tile.js): what it shows is decoded elsewhere. */
+export class Screen {
+  /**
+   * @param {SurfaceKind} kind @param {HTMLElement} view where the element goes
+   * @param {SurfaceHandlers} handlers tell: a message for the Surface
+   */
+  constructor(kind, view, handlers) {
+    this.name = "frames";
+    this.surface = kind;
+    this.handlers = handlers;
+    /** As the receiver says. @type {import("./tile.js").EngineStats} */
+    this.stats = { received: 0, fed: 0, shown: 0, dropped: 0, bufferedAhead: 0, stalls: 0 };
+    /** Whether anything was seen of it; a canvas shows whatever is drawn on it. */
+    this.lit = kind !== "generator";
+    this.closed = false;
+    /** @type {any} */
+    this.source = null;
+    this.looks = 0;
+    this.waits = false;
+    /** @type {Brush | null} */
+    this.brush = null;
+    /** What the other end needs, and what of it is to be transferred. @type {SurfaceOrder} */
+    this.order = { kind };
+    /** @type {Transferable[]} */
+    this.transfer = [];
+    this.element = document.createElement(kind === "generator" ? "video" : "canvas");
+    view.append(this.element);
+    if (kind === "generator") this.openVideo();
+    else this.openCanvas();
+  }
+
+  openVideo() {
+    const video = /** @type {HTMLVideoElement} */ (this.element);
+    video.muted = true;
+    video.autoplay = true;
+    video.playsInline = true;
+    video.setAttribute("muted", "");
+    video.setAttribute("playsinline", "");
+    video.tabIndex = -1;
+    const Generator = /** @type {any} */ (globalThis).MediaStreamTrackGenerator;
+    if (!Generator) return; // the worker makes it and sends its track
+    const generator = new Generator({ kind: "video" });
+    this.order.writable = generator.writable;
+    this.transfer.push(generator.writable);
+    this.play(generator);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  play(track) {
+    this.source = track;
+    /** @type {HTMLVideoElement} */ (this.element).srcObject = new MediaStream([track]);
+    this.resume();
+  }
+
+  openCanvas() {
+    const canvas = /** @type {HTMLCanvasElement} */ (this.element);
+    if (this.surface === "offscreen") {
+      this.order.canvas = canvas.transferControlToOffscreen();
+      this.transfer.push(this.order.canvas);
+      return;
+    }
+    // No alpha and no waiting for the page's own frame: the compositor may take the picture at the next refresh.
+    this.brush = new Brush(canvas, canvas.getContext("2d", { alpha: false, desynchronized: true }), this.handlers.onglass);
+  }
+
+  track() {
+    // The Receiver has given it to the decoder.
+  }
+
+  frame() {
+    // This one too.
+  }
+
+  /** The page is seen again: some browsers stop a <video> meanwhile. */
+  resume() {
+    if (this.surface !== "generator" || !this.source) return;
+    /** @type {HTMLVideoElement} */ (this.element).play().catch((error) => {
+      // A phone that saves its battery plays no <video> without a tap; a canvas needs none.
+      if (error.name === "NotAllowedError" && !this.closed) this.handlers.onfail("the browser wants a tap before it plays");
+    });
+  }
+
+  /** Tells of the next pictures that are on the screen, where this end knows. */
+  look() {
+    if (this.brush) this.brush.look();
+    if (this.surface !== "generator") return;
+    this.looks = LOOKS;
+    if (!this.waits) this.wait();
+  }
+
+  wait() {
+    this.waits = true;
+    /** @type {HTMLVideoElement} */ (this.element).requestVideoFrameCallback((_now, { mediaTime }) => {
+      this.waits = false;
+      if (this.closed) return;
+      this.lit = true;
+      this.looks -= 1;
+      this.handlers.onglass(Math.round(mediaTime * 1e6), performance.now());
+      if (this.looks > 0) this.wait();
+    });
+  }
+
+  /** From the Surface. @param {{track?: MediaStreamTrack, picture?: VideoFrame}} message */
+  receive({ track, picture }) {
+    if (track) {
+      if (this.closed) track.stop();
+      else this.play(track);
+    }
+    if (!picture) return;
+    if (this.brush && !this.closed) this.brush.draw(picture);
+    else picture.close();
+    this.handlers.tell({ drawn: true });
+  }
+
+  close() {
+    this.closed = true;
+    if (this.brush) this.brush.close();
+    if (this.source) {
+      this.source.stop();
+      /** @type {HTMLVideoElement} */ (this.element).srcObject = null;
+    }
+    this.element.remove();
+  }
+}

@@ -91,7 +91,7 @@ export async function chooseEncoder(track, preview, forced) {
   const end = performance.now() + WHOLE_TEST;
   const able = CodecsEngine.able();
   const recorder = forced === "recorder";
-  const sound = !recorder && CodecsSoundEngine.able();
+  const sound = CodecsSoundEngine.able();
   await hasPicture(preview, track);
   const size = sizeOf(preview, track);
   /** @type {Record<string, Result>} */
@@ -113,7 +113,7 @@ export async function chooseEncoder(track, preview, forced) {
     delays[codec] = result;
     unseen = unseen && result === null;
   }
-  if (forced === "" && left() > 0) delays.recorder = await timeRecorder(track, preview, left());
+  if ((forced === "" || recorder) && left() > 0) delays.recorder = await timeRecorder(track, preview, left());
   // Without a picture (a hidden page) or in no time (a busy phone) nothing is measured: then what can do more; it gives way by itself if it
   // does not work.
   const best = unseen ? supported : decide(delays, 1000 / rateOf(track));

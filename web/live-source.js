@@ -98,6 +98,7 @@ export class LiveSource {
     this.mime = "";
     this.url = "";
     this.started = false;
+    this.previewed = false;
     this.blocked = false;
     this.closed = false;
     this.openedAt = 0; // when the SourceBuffer was made
@@ -200,7 +201,7 @@ export class LiveSource {
     this.durations = new Durations();
     this.keys = [];
     this.appended = -Infinity;
-    this.started = false;
+    this.started = this.previewed = false;
     source.addEventListener("sourceopen", () => {
       if (source !== this.source || this.buffer) return;
       URL.revokeObjectURL(this.url);
@@ -390,7 +391,11 @@ export class LiveSource {
     if (this.started && element.seeking && now - edge.jumpedAt < (this.isBuffered(clock) ? DECODE_LIMIT : SEEK_LIMIT)) return;
     this.stats.bufferedAhead = edge.newest - clock;
     if (!this.started) {
-      if (now < edge.settlesAt && now - this.openedAt < START_LIMIT) return;
+      if (now < edge.settlesAt && now - this.openedAt < START_LIMIT) {
+        if (this.isVideo && !this.previewed) this.element.currentTime = buffer.buffered.start(0);
+        this.previewed = true; // a picture at once: the keyframe, until the backlog is over
+        return;
+      }
       this.started = true;
       this.seek(edge.jump(now).jump);
       this.play();

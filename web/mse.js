@@ -63,13 +63,13 @@ export class MseEngine {
   watchFrames() {
     let seen = -1;
     /** @type {VideoFrameRequestCallback} */
-    const next = (_now, { mediaTime, width, height, expectedDisplayTime }) => {
+    const next = (_now, { mediaTime, width, height, presentationTime }) => {
       if (this.closed) return;
       // `presentedFrames` would tell of those missed here, but Firefox counts every repetition in it.
       if (mediaTime !== seen) {
         seen = mediaTime;
         this.shown += 1;
-        this.handlers.onpicture(this.timeOf(mediaTime) * 1e6, width, height, expectedDisplayTime);
+        this.handlers.onpicture(this.timeOf(mediaTime) * 1e6, width, height, presentationTime);
       }
       this.video.requestVideoFrameCallback(next);
     };

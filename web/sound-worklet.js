@@ -43,8 +43,8 @@ const MOST_RESERVE = 0.4;
 const UNDERFLOW_STEP = 0.02;
 
 /** The reserve shrinks by so much (seconds a second) after a time without running dry (seconds), doubled each time that was a mistake. */
-const DECAY = 0.001;
-const FIRST_PATIENCE = 10;
+const DECAY = 0.003;
+const FIRST_PATIENCE = 5;
 const LONGEST_PATIENCE = 300;
 
 /** Seconds that a packet and what it waits make up at least, however short the packets are and quiet the network is. */

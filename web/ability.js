@@ -14,9 +14,9 @@ import { VIDEO_TYPES, bitrateFor } from "./recorder.js";
 /** From a picture to its encoded bytes, in ms: the shortest one and the median. @typedef {{least: number, median: number}} Delays */
 /** What one way was found to take; "failed": pictures went in, too few came out; "refused": the encoder broke; null: not tried.
  *  @typedef {Delays | "failed" | "refused" | null} Result */
-/** encoder: for pictures; codecs: those that WebCodecs can film with, as it names them, the best one first; sound: whether sound goes through
- *  WebCodecs; delays: by codec, and "recorder"; drawn: whether pictures have to be drawn first (pictures.js); remark: a sentence for the
- *  person, or "".
+/** encoder: for pictures; codecs: those that WebCodecs can film with, as it names them, the best one first; sound: whether sound goes
+ *  through WebCodecs; delays: by codec, and "recorder"; drawn: whether pictures have to be drawn first (pictures.js); remark: a sentence
+ *  for the person, or "".
  *  @typedef {{encoder: "codecs" | "recorder", codecs: string[], drawn: boolean, sound: boolean, delays: Record<string, Result>,
  *            remark: string}} Choice */
 
@@ -39,8 +39,8 @@ const ENOUGH = 3;
 const CLEARLY = 1.5;
 const CLEARLY_MS = 5;
 
-/** VP8 is taken, which any browser decodes, unless another codec's fastest picture needs less than this part of its time: because the phone has a
- *  chip for it, or because VP8's threads wait for one another, which on a busy computer takes ten times as long again. */
+/** VP8 is taken, which any browser decodes, unless another codec's fastest picture needs less than this part of its time: because the
+ *  phone has a chip for it, or because VP8's threads wait for one another, which on a busy computer takes ten times as long again. */
 const FASTER = 0.75;
 
 /** Macroblocks that H.264's level 3.1 allows in a picture: 1280x720 (ITU-T H.264 table A-1). Level 4.0 has 1920x1080, 5.1 4096x2304. */
@@ -59,8 +59,8 @@ export function candidates({ width, height }) {
 }
 
 /**
- * The rule: the codecs to film with, the best one first, or none where the recorder is better. Codecs are compared by their fastest picture:
- * what else a phone does while a page starts lengthens the others.
+ * The rule: the codecs to film with, the best one first, or none where the recorder is better. Codecs are compared by their fastest
+ * picture: what else a phone does while a page starts lengthens the others.
  * @param {Record<string, Result>} delays what was found, by codec in the order of preference, and "recorder"
  * @param {number} interval ms between two pictures
  * @returns {string[]}

@@ -297,7 +297,8 @@ let asked = null;
 /** Tests changed lenses at most so often: somebody who plays with "Other lens" is not waited for. */
 const MOST_TESTS = 3;
 
-/** What films best here, or what the address asks for: `?encoder=codecs`, `vp8`, `avc1`, `vp09` or `recorder`, and `?mime=` is a recorder's. */
+/** What films best here, or what the address asks for: `?encoder=codecs`, `vp8`, `avc1`, `vp09` or `recorder`, and `?mime=` is a
+ *  recorder's. `?sound=recorder` asks for one for the sound. */
 function encoderChoice() {
   if (!asked) asked = testEncoders(query.get("encoder") || (query.get("mime") ? "recorder" : ""));
   return asked;
@@ -308,6 +309,7 @@ async function testEncoders(forced) {
   for (let test = 1; ; test += 1) {
     const track = /** @type {MediaStreamTrack} */ (lens.video);
     const choice = await chooseEncoder(track, page.picture, forced);
+    if (query.get("sound") === "recorder") choice.sound = false;
     if (track === lens.video || !lens.video || test === MOST_TESTS) {
       const codec = choice.codecs[0] || "";
       const delays = choice.delays[codec || "recorder"];

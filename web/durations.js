@@ -3,19 +3,20 @@
 // Nobody knows how long a live picture lasts before the next one has come. A browser that is not told guesses, and the guess does harm in
 // three ways: after a gap of more than twice a picture's duration all is thrown away up to the next keyframe (Media Source Extensions,
 // "coded frame processing"), which a camera in dim light at 5 pictures a second meets all the time; Chrome stops its clock when a picture's
-// duration is over; and WebKitGTK begins its times anew. A picture that "lasts" several times as long does none of this: it stands until the
-// next one replaces it, however late that comes.
+// duration is over; and WebKitGTK begins its times anew. A picture that "lasts" several times as long does none of this: it stands until
+// the next one replaces it, however late that comes.
 //
-// But not too long: Firefox keeps a decoded picture until its duration is over, ten of them at most, and decodes no other one meanwhile. So a
-// picture lasts as long as the last seven together. And where the next one is here already, just up to that: of several pictures in one append
-// that overlap, Firefox throws away all up to the next keyframe. One that overlaps must be appended alone.
+// But not too long: Firefox keeps a decoded picture until its duration is over, ten of them at most, and decodes no other one meanwhile.
+// So a picture lasts as long as the last seven together. And where the next one is here already, just up to that: of several pictures in
+// one append that overlap, Firefox throws away all up to the next keyframe. One that overlaps must be appended alone.
 
 import { isMp4Frame } from "./mp4.js";
 
 /** Pictures whose time together is the duration of one. */
 const SPAN = 7;
 
-/** Seconds: at least, so that a hiccup leaves no hole; at most (a camera that is silent for longer than twice this begins again with a keyframe). */
+/** Seconds: at least, so that a hiccup leaves no hole; at most (a camera that is silent for longer than twice this begins again with a
+ *  keyframe). */
 const SHORTEST = 0.1;
 const LONGEST = 1;
 

@@ -4,14 +4,15 @@
 // jitter makes some frames late. The clock should run just so far behind the arrivals that only the latest few miss their moment, plus
 // what this browser needs to decode without stalling: the reserve, which grows with every stall and shrinks again in good times.
 //
-// A backlog (the replay for a newcomer, or what a frozen network held back) says nothing of the jitter: nothing is learned from it, and when
-// its last frame is there the clock goes to the live edge at once.
+// A backlog (the replay for a newcomer, or what a frozen network held back) says nothing of the jitter: nothing is learned from it, and
+// when its last frame is there the clock goes to the live edge at once.
 
 /** What is kept between a frame's arrival and its moment, in seconds: to begin with, at most, and what a stall adds; and the lowest and
- *  highest playbackRate with which to correct. @typedef {{start: number, most: number, step: number, slowest: number, fastest: number}} Reserve */
+ *  highest playbackRate with which to correct. @typedef {{start: number, most: number, step: number, slowest: number, fastest: number}}
+ *  Reserve */
 
-/** One frame at 60 Hz to decode and draw. One that comes too late is shown all the same (durations.js), but with less Chrome now and then has
- *  none left and waits for 30 ms. Pictures alone may hurry, nobody hears it. @type {Reserve} */
+/** One frame at 60 Hz to decode and draw. One that comes too late is shown all the same (durations.js), but with less Chrome now and then
+ *  has none left and waits for 30 ms. Pictures alone may hurry, nobody hears it. @type {Reserve} */
 export const VIDEO_RESERVE = { start: 0.016, most: 0.4, step: 0.015, slowest: 0.8, fastest: 3 };
 
 /** Chrome's audio renderer holds 200 ms back by itself. @type {Reserve} */
@@ -22,8 +23,8 @@ const LATE_SHARE = 0.1;
 const WINDOW = 4000;
 const MOST_SAMPLES = 400;
 
-/** No frame for so long (ms) is a frozen network, a paused camera or a very slow one: the clock may run out by itself, and what comes next may
- *  be a backlog. A second freeze within the window is no accident but what this network is like, and is learned like other jitter. */
+/** No frame for so long (ms) is a frozen network, a paused camera or a very slow one: the clock may run out by itself, and what comes next
+ *  may be a backlog. A second freeze within the window is no accident but what this network is like, and is learned like other jitter. */
 const FREEZE = 250;
 
 /** A backlog is over when for so long (ms) no frame has come at twice the speed of its time. */
@@ -32,8 +33,8 @@ const BACKLOG_REST = 60;
 /** Seconds between arrival and moment as long as nothing is known yet. */
 const FIRST_GUESS = 0.05;
 
-/** An error (s) left alone; per second of error so much is added to the rate, which is kept until the error is gone: each change of the rate
- *  costs WebKitGTK some milliseconds. */
+/** An error (s) left alone; per second of error so much is added to the rate, which is kept until the error is gone: each change of the
+ *  rate costs WebKitGTK some milliseconds. */
 const TOLERANCE = 0.01;
 const GAIN = 3;
 const RATE_STEP = 0.01;
@@ -41,7 +42,8 @@ const RATE_STEP = 0.01;
 /** A kept rate is given up for another one when that differs by this factor. */
 const RATE_DIFFERS = 2;
 
-/** Corrections (ms apart, in the same direction) that come so soon after one another were in vain: then errors up to WIDEST (s) are left alone. */
+/** Corrections (ms apart, in the same direction) that come so soon after one another were in vain: then errors up to WIDEST (s) are left
+ *  alone. */
 const IN_VAIN = 2000;
 const WIDEST = 0.04;
 const WIDER = 1.5;
@@ -77,8 +79,8 @@ const DECAY = 0.005;
 const FIRST_PATIENCE = 20;
 const LONGEST_PATIENCE = 600;
 
-/** When fewer than this part of the pictures that came are shown, some come too late for this browser, perhaps. A larger reserve must bring so
- *  much more within so many steps, or it is taken back and not tried again for so long (ms). */
+/** When fewer than this part of the pictures that came are shown, some come too late for this browser, perhaps. A larger reserve must
+ *  bring so much more within so many steps, or it is taken back and not tried again for so long (ms). */
 const SMOOTH_SHARE = 0.85;
 const SMOOTH_GAIN = 0.05;
 const SMOOTH_STEPS = 3;

@@ -23,8 +23,8 @@ const QUOTA_LIMIT = 3;
 /** A hole between two buffered ranges is jumped when the clock is this near (s) to its edge. */
 const EDGE = 0.1;
 
-/** Frames that were appended and are not in the buffer (s): a gap has made the browser throw them away up to the next keyframe (durations.js).
- *  Then the relay is asked for all since the last keyframe, at most every so many ms. */
+/** Frames that were appended and are not in the buffer (s): a gap has made the browser throw them away up to the next keyframe
+ *  (durations.js). Then the relay is asked for all since the last keyframe, at most every so many ms. */
 const LOST = 0.05;
 const REJOIN_INTERVAL = 2000;
 
@@ -35,8 +35,8 @@ const SMOOTH_LEAST = 8;
 /** Milliseconds that the element waits for the end of a backlog before it starts. */
 const START_LIMIT = 500;
 
-/** Keyframes so near to one another (s) are cheap for this camera, and where the clock is far behind one more may be asked for (ms apart). With
- *  others it costs every viewer a gap. */
+/** Keyframes so near to one another (s) are cheap for this camera, and where the clock is far behind one more may be asked for (ms apart).
+ *  With others it costs every viewer a gap. */
 const CHEAP_KEYFRAMES = 3;
 const KEYFRAME_ASK_INTERVAL = 1000;
 const CATCH_UP = 0.5;
@@ -47,8 +47,8 @@ const TICK = 250;
 /** A seek that takes longer than this (ms) went to where nothing is, and is made again. */
 const SEEK_LIMIT = 700;
 
-/** The same for one to where something is: a busy computer may need so long to decode all since the last keyframe. But where frames came only
- *  after the seek WebKitGTK may forget it. */
+/** The same for one to where something is: a busy computer may need so long to decode all since the last keyframe. But where frames came
+ *  only after the seek WebKitGTK may forget it. */
 const DECODE_LIMIT = 5000;
 
 /** @returns {any} the browser's MediaSource, or the iPhone's ManagedMediaSource, or null */

@@ -1,7 +1,7 @@
 // The wall: which cameras there are, where their tiles stand, and the panels around them. Each tile looks after itself (tile.js).
 //
-// Address: ?camera=porch shows only one; ?engine=frames or ?engine=mse forces a way of decoding, and ?surface=generator, offscreen or canvas
-// a way to the screen (surface.js).
+// Address: ?camera=porch shows only one; ?engine=frames or ?engine=mse forces a way of decoding, and ?surface=generator, offscreen or
+// canvas a way to the screen (surface.js).
 
 import { placeTiles } from "./layout.js";
 import { Link } from "./link.js";

@@ -58,6 +58,9 @@ const LONGEST_RECORDING = 4 * 3600 * 1000;
 /** Blobs that come closer together (ms) belong to the same picture: a recorder writes a picture in one task, cut in two or three blobs. */
 const BURST_GAP = 6;
 
+/** Milliseconds from which on the relay would not believe it (docs/protocol.md). */
+const MOST_DELAY = 10000;
+
 /** Bits per second: 1.2 Mbit/s at 640x480, growing slower than the area (2.5 Mbit/s at 1280x720). */
 const VGA_BITRATE = 1200000;
 const VGA_AREA = 640 * 480;
@@ -250,7 +253,8 @@ export class RecorderEngine {
   /** A recorder does not say when a picture was captured; the relay can only take off what it takes at least. @returns {StreamFacts} */
   _facts() {
     const { delays, halfTrip } = this.options;
-    return delays ? { delay: Math.round((delays.least + (halfTrip ? halfTrip() : 0)) * 1000) } : {};
+    const shortest = delays ? delays.least + (halfTrip ? halfTrip() : 0) : Infinity;
+    return shortest < MOST_DELAY ? { delay: Math.round(shortest * 1000) } : {};
   }
 
   _look() {

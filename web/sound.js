@@ -39,7 +39,8 @@ import { SoundDecoder } from "./sound-decoder.js";
 
 /** The ways to play, best first: decoded in the worker, decoded in the page, by an element. @typedef {"worker" | "page" | "element"} Way */
 
-/** AudioContext's latencyHint in seconds: as little as the loudspeaker can do. "interactive" waits four times as long in Chrome (32 and 8 ms). */
+/** AudioContext's latencyHint in seconds: as little as the loudspeaker can do. "interactive" waits four times as long in Chrome (32 and 8
+ *  ms). */
 const LEAST_LATENCY = 0;
 
 /** The context runs at the rate of Opus; the browser converts for the loudspeaker. */

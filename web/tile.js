@@ -470,7 +470,9 @@ export class Tile {
     }
     this.failures.set(engine.name, reason);
     this.failedAt = performance.now();
-    this.useEngine(this.bestEngine());
+    const next = this.bestEngine();
+    if (!next && this.video) this.feed.send({ type: "unplayable", codec: this.video.codec }); // perhaps the camera has another one
+    this.useEngine(next);
   }
 
   /** @param {{received: number, fed: number, shown: number, dropped: number, arrival: number | null, decode: number | null}} stats */

@@ -243,3 +243,24 @@ async def test_a_closed_tile_leaves_nothing_behind(relay: Relay, page: Page) -> 
         await phone.until(lambda one: {"type": "viewers", "count": 0} in one.messages[before:], "for the tile's socket to close")
         assert await page.evaluate("document.querySelectorAll('.tile, .tile video, .tile canvas').length") == 0
         assert page.errors == []
+
+
+async def test_a_viewer_that_cannot_play_the_codec_gets_another_one(relay: Relay) -> None:
+    """Without a worker the page's own interfaces count, and those are easily taken away."""
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    script = """
+      delete window.Worker;
+      const supports = VideoDecoder.isConfigSupported;
+      VideoDecoder.isConfigSupported = async (config) =>
+        /^avc1/.test(config.codec) ? { supported: false } : supports.call(VideoDecoder, config);
+      const plays = MediaSource.isTypeSupported;
+      MediaSource.isTypeSupported = (type) => !/avc1/.test(type) && plays.call(MediaSource, type);
+    """
+    async with Chromium() as phone, Chromium(camera=False, init_scripts=[script]) as desk:
+        film = await phone.page(f"{relay.origin}/camera.html?name=other&start=1&encoder=avc1")
+        await film.wait_for("document.getElementById('camera').dataset.codec.startsWith('avc1')", PATIENCE)
+        watch = await desk.page(f"{relay.origin}/player.html?camera=other")
+        await moving(watch)
+        assert not (await film.evaluate("document.getElementById('camera').dataset.codec")).startswith("avc1")
+        assert watch.errors == []

@@ -166,8 +166,8 @@ async def test_jitter_is_learned_and_never_heard_afterwards(chromium_page: Page,
 
 @pytest.mark.parametrize("drift", [300, -300])
 @pytest.mark.parametrize(("packet", "microphone"), [(0.02, 0), (0.06, 100)])
-async def test_clocks_that_drift_for_an_hour(chromium_page: Page, drift: int, packet: float, microphone: int) -> None:
-    seconds = await simulated(chromium_page, seconds=3600, rate=12000, quanta=1, packet=packet, drift=drift, microphone=microphone)
+async def test_clocks_that_drift_for_long(chromium_page: Page, drift: int, packet: float, microphone: int) -> None:
+    seconds = await simulated(chromium_page, seconds=1200, rate=12000, quanta=1, packet=packet, drift=drift, microphone=microphone)
     settled = seconds[20:]
     assert seconds[-1]["underflows"] == 0
     assert sum(second["silent"] for second in settled) < len(settled), "no break"
@@ -354,7 +354,7 @@ async def test_sound_meets_a_late_picture(relay: Relay, camera: None) -> None:
     async with Chromium(camera=False) as browser:
         page = await browser.page(f"{relay.origin}/player.html?camera=porch")
         sound = await heard(page)
-        late = sound["delayMs"] + 400
+        late = sound["delayMs"] + 200
         await page.evaluate(f"() => {{ const {{ sound }} = {TILE}; sound.picture = () => undefined; sound.pictureDelay = {late}; }}")
         # The means settle within seconds; what the sound is aimed at is 0 to 40 ms after the picture.
         await page.wait_for(f"Math.abs({TILE}.stats().sound.delayMs - {late} - 20) < 40", PATIENCE)

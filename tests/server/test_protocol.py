@@ -60,7 +60,7 @@ def test_what_peers_may_say(title: str, vocabulary: control.Vocabulary) -> None:
 @pytest.mark.parametrize(
     ("title", "kinds"),
     [
-        ("Relay to camera", [*ALWAYS, control.Pong, control.Viewers, control.Pause, control.Resume, control.Keyframe]),
+        ("Relay to camera", [*ALWAYS, control.Pong, control.Viewers, control.Pause, control.Resume, control.Keyframe, control.Unplayable]),
         ("Relay to player", [*ALWAYS, control.PlayerPong, control.ChannelState, control.TrackBegins, control.TrackEnds]),
         ("Relay to wall", [*ALWAYS, control.Pong, control.Cameras]),
     ],

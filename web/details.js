@@ -102,20 +102,19 @@ export class Details {
     const delay = this.delay.next(live ? stats.delay : null);
     const parts = PARTS.map((part, index) => this.parts[index].next(stats.parts[part]));
     const now = performance.now();
-    const late = delay !== null && delay > LATE;
-    if (delay === null && this.isOpen) this.toggle();
-    if (delay !== null && !this.button.hidden && now - this.changedAt < CHANGE) return;
+    const told = delay !== null || this.isOpen; // what somebody reads stays, whatever happens to the picture
+    if (told && !this.button.hidden && now - this.changedAt < CHANGE) return;
     this.changedAt = now;
-    this.button.hidden = delay === null;
-    this.button.classList.toggle("late", late);
-    if (delay === null) return;
-    this.number.textContent = time(delay);
+    this.button.hidden = !told;
+    this.button.classList.toggle("late", delay !== null && delay > LATE);
+    if (!told) return;
+    this.number.textContent = delay === null ? "no delay known" : time(delay);
     const rate = this.rate.next(this.count(stats.shown, now));
     if (this.isOpen) this.say(this.sentences(stats, delay, parts, rate));
   }
 
   /**
-   * @param {ReturnType<import("./tile.js").Tile["stats"]>} stats @param {number} delay ms @param {(number | null)[]} parts ms
+   * @param {ReturnType<import("./tile.js").Tile["stats"]>} stats @param {number | null} delay ms @param {(number | null)[]} parts ms
    * @param {number | null} rate pictures a second
    * @returns {[string, string][]} what is said of what
    */
@@ -124,7 +123,7 @@ export class Details {
     const words = ["Camera encodes", parts[0] === null ? "Camera, to the relay" : "To the relay", "In the relay", "To this browser"];
     words.push(buffers ? "Buffer, decoding" : "Decoding", "To the screen");
     /** @type {[string, string][]} */
-    const lines = [["Lens to screen", time(delay)]];
+    const lines = [["Lens to screen", delay === null ? "not known now" : time(delay)]];
     parts.forEach((part, index) => {
       if (part !== null) lines.push([words[index], time(part)]);
     });

@@ -51,6 +51,11 @@ const SEEK_LIMIT = 700;
  *  only after the seek WebKitGTK may forget it. */
 const DECODE_LIMIT = 5000;
 
+/** An element that breaks down is begun afresh, if it does not do so this often in so many ms. WebKitGTK's sometimes does on a busy computer,
+ *  when it is moved to where the stream is while it starts. */
+const MOST_BREAKDOWNS = 4;
+const BREAKDOWN_WINDOW = 10000;
+
 /** @returns {any} the browser's MediaSource, or the iPhone's ManagedMediaSource, or null */
 function sourceClass() {
   const scope = /** @type {any} */ (globalThis);
@@ -105,6 +110,8 @@ export class LiveSource {
     this.appended = -Infinity; // seconds of the last frame given to it
     this.rejoinedAt = -Infinity;
     this.keyframeAskedAt = -Infinity;
+    /** When it broke down lately. @type {number[]} */
+    this.breakdowns = [];
     this.stalledAt = 0; // 0: not waiting for data
     this.counted = { at: 0, fed: 0, shown: 0, jumps: 0 };
     this.onwaiting = () => {
@@ -117,7 +124,7 @@ export class LiveSource {
     };
     this.ontap = () => this.play();
     this.onerror = () => {
-      if (this.element.error) this.fail(this.element.error.message || `media error ${this.element.error.code}`);
+      if (this.element.error) this.breakDown(this.element.error.message || `media error ${this.element.error.code}`);
     };
     element.addEventListener("waiting", this.onwaiting);
     element.addEventListener("playing", this.onplaying);
@@ -201,7 +208,8 @@ export class LiveSource {
     this.durations = new Durations();
     this.keys = [];
     this.appended = -Infinity;
-    this.started = this.previewed = false;
+    this.started = false;
+    this.previewed = this.breakdowns.length > 0; // the fewer moves while it starts, the better
     source.addEventListener("sourceopen", () => {
       if (source !== this.source || this.buffer) return;
       URL.revokeObjectURL(this.url);
@@ -218,7 +226,9 @@ export class LiveSource {
         this.steer();
         this.flush();
       });
-      this.buffer.addEventListener("error", () => this.fail("the browser cannot read this stream"));
+      this.buffer.addEventListener("error", () => {
+        if (source === this.source) this.breakDown("the browser cannot read this stream");
+      });
       this.flush();
     });
     // Without this WebKit never opens a ManagedMediaSource; it has no AirPlay alternative to offer.
@@ -260,7 +270,7 @@ export class LiveSource {
       buffer.appendBuffer(joined(this.pending));
     } catch (error) {
       if (/** @type {DOMException} */ (error).name === "QuotaExceededError") this.makeRoom();
-      else this.fail(String(error));
+      else this.breakDown(String(error));
       return;
     }
     this.refusals = 0;
@@ -459,6 +469,17 @@ export class LiveSource {
     if (blocked) document.addEventListener("pointerup", this.ontap);
     else document.removeEventListener("pointerup", this.ontap);
     this.handlers.onblocked(blocked);
+  }
+
+  /** @param {string} reason */
+  breakDown(reason) {
+    if (this.closed) return;
+    const now = performance.now();
+    this.breakdowns = this.breakdowns.filter((at) => now - at < BREAKDOWN_WINDOW);
+    this.breakdowns.push(now);
+    if (this.breakdowns.length >= MOST_BREAKDOWNS) return this.fail(reason);
+    console.warn("mse: begun afresh,", reason);
+    this.restart();
   }
 
   /** @param {string} reason */

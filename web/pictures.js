@@ -16,6 +16,9 @@ import { CaptureClock } from "./capture-clock.js";
 /** A capture time that lies further back (ms) is on another clock than ours. */
 const OLDEST = 1000;
 
+/** Milliseconds that a picture on its way may take when nobody wants any more. */
+const LAST_PICTURE = 1000;
+
 export class Pictures {
   /** Whether this browser gives them at all. @returns {boolean} */
   static able() {
@@ -51,7 +54,8 @@ export class Pictures {
   }
 
   stop() {
-    if (this.reader) this.reader.cancel().catch(() => undefined);
+    // A picture that is on its way would get lost, unclosed, in a stream cancelled now: the loop cancels it when that one has come.
+    if (this.reader) setTimeout(cancel, LAST_PICTURE, this.reader);
     this.reader = null;
     if (this.video) {
       this.video.srcObject = null;
@@ -73,6 +77,7 @@ export class Pictures {
         if (done) break;
         if (this.reader !== reader) {
           value.close();
+          cancel(reader);
           return;
         }
         try {
@@ -146,6 +151,11 @@ export class Pictures {
     this.stop();
     if (track.readyState === "live") this.handlers.onfailure(why);
   }
+}
+
+/** @param {ReadableStreamDefaultReader<VideoFrame>} reader */
+function cancel(reader) {
+  reader.cancel().catch(() => undefined);
 }
 
 function hasProcessor() {

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from drawercam.media.mp4 import Mp4Writer
 from drawercam.media.packets import Packet, Track
 from drawercam.media.webm import WebmWriter
-from tests.browsers.drivers import Chromium, Page, PageError
+from tests.browsers.drivers import Page, PageError
 from tests.media.samples import RECORDINGS, read
-from tests.relays import Relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def page(relay: Relay) -> AsyncIterator[Page]:
-    """Any page of the relay: modules are imported from where it serves them."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium() as browser:
-        yield await browser.page(f"{relay.origin}/player.html")
 
 
 def recorded(name: str) -> list[Packet]:

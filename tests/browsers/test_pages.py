@@ -18,17 +18,9 @@ from tests.relays import Relay
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium() as one:
-        yield one
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def pages(browser: Browser, relay: Relay) -> AsyncIterator[Pages]:
-    opened = Pages(browser, relay)
+async def pages(chromium: Browser, relay: Relay) -> AsyncIterator[Pages]:
+    opened = Pages(chromium, relay)
     yield opened
     for page in opened.all:
         await page.close()
@@ -94,9 +86,9 @@ async def test_one_tap_films_and_the_wall_shows_it_until_it_stops(pages: Pages) 
     assert wall.errors == camera.errors == []
 
 
-async def test_both_pages_come_back_by_themselves_when_the_relay_was_restarted(browser: Browser) -> None:
+async def test_both_pages_come_back_by_themselves_when_the_relay_was_restarted(chromium: Browser) -> None:
     with Relay() as relay:
-        pages = Pages(browser, relay)
+        pages = Pages(chromium, relay)
         camera = await pages.film("porch")
         player = await pages.watch("porch")
         await moving(player)

@@ -23,28 +23,16 @@ TILE = "document.querySelector('[data-camera]').tile"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def camera(relay: Relay) -> AsyncIterator[None]:
+async def camera(relay: Relay, chromium: Browser) -> None:
     """Two phones that film as `one` and `two` as long as this module runs."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium() as browser:
-        for name in ("one", "two"):
-            page = await browser.page(f"{relay.origin}/camera.html?name={name}&start=1&width=320&height=240")
-            await page.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
-        yield
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium(camera=False) as one:
-        yield one
+    for name in ("one", "two"):
+        page = await chromium.page(f"{relay.origin}/camera.html?name={name}&start=1&width=320&height=240")
+        await page.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    one = await browser.page()
+async def page(chromium: Browser) -> AsyncIterator[Page]:
+    one = await chromium.page()
     yield one
     await one.close()
 
@@ -159,6 +147,19 @@ async def test_a_tap_on_the_delay_says_what_it_is_made_of(relay: Relay, camera: 
     await page.wait_for(f"['In the relay', 'Decoding', 'Lens to screen'].every((word) => {panel}.innerText.includes(word))", PATIENCE)
     assert await page.evaluate(f"document.querySelector('{button}').getAttribute('aria-expanded')") == "true"
     assert await page.evaluate("document.querySelector('.large')") is None, "the tap was for the number, not for the picture"
+    # Somebody reads it: it stays although no picture comes for a while.
+    told = await page.evaluate(
+        """(() => {
+          const { tile } = document.querySelector("[data-camera=one]"), { details } = tile;
+          for (let look = 0; look < 8; look += 1) {
+            details.changedAt = -Infinity;
+            details.update(tile.stats(), false);
+          }
+          return [details.button.hidden, details.panel.innerText];
+        })()"""
+    )
+    assert not told[0]
+    assert "not known now" in told[1]
     await page.evaluate(
         "() => void document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true, cancelable: true }))"
     )

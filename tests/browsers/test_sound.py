@@ -4,16 +4,14 @@ camera's microphone to the loudspeaker, is walked in real browsers."""
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from drawercam.media.packets import Packet
 from drawercam.media.webm import WebmWriter
-from tests.browsers.drivers import BROWSERS, Browser, Chromium, Firefox, Page
+from tests.browsers.drivers import Browser, Chromium, Firefox, Page
 from tests.browsers.pages import PATIENCE, listening
 from tests.media.samples import RECORDINGS, read
 from tests.relays import Relay
@@ -122,15 +120,6 @@ SIMULATE = """async (options) => {
 }""".replace("FREQUENCY", str(FREQUENCY))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium_page(relay: Relay) -> AsyncIterator[Page]:
-    """Any page of the relay: modules are imported from where it serves them."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium() as browser:
-        yield await browser.page(f"{relay.origin}/camera.html")
-
-
 async def simulated(page: Page, **options: Any) -> list[dict[str, Any]]:
     """What was heard, second by second, see SIMULATE; that there is no click is asserted."""
     seconds: list[dict[str, Any]] = await page.evaluate(SIMULATE, options)
@@ -147,8 +136,8 @@ def assert_even(seconds: list[dict[str, Any]], underflows: int = 0) -> None:
 
 
 @pytest.mark.parametrize(("packet", "least", "most"), [(0.02, 0.04, 0.06), (0.06, 0.06, 0.1)])
-async def test_a_quiet_network_needs_one_packet_and_a_little_more(chromium_page: Page, packet: float, least: float, most: float) -> None:
-    seconds = await simulated(chromium_page, seconds=30, packet=packet)
+async def test_a_quiet_network_needs_one_packet_and_a_little_more(page: Page, packet: float, least: float, most: float) -> None:
+    seconds = await simulated(page, seconds=30, packet=packet)
     assert_even(seconds[1:])
     assert seconds[-1]["underflows"] == 0
     assert all(least - 0.001 <= second["target"] <= most for second in seconds)
@@ -158,16 +147,16 @@ async def test_a_quiet_network_needs_one_packet_and_a_little_more(chromium_page:
 
 @pytest.mark.parametrize("packet", [0.02, 0.06])
 @pytest.mark.parametrize("seed", [1, 7919, 104729])
-async def test_jitter_is_learned_and_never_heard_afterwards(chromium_page: Page, packet: float, seed: int) -> None:
-    seconds = await simulated(chromium_page, seconds=40, packet=packet, jitter=0.04, seed=seed)
+async def test_jitter_is_learned_and_never_heard_afterwards(page: Page, packet: float, seed: int) -> None:
+    seconds = await simulated(page, seconds=40, packet=packet, jitter=0.04, seed=seed)
     assert_even(seconds[WARM:])
     assert seconds[-1]["most"] <= packet + 0.04 + 0.04, "the way, the jitter, the packet, a reserve"
 
 
 @pytest.mark.parametrize("drift", [300, -300])
 @pytest.mark.parametrize(("packet", "microphone"), [(0.02, 0), (0.06, 100)])
-async def test_clocks_that_drift_for_long(chromium_page: Page, drift: int, packet: float, microphone: int) -> None:
-    seconds = await simulated(chromium_page, seconds=1200, rate=12000, quanta=1, packet=packet, drift=drift, microphone=microphone)
+async def test_clocks_that_drift_for_long(page: Page, drift: int, packet: float, microphone: int) -> None:
+    seconds = await simulated(page, seconds=1200, rate=12000, quanta=1, packet=packet, drift=drift, microphone=microphone)
     settled = seconds[20:]
     assert seconds[-1]["underflows"] == 0
     assert sum(second["silent"] for second in settled) < len(settled), "no break"
@@ -175,8 +164,8 @@ async def test_clocks_that_drift_for_long(chromium_page: Page, drift: int, packe
     assert max(second["step"] for second in settled) < STEP[12000] * 1.01, "no skip either"
 
 
-async def test_a_freeze_leaves_no_queue(chromium_page: Page) -> None:
-    seconds = await simulated(chromium_page, seconds=60, freezes=[[20, 22]])
+async def test_a_freeze_leaves_no_queue(page: Page) -> None:
+    seconds = await simulated(page, seconds=60, freezes=[[20, 22]])
     usual = seconds[19]["delay"]
     assert seconds[21]["silent"] == 48000
     assert seconds[22]["silent"] < 0.03 * 48000
@@ -186,27 +175,27 @@ async def test_a_freeze_leaves_no_queue(chromium_page: Page) -> None:
     assert seconds[-1]["most"] < usual + 0.01, "which goes away again"
 
 
-async def test_a_short_freeze_is_not_taken_for_jitter(chromium_page: Page) -> None:
-    seconds = await simulated(chromium_page, seconds=20, freezes=[[10, 10.2]])
+async def test_a_short_freeze_is_not_taken_for_jitter(page: Page) -> None:
+    seconds = await simulated(page, seconds=20, freezes=[[10, 10.2]])
     assert seconds[10]["underflows"] == 1
     assert seconds[11]["most"] < seconds[9]["most"] + 0.03
     assert_even(seconds[11:])
 
 
-async def test_a_recorder_that_gives_a_piece_each_second(chromium_page: Page) -> None:
-    seconds = await simulated(chromium_page, seconds=40, freezes=[[second, second + 0.999] for second in range(40)])
+async def test_a_recorder_that_gives_a_piece_each_second(page: Page) -> None:
+    seconds = await simulated(page, seconds=40, freezes=[[second, second + 0.999] for second in range(40)])
     assert_even(seconds[WARM:])
     assert 1.0 < seconds[-1]["delay"] < 1.15
 
 
-async def test_what_was_before_the_start_is_not_played_late(chromium_page: Page) -> None:
-    seconds = await simulated(chromium_page, seconds=3, replay=3)
+async def test_what_was_before_the_start_is_not_played_late(page: Page) -> None:
+    seconds = await simulated(page, seconds=3, replay=3)
     assert seconds[0]["most"] < 0.07
     assert_even(seconds[1:])
 
 
-async def test_a_late_picture_is_waited_for_and_an_early_one_not(chromium_page: Page) -> None:
-    seconds = await simulated(chromium_page, seconds=40, holds=[[5, 0.3], [12, 0.35], [20, 0.05], [26, 0]])
+async def test_a_late_picture_is_waited_for_and_an_early_one_not(page: Page) -> None:
+    seconds = await simulated(page, seconds=40, holds=[[5, 0.3], [12, 0.35], [20, 0.05], [26, 0]])
     usual = seconds[4]["delay"]
     assert seconds[5]["gap"] > 0.28 * 48000, "a silence, nothing is heard twice"
     assert seconds[7]["delay"] == pytest.approx(usual + 0.3, abs=0.005)
@@ -218,42 +207,42 @@ async def test_a_late_picture_is_waited_for_and_an_early_one_not(chromium_page: 
     assert seconds[-1]["underflows"] == 0
 
 
-async def test_lost_packets_leave_as_much_silence_and_sound_stays_in_time(chromium_page: Page) -> None:
-    seconds = await simulated(chromium_page, seconds=16, lost=[[6, 6.02], [8, 8.3], [8.4, 8.44], [11, 14]])
+async def test_lost_packets_leave_as_much_silence_and_sound_stays_in_time(page: Page) -> None:
+    seconds = await simulated(page, seconds=16, lost=[[6, 6.02], [8, 8.3], [8.4, 8.44], [11, 14]])
     assert 0.01 * 48000 < seconds[6]["silent"] < 0.03 * 48000
     assert 0.3 * 48000 < seconds[8]["silent"] < 0.38 * 48000
     assert all(abs(seconds[9]["delay"] - seconds[at]["delay"]) < 0.01 for at in (5, 6, 7, 10, 14, 15))
     assert seconds[-1]["underflows"] == 0, "the network is not to blame"
 
 
-async def test_timestamps_that_jump_are_followed(chromium_page: Page) -> None:
-    seconds = await simulated(chromium_page, seconds=30, jumps=[[5, 0.2], [12, -0.2], [18, 100], [24, -3000]])
+async def test_timestamps_that_jump_are_followed(page: Page) -> None:
+    seconds = await simulated(page, seconds=30, jumps=[[5, 0.2], [12, -0.2], [18, 100], [24, -3000]])
     usual = seconds[4]["delay"]
     assert all(abs(seconds[at]["delay"] - usual) < 0.03 for at in (17, 19, 23, 25, 29)), [second["delay"] for second in seconds]
     assert_even([seconds[at] for at in (10, 11, 12, 13, 20, 21, 22, 23)])
     assert seconds[-1]["underflows"] == 0
 
 
-async def test_a_recorder_that_begins_afresh_and_is_placed_step_by_step(chromium_page: Page) -> None:
+async def test_a_recorder_that_begins_afresh_and_is_placed_step_by_step(page: Page) -> None:
     """The relay places a new recorder by its first packet, which is too late for it, and then, packet by packet, where it belongs."""
     steps = [[8 + 0.02 * packet, -0.02] for packet in range(1, 26)]
-    seconds = await simulated(chromium_page, seconds=20, jumps=[[8, 0.5], *steps], freezes=[[8, 8.5]])
+    seconds = await simulated(page, seconds=20, jumps=[[8, 0.5], *steps], freezes=[[8, 8.5]])
     assert seconds[-1]["delay"] == pytest.approx(seconds[7]["delay"], abs=0.03)
     assert_even(seconds[10:])
 
 
-async def test_positions_are_folded_before_they_overflow(chromium_page: Page) -> None:
-    seconds = await simulated(chromium_page, seconds=24, foldAt=10)
+async def test_positions_are_folded_before_they_overflow(page: Page) -> None:
+    seconds = await simulated(page, seconds=24, foldAt=10)
     reads = [second["read"] for second in seconds]
     assert max(reads) > 2**30 - 48000 * 20 and reads[-1] < 48000 * 60, "it went over the limit and was folded"
     assert_even(seconds[1:])
     assert seconds[-1]["delay"] == pytest.approx(seconds[1]["delay"], abs=0.01)
 
 
-async def test_one_channel_is_heard_on_both_sides_and_another_shape_is_taken(chromium_page: Page) -> None:
-    seconds = await simulated(chromium_page, seconds=3, channels=1)
+async def test_one_channel_is_heard_on_both_sides_and_another_shape_is_taken(page: Page) -> None:
+    seconds = await simulated(page, seconds=3, channels=1)
     assert_even(seconds[1:])
-    both = await chromium_page.evaluate(
+    both = await page.evaluate(
         """() => {
           globalThis.sampleRate = 48000;
           globalThis.currentTime = 0;
@@ -281,8 +270,8 @@ async def test_one_channel_is_heard_on_both_sides_and_another_shape_is_taken(chr
     assert both == [[0.25, 0.25], [0.25, 0.5], [0.25, 0.25]]
 
 
-async def test_memory_is_bounded_whatever_comes(chromium_page: Page) -> None:
-    kept = await chromium_page.evaluate(
+async def test_memory_is_bounded_whatever_comes(page: Page) -> None:
+    kept = await page.evaluate(
         """() => {
           globalThis.sampleRate = 48000;
           globalThis.currentTime = 0;
@@ -306,27 +295,6 @@ async def test_memory_is_bounded_whatever_comes(chromium_page: Page) -> None:
 # --- real browsers ---
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def camera(relay: Relay) -> AsyncIterator[None]:
-    """A phone that films as `porch` as long as this module runs."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium() as browser:
-        page = await browser.page(f"{relay.origin}/camera.html?name=porch&start=1")
-        await page.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
-        yield
-        assert page.errors == []
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(BROWSERS))
-async def listener(request: pytest.FixtureRequest, camera: None) -> AsyncIterator[Browser]:
-    kind = BROWSERS[request.param]
-    if missing := kind.missing():
-        pytest.skip(missing)
-    async with kind(camera=False) as browser:
-        yield browser
-
-
 TILE = "document.querySelector('[data-camera]').tile"
 
 
@@ -338,19 +306,19 @@ async def heard(page: Page) -> dict[str, Any]:
     return sound
 
 
-async def test_sound_is_decoded_in_the_worker_and_its_delay_known(relay: Relay, listener: Browser) -> None:
-    page = await listener.page(f"{relay.origin}/player.html?camera=porch")
+async def test_sound_is_decoded_in_the_worker_and_its_delay_known(relay: Relay, viewer: Browser, porch: None) -> None:
+    page = await viewer.page(f"{relay.origin}/player.html?camera=porch")
     sound = await heard(page)
     assert sound["state"] == "on"
     assert sound["targetMs"] >= 40
     assert await page.evaluate(f"{TILE}.sound.current.ways[0]") == "worker"
-    if not isinstance(listener, Firefox):  # whose loudspeaker is a mock with a clock that runs too slowly
+    if not isinstance(viewer, Firefox):  # whose loudspeaker is a mock with a clock that runs too slowly
         assert 0 < sound["delayMs"] < 2000
     assert page.errors == []
     await page.close()
 
 
-async def test_sound_meets_a_late_picture(relay: Relay, camera: None) -> None:
+async def test_sound_meets_a_late_picture(relay: Relay, porch: None) -> None:
     async with Chromium(camera=False) as browser:
         page = await browser.page(f"{relay.origin}/player.html?camera=porch")
         sound = await heard(page)
@@ -364,7 +332,7 @@ async def test_sound_meets_a_late_picture(relay: Relay, camera: None) -> None:
         assert page.errors == []
 
 
-async def test_every_way_to_play_leads_to_sound(relay: Relay, camera: None) -> None:
+async def test_every_way_to_play_leads_to_sound(relay: Relay, porch: None) -> None:
     """What a browser cannot do is done in the next best way: first in the page, then by an element."""
     async with Chromium(camera=False) as browser:
         page = await browser.page(f"{relay.origin}/player.html?camera=porch")
@@ -382,14 +350,14 @@ async def test_every_way_to_play_leads_to_sound(relay: Relay, camera: None) -> N
         assert page.errors == []
 
 
-async def test_samples_carry_the_timestamps_of_their_packets(relay: Relay, listener: Browser) -> None:
+async def test_samples_carry_the_timestamps_of_their_packets(relay: Relay, viewer: Browser, porch: None) -> None:
     """Also behind a gap, of which Chromium's decoder knows nothing; and what is sent again is not heard again."""
     packets = [event for event in read([(RECORDINGS / "firefox-opus.webm").read_bytes()]) if isinstance(event, Packet)][:12]
     track = packets[0].track
     times = [1_000_000 + 20_000 * index + (500_000 if index > 5 else 0) for index in range(len(packets))]
     writer = WebmWriter(track, 2, 0)
     messages = [writer.fragment(replace(packet, timestamp=time)) for packet, time in zip(packets, times, strict=True)]
-    page = await listener.page(f"{relay.origin}/camera.html")
+    page = await viewer.page(f"{relay.origin}/camera.html")
     given: list[list[int]] = await page.evaluate(
         """async (track, messages) => {
           const { SoundDecoder } = await import("/web/sound-decoder.js");
@@ -416,8 +384,8 @@ async def test_samples_carry_the_timestamps_of_their_packets(relay: Relay, liste
     await page.close()
 
 
-async def test_a_decoder_that_gives_nothing_or_refuses_says_so(chromium_page: Page) -> None:
-    reasons = await chromium_page.evaluate(
+async def test_a_decoder_that_gives_nothing_or_refuses_says_so(page: Page) -> None:
+    reasons = await page.evaluate(
         """async () => {
           const { SoundDecoder } = await import("/web/sound-decoder.js");
           const failing = (track, message) => new Promise((resolve) => {

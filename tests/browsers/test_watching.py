@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
-from tests.browsers.drivers import BROWSERS, Browser, Chromium
-from tests.browsers.pages import PATIENCE, facts, listening, moving, state
+from tests.browsers.drivers import Browser
+from tests.browsers.pages import facts, listening, moving, state
 from tests.relays import Relay
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def camera(relay: Relay) -> AsyncIterator[None]:
-    """A phone that films as `porch` as long as this module runs."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium() as browser:
-        page = await browser.page(f"{relay.origin}/camera.html?name=porch&start=1")
-        await page.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
-        yield
-        assert page.errors == []
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(BROWSERS))
-async def viewer(request: pytest.FixtureRequest, camera: None) -> AsyncIterator[Browser]:
-    kind = BROWSERS[request.param]
-    if missing := kind.missing():
-        pytest.skip(missing)
-    async with kind(camera=False) as browser:
-        yield browser
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300), pytest.mark.usefixtures("porch")]
 
 
 @pytest.mark.parametrize("surface", ["generator", "offscreen", "canvas"])

@@ -1,6 +1,7 @@
 // The MediaSource engine: for browsers without WebCodecs, or pages without TLS. It puts a <video> on the tile; live-source.js plays it.
 
 import { LiveSource, playsType } from "./live-source.js";
+import { silentVideo } from "./video.js";
 
 /** Milliseconds between two looks at how many pictures were shown, where the browser does not tell of each. */
 const TICK = 250;
@@ -19,13 +20,7 @@ export class MseEngine {
   constructor(view, handlers) {
     this.name = "mse";
     this.handlers = handlers;
-    const video = document.createElement("video");
-    video.muted = true;
-    video.autoplay = true;
-    video.playsInline = true;
-    video.setAttribute("muted", "");
-    video.setAttribute("playsinline", "");
-    video.tabIndex = -1;
+    const video = silentVideo();
     view.append(video);
     this.video = video;
     this.shown = 0;

@@ -12,6 +12,7 @@
 // puts each picture on a canvas first: WebKitGTK's encoders refuse pictures that a <video> has put into the memory of its graphics card.
 
 import { CaptureClock } from "./capture-clock.js";
+import { silentVideo } from "./video.js";
 
 /** A capture time that lies further back (ms) is on another clock than ours. */
 const OLDEST = 1000;
@@ -94,9 +95,7 @@ export class Pictures {
 
   /** @param {MediaStreamTrack} track */
   _watch(track) {
-    const video = document.createElement("video");
-    video.muted = true;
-    video.setAttribute("playsinline", "");
+    const video = silentVideo();
     video.className = "source-video";
     video.srcObject = new MediaStream([track]);
     document.body.append(video);

@@ -15,6 +15,8 @@
 //
 // Both ends talk over the port of receiver.js: what they tell each other has the type "surface".
 
+import { silentVideo } from "./video.js";
+
 /** @typedef {"generator" | "offscreen" | "canvas"} SurfaceKind */
 
 /** Best first. @type {SurfaceKind[]} */
@@ -247,20 +249,13 @@ export class Screen {
     this.order = { kind };
     /** @type {Transferable[]} */
     this.transfer = [];
-    this.element = document.createElement(kind === "generator" ? "video" : "canvas");
+    this.element = kind === "generator" ? silentVideo() : document.createElement("canvas");
     view.append(this.element);
     if (kind === "generator") this.openVideo();
     else this.openCanvas();
   }
 
   openVideo() {
-    const video = /** @type {HTMLVideoElement} */ (this.element);
-    video.muted = true;
-    video.autoplay = true;
-    video.playsInline = true;
-    video.setAttribute("muted", "");
-    video.setAttribute("playsinline", "");
-    video.tabIndex = -1;
     const Generator = /** @type {any} */ (globalThis).MediaStreamTrackGenerator;
     if (!Generator) return; // the worker makes it and sends its track
     const generator = new Generator({ kind: "video" });

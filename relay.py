@@ -28,11 +28,17 @@ def options(arguments: "list[str]") -> argparse.Namespace:
     parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help="where keys and certificates are kept")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="another name under which the relay is reached")
     parser.add_argument("--no-key", action="store_true", help="let everybody in the network film and watch")
+    whose = "whose votes pause a camera: of all who watch it (default), of any, or never"
+    parser.add_argument("--pause-policy", choices=["all", "any", "never"], default="all", help=whose)
+    awake = "cameras that film also while nobody watches"
+    parser.add_argument("--always-on", nargs="+", action="extend", default=[], metavar="NAME", help=awake)
     parser.add_argument("--no-qr", action="store_true", help="print no QR codes")
     parser.add_argument("--no-install", action="store_true", help="do not install missing libraries")
     levels = ["debug", "info", "warning", "error"]
     parser.add_argument("--log-level", choices=levels, default="info", help="how much to say (default: info)")
     chosen = parser.parse_args(arguments)
+    from drawercam.hub import NAME, NAME_RULE
+
     if chosen.host is None:
         chosen.hosts = None if chosen.tls else ["127.0.0.1", "::1"]
     else:
@@ -43,6 +49,9 @@ def options(arguments: "list[str]") -> argparse.Namespace:
         chosen.port = TLS_PORT if chosen.tls else PLAIN_PORT
     if not 0 <= chosen.port < 65536:
         parser.error("a port is a number from 0 to 65535")
+    wrong = [name for name in chosen.always_on if not NAME.fullmatch(name)]
+    if wrong:
+        parser.error(f"--always-on: {wrong[0]!r} is no name: {NAME_RULE}")
     return chosen
 
 
@@ -53,6 +62,7 @@ async def run(chosen: argparse.Namespace) -> None:
     from drawercam.access import Access, Keys, Role
     from drawercam.clock import RelayClock
     from drawercam.hub import Hub
+    from drawercam.policy import PausePolicy, Policy
     from drawercam.server.http import Site
     from drawercam.server.server import Server
 
@@ -69,7 +79,7 @@ async def run(chosen: argparse.Namespace) -> None:
         return [addresses.url(scheme, host, site_port, path) + fragment for host in reachable]
 
     site = Site(
-        hub=Hub(RelayClock()),
+        hub=Hub(RelayClock(), Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on))),
         access=Access(keys, {name.lower() for name in names}),
         root=ROOT,
         tls=chosen.tls,

@@ -10,10 +10,12 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from . import control
+from .budget import Budget
 from .closing import Closing, Reason
 from .media.containers import writer
 from .media.packets import Codec, Kind, Packet, Track
 from .meter import Meter
+from .policy import SLEEP_AFTER, VOTE_LIFETIME, Policy
 from .timing import Parts, Timing
 
 # Bytes of frames since the last keyframe that are kept for late viewers: 10 s at 6 Mbit/s. A camera that makes no keyframe for
@@ -31,6 +33,9 @@ MAX_REPLAY = 256 * 2**10
 
 # Microseconds between two wishes for a keyframe that are passed on to the camera: each costs every viewer a large frame.
 KEYFRAME_INTERVAL = 250_000
+
+# Viewers whose addresses a camera is told when they pause it.
+MAX_NAMED = 3
 
 # Track numbers on the wire.
 NUMBERS = {Kind.VIDEO: 1, Kind.AUDIO: 2}
@@ -90,8 +95,14 @@ class Camera(Protocol):
 
 
 class Viewer(Protocol):
-    """The channel's side of whoever takes frames: a socket, later a recorder or another relay."""
+    """The channel's side of whoever takes frames: a socket, later a recorder or another relay.
 
+    Attributes:
+        who: Its address, for people.
+        drops: Frames left out for it so far.
+    """
+
+    who: str
     drops: int
 
     def tell(self, message: control.Message) -> None:
@@ -144,13 +155,23 @@ class Channel:
     All times are microseconds of the relay's clock.
     """
 
-    def __init__(self, name: str, clock: Callable[[], int], date_utc: int, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        clock: Callable[[], int],
+        date_utc: int,
+        changed: Callable[[], None],
+        policy: Policy | None = None,
+        budget: Budget | None = None,
+    ) -> None:
         """
         Args:
             name: The camera's name.
             clock: The relay's clock.
             date_utc: When that clock was 0, in nanoseconds since 2001-01-01T00:00 UTC.
             changed: Called when what the wall shows of this channel has changed.
+            policy: When the camera need not film.
+            budget: Of what all channels remember for late viewers; its own if None.
         """
         self.name = name
         self.state = State.WAITING
@@ -166,8 +187,12 @@ class Channel:
         self._needs_key: set[int] = set()  # tracks whose next frame must be a keyframe
         self._memory: list[Fragment] = []
         self._memory_size = 0
-        self._viewers: dict[Viewer, bool] = {}  # and whether it votes for a pause
-        self._pausing = False
+        self._policy = policy or Policy()
+        self._budget = budget or Budget(MAX_MEMORY)
+        self._viewers: set[Viewer] = set()
+        self._watching: dict[Viewer, int | None] = {}  # those that take frames, and when they voted for a pause, if they did
+        self._pause: control.CameraPause | None = None  # what the camera was told last
+        self._watched = clock()  # when somebody watched last, or a camera came
         self._last_frame: int | None = None  # kept when the camera has gone: since when is worth knowing
         self._filmed = False  # this camera has sent a frame
         self._meter = Meter()
@@ -186,9 +211,9 @@ class Channel:
             older.end(Closing(Reason.TAKEN_OVER))
         self._enter(State.WAITING)
         self._changed()
-        camera.tell(control.Viewers(len(self._viewers)))
-        if self._pausing:
-            camera.tell(control.Pause("viewers"))
+        self._watched, self._pause = self._clock(), None
+        camera.tell(control.Viewers(len(self._watching)))
+        self._decide()
 
     def leave(self, camera: Camera, reason: str) -> None:
         """A camera goes: ``left``, ``lost`` or ``media``. Nothing happens when it was taken over before."""
@@ -202,6 +227,8 @@ class Channel:
         """The camera tells that it films or pauses."""
         if state is State.LIVE and not self._filmed:
             return  # it is live when its first frame is here
+        if reason == "unwatched":
+            self._forget_frames()  # who comes later wants to see what is, and not what was when it fell asleep
         self._enter(state, reason)
 
     def camera_encodes(self, duration: int | None) -> None:
@@ -261,7 +288,7 @@ class Channel:
         fragment = Fragment(number, packet.key, output.writer.fragment(self._in_order(number, packet)))
         self._remember(fragment)
         stuck = False
-        for viewer in self._viewers:
+        for viewer in self._watching:
             if viewer.offer(fragment):
                 stuck = True
         if number == _VIDEO:
@@ -286,8 +313,9 @@ class Channel:
 
         Where that is long and the camera can make a fresh keyframe at once, the viewer gets that one too, or instead.
         """
-        new = viewer not in self._viewers
-        self._viewers.setdefault(viewer, False)
+        new = viewer not in self._watching
+        self._viewers.add(viewer)
+        self._watching.setdefault(viewer)
         viewer.tell(control.ChannelState(self.state, self.reason))
         for output in self._outputs.values():
             self._introduce(viewer, output)
@@ -302,14 +330,21 @@ class Channel:
 
     def part(self, viewer: Viewer) -> None:
         """A viewer goes."""
-        if self._viewers.pop(viewer, None) is not None:
+        self.rest(viewer)
+        self._viewers.discard(viewer)
+
+    def rest(self, viewer: Viewer) -> None:
+        """A viewer stays, but nobody looks: it gets no frames until it joins again."""
+        if viewer in self._watching:
+            self._watched = self._clock()
+            del self._watching[viewer]
             self._viewers_changed()
 
     def vote(self, viewer: Viewer, pause: bool) -> None:
-        """A viewer asks for a pause, or takes that back."""
-        if viewer in self._viewers:
-            self._viewers[viewer] = pause
-            self._count_votes()
+        """A viewer asks for a pause, or takes that back. One that does not watch has no vote."""
+        if viewer in self._watching:
+            self._watching[viewer] = self._clock() if pause else None
+            self._decide()
 
     def want_keyframe(self) -> None:
         """Somebody cannot go on without a keyframe. A wish too soon after the last one waits, and is forgotten if a keyframe comes."""
@@ -322,6 +357,10 @@ class Channel:
             if output.track.codec_string == codec and not output.avoided and self.camera is not None:
                 output.avoided = True
                 self.camera.tell(control.Unplayable(codec))
+
+    def sweep(self) -> None:
+        """What time changes: votes lapse, and a camera that nobody watches falls asleep. To be called about once a second."""
+        self._decide()
 
     # --- what others may know ---
 
@@ -338,6 +377,10 @@ class Channel:
         """How long pictures take up to the players' sockets."""
         return self._timing.parts()
 
+    def idle(self) -> int | None:
+        """Microseconds since the last frame came, None before the first one."""
+        return None if self._last_frame is None else self._clock() - self._last_frame
+
     def report(self) -> dict[str, Any]:
         """The channel as `/api/cameras` shows it."""
         now = self._clock()
@@ -347,7 +390,11 @@ class Channel:
             "state": self.state,
             "reason": self.reason,
             "tracks": [_describe(output) for _, output in sorted(self._outputs.items())],
-            "viewers": len(self._viewers),
+            "viewers": len(self._watching),
+            "players": [
+                {"watching": one in self._watching, "votes": self._votes(one, now), "drops": one.drops}
+                for one in sorted(self._viewers, key=lambda viewer: viewer.who)
+            ],
             "age": None if self._last_frame is None else round((now - self._last_frame) / 1e6, 3),
             "framesPerSecond": round(frames, 1),
             "bytesPerSecond": round(size),
@@ -376,7 +423,7 @@ class Channel:
             for viewer in self._viewers:
                 viewer.tell(control.TrackEnds(number))
         self._needs_key.clear()
-        self._memory, self._memory_size = [], 0
+        self._forget_frames()
         self._filmed = self.keyframes = self._key_wished = False
         self._key_asked = None
         self._timing = Timing()
@@ -396,21 +443,29 @@ class Channel:
         return packet
 
     def _remember(self, fragment: Fragment) -> None:
+        size = len(fragment.data)
         if fragment.number == _VIDEO and fragment.key:
-            self._memory, self._memory_size = [], 0
+            self._forget_frames()
         elif not self._memory:
             return  # nothing can be decoded before a keyframe, and sound alone needs no past
-        self._memory.append(fragment)
-        self._memory_size += len(fragment.data)
-        if self._memory_size > MAX_MEMORY or len(self._memory) > MAX_MEMORY_FRAMES:
+        if self._memory_size + size > MAX_MEMORY or len(self._memory) == MAX_MEMORY_FRAMES or not self._budget.take(size):
             log.warning("= %s sends no keyframe; late viewers must wait for one", self.name)
-            self._memory, self._memory_size = [], 0
+            self._forget_frames()
             self.want_keyframe()
+            return
+        self._memory.append(fragment)
+        self._memory_size += size
+
+    def _forget_frames(self) -> None:
+        self._budget.give_back(self._memory_size)
+        self._memory, self._memory_size = [], 0
 
     def _forget(self, number: int) -> None:
         """Frames of a track that has ended or changed are no use to a late viewer."""
-        self._memory = [] if number == _VIDEO else [one for one in self._memory if one.number != number]
-        self._memory_size = sum(len(one.data) for one in self._memory)
+        kept = [] if number == _VIDEO else [one for one in self._memory if one.number != number]
+        size = sum(len(one.data) for one in kept)
+        self._budget.give_back(self._memory_size - size)
+        self._memory, self._memory_size = kept, size
 
     def _ask_for_keyframe(self) -> None:
         """Pass a wish on, unless the camera was asked a moment ago. One that pauses begins with a keyframe anyway."""
@@ -423,17 +478,31 @@ class Channel:
 
     def _viewers_changed(self) -> None:
         if self.camera is not None:
-            self.camera.tell(control.Viewers(len(self._viewers)))
-        self._count_votes()
+            self.camera.tell(control.Viewers(len(self._watching)))
+        self._decide()
 
-    def _count_votes(self) -> None:
-        """The camera pauses while every viewer that is watching asks for it."""
-        pausing = bool(self._viewers) and all(self._viewers.values())
-        if pausing == self._pausing:
+    def _votes(self, viewer: Viewer, now: int) -> bool:
+        voted = self._watching.get(viewer)
+        return voted is not None and now - voted < VOTE_LIFETIME
+
+    def _decide(self) -> None:
+        """Tell the camera to pause or to go on, if that is news."""
+        pause = self._wish()
+        if self.camera is None or pause == self._pause:
             return
-        self._pausing = pausing
-        if self.camera is not None:
-            self.camera.tell(control.Pause("viewers") if pausing else control.Resume())
+        self._pause = pause
+        self.camera.tell(pause or control.Resume())
+
+    def _wish(self) -> control.CameraPause | None:
+        """Why the camera should not film now, or None."""
+        now = self._clock()
+        if not self._watching:
+            asleep = self.name not in self._policy.always_on and now - self._watched >= SLEEP_AFTER
+            return control.CameraPause("unwatched") if asleep else None
+        voters = sorted(viewer.who for viewer in self._watching if self._votes(viewer, now))
+        if not self._policy.pause.pauses(len(voters), len(self._watching)):
+            return None
+        return control.CameraPause("viewers", tuple(voters[:MAX_NAMED]), len(voters), len(self._watching))
 
 
 def _describe(output: _Output) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class CameraState(Message):
 
     type: ClassVar[str] = "state"
     state: str = _checked(_one_of("live", "paused"))
-    reason: str | None = _checked(_one_of("viewers", "camera", "background", "interrupted"), None)
+    reason: str | None = _checked(_one_of("viewers", "unwatched", "camera", "background", "interrupted"), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,21 @@ class Join(Message):
     type: ClassVar[str] = "join"
 
 
+@dataclass(frozen=True, slots=True)
+class Rest(Message):
+    """Nobody looks or listens there now: send no frames until Join. The player counts as not watching."""
+
+    type: ClassVar[str] = "rest"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Message):
+    """A vote for a pause. It lapses unless it is cast again."""
+
+    type: ClassVar[str] = "pause"
+    reason: str | None = _checked(_is_text(_MAX_REASON), None)
+
+
 # --- both ways ---
 
 
@@ -136,14 +151,6 @@ class Unplayable(Message):
 
     type: ClassVar[str] = "unplayable"
     codec: str = _checked(_is_text(_MAX_MIME))
-
-
-@dataclass(frozen=True, slots=True)
-class Pause(Message):
-    """From a player: a vote. To a camera: stop filming until Resume."""
-
-    type: ClassVar[str] = "pause"
-    reason: str | None = _checked(_is_text(_MAX_REASON), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,20 @@ class Pong(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class CameraPong(Message):
+    """As Pong.
+
+    Attributes:
+        uplink: As in PlayerPong: by it the camera notices a network that holds its pictures up after they have left the phone.
+    """
+
+    type: ClassVar[str] = "pong"
+    t: float
+    time: int
+    uplink: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class PlayerPong(Message):
     """As Pong, and how long (µs) the camera's pictures take up to the player's socket, lately; None while unknown.
 
@@ -196,6 +217,7 @@ class PlayerPong(Message):
         uplink: From there to the relay; from the capture on while ``encode`` is unknown.
         relay: In the relay.
         drops: Frames left out for this viewer so far.
+        idle: Microseconds since the camera's last frame came to the relay, None before the first one.
     """
 
     type: ClassVar[str] = "pong"
@@ -205,12 +227,30 @@ class PlayerPong(Message):
     uplink: int | None
     relay: int | None
     drops: int
+    idle: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Viewers(Message):
     type: ClassVar[str] = "viewers"
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPause(Message):
+    """Stop filming until Resume.
+
+    Attributes:
+        reason: ``viewers`` (they asked for it) or ``unwatched`` (nobody watches).
+        by: Addresses of the viewers who asked, some of them if they are many.
+        votes, watching: How many asked, of how many that watch.
+    """
+
+    type: ClassVar[str] = "pause"
+    reason: str
+    by: tuple[str, ...] = ()
+    votes: int = 0
+    watching: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +307,7 @@ def _vocabulary(kinds: Iterable[type[Message]]) -> Vocabulary:
 
 
 FROM_CAMERA = _vocabulary((Stream, End, CameraState, CameraPing))
-FROM_PLAYER = _vocabulary((Pause, Resume, Keyframe, Unplayable, Join, Ping))
+FROM_PLAYER = _vocabulary((Pause, Resume, Keyframe, Unplayable, Join, Rest, Ping))
 FROM_WALL = _vocabulary((Ping,))
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from . import control
+from .budget import Budget
 from .channel import Channel, State
+from .policy import Policy
 
 # The one place where a name from outside is judged. Nothing else may become a name, and a name never becomes a path.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -19,6 +21,9 @@ LOST_LINGER = 60_000_000
 
 # Channels that may exist at once; viewers can make them too, by waiting for a camera that never comes.
 MAX_CHANNELS = 500
+
+# Bytes that all channels together remember for late viewers: 250 cameras with 2 s at 4 Mbit/s.
+MAX_MEMORY_IN_ALL = 256 * 2**20
 
 # Seconds from 1970-01-01 to 2001-01-01, where DateUTC counts from (RFC 8794 section 7.6).
 _EPOCH_2001 = 978_307_200
@@ -38,12 +43,15 @@ class Watcher(Protocol):
 class Hub:
     """The cameras of this relay."""
 
-    def __init__(self, clock: Callable[[], int]) -> None:
+    def __init__(self, clock: Callable[[], int], policy: Policy | None = None) -> None:
         """
         Args:
             clock: The relay's clock: monotonic microseconds since its start.
+            policy: When cameras need not film.
         """
         self.clock = clock
+        self._policy = policy or Policy()
+        self._budget = Budget(MAX_MEMORY_IN_ALL)
         self._date_utc = time.time_ns() - clock() * 1000 - _EPOCH_2001 * 10**9
         self._channels: dict[str, Channel] = {}
         self._watchers: set[Watcher] = set()
@@ -62,7 +70,7 @@ class Hub:
                 raise ValueError(NAME_RULE)
             if len(self._channels) >= MAX_CHANNELS:
                 raise HubFull(f"there are {MAX_CHANNELS} cameras and waiting viewers already")
-            channel = self._channels[name] = Channel(name, self.clock, self._date_utc, self._announce)
+            channel = self._channels[name] = Channel(name, self.clock, self._date_utc, self._announce, self._policy, self._budget)
         return channel
 
     def watch(self, watcher: Watcher) -> None:
@@ -78,7 +86,9 @@ class Hub:
         return sorted((one for one in self._channels.values() if self._shown(one)), key=lambda one: one.name)
 
     def sweep(self) -> None:
-        """Forget channels that nobody needs. To be called every now and then."""
+        """Let channels see to what time changes, and forget those that nobody needs. To be called about once a second."""
+        for channel in self._channels.values():
+            channel.sweep()
         shown = len(self.cameras())
         for name in [name for name, one in self._channels.items() if one.deserted and not self._shown(one)]:
             del self._channels[name]

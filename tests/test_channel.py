@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawercam import control
-from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, MAX_MEMORY, MAX_REPLAY, Channel, Fragment, State
+from drawercam.budget import Budget
+from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, MAX_MEMORY, MAX_NAMED, MAX_REPLAY, Channel, Fragment, State
 from drawercam.closing import Closing, Reason
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.media.webm import WebmReader, WebmWriter
+from drawercam.policy import SLEEP_AFTER, VOTE_LIFETIME, PausePolicy, Policy
 from drawercam.timing import Parts
 
 PICTURE = Track(Codec.VP8, "vp8", width=320, height=240)
@@ -50,7 +52,8 @@ class FakeCamera:
 class FakeViewer:
     """Takes everything, unless it is `behind`."""
 
-    def __init__(self) -> None:
+    def __init__(self, who: str = "192.0.2.1") -> None:
+        self.who = who
         self.drops = 0
         self.behind = False
         self.told: list[control.Message] = []
@@ -89,10 +92,10 @@ class FakeViewer:
 class Stage:
     """A channel with a clock, a camera, and ways to film."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy | None = None, budget: Budget | None = None) -> None:
         self.clock = Clock()
         self.changes = 0
-        self.channel = Channel("porch", self.clock, 0, self._changed)
+        self.channel = Channel("porch", self.clock, 0, self._changed, policy, budget)
         self.camera = FakeCamera()
 
     def _changed(self) -> None:
@@ -108,8 +111,8 @@ class Stage:
         data = (KEY_FRAME if key else b"\x11\0\0") + bytes(size)
         self.channel.publish(Packet(track, self.clock.time, key, data), self.clock.time)
 
-    def watch(self) -> FakeViewer:
-        viewer = FakeViewer()
+    def watch(self, who: str = "192.0.2.1") -> FakeViewer:
+        viewer = FakeViewer(who)
         self.channel.join(viewer)
         return viewer
 
@@ -465,7 +468,9 @@ def test_a_bad_transition_raises(stage: Stage) -> None:
 
 
 def pauses(camera: FakeCamera) -> list[str]:
-    return [message.type for message in camera.told if isinstance(message, (control.Pause, control.Resume))]
+    """What the camera was told, one word each: why it has to pause, or `resume`."""
+    told = [one for one in camera.told if isinstance(one, (control.CameraPause, control.Resume))]
+    return [one.reason if isinstance(one, control.CameraPause) else "resume" for one in told]
 
 
 def test_the_camera_pauses_only_when_every_viewer_votes_for_it(stage: Stage) -> None:
@@ -474,10 +479,10 @@ def test_the_camera_pauses_only_when_every_viewer_votes_for_it(stage: Stage) -> 
     stage.channel.vote(one, True)
     assert pauses(stage.camera) == []
     stage.channel.vote(two, True)
-    assert pauses(stage.camera) == ["pause"]
+    assert pauses(stage.camera) == ["viewers"]
     stage.channel.vote(two, True)
     stage.channel.vote(one, False)
-    assert pauses(stage.camera) == ["pause", "resume"]
+    assert pauses(stage.camera) == ["viewers", "resume"]
 
 
 def test_a_stuck_viewer_that_leaves_takes_its_vote_along(stage: Stage) -> None:
@@ -485,19 +490,19 @@ def test_a_stuck_viewer_that_leaves_takes_its_vote_along(stage: Stage) -> None:
     good, stuck = stage.watch(), stage.watch()
     stage.channel.vote(good, True)
     stage.channel.part(stuck)
-    assert pauses(stage.camera) == ["pause"]
+    assert pauses(stage.camera) == ["viewers"]
     stage.watch()  # a newcomer wants to see something
-    assert pauses(stage.camera) == ["pause", "resume"]
+    assert pauses(stage.camera) == ["viewers", "resume"]
     stage.channel.part(good)
     stage.channel.part(good)
-    assert pauses(stage.camera) == ["pause", "resume"]
+    assert pauses(stage.camera) == ["viewers", "resume"]
 
 
 def test_a_new_camera_learns_of_the_votes(stage: Stage) -> None:
     viewer = stage.watch()
     stage.channel.vote(viewer, True)
     stage.start()
-    assert stage.camera.told == [control.Viewers(1), control.Pause("viewers")]
+    assert stage.camera.told == [control.Viewers(1), control.CameraPause("viewers", ("192.0.2.1",), 1, 1)]
 
 
 def test_a_vote_of_somebody_who_left_does_not_count(stage: Stage) -> None:
@@ -506,6 +511,144 @@ def test_a_vote_of_somebody_who_left_does_not_count(stage: Stage) -> None:
     stage.channel.part(viewer)
     stage.channel.vote(viewer, True)
     assert pauses(stage.camera) == []
+
+
+def test_the_camera_is_told_who_pauses_it(stage: Stage) -> None:
+    stage.start()
+    viewers = [stage.watch(f"192.0.2.{n}") for n in range(9)]
+    for viewer in reversed(viewers):
+        stage.channel.vote(viewer, True)
+    assert stage.camera.told[-1] == control.CameraPause("viewers", tuple(f"192.0.2.{n}" for n in range(MAX_NAMED)), 9, 9)
+
+
+def test_a_vote_lapses_unless_it_is_cast_again(stage: Stage) -> None:
+    stage.start()
+    viewer = stage.watch()
+    for _ in range(10):
+        stage.channel.vote(viewer, True)
+        stage.clock.time += VOTE_LIFETIME - 1
+        stage.channel.sweep()
+    assert pauses(stage.camera) == ["viewers"]
+    stage.clock.time += 1
+    stage.channel.sweep()
+    assert pauses(stage.camera) == ["viewers", "resume"]
+
+
+@pytest.mark.parametrize(("policy", "paused_by"), [(PausePolicy.ALL, 3), (PausePolicy.ANY, 1), (PausePolicy.NEVER, None)])
+def test_the_policy_decides_how_many_votes_it_takes(policy: PausePolicy, paused_by: int | None) -> None:
+    stage = Stage(Policy(policy))
+    stage.start()
+    for votes, viewer in enumerate([stage.watch() for _ in range(3)], 1):
+        stage.channel.vote(viewer, True)
+        assert (pauses(stage.camera)[-1:] == ["viewers"]) == (paused_by is not None and votes >= paused_by)
+
+
+def test_who_does_not_look_has_no_vote_and_gets_no_frames(stage: Stage) -> None:
+    stage.start()
+    looks, rests = stage.watch(), stage.watch()
+    stage.channel.rest(rests)
+    assert stage.camera.told[-1] == control.Viewers(1)
+    stage.channel.vote(rests, True)
+    stage.film(key=True)
+    assert (len(looks.fragments), len(rests.fragments)) == (1, 0)
+    assert pauses(stage.camera) == []
+    stage.channel.vote(looks, True)
+    assert pauses(stage.camera) == ["viewers"]
+    stage.channel.join(rests)
+    assert pauses(stage.camera) == ["viewers", "resume"]
+    assert rests.keys == [True]
+    assert [one["watching"] for one in stage.channel.report()["players"]] == [True, True]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["join", "rest", "part", "vote", "unvote", "later"])), max_size=60))
+def test_a_camera_films_exactly_while_somebody_wants_it(events: list[tuple[int, str]]) -> None:
+    stage = Stage()
+    stage.start()
+    viewers = [FakeViewer(str(n)) for n in range(4)]
+    watching: dict[FakeViewer, int | None] = {}
+    watched = 0
+    for number, event in events:
+        viewer, now = viewers[number], stage.clock.time
+        if event == "join":
+            stage.channel.join(viewer)
+            watching.setdefault(viewer, None)
+        elif event in ("rest", "part"):
+            stage.channel.rest(viewer) if event == "rest" else stage.channel.part(viewer)
+            if viewer in watching:
+                del watching[viewer]
+                watched = now
+        elif event in ("vote", "unvote"):
+            stage.channel.vote(viewer, event == "vote")
+            if viewer in watching:
+                watching[viewer] = now if event == "vote" else None
+        else:
+            stage.clock.time += 1_700_000
+            stage.channel.sweep()
+        now = stage.clock.time
+        fresh = [since is not None and now - since < VOTE_LIFETIME for since in watching.values()]
+        paused = all(fresh) if fresh else now - watched >= SLEEP_AFTER
+        assert (pauses(stage.camera)[-1:] not in ([], ["resume"])) == paused
+
+
+# --- sleep ---
+
+
+def test_a_camera_that_nobody_watches_falls_asleep_and_the_first_viewer_wakes_it(stage: Stage) -> None:
+    stage.start()
+    stage.film(key=True)
+    viewer = stage.watch()
+    stage.clock.time += 10 * SLEEP_AFTER
+    stage.channel.sweep()
+    stage.channel.part(viewer)
+    stage.clock.time += SLEEP_AFTER - 1
+    stage.channel.sweep()
+    assert pauses(stage.camera) == []
+    stage.clock.time += 1
+    stage.channel.sweep()
+    stage.channel.sweep()
+    assert pauses(stage.camera) == ["unwatched"]
+    stage.channel.camera_says(State.PAUSED, "unwatched")
+    late = stage.watch()
+    assert pauses(stage.camera) == ["unwatched", "resume"]
+    assert late.fragments == [], "what was when it fell asleep is no picture of now"
+    stage.channel.stream_restarts(Kind.VIDEO)
+    stage.channel.camera_says(State.LIVE, None)
+    stage.film(key=True)
+    assert late.keys == [True]
+
+
+def test_a_camera_that_comes_films_for_a_while_whoever_watches(stage: Stage) -> None:
+    stage.clock.time = 10 * SLEEP_AFTER
+    stage.start()
+    stage.clock.time += SLEEP_AFTER - 1
+    stage.channel.sweep()
+    assert pauses(stage.camera) == []
+    stage.clock.time += 1
+    stage.channel.sweep()
+    assert pauses(stage.camera) == ["unwatched"]
+
+
+def test_a_camera_that_must_not_sleep_does_not() -> None:
+    stage = Stage(Policy(always_on=frozenset({"porch"})))
+    stage.start()
+    stage.clock.time += 10 * SLEEP_AFTER
+    stage.channel.sweep()
+    assert pauses(stage.camera) == []
+
+
+def test_what_all_channels_remember_is_bounded() -> None:
+    budget = Budget(10_000)
+    one, two = Stage(budget=budget), Stage(budget=budget)
+    for stage in (one, two):
+        stage.start()
+        stage.film(key=True, size=4000)
+    one.film(size=2500)
+    assert one.watch().fragments == [], "it has no room, so its late viewers wait for a keyframe"
+    assert len(two.watch().fragments) == 1
+    assert control.Keyframe() in one.camera.told
+    two.channel.leave(two.camera, "left")
+    one.channel.leave(one.camera, "left")
+    assert budget.used == 0
 
 
 # --- reports ---

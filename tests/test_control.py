@@ -29,6 +29,8 @@ GOOD: list[tuple[str, dict[str, Any], control.Message]] = [
     ("player", {"type": "pause", "reason": "overflow"}, control.Pause("overflow")),
     ("player", {"type": "pause"}, control.Pause()),
     ("player", {"type": "resume"}, control.Resume()),
+    ("player", {"type": "rest"}, control.Rest()),
+    ("camera", {"type": "state", "state": "paused", "reason": "unwatched"}, control.CameraState("paused", "unwatched")),
     ("player", {"type": "keyframe"}, control.Keyframe()),
     ("player", {"type": "join", "unknown": "ignored"}, control.Join()),
     ("wall", {"type": "ping", "t": 0}, control.Ping(0)),
@@ -99,7 +101,7 @@ def test_any_json_is_a_message_or_the_typed_error(vocabulary: control.Vocabulary
 
 def test_fields_that_are_none_are_left_out() -> None:
     assert control.encode(control.ChannelState("live")) == '{"type":"state","state":"live"}'
-    pong = control.PlayerPong(1, 2, encode=None, uplink=None, relay=90, drops=0)
+    pong = control.PlayerPong(1, 2, encode=None, uplink=None, relay=90, drops=0, idle=None)
     assert json.loads(control.encode(pong)) == {"type": "pong", "t": 1, "time": 2, "relay": 90, "drops": 0}
     begins = control.TrackBegins(2, "audio", "opus", "audio/webm", sampleRate=48000, channels=1)
     assert json.loads(control.encode(begins)) == {

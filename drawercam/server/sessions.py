@@ -61,7 +61,7 @@ class CameraSession:
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_CAMERA):
             case control.CameraPing(t, encode):
-                self.tell(control.Pong(t, self._hub.clock()))
+                self.tell(control.CameraPong(t, self._hub.clock(), self._channel.timing().uplink if self._current else None))
                 if self._current:
                     self._channel.camera_encodes(encode)
             case control.Stream(stream, _, at, delay, keyframes) if self._current:
@@ -105,6 +105,7 @@ class PlayerSession:
     """`/player/<name>`: takes a channel's frames, or leaves them while its socket is behind."""
 
     def __init__(self, hub: Hub, name: str) -> None:
+        self.who = ""
         self.drops = 0
         self._hub = hub
         self._channel = hub.channel(name)
@@ -114,15 +115,15 @@ class PlayerSession:
 
     def opened(self, socket: Socket) -> None:
         log.debug("> %s watches %s", socket.peer, self._channel.name)
-        self._socket = socket
+        self._socket, self.who = socket, socket.peer.rpartition(":")[0]
         socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
         self._channel.join(self)
 
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_PLAYER):
             case control.Ping(t):
-                parts = self._channel.timing()
-                self.tell(control.PlayerPong(t, self._hub.clock(), parts.encode, parts.uplink, parts.relay, self.drops))
+                parts, idle = self._channel.timing(), self._channel.idle()
+                self.tell(control.PlayerPong(t, self._hub.clock(), parts.encode, parts.uplink, parts.relay, self.drops, idle))
             case control.Pause():
                 self._channel.vote(self, True)
             case control.Resume():
@@ -134,6 +135,8 @@ class PlayerSession:
             case control.Join():
                 self._needs_key, self._asked = True, False
                 self._channel.join(self)
+            case control.Rest():
+                self._channel.rest(self)
 
     def binary(self, message: bytes) -> None:
         raise Refused(Reason.UNEXPECTED_BINARY)

@@ -18,6 +18,7 @@ from drawercam.closing import Reason
 from drawercam.hub import NAME
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import WebmWriter
+from drawercam.policy import SLEEP_AFTER, VOTE_LIFETIME
 from drawercam.server.sessions import MAX_CAMERA_MESSAGE, MAX_WAIT
 from drawercam.server.socket import HIGH_WATER, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL
 from tests.peers import Raw, handshake, peer
@@ -60,7 +61,10 @@ def test_what_peers_may_say(title: str, vocabulary: control.Vocabulary) -> None:
 @pytest.mark.parametrize(
     ("title", "kinds"),
     [
-        ("Relay to camera", [*ALWAYS, control.Pong, control.Viewers, control.Pause, control.Resume, control.Keyframe, control.Unplayable]),
+        (
+            "Relay to camera",
+            [*ALWAYS, control.CameraPong, control.Viewers, control.CameraPause, control.Resume, control.Keyframe, control.Unplayable],
+        ),
         ("Relay to player", [*ALWAYS, control.PlayerPong, control.ChannelState, control.TrackBegins, control.TrackEnds]),
         ("Relay to wall", [*ALWAYS, control.Pong, control.Cameras]),
     ],
@@ -102,6 +106,8 @@ def test_numbers_in_the_text() -> None:
     assert f"more than {MAX_REPLAY // 2**10} KiB, the player gets" in DOCUMENT
     assert f"less than {HIGH_WATER // 2**10} KiB wait" in DOCUMENT
     assert f"waited for\n{MAX_WAIT} s already" in DOCUMENT
+    assert f"lapses after {VOTE_LIFETIME // 10**6} s" in DOCUMENT
+    assert f"nobody has watched for {SLEEP_AFTER // 10**6} s" in DOCUMENT
 
 
 def test_the_bytes_of_a_webm_frame_message() -> None:

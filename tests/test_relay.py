@@ -22,6 +22,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("--host", "192.168.1.5"), "listens on this computer only; add --tls"),
         (("--port", "99999"), "a port is a number from 0 to 65535"),
         (("--log-level", "loud"), "invalid choice"),
+        (("--pause-policy", "some"), "invalid choice"),
+        (("--always-on", "nursery", "Front Door"), "'Front Door' is no name: a name has 1 to 32 characters"),
         (("--nonsense",), "unrecognized arguments"),
     ],
 )

@@ -33,6 +33,7 @@ class Peer:
         self.connection = connection
         self.messages: list[dict[str, Any]] = []
         self.media: list[bytes] = []
+        self._pings = 0
         self._news = asyncio.Event()
         self._task = asyncio.create_task(self._receive())
 
@@ -78,6 +79,16 @@ class Peer:
 
         found: dict[str, Any] = await self.until(match, f"for {wanted}")
         return found
+
+    async def settled(self) -> None:
+        """Wait until the relay has seen to all that this peer has sent, and this peer has all that it was told until then."""
+        self._pings += 1
+        await self.send(type="ping", t=self._pings / 1024)  # no whole number: those are the tests' own
+        await self.message("pong", t=self._pings / 1024)
+
+    def told(self, kind: str) -> list[dict[str, Any]]:
+        """All control messages of this type so far."""
+        return [message for message in self.messages if message["type"] == kind]
 
     async def closed(self) -> int | None:
         """Wait until the socket is closed; return the close code."""

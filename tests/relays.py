@@ -109,6 +109,11 @@ class Relay:
         return int(re.findall(r"VmRSS:\s+(\d+) kB", text)[0]) * 1024
 
     @property
+    def open_files(self) -> int:
+        """Files and sockets that it holds open (Linux)."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid

@@ -11,6 +11,9 @@ _EXPLICIT_RATE = 15
 # ISO/IEC 14496-3 table 1.19: channels by channelConfiguration; 0 announces a program_config_element.
 _CHANNELS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8, 11: 7, 12: 8, 13: 24, 14: 8}
 
+# Bytes of a configuration. Real ones have 2 to 40, and one that is longer would not fit the descriptors of an MP4's esds.
+MAX_CONFIG = 100
+
 # Audio object types, table 1.17. Those of general audio coding have a GASpecificConfig, and with it maybe a program_config_element.
 _ESCAPE = 31
 _SBR = 5
@@ -26,8 +29,10 @@ def parse_config(config: bytes) -> tuple[int, int, int]:
         parametric stereo those of the extension.
 
     Raises:
-        MediaError: It is cut off or uses reserved values.
+        MediaError: It is cut off, uses reserved values, or has more than MAX_CONFIG bytes.
     """
+    if len(config) > MAX_CONFIG:
+        raise MediaError(f"an AAC configuration is longer than {MAX_CONFIG} bytes")
     total = len(config) * 8
     whole = int.from_bytes(config, "big")
     position = 0

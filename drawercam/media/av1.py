@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .packets import MediaError
+from .packets import MediaError, MediaLimitError
+
+# OBUs of one frame that are looked at; a picture has at most 4096 tiles.
+MAX_UNITS = 2**12
+
+# Bytes of a sequence header. Real ones have about a dozen, the longest that can be written has less than 400.
+MAX_SEQUENCE_HEADER = 512
 
 _SEQUENCE_HEADER = 1  # obu_type, AV1 specification 6.2.2
 
@@ -24,9 +30,13 @@ def sequence_header(frame: bytes) -> SequenceHeader | None:
 
     Raises:
         MediaError: The OBUs do not fit the frame.
+        MediaLimitError: More than MAX_UNITS of them, or a sequence header of more than MAX_SEQUENCE_HEADER bytes.
     """
-    position = 0
+    position = count = 0
     while position < len(frame):
+        count += 1
+        if count > MAX_UNITS:
+            raise MediaLimitError(f"an AV1 frame has more than {MAX_UNITS} OBUs")
         begin = position
         header = frame[position]
         kind, extension, has_size = header >> 3 & 15, header >> 2 & 1, header >> 1 & 1
@@ -38,6 +48,8 @@ def sequence_header(frame: bytes) -> SequenceHeader | None:
         if header & 0x80 or size < 0 or end > len(frame):
             raise MediaError("an AV1 frame is not a sequence of OBUs")
         if kind == _SEQUENCE_HEADER:
+            if end - begin > MAX_SEQUENCE_HEADER:
+                raise MediaLimitError(f"an AV1 sequence header has {end - begin} bytes; the limit is {MAX_SEQUENCE_HEADER}")
             return _parse(frame[position:end], frame[begin:end])
         position = end
     return None

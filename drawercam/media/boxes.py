@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from .packets import MediaError
+from .packets import MAX_CHILDREN, MediaError, MediaLimitError
 
 
 class Fields:
@@ -36,9 +36,12 @@ HEADER = struct.Struct(">I4s")
 
 
 def children(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """The boxes (4.2) in a complete container box: type and payload of each."""
-    position, end = 0, len(data)
+    """The boxes (4.2) in a complete container box, MAX_CHILDREN at most: type and payload of each."""
+    position, end, count = 0, len(data), 0
     while position < end:
+        count += 1
+        if count > MAX_CHILDREN:
+            raise MediaLimitError(f"an MP4 box has more than {MAX_CHILDREN} others in it")
         if end - position < 8:
             raise MediaError("an MP4 box is too short for its header")
         size, kind = HEADER.unpack_from(data, position)

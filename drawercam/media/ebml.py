@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from .packets import MediaError
+from .packets import MAX_CHILDREN, MediaError, MediaLimitError
 
 Buffer = bytes | bytearray | memoryview
 
@@ -65,9 +65,13 @@ def children(data: Buffer) -> Iterator[tuple[int, Buffer]]:
 
     Raises:
         MediaError: A child is cut off, or its size is unknown.
+        MediaLimitError: There are more than MAX_CHILDREN.
     """
-    position = 0
+    position = count = 0
     while position < len(data):
+        count += 1
+        if count > MAX_CHILDREN:
+            raise MediaLimitError(f"an EBML element has more than {MAX_CHILDREN} others in it")
         head = read_id(data, position)
         size = read_size(data, head[1]) if head else None
         if head is None or size is None or size[0] is None or size[1] + size[0] > len(data):

@@ -104,7 +104,7 @@ def unpacker(codec: Codec, config: bytes, sample_rate: int = 0, channels: int = 
             return _H264(config)
         case Codec.OPUS:
             config = config or opus.head(channels or 2, sample_rate or 48000)
-            return _Fixed(Track(codec, "opus", config, sample_rate=48000, channels=config[9] if len(config) > 9 else channels))
+            return _Fixed(Track(codec, "opus", config, sample_rate=48000, channels=opus.channels(config)))
         case Codec.AAC:
             _, rate, count = aac.parse_config(config)
             return _Fixed(Track(codec, aac.codec_string(config), config, sample_rate=rate, channels=count))

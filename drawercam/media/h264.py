@@ -475,6 +475,8 @@ class AccessUnits:
 
     def _learn(self, kind: int, unit: bytes) -> None:
         """Take a new parameter set; it replaces the one with the same id (7.4.1.2.1)."""
+        if len(unit) > MAX_PARAMETER_SETS:
+            raise MediaLimitError(f"an H.264 parameter set has more than {MAX_PARAMETER_SETS} bytes")
         if kind == _Nal.SPS:
             sps = _read_sps(unit)
             replaced = self._sps.get(sps.number)

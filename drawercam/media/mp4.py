@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from . import boxes
 from .frames import Unpacker, audio_duration, unpacker
-from .packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
+from .packets import MAX_EVENTS, MAX_PARTS, Codec, Kind, MediaError, MediaLimitError, Packet, Track
 
 # The largest sample, and the largest box that is passed over, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
 MAX_BOX = 8 * 2**20
@@ -47,6 +47,9 @@ TIMESCALE = 1_000_000
 _NON_SYNC = 0x00010000
 _SYNC_FLAGS = 0x02000000  # sample_depends_on 2: on no other
 _NON_SYNC_FLAGS = 0x01000000 | _NON_SYNC  # sample_depends_on 1
+
+# 8.8.8.1: the flags of a trun that has something to say of each sample.
+_EACH = 0xF00
 
 # The type of the first box. Anything else is no MP4 at all, and said to be so at once.
 _BEGINNINGS = frozenset((b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide", b"uuid", b"sidx", b"emsg", b"prft"))
@@ -236,6 +239,7 @@ class Mp4Reader:
         self._endless: bytes | None = None  # type of a box of size 0, which is the last one
         self._media_end: int | None = None  # inside an mdat: where it ends
         self._samples: deque[_Sample] = deque()  # that moof has announced, in file order
+        self._planned = 0  # how many of them there were so far
         self._streams: dict[int, _Stream] | None = None  # by track_ID
         self._defaults: dict[int, _Defaults] = {}  # by track_ID, of all tracks
         self._error: MediaError | None = None
@@ -248,7 +252,8 @@ class Mp4Reader:
 
         Raises:
             MediaError: The bytes are not fragmented MP4, or broken. The reader stays dead.
-            MediaLimitError: A box claims more than MAX_BOX, MAX_HEADER or MAX_MDAT bytes, or a fragment more than MAX_SAMPLES samples.
+            MediaLimitError: A box claims more than MAX_BOX, MAX_HEADER or MAX_MDAT bytes, a fragment more than MAX_SAMPLES samples, or the
+                bytes complete more than MAX_EVENTS of those or MAX_PARTS boxes.
         """
         if self._error:
             raise self._error
@@ -268,8 +273,11 @@ class Mp4Reader:
         buffer = self._buffer
         buffer += data
         found: list[Track | Packet] = []
-        begin = 0  # of what is not used up yet
+        begin = count = 0  # of what is not used up yet; of what was looked at
         while len(buffer) - begin >= self._needed:
+            count += 1
+            if count > MAX_PARTS:
+                raise MediaLimitError("a piece of an MP4 stream has too many boxes")
             before = self._position
             with memoryview(buffer) as whole, whole[begin:] as view:
                 if self._media_end is None:
@@ -340,6 +348,8 @@ class Mp4Reader:
             self._samples.popleft()
             self._position = sample.begin + sample.size
             self._unpack(sample, bytes(view[at : at + sample.size]), found)
+            if len(found) > MAX_EVENTS:
+                raise MediaLimitError("a piece of an MP4 stream has too many samples")
         self._position = end
         self._media_end = None
 
@@ -422,6 +432,10 @@ class Mp4Reader:
             if sample.begin < end:
                 raise MediaError("the samples of an MP4 fragment overlap")
             end = sample.begin + sample.size
+        # Each has a byte at least, so those of all fragments before have come, unless a new moov has taken them back again and again.
+        self._planned += len(planned)
+        if self._planned > self._position + MAX_SAMPLES:
+            raise MediaLimitError("an MP4 stream announces more samples than it has bytes")
         self._samples.extend(planned)
 
     def _read_traf(self, traf: memoryview, moof: int, data_end: int, planned: list[_Sample], counted: int) -> tuple[int, int]:
@@ -473,6 +487,11 @@ class Mp4Reader:
                 raise MediaLimitError(f"an MP4 fragment has {counted} samples; the limit is {MAX_SAMPLES}")
             if flags & 0x01:
                 position = base + fields.sint(4)
+            if not flags & _EACH and (stream is None or not defaults.size):
+                # Nothing to plan, and a few bytes can announce many of them.
+                position += count * defaults.size
+                decode += count * defaults.duration
+                continue
             first_flags = fields.uint(4) if flags & 0x04 else None
             for duration, size, sample_flags, composition in _run(fields, flags, count, defaults):
                 if size > MAX_BOX:

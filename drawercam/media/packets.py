@@ -5,6 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
+# Tracks and packets that one piece of a stream may complete: 5 minutes of 20 ms sound. Without a limit a message of tiny frames would
+# become objects of a hundred times its size.
+MAX_EVENTS = 2**14
+
+# Elements or boxes that one piece of a stream may complete: four for each of those. Recorders with a Cluster for each frame need three.
+MAX_PARTS = 2**16
+
+# Elements or boxes that stand in one parent. Real ones have a few dozen.
+MAX_CHILDREN = 2**12
+
 
 class Kind(StrEnum):
     """What a track carries."""

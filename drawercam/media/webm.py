@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from . import ebml
 from .frames import Unpacker, audio_duration, unpacker
-from .packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
+from .packets import MAX_EVENTS, MAX_PARTS, Codec, Kind, MediaError, MediaLimitError, Packet, Track
 
 # The largest element inside a Cluster, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
 MAX_ELEMENT = 8 * 2**20
@@ -113,7 +113,8 @@ class WebmReader:
 
         Raises:
             MediaError: The bytes are not WebM, or broken. The reader stays dead.
-            MediaLimitError: An element claims more than MAX_ELEMENT or MAX_HEADER bytes.
+            MediaLimitError: An element claims more than MAX_ELEMENT or MAX_HEADER bytes, or the bytes complete more than MAX_EVENTS of
+                those or MAX_PARTS elements.
         """
         if self._error:
             raise self._error
@@ -134,8 +135,11 @@ class WebmReader:
         found: list[Track | Packet] = []
         if len(buffer) < self._needed:
             return found
-        position = 0
+        position = count = 0
         while True:
+            count += 1
+            if count > MAX_PARTS or len(found) > MAX_EVENTS:
+                raise MediaLimitError("a piece of a WebM stream has too many elements or frames")
             head = ebml.read_id(buffer, position)
             size = ebml.read_size(buffer, head[1]) if head else None
             if head is None or size is None:
@@ -333,7 +337,8 @@ def _unlace(payload: bytes, position: int, lacing: int) -> list[bytes]:
             position = read[1]
             sizes.append(size)
     rest = len(payload) - position - sum(sizes)
-    if rest < 0 or any(size < 0 for size in sizes) or (lacing == 0x04 and (len(payload) - position) % count):
+    uneven = lacing == 0x04 and (not rest or (len(payload) - position) % count)
+    if rest < 0 or any(size < 0 for size in sizes) or uneven:
         raise MediaError("a laced block is smaller than its frames")
     frames: list[bytes] = []
     for size in (*sizes, rest):
@@ -436,7 +441,7 @@ class WebmWriter:
                 _CLUSTER_ID,
                 _VINT4 | size + _AFTER_CLUSTER_SIZE,
                 b"\xe7\x88",
-                (packet.timestamp + 500) // 1000,
+                max(0, packet.timestamp + 500) // 1000,  # where pictures are reordered, the first may lie before the zero
                 b"\xa3",
                 _VINT4 | size + _AFTER_BLOCK_SIZE,
                 0x80 | self._number,

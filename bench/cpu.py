@@ -27,10 +27,10 @@ class CpuMeter:
 
     Args:
         relay: Number of the process that passes the media on, or None where there is none.
-        family: The browser's processes.
+        family: The browser's processes; None where no browser takes part.
     """
 
-    def __init__(self, relay: int | None, family: Family) -> None:
+    def __init__(self, relay: int | None, family: Family | None) -> None:
         self._relay = relay
         self._family = family
         self._before = self._now()
@@ -46,7 +46,7 @@ class CpuMeter:
 
     def _now(self) -> Mapping[int, tuple[str, float]]:
         found: dict[int, tuple[str, float]] = {}
-        members = [process.pid for process in self._family.alive()]
+        members = [process.pid for process in self._family.alive()] if self._family else []
         for number in members if self._relay is None else [*members, self._relay]:
             try:
                 kind = RELAY if number == self._relay else kind_of(number)

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
-from statistics import linear_regression, median
+from statistics import median
 from typing import Any
 
 from tests.browsers.drivers import ChromiumPage, Page, PageError
 
-from .memory import MEGABYTE, Heap, renderers
+from .memory import MEGABYTE, Heap, growth, renderers, small
 from .rows import Row
 from .samples import Record, Turn
 from .stage import Size, Stage
@@ -27,15 +27,6 @@ ENDS = 5
 
 DRIFT_LIMIT = 5.0
 """Milliseconds: the most by which the median delay of the last minutes may differ from that of the first."""
-
-SETTLING = 10
-"""Minutes after which memory must not grow any more."""
-
-LEAST_SLOPE_MINUTES = 10
-"""Minutes after that below which a slope says nothing."""
-
-GROWTH_LIMIT = 1.0
-"""MB an hour: the most that the heap of a page may grow."""
 
 
 @dataclass(frozen=True)
@@ -89,30 +80,29 @@ class Endurance:
 
     def slopes(self) -> dict[str, float]:
         """MB an hour after the settling, by what grows; empty if the run was too short."""
-        settled = self.minutes[SETTLING:]
-        if len(settled) < LEAST_SLOPE_MINUTES:
-            return {}
-        hours = [index / 60 for index in range(len(settled))]
-        grown: dict[str, Sequence[float]] = {name: [minute.heaps[name] for minute in settled] for name in settled[0].heaps}
+        grown = {name: self._heap(name) for name in self._heaps}
         grown |= {
-            "RSS of the renderers": [minute.renderers for minute in settled],
-            "RSS of the relay": [minute.relay for minute in settled],
+            "RSS of the renderers": [minute.renderers for minute in self.minutes],
+            "RSS of the relay": [minute.relay for minute in self.minutes],
         }
-        return {name: linear_regression(hours, values).slope for name, values in grown.items()}
+        slopes = {name: growth(values) for name, values in grown.items()}
+        return {name: slope for name, slope in slopes.items() if slope is not None}
+
+    @property
+    def _heaps(self) -> list[str]:
+        return list(self.minutes[0].heaps) if self.minutes else []
+
+    def _heap(self, name: str) -> list[float]:
+        return [minute.heaps[name] for minute in self.minutes]
 
     def targets(self) -> list[Target]:
-        drift, slopes = self.drift(), self.slopes()
+        drift = self.drift()
         claim = f"{self.name}: p50 of the last {ENDS} minutes within {DRIFT_LIMIT:.0f} ms of the first {ENDS}'s"
         if drift is None:
             found = [Target(claim, f"needs {2 * ENDS} minutes with pictures", None)]
         else:
             found = [Target(claim, f"{drift:+.1f} ms", abs(drift) <= DRIFT_LIMIT)]
-        for name in self.minutes[0].heaps if self.minutes else ():
-            claim = f"{self.name}: heap of {name} grows by less than {GROWTH_LIMIT:.0f} MB an hour"
-            if slopes:
-                found.append(Target(claim, f"{slopes[name]:+.2f} MB an hour", slopes[name] < GROWTH_LIMIT))
-            else:
-                found.append(Target(claim, f"needs {SETTLING + LEAST_SLOPE_MINUTES} minutes", None))
+        found += [small(f"{self.name}: heap of {name}", self._heap(name)) for name in self._heaps]
         return found
 
     def summary(self) -> str:

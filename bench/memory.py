@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import linear_regression
 from typing import Any, Self
 
 from playwright.async_api import CDPSession
@@ -16,8 +18,18 @@ from tests.browsers.drivers import ChromiumPage, PageError
 from tests.browsers.drivers.processes import Family
 
 from .cpu import kind_of
+from .targets import Target
 
 MEGABYTE = 1e6
+
+SETTLING = 10
+"""Minutes after which memory must not grow any more."""
+
+LEAST_SLOPE_MINUTES = 10
+"""Minutes after that below which a slope says nothing."""
+
+GROWTH_LIMIT = 1.0
+"""MB an hour: the most that a heap, or the relay, may grow."""
 
 COLLECT_DEADLINE = 30.0
 """Seconds that a collection of garbage may take on a busy machine."""
@@ -92,7 +104,8 @@ class Heap:
 
     async def __aexit__(self, *_exception: object) -> None:
         if self._session is not None:
-            await self._session.detach()
+            with contextlib.suppress(PlaywrightError):  # the page has gone before
+                await self._session.detach()
 
 
 def renderers(family: Family) -> float:
@@ -103,3 +116,24 @@ def renderers(family: Family) -> float:
             if kind_of(process.pid) == "renderer":
                 total += int(re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())[0])
     return total * 1024 / MEGABYTE
+
+
+def growth(sizes: Sequence[float | None]) -> float | None:
+    """MB an hour, on a straight line through the minutes after the settling; None if the run was too short to tell.
+
+    Args:
+        sizes: MB of each minute, None where it could not be measured.
+    """
+    settled = [(minute / 60, size) for minute, size in enumerate(sizes) if minute >= SETTLING and size is not None]
+    if len(settled) < LEAST_SLOPE_MINUTES:
+        return None
+    return linear_regression([hour for hour, _ in settled], [size for _, size in settled]).slope
+
+
+def small(what: str, sizes: Sequence[float | None]) -> Target:
+    """The claim that something does not grow; its sizes as `growth` takes them."""
+    slope = growth(sizes)
+    claim = f"{what} grows by less than {GROWTH_LIMIT:.0f} MB an hour"
+    if slope is None:
+        return Target(claim, f"needs {SETTLING + LEAST_SLOPE_MINUTES} minutes", None)
+    return Target(claim, f"{slope:+.2f} MB an hour", slope < GROWTH_LIMIT)

@@ -3,6 +3,8 @@
 //
 //   PaintedClock.paint(pen, width, height)     paints the present time over the top of a picture, and the flash into its corner
 //   PaintedClock.read(surface, width, height)  {painted, flash} of a canvas or video: the painted time (ms), the flash is on; or null
+//   PaintedClock.cells(surface, width, height) the same in two steps: the luminances of the cells and of the flash,
+//   PaintedClock.decode(cells)                 and what they say
 //   PaintedClock.now()                         the clock that is painted, in ms: the same in all pages of a browser (but see viewer.js, skew)
 //   PaintedClock.until(painted, moment)        ms from a painted time to a moment of now()
 //   PaintedClock.FLASH_PERIOD                  ms from one flash to the next
@@ -85,26 +87,32 @@ globalThis.PaintedClock = (() => {
     return sum / (PATCH - 2) ** 2;
   }
 
-  /** @param {CanvasImageSource} surface @param {number} width @param {number} height of the whole picture
-   *  @returns {{painted: number, flash: boolean} | null} */
-  function read(surface, width, height) {
+  /** @param {CanvasImageSource} surface @param {number} width @param {number} height of the whole picture @returns {number[]} 0 to 255 */
+  function cells(surface, width, height) {
     patchPen.drawImage(surface, 0, 0, width, height * ROW_HEIGHT * ROWS, 0, 0, patches.width, ROWS * PATCH);
     const corner = [width * (1 - FLASH_SIDE), height * (1 - FLASH_SIDE), width * FLASH_SIDE, height * FLASH_SIDE];
     patchPen.drawImage(surface, ...corner, 0, ROWS * PATCH, PATCH, PATCH);
     const pixels = patchPen.getImageData(0, 0, patches.width, patches.height).data;
+    return Array.from({ length: CELLS + 1 }, (_, cell) => luminance(pixels, cell));
+  }
+
+  /** @param {number[]} lights from `cells` @returns {{painted: number, flash: boolean} | null} */
+  function decode(lights) {
     let value = 0;
-    for (let cell = 0; cell < CELLS; cell += 1) {
-      const light = luminance(pixels, cell);
+    for (const light of lights.slice(0, CELLS)) {
       if (light > BLACK && light < WHITE) return null;
       value = value * 2 + (light >= WHITE ? 1 : 0);
     }
     const time = Math.floor(value / 2 ** (CELLS - TIME_BITS));
     if (check(time) !== value % 2 ** (CELLS - TIME_BITS)) return null;
-    return { painted: time / UNITS, flash: luminance(pixels, CELLS) >= WHITE };
+    return { painted: time / UNITS, flash: lights[CELLS] >= WHITE };
   }
+
+  /** @param {CanvasImageSource} surface @param {number} width @param {number} height of the whole picture */
+  const read = (surface, width, height) => decode(cells(surface, width, height));
 
   /** @param {number} painted @param {number} moment of now() */
   const until = (painted, moment) => ((moment % WRAP) - painted + WRAP) % WRAP;
 
-  return { paint, read, now, until, FLASH_PERIOD };
+  return { paint, read, cells, decode, now, until, FLASH_PERIOD };
 })();

@@ -1,6 +1,7 @@
 // The scene every row films: getUserMedia gives a moving, detailed picture with the painted clock, and a beep with each flash.
 //
 //   scene.beeps()   [second, ms late] of each beep since the last call: the beep that belongs to a second began so much after it
+//   scene.turn()    the phone is turned by a quarter: width and height of the pictures change places
 //
 // It runs before any page's own scripts. Only what asks for a camera pays for it: nothing is painted before the first getUserMedia.
 
@@ -39,6 +40,9 @@
   let beeps = [];
   const BEEPS_LIMIT = 100;
 
+  /** The phone is held the other way than at the beginning. */
+  let turned = false;
+
   /** A fixed sequence (Numerical Recipes' generator), so that every row and every run films the same. */
   function sequence() {
     let state = 1;
@@ -70,12 +74,20 @@
   /** @param {number} width @param {number} height @param {number} fps @returns {MediaStreamTrack} */
   function film(width, height, fps) {
     const canvas = document.createElement("canvas");
-    canvas.width = width;
-    canvas.height = height;
     const pen = canvas.getContext("2d", { alpha: false });
-    const background = landscape(width, height);
+    /** @type {HTMLCanvasElement} */
+    let background;
+    /** @type {boolean | null} */
+    let held = null;
     let picture = 0;
     function paint() {
+      if (held !== turned) {
+        if (held !== null) [width, height] = [height, width];
+        held = turned;
+        canvas.width = width;
+        canvas.height = height;
+        background = landscape(width, height);
+      }
       pen.drawImage(background, -((picture * PAN) % width), 0);
       pen.save();
       pen.translate(width / 2, height * 0.6);
@@ -156,6 +168,9 @@
       const taken = beeps;
       beeps = [];
       return taken;
+    },
+    turn() {
+      turned = !turned;
     },
   };
 

@@ -11,8 +11,9 @@ globalThis.bench = (() => {
   /** origin: performance.timeOrigin; all other moments are ms of performance.now().
    *  samples: [moment, delay (ms), painted time (ms), flash (0 or 1)] of each new picture; unreadable: reads that gave no time, after the
    *  first that did; heard: moments of beeps; facts: what the tile said of itself, four times a second, with the moment as `at`.
-   *  @typedef {{origin: number, begun: number, ended: number, samples: number[][], unreadable: number, reads: number, heard: number[],
-   *             facts: object[], width: number, height: number}} Report */
+   *  smudged: moments of new pictures whose time could not be read.
+   *  @typedef {{origin: number, begun: number, ended: number, samples: number[][], smudged: number[], unreadable: number, reads: number,
+   *             heard: number[], facts: object[], width: number, height: number}} Report */
 
   /** opened: when the player's socket was opened, null if nobody can tell; seen, delay: the first painted clock that was read, and how old
    *  it was; live: the first with a delay below LIVE. Moments are ms of performance.now().
@@ -20,6 +21,9 @@ globalThis.bench = (() => {
 
   /** Milliseconds: a picture that is not older shows what happens now. */
   const LIVE = 300;
+
+  /** Luminance (0 to 255) by which a cell of another picture differs: no picture has the same time in it. */
+  const NOISE = 8;
 
   /** Milliseconds between two looks at what the tile says. */
   const FACTS_INTERVAL = 250;
@@ -55,6 +59,8 @@ globalThis.bench = (() => {
 
   /** @type {number[][]} */
   let samples = [];
+  /** @type {number[]} */
+  let smudged = [];
   /** @type {object[]} */
   let facts = [];
   let begun = 0;
@@ -64,6 +70,9 @@ globalThis.bench = (() => {
 
   /** @type {number | null} */
   let shown = null;
+
+  /** The cells that were seen last. @type {number[]} */
+  let seen = [];
 
   /** The refresh that was looked at last: a video's own callback and the page's may come in the same one. @type {CSSNumberish | null} */
   let refresh = null;
@@ -87,10 +96,15 @@ globalThis.bench = (() => {
     if (width === 0 || (picture.readyState ?? HTMLMediaElement.HAVE_CURRENT_DATA) < HTMLMediaElement.HAVE_CURRENT_DATA) return;
     const at = performance.now();
     const moment = PaintedClock.now(); // before the reading: what that takes is not the picture's delay
-    const found = PaintedClock.read(picture, width, height);
+    const cells = PaintedClock.cells(picture, width, height);
+    const changed = cells.some((light, cell) => !(Math.abs(light - seen[cell]) <= NOISE));
+    seen = cells;
+    const found = PaintedClock.decode(cells);
     reads += 1;
     if (found === null) {
-      if (shown !== null) unreadable += 1;
+      if (shown === null) return;
+      unreadable += 1;
+      if (changed) smudged.push(at);
       return;
     }
     size = { width, height };
@@ -129,8 +143,8 @@ globalThis.bench = (() => {
   /** @returns {Report} */
   function take() {
     const ended = performance.now();
-    const report = { origin: performance.timeOrigin, begun, ended, samples, unreadable, reads, heard: ears.take(), facts, ...size };
-    [samples, facts] = [[], []];
+    const report = { origin: performance.timeOrigin, begun, ended, samples, smudged, unreadable, reads, heard: ears.take(), facts, ...size };
+    [samples, smudged, facts] = [[], [], []];
     unreadable = reads = 0;
     begun = ended;
     return report;

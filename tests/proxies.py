@@ -11,6 +11,7 @@ It changes no byte and no order. What it holds back is bounded; beyond that it s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 import struct
@@ -298,7 +299,8 @@ class _Way:
         elif chunk is None:
             transport.close()
         elif not chunk:
-            transport.write_eof()
+            with contextlib.suppress(OSError):  # it was reset meanwhile
+                transport.write_eof()
         else:
             rate = self._proxy.rate
             if rate is not None:

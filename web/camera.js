@@ -6,6 +6,7 @@ import { Lens } from "./lens.js";
 import { Overload } from "./overload.js";
 import { openSession, useKey } from "./session.js";
 import { WakeLock } from "./wakelock.js";
+import { Stillness, Watchdog, troubleOf } from "./watchdog.js";
 
 /** Names of cameras, as in docs/protocol.md. */
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
@@ -22,6 +23,7 @@ const DARK_PLACES = 4;
 const STORED_NAME = "drawercam.name";
 const STORED_SOUND = "drawercam.sound";
 const STORED_DEVICE = "drawercam.lens";
+const STORED_REST = "drawercam.rest";
 
 const query = new URLSearchParams(location.search);
 
@@ -42,6 +44,7 @@ const page = {
   setup: find("setup"),
   name: find("name"),
   nameHint: find("name-hint"),
+  rest: find("rest"),
   start: find("start"),
   onair: find("onair"),
   title: find("title"),
@@ -159,13 +162,14 @@ function actionElement({ label, primary, act, href }) {
 
 /** @param {string} text */
 function note(text) {
-  page.note.textContent = text;
+  write(page.note, text);
   page.note.hidden = text === "";
 }
 
 // The lens
 
 let lensMuted = false;
+let lensStill = false;
 
 /** Of the present track; "" until its first picture. */
 let pictureSize = "";
@@ -222,9 +226,14 @@ async function askForLens() {
   arrange();
 }
 
+/** @returns {import("./filming.js").Tracks} */
+function tracks() {
+  return { video: lens.video, audio: lens.audio, muted: lensMuted, still: lensStill };
+}
+
 /** The lens has other tracks, or gives nothing for a while. */
 function show() {
-  if (filming) filming.show({ video: lens.video, audio: lens.audio, muted: lensMuted });
+  if (filming) filming.show(tracks());
   arrange();
 }
 
@@ -314,7 +323,8 @@ async function testEncoders(forced) {
       const codec = choice.codecs[0] || "";
       const delays = choice.delays[codec || "recorder"];
       const delay = delays && typeof delays === "object" ? delays.median : null;
-      showEncoder({ encoder: choice.encoder, codec, delay, dropped: { encoder: 0, network: 0 }, remark: choice.remark });
+      const none = { dropped: { encoder: 0, network: 0 }, restarts: { video: 0, audio: 0 } };
+      showEncoder({ encoder: choice.encoder, codec, delay, remark: choice.remark, ...none });
       return choice;
     }
   }
@@ -323,7 +333,10 @@ async function testEncoders(forced) {
 /** Milliseconds for which it is said that pictures were left out. */
 const LATELY = 10000;
 
-/** What was left out in all, as of some moments. @type {{at: number, dropped: import("./recorder.js").Dropped}[]} */
+/** Milliseconds between two such moments at least. */
+const DROPS_STEP = 200;
+
+/** What was left out in all, as of some moments: fifty at most. @type {{at: number, dropped: import("./recorder.js").Dropped}[]} */
 let drops = [];
 
 /** @param {import("./recorder.js").Dropped} dropped in all @returns {import("./recorder.js").Dropped} in the last ten seconds */
@@ -331,7 +344,7 @@ function dropsLately(dropped) {
   const now = performance.now();
   const last = drops[drops.length - 1];
   if (last && (dropped.network < last.dropped.network || dropped.encoder < last.dropped.encoder)) drops = []; // another engine
-  drops.push({ at: now, dropped });
+  if (drops.length === 0 || now - drops[drops.length - 1].at >= DROPS_STEP) drops.push({ at: now, dropped });
   while (now - drops[0].at > LATELY) drops.shift();
   const { network, encoder } = drops[0].dropped;
   return { network: dropped.network - network, encoder: dropped.encoder - encoder };
@@ -340,8 +353,8 @@ function dropsLately(dropped) {
 /** What people call the codecs. */
 const CODEC_WORDS = { vp8: "VP8", vp09: "VP9", avc1: "H.264" };
 
-/** @param {Pick<import("./filming.js").Status, "encoder" | "codec" | "delay" | "dropped" | "remark">} facts */
-function showEncoder({ encoder, codec, delay, dropped, remark }) {
+/** @param {Pick<import("./filming.js").Status, "encoder" | "codec" | "delay" | "dropped" | "remark" | "restarts">} facts */
+function showEncoder({ encoder, codec, delay, dropped, remark, restarts }) {
   page.camera.dataset.encoder = encoder;
   page.camera.dataset.codec = codec;
   if (encoder === "") return;
@@ -351,6 +364,8 @@ function showEncoder({ encoder, codec, delay, dropped, remark }) {
   const lately = dropsLately(dropped);
   if (lately.network > 0) parts.push(`network too slow for ${lately.network} pictures`);
   if (lately.encoder > 0) parts.push(`phone too busy for ${lately.encoder} pictures`);
+  const begun = restarts.video + restarts.audio + lensWatch.count + soundWatch.count;
+  if (begun > 0) parts.push(`begun afresh ${begun === 1 ? "once" : `${begun} times`}`);
   write(page.encoder, (remark ? `${remark} ` : "") + parts.join(" · "));
 }
 
@@ -358,6 +373,9 @@ function showEncoder({ encoder, codec, delay, dropped, remark }) {
 
 /** @type {Filming | null} */
 let filming = null;
+
+/** Whether the lens sleeps as well while nobody watches: `?rest=lens` or `encoder`, or the box on the page. */
+let restsLens = (query.get("rest") || recall(STORED_REST)) === "lens";
 let cameraName = "";
 let wantsStart = query.get("start") === "1";
 
@@ -387,9 +405,12 @@ function startFilming() {
   page.title.textContent = name;
   hidePanel("ended");
   setAddress(true);
-  filming = new Filming(name, { onstatus: showStatus, onend: ended }, { choice: encoderChoice(), mime: query.get("mime") || "" });
+  const onfit = (/** @type {number} */ scale, /** @type {number} */ most) => lens.fit(scale, most);
+  const handlers = { onstatus: showStatus, onend: ended, onfit };
+  filming = new Filming(name, handlers, { choice: encoderChoice(), mime: query.get("mime") || "" });
+  restarts = { video: 0, audio: 0 };
   wake.hold();
-  filming.show({ video: lens.video, audio: lens.audio, muted: lensMuted });
+  filming.show(tracks());
   filming.start();
   arrange();
 }
@@ -398,6 +419,9 @@ function stopFilming() {
   const ending = filming;
   filming = null; // first: closing the link calls back
   if (ending) ending.stop();
+  lens.fit(1, Infinity);
+  lens.wake();
+  note("");
   wake.release();
   setAddress(false);
   leaveDark();
@@ -441,45 +465,157 @@ function setAddress(on) {
 
 const overload = new Overload();
 
-/** A phone that is too slow for the picture's size gets a smaller one. @param {import("./filming.js").Status} status */
+/** A phone that is too slow for the picture's size gets a smaller one. Pictures that the network costs are not the phone's fault: there the
+ *  network's steps (uplink.js) come first, which relieve the phone, too. @param {import("./filming.js").Status} status */
 function watchLoad(status) {
-  if (status.state !== "live" || status.slow || !page.picture.getVideoPlaybackQuality) {
-    overload.reset();
-    return;
+  const shown = picturesShown();
+  if (status.state !== "live" || status.thin || dropsLately(status.dropped).network > 0 || shown === null) overload.reset();
+  else if (overload.judge(shown, status.fps, performance.now())) lens.lower();
+}
+
+/** @returns {number | null} pictures that the preview has shown so far, null where it cannot be told */
+function picturesShown() {
+  const { picture } = page;
+  if (picture.paused || !picture.getVideoPlaybackQuality) return null;
+  return picture.getVideoPlaybackQuality().totalVideoFrames || null;
+}
+
+// What stands still
+
+const lensWatch = new Watchdog();
+const soundWatch = new Watchdog();
+const stillness = new Stillness();
+
+/** How often an engine has begun afresh, as far as the page has said so. */
+let restarts = { video: 0, audio: 0 };
+
+/** What was done lately about something that stood still, and until when it is said. */
+let news = "";
+let newsUntil = 0;
+
+/** Milliseconds for which it is said. */
+const NEWS = 8000;
+
+/** Pictures per second that prove that the lens moves, whatever the preview shows; where they cannot be counted, ms since the last byte. */
+const FLOWING_RATE = 3;
+const FLOWING_SILENCE = 1500;
+
+/** Milliseconds between two tries to keep the screen on, and when the last one was. */
+const SCREEN_RETRY = 10000;
+let screenAt = -Infinity;
+
+const NEWS_WORDS = {
+  ended: "The camera was lost and taken again.",
+  muted: "The camera gave no picture and was started anew.",
+  still: "The camera stood still and was started anew.",
+  silent: "No picture came out of the encoder, so the camera was started anew.",
+};
+
+/** @param {string} text */
+function tell(text) {
+  news = text;
+  newsUntil = performance.now() + NEWS;
+}
+
+/** Takes anew what gives nothing. @param {import("./filming.js").Status} status */
+function watchTracks(status) {
+  const now = performance.now();
+  const hidden = document.visibilityState !== "visible";
+  const filmed = status.state === "live" || status.state === "starting" || status.reason === "interrupted";
+  const expected = filmed && !hidden && !status.held;
+  const { silence, fps } = status;
+  const flows = fps === null ? silence.video < FLOWING_SILENCE : fps >= FLOWING_RATE;
+  const still = stillness.look(expected && lens.video && !lensMuted ? picturesShown() : null, now) && !flows;
+  if (still !== lensStill) {
+    lensStill = still;
+    show();
   }
-  const shown = page.picture.getVideoPlaybackQuality().totalVideoFrames;
-  if (overload.judge(shown, status.fps, performance.now())) lens.lower();
+  const sight = troubleOf({
+    ended: lens.hangs || (lens.video !== null && lens.video.readyState === "ended"),
+    muted: lensMuted,
+    silence: silence.video,
+    still,
+  });
+  if (lensWatch.look(expected ? sight : null, now)) {
+    tell(NEWS_WORDS[/** @type {"still"} */ (sight)]);
+    lens.again();
+  } else if (status.restarts.video > restarts.video) tell("The encoder stood still and was started anew.");
+  const sound = lens.audio;
+  const hearing = sound
+    ? troubleOf({ ended: sound.readyState === "ended", muted: sound.muted, silence: silence.audio, still: false })
+    : "";
+  if (soundWatch.look(expected && sound ? hearing : null, now)) {
+    tell("The microphone gave nothing and was started anew.");
+    lens.renewSound();
+  } else if (status.restarts.audio > restarts.audio) tell("The sound stood still and was started anew.");
+  restarts = status.restarts;
+}
+
+/** The system may take the lock on the screen away at any time, and a phone that sleeps cannot be woken up. */
+function watchScreen() {
+  const now = performance.now();
+  if (wake.state !== "none" || now - screenAt < SCREEN_RETRY) return;
+  screenAt = now;
+  wake.shown();
+}
+
+/** Lets the lens go while nobody watches, if that is wanted, and takes it again. @param {import("./filming.js").Status} status */
+function watchRest({ state, reason }) {
+  if (state === "gone" || state === "connecting") return; // nobody knows who watches
+  const rests = restsLens && state === "paused" && reason === "unwatched";
+  if (rests) lens.rest();
+  else lens.wake();
+  if (lens.resting) note("The lens is off. It wakes up as soon as somebody watches.");
+  else if (page.picture.srcObject) note("");
 }
 
 // What filming looks like
 
 /** @param {import("./filming.js").Status} status @returns {[string, string, string]} state for the colour, headline, detail */
 function statusWords(status) {
+  const lately = performance.now() < newsUntil ? news : "";
   const waiting = "This page goes on trying. Is the relay running, and is this phone in its network?";
+  const back = "It will be back in a moment, and filming goes on by itself.";
+  if (status.state === "gone" && status.restarting) return ["connecting", "The relay is restarting", back];
   if (status.state === "connecting") return ["connecting", "Connecting", ""];
   if (status.state === "gone") return ["gone", "The relay does not answer", waiting];
   if (status.state === "paused") {
-    if (status.reason === "viewers") {
-      return status.viewers === 0
-        ? ["paused", "Ready, nobody is watching", "Filming goes on as soon as somebody does."]
-        : ["paused", "Paused by the viewers", "Filming goes on as soon as one of them wants to see."];
-    }
+    if (status.reason === "viewers") return ["paused", "Paused by the viewers", `${whoPauses(status)} Filming goes on as soon as it can.`];
+    if (status.reason === "unwatched") return ["paused", "Asleep, nobody is watching", "It wakes up as soon as somebody watches."];
     if (status.reason === "background") return ["paused", "Paused, page is hidden", "Come back to this page to go on."];
-    return ["paused", "Paused, no picture", "A call or another app has the camera. It comes back by itself."];
+    return ["paused", "Paused, no picture", lately || "A call or another app has the camera. It comes back by itself."];
   }
   if (status.failure) return ["gone", "The recorder does not work", status.failure];
-  if (status.state === "starting") return ["connecting", "Starting", ""];
-  const remarks = [numbers(status)];
-  if (status.slow) remarks.push("slow network, coarser picture");
+  if (status.state === "starting") return ["connecting", "Starting", lately];
+  if (lately) return ["live", "Live", lately];
+  const remarks = [status.slow ? slowWords(status) : numbers(status)];
   if (status.mute) remarks.push("this browser cannot record sound");
   return ["live", "Live", remarks.join(" · ")];
 }
 
+/** @param {import("./filming.js").Status} status @returns {string} a sentence */
+function whoPauses({ pause }) {
+  const { by, votes, watching } = pause || { by: [], votes: 0, watching: 0 };
+  if (votes > 1) return `${votes} of ${watching} viewers cannot keep up.`;
+  return `${by[0] || "A viewer"} cannot keep up.`;
+}
+
+/** @param {import("./filming.js").Status} status */
+function slowWords({ held, fps, bitsPerSecond }) {
+  if (held) return "Slow network: waiting until it has caught up";
+  const { videoWidth, videoHeight } = page.picture;
+  const rate = fps === null ? "" : `${Math.round(fps)} pictures/s, `;
+  return `Slow network: ${videoWidth} × ${videoHeight}, ${rate}${bitRate(bitsPerSecond)}`;
+}
+
 /** @param {import("./filming.js").Status} status */
 function showStatus(status) {
+  watchTracks(status);
+  watchRest(status);
+  watchScreen();
   const [state, headline, detail] = statusWords(status);
   const viewers = viewerWords(status);
-  page.status.dataset.state = state;
+  page.status.dataset.state = page.camera.dataset.state = state;
   write(page.status, headline);
   write(page.detail, detail);
   if (status.encoder) showEncoder(status);
@@ -503,8 +639,13 @@ function write(element, text) {
 
 /** @param {import("./filming.js").Status} status */
 function numbers({ fps, bitsPerSecond }) {
-  const rate = bitsPerSecond >= 995000 ? `${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bitsPerSecond / 1000)} kbit/s`;
+  const rate = bitRate(bitsPerSecond);
   return fps === null ? rate : `${Math.round(fps)} pictures/s · ${rate}`;
+}
+
+/** @param {number} bitsPerSecond */
+function bitRate(bitsPerSecond) {
+  return bitsPerSecond >= 995000 ? `${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bitsPerSecond / 1000)} kbit/s`;
 }
 
 /** @param {number} ms @returns {string} such as 4:05 or 1:04:05 */
@@ -595,6 +736,12 @@ page.name.addEventListener("input", () => {
   page.nameHint.textContent = "";
 });
 
+page.rest.addEventListener("change", () => {
+  restsLens = page.rest.checked;
+  remember(STORED_REST, restsLens ? "lens" : "encoder");
+  if (query.has("rest")) query.set("rest", restsLens ? "lens" : "encoder");
+});
+
 page.sound.addEventListener("click", () => {
   const on = lens.sound === "off" || lens.sound === "refused" || lens.sound === "missing";
   remember(STORED_SOUND, on ? "on" : "off");
@@ -634,11 +781,14 @@ addEventListener("pagehide", () => {
   wantsStart = true;
 });
 addEventListener("pageshow", (event) => {
-  if (event.persisted) autostart();
+  if (!event.persisted) return;
+  lens.wake();
+  autostart();
 });
 
 find("boot").remove();
 page.name.value = toName(query.get("name") || recall(STORED_NAME)) || freshName();
+page.rest.checked = restsLens;
 showSound();
 askSession();
 askForLens();

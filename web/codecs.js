@@ -9,11 +9,11 @@
 
 import { Pictures } from "./pictures.js";
 import { Recent } from "./recent.js";
-import { bitrateFor } from "./recorder.js";
+import { bitrateFor, bitrateOf } from "./recorder.js";
 import { Samples } from "./samples.js";
 import { webmFrame, webmHeader } from "./webm.js";
 
-/** What an engine needs of the link. @typedef {{at: (moment: number) => number | null, buffered: number}} Uplink */
+/** What an engine needs of the link. @typedef {{at: (moment: number) => number | null, buffered: number}} LinkEnd */
 
 /** Milliseconds between two keyframes at most, and at least when they are asked for: each costs about ten ordinary pictures. */
 const KEYFRAME_INTERVAL = 2000;
@@ -71,13 +71,14 @@ class CodecEngine {
   /**
    * @param {number} number of the stream, 1 to 8
    * @param {import("./recorder.js").Output} output
-   * @param {{link: Uplink}} options
+   * @param {{link: LinkEnd}} options
    */
   constructor(number, output, { link }) {
     this.number = number;
     this.output = output;
     this.link = link;
     this.leavesOut = true;
+    this.able = true;
     /** @type {MediaStreamTrack | null} */
     this.track = null;
     /** @type {any} a VideoEncoder or AudioEncoder */
@@ -97,6 +98,8 @@ class CodecEngine {
     this.heardAt = 0;
     /** When the source gave something last, or had an excuse. */
     this.givenAt = 0;
+    /** Since when the encoder has had something and has given nothing; 0: it has given something since. */
+    this.fedAt = 0;
   }
 
   get running() {
@@ -150,6 +153,7 @@ class CodecEngine {
    * @param {() => ArrayBuffer} header
    */
   _send(chunk, captured, whole, header) {
+    this.fedAt = 0;
     const time = this.link.at(captured);
     if (time === null) return; // the connection was lost while this was inside
     if (this.at === null) {
@@ -170,9 +174,11 @@ class CodecEngine {
     // A muted track or a hidden page gives nothing: that is nobody's fault.
     if (!track || track.muted || track.readyState === "ended" || document.visibilityState !== "visible") {
       this.givenAt = now;
+      if (this.fedAt > 0) this.fedAt = now;
       return;
     }
     if (now - this.givenAt > SILENCE_LIMIT) this._fail("the source is silent");
+    else if (this.fedAt > 0 && now - this.fedAt > SILENCE_LIMIT) this._fail("the encoder gives nothing");
   }
 
   /** @param {string} why */
@@ -198,6 +204,7 @@ class CodecEngine {
   _discard() {
     const encoder = this.encoder;
     this.encoder = null;
+    this.fedAt = 0;
     if (encoder && encoder.state !== "closed") encoder.close();
   }
 }
@@ -211,7 +218,7 @@ export class CodecsEngine extends CodecEngine {
   /**
    * @param {number} number of the stream, 1 to 8
    * @param {import("./recorder.js").Output} output
-   * @param {{link: Uplink, codec: string, drawn: boolean}} options codec: as WebCodecs names it; drawn: see pictures.js
+   * @param {{link: LinkEnd, codec: string, drawn: boolean}} options codec: as WebCodecs names it; drawn: see pictures.js
    */
   constructor(number, output, options) {
     super(number, output, options);
@@ -222,9 +229,14 @@ export class CodecsEngine extends CodecEngine {
     this.width = this.height = 0;
     this.bitrate = 0;
     this.fullQuality = 1;
+    /** Every picture is left out, because the network is behind. */
+    this.held = false;
+    this.mostPictures = Infinity;
+    /** When the next picture is due, where not all of them are wanted. */
+    this.dueAt = 0;
     this.wantsKeyframe = false;
     this.keyframeAt = 0;
-    /** Pictures that went in and have not come out, the oldest first. @type {{timestamp: number, at: number}[]} */
+    /** Timestamps of the pictures that went in and have not come out, the oldest first. @type {number[]} */
     this.inside = [];
   }
 
@@ -235,14 +247,18 @@ export class CodecsEngine extends CodecEngine {
   /** Used from the next picture on. */
   set quality(value) {
     this.fullQuality = value;
-    if (this.track) this.bitrate = bitrateFor(this.track, value);
-    if (this.encoder && this.encoder.state === "configured") this._configure(this.encoder);
+    this._reconfigure();
   }
 
-  /** @param {MediaStreamTrack} track a live one */
-  start(track) {
-    super.start(track);
-    this.bitrate = bitrateFor(track, this.fullQuality);
+  /** Pictures per second at most. */
+  get most() {
+    return this.mostPictures;
+  }
+
+  /** Those that are too many are left out from now on. */
+  set most(value) {
+    this.mostPictures = value;
+    this._reconfigure();
   }
 
   keyframe() {
@@ -268,12 +284,10 @@ export class CodecsEngine extends CodecEngine {
   _encode(frame) {
     const now = performance.now();
     this.givenAt = now;
-    if (!this.track || this.link.at(now) === null) return;
-    if (this._isBehind()) return;
+    if (!this.track || this.link.at(now) === null || this._isTooMany(now) || this._isBehind()) return;
     if (frame.displayWidth !== this.width || frame.displayHeight !== this.height || !this.encoder) {
       this.width = frame.displayWidth;
       this.height = frame.displayHeight;
-      this.bitrate = bitrateFor(this.track, this.fullQuality);
       if (!this.encoder) this.encoder = this._newEncoder();
       this._configure(this.encoder);
       this.keyframeAt = -Infinity;
@@ -284,13 +298,24 @@ export class CodecsEngine extends CodecEngine {
       this.keyframeAt = now;
       this.wantsKeyframe = false;
     }
-    this.inside.push({ timestamp: frame.timestamp, at: now });
+    this.inside.push(frame.timestamp);
+    this.fedAt = this.fedAt || now;
     this.encoder.encode(frame, { keyFrame });
+  }
+
+  /** Whether fewer pictures are wanted than come. @param {number} now */
+  _isTooMany(now) {
+    if (this.mostPictures === Infinity) return false;
+    const distance = 1000 / this.mostPictures;
+    if (now < this.dueAt - distance / 4) return true; // cameras are not punctual
+    this.dueAt = Math.max(this.dueAt + distance, now);
+    return false;
   }
 
   /** Whether this picture has to be left out. */
   _isBehind() {
-    if (this.encoder && (this.encoder.encodeQueueSize >= MOST_INSIDE || this.inside.length >= MOST_INSIDE)) this.dropped.encoder += 1;
+    if (this.held) this.dropped.network += 1;
+    else if (this.encoder && (this.encoder.encodeQueueSize >= MOST_INSIDE || this.inside.length >= MOST_INSIDE)) this.dropped.encoder += 1;
     else if (this.link.buffered > Math.max(ALWAYS_WAITING, (this.bitrate / 8) * MOST_WAITING)) this.dropped.network += 1;
     else return false;
     return true;
@@ -321,24 +346,25 @@ export class CodecsEngine extends CodecEngine {
   /** @param {VideoEncoder} encoder */
   _configure(encoder) {
     const track = /** @type {MediaStreamTrack} */ (this.track);
-    const { width, height, bitrate } = this;
-    encoder.configure(videoConfig(this.codec, { width, height, bitrate, framerate: rateOf(track) }));
+    const { width, height } = this;
+    this.bitrate = bitrateOf(width, height, this.fullQuality);
+    const framerate = Math.min(rateOf(track), this.mostPictures);
+    encoder.configure(videoConfig(this.codec, { width, height, bitrate: this.bitrate, framerate }));
+  }
+
+  _reconfigure() {
+    if (this.encoder && this.encoder.state === "configured") this._configure(this.encoder);
   }
 
   /** @param {EncodedVideoChunk} chunk its timestamp is the capture, µs of performance.now() (pictures.js) */
   _deliver(chunk) {
     // An encoder may leave out a picture of its own accord; then those before this one will not come any more.
-    while (this.inside.length > 0 && this.inside[0].timestamp <= chunk.timestamp) this.inside.shift();
+    while (this.inside.length > 0 && this.inside[0] <= chunk.timestamp) this.inside.shift();
     const captured = chunk.timestamp / 1000;
     this._send(chunk, captured, captured, () => {
       const codec = MATROSKA[/** @type {"vp8"} */ (this.codec.split(".")[0])];
       return webmHeader(this.number, { codec, width: this.width, height: this.height });
     });
-  }
-
-  _look() {
-    super._look();
-    if (this.inside.length > 0 && performance.now() - this.inside[0].at > SILENCE_LIMIT) this._fail("the encoder gives nothing");
   }
 
   _discard() {
@@ -356,7 +382,7 @@ export class CodecsSoundEngine extends CodecEngine {
   /**
    * @param {number} number of the stream, 1 to 8
    * @param {import("./recorder.js").Output} output
-   * @param {{link: Uplink}} options
+   * @param {{link: LinkEnd}} options
    */
   constructor(number, output, options) {
     super(number, output, options);
@@ -404,6 +430,7 @@ export class CodecsSoundEngine extends CodecEngine {
     else if (this.link.buffered > MOST_SOUND_WAITING) this.dropped.network += 1;
     else {
       this.marks.push({ position: this.fed, captured });
+      this.fedAt = this.fedAt || this.givenAt;
       this.fed += (numberOfFrames * 1000) / sampleRate;
       this.encoder.encode(data);
     }

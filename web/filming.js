@@ -7,48 +7,41 @@
 //
 // The engines run while the link is open, the lens gives pictures and the relay has not asked for a pause. Whatever changes, _settle()
 // compares what should be with what is; nothing else starts or stops an engine. Which engines they are is the choice of ability.js; a
-// WebCodecs engine that gives up is replaced by a recorder.
+// WebCodecs engine that gives up is replaced by a recorder. How much of the picture the network gets is the choice of uplink.js.
 
 import { recorderDelays } from "./ability.js";
 import { CodecsEngine, CodecsSoundEngine } from "./codecs.js";
 import { Link } from "./link.js";
-import { AUDIO_TYPES, RecorderEngine, VIDEO_TYPES } from "./recorder.js";
+import { AUDIO_TYPES, RecorderEngine, VIDEO_TYPES, bitrateFor } from "./recorder.js";
+import { Uplink } from "./uplink.js";
 
 /** @typedef {"connecting" | "gone" | "paused" | "starting" | "live"} FilmingState
  *  connecting: for the first time; gone: the relay is away, trying again; starting: no byte was sent yet */
-/** @typedef {"viewers" | "background" | "interrupted"} PauseReason as in docs/protocol.md */
-/** @typedef {{state: FilmingState, reason: PauseReason | "", viewers: number, slow: boolean, failure: string, mute: boolean, since: number,
- *            fps: number | null, bitsPerSecond: number, restarts: number, encoder: "codecs" | "recorder" | "", codec: string,
- *            delay: number | null, dropped: import("./recorder.js").Dropped, remark: string}} Status
- *  slow: the network does not take what the camera makes; failure: what the recorder of the pictures said; mute: there is
- *  none for the sound; since: performance.now() of start(); encoder, codec: what films, "" before it is chosen; delay: ms from capture to
- *  sending; dropped: pictures left out before they were encoded; remark: why it is not the encoder that was chosen, or "" */
+/** @typedef {"viewers" | "unwatched" | "background" | "interrupted"} PauseReason as in docs/protocol.md */
+/** The relay's `pause`. @typedef {{reason: "viewers" | "unwatched", by: string[], votes: number, watching: number}} Pause */
+/** @typedef {{state: FilmingState, reason: PauseReason | "", pause: Pause | null, restarting: boolean, viewers: number, slow: boolean,
+ *            held: boolean, thin: boolean, failure: string, mute: boolean, since: number, fps: number | null, bitsPerSecond: number,
+ *            restarts: {video: number, audio: number}, silence: {video: number, audio: number}, encoder: "codecs" | "recorder" | "",
+ *            codec: string, delay: number | null, dropped: import("./recorder.js").Dropped, remark: string}} Status
+ *  pause: what the relay asked for, or null; restarting: the relay has said that it will be back in a moment; slow: the network gets less
+ *  than it would if it were good, held: nothing at all just now, thin: not every picture; failure: what the recorder of the pictures said;
+ *  mute: there is none for the sound; since: performance.now() of start(); restarts: of engines that gave nothing; silence: ms for
+ *  which no byte came although there should be some; encoder, codec: what films, "" before it is chosen; delay: ms from capture to sending;
+ *  dropped: pictures left out before they were encoded; remark: why it is not the encoder that was chosen, or "" */
 /** @typedef {RecorderEngine | CodecsEngine | CodecsSoundEngine} Engine */
-/** @typedef {{video: MediaStreamTrack | null, audio: MediaStreamTrack | null, muted: boolean}} Tracks */
+/** still: the lens gives nothing new although it looks well
+ *  @typedef {{video: MediaStreamTrack | null, audio: MediaStreamTrack | null, muted: boolean, still: boolean}} Tracks */
 
 /** Numbers of the streams. */
 const VIDEO = 1;
 const AUDIO = 2;
 
-/** Milliseconds between two looks at buffers and silence. */
+/** Milliseconds between two looks at buffers and silence, and looks from one probe of the network to the next. */
 const TICK = 250;
+const TICKS_PER_PROBE = 2;
 
-/** Seconds of pictures that may wait in this browser before the recorder is stopped: a recorder cannot drop a picture, so what waits is
- *  delay for everybody. It starts again when a tenth of that is left. */
-const MOST_WAITING = 1.5;
-const DRAINED = 0.15;
-
-/** Bytes that may always wait: a keyframe is much larger than the average picture. */
-const ALWAYS_WAITING = 96 * 1024;
-
-/** Milliseconds for which pictures are left out because of the network before the bit rate goes down, and between two such steps. */
-const DROPS_GO_ON = 1000;
-
-/** A network that could not take the pictures gets fewer bytes per second from then on, and, after a quiet time in ms, more again. */
-const LESS = 0.65;
-const MORE = 1.3;
-const LEAST_QUALITY = 0.2;
-const QUIET = 20000;
+/** Milliseconds for which a relay that restarts is waited for with calm words. */
+const RESTARTS_FOR = 60000;
 
 /** Milliseconds without a byte after which a hidden page counts as asleep. */
 const ASLEEP = 1500;
@@ -62,8 +55,9 @@ const NOTHING = { fps: 0, bitsPerSecond: 0, delay: null, mime: "", restarts: 0, 
 export class Filming {
   /**
    * @param {string} name of the camera
-   * @param {{onstatus: (status: Status) => void, onend: (reason: string) => void}} handlers onend: the relay has ended it, with the id of
-   *     its error, such as `taken-over`
+   * @param {{onstatus: (status: Status) => void, onend: (reason: string) => void, onfit: (scale: number, most: number) => void}} handlers
+   *     onend: the relay has ended it, with the id of its error, such as `taken-over`; onfit: what the network takes of the lens' picture:
+   *     the share of its sides, and pictures per second at most
    * @param {{choice: Promise<import("./ability.js").Choice>, mime?: string}} options choice: what films; mime: the only type a recorder may
    *     record the picture as
    */
@@ -72,8 +66,10 @@ export class Filming {
     this.link = new Link(`/camera/${name}`, {
       onstate: (state, detail) => this._linked(state, detail),
       onmessage: (message) => this._told(message),
-      pingFields: () => this._encodeTime(),
+      onpong: (message) => this.uplink.answered(message.t, message.time / 1000 - message.t, performance.now()),
+      pingFields: (moment) => this._asks(moment),
     });
+    this.uplink = new Uplink();
     this.options = options;
     /** Before it is chosen, null. @type {RecorderEngine | CodecsEngine | null} */
     this.video = null;
@@ -84,21 +80,26 @@ export class Filming {
     /** What WebCodecs can film with, the one that does first. @type {string[]} */
     this.codecs = [];
     this.drawn = false;
+    this.soundCodecs = false;
     this.remark = "";
     /** @type {Tracks} */
-    this.tracks = { video: null, audio: null, muted: false };
-    this.lostAt = 0;
+    this.tracks = { video: null, audio: null, muted: false, still: false };
+    this.lostAt = -Infinity;
     this.since = 0;
     this.viewers = 0;
     this.wasOpen = false;
-    this.pausedByViewers = false;
-    this.asleep = false;
-    this.slow = false;
-    this.slowAt = 0;
-    /** Of pictures left out because of the network: how many so far, when the last one was, and since when it goes on (0: it does not). */
-    this.networkDrops = 0;
-    this.droppedAt = 0;
-    this.droppingSince = 0;
+    /** What the relay asks for. @type {Pause | null} */
+    this.asked = null;
+    /** The page is hidden and gives nothing. */
+    this.dozing = false;
+    /** When the relay said that it restarts. */
+    this.restartsAt = -Infinity;
+    /** Restarts of engines that are gone, by the number of the stream. @type {Record<number, number>} */
+    this.pastRestarts = { [VIDEO]: 0, [AUDIO]: 0 };
+    /** By the number of the stream: what should be filmed just now, and when that began or bytes of it were sent last.
+     *  @type {Record<number, {track: MediaStreamTrack | null, at: number}>} */
+    this.wanted = { [VIDEO]: { track: null, at: 0 }, [AUDIO]: { track: null, at: 0 } };
+    this.ticks = 0;
     /** What each engine said when it gave up, by the number of its stream. @type {Record<number, string>} */
     this.failures = { [VIDEO]: "", [AUDIO]: "" };
     this.delivered = false;
@@ -130,26 +131,45 @@ export class Filming {
     this.remark = choice.remark;
     this.codecs = choice.codecs.slice();
     this.drawn = choice.drawn;
-    this.video = this._engineOfPictures();
-    this.audio = choice.sound ? new CodecsSoundEngine(AUDIO, this._output(AUDIO), { link: this.link }) : this._recorderOfSound();
+    this.soundCodecs = choice.sound;
+    this._equipPictures();
+    this._equipSound();
     this._settle();
     this._report();
   }
 
-  _engineOfPictures() {
+  /** Makes the engine for pictures, instead of the one that there may be. */
+  _equipPictures() {
     const { link, drawn, codecs } = this;
-    if (codecs.length > 0) return new CodecsEngine(VIDEO, this._output(VIDEO), { link, codec: codecs[0], drawn });
-    const halfTrip = () => (this.link.roundTrip || 0) / 2;
-    const { mime } = this.options;
-    return new RecorderEngine(VIDEO, this._output(VIDEO), { types: VIDEO_TYPES, mime, delays: this.recorderDelays, halfTrip });
+    this._retire(VIDEO, this.video);
+    if (codecs.length > 0) this.video = new CodecsEngine(VIDEO, this._output(VIDEO), { link, codec: codecs[0], drawn });
+    else {
+      const halfTrip = () => (this.link.roundTrip || 0) / 2;
+      const { mime } = this.options;
+      this.video = new RecorderEngine(VIDEO, this._output(VIDEO), { types: VIDEO_TYPES, mime, delays: this.recorderDelays, halfTrip });
+    }
+    this._adjust(this.video);
   }
 
-  _recorderOfSound() {
-    return new RecorderEngine(AUDIO, this._output(AUDIO), { types: AUDIO_TYPES });
+  _equipSound() {
+    this._retire(AUDIO, this.audio);
+    this.audio = this.soundCodecs
+      ? new CodecsSoundEngine(AUDIO, this._output(AUDIO), { link: this.link })
+      : new RecorderEngine(AUDIO, this._output(AUDIO), { types: AUDIO_TYPES });
+  }
+
+  /** @param {number} number @param {Engine | null} engine */
+  _retire(number, engine) {
+    if (!engine) return;
+    engine.stop();
+    this.pastRestarts[number] += engine.stats.restarts;
   }
 
   /** @param {Tracks} tracks */
   show(tracks) {
+    // What could do nothing with the old track has another try with the new one, with everything it can do.
+    if (tracks.video !== this.tracks.video && this.failures[VIDEO]) this._equipPictures();
+    if (tracks.audio !== this.tracks.audio && this.failures[AUDIO]) this._equipSound();
     if (tracks.video !== this.tracks.video) this.failures[VIDEO] = "";
     if (tracks.audio !== this.tracks.audio) this.failures[AUDIO] = "";
     if (!tracks.video && this.tracks.video) this.lostAt = performance.now();
@@ -169,17 +189,23 @@ export class Filming {
     const audio = this.audio ? this.audio.stats : NOTHING;
     const seen = this.video !== null && this.video.running;
     const heard = this.audio !== null && this.audio.running;
+    const { weak, held, step } = this.uplink;
     return {
       state: this._state(reason),
       reason,
+      pause: this.asked,
+      restarting: performance.now() - this.restartsAt < RESTARTS_FOR,
       viewers: this.viewers,
-      slow: this.slow || this.droppingSince > 0 || (this.video !== null && this.video.quality < 1),
+      slow: weak,
+      held,
+      thin: held || step.fps < Infinity,
       failure: this.failures[VIDEO],
       mute: this.failures[AUDIO] !== "",
       since: this.since,
       fps: seen ? video.fps : 0,
       bitsPerSecond: (seen ? video.bitsPerSecond : 0) + (heard ? audio.bitsPerSecond : 0),
-      restarts: video.restarts + audio.restarts,
+      restarts: { video: video.restarts + this.pastRestarts[VIDEO], audio: audio.restarts + this.pastRestarts[AUDIO] },
+      silence: { video: this._silence(VIDEO), audio: this._silence(AUDIO) },
       encoder: this.video === null ? "" : this.video instanceof CodecsEngine ? "codecs" : "recorder",
       codec: this.codecs[0] || "",
       delay: video.delay,
@@ -188,8 +214,9 @@ export class Filming {
     };
   }
 
-  /** For the relay: µs from capture to sending. */
-  _encodeTime() {
+  /** @param {number} moment when the ping is sent @returns {{encode?: number}} for the relay: µs from capture to sending */
+  _asks(moment) {
+    this.uplink.asked(moment);
     const delay = this.video && this.video.running ? this.video.stats.delay : null;
     return delay === null ? {} : { encode: Math.round(delay * 1000) };
   }
@@ -203,11 +230,11 @@ export class Filming {
 
   /** @returns {PauseReason | ""} */
   _pause() {
-    if (this.pausedByViewers) return "viewers";
+    if (this.asked) return this.asked.reason;
     const away = document.visibilityState !== "visible";
     const changing = !this.tracks.video && performance.now() - this.lostAt < CHANGE_GRACE;
     if (this.tracks.muted || (!this.tracks.video && !changing)) return away ? "background" : "interrupted";
-    return this.asleep ? "background" : "";
+    return this.dozing ? "background" : "";
   }
 
   /** @param {number} number @returns {import("./recorder.js").Output} */
@@ -219,13 +246,13 @@ export class Filming {
       },
       onbytes: (bytes) => {
         this.link.sendBytes(bytes);
+        this.wanted[number].at = performance.now();
         if (number !== VIDEO || !this.video) return;
         this.delivered = true;
-        if (this.asleep) {
-          this.asleep = false;
+        if (this.dozing) {
+          this.dozing = false;
           this._settle();
         }
-        if (!this.video.leavesOut && !this.slow && this.link.buffered > this._mostWaiting()) this._hold(this.video);
       },
       onfailure: (text) => {
         console.warn(text);
@@ -236,12 +263,15 @@ export class Filming {
 
   /** An engine has given up. A recorder takes the place of WebCodecs; it has no other. @param {number} number @param {string} text */
   _giveWay(number, text) {
-    if (number === VIDEO && this.video instanceof CodecsEngine) {
+    if (number === VIDEO && this.tracks.still) this._equipPictures(); // no engine can film what does not move
+    else if (number === VIDEO && this.video instanceof CodecsEngine) {
       this.codecs = [];
-      this.video = this._engineOfPictures();
       this.remark = "WebCodecs has failed on this phone.";
-    } else if (number === AUDIO && this.audio instanceof CodecsSoundEngine) this.audio = this._recorderOfSound();
-    else this.failures[number] = text;
+      this._equipPictures();
+    } else if (number === AUDIO && this.audio instanceof CodecsSoundEngine) {
+      this.soundCodecs = false;
+      this._equipSound();
+    } else this.failures[number] = text;
     this._settle();
   }
 
@@ -249,23 +279,25 @@ export class Filming {
   _avoid(codec) {
     const family = codec.split(".")[0];
     if (!(this.video instanceof CodecsEngine) || !this.codecs[0].startsWith(family)) return;
-    this.video.stop();
     this.codecs.shift();
-    this.video = this._engineOfPictures();
+    this._equipPictures();
   }
 
   /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} detail */
   _linked(state, detail) {
     if (state === "open") {
       this.wasOpen = true;
-      this.pausedByViewers = false; // the relay asks again if it still wants a pause
+      this.asked = null; // the relay asks again if it still wants a pause
+      this.restartsAt = -Infinity;
     } else {
       this.said = null;
       this.announced.clear();
       this.delivered = false;
-      this.slow = false;
       this.viewers = 0;
+      if (state === "waiting" && detail && detail.id === "restarting") this.restartsAt = performance.now();
     }
+    this.uplink.restart();
+    if (this.video) this._adjust(this.video);
     this._settle();
     if (state === "closed" && this._end()) this.handlers.onend(detail ? detail.id : "");
     this._report();
@@ -282,9 +314,11 @@ export class Filming {
   /** @param {any} message from the relay */
   _told(message) {
     if (message.type === "viewers") this.viewers = message.count;
-    else if (message.type === "pause") this.pausedByViewers = true;
-    else if (message.type === "resume") this.pausedByViewers = false;
-    else if (message.type === "keyframe") {
+    else if (message.type === "pause") this.asked = pauseOf(message);
+    else if (message.type === "resume") {
+      this.asked = null;
+      if (!this.tracks.video) this.lostAt = performance.now(); // a lens that was let go as well needs a moment
+    } else if (message.type === "keyframe") {
       if (this.video) this.video.keyframe();
     } else if (message.type === "unplayable") this._avoid(message.codec);
     else if (message.type === "error") console.warn(`relay: ${message.id}: ${message.text}`);
@@ -296,19 +330,32 @@ export class Filming {
   _settle() {
     const open = this.link.state === "open";
     const reason = this._pause();
-    // While asleep the recorder stays: its next byte is what tells that the page is awake.
-    const runs = open && (reason === "" || this.asleep);
-    this._run(this.video, runs && !this.slow && !this.failures[VIDEO] ? this.tracks.video : null);
-    this._run(this.audio, runs && !this.failures[AUDIO] ? this.tracks.audio : null);
+    // While the page dozes the recorder stays: its next byte is what tells that the page is awake.
+    const runs = open && (reason === "" || (reason === "background" && this.dozing));
+    const { held, silenced } = this.uplink;
+    const sends = this.video !== null && (this.video.leavesOut || !held);
+    this._run(VIDEO, this.video, runs && sends ? this.tracks.video : null);
+    this._run(AUDIO, this.audio, runs && !silenced ? this.tracks.audio : null);
     if (open && !this.tracks.audio && this.announced.delete(AUDIO)) this.link.send({ type: "end", stream: AUDIO });
     if (open) this._say(reason);
   }
 
-  /** @param {Engine | null} engine @param {MediaStreamTrack | null} track */
-  _run(engine, track) {
-    if (!engine || engine.track === track) return;
+  /** @param {number} number @param {Engine | null} engine @param {MediaStreamTrack | null} wanted */
+  _run(number, engine, wanted) {
+    if (!engine) return;
+    if (wanted !== this.wanted[number].track) this.wanted[number] = { track: wanted, at: performance.now() };
+    const track = this.failures[number] ? null : wanted;
+    if (engine.track === track) return;
     if (track) engine.start(track);
     else engine.stop();
+  }
+
+  /** @param {number} number @returns {number} ms for which no byte came although there should be some */
+  _silence(number) {
+    const { track, at } = this.wanted[number];
+    const engine = number === VIDEO ? this.video : this.audio;
+    if (!track || !engine || !engine.able || (number === VIDEO && this.uplink.held)) return 0;
+    return performance.now() - at;
   }
 
   /** @param {PauseReason | ""} reason */
@@ -318,56 +365,47 @@ export class Filming {
     this.link.send(reason ? { type: "state", state: "paused", reason } : { type: "state", state: "live" });
   }
 
-  _mostWaiting() {
-    return Math.max(ALWAYS_WAITING, this.video ? (this.video.stats.bitsPerSecond / 8) * MOST_WAITING : 0);
-  }
-
-  /** The network is behind: no more pictures until it has caught up, then smaller ones. Sound goes on; it is thirty times smaller.
-   *  @param {RecorderEngine | CodecsEngine} video */
-  _hold(video) {
-    this.slow = true;
-    this._lower(video);
-    this._settle();
-  }
-
   /** @param {RecorderEngine | CodecsEngine} video */
-  _lower(video) {
-    this.slowAt = performance.now();
-    video.quality = Math.max(LEAST_QUALITY, video.quality * LESS);
+  _adjust(video) {
+    const { quality, scale, fps } = this.uplink.step;
+    const { held } = this.uplink;
+    const other = video.quality !== quality;
+    if (other) video.quality = quality;
+    if (video instanceof CodecsEngine) {
+      if (video.most !== fps) video.most = fps;
+      video.held = held;
+    } else if (other && !held) video.turned(); // a recorder has its bit rate from its start
+    this.handlers.onfit(scale, video.leavesOut ? Infinity : fps);
   }
 
   _tick() {
     if (this.link.state === "open") {
+      this.ticks += 1;
+      if (this.ticks % TICKS_PER_PROBE === 0) this.link.probe();
       if (this.video) this._pace(this.video);
       const hidden = document.visibilityState !== "visible";
-      if (!hidden) this.asleep = false;
-      else if (this.video && this.video.running && this.video.stats.silence > ASLEEP) this.asleep = true;
+      if (!hidden) this.dozing = false;
+      else if (this.video && this.video.running && this.video.stats.silence > ASLEEP) this.dozing = true;
       this._settle();
     }
     this._report();
   }
 
-  /** Ends a hold when the network has caught up, gives fewer bytes to one that goes on being behind, and tries more after a quiet time.
-   *  @param {RecorderEngine | CodecsEngine} video */
+  /** Gives the network what it takes. @param {RecorderEngine | CodecsEngine} video */
   _pace(video) {
-    const now = performance.now();
-    const drops = video.stats.dropped.network;
-    if (drops > this.networkDrops) {
-      this.droppedAt = now;
-      this.droppingSince = this.droppingSince || now;
-    } else if (now - this.droppedAt > DROPS_GO_ON) this.droppingSince = 0;
-    this.networkDrops = drops;
-    if (this.slow) this.slow = this.link.buffered > this._mostWaiting() * DRAINED;
-    else if (this.droppingSince > 0) {
-      if (now - Math.max(this.droppingSince, this.slowAt) > DROPS_GO_ON) this._lower(video);
-    } else if (video.quality < 1 && now - this.slowAt > QUIET) {
-      this.slowAt = now;
-      video.quality = Math.min(1, video.quality * MORE);
-      if (!video.leavesOut) video.turned(); // a recorder has its bit rate from its start
-    }
+    const track = this.tracks.video;
+    const sends = track !== null && this._pause() === "" && (video.running || this.uplink.held);
+    const waiting = sends ? (this.link.buffered * 8000) / bitrateFor(track, video.quality) : 0;
+    const sent = sends ? { waiting, drops: video.stats.dropped.network } : null;
+    if (this.uplink.look(sent, performance.now())) this._adjust(video);
   }
 
   _report() {
     if (this.link.state !== "closed") this.handlers.onstatus(this.status);
   }
+}
+
+/** @param {any} message the relay's `pause` @returns {Pause} */
+function pauseOf({ reason, by, votes, watching }) {
+  return { reason: reason === "unwatched" ? reason : "viewers", by: by || [], votes: votes || 0, watching: watching || 0 };
 }

@@ -117,6 +117,7 @@ export class FramesDecoder {
     this.needsKey = false;
     this.stats.fed += 1;
     this.arrivals.set(frame.timestamp, arrived);
+    if (this.arrivals.size > QUEUE_LIMIT) this.arrivals.delete(this.arrivals.keys().next().value); // it swallows them
     try {
       this.decoder.decode(new EncodedVideoChunk({ type: frame.key ? "key" : "delta", timestamp: frame.timestamp, data: frame.data }));
     } catch (error) {

@@ -9,7 +9,8 @@
 //   await lens.open();        // asks the person; never rejects, see onproblem
 //
 // A phone in a drawer has nobody to press "try again": whatever can pass by itself (a busy or unplugged camera, a track that ended) is
-// tried again with back-off for as long as the lens is open. Only a refusal waits for a person.
+// tried again with back-off for as long as the lens is open. Only a refusal waits for a person. What looks well and gives nothing is
+// noticed by watchdog.js, which has it taken anew.
 
 /** Sizes to ask for, best first, as `ideal`, so that a browser gives its nearest size instead of an OverconstrainedError;
  *  the lower rungs are for cameras that fail to start at a higher one. @type {Size[]} */
@@ -35,6 +36,9 @@ const MUTE_GRACE = 1000;
 /** Milliseconds before the first, and at most before any, new try to get a lost device. */
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 8000;
+
+/** Milliseconds after which a browser that has let this page have a camera before counts as hanging when it does not answer. */
+const LONGEST_ASKING = 20000;
 
 /** @typedef {{width: number, height: number, fps: number}} Size */
 /** @typedef {"insecure" | "old" | "policy" | "refused" | "busy" | "missing" | "failed"} ProblemId */
@@ -223,13 +227,25 @@ export class Lens {
     /** @type {number | null} */
     this.rung = null;
     this.opened = false;
+    /** Let go for a while, see rest(). */
+    this.resting = false;
+    /** Which time of asking this is, when it began, and whether it is not over yet. */
+    this.asks = 0;
+    this.askedAt = 0;
     this.asking = false;
+    /** There was a picture once: the person has allowed it. */
+    this.granted = false;
+    /** What a weak network takes: the share of the sides, and pictures per second at most. */
+    this.scale = 1;
+    this.most = Infinity;
+    /** The longer and the shorter side of the full picture, pixels. */
+    this.full = [640, 480];
     this.muteTimer = 0;
     this.videoRetry = new Retry(() => this._acquire());
     this.audioRetry = new Retry(() => this._acquireSound());
     this.check = () => this._check();
     this.plugged = () => {
-      if (this.opened && !this.video) this._acquire();
+      if (!this.video) this._acquire();
       this._countDevices();
     };
   }
@@ -257,6 +273,45 @@ export class Lens {
     else await this._acquire();
   }
 
+  /** Whether the browser hangs: it is asked for a camera and says nothing. */
+  get hangs() {
+    return this.asking && this.granted && performance.now() - this.askedAt > LONGEST_ASKING;
+  }
+
+  /** Takes the microphone anew. */
+  async renewSound() {
+    if (this.resting) return;
+    this.audioRetry.stop();
+    this._dropAudio();
+    await this._acquireSound();
+  }
+
+  /** Lets camera and microphone go, so that they are dark and cool, until wake(). */
+  rest() {
+    if (this.resting) return;
+    this.resting = true;
+    this.videoRetry.stop();
+    this.audioRetry.stop();
+    this.handlers.onproblem(null);
+    this._dropVideo();
+    this._dropAudio();
+  }
+
+  /** Takes them again after rest(). */
+  async wake() {
+    if (!this.resting) return;
+    this.resting = false;
+    await this._acquire();
+  }
+
+  /** Makes the picture fit a network. @param {number} scale share of the full picture's sides @param {number} most pictures per second */
+  async fit(scale, most) {
+    if (scale === this.scale && most === this.most) return;
+    this.scale = scale;
+    this.most = most;
+    await this._apply();
+  }
+
   /** Changes to the next camera of this device. @returns {Promise<string>} its identifier */
   async next() {
     const current = this.video ? this.video.getSettings().deviceId || "" : this.device;
@@ -271,20 +326,39 @@ export class Lens {
     const fixed = Object.keys(this.size).length > 0;
     if (fixed || !this.video || this.rung === null || this.rung + 1 >= LADDER.length) return false;
     this.rung += 1;
-    const { width, height, fps } = LADDER[this.rung];
+    const { width, height } = LADDER[this.rung];
+    this.full = [width, height];
+    return this._apply();
+  }
+
+  /** Asks the present track for the size and rate that are wanted now. @returns {Promise<boolean>} whether it took them */
+  async _apply() {
+    const track = this.video;
+    if (!track) return false;
+    const [width, height] = this.full.map((side) => Math.round((side * this.scale) / 2) * 2); // most encoders want even sizes
+    const { fps } = this._wished();
+    const rate = Math.min(fps, this.most);
+    // The longer side is the width also while a phone is upright: so it was asked for first, and browsers turn it by themselves.
+    const size = { width: { ideal: width }, height: { ideal: height } };
     try {
-      await this.video.applyConstraints({ width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: fps, max: fps } });
+      await track.applyConstraints(Object.assign(size, { frameRate: { ideal: rate, max: rate } }));
       return true;
     } catch (error) {
       return false; // the next start of the camera uses the rung
     }
   }
 
+  /** @returns {Size} what is asked for at this rung */
+  _wished() {
+    return Object.assign({}, LADDER[Math.min(this.rung || 0, LADDER.length - 1)], this.size);
+  }
+
   /** Switches the sound on (asks for the microphone) or off (lets it go). @param {boolean} on */
   async setSound(on) {
     this.soundWanted = on;
     this.audioRetry.stop();
-    if (on) await this._acquireSound();
+    if (on && this.resting) this._hear("on");
+    else if (on) await this._acquireSound();
     else {
       this._dropAudio();
       this._hear("off");
@@ -293,26 +367,37 @@ export class Lens {
 
   /** @returns {Promise<void>} */
   async _acquire() {
-    if (this.asking) return;
+    if (!this.opened || this.resting || (this.asking && !this.hangs)) return;
+    const ask = (this.asks += 1);
     this.asking = true;
+    this.askedAt = performance.now();
     this.videoRetry.stop();
     this._dropVideo(); // most phones cannot open a second camera, nor the same one twice
+    let problem = null;
     try {
       const stream = await this._ask(this.soundWanted && !this.audio);
-      this._takeVideo(stream.getVideoTracks()[0]);
-      const microphone = stream.getAudioTracks()[0];
-      if (microphone) this._takeAudio(microphone);
-      this.videoRetry.tries = 0;
-      this.handlers.onproblem(null);
-      await this._countDevices();
+      if (ask !== this.asks || this.resting) {
+        for (const track of stream.getTracks()) track.stop(); // too late
+      } else this._takeStream(stream);
     } catch (error) {
-      const problem = problemOf(error);
       console.warn("lens:", error);
-      this.handlers.onproblem(problem);
-      if (problem.retries) this.videoRetry.later();
-    } finally {
-      this.asking = false;
+      problem = problemOf(error);
     }
+    if (ask !== this.asks) return;
+    this.asking = false;
+    if (this.resting) return;
+    this.handlers.onproblem(problem);
+    if (!problem) await this._countDevices();
+    else if (problem.retries) this.videoRetry.later();
+  }
+
+  /** @param {MediaStream} stream */
+  _takeStream(stream) {
+    this._takeVideo(stream.getVideoTracks()[0]);
+    const microphone = stream.getAudioTracks()[0];
+    if (microphone) this._takeAudio(microphone);
+    this.videoRetry.tries = 0;
+    if (this.scale < 1 || this.most < Infinity) this._apply();
   }
 
   /**
@@ -360,7 +445,7 @@ export class Lens {
     // The one `exact`: a camera that a person chose must not lose to another one that has a nearer size.
     const chosen = { deviceId: { exact: this.device } };
     if (rung >= LADDER.length) return this.device ? chosen : true;
-    const size = Object.assign({}, LADDER[rung], this.size);
+    const size = this._wished();
     return Object.assign(this.device ? chosen : { facingMode: { ideal: "environment" } }, {
       width: { ideal: size.width },
       height: { ideal: size.height },
@@ -369,12 +454,12 @@ export class Lens {
   }
 
   async _acquireSound() {
-    if (!this.opened || this.audio || !this.soundWanted) return;
+    if (!this.opened || this.resting || this.audio || !this.soundWanted) return;
     this._hear("asking");
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: MICROPHONE });
       const track = stream.getAudioTracks()[0];
-      if (this.soundWanted && !this.audio) this._takeAudio(track);
+      if (this.soundWanted && !this.audio && !this.resting) this._takeAudio(track);
       else track.stop(); // switched off while the browser asked
     } catch (error) {
       console.warn("microphone:", error);
@@ -387,6 +472,9 @@ export class Lens {
   /** @param {MediaStreamTrack} track */
   _takeVideo(track) {
     this.video = track;
+    this.granted = true;
+    const { width = 640, height = 480 } = track.getSettings();
+    this.full = [Math.max(width, height), Math.min(width, height)];
     if ("contentHint" in track) track.contentHint = "motion"; // rather fewer details than fewer pictures
     track.onended = () => {
       this._dropVideo();
@@ -440,7 +528,7 @@ export class Lens {
   /** After a page was away: tracks may have ended, or stay muted for ever (iOS), without an event. */
   _check() {
     const track = this.video;
-    if (document.visibilityState !== "visible" || this.asking || !track) return;
+    if (document.visibilityState !== "visible" || !track) return;
     if (track.readyState === "ended") this._acquire();
     else if (track.muted) {
       setTimeout(() => {

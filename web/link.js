@@ -50,8 +50,9 @@ export class Link {
    * @param {string} path such as `/player/porch`
    * @param {{onstate?: (state: LinkState, detail: {id: string, text: string} | null) => void,
    *          onmessage?: (message: any) => void, onbinary?: (data: ArrayBuffer) => void,
-   *          onpong?: (message: any) => void, pingFields?: () => object}} handlers
-   *        onpong: an answer to a ping, after the clock was set by it; pingFields: what else to say in the ping that is sent now
+   *          onpong?: (message: any) => void, pingFields?: (moment: number) => object}} handlers
+   *        onpong: an answer to a ping, after the clock was set by it; pingFields: what else to say in the ping that is sent now, at this
+   *        moment (ms of performance.now())
    */
   constructor(path, handlers) {
     this.path = path;
@@ -68,6 +69,8 @@ export class Link {
     this.lastError = null;
     /** @type {{trip: number, offset: number}[]} */
     this.clock = [];
+    /** When the last regular ping was sent, performance.now(). */
+    this.pingedAt = 0;
     this.failures = 0;
     this.unanswered = 0;
     this.retryTimer = 0;
@@ -113,6 +116,11 @@ export class Link {
   /** @param {Blob | ArrayBufferLike | ArrayBufferView} bytes sent if the link is open, else forgotten */
   sendBytes(bytes) {
     if (this.socket && this.socket.readyState === WebSocket.OPEN) this.socket.send(/** @type {any} */ (bytes));
+  }
+
+  /** Asks once more between two pings, for whoever wants to know how long an answer takes just now. */
+  probe() {
+    if (this.state === "open") this._ask(performance.now());
   }
 
   /** Bytes that wait in this browser for the network. */
@@ -168,8 +176,11 @@ export class Link {
     if (message.type === "pong") {
       const now = performance.now();
       const trip = now - message.t;
-      this.clock.push({ trip, offset: message.time - ((message.t + now) / 2) * 1000 });
-      if (this.clock.length > CLOCK_SAMPLES) this.clock.shift();
+      // A probe counts for the clock only where it is better, or a slow network would soon be all that the clock remembers.
+      if (this.clock.length === 0 || message.t === this.pingedAt || trip <= (this.roundTrip || Infinity)) {
+        this.clock.push({ trip, offset: message.time - ((message.t + now) / 2) * 1000 });
+        if (this.clock.length > CLOCK_SAMPLES) this.clock.shift();
+      }
       this.roundTrip = Math.min(...this.clock.map((sample) => sample.trip));
       if (this.handlers.onpong) this.handlers.onpong(message);
       return;
@@ -184,8 +195,14 @@ export class Link {
 
   _ping() {
     this.unanswered += 1;
-    const more = this.handlers.pingFields ? this.handlers.pingFields() : {};
-    this.send(Object.assign({ type: "ping" }, more, { t: performance.now() }));
+    this.pingedAt = performance.now();
+    this._ask(this.pingedAt);
+  }
+
+  /** @param {number} moment */
+  _ask(moment) {
+    const more = this.handlers.pingFields ? this.handlers.pingFields(moment) : {};
+    this.send(Object.assign({ type: "ping" }, more, { t: moment }));
   }
 
   _beat() {

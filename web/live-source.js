@@ -1,10 +1,11 @@
 // One media element that plays one live track near its end, through MediaSource or the iPhone's ManagedMediaSource: a queue in front of the
-// SourceBuffer, trimming behind the clock, and words to the camera when the queue overflows. Where the clock should stand is decided in
-// live-edge.js. Pictures and sound never share an element: Chrome collects 200 ms of sound before it starts one that has any.
+// SourceBuffer, and trimming behind the clock. Where the clock should stand is decided in live-edge.js, when the camera is asked to pause
+// in overflow.js. Pictures and sound never share an element: Chrome collects 200 ms of sound before it starts one that has any.
 
 import { Durations, joined, lasting } from "./durations.js";
 import { AUDIO_RESERVE, LiveEdge, VIDEO_RESERVE } from "./live-edge.js";
 import { readFrame } from "./message.js";
+import { Overflow } from "./overflow.js";
 
 /** A wait for data that is over so soon (ms) is no stall: nobody sees it. One that lasts longer than the second is one more stall. */
 const HICCUP = 100;
@@ -14,11 +15,18 @@ const LONG_STALL = 500;
 const KEEP = 10;
 const TRIM_SLACK = 5;
 
-/** Bytes that may wait for the SourceBuffer. A replay from the last keyframe is the largest thing that ever waits rightly. */
+/** Bytes that may wait for the SourceBuffer, whatever happens. What waits rightly is a replay from the last keyframe at most. */
 const QUEUE_LIMIT = 16 * 1024 * 1024;
 
-/** Appends refused for lack of space, one after the other, before the camera is asked to pause. */
-const QUOTA_LIMIT = 3;
+/** Milliseconds before what was refused for lack of room is tried again, and between two empty buffers made because of that. */
+const REFUSED_WAIT = 200;
+const EMPTY_INTERVAL = 10000;
+
+/** A camera from which nothing has come for so long (ms) is not asked to pause. */
+const CAMERA_SENDS = 2000;
+
+/** Keyframes that are remembered, whatever happens: with four a second, more than a minute of them. */
+const MOST_KEYS = 256;
 
 /** A hole between two buffered ranges is jumped when the clock is this near (s) to its edge. */
 const EDGE = 0.1;
@@ -94,8 +102,10 @@ export class LiveSource {
     /** Seconds of the keyframes in the buffer: only there may it be cut. @type {number[]} */
     this.keys = [];
     this.needsKey = true;
-    this.overflowed = false;
+    this.overflow = new Overflow();
     this.refusals = 0;
+    this.refusedAt = -Infinity;
+    this.emptiedAt = -Infinity;
     /** @type {any} */
     this.source = null;
     /** @type {SourceBuffer | null} */
@@ -114,6 +124,7 @@ export class LiveSource {
     this.breakdowns = [];
     this.stalledAt = 0; // 0: not waiting for data
     this.counted = { at: 0, fed: 0, shown: 0, jumps: 0 };
+    this.unseenAt = -Infinity;
     this.onwaiting = () => {
       if (this.started && !this.element.seeking && this.stalledAt === 0) this.stalledAt = performance.now();
     };
@@ -130,9 +141,11 @@ export class LiveSource {
     element.addEventListener("playing", this.onplaying);
     element.addEventListener("error", this.onerror);
     this.timer = setInterval(() => {
-      this.judgeSmoothness(performance.now());
+      const now = performance.now();
+      this.judgeSmoothness(now);
       this.steer();
       this.flush();
+      this.judgeLoad(now);
     }, TICK);
   }
 
@@ -160,8 +173,9 @@ export class LiveSource {
     }
     const time = frame.timestamp / 1e6;
     this.edge.arrive(time, performance.now());
-    if (this.queuedBytes + message.byteLength > QUEUE_LIMIT) this.overflow();
-    if (this.needsKey && (!frame.key || this.overflowed)) {
+    if (this.queuedBytes + message.byteLength > QUEUE_LIMIT) this.dropQueue();
+    if (this.overflow.voting || (this.needsKey && !frame.key)) {
+      this.needsKey = true;
       this.stats.dropped += 1;
       return;
     }
@@ -185,9 +199,16 @@ export class LiveSource {
     );
   }
 
+  /** Shows its last picture from now on, and wants nothing more. */
+  retire() {
+    clearInterval(this.timer);
+    if (this.overflow.voting) this.handlers.send({ type: "resume" });
+    this.overflow = new Overflow();
+  }
+
   close() {
     this.closed = true;
-    clearInterval(this.timer);
+    this.retire();
     this.setBlocked(false);
     this.element.removeEventListener("waiting", this.onwaiting);
     this.element.removeEventListener("playing", this.onplaying);
@@ -205,6 +226,7 @@ export class LiveSource {
     this.queue = [];
     this.queuedBytes = 0;
     this.pending = null;
+    this.refusals = 0;
     this.durations = new Durations();
     this.keys = [];
     this.appended = -Infinity;
@@ -255,11 +277,8 @@ export class LiveSource {
   flush() {
     const buffer = this.buffer;
     if (this.closed || !buffer || buffer.updating) return;
-    if (this.trim()) return;
-    if (this.queue.length === 0) {
-      if (this.overflowed) this.recover();
-      return;
-    }
+    if (this.trim() || this.queue.length === 0) return;
+    if (this.refusals > 0 && performance.now() - this.refusedAt < REFUSED_WAIT) return;
     const { mime } = this.queue[0];
     try {
       if (mime && mime !== this.mime) {
@@ -301,7 +320,7 @@ export class LiveSource {
 
   /** @param {number} time seconds of a keyframe; what was behind it is replaced by it and what follows */
   addKey(time) {
-    this.keys = this.keys.filter((key) => key < time);
+    this.keys = this.keys.filter((key) => key < time).slice(1 - MOST_KEYS);
     this.keys.push(time);
   }
 
@@ -325,31 +344,71 @@ export class LiveSource {
     return true;
   }
 
+  /** The browser has no room: what is behind the clock can go. */
   makeRoom() {
     this.refusals += 1;
-    if (this.refusals >= QUOTA_LIMIT) this.overflow();
-    if (this.removeUntil(this.element.currentTime)) return;
-    // One group of pictures fills the whole quota: nothing older can go, so begin afresh at the next keyframe.
-    this.overflow();
-    this.restart();
+    this.refusedAt = performance.now();
+    this.removeUntil(this.element.currentTime);
   }
 
-  /** Drops all that waits and asks the camera to hold on. */
-  overflow() {
+  /** Throws away all that waits but the beginning of the track. */
+  dropQueue() {
     this.stats.dropped += this.queue.filter((entry) => entry.mime === null).length;
-    this.queue = this.queue.filter((entry) => entry.mime !== null);
+    this.queue = this.queue.filter((entry) => entry.mime !== null).slice(-1);
     this.pending = null;
     this.queuedBytes = this.queue.reduce((sum, entry) => sum + entry.data.byteLength, 0);
     this.needsKey = true;
-    if (this.overflowed) return;
-    this.overflowed = true;
-    this.handlers.send({ type: "pause", reason: "overflow" });
   }
 
-  recover() {
-    this.overflowed = false;
-    this.handlers.send({ type: "resume" });
-    this.handlers.send({ type: "keyframe" }); // the others may have kept the camera running
+  /** Does the browser take what comes? @param {number} now ms */
+  judgeLoad(now) {
+    if (this.closed) return;
+    const { element, edge, overflow, queue } = this;
+    const waiting = queue.filter((entry) => entry.mime === null);
+    const seconds = waiting.length === 0 ? 0 : waiting[waiting.length - 1].time - waiting[0].time;
+    const seen = document.visibilityState === "visible";
+    const moves = seen && this.started && !element.paused && this.appended > -Infinity;
+    const measure = overflow.look(
+      {
+        // What comes before it has started is the replay since the last keyframe.
+        bytes: this.started ? this.queuedBytes : 0,
+        seconds: this.started ? seconds : 0,
+        ahead: moves ? this.appended - element.currentTime : 0,
+        refused: this.refusals,
+        // Sound alone is no reason to stop the pictures.
+        mayVote: this.isVideo && seen && !this.blocked && (overflow.voting || now - edge.arrivedAt < CAMERA_SENDS),
+      },
+      now,
+    );
+    if (measure === "trim") this.relieve(now);
+    else if (measure === "pause") this.askForPause();
+    else if (measure !== "") this.handlers.send({ type: "resume" });
+    if (measure === "resume") this.handlers.send({ type: "keyframe" }); // others may have kept the camera running
+    else if (measure === "restart") this.restart();
+  }
+
+  /** The first measure: without what waits it may keep up. @param {number} now ms */
+  relieve(now) {
+    const { reason } = this.overflow;
+    if (reason === "quota") {
+      // One group of pictures fills all the room there is: nothing older can go, so begin afresh.
+      if (now - this.emptiedAt < EMPTY_INTERVAL) return;
+      this.emptiedAt = now;
+      this.restart();
+    } else if (reason === "ahead") {
+      this.stats.jumps += 1;
+      this.seek(this.edge.jump(now).jump);
+    } else {
+      this.dropQueue();
+      this.handlers.send({ type: "keyframe" });
+    }
+  }
+
+  askForPause() {
+    const { reason } = this.overflow;
+    // What was refused waits on: that it is taken is the sign that there is room again.
+    if (reason !== "quota") this.dropQueue();
+    this.handlers.send({ type: "pause", reason });
   }
 
   /** The element waits for data, or has waited: was it a stall? What comes after a freeze or a jump is none. @param {number} now ms */
@@ -364,12 +423,13 @@ export class LiveSource {
   /** Are the pictures shown that come? @param {number} now ms */
   judgeSmoothness(now) {
     const { counted, stats } = this;
+    if (document.visibilityState !== "visible" || this.element.clientWidth === 0) this.unseenAt = now;
     if (!this.countShown || now - counted.at < SMOOTH_INTERVAL) return;
     const shown = this.countShown();
     const fed = stats.fed - counted.fed;
     const upset = Math.max(this.openedAt, this.edge.jumpedAt, this.edge.frozenAt);
-    const disturbed = stats.jumps !== counted.jumps || counted.at < upset + SMOOTH_INTERVAL;
-    const steady = !disturbed && this.started && now - counted.at < 2 * SMOOTH_INTERVAL && document.visibilityState === "visible";
+    const disturbed = this.unseenAt >= counted.at || stats.jumps !== counted.jumps || counted.at < upset + SMOOTH_INTERVAL;
+    const steady = !disturbed && this.started && now - counted.at < 2 * SMOOTH_INTERVAL;
     if (steady && fed >= SMOOTH_LEAST) this.edge.shown((shown - counted.shown) / fed, now);
     this.counted = { at: now, fed: stats.fed, shown, jumps: stats.jumps };
   }

@@ -48,6 +48,10 @@ export class MseEngine {
     this.live.frame(message);
   }
 
+  retire() {
+    this.live.retire();
+  }
+
   close() {
     this.closed = true;
     clearInterval(this.timer);

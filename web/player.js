@@ -7,10 +7,14 @@ import { placeTiles } from "./layout.js";
 import { Link } from "./link.js";
 import { openSession, useKey } from "./session.js";
 import { SURFACES } from "./surface.js";
-import { Tile } from "./tile.js";
+import { RESTART_TIME, Tile } from "./tile.js";
 
 /** Milliseconds before the relay is asked again after it did not answer. */
 const RETRY = 2000;
+
+/** Milliseconds after a new connection in which the cameras that were there before may be missing: after a relay has restarted they come
+ *  back one by one, up to 5 s between two tries (link.js), and a phone may try late. */
+const RETURN_TIME = 15000;
 
 /** Pixels: below these a tile speaks in small letters. */
 const SMALL_WIDTH = 200;
@@ -21,6 +25,8 @@ const GATHER = 800;
 
 /** Hosts that a phone cannot reach: its own. */
 const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
+
+const AWAY = "The relay does not answer. Trying again…";
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
@@ -54,6 +60,17 @@ let inviting = false;
 
 let startTimer = 0;
 
+/** The names that the relay told last. @type {string[]} */
+let listed = [];
+
+/** Those that were there before the connection broke, and have not come back yet. @type {Set<string>} */
+const awaited = new Set();
+
+let returnTimer = 0;
+
+/** When the relay said that it restarts. */
+let restartsAt = -Infinity;
+
 // --- the relay ---
 
 async function start() {
@@ -61,7 +78,7 @@ async function start() {
   try {
     session = await openSession();
   } catch (error) {
-    say("The relay does not answer. Trying again…");
+    say(AWAY);
     startTimer = setTimeout(start, RETRY);
     return;
   }
@@ -85,15 +102,34 @@ function openWall() {
   }
   if (link) return;
   link = new Link("/wall", {
-    onstate: (state) => {
-      if (state === "open") say("");
+    onstate: (state, refusal) => {
+      if (refusal && refusal.id === "restarting") restartsAt = performance.now();
+      if (state === "open") onopen();
       else if (state === "waiting") checkSession();
     },
     onmessage: (message) => {
-      if (message.type === "cameras") showCameras(message.cameras.map((/** @type {{name: string}} */ camera) => camera.name));
+      if (message.type === "cameras") list(message.cameras.map((/** @type {{name: string}} */ camera) => camera.name));
     },
   });
   link.open();
+}
+
+function onopen() {
+  say("");
+  restartsAt = -Infinity;
+  for (const name of tiles.keys()) awaited.add(name);
+  clearTimeout(returnTimer);
+  returnTimer = setTimeout(() => {
+    awaited.clear();
+    list(listed);
+  }, RETURN_TIME);
+}
+
+/** The cameras are these, and those that are awaited. @param {string[]} names */
+function list(names) {
+  listed = names;
+  for (const name of names) awaited.delete(name);
+  showCameras([...names, ...awaited].sort());
 }
 
 /** The wall's link broke: is the relay away, or does it no longer know this browser? */
@@ -101,7 +137,7 @@ async function checkSession() {
   try {
     session = await openSession();
   } catch (error) {
-    say("The relay does not answer. Trying again…");
+    say(performance.now() - restartsAt < RESTART_TIME ? "The relay is restarting…" : AWAY);
     return;
   }
   if (session.keys && !session.viewer) askForKey();
@@ -112,6 +148,8 @@ async function checkSession() {
 function askForKey() {
   if (link) link.close();
   link = null;
+  awaited.clear();
+  clearTimeout(returnTimer);
   showCameras([]);
   say("");
   invite.hidden = true;

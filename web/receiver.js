@@ -6,7 +6,8 @@
 //
 //   {type: "engine", choice, name, surface?}  who shows pictures: "frames" (here, on this surface), "mse" (the page) or "none"; `choice` is
 //                                             its number, which comes back with all that concerns it
-//   {type: "watched", watched}                whether anybody can see them; nothing is decoded or passed on while not
+//   {type: "watched", watched}                whether anybody can see them; soon after nobody can, nothing is decoded or passed on, and
+//                                             where nobody listens either, the relay is asked to rest
 //   {type: "send", message}                   for the relay
 //   {type: "sound", track, port}              decode the sound of this track, into this port of the audio thread; track null: no more
 //   {type: "hear", page}                      whether sound goes to the page as it is
@@ -19,8 +20,8 @@
 //
 //   {type: "link", state, refusal}                     see link.js
 //   {type: "clock", offset, opened, way}               the relay's time minus the time since the epoch, µs, or null; when the socket
-//                                                      opened, ms since the epoch; the relay's last `pong`, which tells of the way of a
-//   picture {type: "control", message}                         a message of the relay, but `track`, `pong` and `error`
+//                                                      opened, ms since the epoch; the relay's last `pong`
+//   {type: "control", message}                         a message of the relay, but `track`, `pong` and `error`
 //   {type: "track", choice, message, init, plays}      a video track, and whether the engine "frames" plays it
 //   {type: "frame", choice, data}                      for the engine "mse"
 //   {type: "sound-track", message, init} {type: "sound-end"} {type: "sound-frame", data, timestamp} {type: "sound-fail", reason}
@@ -54,6 +55,10 @@ const UNTAKEN_LIMIT = 16 * 1024 * 1024;
 /** For so long (ms) after a track has begun, what comes is the replay since the last keyframe: its age says nothing of the way. */
 const REPLAY = 500;
 
+/** Milliseconds for which a tile goes on that nobody sees: one that is scrolled out and in, or behind another tab for a moment, loses nothing.
+ *  As long it waits after the last sound. */
+const GRACE = 2000;
+
 /** Values kept for a median: 60 pictures a second between two looks, and some more. */
 const MOST_VALUES = 64;
 
@@ -79,6 +84,9 @@ export class Receiver {
     /** Frames are taken only after the `track` that answers a `join`. */
     this.joined = true;
     this.watched = true;
+    this.graceTimer = 0;
+    /** Nobody looks or listens: the relay sends nothing until it is asked to. */
+    this.resting = false;
     this.received = 0;
     this.postedBytes = 0;
     this.takenBytes = 0;
@@ -109,7 +117,7 @@ export class Receiver {
     else if (order.type === "watched") this.setWatched(order.watched);
     else if (order.type === "send") this.link.send(order.message);
     else if (order.type === "sound") this.decodeSound(order.track, order.port);
-    else if (order.type === "hear") this.soundToPage = order.page;
+    else if (order.type === "hear") this.hear(order.page);
     else if (order.type === "taken") this.ontaken(order.bytes);
     else if (order.type === "surface") this.onsurface(order);
     else if (order.type === "wake") this.link.wake();
@@ -126,6 +134,7 @@ export class Receiver {
     this.turn += 1;
     this.link.close();
     this.decodeSound(null);
+    clearTimeout(this.graceTimer);
     this.dropEngine();
     this.port.close();
   }
@@ -153,6 +162,8 @@ export class Receiver {
   onwelcome() {
     this.announced = null;
     this.joined = true;
+    this.resting = false; // a new connection begins with everything
+    this.rest();
     this.forgetVideo();
     this.tellClock(null);
   }
@@ -247,7 +258,15 @@ export class Receiver {
   /** Asks the relay for the tracks and all frames since the last keyframe. */
   join() {
     this.joined = false;
+    this.resting = false;
     this.link.send({ type: "join" });
+  }
+
+  /** Nobody looks, and nobody listens: whoever films need not do it for this player. */
+  rest() {
+    if (this.resting || this.watched || this.soundDecoder || this.soundToPage) return;
+    this.resting = true;
+    this.link.send({ type: "rest" });
   }
 
   /** @param {any} pong the relay's answer to a ping, or null when its clock is not known any more */
@@ -337,15 +356,23 @@ export class Receiver {
 
   /** @param {boolean} watched */
   setWatched(watched) {
-    if (watched === this.watched) return;
-    this.watched = watched;
-    if (!watched) {
+    if (!watched) return this.waitToRest();
+    clearTimeout(this.graceTimer);
+    this.link.wake();
+    if (this.watched) return;
+    this.watched = true;
+    if (this.video || this.resting) this.join();
+  }
+
+  /** Nobody looks now, or nobody listens any more: but perhaps in a moment. */
+  waitToRest() {
+    clearTimeout(this.graceTimer);
+    this.graceTimer = setTimeout(() => {
+      this.watched = false;
       if (this.decoder) this.decoder.rest();
       this.pending = null;
-      return;
-    }
-    this.link.wake();
-    if (this.video) this.join();
+      this.rest();
+    }, GRACE);
   }
 
   look() {
@@ -367,13 +394,29 @@ export class Receiver {
   decodeSound(track, port) {
     if (this.soundDecoder) this.soundDecoder.close();
     this.soundDecoder = null;
-    if (!track || !port) return;
-    const decoder = new SoundDecoder(track, port, (reason) => {
-      if (decoder !== this.soundDecoder) return;
-      this.soundDecoder = null;
-      this.tell("sound-fail", { reason });
-    });
-    this.soundDecoder = decoder;
+    if (track && port) {
+      const decoder = new SoundDecoder(track, port, (reason) => {
+        if (decoder !== this.soundDecoder) return;
+        this.soundDecoder = null;
+        this.tell("sound-fail", { reason });
+        this.onlisteners();
+      });
+      this.soundDecoder = decoder;
+    }
+    this.onlisteners();
+  }
+
+  /** @param {boolean} page whether the page wants the sound as it is */
+  hear(page) {
+    this.soundToPage = page;
+    this.onlisteners();
+  }
+
+  /** Sound is wanted now, or not any more. */
+  onlisteners() {
+    if (this.watched) return;
+    if (!this.soundDecoder && !this.soundToPage) this.waitToRest();
+    else if (this.resting) this.join();
   }
 }
 

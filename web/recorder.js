@@ -8,7 +8,9 @@
 //   keyframe()       somebody needs a picture to start from: as soon as this engine can
 //   turned()         the picture has another size now
 //   quality          1 is the full bit rate; may be set at any time
-//   leavesOut        whether it leaves out pictures by itself when the network is behind; one that cannot has to be stopped then
+//   leavesOut        whether it can leave out pictures by itself: those for which the network has no room, while `held` is set, and those
+//                    beyond `most` a second; one that cannot has to be stopped then, and its lens to give fewer
+//   able             whether this browser has what it takes at all
 //   running          between start and stop
 //   stats            see Stats
 //
@@ -65,7 +67,7 @@ const MOST_DELAY = 10000;
 const VGA_BITRATE = 1200000;
 const VGA_AREA = 640 * 480;
 const AREA_EXPONENT = 2 / 3;
-const LEAST_BITRATE = 150000;
+const LEAST_BITRATE = 30000;
 const AUDIO_BITRATE = 40000;
 
 /** What else the relay is told when a stream begins (docs/protocol.md, `stream`). at, delay: µs
@@ -77,7 +79,7 @@ const AUDIO_BITRATE = 40000;
  *            dropped: Dropped}} Stats
  *  fps: pictures per second, null where it cannot be told; delay: ms from capture to sending, the median of the last two seconds or what
  *  the self-test has measured, null when unknown; restarts: those the engine needed because its encoder failed; silence: ms since the last
- *  byte; dropped: since the engine was made */
+ *  byte, 0 while it does not run; dropped: since the engine was made */
 
 /**
  * The bit rate for a picture size.
@@ -87,6 +89,11 @@ const AUDIO_BITRATE = 40000;
 export function bitrateFor(track, quality) {
   if (track.kind === "audio") return AUDIO_BITRATE;
   const { width = 640, height = 480 } = track.getSettings();
+  return bitrateOf(width, height, quality);
+}
+
+/** As bitrateFor. @param {number} width @param {number} height pixels @param {number} quality */
+export function bitrateOf(width, height, quality) {
   const full = VGA_BITRATE * ((width * height) / VGA_AREA) ** AREA_EXPONENT;
   return Math.max(LEAST_BITRATE, Math.round(full * quality));
 }
@@ -125,6 +132,7 @@ export class RecorderEngine {
     this.prefix = new Uint8Array([number]);
     const wanted = options.mime ? [options.mime] : options.types;
     this.types = wanted.filter((type) => MediaRecorder.isTypeSupported(type));
+    this.able = this.types.length > 0;
     /** @type {MediaStreamTrack | null} */
     this.track = null;
     /** @type {MediaRecorder | null} */
@@ -163,13 +171,14 @@ export class RecorderEngine {
   /** @param {MediaStreamTrack} track a live track */
   start(track) {
     this.stop();
-    if (this.types.length === 0) {
+    if (!this.able) {
       this.output.onfailure(`This browser cannot record ${track.kind === "audio" ? "sound" : "pictures"} in any form the relay knows.`);
       return;
     }
     this.track = track;
     this.fruitless = 0;
     this.recent.restart();
+    this.heardAt = performance.now();
     this.looker = setInterval(() => this._look(), LOOK_INTERVAL);
     this._record();
   }
@@ -203,7 +212,7 @@ export class RecorderEngine {
     if (!track || track.readyState === "ended") return;
     this._discard();
     this.announced = false;
-    this.startedAt = this.heardAt = performance.now();
+    this.startedAt = performance.now();
     try {
       const recorder = this._recorderFor(track);
       recorder.ondataavailable = (event) => this._deliver(event.data);
@@ -262,7 +271,7 @@ export class RecorderEngine {
     // A muted track or a hidden page gives nothing to record: that is not the recorder's fault.
     if (!track || track.muted || track.readyState === "ended" || document.visibilityState !== "visible") return;
     const now = performance.now();
-    if (now - this.heardAt > SILENCE_LIMIT) this._recover("no bytes for 3 s");
+    if (now - Math.max(this.heardAt, this.startedAt) > SILENCE_LIMIT) this._recover("no bytes for 3 s");
     else if (now - this.startedAt > LONGEST_RECORDING) this._record();
   }
 

@@ -290,6 +290,10 @@ export class Screen {
     // This one too.
   }
 
+  retire() {
+    // What decoded for it is gone.
+  }
+
   /** The page is seen again: some browsers stop a <video> meanwhile. */
   resume() {
     if (this.surface !== "generator" || !this.source) return;

@@ -7,13 +7,15 @@
 //   name, stats            see Engine
 //   track(message, init)   a track begins, begins anew, or is replayed: its next frame is a keyframe
 //   frame(number, data)    one frame message of that track
+//   retire()               goes on showing its last picture, and wants nothing more
 //   close()                frees everything and takes the picture away
 //
 // It may be given every frame since the last keyframe at once and then shows the newest only. If it cannot go on it calls onfail, once,
 // and waits to be closed; the tile then makes the next one, and the Receiver has the relay replay what that needs.
 //
 // For tests and benches a tile's element carries read-only facts, at most four times a second: data-camera, data-state, data-engine,
-// data-frames (pictures shown), data-sound (off, on, blocked); and element.tile is the Tile, whose stats() tells the rest.
+// data-frames (pictures shown), data-sound (off, on, blocked), data-why (of a frozen one: see judgeSilence), data-slow (frames are left out
+// for this viewer); and element.tile is the Tile, whose stats() tells the rest.
 
 import { Details } from "./details.js";
 import { Feed } from "./feed.js";
@@ -36,7 +38,7 @@ import { Screen, surfaceKinds } from "./surface.js";
  *  @typedef {{received: number, fed: number, shown: number, dropped: number, bufferedAhead: number, stalls: number}} EngineStats */
 
 /** @typedef {{name: string, stats: EngineStats, track: (message: TrackMessage, init: ArrayBuffer) => void,
- *             frame: (number: number, data: ArrayBuffer) => void, close: () => void}} Engine */
+ *             frame: (number: number, data: ArrayBuffer) => void, retire: () => void, close: () => void}} Engine */
 
 /** The way of a picture from the lens to the screen: ms in each part, null where it is not known. uplink, relay: docs/protocol.md, "The way
  *  of a picture"; downlink: to this browser; decode: with "mse" also the wait in its buffer; screen: until it is seen.
@@ -54,6 +56,19 @@ const TICK = 250;
 
 /** Live, but no picture for so long (ms): say so. */
 const FROZEN_AFTER = 3000;
+
+/** Nothing from the relay for so long (ms), though it answers a ping every 2 s (link.js): the network stands still. */
+const SILENT_AFTER = 3000;
+
+/** By so much (ms) something must be later than the last picture to prove anything: what is on its way, or in a buffer, is no proof. */
+const PROOF = 1000;
+
+/** Frames were left out for this viewer within so many ms: say so. But those of a beginning, up to the first keyframe, are none. */
+const SLOW_FOR = 5000;
+const BEGINNING = 2500;
+
+/** For so long (ms) the relay's word counts that it restarts; then it is just away. */
+export const RESTART_TIME = 30000;
 
 /** Frames go in and no picture comes out for so long (ms): the other engine's turn. A busy computer may need some seconds to decode all
  *  since the last keyframe, which is up to 8 s old in Firefox. */
@@ -87,6 +102,7 @@ const WORDS = {
 /** What stands over the picture beside the word above: short, because a tile may be small. @type {Record<string, string>} */
 const PAUSED_BECAUSE = {
   viewers: "Its viewers asked for a pause.",
+  unwatched: "Waking up…",
   camera: "Paused at the camera.",
   background: "The camera’s page is in the background.",
   interrupted: "Another app or a call has taken the lens.",
@@ -161,6 +177,8 @@ export class Tile {
     this.linkState = "closed";
     /** @type {{id: string, text: string} | null} */
     this.refusal = null;
+    this.wasOpen = false; // there was a connection before
+    this.restartsAt = -Infinity; // when the relay said that it restarts
     /** @type {TrackMessage | null} */
     this.video = null;
     /** @type {Screen | MseEngine | null} */
@@ -191,8 +209,11 @@ export class Tile {
     /** µs by which the relay's clock is ahead of the time since the epoch; null while unknown. @type {number | null} */
     this.clockOffset = null;
     this.openedAt = 0; // ms since the epoch, of the socket
-    /** The relay's last `pong`. @type {{encode?: number, uplink?: number, relay?: number, drops?: number}} */
+    /** The relay's last `pong`. @type {{encode?: number, uplink?: number, relay?: number, drops?: number, idle?: number}} */
     this.way = {};
+    // All of performance.now(): when something last came from the relay, when its last `pong` did, when the camera's last frame came to
+    // the relay and the last one of its pictures here, when a track began; and the two answers between which frames were last left out.
+    this.heardAt = this.pongAt = this.filmedAt = this.receivedAt = this.begunAt = this.slowFrom = this.slowAt = -Infinity;
     /** Delays of the pictures seen since the last look, ms. @type {number[]} */
     this.delays = [];
     /** What the looks found, and when (performance.now()); ms. @type {{delay: number | null, at: number}} */
@@ -312,7 +333,14 @@ export class Tile {
   onlink(state, refusal) {
     this.linkState = state;
     this.refusal = refusal;
-    if (state !== "open") this.camera = null;
+    if (refusal && refusal.id === "restarting") this.restartsAt = performance.now();
+    if (state === "open") {
+      this.wasOpen = true;
+      this.restartsAt = -Infinity;
+      this.heardAt = performance.now();
+    } else {
+      this.camera = null;
+    }
     this.refresh();
   }
 
@@ -320,8 +348,21 @@ export class Tile {
   onclock({ offset, opened, way }) {
     this.clockOffset = offset;
     this.openedAt = opened;
+    if (way) this.onpong(way);
     this.way = way || {};
     this.sound.clock(offset);
+  }
+
+  /** @param {Tile["way"]} way */
+  onpong(way) {
+    const now = performance.now();
+    const left = (way.drops || 0) - (this.way.drops || 0);
+    if (left > 0 && now - this.begunAt > BEGINNING) {
+      this.slowFrom = this.pongAt;
+      this.slowAt = now;
+    }
+    this.heardAt = this.pongAt = now;
+    if (way.idle !== undefined) this.filmedAt = now - way.idle / 1000;
   }
 
   /** @param {any} message */
@@ -378,6 +419,7 @@ export class Tile {
     this.video = message;
     if (message.width && message.height && !this.hadPicture) this.setSize(message.width, message.height);
     if (!same) this.failures.clear();
+    this.begunAt = performance.now();
     const { engine } = this;
     const best = this.bestEngine();
     if (!engine || engine.name !== best) return this.useEngine(best);
@@ -410,6 +452,7 @@ export class Tile {
   useEngine(name) {
     this.retireEngine();
     this.choice += 1;
+    this.blocked = false;
     const { choice } = this;
     if (name === "frames") {
       const screen = this.makeScreen(choice);
@@ -445,10 +488,13 @@ export class Tile {
         this.onpicture();
       },
       onblocked: (blocked) => {
+        if (choice !== this.choice) return;
         this.blocked = blocked;
         this.refresh();
       },
-      send: (message) => this.feed.send(message),
+      send: (message) => {
+        if (choice === this.choice) this.feed.send(message);
+      },
     });
   }
 
@@ -477,6 +523,7 @@ export class Tile {
 
   /** @param {{received: number, fed: number, shown: number, dropped: number, arrival: number | null, decode: number | null}} stats */
   onstats({ received, fed, shown, dropped, arrival, decode }) {
+    if (received !== this.received) this.heardAt = this.receivedAt = performance.now();
     this.received = received;
     this.come = { arrival, decode, at: performance.now() };
     if (!(this.engine instanceof Screen)) return;
@@ -514,6 +561,7 @@ export class Tile {
   retireEngine() {
     if (!this.engine) return;
     const { engine } = this;
+    engine.retire();
     this.shownBefore += engine.stats.shown;
     this.shownEarlier = 0;
     this.engine = null;
@@ -534,6 +582,7 @@ export class Tile {
     if (!watched) return;
     if (this.engine instanceof Screen) this.engine.resume();
     this.expectPicture();
+    this.heardAt = this.begunAt = this.pictureAt; // nobody has listened meanwhile
     this.refresh();
   }
 
@@ -547,6 +596,10 @@ export class Tile {
     this.label = part("span", "name");
     this.label.textContent = this.name;
     this.status = part("span", "status");
+    this.slow = part("span", "slow");
+    this.slow.hidden = true;
+    this.slow.textContent = "slow network";
+    this.slow.title = "Pictures are left out, so that those that come are of now.";
     this.notice = part("p", "notice");
     this.soundIcon = icon("icon-silent");
     this.soundButton = this.tool(this.soundIcon, () => this.toggleSound());
@@ -558,7 +611,7 @@ export class Tile {
     this.back.classList.add("back");
     this.tools = part("div", "tools", this.soundButton, this.fullscreen);
     this.details = new Details(this.name);
-    this.caption = part("div", "caption", part("div", "words", this.label, this.status, this.details.button), this.tools);
+    this.caption = part("div", "caption", part("div", "words", this.label, this.status, this.details.button, this.slow), this.tools);
     this.element = part("section", "tile", this.view, this.notice, this.back, this.caption, this.details.panel);
     this.element.setAttribute("aria-label", `Camera ${this.name}`);
     this.element.dataset.camera = this.name;
@@ -621,13 +674,15 @@ export class Tile {
   /** Says what is: called at every change and by the clock. */
   refresh() {
     this.checkEngine();
-    const [state, sentence] = this.judge();
+    const [state, sentence, why = ""] = this.judge();
     const { dataset } = this.element;
+    dataset.why = why;
     if (state !== this.state || !dataset.state) {
       this.state = state;
       dataset.state = this.status.dataset.state = state;
       this.status.textContent = WORDS[state];
-      if (state !== this.announcedState && state !== "connecting") {
+      const asleep = !this.watched && this.camera !== null && this.camera.reason === "unwatched"; // nobody waits for it
+      if (state !== this.announcedState && state !== "connecting" && !asleep) {
         this.announcedState = state;
         this.wall.announce(`${this.name}: ${WORDS[state]}. ${sentence}`);
       }
@@ -635,6 +690,8 @@ export class Tile {
     setText(this.notice, sentence);
     this.notice.hidden = sentence === "";
     this.refreshSound();
+    this.slow.hidden = state !== "live" || performance.now() - this.slowAt > SLOW_FOR;
+    dataset.slow = String(!this.slow.hidden);
     const engine = this.engine;
     dataset.engine = engine ? engine.name : "";
     dataset.frames = String(this.shownBefore + (engine ? engine.stats.shown : 0));
@@ -675,21 +732,46 @@ export class Tile {
     if (now - this.darkAt > DARK_SURFACE_AFTER) this.onfail("the pictures do not reach the screen", true);
   }
 
-  /** @returns {[TileState, string]} and the sentence that belongs over the picture, "" for none */
+  /** @returns {[TileState, string, string?]} the sentence that belongs over the picture, "" for none; and why it is frozen */
   judge() {
     if (this.linkState === "closed" && this.refusal) return ["failed", this.refusal.text];
-    if (this.linkState === "waiting") return ["connecting", "No connection. Trying again…"];
-    if (this.linkState !== "open" || !this.camera) return ["connecting", "Connecting…"];
+    if (this.linkState !== "open") return ["connecting", this.awaySentence()];
+    if (!this.camera) return ["connecting", "Connecting…"];
     const { state, reason } = this.camera;
-    if (state === "waiting") return ["waiting", "Not there yet."];
+    if (state === "waiting") return ["waiting", this.hadPicture ? "Waiting for the camera…" : "Not there yet."];
     if (state === "paused") return ["paused", PAUSED_BECAUSE[reason] || "Paused."];
     if (state === "gone") return ["gone", `${GONE_BECAUSE[reason] || "Gone"}${this.goneAt ? ` ${clockTime(this.goneAt)}` : ""}.`];
     if (this.video && this.hasFailed()) return ["failed", this.failureSentence()];
     if (this.blocked) return ["connecting", "Tap the picture to start it."];
-    const silence = performance.now() - this.pictureAt;
-    if (this.watched && silence > FROZEN_AFTER) return ["frozen", `No picture for ${Math.floor(silence / 1000)} s.`];
+    if (this.watched && performance.now() - this.pictureAt > FROZEN_AFTER) return this.judgeSilence();
     if (this.engine && this.engine.stats.shown > this.shownEarlier) return ["live", ""];
     return ["connecting", this.hadPicture ? "" : "Waiting for the first picture…"];
+  }
+
+  /** @returns {string} */
+  awaySentence() {
+    if (performance.now() - this.restartsAt < RESTART_TIME) return "The relay is restarting…";
+    return this.wasOpen || this.linkState === "waiting" ? "No connection. Trying again…" : "Connecting…";
+  }
+
+  /** Live, and yet no picture: who holds it back? Nobody is blamed without proof.
+   *  @returns {[TileState, string, "network" | "slow" | "browser" | "camera" | "unknown"]} */
+  judgeSilence() {
+    const now = performance.now();
+    const seconds = (/** @type {number} */ since) => Math.floor((now - since) / 1000);
+    const { pictureAt, heardAt, pongAt, filmedAt } = this;
+    if (now - heardAt > SILENT_AFTER) {
+      return ["frozen", `No answer from the relay for ${seconds(heardAt)} s: this network stands still.`, "network"];
+    }
+    const late = pictureAt + PROOF;
+    if (pongAt > late && (filmedAt < late || pongAt - filmedAt > SILENT_AFTER)) {
+      return ["frozen", `The camera has sent nothing for ${seconds(filmedAt)} s.`, "camera"];
+    }
+    if (this.slowFrom > pictureAt) return ["frozen", "This network is too slow: pictures are left out.", "slow"];
+    if (this.receivedAt > late) return ["frozen", `This browser has shown nothing for ${seconds(pictureAt)} s.`, "browser"];
+    // An answer that came through all that was sent before it, and no picture among that: its sound may go on.
+    if (pongAt > late + BEGINNING) return ["frozen", `The camera has sent no picture for ${seconds(pictureAt)} s.`, "camera"];
+    return ["frozen", `No picture for ${seconds(pictureAt)} s.`, "unknown"];
   }
 
   hasFailed() {

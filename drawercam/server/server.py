@@ -8,7 +8,7 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
 
@@ -30,6 +30,10 @@ MAX_SOCKETS = 900
 
 # Connections whose first request is not complete yet.
 MAX_DOORS = 200
+
+# Bytes that may wait in all sockets together: 30 stalled viewers that have just been given the longest past. Beyond it there are no bursts,
+# and those for whom most waits are cut off.
+MAX_WAITING_IN_ALL = 256 * 2**20
 
 # Seconds between two looks at the deadlines. One sweep serves all connections.
 SWEEP_INTERVAL = 1.0
@@ -110,7 +114,10 @@ class Server:
         for door in list(self._doors):
             door.abort()
         for socket in list(self._sockets):
-            socket.end(Closing(Reason.RESTARTING))
+            if socket.wait() > GOODBYE_BUDGET:
+                socket.abort()  # it would not hear of it in time
+            else:
+                socket.end(Closing(Reason.RESTARTING))
         if self._sockets:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), GOODBYE_BUDGET)
@@ -121,9 +128,7 @@ class Server:
 
     # --- connections ---
 
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
 
     def door_opens(self, door: Door) -> bool:
         if self._stopping or len(self._doors) >= MAX_DOORS:
@@ -159,6 +164,10 @@ class Server:
         self._sockets.discard(socket)
         if not self._sockets:
             self._empty.set()
+
+    def has_room(self, size: int) -> bool:
+        """Whether a burst of so many bytes may wait in one of the sockets."""
+        return sum(socket.held for socket in self._sockets) + size <= MAX_WAITING_IN_ALL
 
     # --- routes ---
 
@@ -202,8 +211,24 @@ class Server:
             door.sweep(now)
         for socket in list(self._sockets):
             socket.sweep(now)
+        for socket in too_full(self._sockets, MAX_WAITING_IN_ALL):
+            log.warning("x %s is cut off: too much waits for it and for others", socket.peer)
+            socket.abort()
         self._hub.sweep()
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
+
+
+def too_full(sockets: Iterable[Socket], limit: int) -> list[Socket]:
+    """The sockets, as few as possible, without which no more than ``limit`` bytes wait in all."""
+    fullest = sorted(((socket.held, socket) for socket in sockets), key=lambda one: -one[0])
+    beyond = sum(held for held, _ in fullest) - limit
+    found = []
+    for held, socket in fullest:
+        if beyond <= 0:
+            break
+        found.append(socket)
+        beyond -= held
+    return found
 
 
 def _name(text: str) -> str:

@@ -23,6 +23,12 @@ MAX_OTHER_MESSAGE = control.MAX_TEXT
 # Wi-Fi that falters for a moment costs no picture, and a network that is too slow shows what is instead of what was.
 MAX_WAIT = 0.3
 
+# The same for pictures whose next keyframe may be many seconds away, and for sound: it is small, but too late it is of no use either.
+MAX_PATIENCE = 1.0
+
+# Seconds of waiting below which a viewer that was left out may go on: with more, its keyframe would be an old one when it arrives.
+SETTLED = 0.1
+
 _VIDEO = NUMBERS[Kind.VIDEO]
 
 log = logging.getLogger(__name__)
@@ -111,11 +117,12 @@ class PlayerSession:
         self._channel = hub.channel(name)
         self._socket: Socket | None = None
         self._needs_key = True  # the next picture must be a keyframe
-        self._asked = False  # for that keyframe
+        self._asked = True  # for that keyframe; the channel does it for who joins
 
     def opened(self, socket: Socket) -> None:
         log.debug("> %s watches %s", socket.peer, self._channel.name)
         self._socket, self.who = socket, socket.peer.rpartition(":")[0]
+        socket.probe()
         socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
         self._channel.join(self)
 
@@ -133,7 +140,7 @@ class PlayerSession:
             case control.Unplayable(codec):
                 self._channel.avoid(codec)
             case control.Join():
-                self._needs_key, self._asked = True, False
+                self._needs_key = self._asked = True
                 self._channel.join(self)
             case control.Rest():
                 self._channel.rest(self)
@@ -142,8 +149,8 @@ class PlayerSession:
         raise Refused(Reason.UNEXPECTED_BINARY)
 
     def drained(self) -> None:
-        log.debug("= a viewer of %s goes on after %d drops", self._channel.name, self.drops)
-        if self._needs_key and not self._asked:
+        if self._needs_key and not self._asked and not self._late(True):
+            log.debug("= a viewer of %s goes on after %d drops", self._channel.name, self.drops)
             self._asked = True
             self._channel.want_keyframe()
 
@@ -164,29 +171,43 @@ class PlayerSession:
 
     def catch_up(self, fragments: Sequence[Fragment]) -> None:
         """See channel.Viewer."""
-        if self._socket is not None and not self._socket.behind:
-            self._socket.burst(b"".join(map(_framed, fragments)))
-            self._needs_key = self._asked = False
+        if self._socket is not None:
+            sent = not self._late(True) and self._socket.burst(map(_framed, fragments))
+            self._needs_key, self._asked = not sent, False
 
     def offer(self, fragment: Fragment) -> bool:
-        """See channel.Viewer. A viewer that is behind gets nothing, and goes on at the next keyframe."""
+        """See channel.Viewer. What would be late is left out; after a picture that was, the next one is a keyframe."""
         socket = self._socket
         if socket is None:
             return False
         video = fragment.number == _VIDEO
-        if socket.behind or (video and self._channel.keyframes and socket.waiting() > MAX_WAIT):
+        if self._late(video):
             self.drops += 1
-            if video:
-                self._needs_key, self._asked = True, False  # a keyframe that was asked for may be the one that is left out
+            socket.left_out()
+            if video and (fragment.key or not self._needs_key):
+                self._needs_key, self._asked = True, False  # also when it is the keyframe that was asked for
             return False
         if video and self._needs_key:
             if not fragment.key:
                 self.drops += 1
                 asked, self._asked = self._asked, True
                 return not asked
-            self._needs_key = self._asked = False
+            self._needs_key = False
         socket.write(_framed(fragment))
         return False
+
+    def _late(self, video: bool) -> bool:
+        """Whether a frame would reach this viewer too late to be worth sending now."""
+        socket = self._socket
+        if socket is None or socket.behind:
+            return True
+        if video and self._channel.keyframes:
+            bound = SETTLED if self._needs_key else MAX_WAIT
+        elif self._channel.keyframes or not socket.bursting:
+            bound = MAX_PATIENCE
+        else:
+            return False  # where no keyframe is in sight, the whole past is sent, and takes its time
+        return socket.wait() > bound
 
 
 class WallSession:

@@ -1,7 +1,8 @@
 """One WebSocket: websockets' Sans-I/O protocol on an asyncio transport, with bounds and deadlines.
 
 There is no task and no queue per socket. What is sent goes to the transport at once; while the transport is over its limit the socket
-is `behind`, and its owner sends less. What is received is handed on in the same call.
+is `behind`, and its owner sends less. `wait` says how late something would be that is sent now, wherever on its way the rest lies: Pings
+between the frames tell (see window). What is received is handed on in the same call.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket as sockets
+from collections.abc import Iterable
 from typing import Protocol
 
 from websockets.frames import CloseCode, Frame, Opcode
@@ -19,6 +21,7 @@ from websockets.typing import Subprotocol
 
 from .. import control
 from ..closing import Closing, Reason, Refused
+from .window import DOUBT, Window
 
 SUBPROTOCOL = Subprotocol("drawercam.1")
 
@@ -26,14 +29,15 @@ SUBPROTOCOL = Subprotocol("drawercam.1")
 HIGH_WATER = 512 * 2**10
 LOW_WATER = 64 * 2**10
 
-# Bytes in the transport above which even control messages are too much: the peer does not read.
+# Bytes in the transport above which even control messages are too much: the peer does not read. The largest burst (channel.MAX_MEMORY)
+# and the largest frame that a camera may send after it are 8 MiB each.
 FLOOD = 16 * 2**20
 
 # Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT). Without it Linux hides 4 MB for a stalled viewer: 16 s of stale video. With
 # less the network would run dry while the kernel asks for more.
 NOT_SENT = 32 * 2**10
 
-# Seconds: a peer that takes nothing for so long while something waits for it is cut off.
+# Seconds: a peer that takes nothing for so long while something waits for it, here or on its way, is cut off.
 WRITE_DEADLINE = 10.0
 
 # Seconds between Pings, and of silence after which a peer is cut off. Browsers answer Pings even where a page's timers sleep.
@@ -59,7 +63,7 @@ class Session(Protocol):
         """A binary message. Raises Refused to end the socket."""
 
     def drained(self) -> None:
-        """The socket is no longer behind."""
+        """The socket is no longer behind, or something that was sent has arrived."""
 
     def closed(self, said_goodbye: bool) -> None:
         """The socket is gone. Called once, if ``opened`` was."""
@@ -93,6 +97,7 @@ class Socket(asyncio.Protocol):
         self._is_text = False
         self._now = owner.now
         self._heard = self._pinged = self._progress = self._now()
+        self._window = Window(self._heard)
         self._waiting = 0  # bytes in the transport at the last sweep
         self._closing: float | None = None  # since when
         self._said_goodbye = False
@@ -157,6 +162,10 @@ class Socket(asyncio.Protocol):
                 CloseCode.GOING_AWAY,
             )
             return
+        if opcode is Opcode.PONG:
+            if self._window.answer(bytes(event.data), self._heard) and self._session is not None:
+                self._session.drained()
+            return
         if opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) or self._session is None:
             return
         if opcode is not Opcode.CONT:
@@ -198,18 +207,58 @@ class Socket(asyncio.Protocol):
     def write(self, framed: bytes) -> None:
         """Send a message that `frame` has framed."""
         if self._protocol.state is State.OPEN:
-            self._send(framed)
+            now, window, held = self._now(), self._window, self._transport.get_write_buffer_size()
+            if not held:
+                self._filled = now
+            window.wrote(len(framed), now)
+            if window.due(now, now - self._filled > DOUBT):
+                framed += self._ping(now)
+            self._transport.write(framed)
 
-    def burst(self, framed: bytes) -> None:
-        """Send many framed messages at once without counting as behind for it; for a viewer that catches up."""
-        waiting = self._transport.get_write_buffer_size()
-        self._transport.set_write_buffer_limits(HIGH_WATER + waiting + len(framed), LOW_WATER)
+    def burst(self, framed: Iterable[bytes]) -> bool:
+        """Send many framed messages at once without counting as behind for it; for a viewer that catches up.
+
+        Returns:
+            False, and nothing was sent, when too much waits already, in this socket or in all.
+        """
+        if self._protocol.state is not State.OPEN or self.behind or self._window.bursting:
+            return False
+        now, window, pieces = self._now(), self._window, list(framed)
+        size = sum(map(len, pieces))
+        if not self._owner.has_room(size):
+            return False
+        window.newcomer(now)
+        for position, piece in enumerate(pieces):
+            window.wrote(len(piece), now)
+            if position == len(pieces) - 1 or window.burst_piece():
+                pieces[position] = piece + self._ping(now, burst=True)
+        self._transport.set_write_buffer_limits(HIGH_WATER + self.held + size, LOW_WATER)
         self._bursting = True
-        self.write(framed)
+        self._send(b"".join(pieces))
+        return True
 
-    def waiting(self) -> float:
-        """For how many seconds something has been waiting in the transport without a break."""
-        return self._now() - self._filled if self._transport.get_write_buffer_size() else 0.0
+    def probe(self) -> None:
+        """Send a Ping by itself: its round trip is the shortest."""
+        if self._protocol.state is State.OPEN:
+            self._send(self._ping(self._now()))
+
+    def wait(self) -> float:
+        """For how many seconds, beyond its shortest round trip, something would wait on its way to the peer."""
+        return self._window.wait(self._now(), self._filled if self._transport.get_write_buffer_size() else None)
+
+    @property
+    def bursting(self) -> bool:
+        """The peer has not received all of its last burst."""
+        return self._window.bursting
+
+    def left_out(self) -> None:
+        """Something was not sent because of `wait` or `behind`: from now on it is watched closely what the peer's network can carry."""
+        self._window.left_out(self._now())
+
+    @property
+    def held(self) -> int:
+        """Bytes that the network has not taken."""
+        return self._transport.get_write_buffer_size()
 
     def end(self, closing: Closing) -> None:
         """Say why and begin the closing handshake; `sweep` sees to its end."""
@@ -237,21 +286,26 @@ class Socket(asyncio.Protocol):
         self._bursting = False
         self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
 
+    def _ping(self, now: float, burst: bool = False) -> bytes:
+        self._pinged = now
+        return Frame(Opcode.PING, self._window.probe(now, burst)).serialize(mask=False, extensions=[])
+
     def _send(self, data: bytes) -> None:
-        if not self._transport.get_write_buffer_size():
+        if not self.held:
             self._filled = self._now()
         self._transport.write(data)
 
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
             if data:
+                self._window.wrote(len(data), self._now())
                 self._send(data)
             else:
                 # SEND_EOF of the Sans-I/O protocol: TLS cannot be closed one way, so the whole transport closes once flushed.
                 self._transport.close()
         if self._closing is None and self._protocol.state > State.OPEN:
             self._closing = self._now()
-        if self._transport.get_write_buffer_size() > FLOOD:
+        if self.held > FLOOD:
             log.info("x %s does not read; cut off", self.peer)
             self.abort()
 
@@ -259,9 +313,10 @@ class Socket(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Keep the deadlines. Called by the owner about once a second for every socket."""
-        waiting = self._transport.get_write_buffer_size()
-        if waiting == 0 or waiting < self._waiting:
+        waiting, window = self.held, self._window
+        if waiting < self._waiting or (waiting == 0 and not window.answerless):
             self._progress = now
+        self._progress = max(self._progress, window.answered)
         self._waiting = waiting
         if self._bursting and waiting <= LOW_WATER:
             self._end_burst()
@@ -270,7 +325,7 @@ class Socket(asyncio.Protocol):
         else:
             overdue = now - self._progress > WRITE_DEADLINE or now - self._heard > SILENCE_DEADLINE
         if overdue:
-            log.info("x %s does not %s; cut off", self.peer, "take what is sent" if waiting else "answer")
+            log.info("x %s does not %s; cut off", self.peer, "take what is sent" if waiting or window.answerless else "answer")
             self.abort()
         elif self._protocol.state is State.OPEN and not self.behind and now - self._pinged >= PING_INTERVAL:
             self._pinged = now
@@ -286,6 +341,9 @@ class Owner(Protocol):
 
     def route(self, request: Request, peer: str) -> Session | Response:
         """Decide what a handshake is for, or refuse it."""
+
+    def has_room(self, size: int) -> bool:
+        """Whether a burst of so many bytes may wait in one of its sockets."""
 
     def socket_begins(self, socket: Socket) -> None: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -105,6 +106,22 @@ async def test_after_a_freeze_fresh_pictures_come_at_once(relay: Relay, name: st
         moments = timestamps(other)
         filmed = [moment for moment in film.sent if moments[0] <= moment <= fresh]
         assert [moment for moment in moments if moment <= fresh] == filmed, "nobody else has missed anything"
+
+
+async def test_a_slow_network_carries_keyframes_and_what_follows_them(relay: Relay, name: str) -> None:
+    async with filming(relay, name, 16_700) as film, Proxy(relay.port) as network:
+        network.throttle(50_000)
+        async with peer(relay, f"/player/{name}", host=HOST, port=network.port) as viewer, peer(relay, f"/player/{name}") as other:
+            await other.until(timestamps)
+            await viewer.until(lambda one: len(timestamps(one)) >= 12)
+            filmed, got = list(film.sent), timestamps(viewer)
+            places = [filmed.index(moment) for moment in got]
+            for before, after in itertools.pairwise(places):
+                assert after == before + 1 or filmed[after] in film.keys, "each picture can be decoded"
+            assert places[-1] - places[0] >= 2 * len(got), "most were left out: what it gets is of now"
+            await other.until(lambda one: got[-1] in timestamps(one))
+            moments = timestamps(other)
+            assert moments == filmed[filmed.index(moments[0]) :][: len(moments)], "nobody else has missed anything"
 
 
 async def test_a_network_that_is_too_slow_is_given_no_more_than_it_can_pass_on_soon(relay: Relay, name: str) -> None:

@@ -19,8 +19,9 @@ from drawercam.hub import NAME
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import WebmWriter
 from drawercam.policy import SLEEP_AFTER, VOTE_LIFETIME
-from drawercam.server.sessions import MAX_CAMERA_MESSAGE, MAX_WAIT
-from drawercam.server.socket import HIGH_WATER, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL
+from drawercam.server.sessions import MAX_CAMERA_MESSAGE, MAX_PATIENCE, MAX_WAIT
+from drawercam.server.socket import HIGH_WATER, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL, WRITE_DEADLINE
+from drawercam.server.window import PROBE_SELDOM
 from tests.peers import Raw, handshake, peer
 from tests.relays import ROOT, Relay
 
@@ -105,7 +106,10 @@ def test_numbers_in_the_text() -> None:
     assert f"every {KEYFRAME_INTERVAL // 1000} ms at most" in DOCUMENT
     assert f"more than {MAX_REPLAY // 2**10} KiB, the player gets" in DOCUMENT
     assert f"less than {HIGH_WATER // 2**10} KiB wait" in DOCUMENT
-    assert f"waited for\n{MAX_WAIT} s already" in DOCUMENT
+    assert f"on its way for\n{MAX_WAIT} s longer" in DOCUMENT
+    assert f"for sound, it is {MAX_PATIENCE:.0f} s" in DOCUMENT
+    assert PROBE_SELDOM == 1 and "one a second or" in DOCUMENT
+    assert f"leaves them unanswered\nfor {WRITE_DEADLINE:.0f} s" in DOCUMENT
     assert f"lapses after {VOTE_LIFETIME // 10**6} s" in DOCUMENT
     assert f"nobody has watched for {SLEEP_AFTER // 10**6} s" in DOCUMENT
 

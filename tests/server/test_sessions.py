@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import pytest
 
 from drawercam import control
+from drawercam.channel import KEYFRAME_INTERVAL
 from drawercam.hub import Hub
 from drawercam.media.packets import Packet
-from drawercam.server.sessions import MAX_WAIT, PlayerSession
+from drawercam.server.sessions import MAX_PATIENCE, MAX_WAIT, SETTLED, PlayerSession
 from drawercam.server.socket import Socket
 from tests.test_channel import KEY_FRAME, PICTURE, SOUND, Clock, FakeCamera
 
@@ -17,19 +19,30 @@ from tests.test_channel import KEY_FRAME, PICTURE, SOUND, Clock, FakeCamera
 class FakeSocket:
     """Attributes:
     behind: As Socket.behind.
-    seconds: What `waiting` says.
+    bursting: As Socket.bursting.
+    room: What `burst` says.
+    seconds: What `wait` says.
+    strains: How often it was told that something was left out.
     kinds: What was written: one letter for each frame, K(eyframe), p(icture), s(ound).
     """
 
     peer = "nobody"
 
     def __init__(self) -> None:
-        self.behind = False
+        self.behind = self.bursting = False
+        self.room = True
+        self.strains = 0
         self.seconds = 0.0
         self.kinds = ""
 
-    def waiting(self) -> float:
+    def wait(self) -> float:
         return self.seconds
+
+    def probe(self) -> None:
+        pass
+
+    def left_out(self) -> None:
+        self.strains += 1
 
     def tell(self, message: control.Message) -> None:
         pass
@@ -37,8 +50,10 @@ class FakeSocket:
     def write(self, framed: bytes) -> None:
         self.kinds += "K" if KEY_FRAME in framed else "p" if b"picture" in framed else "s" if b"sound" in framed else ""
 
-    def burst(self, framed: bytes) -> None:
-        self.write(framed)
+    def burst(self, framed: Iterable[bytes]) -> bool:
+        for one in framed if self.room else ():
+            self.write(one)
+        return self.room
 
 
 class Stage:
@@ -72,19 +87,65 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 
 
 def test_where_a_keyframe_is_cheap_no_picture_waits_for_long(stage: Stage) -> None:
+    if not stage.channel.keyframes:
+        stage.film("K")
+        stage.socket.seconds = MAX_PATIENCE
+        assert stage.film("psKp") == "psKp", "its next keyframe may be seconds away"
+        return
     assert stage.film("Kpsp") == "Kpsp"
     stage.socket.seconds = MAX_WAIT
     assert stage.film("pp") == "pp"
     stage.socket.seconds = MAX_WAIT + 0.01
-    if not stage.channel.keyframes:
-        assert stage.film("psKp") == "psKp", "its next keyframe may be seconds away"
-        return
     assert stage.film("pspKp") == "s", "sound is small and goes on"
-    assert (stage.session.drops, stage.camera.wishes) == (4, 0)
-    stage.socket.seconds = 0.0
+    assert (stage.session.drops, stage.socket.strains, stage.camera.wishes) == (4, 4, 0)
+    stage.socket.seconds = SETTLED + 0.01
+    assert stage.film("psKp") == "s", "a keyframe would wait, too"
+    assert stage.camera.wishes == 0
+    stage.socket.seconds = SETTLED
     assert stage.film("psp") == "s"
     assert stage.camera.wishes == 1
     assert stage.film("pKp") == "Kp"
+
+
+def test_nothing_waits_without_end(stage: Stage) -> None:
+    assert stage.film("Kps") == "Kps"
+    stage.socket.seconds = MAX_PATIENCE + 0.01
+    assert stage.film("pspKps") == "", "sound that is so late is of no use either"
+    assert stage.session.drops == 6
+    stage.socket.seconds = 0.0
+    assert stage.film("spKp") == "sKp"
+
+
+def test_where_no_keyframe_is_in_sight_the_whole_past_may_take_its_time() -> None:
+    stage = Stage(keyframes=False)
+    stage.film("Kp")
+    stage.socket.bursting = True
+    stage.socket.seconds = MAX_PATIENCE + 0.01
+    assert stage.film("pps") == "pps"
+    stage.socket.behind = True
+    assert stage.film("pps") == "", "but not for ever"
+
+
+def test_who_comes_back_gets_the_past_only_if_there_is_room(stage: Stage) -> None:
+    stage.film("Kp")
+    stage.socket.kinds = ""
+    stage.session.text('{"type": "join"}')
+    assert stage.socket.kinds == "Kp"
+    for attribute, value in (("room", False), ("seconds", 1.01), ("behind", True)):
+        good = getattr(stage.socket, attribute)
+        setattr(stage.socket, attribute, value)
+        stage.socket.kinds = ""
+        stage.session.text('{"type": "join"}')
+        assert stage.socket.kinds == ""
+        stage.clock.time += KEYFRAME_INTERVAL
+        wishes = stage.camera.wishes
+        assert stage.film("ps").strip("s") == "", "it cannot decode what follows"
+        setattr(stage.socket, attribute, good)
+        stage.session.drained()
+        stage.clock.time += KEYFRAME_INTERVAL
+        stage.session.drained()
+        assert stage.camera.wishes == wishes + 1, "it asks once"
+        assert stage.film("pKp") == "Kp"
 
 
 def test_a_viewer_that_has_drained_asks_for_a_keyframe_at_once(stage: Stage) -> None:

@@ -32,7 +32,7 @@ FEW_PICTURES = 6
 MAX_REPLAY = 256 * 2**10
 
 # Microseconds between two wishes for a keyframe that are passed on to the camera: each costs every viewer a large frame.
-KEYFRAME_INTERVAL = 250_000
+KEYFRAME_INTERVAL = 150_000
 
 # Viewers whose addresses a camera is told when they pause it.
 MAX_NAMED = 3

@@ -17,7 +17,7 @@ import { webmFrame, webmHeader } from "./webm.js";
 
 /** Milliseconds between two keyframes at most, and at least when they are asked for: each costs about ten ordinary pictures. */
 const KEYFRAME_INTERVAL = 2000;
-const KEYFRAME_PAUSE = 250;
+const KEYFRAME_PAUSE = 150;
 
 /** Pictures inside the encoder, one at work and one waiting, from which on it is behind. */
 const MOST_INSIDE = 2;

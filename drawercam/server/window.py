@@ -85,7 +85,9 @@ class Window:
         self._number = 0
         self._probed = -math.inf
         self._trip: float | None = None  # the shortest round trip
-        self._proofs: deque[tuple[float, int, float]] = deque()  # when answered, bytes, seconds for which they kept the network busy
+        self._proofs: deque[tuple[float, float]] = deque()  # when answered, bytes per second
+        self._unproven_size = 0  # bytes that were answered, and are too few to show a rate
+        self._unproven_busy = 0.0  # seconds for which they kept the network busy
         self._rate: float | None = None  # bytes per second
         self._new_until = now + NEWCOMER
         self._strained_until = -math.inf
@@ -175,13 +177,17 @@ class Window:
         return True
 
     def _prove(self, size: int, busy: float, now: float) -> None:
+        self._unproven_size += size
+        self._unproven_busy += max(busy, 0.0)
+        if self._unproven_size < PROOF:
+            return
         proofs = self._proofs
-        proofs.append((now, size, max(busy, 0.0)))
-        total = sum(one[1] for one in proofs)
-        while len(proofs) > 1 and proofs[0][0] < now - PROOF_SPAN and total - proofs[0][1] >= PROOF:
-            total -= proofs.popleft()[1]
-        if total >= PROOF:
-            self._rate = total / max(sum(one[2] for one in proofs), _MOMENT)
+        proofs.append((now, self._unproven_size / max(self._unproven_busy, _MOMENT)))
+        self._unproven_size, self._unproven_busy = 0, 0.0
+        while len(proofs) > 1 and proofs[0][0] < now - PROOF_SPAN:
+            proofs.popleft()
+        # The fastest one: a network that stood still for a while is not slow for that.
+        self._rate = max(rate for _, rate in proofs)
 
     # --- waiting ---
 

@@ -327,8 +327,7 @@ async def test_both_sides_come_back_after_the_relay_was_restarted(name: str) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_it_stops_within_two_seconds_with_stalled_peers(name: str, number: signal.Signals) -> None:
-    """It ends by itself, and all that it waits for has a deadline: together they are below two seconds. What a busy computer adds to that is
-    no fault of the program (`bench/flow.py` measures it)."""
+    """It ends by itself, and all that it waits for has a deadline: together they are below two seconds."""
     assert GOODBYE_BUDGET + HTTP_BUDGET < 2
     with Relay("--tls", "--no-key", "--host", "127.0.0.1") as relay:
         stalled = [await Raw.open(relay, 4096) for _ in range(3)]

@@ -195,20 +195,6 @@ class Pong(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class CameraPong(Message):
-    """As Pong.
-
-    Attributes:
-        uplink: As in PlayerPong: by it the camera notices a network that holds its pictures up after they have left the phone.
-    """
-
-    type: ClassVar[str] = "pong"
-    t: float
-    time: int
-    uplink: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class PlayerPong(Message):
     """As Pong, and how long (µs) the camera's pictures take up to the player's socket, lately; None while unknown.
 

@@ -67,7 +67,7 @@ class CameraSession:
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_CAMERA):
             case control.CameraPing(t, encode):
-                self.tell(control.CameraPong(t, self._hub.clock(), self._channel.timing().uplink if self._current else None))
+                self.tell(control.Pong(t, self._hub.clock()))
                 if self._current:
                     self._channel.camera_encodes(encode)
             case control.Stream(stream, _, at, delay, keyframes) if self._current:

@@ -64,7 +64,7 @@ def test_what_peers_may_say(title: str, vocabulary: control.Vocabulary) -> None:
     [
         (
             "Relay to camera",
-            [*ALWAYS, control.CameraPong, control.Viewers, control.CameraPause, control.Resume, control.Keyframe, control.Unplayable],
+            [*ALWAYS, control.Pong, control.Viewers, control.CameraPause, control.Resume, control.Keyframe, control.Unplayable],
         ),
         ("Relay to player", [*ALWAYS, control.PlayerPong, control.ChannelState, control.TrackBegins, control.TrackEnds]),
         ("Relay to wall", [*ALWAYS, control.Pong, control.Cameras]),

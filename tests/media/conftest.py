@@ -11,8 +11,8 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def ordinary_priority() -> Iterator[None]:
-    """Take back what SVT-AV1 does to a process that encodes with it as root: a realtime one, and with it every browser that is started from it
-    later, which can then bring the whole computer to a standstill."""
+    """Take back what SVT-AV1 does to a process that encodes with it as root: it makes it a realtime one. So would be every browser that the
+    process starts later, and such browsers bring a computer to a standstill."""
     yield
     if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
         for thread in Path("/proc/self/task").iterdir():

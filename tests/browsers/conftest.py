@@ -65,7 +65,7 @@ async def page(chromium: Chromium, relay: Relay) -> Page:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def porch(chromium: Chromium, relay: Relay) -> AsyncIterator[None]:
     """A phone that films as `porch` as long as this module runs."""
-    filming = await chromium.page(f"{relay.origin}/camera.html?name=porch&start=1")
+    filming = await chromium.page(f"{relay.origin}/camera.html?name=porch&start=1&width=320&height=240")
     await filming.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
     yield
     assert filming.errors == []

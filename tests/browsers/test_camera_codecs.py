@@ -79,7 +79,8 @@ async def cameras(relay: Relay) -> dict[str, dict[str, Any]]:
 
 
 async def film(browser: Browser, relay: Relay, name: str, more: str = "&encoder=codecs") -> Page:
-    page = await browser.page(f"{relay.origin}/camera.html?name={name}&start=1{more}")
+    size = "" if "width=" in more else "&width=320&height=240"  # a small picture leaves time for the rest
+    page = await browser.page(f"{relay.origin}/camera.html?name={name}&start=1{size}{more}")
     await page.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
     return page
 

@@ -40,7 +40,7 @@ class Pages:
         return page
 
     async def film(self, name: str) -> Page:
-        page = await self.open(f"/camera.html?name={name}&start=1")
+        page = await self.open(f"/camera.html?name={name}&start=1&width=320&height=240")
         await says(page, "Live")
         return page
 

@@ -280,11 +280,10 @@ async def test_a_browser_that_wants_a_tap_never_asks_for_a_pause(relay: Relay, p
 # --- rest ---
 
 
-@pytest.mark.parametrize("engine", ["frames", "mse"])
-async def test_a_camera_that_nobody_looks_at_sleeps_and_wakes_up(relay: Relay, page: Page, engine: str) -> None:
-    name = f"sleeper-{engine}"
+async def test_a_camera_that_nobody_looks_at_sleeps_and_wakes_up(relay: Relay, page: Page) -> None:
+    name = "sleeper"
     async with film(relay, name) as camera:
-        await go(page, f"{relay.origin}/player.html?camera={name}&engine={engine}")
+        await go(page, f"{relay.origin}/player.html?camera={name}")
         await moving(page)
         await veil(page, "hidden")
         await watching(relay, name, [False])
@@ -378,12 +377,11 @@ async def listening_still(page: Page) -> None:
 # --- the relay restarts ---
 
 
-@pytest.mark.parametrize("engine", ["frames", "mse"])
-async def test_the_tiles_stay_while_the_relay_restarts_and_say_so(page: Page, engine: str) -> None:
+async def test_the_tiles_stay_while_the_relay_restarts_and_say_so(page: Page) -> None:
     with Relay() as relay:
         with contextlib.suppress(ConnectionClosed):
             async with film(relay, "one"), film(relay, "two"):
-                await go(page, f"{relay.origin}/player.html?engine={engine}")
+                await go(page, f"{relay.origin}/player.html?engine=mse")
                 for name in ("one", "two"):
                     await page.wait_for(f"document.querySelector('[data-camera={name}]')?.dataset.state === 'live'", PATIENCE)
                 await moving(page)

@@ -246,10 +246,11 @@ async def test_a_player_and_the_api_tell_how_long_a_picture_takes(relay: Relay, 
 
 
 async def test_a_newcomer_gets_a_fresh_keyframe_from_a_camera_that_can_make_one(relay: Relay, name: str) -> None:
-    async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}") as early:
+    async with peer(relay, f"/camera/{name}") as camera:
         await camera.send(type="stream", stream=1, mime="video/webm", keyframes=True)
         await camera.send_media(1, [VP8])
-        await early.until(has_frames(len(packets(VP8))))
+        await camera.send(type="ping", t=1)
+        await camera.message("pong")
         assert all(message["type"] != "keyframe" for message in camera.messages)
         async with peer(relay, f"/player/{name}") as late:
             await late.until(frames)

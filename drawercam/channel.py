@@ -330,15 +330,15 @@ class Channel:
 
     def part(self, viewer: Viewer) -> None:
         """A viewer goes."""
-        self.rest(viewer)
+        self._look_away(viewer)
         self._viewers.discard(viewer)
 
     def rest(self, viewer: Viewer) -> None:
-        """A viewer stays, but nobody looks: it gets no frames until it joins again."""
-        if viewer in self._watching:
-            self._watched = self._clock()
-            del self._watching[viewer]
-            self._viewers_changed()
+        """A viewer comes or stays, but nobody looks: it gets no frames until it joins."""
+        if viewer not in self._viewers:
+            self._viewers.add(viewer)
+            viewer.tell(control.ChannelState(self.state, self.reason))
+        self._look_away(viewer)
 
     def vote(self, viewer: Viewer, pause: bool) -> None:
         """A viewer asks for a pause, or takes that back. One that does not watch has no vote."""
@@ -475,6 +475,12 @@ class Channel:
         if self._key_asked is None or now - self._key_asked >= KEYFRAME_INTERVAL:
             self._key_wished, self._key_asked = False, now
             self.camera.tell(control.Keyframe())
+
+    def _look_away(self, viewer: Viewer) -> None:
+        if viewer in self._watching:
+            self._watched = self._clock()
+            del self._watching[viewer]
+            self._viewers_changed()
 
     def _viewers_changed(self) -> None:
         if self.camera is not None:

@@ -543,6 +543,19 @@ def test_the_policy_decides_how_many_votes_it_takes(policy: PausePolicy, paused_
         assert (pauses(stage.camera)[-1:] == ["viewers"]) == (paused_by is not None and votes >= paused_by)
 
 
+def test_who_comes_without_looking_is_told_the_state_and_counts_for_nobody(stage: Stage) -> None:
+    stage.start()
+    stage.film(key=True)
+    told = list(stage.camera.told)
+    viewer = FakeViewer()
+    stage.channel.rest(viewer)
+    assert viewer.told == [control.ChannelState(State.LIVE, None)]
+    stage.film()
+    assert (viewer.fragments, stage.camera.told) == ([], told)
+    stage.channel.join(viewer)
+    assert viewer.keys == [True, False]
+
+
 def test_who_does_not_look_has_no_vote_and_gets_no_frames(stage: Stage) -> None:
     stage.start()
     looks, rests = stage.watch(), stage.watch()

@@ -100,7 +100,8 @@ export class Receiver {
     this.arrivals = [];
     /** @type {number[]} */
     this.decodings = [];
-    this.link = new Link(`/player/${name}`, {
+    this.path = `/player/${name}`;
+    this.link = new Link(this.path, {
       onstate: (state, refusal) => this.onlink(state, refusal),
       onmessage: (message) => this.onmessage(message),
       onbinary: (data) => this.onbinary(data),
@@ -144,6 +145,7 @@ export class Receiver {
   /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} refusal */
   onlink(state, refusal) {
     if (state !== "open") this.announced = null;
+    if (state === "connecting") this.link.path = this.idle ? `${this.path}?rest=1` : this.path; // or it would wake a camera up for nobody
     this.tell("link", { state, refusal });
   }
 
@@ -162,7 +164,7 @@ export class Receiver {
   onwelcome() {
     this.announced = null;
     this.joined = true;
-    this.resting = false; // a new connection begins with everything
+    this.resting = this.link.path !== this.path; // else a new connection begins with everything
     this.rest();
     this.forgetVideo();
     this.tellClock(null);
@@ -262,9 +264,14 @@ export class Receiver {
     this.link.send({ type: "join" });
   }
 
-  /** Nobody looks, and nobody listens: whoever films need not do it for this player. */
+  /** Nobody looks, and nobody listens. */
+  get idle() {
+    return !this.watched && !this.soundDecoder && !this.soundToPage;
+  }
+
+  /** Whoever films need not do it for this player. */
   rest() {
-    if (this.resting || this.watched || this.soundDecoder || this.soundToPage) return;
+    if (this.resting || !this.idle) return;
     this.resting = true;
     this.link.send({ type: "rest" });
   }

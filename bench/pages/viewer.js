@@ -97,14 +97,13 @@ globalThis.bench = (() => {
     const at = performance.now();
     const moment = PaintedClock.now(); // before the reading: what that takes is not the picture's delay
     const cells = PaintedClock.cells(picture, width, height);
-    const changed = cells.some((light, cell) => !(Math.abs(light - seen[cell]) <= NOISE));
+    const changed = seen.length > 0 && cells.some((light, cell) => Math.abs(light - seen[cell]) > NOISE);
     seen = cells;
     const found = PaintedClock.decode(cells);
     reads += 1;
     if (found === null) {
-      if (shown === null) return;
-      unreadable += 1;
       if (changed) smudged.push(at);
+      if (shown !== null) unreadable += 1;
       return;
     }
     size = { width, height };

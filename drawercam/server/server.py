@@ -184,7 +184,8 @@ class Server:
         self._access.check_host(host)
         self._access.check_origin(_only(request.headers, "Origin"), host)
         cookie = "; ".join(request.headers.get_all("Cookie"))
-        path = unquote(urlsplit(request.path).path)
+        address = urlsplit(request.path)
+        path = unquote(address.path)
         if len(self._sockets) > MAX_SOCKETS:
             raise Denied(503, "too-many", "There are too many connections.")
         try:
@@ -195,7 +196,7 @@ class Server:
             if path.startswith(_PLAYER_PATH):
                 name = _name(path.removeprefix(_PLAYER_PATH))
                 self._access.require(Role.VIEWER, cookie)
-                return PlayerSession(self._hub, name)
+                return PlayerSession(self._hub, name, rests="rest=1" in address.query.split("&"))
         except HubFull as full:
             raise Denied(503, "too-many", f"{str(full).capitalize()}.") from None
         if path == _WALL_PATH:

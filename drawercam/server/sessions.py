@@ -108,13 +108,18 @@ class CameraSession:
 
 
 class PlayerSession:
-    """`/player/<name>`: takes a channel's frames, or leaves them while its socket is behind."""
+    """`/player/<name>`: takes a channel's frames, or leaves them while its socket is behind.
 
-    def __init__(self, hub: Hub, name: str) -> None:
+    Args:
+        rests: It comes without watching, and joins later.
+    """
+
+    def __init__(self, hub: Hub, name: str, rests: bool = False) -> None:
         self.who = ""
         self.drops = 0
         self._hub = hub
         self._channel = hub.channel(name)
+        self._rests = rests
         self._socket: Socket | None = None
         self._needs_key = True  # the next picture must be a keyframe
         self._asked = True  # for that keyframe; the channel does it for who joins
@@ -124,7 +129,10 @@ class PlayerSession:
         self._socket, self.who = socket, socket.peer.rpartition(":")[0]
         socket.probe()
         socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
-        self._channel.join(self)
+        if self._rests:
+            self._channel.rest(self)
+        else:
+            self._channel.join(self)
 
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_PLAYER):

@@ -174,8 +174,11 @@ async def test_a_camera_that_nobody_watches_sleeps_until_somebody_does_unless_it
             await camera.message("pause", reason="unwatched")
             await camera.send(type="state", state="paused", reason="unwatched")
             await camera.settled()
-            async with peer(relay, f"/player/{name}") as viewer:
+            async with peer(relay, f"/player/{name}?rest=1") as viewer:
                 await viewer.message("state", state="paused", reason="unwatched")
+                await camera.settled()
+                assert not camera.told("resume"), "nobody looks at this player"
+                await viewer.send(type="join")
                 await camera.message("resume")
                 await camera.send(type="state", state="live")
                 await film(camera, SMALL)

@@ -28,12 +28,12 @@ if not __package__:
 from tests.proxies import Proxy
 from tests.relays import Relay
 
+from . import command
 from .cpu import OTHERS, RELAY, CpuMeter
 from .film import PICTURE, RATE, Film
 from .machine import Machine
 from .memory import MEGABYTE
 from .remote import Address, Remote
-from .results import document
 from .samples import percentile
 from .table import aligned, number
 from .targets import Target, listed
@@ -321,22 +321,13 @@ async def run(chosen: argparse.Namespace) -> int:
     way = "TLS" if chosen.tls else "no TLS"
     print(f"{sum(STEADY) + BAD} viewers of {PICTURE * RATE * 8 / 1e6:.1f} Mbit/s, {way}, {chosen.rounds} rounds of {chosen.seconds:g} s\n")
     print(f"{flow.table()}\n\n{flow.slow()}\n\n{listed(flow.targets())}")
-    if chosen.json:
-        asked = {name: str(value) if isinstance(value, Path) else value for name, value in vars(chosen).items()}
-        chosen.json.write_text(json.dumps(document(machine, asked, [flow.plain()]), indent=1) + "\n", encoding="utf-8")
+    command.write(chosen, machine, [flow.plain()])
     return 0
 
 
 def main(arguments: list[str]) -> int:
     """The program; returns its exit status: 0 when everything was measured, whatever the numbers are."""
-    chosen = options(arguments)
-    try:
-        return asyncio.run(run(chosen))
-    except RuntimeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return command.status(run(options(arguments)))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Options, rounds, output; what is measured and how is in `rows.py` and `pages/`, 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,15 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "bench"
 
-from tests.browsers.drivers import BrowserMissing, PageError
+from tests.browsers.drivers import PageError
 
+from . import command
 from .browser import BenchChromium
 from .endurance import endure
 from .latecomers import first_pictures
 from .machine import Machine
 from .network import network_table, on_network
-from .results import Results, document
+from .results import Results
 from .rows import ROWS, Row, Shipped
 from .samples import Record
 from .stage import Size, Stage
@@ -160,26 +159,13 @@ async def run(chosen: argparse.Namespace) -> int:
         results, measured = await way(stage, chosen)
         after = Machine.look(stage.browser.version)
         print(f"\nload average at the end: {' '.join(f'{value:.2f}' for value in after.load)}")
-    if chosen.json:
-        asked = {name: str(value) if isinstance(value, Path) else value for name, value in vars(chosen).items()}
-        asked["size"] = [str(size) for size in chosen.size]
-        chosen.json.write_text(json.dumps(document(machine, asked, results), indent=1) + "\n", encoding="utf-8")
+    command.write(chosen, machine, results)
     return 0 if measured else 1
 
 
 def main(arguments: list[str]) -> int:
     """The program; returns its exit status: 0 when every row was measured, whatever the numbers are."""
-    chosen = options(arguments)
-    try:
-        return asyncio.run(run(chosen))
-    except BrowserMissing as error:
-        print(error, file=sys.stderr)
-        return 2
-    except PageError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return command.status(run(options(arguments)))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
 from .cpu import OTHERS, RELAY
-from .machine import Machine
 from .samples import SKEW_TOLERANCE, STALL, FirstPicture, Record, percentile
 from .stage import Size
 from .table import aligned, number
@@ -236,8 +235,3 @@ class Results:
             row["first_pictures"] = [asdict(first) for first in self.firsts.get(name, [])]
             rows[name] = row
         return {"size": str(self.size), "rows": rows, "targets": [asdict(target) for target in self.targets()]}
-
-
-def document(machine: Machine, options: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The whole run for JSON."""
-    return {"machine": asdict(machine), "options": dict(options), "results": list(results)}

@@ -28,16 +28,16 @@ if not __package__:
 
 from playwright.async_api import Error as PlaywrightError
 
-from tests.browsers.drivers import BrowserMissing, ChromiumPage, PageError
+from tests.browsers.drivers import ChromiumPage, PageError
 from tests.browsers.pages import facts
 from tests.proxies import Proxy
 from tests.relays import Relay
 
+from . import command
 from .browser import BenchChromium
 from .machine import Machine
 from .memory import MEGABYTE, Heap, small
 from .remote import Address
-from .results import document
 from .table import aligned, number
 from .targets import Target, listed
 from .viewers import Viewer
@@ -601,21 +601,13 @@ async def run(chosen: argparse.Namespace) -> int:
         print(result.ended or "no minute was measured", file=sys.stderr)
         return 1
     print(f"\n{result}")
-    if chosen.json:
-        asked = {name: str(value) if isinstance(value, Path) else value for name, value in vars(chosen).items()}
-        chosen.json.write_text(json.dumps(document(machine, asked, [result.plain()]), indent=1) + "\n", encoding="utf-8")
+    command.write(chosen, machine, [result.plain()])
     return 0 if len(result.minutes) == chosen.minutes else 1
 
 
 def main(arguments: list[str]) -> int:
     """The program; returns its exit status: 0 when every minute was measured, whatever the numbers are."""
-    try:
-        return asyncio.run(run(options(arguments)))
-    except BrowserMissing as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return command.status(run(options(arguments)))
 
 
 if __name__ == "__main__":

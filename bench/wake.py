@@ -8,26 +8,22 @@ it takes.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 if not __package__:
     # Started as a file: the repository, and not this folder, is where modules are looked for.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "bench"
 
-from tests.browsers.drivers import BrowserMissing, PageError
 
+from . import command
 from .browser import BenchChromium
 from .machine import Machine
-from .results import document
 from .stage import Size, Stage
 from .table import aligned, number
 from .targets import Target, listed
@@ -84,22 +80,19 @@ async def wake(stage: Stage, wakes: Wakes) -> None:
         wakes.seconds.append((first["seen"] - first["opened"]) / 1000)
 
 
-async def run(rounds: int, file: Path | None) -> int:
+async def run(chosen: argparse.Namespace) -> int:
     """Measure and print; returns the exit status."""
     kinds = [Wakes(rests) for rests in LIMITS]
     async with Stage(BenchChromium()) as stage:
         machine = Machine.look(stage.browser.version)
         print(f"{machine}\n", flush=True)
-        for turn in range(rounds):
+        for turn in range(chosen.rounds):
             for wakes in kinds if turn % 2 == 0 else reversed(kinds):
                 await wake(stage, wakes)
-                print(f"round {turn + 1} of {rounds}: {wakes.rests} {wakes.seconds[-1]:.2f} s", file=sys.stderr, flush=True)
+                print(f"round {turn + 1} of {chosen.rounds}: {wakes.rests} {wakes.seconds[-1]:.2f} s", file=sys.stderr, flush=True)
     print(aligned(["asleep", "wakes", "p50 s", "worst s"], [wakes.line() for wakes in kinds]))
     print(f"\n{listed(wakes.target() for wakes in kinds)}")
-    if file:
-        found: list[dict[str, Any]] = [asdict(wakes) for wakes in kinds]
-        text = json.dumps(document(machine, {"rounds": rounds}, found), indent=1) + "\n"
-        await asyncio.to_thread(file.write_text, text, encoding="utf-8")
+    command.write(chosen, machine, [asdict(wakes) for wakes in kinds])
     return 0
 
 
@@ -111,14 +104,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.rounds < 1:
         parser.error("at least one round")
-    try:
-        return asyncio.run(run(chosen.rounds, chosen.json))
-    except BrowserMissing as error:
-        print(error, file=sys.stderr)
-        return 2
-    except PageError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return command.status(run(chosen))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,39 @@
+"""What every program of the bench does around its measuring: the exit status, and the results as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tests.browsers.drivers import BrowserMissing, PageError
+
+from .machine import Machine
+
+MISSING, FAILED, INTERRUPTED = 2, 1, 130
+"""Exit statuses: there is no browser, a page or a relay failed, Ctrl-C."""
+
+
+def status(measuring: Coroutine[Any, Any, int]) -> int:
+    """Measures; returns the exit status. What kept it from measuring is said in a sentence."""
+    try:
+        return asyncio.run(measuring)
+    except BrowserMissing as error:
+        print(error, file=sys.stderr)
+        return MISSING
+    except (PageError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def write(chosen: argparse.Namespace, machine: Machine, results: Sequence[Mapping[str, Any]]) -> None:
+    """Writes the whole run to the file of `--json`, if there is one."""
+    if chosen.json:
+        document = {"machine": asdict(machine), "options": vars(chosen), "results": list(results)}
+        chosen.json.write_text(json.dumps(document, indent=1, default=str) + "\n", encoding="utf-8")

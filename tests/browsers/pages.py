@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from tests.browsers.drivers import Page, WaitTimeout
+from tests.browsers.drivers import Browser, Page, WaitTimeout
 from tests.relays import ROOT
 
 # Seconds for something that needs two browsers, a relay and an encoder on a busy machine with two cores.
@@ -40,6 +41,19 @@ _FACTS = """() => {
   const tile = document.querySelector("[data-camera]");
   return tile ? { ...tile.tile.stats(), ...tile.dataset } : null;
 }"""
+
+
+async def fresh_page(chromium: Browser) -> AsyncIterator[Page]:
+    """To be made a fixture: a page of a test's own, still empty."""
+    page = await chromium.page()
+    yield page
+    await page.close()
+
+
+async def go(page: Page, address: str) -> None:
+    """Open a player's page, and wait for its first tile."""
+    await page.evaluate("(address) => void setTimeout(() => location.assign(address))", address)
+    await page.wait_for(f"location.href === {json.dumps(address)} && document.querySelector('[data-camera]') !== null", PATIENCE)
 
 
 async def pixels(page: Page) -> dict[str, Any] | None:

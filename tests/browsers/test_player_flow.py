@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -21,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.browsers.drivers import Browser, Page
 from tests.browsers.films import film
-from tests.browsers.pages import PATIENCE, facts, listening, moving, pixels, state
+from tests.browsers.pages import PATIENCE, facts, fresh_page, go, listening, moving, pixels, state
 from tests.proxies import Proxy
 from tests.relays import Relay
 
@@ -29,17 +28,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)
 
 TILE = "document.querySelector('[data-camera]')"
 
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(chromium: Browser) -> AsyncIterator[Page]:
-    one = await chromium.page()
-    yield one
-    await one.close()
-
-
-async def go(page: Page, address: str) -> None:
-    await page.evaluate("(address) => void setTimeout(() => location.assign(address))", address)
-    await page.wait_for(f"location.href === {json.dumps(address)} && {TILE} !== null", PATIENCE)
+page = pytest_asyncio.fixture(loop_scope="module")(fresh_page)
 
 
 async def says(page: Page, pattern: str) -> None:

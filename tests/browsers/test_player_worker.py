@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.browsers.drivers import BROWSERS, Browser, Chromium, Page
-from tests.browsers.pages import PATIENCE, facts, moving, state
+from tests.browsers.pages import PATIENCE, facts, fresh_page, go, moving, state
 from tests.media.samples import RECORDINGS
 from tests.peers import peer
 from tests.relays import Relay
@@ -21,6 +20,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)
 
 TILE = "document.querySelector('[data-camera]').tile"
 
+page = pytest_asyncio.fixture(loop_scope="module")(fresh_page)
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def camera(relay: Relay, chromium: Browser) -> None:
@@ -28,18 +29,6 @@ async def camera(relay: Relay, chromium: Browser) -> None:
     for name in ("one", "two"):
         page = await chromium.page(f"{relay.origin}/camera.html?name={name}&start=1&width=320&height=240")
         await page.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(chromium: Browser) -> AsyncIterator[Page]:
-    one = await chromium.page()
-    yield one
-    await one.close()
-
-
-async def go(page: Page, address: str) -> None:
-    await page.evaluate("(address) => void setTimeout(() => location.assign(address))", address)
-    await page.wait_for(f"location.href === {json.dumps(address)} && document.querySelector('[data-camera]') !== null", PATIENCE)
 
 
 @pytest.mark.parametrize("viewer", list(BROWSERS))

@@ -2,5 +2,6 @@
 
 from certs.authority import Authority, AuthorityError, Served
 from certs.check import check
+from certs.own import OwnCertificate
 
-__all__ = ["Authority", "AuthorityError", "Served", "check"]
+__all__ = ["Authority", "AuthorityError", "OwnCertificate", "Served", "check"]

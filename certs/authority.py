@@ -18,6 +18,7 @@ The profile is RFC 5280's, within what Apple asks for (SAN, SHA-256, serverAuth,
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import ssl
 from collections.abc import Iterator, Sequence
@@ -34,13 +35,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from drawercam import files
 
-from .check import check
+from .check import check, matches
 from .root import IPAddress, Root, Wanted, private_pem
 
 log = logging.getLogger("drawercam.certs")
 
 RENEW_BEFORE = timedelta(days=30)
-"""A certificate with less than this left is made anew at the next start."""
+"""A certificate with less than this left is made anew."""
 
 
 class AuthorityError(Exception):
@@ -52,26 +53,67 @@ class Served:
     """What the relay serves, on disk and checked.
 
     Attributes:
-        cert_file: PEM: the certificate and its authority's, in the order in which TLS sends them. Also holds the key.
-        key_file: PEM: the private key, unencrypted. The same file as ``cert_file``.
-        ca_file: PEM: the authority's certificate alone.
+        cert_file: PEM: the certificate and those that vouch for it, in the order in which TLS sends them.
+        key_file: PEM: the private key, unencrypted. May be the same file.
+        addresses, names: Everything that the certificate is valid for; a name may begin with ``*.``.
+        expires: When the certificate ends, in UTC.
+        chain: SHA-256 of the certificates in ``cert_file``: tells one from another that says the same of itself.
+        ca_file: PEM: the authority's certificate alone. None when the authority is not the relay's own; then the next three are empty.
         ca_pem, ca_der: The authority's certificate, for download as ``application/x-x509-ca-cert``.
         fingerprint: SHA-256 of ``ca_der`` in upper-case hexadecimal bytes with colons, as phones show it.
-        addresses, names: Everything that the certificate is valid for.
         left_out: What was asked for and lies outside the authority's limits.
-        expires: When the certificate ends, in UTC.
+        warnings: Sentences about what browsers will object to, or soon will.
     """
 
     cert_file: Path
     key_file: Path
-    ca_file: Path
-    ca_pem: bytes
-    ca_der: bytes
-    fingerprint: str
     addresses: tuple[IPAddress, ...]
     names: tuple[str, ...]
-    left_out: tuple[str, ...]
     expires: datetime
+    chain: str
+    ca_file: Path | None = None
+    ca_pem: bytes = b""
+    ca_der: bytes = b""
+    fingerprint: str = ""
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def read(
+        cls,
+        cert_file: Path,
+        key_file: Path,
+        *,
+        root: Root | None = None,
+        ca_file: Path | None = None,
+        left_out: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
+    ) -> Served:
+        """Of files that `check` has read before. ``root`` is the relay's own authority, if it is that one's."""
+        certificates = x509.load_pem_x509_certificates(cert_file.read_bytes())
+        san = x509.SubjectAlternativeName([])
+        with contextlib.suppress(x509.ExtensionNotFound, ValueError):
+            san = certificates[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return cls(
+            cert_file=cert_file,
+            key_file=key_file,
+            addresses=tuple(a for a in san.get_values_for_type(x509.IPAddress) if isinstance(a, IPv4Address | IPv6Address)),
+            names=tuple(name.lower() for name in san.get_values_for_type(x509.DNSName)),
+            expires=certificates[0].not_valid_after_utc,
+            chain=hashlib.sha256(b"".join(one.public_bytes(Encoding.DER) for one in certificates)).hexdigest(),
+            ca_file=ca_file,
+            ca_pem=root.public_pem() if root else b"",
+            ca_der=root.certificate.public_bytes(Encoding.DER) if root else b"",
+            fingerprint=root.certificate.fingerprint(SHA256()).hex(":").upper() if root else "",
+            left_out=left_out,
+            warnings=warnings,
+        )
+
+    def covers(self, host: IPAddress | str) -> bool:
+        """Whether a browser that trusts the authority accepts the certificate for this address or name."""
+        if isinstance(host, str):
+            return any(matches(host, name) for name in self.names)
+        return host in self.addresses
 
     def server_context(self) -> ssl.SSLContext:
         """A context to serve with.
@@ -87,8 +129,15 @@ class Served:
         return context
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Serve this certificate from now on. For a relay that runs for months: live connections stay, new handshakes get it."""
-        context.load_cert_chain(self.cert_file, self.key_file)
+        """Serve this certificate from now on. For a relay that runs for months: live connections stay, new handshakes get it.
+
+        Raises:
+            OSError: The files have been taken away or spoiled since they were checked; what was served is served on.
+        """
+        # A context that has taken the certificate and then finds a key that does not belong to it can serve nobody any more; so the files
+        # are tried elsewhere first. And with the empty password OpenSSL never asks at the terminal.
+        for one in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+            one.load_cert_chain(self.cert_file, self.key_file, password="")
 
 
 class Authority:
@@ -153,6 +202,10 @@ class Authority:
             log.info("A new certificate is made. %s", " ".join(reasons))
             return self._issue(root, wanted, now)
 
+    def stale(self, served: Served, now: datetime) -> bool:
+        """Whether `ensure` would make another one because this one nears its end. Reads nothing."""
+        return served.expires - now < RENEW_BEFORE
+
     # the authority
 
     def _load_or_create(self, addresses: Sequence[IPAddress], names: Sequence[str], now: datetime) -> Root:
@@ -199,8 +252,11 @@ class Authority:
 
     def _wanted(self, root: Root, addresses: Sequence[IPAddress], names: Sequence[str]) -> Wanted:
         wanted = Wanted.sorted_out(root, addresses, names)
-        if wanted.left_out and wanted.left_out != self._warned:
-            log.warning(
+        news = [text for text in wanted.left_out if text not in self._warned]
+        if news:
+            # A computer changes its public IPv6 addresses every day (RFC 8981), and no phone at home needs them.
+            log.log(
+                logging.INFO if all(":" in text for text in news) else logging.WARNING,
                 "Left out of the certificate, so that browsers will refuse to open it there: %s (the certificate authority is limited to "
                 "private networks and to what this computer had when it was made; delete %s to make one that knows it, which phones must "
                 "then install).",
@@ -237,20 +293,7 @@ class Authority:
         return self._served(root, wanted)
 
     def _served(self, root: Root, wanted: Wanted) -> Served:
-        leaf = x509.load_pem_x509_certificate(self.served_file.read_bytes())
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        return Served(
-            cert_file=self.served_file,
-            key_file=self.served_file,
-            ca_file=self.ca_file,
-            ca_pem=root.public_pem(),
-            ca_der=root.certificate.public_bytes(Encoding.DER),
-            fingerprint=root.certificate.fingerprint(SHA256()).hex(":").upper(),
-            addresses=tuple(a for a in names.get_values_for_type(x509.IPAddress) if isinstance(a, IPv4Address | IPv6Address)),
-            names=tuple(names.get_values_for_type(x509.DNSName)),
-            left_out=wanted.left_out,
-            expires=leaf.not_valid_after_utc,
-        )
+        return Served.read(self.served_file, self.served_file, root=root, ca_file=self.ca_file, left_out=wanted.left_out)
 
     # the folder
 

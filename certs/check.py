@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -14,6 +15,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL, crypto
 
+LONGEST_LIFE = 825
+"""Days; support.apple.com/103769."""
+
+_NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME (x509_vfy.h), which pyOpenSSL does not name."""
+
 
 def check(cert_file: Path, key_file: Path, ca_file: Path | None, names: Iterable[str], now: datetime | None = None) -> list[str]:
     """What a browser would object to, if the relay served these files. The files may be anybody's.
@@ -21,7 +28,7 @@ def check(cert_file: Path, key_file: Path, ca_file: Path | None, names: Iterable
     Args:
         cert_file: PEM, the server's certificate first.
         key_file: PEM, unencrypted. May be the same file.
-        ca_file: PEM of the authority that browsers are told to trust; None asks nothing about trust.
+        ca_file: PEM of the authority that browsers are told to trust; None asks only whether the certificates in the file form a chain.
         names: DNS names and IP addresses, as in a URL, that the certificate must be valid for.
         now: Aware; default the clock.
 
@@ -29,18 +36,58 @@ def check(cert_file: Path, key_file: Path, ca_file: Path | None, names: Iterable
         Sentences for a person; empty when all is well.
     """
     now = now or datetime.now(UTC)
-    try:
-        leaf, *intermediates = x509.load_pem_x509_certificates(cert_file.read_bytes())
-    except OSError as error:
-        return [f"The certificate {cert_file} cannot be read: {error.strerror}."]
-    except ValueError:
-        return [f"{cert_file} is not a certificate in PEM form, or is damaged."]
+    loaded = _loaded(cert_file)
+    if isinstance(loaded, str):
+        return [loaded]
+    leaf, *intermediates = loaded
     return [
         *_key_problems(leaf, cert_file, key_file),
         *_date_problems(leaf, cert_file, now),
         *_name_problems(leaf, cert_file, names),
-        *(_trust_problems(leaf, intermediates, cert_file, ca_file, now) if ca_file else []),
+        *_usage_problems(leaf, cert_file),
+        *(
+            _trust_problems(leaf, intermediates, cert_file, ca_file, now)
+            if ca_file
+            else _chain_problems(leaf, intermediates, cert_file, now)
+        ),
     ]
+
+
+def unusable(cert_file: Path, key_file: Path) -> list[str]:
+    """Why TLS could not serve these files at all, in sentences; empty when it can. See `check` for the arguments."""
+    loaded = _loaded(cert_file)
+    return [loaded] if isinstance(loaded, str) else _key_problems(loaded[0], cert_file, key_file)
+
+
+def known_here(chain: Sequence[x509.Certificate]) -> bool:
+    """Whether the authorities that this computer trusts vouch for a chain. Its dates do not matter.
+
+    Always true where OpenSSL cannot know them: Windows and macOS keep theirs elsewhere.
+    """
+    if sys.platform in ("win32", "darwin"):
+        return True
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_default_verify_paths()
+    store = context.get_cert_store()
+    if store is None:
+        return True
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME)
+    leaf, *intermediates = map(crypto.X509.from_cryptography, chain)
+    try:
+        crypto.X509StoreContext(store, leaf, intermediates).verify_certificate()
+    except crypto.X509StoreContextError:
+        return False
+    return True
+
+
+def _loaded(cert_file: Path) -> list[x509.Certificate] | str:
+    """The certificates in a file, one at least, or a sentence."""
+    try:
+        return x509.load_pem_x509_certificates(cert_file.read_bytes())
+    except OSError as error:
+        return f"The certificate {cert_file} cannot be read: {error.strerror}."
+    except ValueError:
+        return f"{cert_file} is not a certificate in PEM form, or is damaged."
 
 
 def _key_problems(leaf: x509.Certificate, cert_file: Path, key_file: Path) -> list[str]:
@@ -86,7 +133,7 @@ def _name_problems(leaf: x509.Certificate, cert_file: Path, names: Iterable[str]
         return [f"The certificate {cert_file} has damaged extensions."]
     addresses = {str(address) for address in san.get_values_for_type(x509.IPAddress)}
     patterns = [pattern.lower() for pattern in san.get_values_for_type(x509.DNSName)]
-    missing = [name for name in names if _plain_address(name) not in addresses and not any(_matches(name, pattern) for pattern in patterns)]
+    missing = [name for name in names if _plain_address(name) not in addresses and not any(matches(name, pattern) for pattern in patterns)]
     return [f"The certificate {cert_file} is not valid for {', '.join(missing)}."] if missing else []
 
 
@@ -111,6 +158,28 @@ def _trust_problems(
         crypto.X509StoreContext(store, crypto.X509.from_cryptography(leaf), chain).verify_certificate()
     except crypto.X509StoreContextError as error:
         problems.append(f"The certificate {cert_file} is not vouched for by {ca_file}: {error}.")
+    return problems
+
+
+def _chain_problems(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate], cert_file: Path, now: datetime) -> list[str]:
+    store = crypto.X509Store()
+    # Who vouches for the last certificate is not asked here, so it stands for an authority itself.
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    store.set_time(min(max(now, leaf.not_valid_before_utc), leaf.not_valid_after_utc))
+    store.add_cert(crypto.X509.from_cryptography(intermediates[-1] if intermediates else leaf))
+    chain = [crypto.X509.from_cryptography(certificate) for certificate in intermediates]
+    try:
+        crypto.X509StoreContext(store, crypto.X509.from_cryptography(leaf), chain).verify_certificate()
+    except crypto.X509StoreContextError as error:
+        return [f"The certificates in {cert_file} are no chain ({error}): the relay's own comes first, then the one that signed it."]
+    return []
+
+
+def _usage_problems(leaf: x509.Certificate, cert_file: Path) -> list[str]:
+    days = (leaf.not_valid_after_utc - leaf.not_valid_before_utc).days
+    problems = []
+    if days > LONGEST_LIFE:
+        problems.append(f"The certificate {cert_file} is valid for {days} days; iPhones and Macs refuse more than {LONGEST_LIFE}.")
     try:
         usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
@@ -120,7 +189,7 @@ def _trust_problems(
     return problems
 
 
-def _matches(name: str, pattern: str) -> bool:
+def matches(name: str, pattern: str) -> bool:
     """Whether a certificate's DNS name covers a host (RFC 6125 6.4.3: a wildcard stands for one whole label, the first)."""
     name = name.lower().rstrip(".")
     if pattern.startswith("*."):

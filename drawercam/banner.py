@@ -48,9 +48,11 @@ class Facts:
         port: TCP port.
         camera_url, player_url: The pages at the likeliest address, with their keys if there are any.
         other_camera_urls, other_player_urls: The same at the other addresses.
+        trust_url: The page on which a phone learns to trust this computer; empty without it.
         ca_url: Where the certificate authority can be downloaded; empty when the relay serves somebody else's certificate.
         fingerprint: Of the authority: SHA-256, hexadecimal bytes with colons; empty like ``ca_url``.
         keys: Keys are on, and the links contain them.
+        warnings: Sentences about what is wrong with the certificate, or soon will be.
     """
 
     tls: bool
@@ -59,9 +61,11 @@ class Facts:
     player_url: str
     other_camera_urls: tuple[str, ...] = ()
     other_player_urls: tuple[str, ...] = ()
+    trust_url: str = ""
     ca_url: str = ""
     fingerprint: str = ""
     keys: bool = True
+    warnings: tuple[str, ...] = ()
 
 
 def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
@@ -127,24 +131,35 @@ def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
             page.link("Film", camera_url)
             page.link("Watch", player_url)
         page.gap()
+    for warning in facts.warnings:
+        page.sentence(f"Warning: {warning}", YELLOW)
+        page.gap()
     if facts.ca_url:
+        what = "open this on it, once, and do what it shows" if facts.trust_url else "install this on it, once; certs/README.md says how"
         page.sentence(
-            "A phone warns about the certificate the first time: choose Advanced, then Proceed. To be rid of the warning (some iPhones "
-            "film only then), install this computer's certificate authority on the phone; certs/README.md says how."
+            "A phone does not know this computer yet, so it warns. To be rid of the warning for good (some iPhones film only then), "
+            f"{what}:"
         )
-        page.link("Get it", facts.ca_url)
+        page.link("Trust", facts.trust_url or facts.ca_url)
+        page.sentence("What the phone shows must be the same as this:")
         page.fingerprint(facts.fingerprint)
+        page.sentence("In a hurry: choose Advanced, then Proceed.")
         page.gap()
 
 
 def _codes(facts: Facts, width: int) -> list[str] | None:
-    """Lines of two codes with captions: side by side, else one below the other; None when not even one fits the width."""
+    """Lines of codes with captions: side by side, else one below the other; None when not even one fits the width.
+
+    The code of the trust page is there only where it fits beside the others: with three, one below the other, a terminal shows none whole.
+    """
+    urls = {"Film": facts.camera_url, "Watch": facts.player_url}
+    for wanted in (urls | {"Trust": facts.trust_url}, urls) if facts.trust_url else (urls,):
+        for border in QUIET_ZONES:
+            codes = [_code(caption, url, border) for caption, url in wanted.items()]
+            if sum(len(code[0]) for code in codes) + QR_GAP * (len(codes) - 1) <= width:
+                return _side_by_side(codes)
     for border in QUIET_ZONES:
-        film, watch = _code("Film", facts.camera_url, border), _code("Watch", facts.player_url, border)
-        if len(film[0]) + QR_GAP + len(watch[0]) <= width:
-            return _side_by_side(film, watch)
-    for border in QUIET_ZONES:
-        film, watch = _code("Film", facts.camera_url, border), _code("Watch", facts.player_url, border)
+        film, watch = (_code(caption, url, border) for caption, url in urls.items())
         if max(len(film[0]), len(watch[0])) <= width:
             return [*film, "", *watch]
     return None
@@ -159,11 +174,11 @@ def _code(caption: str, url: str, border: int) -> list[str]:
     return [caption.center(len(rows[0])), *rows]
 
 
-def _side_by_side(left: list[str], right: list[str]) -> list[str]:
-    height = max(len(left), len(right))
-    padded_left, padded_right = (lines + [" " * len(lines[0])] * (height - len(lines)) for lines in (left, right))
-    # The gap repeats the edge of the quiet zone: one light panel around both codes is found sooner than two with a dark bar between.
-    return [f"{one}{one[-1] * QR_GAP}{other}" for one, other in zip(padded_left, padded_right, strict=True)]
+def _side_by_side(codes: list[list[str]]) -> list[str]:
+    height = max(map(len, codes))
+    padded = [lines + [" " * len(lines[0])] * (height - len(lines)) for lines in codes]
+    # The gap repeats the edge of the quiet zone: one light panel around all codes is found sooner than some with dark bars between.
+    return ["".join(part + part[-1] * QR_GAP for part in parts[:-1]) + parts[-1] for parts in zip(*padded, strict=True)]
 
 
 class _Page:
@@ -202,11 +217,10 @@ class _Page:
             self._add(line, WHITE_ON_BLACK if line else "")
 
     def fingerprint(self, fingerprint: str) -> None:
-        """In rows of 16, 8 or 4 bytes, so that a person can compare it with a phone's row by row."""
+        """In rows of 8 bytes, as the trust page has them, so that a person can compare row by row; of 4 where that is too wide."""
         self._add(f"{INDENT}SHA-256"[: self.width])
         octets = fingerprint.split(":")
-        room = self.width - 2 * len(INDENT)
-        per_row = next((count for count in (32, 16, 8) if 3 * count <= room), 4)
+        per_row = 8 if len(2 * INDENT) + 3 * 8 <= self.width else 4
         for start in range(0, len(octets), per_row):
             row = ":".join(octets[start : start + per_row])
             self._add(row, "", 2 * INDENT)

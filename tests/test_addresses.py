@@ -86,6 +86,19 @@ def test_scopes_and_repetitions_are_taken_away() -> None:
     assert [(str(address), address.interface) for address in found] == [("192.168.1.5", "en0"), ("fd00::5", "en0")]
 
 
+def test_every_look_tells_what_there_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [LOOPBACK, adapter("eth0", "192.168.1.5"), DOCKER]
+    monkeypatch.setattr(ifaddr, "get_adapters", lambda: there)
+    assert listening(None) == [ip_address("192.168.1.5")]
+    there.append(adapter("wlan0", "192.168.1.6"))
+    assert set(listening(None)) == {ip_address("192.168.1.5"), ip_address("192.168.1.6")}
+    del there[1]
+    there.append(adapter("veth1a2b", "172.18.0.1"))
+    assert listening(None) == [ip_address("192.168.1.6")]
+    there.pop(-2)
+    assert set(listening(None)) == {ip_address("172.17.0.1"), ip_address("172.18.0.1")}, "a container's network is better than none"
+
+
 def test_this_computer_has_usable_addresses() -> None:
     found = lan_addresses()
     assert len({address.ip for address in found}) == len(found)

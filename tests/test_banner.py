@@ -12,6 +12,7 @@ import pytest
 import segno
 
 from drawercam.banner import BLOCKS, Facts, banner, banner_for, can_show_codes
+from drawercam.trust import rows
 
 FINGERPRINT = ":".join(f"{octet:02X}" for octet in range(0xE0, 0x100))
 FACTS = Facts(
@@ -21,9 +22,11 @@ FACTS = Facts(
     player_url="https://192.168.178.123:8443/player.html#key=hT5sN8eRq2Vb6Uj1XoKd4g",
     other_camera_urls=("https://10.0.0.7:8443/camera.html#key=Zk3v9QxT1mB7aLr0YpWc2A", "https://drawer.local:8443/camera.html"),
     other_player_urls=("https://10.0.0.7:8443/player.html#key=hT5sN8eRq2Vb6Uj1XoKd4g",),
+    trust_url="http://192.168.178.123:8088/trust",
     ca_url="https://192.168.178.123:8443/ca.crt",
     fingerprint=FINGERPRINT,
 )
+NO_TRUST_PAGE = replace(FACTS, trust_url="")
 WITHOUT_TLS = Facts(False, 8080, "http://localhost:8080/camera.html", "http://localhost:8080/player.html", keys=False)
 WIDTHS = [20, 40, 41, 60, 77, 78, 80, 100, 200]
 
@@ -50,11 +53,12 @@ def drawn(url: str, border: int) -> list[list[bool]]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("qr", [True, False])
-@pytest.mark.parametrize("facts", [FACTS, replace(FACTS, keys=False), WITHOUT_TLS])
+@pytest.mark.parametrize("facts", [FACTS, NO_TRUST_PAGE, replace(FACTS, keys=False), WITHOUT_TLS])
 def test_it_says_every_address_and_fits(facts: Facts, width: int, qr: bool) -> None:
     text = banner(facts, width, colour=False, qr=qr)
     lines = plain(text)
-    urls = [facts.camera_url, facts.player_url, *facts.other_camera_urls, *facts.other_player_urls, *filter(None, [facts.ca_url])]
+    urls = [facts.camera_url, facts.player_url, *facts.other_camera_urls, *facts.other_player_urls]
+    urls += [url for url in [facts.trust_url or facts.ca_url] if url]
     for url in urls:
         assert any(line.endswith(url) for line in lines)
     for line in lines:
@@ -74,7 +78,18 @@ def test_colours_change_nothing_but_colours(width: int) -> None:
         assert line.count("\x1b[0m") == len(re.findall(r"\x1b\[(?!0m)", line))
 
 
-@pytest.mark.parametrize(("width", "border"), [(78, 2), (80, 2), (86, 4), (200, 4)])
+@pytest.mark.parametrize(("width", "border"), [(115, 2), (126, 2), (127, 4), (200, 4)])
+def test_three_codes_stand_side_by_side_where_there_is_room(width: int, border: int) -> None:
+    rows = [line for line in plain(banner(FACTS, width, True, True)) if line and set(line) <= {*BLOCKS, " "}]
+    wanted = [drawn(url, border) for url in (FACTS.camera_url, FACTS.player_url, FACTS.trust_url)]
+    assert {len(row) for row in rows} == {sum(map(len, wanted)) + 2 * 4}
+    start = 0
+    for code in wanted:
+        assert modules([row[start : start + len(code)] for row in rows])[: len(code)] == code
+        start += len(code) + 4
+
+
+@pytest.mark.parametrize(("width", "border"), [(78, 2), (80, 2), (86, 4), (114, 4)])
 def test_two_codes_stand_side_by_side_where_there_is_room(width: int, border: int) -> None:
     rows = [line for line in plain(banner(FACTS, width, True, True)) if line and set(line) <= {*BLOCKS, " "}]
     film, watch = drawn(FACTS.camera_url, border), drawn(FACTS.player_url, border)
@@ -94,7 +109,7 @@ def test_elsewhere_they_stand_one_below_the_other(width: int, border: int) -> No
 
 
 def test_codes_of_different_sizes_stand_side_by_side() -> None:
-    facts = replace(FACTS, player_url=FACTS.player_url + "&" + "x" * 60)
+    facts = replace(NO_TRUST_PAGE, player_url=FACTS.player_url + "&" + "x" * 60)
     rows = [line for line in plain(banner(facts, 200, False, True)) if line.startswith((" ", "█", "▀")) and set(line) & set(BLOCKS)]
     film, watch = drawn(facts.camera_url, 4), drawn(facts.player_url, 4)
     assert len(watch) > len(film)
@@ -116,11 +131,27 @@ def test_without_codes_it_is_ascii_and_says_what_to_do() -> None:
 
 def test_the_way_past_the_certificate_warning() -> None:
     text = prose(banner(FACTS, 80, False, False))
+    assert "open this on it, once, and do what it shows: Trust http://192.168.178.123:8088/trust" in text
     assert "choose Advanced, then Proceed" in text
-    assert "README" in text
-    own_certificate = banner(replace(FACTS, ca_url="", fingerprint=""), 80, False, False)
+    assert "ca.crt" not in text
+    without_page = prose(banner(NO_TRUST_PAGE, 80, False, False))
+    assert "install this on it, once; certs/README.md says how: Trust https://192.168.178.123:8443/ca.crt" in without_page
+    own_certificate = banner(replace(FACTS, trust_url="", ca_url="", fingerprint=""), 80, False, False)
     assert "Proceed" not in own_certificate
     assert "SHA-256" not in own_certificate
+
+
+def test_the_fingerprint_stands_in_rows_as_on_the_trust_page() -> None:
+    for width in (30, 80, 200):
+        text = [line.strip() for line in plain(banner(FACTS, width, False, False))]
+        assert [line for line in text if line in rows(FINGERPRINT)] == rows(FINGERPRINT)
+
+
+def test_what_is_wrong_with_the_certificate_is_said() -> None:
+    facts = replace(FACTS, trust_url="", ca_url="", fingerprint="", warnings=("The certificate own.pem ends in 3 days.", "It is short."))
+    text = banner(facts, 80, True, False)
+    assert "\x1b[33mWarning: The certificate own.pem ends in 3 days." in text
+    assert "\x1b[33mWarning: It is short." in text
 
 
 def test_keys_and_no_keys() -> None:

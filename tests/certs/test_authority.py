@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -12,7 +13,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -175,7 +177,8 @@ def test_the_profile_of_the_certificate(authority: Authority) -> None:
 
 def test_what_is_handed_out_for_download(authority: Authority) -> None:
     served = authority.ensure(HOME, NAMES)
-    assert served.ca_file.read_bytes() == served.ca_pem
+    assert served.ca_file == authority.ca_file
+    assert authority.ca_file.read_bytes() == served.ca_pem
     assert b"PRIVATE" not in served.ca_pem
     assert ssl.PEM_cert_to_DER_cert(served.ca_pem.decode()) == served.ca_der
     octets = served.fingerprint.split(":")
@@ -215,6 +218,47 @@ def test_openssl_enforces_the_limits(authority: Authority) -> None:
     cert.write_bytes(forged)
     (problem,) = check(cert, cert, served.ca_file, ["bank.example"])
     assert "permitted subtree violation" in problem
+
+
+openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed; on Debian: apt install openssl")
+
+
+def openssl_verify(served: Served, cert: Path, *options: str) -> str:
+    """What `openssl verify` says to a certificate when the authority is all it trusts."""
+    command = [
+        "openssl",
+        "verify",
+        "-x509_strict",
+        "-no-CApath",
+        "-CAfile",
+        str(served.ca_file),
+        "-purpose",
+        "sslserver",
+        *options,
+        str(cert),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr
+
+
+@openssl
+@pytest.mark.parametrize("option", ["-verify_ip=192.168.1.20", "-verify_ip=fd00::20", "-verify_hostname=drawer.local"])
+def test_the_openssl_program_accepts_the_chain(authority: Authority, option: str) -> None:
+    served = authority.ensure(HOME, NAMES)
+    assert openssl_verify(served, served.cert_file, *option.split("=")).endswith("served.pem: OK\n")
+    foreign = openssl_verify(served, served.cert_file, "-verify_hostname", "other.local")
+    assert "hostname mismatch" in foreign.lower()
+
+
+@openssl
+@pytest.mark.parametrize("san", [x509.DNSName("bank.example"), x509.IPAddress(ip_address("198.51.100.7"))])
+def test_the_openssl_program_refuses_what_is_outside_the_limits(authority: Authority, san: x509.GeneralName) -> None:
+    served = authority.ensure(HOME, NAMES)
+    inside, outside = served.cert_file.with_name("inside.pem"), served.cert_file.with_name("outside.pem")
+    inside.write_bytes(forge(authority, x509.SubjectAlternativeName([x509.DNSName("porch.local")])))
+    outside.write_bytes(forge(authority, x509.SubjectAlternativeName([san])))
+    assert openssl_verify(served, inside).endswith("inside.pem: OK\n")
+    assert "permitted subtree violation" in openssl_verify(served, outside)
 
 
 def test_names_are_normalised(authority: Authority) -> None:
@@ -298,6 +342,37 @@ def test_a_clock_that_starts_in_1970_does_not_cost_the_authority(authority: Auth
     assert moved.expires > START + 365 * DAY
 
 
+def test_public_ipv6_addresses_come_and_go_without_an_alarm(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+    authority.ensure(HOME, NAMES)
+    for day in range(1, 4):
+        assert authority.ensure([*HOME, ip_address(f"2001:db8::{day}")], NAMES).left_out == (f"2001:db8::{day}",)
+    assert warnings_in(caplog) == []
+
+
+def test_it_is_stale_in_its_last_30_days_and_not_before(authority: Authority) -> None:
+    served = authority.ensure(HOME, NAMES, START)
+    assert not authority.stale(served, served.expires - 31 * DAY)
+    assert authority.stale(served, served.expires - 29 * DAY)
+    assert authority.stale(served, served.expires + DAY)
+
+
+def test_files_that_are_spoiled_meanwhile_do_not_spoil_what_is_served(authority: Authority, tmp_path: Path) -> None:
+    first = authority.ensure(HOME, NAMES)
+    context = first.server_context()
+    stranger = Authority(tmp_path / "stranger").ensure(HOME, NAMES)
+    mixed = tmp_path / "mixed.pem"
+    mixed.write_bytes(stranger.cert_file.read_bytes())
+    with pytest.raises(ssl.SSLError):
+        replace(first, cert_file=mixed).load_into(context)
+    client, server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = trusting(first).wrap_bio(server, client, server_hostname="drawer.local")
+    answering = context.wrap_bio(client, server, server_side=True)
+    for side in (asking, answering, asking, answering):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    assert asking.getpeercert(binary_form=True) == leaf_of(first).public_bytes(Encoding.DER)
+
+
 def test_a_running_relay_takes_over_a_new_certificate(authority: Authority) -> None:
     first = authority.ensure(HOME, NAMES)
     context = first.server_context()
@@ -307,10 +382,8 @@ def test_a_running_relay_takes_over_a_new_certificate(authority: Authority) -> N
     asking = trusting(first).wrap_bio(server, client, server_hostname="10.9.8.7")
     answering = context.wrap_bio(client, server, server_side=True)
     for side in (asking, answering, asking, answering):
-        try:
+        with suppress(ssl.SSLWantReadError):
             side.do_handshake()
-        except ssl.SSLWantReadError:
-            continue
     assert asking.getpeercert(binary_form=True) == leaf_of(second).public_bytes(Encoding.DER)
 
 
@@ -324,7 +397,7 @@ def test_only_the_owner_can_read_the_keys(authority: Authority) -> None:
         served = authority.ensure(HOME, NAMES)
     finally:
         os.umask(before)
-    made = (authority.folder, authority.authority_file, served.key_file, served.ca_file)
+    made = (authority.folder, authority.authority_file, served.key_file, authority.ca_file)
     modes = {path.name: path.stat().st_mode & 0o777 for path in made}
     assert modes == {"certs": 0o700, "authority.pem": 0o600, "served.pem": 0o600, "ca.crt": 0o644}
 
@@ -367,11 +440,12 @@ def test_a_damaged_authority_is_put_aside_and_made_anew(authority: Authority, sh
 def test_a_lost_download_comes_back(authority: Authority) -> None:
     first = authority.ensure(HOME, NAMES)
     leaf = leaf_of(first)
-    first.ca_file.unlink()
-    assert authority.ensure(HOME, NAMES).ca_file.read_bytes() == first.ca_pem
-    first.ca_file.write_text("half")
+    authority.ca_file.unlink()
+    authority.ensure(HOME, NAMES)
+    assert authority.ca_file.read_bytes() == first.ca_pem
+    authority.ca_file.write_text("half")
     assert leaf_of(authority.ensure(HOME, NAMES)) == leaf
-    assert first.ca_file.read_bytes() == first.ca_pem
+    assert authority.ca_file.read_bytes() == first.ca_pem
 
 
 def test_a_certificate_of_another_authority_is_replaced(authority: Authority, tmp_path: Path) -> None:

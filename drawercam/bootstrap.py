@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
 
 REQUIRED = ("websockets", "aiohttp", "OpenSSL", "cryptography", "segno", "ifaddr")
-"""Import names of what ``requirements.txt`` lists, except uvloop, which only makes the relay faster."""
+"""Import names of what ``requirements.txt`` lists, except those that it can do without."""
 
-OPTIONAL_DISTRIBUTIONS = ("uvloop",)
-"""Installed where that works. uvloop has to be compiled on some computers, and a missing compiler must not keep the relay from starting."""
+OPTIONAL_DISTRIBUTIONS = ("uvloop", "zeroconf")
+"""Installed where that works. They have to be compiled on some computers, and a missing compiler must not keep the relay from starting."""
 
 NO_INSTALL = "--no-install"
 

@@ -1,0 +1,176 @@
+"""The registry by itself: `python -m ip_registry` on any computer with a steady address."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import logging
+import shlex
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from certs.authority import Authority, AuthorityError
+from drawercam import addresses
+from drawercam.renewal import Renewal
+
+from . import secret as secrets
+from .messages import MAX_BODY
+from .registry import Refused, Registry
+from .routes import PAGE, add_routes, refusal
+
+ROOT = Path(__file__).resolve().parent.parent
+PORT = 8099
+
+# Seconds for a TLS handshake, that an idle connection is kept, and for requests that run when the registry stops.
+_TLS_DEADLINE = 10.0
+_KEEPALIVE = 30.0
+_STOP_BUDGET = 1.0
+
+log = logging.getLogger("ip_registry")
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; exits with a sentence when it is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m ip_registry", description="Tells phones where the relays are today.")
+    parser.add_argument("--host", help="address to listen on (default: all)")
+    parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on (default: {PORT})")
+    where = "where list, secret and certificates are kept (default: the state folder of a relay on this computer)"
+    parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help=where)
+    shared = f"the secret that relays must know; made at the first start (default: {secrets.FILE} in the state folder)"
+    parser.add_argument("--secret-file", type=Path, metavar="FILE", help=shared)
+    parser.add_argument("--tls", action="store_true", help="serve https; pages can ask for a relay that has moved only then")
+    chosen = parser.parse_args(arguments)
+    if not 0 <= chosen.port < 65536:
+        parser.error("a port is a number from 0 to 65535")
+    chosen.secret_file = chosen.secret_file or chosen.state / secrets.FILE
+    return chosen
+
+
+def application(registry: Registry, ca_pem: bytes | None) -> web.Application:
+    """A registry that has a port to itself.
+
+    It looks at no Host header: a page whose name is made to point here (DNS rebinding) could only read what is for everybody.
+
+    Args:
+        registry: It is started and stopped by the application.
+        ca_pem: The certificate authority, for who pins its fingerprint; None without TLS.
+    """
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_in_words])
+
+    async def home(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound(PAGE)
+
+    async def certificate(request: web.Request) -> web.StreamResponse:
+        if ca_pem is None:
+            raise Refused(404, "no-certificate", "This registry runs without --tls, so it has no certificate authority.")
+        # The type that makes iOS and Android offer to install it.
+        return web.Response(body=ca_pem, content_type="application/x-x509-ca-cert", headers={"Cache-Control": "no-store"})
+
+    app.router.add_get("/", home)
+    app.router.add_get("/ca.crt", certificate)
+    add_routes(app, registry)
+    return app
+
+
+@web.middleware
+async def _in_words(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refused as refused:
+        return refusal(refused)
+    except web.HTTPException as error:
+        if error.status == 404:
+            return refusal(Refused(404, "unknown-path", "There is nothing at this address."))
+        if error.status == 405:
+            return refusal(Refused(405, "unknown-method", "This address does not take such a request."))
+        raise
+
+
+async def run(chosen: argparse.Namespace) -> None:
+    """Put the parts together and serve until Ctrl-C."""
+    secret, is_new = secrets.load_or_create(chosen.secret_file)
+    hosts = [chosen.host] if chosen.host else None
+    renewal: Renewal | None = None
+    if chosen.tls:
+        lan = addresses.listening(hosts)
+        named = [chosen.host] if chosen.host and not lan else []
+        renewal = Renewal(Authority(chosen.state / "certs"), hosts, [*addresses.host_names(), *named])
+    served = renewal.served if renewal else None
+    runner = web.AppRunner(
+        application(Registry(chosen.state, secret), served.ca_pem if served else None),
+        handle_signals=False,
+        access_log=None,
+        keepalive_timeout=_KEEPALIVE,
+        shutdown_timeout=_STOP_BUDGET,
+    )
+    await runner.setup()
+    try:
+        assert runner.server is not None
+        context = renewal.context if renewal else None
+        listener = await asyncio.get_running_loop().create_server(
+            runner.server, chosen.host, chosen.port, ssl=context, ssl_handshake_timeout=_TLS_DEADLINE if context else None
+        )
+        if renewal:
+            renewal.start(lambda: None)
+        port = listener.sockets[0].getsockname()[1]
+        print(_greeting(_urls(chosen, port), served.fingerprint if served else "", chosen.secret_file, is_new), flush=True)
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await stop.wait()
+        listener.close()
+    finally:
+        if renewal:
+            await renewal.stop()
+        await runner.cleanup()
+
+
+def _urls(chosen: argparse.Namespace, port: int) -> list[str]:
+    """Where this registry can be reached, likeliest first."""
+    lan = addresses.listening([chosen.host] if chosen.host else None)
+    hosts = [str(ip) for ip in lan] or [chosen.host or "localhost"]
+    return [addresses.url("https" if chosen.tls else "http", host, port).rstrip("/") for host in hosts]
+
+
+def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool) -> str:
+    pin = f"#sha256={fingerprint}" if fingerprint else ""
+    others = [f"  or at       {url}" for url in urls[1:]]
+    lines = [
+        f"The registry is at {urls[0]}",
+        *others,
+        "",
+        f"{'A secret was made' if is_new else 'The secret is'} in {secret_file.absolute()}.",
+        "Copy this file into the state folder of every relay, and only there: who has it can send the phones elsewhere. For example:",
+        f"  scp {shlex.quote(str(secret_file.absolute()))} relay:drawercam/state/{secrets.FILE}",
+        "Then start the relays with:",
+        f"  python relay.py --tls --registry '{urls[0]}{pin}'",
+        "",
+        "Press Ctrl-C to stop.",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """The program; returns its exit status."""
+    chosen = options(arguments)
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    try:
+        asyncio.run(run(chosen))
+    except KeyboardInterrupt:
+        pass
+    except (secrets.SecretError, AuthorityError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        hint = "Is another one running? --port chooses another port." if taken else f"({error.filename or chosen.host or 'the network'})"
+        print(f"The registry cannot start: {error.strerror or error}. {hint}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,94 @@
+"""A relay that gets another address: both pages follow it by themselves. Real Chromium, relay and registry on three loopback addresses."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browsers.drivers import Browser, Page
+from tests.browsers.pages import PATIENCE, moving, state
+from tests.registries import RegistryProcess
+from tests.relays import Relay
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
+
+HERE, THERE, STEADY = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[RegistryProcess]:
+    with RegistryProcess(tmp_path / "registry", "--tls", host=STEADY) as one:
+        yield one
+        assert "Traceback" not in one.output, one.output
+
+
+@pytest.fixture
+def attic(registry: RegistryProcess, tmp_path: Path) -> Iterator[Relay]:
+    """A relay that is at home HERE, and announces itself."""
+    printed = registry.output.split("--registry '")[1].split("'")[0]
+    secret = registry.state / "registry-secret"
+    options = ("--tls", "--trust-port", "0", "--registry", printed, "--registry-secret-file", str(secret), "--relay-name", "attic")
+    with Relay(*options, "--host", HERE, state=tmp_path / "relay") as one:
+        yield one
+        assert one.alive and "Traceback" not in one.output, one.output
+
+
+def link(relay: Relay, page: str) -> str:
+    """The address that the relay printed, with its key, at the address where it is HERE."""
+    return f"https://{HERE}:{relay.port}/{page}.html#key=" + relay.output.split(f"/{page}.html#key=", 1)[1].split()[0]
+
+
+def move(relay: Relay) -> None:
+    """Stop it, and start it THERE with everything that it has."""
+    relay.stop()
+    relay.options = tuple(THERE if option == HERE else option for option in relay.options)
+    relay.start()
+
+
+def places(registry: RegistryProcess) -> list[str]:
+    """Where the registry says that the relay is."""
+    context = ssl.create_default_context(cafile=str(registry.state / "certs" / "ca.crt"))
+    with urllib.request.urlopen(f"{registry.origin}/api/relays/attic", context=context, timeout=PATIENCE) as answer:
+        told = json.load(answer)
+    assert told["alive"] is True
+    return list(told["urls"])
+
+
+async def test_both_pages_follow_a_relay_to_its_new_address(chromium: Browser, registry: RegistryProcess, attic: Relay) -> None:
+    camera, player = await pages(chromium, attic)
+    assert places(registry) == [f"https://{HERE}:{attic.port}"]
+    certificate = (attic.state / "certs" / "ca.crt").read_bytes()
+    move(attic)
+    assert (attic.state / "certs" / "ca.crt").read_bytes() == certificate, "phones need not install anything"
+    await state(player, "live")
+    await camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
+    await moving(player)
+    assert places(registry) == [f"https://{THERE}:{attic.port}"]
+    for page in (camera, player):
+        assert (await page.evaluate("location.host")) == f"{HERE}:{attic.port}", "it is the same page, which nobody has reloaded"
+        await page.close()
+
+
+async def test_the_link_of_the_registry_leads_to_where_the_relay_is_now(chromium: Browser, registry: RegistryProcess, attic: Relay) -> None:
+    key = link(attic, "player").partition("#")[2]
+    move(attic)
+    page = await chromium.page(f"{registry.origin}/go/attic/player.html#{key}")
+    await page.wait_for("document.body.innerText.includes('No camera yet')", PATIENCE)
+    assert await page.evaluate("location.host") == f"{THERE}:{attic.port}"
+    assert await page.evaluate("location.hash") == "", "the key was used"
+    await page.close()
+
+
+async def pages(browser: Browser, relay: Relay) -> tuple[Page, Page]:
+    """A camera that films and a player that shows it."""
+    address, _, key = link(relay, "camera").partition("#")
+    camera = await browser.page(f"{address}?name=porch&start=1&width=320&height=240#{key}")
+    await camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
+    player = await browser.page(link(relay, "player"))
+    await moving(player)
+    return camera, player

@@ -1,0 +1,103 @@
+// A relay that moved: asks the registry where it is now. Works in a page and in a worker.
+//
+//   let session = await openSession();   // has `registry`, `relay` and `ticket` where the relay has a registry
+//   new Link(path, { ..., elsewhere: elsewhere(() => session) });
+
+/** Milliseconds that the registry may take: it is in the same house, or not to be had at all. */
+const PATIENCE = 4000;
+
+/** Milliseconds for which an answer is good. A wall has one link per camera, and all of them lose their relay in the same moment. */
+const FRESH = 2000;
+
+/** Addresses that are tried at most: more networks than a relay is in. */
+const MOST_BASES = 16;
+
+/** Characters of an answer: a relay with that many addresses has a third of it. */
+const LONGEST_ANSWER = 8192;
+
+export class Finder {
+  /**
+   * @param {{registry: string, relay: string}} session the registry's address, such as `https://192.168.1.2:8099`, and the relay's name
+   * @param {typeof fetch} [ask] for tests
+   */
+  constructor(session, ask) {
+    this.url = `${String(session.registry).replace(/\/+$/, "")}/api/relays/${encodeURIComponent(session.relay)}`;
+    this.ask = ask || ((url, options) => fetch(url, options));
+    /** @type {Promise<string[]> | null} */
+    this.answer = null;
+    this.answeredAt = 0;
+  }
+
+  /**
+   * Where the relay is now, likeliest address first. Never rejects: a registry that cannot be asked knows nothing.
+   * @returns {Promise<string[]>} such as `["https://192.168.1.20:8443"]`; empty when it is not there
+   */
+  look() {
+    if (this.answer === null || (this.answeredAt !== 0 && performance.now() - this.answeredAt > FRESH)) {
+      this.answeredAt = 0;
+      this.answer = this._look().catch(() => []);
+      this.answer.then(() => {
+        this.answeredAt = performance.now();
+      });
+    }
+    return this.answer;
+  }
+
+  async _look() {
+    const impatience = new AbortController();
+    const timer = setTimeout(() => impatience.abort(), PATIENCE);
+    try {
+      const answer = await this.ask(this.url, { cache: "no-store", credentials: "omit", redirect: "error", signal: impatience.signal });
+      if (!answer.ok) return [];
+      const text = await answer.text();
+      if (text.length > LONGEST_ANSWER) return [];
+      const relay = JSON.parse(text);
+      return relay.alive === true && Array.isArray(relay.urls) ? usable(relay.urls) : [];
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/**
+ * Those that are an https address and nothing else. A ticket goes there, so never by anything that can be listened to.
+ * @param {any[]} urls
+ * @returns {string[]}
+ */
+function usable(urls) {
+  const found = urls.filter((url) => {
+    try {
+      const { protocol, host } = new URL(url);
+      return protocol === "https:" && `https://${host}` === String(url).replace(/:443$/, "");
+    } catch (error) {
+      return false;
+    }
+  });
+  return found.slice(0, MOST_BASES);
+}
+
+/**
+ * What a link needs to follow its relay.
+ * @param {() => {registry?: string, relay?: string, ticket?: string | null} | null} session gives what `/api/session` has said last
+ * @param {typeof fetch} [ask] for tests
+ * @returns {() => Promise<{base: string, ticket: string}[]>} asks where else the relay may be; nowhere, if there is no registry to ask
+ */
+export function elsewhere(session, ask) {
+  return async () => {
+    const { registry, relay, ticket } = session() || {};
+    if (!registry || !relay || !ticket) return [];
+    const bases = await finderOf(registry, relay, ask).look();
+    return bases.filter((base) => base !== location.origin).map((base) => ({ base, ticket }));
+  };
+}
+
+/** One for all links of a page or a worker. @type {Map<string, Finder>} */
+const finders = new Map();
+
+/** @param {string} registry @param {string} relay @param {typeof fetch} [ask] */
+function finderOf(registry, relay, ask) {
+  const key = `${registry} ${relay}`;
+  const finder = finders.get(key) || new Finder({ registry, relay }, ask);
+  finders.set(key, finder);
+  return finder;
+}

@@ -12,6 +12,8 @@
 // tried again with back-off for as long as the lens is open. Only a refusal waits for a person. What looks well and gives nothing is
 // noticed by watchdog.js, which has it taken anew.
 
+import { browserOf, stepsToAllow } from "./menus.js";
+
 /** Sizes to ask for, best first, as `ideal`, so that a browser gives its nearest size instead of an OverconstrainedError;
  *  the lower rungs are for cameras that fail to start at a higher one. @type {Size[]} */
 const LADDER = [
@@ -37,11 +39,13 @@ const MUTE_GRACE = 1000;
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 8000;
 
-/** Milliseconds after which a browser that has let this page have a camera before counts as hanging when it does not answer. */
+/** Milliseconds after which a browser that has not answered is asked again, if the person has allowed it; if not, it may well be waiting
+ *  for the person, who is told so. Each time that it does not answer doubles them, at most so often: it keeps all those questions. */
 const LONGEST_ASKING = 20000;
+const MOST_DOUBLINGS = 3;
 
 /** @typedef {{width: number, height: number, fps: number}} Size */
-/** @typedef {"insecure" | "old" | "policy" | "refused" | "busy" | "missing" | "failed"} ProblemId */
+/** @typedef {"insecure" | "old" | "policy" | "refused" | "busy" | "missing" | "silent" | "failed"} ProblemId */
 /** @typedef {{id: ProblemId, title: string, steps: string[], retries: boolean}} LensProblem
  *  retries: the lens goes on trying by itself */
 /** @typedef {"off" | "on" | "asking" | "refused" | "missing" | "busy"} SoundState */
@@ -75,12 +79,7 @@ const PROBLEMS = {
   refused: {
     id: "refused",
     title: "The camera is not allowed",
-    steps: [
-      "Chrome: touch the icon left of the address, then Permissions, then allow Camera and Microphone.",
-      "Safari: touch the icon left of the address, then Website Settings, then allow Camera and Microphone.",
-      "Firefox: touch the lock left of the address and take back the block.",
-      "If it is allowed there, look in the phone's own settings: the browser itself needs permission for the camera.",
-    ],
+    steps: stepsToAllow(browserOf(navigator), "Camera"),
     retries: false,
   },
   busy: {
@@ -96,6 +95,15 @@ const PROBLEMS = {
     id: "missing",
     title: "No camera found",
     steps: ["This device has no camera, or its camera is unplugged or switched off. This page takes it as soon as it appears."],
+    retries: true,
+  },
+  silent: {
+    id: "silent",
+    title: "The browser does not give the camera",
+    steps: [
+      "It says neither yes nor no. If it asks, allow the camera.",
+      "If it does not ask, try again, or close this page and open it again. If it stays like this, restart the phone.",
+    ],
     retries: true,
   },
   failed: {
@@ -166,12 +174,12 @@ async function firstRung() {
   return MODEST;
 }
 
-/** Whether asking again would only be refused again. @param {PermissionName} name @returns {Promise<boolean>} */
-async function isDenied(name) {
+/** What the person has decided. @param {PermissionName} name @returns {Promise<PermissionState | "">} "" where the browser does not tell */
+async function permissionOf(name) {
   try {
-    return (await navigator.permissions.query({ name })).state === "denied";
+    return (await navigator.permissions.query({ name })).state;
   } catch (error) {
-    return false; // not every browser tells
+    return "";
   }
 }
 
@@ -190,14 +198,20 @@ class Retry {
   }
 
   later() {
-    clearTimeout(this.timer);
+    this.cancel();
     const delay = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.tries);
     this.tries += 1;
     this.timer = setTimeout(this.action, delay);
   }
 
-  stop() {
+  /** Whatever comes next, the pauses go on growing. */
+  cancel() {
     clearTimeout(this.timer);
+  }
+
+  /** All is well, or a person is there: the next pause is a short one. */
+  stop() {
+    this.cancel();
     this.tries = 0;
   }
 }
@@ -229,11 +243,14 @@ export class Lens {
     this.opened = false;
     /** Let go for a while, see rest(). */
     this.resting = false;
-    /** Which time of asking this is, when it began, and whether it is not over yet. */
+    /** Which time of asking this is, whether it is not over yet, and whether it takes too long. */
     this.asks = 0;
-    this.askedAt = 0;
     this.asking = false;
-    /** There was a picture once: the person has allowed it. */
+    this.hangs = false;
+    this.hangTimer = 0;
+    /** Times of asking in a row that took too long. */
+    this.hung = 0;
+    /** There was a picture once: the person has allowed it, also where browsers do not tell. */
     this.granted = false;
     /** What a weak network takes: the share of the sides, and pictures per second at most. */
     this.scale = 1;
@@ -269,13 +286,9 @@ export class Lens {
 
   /** Tries once more now, after a person has changed something. */
   async again() {
+    this.videoRetry.stop();
     if (!this.opened) await this.open();
     else await this._acquire();
-  }
-
-  /** Whether the browser hangs: it is asked for a camera and says nothing. */
-  get hangs() {
-    return this.asking && this.granted && performance.now() - this.askedAt > LONGEST_ASKING;
   }
 
   /** Takes the microphone anew. */
@@ -370,8 +383,8 @@ export class Lens {
     if (!this.opened || this.resting || (this.asking && !this.hangs)) return;
     const ask = (this.asks += 1);
     this.asking = true;
-    this.askedAt = performance.now();
-    this.videoRetry.stop();
+    this._expectAnswer();
+    this.videoRetry.cancel();
     this._dropVideo(); // most phones cannot open a second camera, nor the same one twice
     let problem = null;
     try {
@@ -384,11 +397,33 @@ export class Lens {
       problem = problemOf(error);
     }
     if (ask !== this.asks) return;
-    this.asking = false;
+    this.asking = this.hangs = false;
+    this.hung = 0;
+    clearTimeout(this.hangTimer);
     if (this.resting) return;
     this.handlers.onproblem(problem);
     if (!problem) await this._countDevices();
     else if (problem.retries) this.videoRetry.later();
+  }
+
+  /** Some browsers, asked for a camera, say nothing any more. An answer that comes late after all counts, unless they were asked again. */
+  _expectAnswer() {
+    this.hangs = false;
+    clearTimeout(this.hangTimer);
+    this.hangTimer = setTimeout(() => {
+      if (document.visibilityState === "visible") this._despair(this.asks);
+      else this._expectAnswer(); // browsers let hidden pages wait
+    }, LONGEST_ASKING * 2 ** Math.min(this.hung, MOST_DOUBLINGS));
+  }
+
+  /** @param {number} ask that was not answered */
+  async _despair(ask) {
+    this.hangs = true;
+    this.hung += 1;
+    if (this.resting) return; // wake() asks again
+    this.handlers.onproblem(PROBLEMS.silent);
+    const allowed = this.granted || (await permissionOf("camera")) === "granted";
+    if (allowed && ask === this.asks && this.asking) this.videoRetry.later();
   }
 
   /** @param {MediaStream} stream */
@@ -409,7 +444,7 @@ export class Lens {
     try {
       return await this._climbDown(true);
     } catch (error) {
-      if (await isDenied("camera")) throw error;
+      if ((await permissionOf("camera")) === "denied") throw error; // asking again would only be refused again
       const stream = await this._climbDown(false); // the camera alone works: the microphone was the trouble
       this._hear(soundTrouble(error));
       return stream;

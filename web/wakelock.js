@@ -2,6 +2,7 @@
 //
 //   const lock = new WakeLock((state) => {});   // "held", "fallback" or "none"
 //   lock.hold();
+//   lock.look(performance.now());   // now and then
 //   lock.release();
 //
 // Browsers without the Screen Wake Lock API (Chrome before 84, Safari before 16.4, Firefox before 126) keep the screen on while a video
@@ -13,6 +14,9 @@
 /** Side of the fallback's picture in pixels, and pictures per second: enough to count as a playing video. */
 const SIDE = 16;
 const RATE = 2;
+
+/** Milliseconds between two tries to get back what the system has taken. */
+const RETRY = 10000;
 
 export class WakeLock {
   /** @param {(state: WakeState) => void} onchange */
@@ -27,6 +31,7 @@ export class WakeLock {
     /** @type {HTMLVideoElement | null} */
     this.video = null;
     this.painter = 0;
+    this.triedAt = -Infinity;
     // The system takes the lock away whenever the page is hidden.
     this.shown = () => {
       if (document.visibilityState === "visible") this._take();
@@ -39,6 +44,13 @@ export class WakeLock {
     this.wanted = true;
     document.addEventListener("visibilitychange", this.shown);
     this._take();
+  }
+
+  /** The system may take the lock away at any time, and a phone that sleeps cannot be woken up. @param {number} now ms */
+  look(now) {
+    if (this.state !== "none" || now - this.triedAt < RETRY) return;
+    this.triedAt = now;
+    this.shown();
   }
 
   release() {

@@ -394,6 +394,90 @@ async def test_a_lens_that_stands_still_is_taken_anew(relay: Relay, chromium: Br
         assert films == ("recorder" if encoder == "recorder" else "codecs"), "no engine was given up for it"
 
 
+# A browser that, once it is told to, does not answer the next question for a camera, and keeps what it would have given.
+SILENT = """
+  window.silent = %s;
+  window.unanswered = [];
+  window.questions = 0;
+  const ask = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = function (...values) {
+    window.questions += 1;
+    const answer = ask.apply(this, values);
+    if (!window.silent) return answer;
+    window.silent = false;
+    return new Promise((resolve) => window.unanswered.push(async () => resolve(await answer)));
+  };
+"""
+
+
+async def test_a_browser_that_does_not_answer_is_asked_again_while_it_films(relay: Relay) -> None:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    async with (
+        Chromium(init_scripts=[SILENT % "false"]) as phone,
+        filming(phone, relay, "silent") as page,
+        peer(relay, "/player/silent") as player,
+    ):
+        await more_frames(player)
+        await page.evaluate(f"() => {{ window.silent = true; {TRACK}.stop(); {TRACK}.dispatchEvent(new Event('ended')); }}")
+        await player.message("state", state="paused", reason="interrupted")
+        await shows(page, "panel", "The browser does not give the camera")
+        await more_frames(player)
+        await page.wait_for("document.getElementById('panel').hidden", PATIENCE)
+        # What the first question would have given comes too late: it is let go, or the phone's camera would stay on for nothing.
+        late = await page.evaluate(
+            """async () => {
+              const stop = MediaStreamTrack.prototype.stop;
+              let stopped = 0;
+              MediaStreamTrack.prototype.stop = function () { stopped += 1; return stop.call(this); };
+              await window.unanswered[0]();
+              await new Promise((resolve) => setTimeout(resolve, 500));
+              MediaStreamTrack.prototype.stop = stop;
+              return [stopped > 0, window.questions];
+            }"""
+        )
+        assert late == [True, 3]
+        await more_frames(player)
+
+
+@pytest.mark.parametrize("way", ["by itself", "by its button", "by an answer after all"])
+async def test_a_browser_that_does_not_answer_at_first_is_told_of(relay: Relay, way: str) -> None:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    state = "granted" if way == "by itself" else "prompt"
+    decided = f"navigator.permissions.query = async () => ({{ state: '{state}' }});"
+    async with Chromium(init_scripts=[SILENT % "true", decided]) as phone:
+        page = await phone.page(f"{relay.origin}/camera.html?name=silent-{state}")
+        await shows(page, "note", "If the browser asks, allow it.")
+        await shows(page, "panel", "The browser does not give the camera")
+        if way == "by its button":
+            await page.click("#panel-actions .primary")
+        elif way == "by an answer after all":
+            await page.evaluate("void window.unanswered[0]()")
+        await page.wait_for("document.getElementById('picture').videoWidth > 0 && !document.getElementById('start').disabled", PATIENCE)
+        assert await page.evaluate("document.getElementById('panel').hidden")
+        assert await page.evaluate("window.questions") == (1 if way == "by an answer after all" else 2)
+        assert page.errors == []
+
+
+async def test_a_camera_that_stays_busy_is_asked_for_ever_more_rarely(relay: Relay) -> None:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    script = """
+      MediaDevices.prototype.getUserMedia = () => Promise.reject(new DOMException("busy", "NotReadableError"));
+      window.pauses = [];
+      const wait = window.setTimeout;
+      window.setTimeout = (action, ms, ...values) => {
+        if ([500, 1000, 2000, 4000].includes(ms)) window.pauses.push(ms);
+        return wait(action, ms, ...values);
+      };
+    """
+    async with Chromium(init_scripts=[script]) as phone:
+        page = await phone.page(f"{relay.origin}/camera.html?name=busy&sound=0")
+        await shows(page, "panel", "The camera is in use")
+        assert await page.wait_for("window.pauses.length >= 4 && window.pauses", PATIENCE) == [500, 1000, 2000, 4000]
+
+
 async def test_a_microphone_that_ends_is_taken_again(relay: Relay) -> None:
     if missing := Chromium.missing():
         pytest.skip(missing)

@@ -1,0 +1,501 @@
+"""The camera page's self-test: everything well, and every failure forced in a real Chromium, named in words that say what to do next."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.browsers.drivers import Chromium, Page
+from tests.browsers.pages import PATIENCE
+from tests.browsers.test_camera_flow import in_state, shows
+from tests.peers import peer
+from tests.relays import Relay
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+# Headless Chromium grants no wake lock in most cases, so a stand-in does.
+SCREEN = """
+  if (window.isSecureContext) navigator.wakeLock.request = async () => {
+    const lock = new EventTarget();
+    lock.release = async () => lock.dispatchEvent(new Event("release"));
+    return lock;
+  };
+"""
+
+# Every track that was given to the page.
+TRACKS = """
+  window.tracks = [];
+  const given = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = async function (...values) {
+    const stream = await given.apply(this, values);
+    window.tracks.push(...stream.getTracks());
+    return stream;
+  };
+"""
+
+# A browser that loads pages and opens no WebSocket, as an iPhone does with a certificate that it was only clicked through.
+NO_SOCKETS = """
+  window.WebSocket = class extends EventTarget {
+    static OPEN = 1;
+    constructor(url) {
+      super();
+      window.tried = [...(window.tried || []), url];
+      this.readyState = 0;
+      setTimeout(() => { this.readyState = 3; if (this.onclose) this.onclose({ code: 1006 }); }, 10);
+    }
+    close() {}
+  };
+"""
+
+# Nothing stands in for a WebSocket either.
+NO_REQUESTS = """
+  const real = window.fetch;
+  window.fetch = (url, ...more) => (String(url).includes("over-http") ? Promise.reject(new TypeError("no")) : real(url, ...more));
+"""
+
+READ = """() => Object.fromEntries([...document.querySelectorAll("[data-test]")].map((line) => [line.dataset.test,
+  { sign: line.dataset.sign, text: line.innerText, link: line.querySelector("a") ? line.querySelector("a").href : "" }]))"""
+
+
+@asynccontextmanager
+async def phone(*scripts: str, camera: bool = True) -> AsyncIterator[Chromium]:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    async with Chromium(camera=camera, init_scripts=[SCREEN, *scripts]) as browser:
+        yield browser
+
+
+async def opened(browser: Chromium, relay: Relay, name: str = "tested", more: str = "") -> Page:
+    page = await browser.page(f"{relay.origin}/camera.html?name={name}&width=320&height=240{more}")
+    await page.wait_for("document.getElementById('boot') === null", PATIENCE)
+    return page
+
+
+async def checked(page: Page, button: str = "#check") -> dict[str, dict[str, str]]:
+    """Run the self-test as a person does; the lines by what they are about: sign, all words, the link's address."""
+    await page.click(button)
+    return await finished(page)
+
+
+async def finished(page: Page) -> dict[str, dict[str, str]]:
+    await page.wait_for("!document.getElementById('selftest-copy').disabled", 2 * PATIENCE)
+    found: dict[str, dict[str, str]] = await page.evaluate(READ)
+    assert list(found) == ["page", "relay", "socket", "camera", "microphone", "screen", "encoder"]
+    return found
+
+
+def signs(lines: dict[str, dict[str, str]], but: Sequence[str] = ()) -> dict[str, str]:
+    return {name: line["sign"] for name, line in lines.items() if name not in but}
+
+
+async def summary(page: Page) -> str:
+    text: str = await page.evaluate("document.getElementById('selftest-summary').innerText")
+    return text
+
+
+async def has_picture(page: Page) -> None:
+    await page.wait_for("document.getElementById('camera').dataset.encoder", PATIENCE)
+
+
+# --- all is well ---
+
+
+async def test_everything_works(relay: Relay) -> None:
+    async with phone() as browser:
+        page = await opened(browser, relay)
+        await has_picture(page)
+        lines = await checked(page)
+        assert set(signs(lines).values()) == {"fine"}, lines
+        assert await summary(page) == "Everything works."
+        assert "pictures in a second" in lines["camera"]["text"]
+        assert "ms a picture" in lines["encoder"]["text"]
+        assert "recorder, video/webm" in lines["encoder"]["text"]
+        await page.click("#selftest-close")
+        assert await page.evaluate("document.getElementById('selftest').hidden && document.activeElement.id") == "check"
+        assert await page.evaluate("document.getElementById('picture').srcObject.getVideoTracks()[0].readyState") == "live", (
+            "the page's own camera stays"
+        )
+        await page.click("#start")
+        await in_state(page, "live")
+        assert page.errors == []
+
+
+async def test_the_result_is_copied_and_has_no_secrets() -> None:
+    async with phone("navigator.clipboard.writeText = async (text) => { window.copied = text; };") as browser:
+        with Relay("--tls") as relay:
+            link = next(line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line)
+            page = await browser.page(link.replace("camera.html#", "camera.html?name=secret-name#"))
+            await has_picture(page)
+            lines = await checked(page)
+            assert signs(lines)["relay"] == signs(lines)["socket"] == "fine", lines
+            assert "camera key" in lines["relay"]["text"]
+            assert "https" in lines["page"]["text"]
+            await page.click("#selftest-copy")
+            text = await page.wait_for("window.copied", PATIENCE)
+            assert "[fine] Camera: " in text
+            assert "Chrome on a computer" in text
+            assert link.split("#key=")[1] not in text
+            assert "secret-name" not in text
+            # A browser without a clipboard for pages: the text is there to be copied by hand.
+            await page.evaluate("void (navigator.clipboard.writeText = async () => { throw new Error('no'); })")
+            await page.click("#selftest-copy")
+            await page.wait_for("document.getElementById('selftest-text').value.includes('[fine] Camera: ')", PATIENCE)
+            assert await page.evaluate("document.getElementById('selftest-text').getClientRects().length") > 0
+
+
+async def test_a_camera_that_may_not_watch_tests_its_socket_under_no_others_name() -> None:
+    async with phone() as browser:
+        with Relay("--tls") as relay:
+            link = next(line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line)
+            page = await browser.page(link.replace("camera.html#", "camera.html?name=porch#"))
+            await has_picture(page)
+            assert await page.evaluate("fetch('/api/cameras').then((answer) => answer.status)") == 401
+            await page.evaluate(
+                """() => {
+                  const Real = window.WebSocket;
+                  window.urls = [];
+                  window.WebSocket = class extends Real { constructor(url, ...more) { super(url, ...more); window.urls.push(url); } };
+                }"""
+            )
+            lines = await checked(page)
+            assert lines["socket"]["sign"] == "fine"
+            assert "wss" in lines["socket"]["text"]
+            (url,) = await page.evaluate("window.urls")
+            assert "/camera/self-test-" in url
+
+
+async def test_while_it_films_it_reports_and_disturbs_nothing(relay: Relay) -> None:
+    async with phone(TRACKS) as browser:
+        page = await opened(browser, relay, "busy", "&start=1")
+        await in_state(page, "live")
+        async with peer(relay, "/player/busy") as player:
+            await player.until(lambda one: len(one.media) > 5)
+            known = await page.evaluate("window.tracks.length")
+            assert await page.evaluate("document.getElementById('check').hidden"), "offered only when something fails"
+            await page.evaluate("document.getElementById('check').click()")
+            lines = await finished(page)
+            assert set(signs(lines).values()) == {"fine"}, lines
+            assert "the camera on this page uses it now" in lines["socket"]["text"]
+            assert "It films with" in lines["encoder"]["text"]
+            assert await page.evaluate("window.tracks.length") == known
+            await page.click("#selftest-close")
+            assert await page.evaluate("window.tracks.every((track) => track.readyState === 'live')")
+            media = len(player.media)
+            await player.until(lambda one: len(one.media) > media + 5)
+            assert not any(one["type"] == "state" and one["state"] != "live" for one in player.messages[1:])
+
+
+async def test_while_it_films_nothing_is_asked_for(relay: Relay) -> None:
+    async with phone(REFUSING % ("(window.questions = (window.questions || 0) + 1, wishes.audio)", "NotAllowedError")) as browser:
+        page = await opened(browser, relay, "quiet", "&start=1")
+        await in_state(page, "live")
+        known = await page.evaluate("window.questions")
+        await page.evaluate("document.getElementById('check').click()")
+        lines = await finished(page)
+        assert signs(lines, ["microphone"]) == dict.fromkeys(["page", "relay", "socket", "camera", "screen", "encoder"], "fine"), lines
+        assert lines["microphone"]["sign"] == "failed"
+        assert "not allowed" in lines["microphone"]["text"]
+        assert await page.evaluate("window.questions") == known
+
+
+# --- what can fail ---
+
+REFUSING = """
+  const answer = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = function (wishes) {
+    return %s ? Promise.reject(new DOMException("no", "%s")) : answer.call(this, wishes);
+  };
+"""
+
+
+async def test_an_insecure_page(relay: Relay) -> None:
+    async with phone("Object.defineProperty(window, 'isSecureContext', { value: false });") as browser:
+        page = await opened(browser, relay)
+        lines = await checked(page, "#panel-actions button")
+        assert lines["page"]["sign"] == "failed"
+        assert "--tls" in lines["page"]["text"]
+        assert lines["camera"]["sign"] == lines["encoder"]["sign"] == "skipped"
+        assert await summary(page) == "This phone cannot film yet. Begin with “Secure page”."
+
+
+async def test_a_camera_that_is_refused(relay: Relay) -> None:
+    async with phone(camera=False) as browser:
+        page = await opened(browser, relay)
+        await shows(page, "panel", "The camera is not allowed")
+        await shows(page, "panel-actions", "Check this phone")
+        lines = await checked(page, "#panel-actions button:last-child")
+        assert signs(lines, ["screen"]) == {
+            "page": "fine",
+            "relay": "fine",
+            "socket": "fine",
+            "camera": "failed",
+            "microphone": "failed",
+            "encoder": "skipped",
+        }
+        assert "The camera is not allowed" in lines["camera"]["text"]
+        assert "Click the icon left of the address and switch Camera on." in lines["camera"]["text"]
+        assert "switch Microphone on" in lines["microphone"]["text"]
+        assert await summary(page) == "This phone cannot film yet. Begin with “Camera”."
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [("NotFoundError", "There is no microphone"), ("NotAllowedError", "not allowed"), ("NotReadableError", "another app may have it")],
+)
+async def test_no_microphone(relay: Relay, error: str, words: str) -> None:
+    async with phone(REFUSING % ("wishes.audio", error)) as browser:
+        page = await opened(browser, relay)
+        await has_picture(page)
+        lines = await checked(page)
+        assert signs(lines, ["microphone"]) == dict.fromkeys(["page", "relay", "socket", "camera", "screen", "encoder"], "fine"), lines
+        assert lines["microphone"]["sign"] == "failed"
+        assert words in lines["microphone"]["text"]
+        assert await summary(page) == "This phone can film. Not working: microphone."
+
+
+async def test_a_sound_that_is_switched_off_is_not_asked_for(relay: Relay) -> None:
+    async with phone(REFUSING % ("(window.heard = window.heard || Boolean(wishes.audio), false)", "")) as browser:
+        page = await opened(browser, relay, more="&sound=0")
+        await has_picture(page)
+        lines = await checked(page)
+        assert lines["microphone"]["sign"] == "fine"
+        assert not await page.evaluate("window.heard")
+
+
+async def test_a_camera_that_is_free_again_is_taken_by_the_page_afterwards(relay: Relay) -> None:
+    """And what the test itself has asked for is let go."""
+    busy = "window.busy"
+    async with phone(TRACKS, REFUSING % (busy, "NotAllowedError"), "window.busy = true;") as browser:
+        page = await opened(browser, relay)
+        await shows(page, "panel", "The camera is not allowed")
+        await page.evaluate("void (window.busy = false)")
+        lines = await checked(page, "#panel-actions button:last-child")
+        assert lines["camera"]["sign"] == lines["microphone"]["sign"] == lines["encoder"]["sign"] == "fine", lines
+        own = await page.evaluate("window.tracks.map((track) => track.readyState)")
+        assert own == ["ended", "ended"]
+        await page.click("#selftest-close")
+        await page.wait_for("!document.getElementById('start').disabled && document.getElementById('panel').hidden", PATIENCE)
+        assert await page.evaluate("document.querySelector('.source-video') === null")
+
+
+async def test_closing_it_lets_everything_go(relay: Relay) -> None:
+    async with phone(TRACKS, REFUSING % ("window.busy", "NotAllowedError"), "window.busy = true;") as browser:
+        page = await opened(browser, relay)
+        await shows(page, "panel", "The camera is not allowed")
+        await page.evaluate("void (window.busy = false)")
+        await page.click("#panel-actions button:last-child")
+        await page.wait_for("window.tracks.length === 1", PATIENCE)
+        await page.evaluate("void (window.busy = true)")
+        await page.click("#selftest-close")
+        assert await page.evaluate("window.tracks[0].readyState") == "ended"
+        assert await page.evaluate("document.getElementById('selftest').hidden")
+
+
+async def test_a_lens_that_gives_no_picture(relay: Relay) -> None:
+    async with phone() as browser:
+        page = await opened(browser, relay)
+        await has_picture(page)
+        await page.evaluate("void document.getElementById('picture').pause()")
+        lines = await checked(page)
+        assert lines["camera"]["sign"] == "failed"
+        assert "stands still" in lines["camera"]["text"]
+
+
+NO_LOCK = "navigator.wakeLock.request = async () => { throw new Error('no'); };"
+NO_VIDEO = "delete HTMLCanvasElement.prototype.captureStream;"
+
+
+@pytest.mark.parametrize(
+    ("script", "sign", "words"),
+    [(NO_LOCK, "limits", "hidden video"), (NO_LOCK + NO_VIDEO, "failed", "Nothing keeps it on")],
+    ids=["but a video", "nor a video"],
+)
+async def test_no_wake_lock(relay: Relay, script: str, sign: str, words: str) -> None:
+    async with phone(script) as browser:
+        page = await opened(browser, relay)
+        await has_picture(page)
+        lines = await checked(page)
+        assert lines["screen"]["sign"] == sign
+        assert words in lines["screen"]["text"]
+        assert "let the screen stay on" in lines["screen"]["text"], "and what to do"
+        assert (await summary(page)).startswith("This phone can film")
+        assert await page.evaluate("document.querySelector('.wake-video') === null"), "it is let go"
+
+
+NO_WEBCODECS = "VideoEncoder.prototype.encode = function () { throw new DOMException('no', 'EncodingError'); };"
+NO_RECORDER = "MediaRecorder.prototype.start = function () { throw new DOMException('no', 'NotSupportedError'); };"
+
+
+@pytest.mark.parametrize(
+    ("scripts", "sign", "words"),
+    [
+        ([NO_WEBCODECS, NO_RECORDER], "failed", "No encoder of this browser gives anything"),
+        ([NO_WEBCODECS], "limits", "Without WebCodecs"),
+        ([NO_RECORDER], "fine", "WebCodecs VP8"),
+    ],
+    ids=["none", "a recorder", "WebCodecs"],
+)
+async def test_encoders_are_tried_and_not_believed(relay: Relay, scripts: list[str], sign: str, words: str) -> None:
+    async with phone(*scripts) as browser:
+        page = await opened(browser, relay)
+        await has_picture(page)
+        lines = await checked(page)
+        assert lines["encoder"]["sign"] == sign, lines["encoder"]
+        assert words in lines["encoder"]["text"]
+        if sign == "failed":
+            assert await summary(page) == "This phone cannot film yet. Begin with “Encoder”."
+            assert "current Chrome" in lines["encoder"]["text"]
+
+
+@pytest.mark.parametrize(("scripts", "sign"), [([NO_SOCKETS], "limits"), ([NO_SOCKETS, NO_REQUESTS], "failed")])
+async def test_a_browser_that_refuses_wss(scripts: list[str], sign: str) -> None:
+    async with phone(*scripts) as browser:
+        with Relay("--tls") as relay:
+            link = next(line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line)
+            page = await browser.page(link)
+            await has_picture(page)
+            lines = await checked(page)
+            assert signs(lines)["relay"] == "fine"
+            assert lines["socket"]["sign"] == sign
+            assert "refuses WebSockets (wss), although it reaches the relay by https://" in lines["socket"]["text"]
+            assert "install the relay’s certificate" in lines["socket"]["text"]
+            assert ("Ordinary requests carry the pictures instead" in lines["socket"]["text"]) == (sign == "limits")
+            assert await page.evaluate("window.tried[0].startsWith('wss://')")
+            assert (await summary(page)).startswith("This phone can film" if sign == "limits" else "This phone cannot film yet. Begin with")
+
+
+async def test_the_way_to_the_certificate_is_a_link_where_the_relay_knows_it(relay: Relay) -> None:
+    script = """
+      const ask = window.fetch;
+      window.fetch = async (url, ...more) => {
+        const answer = await ask(url, ...more);
+        if (url !== "/api/session") return answer;
+        return new Response(JSON.stringify({ ...(await answer.json()), trust: "http://192.0.2.1:8088/" }));
+      };
+    """
+    async with phone(script) as browser:
+        page = await opened(browser, relay)
+        # As on a page that came by https: only the words depend on it.
+        found = await page.evaluate(
+            """async () => {
+              const { SelfTest } = await import("/web/selftest.js");
+              const test = new SelfTest({}, { family: "safari", system: "ios", name: "Safari" });
+              test.session = { viewer: true, camera: true, trust: "http://192.0.2.1:8088/" };
+              test._goesByRequests = async () => false;
+              return test._refused("wss://localhost/wall", "/wall", "wss", "refused");
+            }"""
+        )
+        assert found["link"] == "http://192.0.2.1:8088/"
+        assert "the link below" in found["steps"][0]
+        assert "Certificate Trust Settings" in found["steps"][1]
+
+
+async def test_a_wrong_key() -> None:
+    async with phone() as browser:
+        with Relay("--tls") as relay:
+            page = await browser.page(f"{relay.origin}/camera.html?name=porch#key=aaaa-bbbb-cccc-dddd")
+            await shows(page, "panel", "This relay asks for its camera key")
+            lines = await checked(page, "#panel-actions button:last-child")
+            assert lines["relay"]["sign"] == "failed"
+            assert "does not know a key of this browser" in lines["relay"]["text"]
+            assert "Scan the camera’s code" in lines["relay"]["text"]
+            assert lines["socket"]["sign"] == "skipped"
+            assert lines["camera"]["sign"] == "fine"
+            assert await summary(page) == "This phone cannot film yet. Begin with “Relay and key”."
+
+
+async def test_a_relay_that_is_away_is_offered_to_be_looked_into() -> None:
+    async with phone() as browser:
+        with Relay() as relay:
+            page = await opened(browser, relay, "lonely", "&start=1")
+            await in_state(page, "live")
+            relay.kill()
+            await in_state(page, "gone")
+            await page.wait_for("!document.getElementById('check').hidden", PATIENCE)
+            lines = await checked(page)
+            assert lines["relay"]["sign"] == "failed"
+            assert "The relay does not answer" in lines["relay"]["text"]
+            assert "Is the relay running?" in lines["relay"]["text"]
+            assert lines["socket"]["sign"] == "skipped"
+            assert lines["camera"]["sign"] == "fine"
+            relay.start()
+            await in_state(page, "live")
+            await page.click("#selftest-again")
+            await asyncio.sleep(0.2)
+            assert (await finished(page))["relay"]["sign"] == "fine"
+            await page.wait_for("document.getElementById('check').hidden", PATIENCE)
+
+
+# --- words ---
+
+ANDROID = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36"
+MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15"
+
+
+@pytest.mark.parametrize(
+    ("agent", "touches", "name", "step"),
+    [
+        (ANDROID + "Chrome/126.0.0.0 Mobile Safari/537.36", 5, "Chrome on Android", "then Permissions, then Camera"),
+        (ANDROID + "SamsungBrowser/25.0 Chrome/121.0.0.0 Mobile Safari/537.36", 5, "Samsung Internet on Android", "Samsung Internet, Perm"),
+        ("Mozilla/5.0 (Android 13; Mobile; rv:127.0) Gecko/127.0 Firefox/127.0", 5, "Firefox on Android", "Touch the lock"),
+        (IPHONE + "Version/17.4 Mobile/15E148 Safari/604.1", 5, "Safari on iPhone or iPad", "Website Settings"),
+        (
+            IPHONE + "CriOS/126.0.6478.35 Mobile/15E148 Safari/604.1",
+            5,
+            "Chrome on iPhone or iPad",
+            "open Chrome (from iOS 18 on: Apps",
+        ),
+        (MAC, 5, "Safari on iPhone or iPad", "Website Settings"),
+        (MAC, 0, "Safari on a computer", "In the menu Safari"),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", 0, "Firefox on a computer", "crossed-out camera"),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36",
+            0,
+            "Chrome on a computer",
+            "Click the icon",
+        ),
+        ("Lynx/2.8", 0, "the browser on a computer", "allow Camera"),
+    ],
+)
+async def test_menus_are_named_as_the_browser_names_them(page: Page, agent: str, touches: int, name: str, step: str) -> None:
+    found = await page.evaluate(
+        """async (userAgent, maxTouchPoints) => {
+          const menus = await import("/web/menus.js");
+          const browser = menus.browserOf({ userAgent, maxTouchPoints });
+          const others = [menus.stepsToTrust(browser, true), menus.stepsToTrust(browser, false), menus.stepsToStayOn(browser),
+            menus.stepsToUpdate(browser), menus.stepsToReach(browser), menus.stepsToAllow(browser, "Microphone")];
+          return [menus.browserWords(browser), menus.stepsToAllow(browser, "Camera").join(" "), others];
+        }""",
+        agent,
+        touches,
+    )
+    assert found[0] == name
+    assert step in found[1]
+    assert all(text for steps in found[2] for text in steps)
+    text = json.dumps(found)
+    assert "undefined" not in text
+    assert ("Certificate Trust Settings" in text) == ("iPhone" in name)
+
+
+async def test_one_sentence_for_all(page: Page) -> None:
+    async def sentence(**signs: str) -> Any:
+        return await page.evaluate(
+            """async (signs) => {
+              const { TESTS, summaryOf } = await import("/web/selftest.js");
+              return summaryOf(TESTS.map(([id, label]) => ({ id, label, sign: signs[id] || "fine" })));
+            }""",
+            signs,
+        )
+
+    assert await sentence() == "Everything works."
+    assert await sentence(screen="limits") == "This phone can film, with limits."
+    assert await sentence(screen="failed", microphone="failed") == "This phone can film. Not working: microphone, screen stays on."
+    assert await sentence(screen="failed", camera="failed", encoder="skipped") == "This phone cannot film yet. Begin with “Camera”."
+    assert await sentence(encoder="skipped") == "What could be tried works. Not everything could."

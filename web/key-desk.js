@@ -1,0 +1,81 @@
+// Where a camera shows its key: asks the relay what this browser may do, and a person for the key if it may not film.
+
+import { openSession, useKey } from "./session.js";
+
+/** Milliseconds between two questions about the session. */
+const SESSION_RETRY = 2000;
+
+export class KeyDesk {
+  /**
+   * @param {{form: any, key: any, hint: HTMLElement}} parts
+   * @param {{onallowed: (typed: boolean) => void, onasked: () => void, onlost: () => void}} handlers
+   *     onallowed: this browser may film; typed: a person has just typed the key; onasked: it may not, so a person is to be asked for the
+   *     key; onlost: as onasked, but it could before
+   */
+  constructor(parts, handlers) {
+    this.parts = parts;
+    this.handlers = handlers;
+    /** What the relay has said last, null before it answered. @type {import("./session.js").Session | null} */
+    this.session = null;
+    this.checkedAt = 0;
+    parts.form.addEventListener("submit", (/** @type {Event} */ event) => {
+      event.preventDefault();
+      this._submit();
+    });
+  }
+
+  /** The relay has answered, and this browser may film. */
+  get allowed() {
+    return this.session !== null && this.session.camera;
+  }
+
+  /** The relay has answered, and this browser may not film. */
+  get refused() {
+    return this.session !== null && !this.session.camera;
+  }
+
+  /** Asks until the relay answers. */
+  async open() {
+    try {
+      this.session = await openSession();
+    } catch (error) {
+      setTimeout(() => this.open(), SESSION_RETRY); // the relay is away; the link says so when filming
+      return;
+    }
+    if (this.allowed) this.handlers.onallowed(false);
+    else this.handlers.onasked();
+  }
+
+  /** To be called while the relay refuses the link. A browser does not tell why a WebSocket was refused; a relay that was restarted with
+   *  other keys refuses the cookie. */
+  async check() {
+    if (performance.now() - this.checkedAt <= SESSION_RETRY) return;
+    this.checkedAt = performance.now();
+    try {
+      this.session = await openSession();
+      if (this.refused) this.handlers.onlost();
+    } catch (error) {
+      // away: the link goes on trying
+    }
+  }
+
+  async _submit() {
+    const { key, hint } = this.parts;
+    if (key.value.trim() === "") {
+      key.focus();
+      return;
+    }
+    hint.textContent = "";
+    try {
+      const answer = await useKey(key.value);
+      if (answer && answer.camera) {
+        this.session = answer;
+        key.value = "";
+        this.handlers.onallowed(true);
+      } else if (answer) hint.textContent = "This is the key for watching. Filming has its own.";
+      else hint.textContent = "The relay does not know this key. Look for a typing error.";
+    } catch (error) {
+      hint.textContent = "The relay does not answer. Is it running, and is this phone in its network?";
+    }
+  }
+}

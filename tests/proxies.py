@@ -1,4 +1,4 @@
-"""A TCP proxy on this computer that misbehaves when it is told to: late, frozen, slow or cut, as a network is.
+"""A TCP proxy on this computer that misbehaves when it is told to: late, frozen, slow or cut, as a network is; without WebSockets.
 
     async with Proxy(relay.port) as proxy:
         page = await browser.page(f"{proxy.origin}/player.html")
@@ -27,6 +27,12 @@ HELD_LIMIT = 256 * 1024
 RECEIVE_BUFFER = 64 * 1024
 """Bytes that the kernel takes for a socket that is not read. Without a limit it takes megabytes, and a sender would not feel a freeze."""
 
+UPGRADE = b"\r\nupgrade: websocket\r\n"
+"""The line of a request's head that asks for a WebSocket; small letters."""
+
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+"""What a proxy answers that knows no WebSockets."""
+
 THROTTLED_PIECE = 4096
 """Bytes that pass at once when the rate is limited; a whole chunk at once would be a burst."""
 
@@ -50,6 +56,7 @@ class Proxy:
         self._delays = (0.0, 0.0)  # s
         self._rate: float | None = None
         self._freezes = 0
+        self._refusal: bytes | None = None
         self.connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
 
@@ -81,6 +88,14 @@ class Proxy:
             raise ValueError(f"no rate: {bytes_per_second} bytes per second")
         self._rate = bytes_per_second
         self._pump()
+
+    def refuse_websockets(self, answer: bytes | None = FORBIDDEN) -> None:
+        """From now on a connection whose first request is for a WebSocket gets this answer, and is closed. None ends it."""
+        self._refusal = answer
+
+    def refusal(self, head: bytes) -> bytes | None:
+        """What a connection that begins like this gets instead of the target's answer."""
+        return self._refusal if UPGRADE in head.lower() else None
 
     async def freeze(self, seconds: float) -> None:
         """Nothing passes and nothing is read for so long; connections stay, and new ones wait. Returns when it is over."""
@@ -145,6 +160,7 @@ class _Connection:
         self.client.out = self.target.back = _Way(proxy, self.client, self.target)
         self.target.out = self.client.back = _Way(proxy, self.target, self.client)
         self._proxy = proxy
+        self._begun = False
         self._connecting: asyncio.Task[None] | None = None
 
     @property
@@ -173,6 +189,17 @@ class _Connection:
     def pump(self) -> None:
         for way in self.ways:
             way.pump()
+
+    def begins(self, head: bytes) -> bool:
+        """Whether a connection that begins so is passed on. Browsers send the head of a request in one piece."""
+        refusal = None if self._begun else self._proxy.refusal(head)
+        self._begun = True
+        if refusal is None:
+            return True
+        assert self.client.transport is not None
+        self.client.transport.write(refusal)
+        self.client.transport.close()
+        return False
 
     def abort(self) -> None:
         if self._connecting is not None and self.target.transport is None:
@@ -215,7 +242,8 @@ class _End(asyncio.Protocol):
             self._connection.connect()
 
     def data_received(self, data: bytes) -> None:
-        self.out.take(data)
+        if self is not self._connection.client or self._connection.begins(data):
+            self.out.take(data)
 
     def eof_received(self) -> bool:
         self.out.take(b"")

@@ -8,8 +8,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidMessage, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from tests.proxies import HELD_LIMIT, Proxy
@@ -206,3 +208,19 @@ async def test_a_browser_may_use_the_relay_through_it(relay: Relay) -> None:
         async with connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], origin=Origin(proxy.origin)) as player:
             welcome = json.loads(await asyncio.wait_for(player.recv(), PATIENCE))
             assert welcome["type"] == "welcome"
+
+
+async def test_websockets_are_refused_and_the_rest_passes(relay: Relay) -> None:
+    async with Proxy(relay.port) as proxy, aiohttp.ClientSession() as browser:
+        proxy.refuse_websockets()
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://localhost:{proxy.port}/wall", subprotocols=[Subprotocol(SUBPROTOCOL)], origin=Origin(proxy.origin))
+        assert refused.value.response.status_code == 403
+        async with browser.get(f"{proxy.origin}/healthz") as answer:
+            assert await answer.text() == "ok\n"
+        proxy.refuse_websockets(b"")
+        with pytest.raises(InvalidMessage):
+            await connect(f"ws://localhost:{proxy.port}/wall", subprotocols=[Subprotocol(SUBPROTOCOL)], origin=Origin(proxy.origin))
+        proxy.refuse_websockets(None)
+        async with connect(f"ws://localhost:{proxy.port}/wall", subprotocols=[Subprotocol(SUBPROTOCOL)], origin=Origin(proxy.origin)):
+            pass

@@ -118,7 +118,7 @@ export class Details {
    * @param {number | null} rate pictures a second
    * @returns {[string, string][]} what is said of what
    */
-  sentences({ engine, surface, size, dropped, drops, sound }, delay, parts, rate) {
+  sentences({ engine, surface, size, dropped, drops, sound, transport }, delay, parts, rate) {
     const buffers = engine === "mse";
     const words = ["Camera encodes", parts[0] === null ? "Camera, to the relay" : "To the relay", "In the relay", "To this browser"];
     words.push(buffers ? "Buffer, decoding" : "Decoding", "To the screen");
@@ -130,6 +130,7 @@ export class Details {
     if (sound.state === "on" && sound.delayMs !== null) lines.push(["Sound", time(sound.delayMs)]);
     lines.push(["Picture", `${size.width} × ${size.height}${rate === null ? "" : `, ${Math.round(rate)} a second`}`]);
     lines.push(["Left out", `${dropped} here, ${drops} at the relay`]);
+    if (transport === "http") lines.push(["Connection", "slower: this browser refuses the fast one"]);
     lines.push(["Shown by", ENGINES[engine] + (surface ? `, ${surface}` : "")]);
     return lines;
   }

@@ -1,6 +1,8 @@
 // The page's end of one camera: a port to its Receiver (receiver.js has what goes over it), which lives in the worker that all cameras
 // share. Where the browser has no such worker, the Receiver is fetched into the page: the same code behind the same kind of port.
 
+import { lastSession } from "./session.js";
+
 /** What the place can do where pictures are decoded.
  *  @typedef {{decodes: boolean, offscreen: boolean, trackGenerator: boolean}} Abilities */
 
@@ -28,7 +30,7 @@ function startWorker() {
       worker.onerror = null;
       const canDecode = abilities.decodes || typeof VideoDecoder === "undefined";
       if (!canDecode) return fail("it cannot decode");
-      resolve({ abilities, receive: (port, name) => worker.postMessage({ port, name }, [port]) });
+      resolve({ abilities, receive: (port, name) => worker.postMessage({ port, name, session: lastSession() }, [port]) });
     };
   });
 }
@@ -40,7 +42,7 @@ async function openPlace() {
   } catch (error) {
     const { Receiver } = await import("./receiver.js");
     const abilities = { decodes: "VideoDecoder" in globalThis, offscreen: "OffscreenCanvas" in globalThis, trackGenerator: false };
-    return { abilities, receive: (port, name) => void new Receiver(port, name) };
+    return { abilities, receive: (port, name) => void new Receiver(port, name, lastSession()) };
   }
 }
 

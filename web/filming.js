@@ -11,6 +11,8 @@
 
 import { recorderDelays } from "./ability.js";
 import { CodecsEngine, CodecsSoundEngine } from "./codecs.js";
+import { elsewhere } from "./finder.js";
+import { lastSession } from "./session.js";
 import { Link } from "./link.js";
 import { AUDIO_TYPES, RecorderEngine, VIDEO_TYPES, bitrateFor } from "./recorder.js";
 import { Uplink } from "./uplink.js";
@@ -22,12 +24,13 @@ import { Uplink } from "./uplink.js";
 /** @typedef {{state: FilmingState, reason: PauseReason | "", pause: Pause | null, restarting: boolean, viewers: number, slow: boolean,
  *            held: boolean, thin: boolean, failure: string, mute: boolean, since: number, fps: number | null, bitsPerSecond: number,
  *            restarts: {video: number, audio: number}, silence: {video: number, audio: number}, encoder: "codecs" | "recorder" | "",
- *            codec: string, delay: number | null, dropped: import("./recorder.js").Dropped, remark: string}} Status
+ *            codec: string, delay: number | null, dropped: import("./recorder.js").Dropped, remark: string,
+ *            transport: import("./link.js").Transport}} Status
  *  pause: what the relay asked for, or null; restarting: the relay has said that it will be back in a moment; slow: the network gets less
  *  than it would if it were good, held: nothing at all just now, thin: not every picture; failure: what the recorder of the pictures said;
  *  mute: there is none for the sound; since: performance.now() of start(); restarts: of engines that gave nothing; silence: ms for
  *  which no byte came although there should be some; encoder, codec: what films, "" before it is chosen; delay: ms from capture to sending;
- *  dropped: pictures left out before they were encoded; remark: why it is not the encoder that was chosen, or "" */
+ *  dropped: pictures left out before they were encoded; remark: why it is not the encoder that was chosen, or ""; transport: how it goes to the relay */
 /** @typedef {RecorderEngine | CodecsEngine | CodecsSoundEngine} Engine */
 /** still: the lens gives nothing new although it looks well
  *  @typedef {{video: MediaStreamTrack | null, audio: MediaStreamTrack | null, muted: boolean, still: boolean}} Tracks */
@@ -68,6 +71,7 @@ export class Filming {
       onmessage: (message) => this._told(message),
       onpong: (message) => this.uplink.answered(message.t, message.time / 1000 - message.t, performance.now()),
       pingFields: (moment) => this._asks(moment),
+      elsewhere: elsewhere(lastSession),
     });
     this.uplink = new Uplink();
     this.options = options;
@@ -211,6 +215,7 @@ export class Filming {
       delay: video.delay,
       dropped: video.dropped,
       remark: this.remark,
+      transport: this.link.transport,
     };
   }
 

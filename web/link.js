@@ -1,22 +1,33 @@
 // One WebSocket to the relay that looks after itself: it reconnects with back-off, notices a dead network, and knows the relay's clock.
 //
 //   const link = new Link("/player/porch", {
-//     onstate(state, detail) {},   // see LinkState; detail is the relay's last error {id, text}, or null
+//     onstate(state, detail, transport) {},   // see LinkState; detail is the relay's last error {id, text}, or null
 //     onmessage(message) {},       // every control message except pong, as an object (docs/protocol.md)
 //     onbinary(buffer) {},         // every media message, as an ArrayBuffer
 //   });
 //   link.open();
 //   link.send({type: "keyframe"});
 //
+// Where WebSockets do not get through and pages do, the same goes over plain HTTP (httpsocket.js): slower, but it goes. Every new try
+// begins with a WebSocket. A relay that has moved is found, if somebody tells where (`elsewhere`).
+//
 // It works in a page and in a worker. A worker cannot know whether its page is visible, so there the page counts as visible.
 //
 // Names that begin with an underscore are the link's own: private methods (#name) are newer than the phones this page is for.
+
+import { HttpSocket } from "./httpsocket.js";
 
 /** @typedef {"connecting" | "open" | "waiting" | "closed"} LinkState
  *  connecting: a socket is being opened; open: `welcome` has arrived; waiting: the next try comes after a pause;
  *  closed: by us, or by the relay for good (another camera took the name). */
 
+/** How it goes: by a WebSocket, or over HTTP. @typedef {"socket" | "http"} Transport */
+
+/** Where the relay may be as well: the origin of its pages there, and what lets this browser in there without a cookie.
+ *  @typedef {{base: string, ticket: string}} Place */
+
 export const SUBPROTOCOL = "drawercam.1";
+const TICKET_PREFIX = "drawercam-ticket.";
 
 /** Milliseconds between two pings (the relay answers every one). */
 const PING_INTERVAL = 2000;
@@ -36,6 +47,20 @@ const STEADY = 2000;
 /** Round trips remembered for the clock: the shortest one tells the time best (as in NTP). */
 const CLOCK_SAMPLES = 16;
 
+/** WebSockets that were refused, one after the other, while the relay answered requests, before it goes over HTTP. One proves nothing: a
+ *  relay that has just come back refuses, too. */
+const MOST_REFUSED = 2;
+
+/** Milliseconds in which the relay has to answer a request to count as there. */
+const ANSWER_LIMIT = 3000;
+
+/** Tries that failed before it is asked where the relay may be as well, and milliseconds between two such questions. */
+const FAILURES_AT_HOME = 3;
+const LOOK_INTERVAL = 10000;
+
+/** Places that are tried after one question: a computer has some addresses, not many. */
+const MOST_PLACES = 8;
+
 /** Close codes after which trying again would be wrong: good-bye, and "taken over". */
 const FINAL_CODES = [1000, 4003];
 
@@ -46,22 +71,49 @@ function isVisible() {
   return page === null || page.visibilityState === "visible";
 }
 
+/** The last link of this page, or of this worker, that got through did so over HTTP: then the next one need not be refused twice. */
+let refusedBefore = false;
+
+/** Whether the relay answers a request. @returns {Promise<boolean>} */
+async function isThere() {
+  const abort = new AbortController();
+  const late = setTimeout(() => abort.abort(), ANSWER_LIMIT);
+  try {
+    await fetch("/healthz", { cache: "no-store", signal: abort.signal });
+    return true;
+  } catch (error) {
+    return false;
+  } finally {
+    clearTimeout(late);
+  }
+}
+
 export class Link {
   /**
    * @param {string} path such as `/player/porch`; it may be changed, and counts when a socket is opened, after the state `connecting`
-   * @param {{onstate?: (state: LinkState, detail: {id: string, text: string} | null) => void,
+   * @param {{onstate?: (state: LinkState, detail: {id: string, text: string} | null, transport: Transport) => void,
    *          onmessage?: (message: any) => void, onbinary?: (data: ArrayBuffer) => void,
-   *          onpong?: (message: any) => void, pingFields?: (moment: number) => object}} handlers
+   *          onpong?: (message: any) => void, pingFields?: (moment: number) => object,
+   *          elsewhere?: () => Promise<Place[]>}} handlers
    *        onpong: an answer to a ping, after the clock was set by it; pingFields: what else to say in the ping that is sent now, at this
-   *        moment (ms of performance.now())
+   *        moment (ms of performance.now()); elsewhere: asked when the relay is not to be found
    */
   constructor(path, handlers) {
     this.path = path;
     this.handlers = handlers;
     /** @type {LinkState} */
     this.state = "closed";
-    /** @type {WebSocket | null} */
+    /** @type {WebSocket | HttpSocket | null} */
     this.socket = null;
+    /** @type {Transport} */
+    this.transport = "socket";
+    /** Where it is tried, null for the page's own origin; where it was open last; and where else it is to be tried. @type {Place | null} */
+    this.place = null;
+    /** @type {Place | null} */
+    this.settled = null;
+    /** @type {Place[]} */
+    this.places = [];
+    this.lookedAt = -Infinity;
     /** Round-trip time of the best recent ping in ms, or null. @type {number | null} */
     this.roundTrip = null;
     /** When the current socket was opened (performance.now()), for measuring; 0 until it is. */
@@ -73,6 +125,9 @@ export class Link {
     /** When the last regular ping was sent, performance.now(). */
     this.pingedAt = 0;
     this.failures = 0;
+    /** WebSockets refused by a relay that was there, one after the other. */
+    this.refusals = 0;
+    this.turn = 0; // counts what was given up: an answer that comes later is not needed any more
     this.unanswered = 0;
     this.retryTimer = 0;
     this.pingTimer = 0;
@@ -145,29 +200,45 @@ export class Link {
   _connect() {
     this._detach();
     this._enter("connecting");
-    if (this.state !== "connecting") return; // the handler closed the link
-    const url = new URL(this.path, location.href);
-    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(url.href, SUBPROTOCOL);
-    socket.binaryType = "arraybuffer";
-    this.socket = socket;
+    if (this.state === "connecting") this._dial("socket"); // else the handler closed the link
+  }
+
+  /** @param {Transport} transport */
+  _dial(transport) {
+    this._detach();
+    this.transport = transport;
     this.lastError = null;
     this.openedAt = 0;
     this.unanswered = 0;
+    const { place } = this;
+    let socket;
+    try {
+      const url = new URL(this.path, place ? place.base : location.href);
+      url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+      if (transport === "http") socket = new HttpSocket(url.href, SUBPROTOCOL);
+      else socket = new WebSocket(url.href, place ? [SUBPROTOCOL, TICKET_PREFIX + place.ticket] : [SUBPROTOCOL]);
+    } catch (error) {
+      this._lost(); // no address, or one that this browser allows no WebSocket to
+      return;
+    }
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
     socket.onopen = () => {
       this.openedAt = performance.now();
       this.unanswered = 0;
       this._ping();
     };
-    socket.onmessage = (event) => {
+    socket.onmessage = (/** @type {{data: any}} */ event) => {
       this.unanswered = 0;
       if (typeof event.data === "string") this._control(JSON.parse(event.data));
       else if (this.handlers.onbinary) this.handlers.onbinary(event.data);
     };
-    socket.onclose = (event) => {
-      this._detach();
-      if (FINAL_CODES.includes(event.code)) this._finish();
-      else this._retry();
+    socket.onclose = (/** @type {{code: number}} */ event) => {
+      if (socket instanceof HttpSocket && socket.refusal) this.lastError = socket.refusal;
+      if (FINAL_CODES.includes(event.code)) {
+        this._detach();
+        this._finish();
+      } else this._lost();
     };
     this.pingTimer = setInterval(() => this._beat(), PING_INTERVAL);
   }
@@ -189,6 +260,10 @@ export class Link {
     if (message.type === "error") this.lastError = { id: message.id, text: message.text };
     if (message.type === "welcome") {
       this.clock = []; // a restarted relay has another clock
+      this.settled = this.place;
+      this.places = [];
+      this.refusals = 0;
+      if (!this.place) refusedBefore = this.transport === "http";
       this._enter("open");
     }
     if (this.handlers.onmessage) this.handlers.onmessage(message);
@@ -207,19 +282,61 @@ export class Link {
   }
 
   _beat() {
-    if (this.unanswered >= MOST_UNANSWERED && isVisible()) this.reopen();
-    else this._ping();
+    if (this.unanswered < MOST_UNANSWERED || !isVisible()) this._ping();
+    else if (this.state === "open") this.reopen();
+    else {
+      const socket = this.socket;
+      this._lost();
+      if (socket) socket.close();
+    }
+  }
+
+  /** The connection has ended, or did not come about. */
+  _lost() {
+    const refused = this.transport === "socket" && this.state === "connecting" && !this.lastError && !this.place;
+    this._detach();
+    if (refused && HttpSocket.supported) this._refused();
+    else this._retry();
+  }
+
+  /** Is the relay away, or do WebSockets not get through? */
+  async _refused() {
+    const { turn } = this;
+    const there = await isThere();
+    if (turn !== this.turn) return;
+    this.refusals = there ? this.refusals + 1 : 0;
+    if (this.refusals >= (refusedBefore ? 1 : MOST_REFUSED)) this._dial("http");
+    else this._retry();
   }
 
   _retry() {
     const held = this.openedAt === 0 ? 0 : performance.now() - this.openedAt;
     this.failures = held < STEADY ? this.failures + 1 : 1;
+    if (this.failures > 1) this.place = this.places.shift() || (this.place ? null : this.settled);
     const delay = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** (this.failures - 1));
     this.retryTimer = setTimeout(() => this._connect(), delay * (0.75 + Math.random() / 2));
     this._enter("waiting");
+    const looks = this.failures >= FAILURES_AT_HOME && performance.now() - this.lookedAt >= LOOK_INTERVAL;
+    if (looks && this.handlers.elsewhere && this.state === "waiting") this._look(this.handlers.elsewhere);
+  }
+
+  /** Asks where the relay may be as well, and tries it there. @param {() => Promise<Place[]>} elsewhere */
+  async _look(elsewhere) {
+    this.lookedAt = performance.now();
+    try {
+      this.places = (await elsewhere()).slice(0, MOST_PLACES);
+    } catch (error) {
+      console.warn(`nobody knows where the relay is: ${error}`);
+    }
+    if (this.state !== "waiting") return; // at the next try, if there is one
+    const place = this.places.shift();
+    if (!place) return;
+    this.place = place;
+    this._connect();
   }
 
   _detach() {
+    this.turn += 1;
     clearInterval(this.pingTimer);
     clearTimeout(this.retryTimer);
     const socket = this.socket;
@@ -237,6 +354,6 @@ export class Link {
   /** @param {LinkState} state */
   _enter(state) {
     this.state = state;
-    if (this.handlers.onstate) this.handlers.onstate(state, this.lastError);
+    if (this.handlers.onstate) this.handlers.onstate(state, this.lastError, this.transport);
   }
 }

@@ -5,7 +5,8 @@
 
 import { placeTiles } from "./layout.js";
 import { Link } from "./link.js";
-import { openSession, useKey } from "./session.js";
+import { elsewhere } from "./finder.js";
+import { lastSession, openSession, useKey } from "./session.js";
 import { SURFACES } from "./surface.js";
 import { RESTART_TIME, Tile } from "./tile.js";
 
@@ -102,6 +103,7 @@ function openWall() {
   }
   if (link) return;
   link = new Link("/wall", {
+    elsewhere: elsewhere(lastSession),
     onstate: (state, refusal) => {
       if (refusal && refusal.id === "restarting") restartsAt = performance.now();
       if (state === "open") onopen();

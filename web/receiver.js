@@ -18,7 +18,7 @@
 //
 // What it says:
 //
-//   {type: "link", state, refusal}                     see link.js
+//   {type: "link", state, refusal, transport}          see link.js
 //   {type: "clock", offset, opened, way}               the relay's time minus the time since the epoch, µs, or null; when the socket
 //                                                      opened, ms since the epoch; the relay's last `pong`
 //   {type: "control", message}                         a message of the relay, but `track`, `pong` and `error`
@@ -31,6 +31,7 @@
 //   {type: "fail", choice, surface, reason}            the engine "frames" cannot go on, or only not on this surface
 //   {type: "surface", choice, ...}                     for the page's end of the surface
 
+import { elsewhere } from "./finder.js";
 import { FramesDecoder } from "./frames.js";
 import { Link } from "./link.js";
 import { readFrame } from "./message.js";
@@ -63,8 +64,12 @@ const GRACE = 2000;
 const MOST_VALUES = 64;
 
 export class Receiver {
-  /** @param {MessagePort} port to the page's Feed @param {string} name of the camera */
-  constructor(port, name) {
+  /**
+   * @param {MessagePort} port to the page's Feed
+   * @param {string} name of the camera
+   * @param {import("./session.js").Session | null} session what the relay has said last to the page
+   */
+  constructor(port, name, session) {
     this.port = port;
     /** Who shows the pictures, as the page has said. */
     this.engine = { name: "none", choice: 0 };
@@ -102,10 +107,11 @@ export class Receiver {
     this.decodings = [];
     this.path = `/player/${name}`;
     this.link = new Link(this.path, {
-      onstate: (state, refusal) => this.onlink(state, refusal),
+      onstate: (state, refusal, transport) => this.onlink(state, refusal, transport),
       onmessage: (message) => this.onmessage(message),
       onbinary: (data) => this.onbinary(data),
       onpong: (message) => this.tellClock(message),
+      elsewhere: elsewhere(() => session),
     });
     this.timer = setInterval(() => this.look(), TICK);
     port.onmessage = (event) => this.onorder(event.data);
@@ -142,11 +148,12 @@ export class Receiver {
 
   // --- the relay ---
 
-  /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} refusal */
-  onlink(state, refusal) {
+  /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} refusal
+   *  @param {import("./link.js").Transport} transport */
+  onlink(state, refusal, transport) {
     if (state !== "open") this.announced = null;
     if (state === "connecting") this.link.path = this.idle ? `${this.path}?rest=1` : this.path; // or it would wake a camera up for nobody
-    this.tell("link", { state, refusal });
+    this.tell("link", { state, refusal, transport });
   }
 
   /** @param {any} message */

@@ -175,6 +175,8 @@ export class Tile {
     this.goneAt = 0; // ms since the epoch; 0: not known
     /** @type {import("./link.js").LinkState} */
     this.linkState = "closed";
+    /** @type {import("./link.js").Transport} */
+    this.transport = "socket";
     /** @type {{id: string, text: string} | null} */
     this.refusal = null;
     this.wasOpen = false; // there was a connection before
@@ -223,7 +225,7 @@ export class Tile {
     this.build();
     this.feed = new Feed(name, {
       onready: (abilities) => this.onready(abilities),
-      link: ({ state, refusal }) => this.onlink(state, refusal),
+      link: ({ state, refusal, transport }) => this.onlink(state, refusal, transport),
       clock: (message) => this.onclock(message),
       control: ({ message }) => this.oncontrol(message),
       track: (message) => this.ontrack(message),
@@ -280,6 +282,7 @@ export class Tile {
       drops: this.way.drops || 0,
       size: this.size,
       sound: this.sound.stats,
+      transport: this.transport,
     };
   }
 
@@ -329,9 +332,11 @@ export class Tile {
 
   // --- the relay ---
 
-  /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} refusal */
-  onlink(state, refusal) {
+  /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} refusal
+   *  @param {import("./link.js").Transport} transport */
+  onlink(state, refusal, transport) {
     this.linkState = state;
+    this.transport = transport;
     this.refusal = refusal;
     if (refusal && refusal.id === "restarting") this.restartsAt = performance.now();
     if (state === "open") {
@@ -735,6 +740,7 @@ export class Tile {
   /** @returns {[TileState, string, string?]} the sentence that belongs over the picture, "" for none; and why it is frozen */
   judge() {
     if (this.linkState === "closed" && this.refusal) return ["failed", this.refusal.text];
+    if (this.linkState !== "open" && this.refusal && this.refusal.id === "too-many-streams") return ["connecting", this.refusal.text];
     if (this.linkState !== "open") return ["connecting", this.awaySentence()];
     if (!this.camera) return ["connecting", "Connecting…"];
     const { state, reason } = this.camera;

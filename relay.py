@@ -1,5 +1,7 @@
 """drawercam's relay: `python3 relay.py --tls`, then open the printed addresses on a phone and on anything else.
 
+`python3 relay.py keys` lists, makes and revokes keys; `python3 relay.py find` looks for relays in the network.
+
 Options, parts, run; nothing else. The libraries may be missing at the first start, so they are imported only after `ensure_libraries`.
 """
 
@@ -8,25 +10,40 @@ import asyncio
 import contextlib
 import errno
 import logging
+import re
 import signal
+import socket
 import sys
 from pathlib import Path
 
-from drawercam.bootstrap import ensure_libraries
+from drawercam.bootstrap import NO_INSTALL, ensure_libraries
 
 ROOT = Path(__file__).resolve().parent
 TLS_PORT = 8443
 PLAIN_PORT = 8080
+TRUST_PORT = 8088
 
 
 def options(arguments: "list[str]") -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
-    parser = argparse.ArgumentParser(prog="relay.py", description="Phones film, every browser in the network watches.")
+    more = "Other commands: relay.py keys (who may film and watch), relay.py find (relays in this network); each has --help."
+    parser = argparse.ArgumentParser(prog="relay.py", description="Phones film, every browser in the network watches.", epilog=more)
     parser.add_argument("--tls", action="store_true", help="serve https to the whole network; phones need it")
     parser.add_argument("--host", help="address to listen on (default: all with --tls, this computer only without)")
     parser.add_argument("--port", type=int, help=f"port to listen on (default: {TLS_PORT} with --tls, {PLAIN_PORT} without)")
     parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help="where keys and certificates are kept")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="another name under which the relay is reached")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="a certificate of your own (PEM, with --key); none is made then")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the private key of --cert (PEM, without passphrase)")
+    parser.add_argument("--no-trust-page", action="store_true", help="do not serve the page on which phones learn to trust this computer")
+    trust = f"port of that page, by plain http (default: {TRUST_PORT}; 0 lets the system choose)"
+    parser.add_argument("--trust-port", type=int, default=TRUST_PORT, metavar="PORT", help=trust)
+    parser.add_argument("--no-mdns", action="store_true", help="do not tell the network by multicast DNS where this relay is")
+    parser.add_argument("--registry", metavar="URL", help="a registry to which this relay tells where it is")
+    secret = "the secret that registry and relays share (default: registry-secret in the state folder)"
+    parser.add_argument("--registry-secret-file", type=Path, metavar="FILE", help=secret)
+    parser.add_argument("--relay-name", metavar="NAME", help="what this relay is called there (default: this computer's name)")
+    parser.add_argument("--serve-registry", action="store_true", help="be a registry for other relays, too")
     parser.add_argument("--no-key", action="store_true", help="let everybody in the network film and watch")
     whose = "whose votes pause a camera: of all who watch it (default), of any, or never"
     parser.add_argument("--pause-policy", choices=["all", "any", "never"], default="all", help=whose)
@@ -37,6 +54,7 @@ def options(arguments: "list[str]") -> argparse.Namespace:
     levels = ["debug", "info", "warning", "error"]
     parser.add_argument("--log-level", choices=levels, default="info", help="how much to say (default: info)")
     chosen = parser.parse_args(arguments)
+    from drawercam.announce import Address
     from drawercam.hub import NAME, NAME_RULE
 
     if chosen.host is None:
@@ -49,72 +67,70 @@ def options(arguments: "list[str]") -> argparse.Namespace:
         chosen.port = TLS_PORT if chosen.tls else PLAIN_PORT
     if not 0 <= chosen.port < 65536:
         parser.error("a port is a number from 0 to 65535")
+    if not 0 <= chosen.trust_port < 65536:
+        parser.error("--trust-port: a port is a number from 0 to 65535")
     wrong = [name for name in chosen.always_on if not NAME.fullmatch(name)]
     if wrong:
         parser.error(f"--always-on: {wrong[0]!r} is no name: {NAME_RULE}")
+    if (chosen.cert is None) != (chosen.key is None):
+        parser.error("--cert and --key belong together: a certificate, and the private key that it was made for")
+    if chosen.cert is not None and not chosen.tls:
+        parser.error("--cert is for https: add --tls")
+    missing = [file for file in (chosen.cert, chosen.key) if file is not None and not file.is_file()]
+    if missing:
+        parser.error(f"there is no file {missing[0]}")
+    if chosen.registry is not None:
+        try:
+            chosen.registry = Address.parse(chosen.registry)
+        except ValueError as error:
+            parser.error(f"--registry: {error}")
+    if (chosen.registry or chosen.serve_registry) and not chosen.tls:
+        parser.error("--registry and --serve-registry are for a relay that others can reach: add --tls")
+    if chosen.relay_name is None:
+        chosen.relay_name = _default_name()
+    elif not NAME.fullmatch(chosen.relay_name):
+        parser.error(f"--relay-name: {chosen.relay_name!r} is no name: {NAME_RULE}")
+    if chosen.registry_secret_file is None:
+        chosen.registry_secret_file = chosen.state / "registry-secret"
     return chosen
+
+
+def _default_name() -> str:
+    """This computer's short name, in the characters that a name may have."""
+    short = socket.gethostname().partition(".")[0].lower()
+    return re.sub(r"[^a-z0-9]+", "-", short).strip("-")[:32] or "drawercam"
 
 
 async def run(chosen: argparse.Namespace) -> None:
     """Put the parts together and serve until Ctrl-C."""
-    from certs.authority import Authority
-    from drawercam import addresses, banner
-    from drawercam.access import Access, Keys, Role
-    from drawercam.clock import RelayClock
-    from drawercam.hub import Hub
-    from drawercam.policy import PausePolicy, Policy
-    from drawercam.server.http import Site
-    from drawercam.server.server import Server
+    from drawercam.assembly import Relay
 
-    lan = addresses.listening(chosen.hosts)
-    named = [chosen.host] if chosen.host and not lan else []
-    names = [*addresses.host_names(), *named, *chosen.allow_host]
-    served = Authority(chosen.state / "certs").ensure(lan, names) if chosen.tls else None
-    keys = Keys.load_or_create(chosen.state) if chosen.tls and not chosen.no_key else None
-    scheme = "https" if chosen.tls else "http"
-    reachable = [str(ip) for ip in lan if not ip.is_loopback] or named or ["localhost"]
-
-    def urls(path: str, role: "Role | None" = None) -> "list[str]":
-        fragment = f"#key={keys.key(role)}" if keys and role else ""
-        return [addresses.url(scheme, host, site_port, path) + fragment for host in reachable]
-
-    site = Site(
-        hub=Hub(RelayClock(), Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on))),
-        access=Access(keys, {name.lower() for name in names}),
-        root=ROOT,
-        tls=chosen.tls,
-        ca=served.ca_pem if served else None,
-        camera_urls=lambda: urls("/camera.html"),
-    )
-    server = Server(site)
-    site_port = await server.start(chosen.hosts, chosen.port, served.server_context() if served else None)
+    relay = Relay(chosen, ROOT)
     try:
-        film, watch = urls("/camera.html", Role.CAMERA), urls("/player.html", Role.VIEWER)
-        facts = banner.Facts(
-            tls=chosen.tls,
-            port=site_port,
-            camera_url=film[0],
-            player_url=watch[0],
-            other_camera_urls=tuple(film[1:]),
-            other_player_urls=tuple(watch[1:]),
-            ca_url=urls("/ca.crt")[0] if served else "",
-            fingerprint=served.fingerprint if served else "",
-            keys=keys is not None,
-        )
-        print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr), flush=True)
+        await relay.start()
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await stop.wait()
     finally:
-        await server.stop()
+        await relay.stop()
 
 
 def main(arguments: "list[str]") -> int:
     """The program; returns its exit status."""
     ensure_libraries(arguments)
-    from certs.authority import AuthorityError
+    command, *rest = [one for one in arguments if one != NO_INSTALL] or [""]
+    if command == "keys":
+        from drawercam import keycommand
+
+        return keycommand.main(rest, ROOT / "state", TLS_PORT)
+    if command == "find":
+        from drawercam import find
+
+        return find.main(rest)
+    from certs import AuthorityError
+    from ip_registry.secret import SecretError
 
     chosen = options(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=chosen.log_level.upper())
@@ -129,7 +145,7 @@ def main(arguments: "list[str]") -> int:
             runner.run(run(chosen))
     except KeyboardInterrupt:
         pass
-    except AuthorityError as error:
+    except (AuthorityError, SecretError) as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:

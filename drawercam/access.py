@@ -1,123 +1,175 @@
-"""Who may do what: keys, roles, Host and Origin. No sockets: headers in, a decision out."""
+"""Who may do what: what a request's keys allow, Host and Origin. No sockets: headers in, a decision out."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import hmac
 import ipaddress
-import json
-import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
-from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from . import files
+from .addresses import IPAddress
+from .keys import ALL, COOKIE, NOTHING, TICKET, Key, Keyring, Scope
 
-# 80 random bits are far beyond guessing over a network, and 16 characters can still be typed on a phone.
-_KEY_BYTES = 10
-_KEY_GROUP = 4
-
-_KEY_FILE = "keys.json"
-
-# Seconds that a browser keeps its key: a phone on a wall should not have to scan again.
+# Seconds that a browser keeps its token: a phone on a wall should not have to scan again.
 COOKIE_AGE = 400 * 24 * 3600  # browsers cap it at 400 days (RFC 6265bis 5.5)
 
+# Keys that one browser may hold at once; of more cookies or tickets the rest is not looked at.
+MAX_HELD = 16
 
-class Role(StrEnum):
-    """What a key allows: to publish as a camera, or to watch."""
 
-    CAMERA = "camera"
-    VIEWER = "viewer"
+class Right(StrEnum):
+    """What a route asks for."""
+
+    ANYBODY = "anybody"
+    """Nothing: it answers also those who hold no key."""
+    PUBLISH = "publish"
+    """To be the camera that the path names."""
+    WATCH = "watch"
+    """To see the camera that the path names."""
+    WATCH_SOME = "watch-some"
+    """To see at least one camera; what is shown is only what the grant allows to see."""
+    MANAGE = "manage"
+    """To do everything, and so to give keys to others."""
+    AS_SOCKET = "as-socket"
+    """What the socket asks for at the path that follows (a socket over HTTP)."""
 
 
 class Denied(Exception):
-    """A request that is refused. ``status`` is the HTTP status, ``id`` a stable word, the message a sentence."""
+    """A request that is refused.
 
-    def __init__(self, status: int, id: str, sentence: str) -> None:  # noqa: A002 - the wire's word
+    Attributes:
+        status: The HTTP status.
+        id: A stable word. The message is a sentence.
+        retry_after: Seconds after which it may be tried again, where that helps.
+    """
+
+    def __init__(self, status: int, id: str, sentence: str, retry_after: int | None = None) -> None:  # noqa: A002 - the wire's word
         self.status = status
         self.id = id
+        self.retry_after = retry_after
         super().__init__(sentence)
 
 
-class Keys:
-    """One secret per role, made once and kept in the state folder, readable by its owner only."""
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one request may do.
 
-    def __init__(self, keys: Mapping[Role, str]) -> None:
-        self._keys = dict(keys)
+    Attributes:
+        keys: The keys that it has proved to hold.
+        publish, watch: What they allow together.
+    """
+
+    keys: tuple[Key, ...]
+    publish: Scope
+    watch: Scope
 
     @classmethod
-    def load_or_create(cls, folder: Path) -> Keys:
-        """Read the keys, or make them. A file that cannot be read as keys is replaced.
+    def of(cls, keys: Iterable[Key]) -> Grant:
+        held = tuple(keys)
+        publish, watch = NOTHING, NOTHING
+        for key in held:
+            publish |= key.publish
+            watch |= key.watch
+        return cls(held, publish, watch)
 
-        Raises:
-            OSError: The folder cannot be written.
+    def may_publish(self, name: str) -> bool:
+        return name in self.publish
+
+    def may_watch(self, name: str) -> bool:
+        return name in self.watch
+
+    @property
+    def may_manage(self) -> bool:
+        """Managing makes keys for anything, so it takes both in full."""
+        return self.publish.everything and self.watch.everything
+
+    def allows(self, right: Right, name: str = "") -> bool:
+        match right:
+            case Right.ANYBODY:
+                return True
+            case Right.PUBLISH:
+                return self.may_publish(name)
+            case Right.WATCH:
+                return self.may_watch(name)
+            case Right.WATCH_SOME:
+                return bool(self.watch)
+            case Right.MANAGE:
+                return self.may_manage
+        return False  # AS_SOCKET stands for another right, which has to be asked for
+
+    def require(self, right: Right, name: str = "") -> None:
         """
-        path = folder / _KEY_FILE
-        with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-            stored = json.loads(path.read_text())
-            keys = {role: _normal(stored[role.value]) for role in Role}
-            if min(map(len, keys.values())) >= _KEY_BYTES:  # an empty key would let everybody in
-                return cls(keys)
-        keys = {role: _new_key() for role in Role}
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files.write(path, json.dumps({role.value: key for role, key in keys.items()}).encode())
-        return cls(keys)
-
-    def key(self, role: Role) -> str:
-        return self._keys[role]
-
-    def role_of(self, key: str) -> Role | None:
-        """The role that a key opens, or None."""
-        given = _normal(key).encode()
-        matches = [role for role, known in self._keys.items() if hmac.compare_digest(given, known.encode())]
-        return matches[0] if matches else None
+        Raises:
+            Denied: 401 without a key of the kind, 403 with one that does not go so far. Neither tells whether such a camera exists.
+        """
+        if self.allows(right, name):
+            return
+        if right is Right.MANAGE and self.keys:
+            raise Denied(403, "not-allowed", "Managing keys takes a key for filming everywhere and one for watching everything.")
+        if (right is Right.PUBLISH and self.publish) or (right is Right.WATCH and self.watch):
+            raise Denied(403, "not-allowed", "This browser's key is for other cameras.")
+        kind = "camera" if right is Right.PUBLISH else "viewer"
+        raise Denied(401, "no-key", f"The relay asks for its {kind} key: scan the code in its terminal.")
 
 
-def _new_key() -> str:
-    text = base64.b32encode(secrets.token_bytes(_KEY_BYTES)).decode().lower()
-    return "-".join(text[i : i + _KEY_GROUP] for i in range(0, len(text), _KEY_GROUP))
+EVERYTHING = Grant((), ALL, ALL)
+"""What everybody may do where keys are off."""
 
-
-def _normal(key: str) -> str:
-    if not isinstance(key, str):
-        raise TypeError("a key is a string")
-    return key.strip().lower()
-
-
-def cookie_name(role: Role) -> str:
-    """The cookie that holds this role's key."""
-    return f"drawercam-{role}"
+NO_GRANT = Grant((), NOTHING, NOTHING)
 
 
 class Access:
     """The decisions, from a request's headers alone. Closed by default: what is not known to be allowed is denied."""
 
-    def __init__(self, keys: Keys | None, hosts: Collection[str]) -> None:
+    def __init__(
+        self,
+        ring: Keyring | None,
+        names: Iterable[str] = (),
+        addresses: Iterable[IPAddress] = (),
+        *,
+        tls: bool = False,
+        tickets: bool = False,
+    ) -> None:
         """
         Args:
-            keys: None when keys are off: then everybody has every role.
-            hosts: Host names (lower case, no port) under which the relay may be reached, besides any IP address.
+            ring: None when keys are off: then everybody may do everything.
+            names, addresses: As for `set_hosts`.
+            tls: The relay speaks https; a page that came by http is then another site.
+            tickets: Pages of this relay's earlier addresses may come with a ticket. Only where they can learn of its new address.
         """
-        self.keys = keys
-        self._hosts = frozenset(hosts)
+        self.ring = ring
+        self._tls = tls
+        self._tickets = tickets and ring is not None
+        self._names: frozenset[str] = frozenset()
+        self._addresses: frozenset[IPAddress] = frozenset()
+        self.set_hosts(names, addresses)
 
-    def check_host(self, host: str | None) -> None:
+    # --- Host and Origin ---
+
+    def set_hosts(self, names: Iterable[str], addresses: Iterable[IPAddress]) -> None:
+        """Where this relay may be reached from now on, besides loopback. A name without port; what is an address in truth counts as one."""
+        self._names = frozenset(name.lower().removesuffix(".") for name in names)
+        spelt = (_address(name.strip("[]")) for name in self._names)
+        self._addresses = frozenset(addresses) | {address for address in spelt if address is not None}
+
+    def check_host(self, host: str | None, arrived_at: str | None = None) -> None:
         """A page of another site whose name is made to point here (DNS rebinding) sends its own name as Host.
 
+        Args:
+            host: The header.
+            arrived_at: The address to which the connection was made, as its socket says; it is this relay's, however new.
+
         Raises:
-            Denied: 421, the Host is neither an IP address nor one of the relay's names.
+            Denied: 421, the Host is none of the relay's names and addresses.
         """
         name = _host_name(host)
-        if name is not None and name in self._hosts:
+        if name is not None and name in self._names:
             return
-        try:
-            ipaddress.ip_address(name or "")
-        except ValueError:
-            sentence = "The relay is not known by this name; use one of the addresses it prints, or --allow-host."
-            raise Denied(421, "unknown-host", sentence) from None
+        address = _address(name)
+        if address is None or not (address.is_loopback or address in self._addresses or address == _address(arrived_at)):
+            sentence = "The relay is not known by this name; use one of the addresses it prints, or start it with --allow-host."
+            raise Denied(421, "unknown-host", sentence)
 
     def check_origin(self, origin: str | None, host: str | None) -> None:
         """A browser says from which site a socket or a change comes; other programs send nothing and cannot be tricked.
@@ -127,27 +179,66 @@ class Access:
         """
         if origin is None:
             return
-        if host is None or urlsplit(origin).netloc.lower() != host.lower():
+        try:
+            site = urlsplit(origin)
+        except ValueError:
+            site = urlsplit("")
+        # http://relay:443 is not https://relay:443: anybody on the way can put words into its mouth. A proxy may add the https.
+        schemes = ("https",) if self._tls else ("https", "http")
+        if not host or site.netloc.lower() != host.lower() or site.scheme not in schemes:
             raise Denied(403, "foreign-origin", "Pages of other sites may not use this relay.")
 
-    def roles(self, cookie: str | None) -> frozenset[Role]:
-        """The roles that a Cookie header proves."""
-        if self.keys is None:
-            return frozenset(Role)
-        try:
-            jar = SimpleCookie(cookie or "")
-        except CookieError:
-            return frozenset()
-        held = {self.keys.role_of(jar[cookie_name(role)].value) for role in Role if cookie_name(role) in jar}
-        return frozenset(role for role in held if role is not None)
+    # --- keys ---
 
-    def require(self, role: Role, cookie: str | None) -> None:
+    def grant(self, cookie: str | None) -> Grant:
+        """What a Cookie header allows."""
+        if self.ring is None:
+            return EVERYTHING
+        return self._grant_of([value for _, value in self._held(cookie)], COOKIE)
+
+    def ticket(self, grant: Grant) -> str | None:
+        """What a page of this relay shows to the relay at another address, where its cookie does not go: the keys of this grant.
+
+        Letters, digits, `-`, `_` and `.`: it goes as a WebSocket subprotocol.
         """
-        Raises:
-            Denied: 401, the cookie does not prove the role.
-        """
-        if role not in self.roles(cookie):
-            raise Denied(401, "no-key", f"The relay asks for its {role} key: scan the code in its terminal.")
+        if not self._tickets or self.ring is None or not grant.keys:
+            return None
+        return ".".join(self.ring.token(key, TICKET) for key in grant.keys)
+
+    def grant_of_ticket(self, ticket: str) -> Grant | None:
+        """What a ticket allows; None when it is no good one."""
+        if not self._tickets:
+            return None
+        grant = self._grant_of(ticket.split("."), TICKET)
+        return grant if grant.keys else None
+
+    def still(self, grant: Grant) -> Grant:
+        """What of a grant is left now: keys are revoked, and end."""
+        ring = self.ring
+        return EVERYTHING if ring is None else Grant.of(key for key in grant.keys if ring.is_good(key))
+
+    def cookie_name(self, key: Key) -> str:
+        """The cookie for a key: one for each, so that a browser can hold several."""
+        return self._prefix + key.id
+
+    def stale_cookies(self, cookie: str | None) -> list[str]:
+        """Names of this relay's cookies that are no longer good for anything."""
+        ring = self.ring
+        return [] if ring is None else [name for name, value in self._held(cookie) if ring.with_token(value, COOKIE) is None]
+
+    @property
+    def _prefix(self) -> str:
+        return f"drawercam-{self.ring.tag}-" if self.ring is not None else ""
+
+    def _held(self, cookie: str | None) -> list[tuple[str, str]]:
+        """Names and values of this relay's cookies. By hand, because the library gives up on all of them when one is odd."""
+        pairs = (part.strip().partition("=") for part in (cookie or "").split(";"))
+        return [(name, value) for name, _, value in pairs if name.startswith(self._prefix)][:MAX_HELD]
+
+    def _grant_of(self, tokens: list[str], purpose: str) -> Grant:
+        assert self.ring is not None
+        found = [self.ring.with_token(token, purpose) for token in tokens[:MAX_HELD]]
+        return Grant.of(dict.fromkeys(key for key in found if key is not None))
 
 
 def _host_name(host: str | None) -> str | None:
@@ -155,6 +246,16 @@ def _host_name(host: str | None) -> str | None:
     if not host:
         return None
     try:
-        return urlsplit(f"//{host}").hostname
+        name = urlsplit(f"//{host}").hostname
     except ValueError:
         return None
+    return name.removesuffix(".") if name else None
+
+
+def _address(text: str | None) -> IPAddress | None:
+    """An address as sockets and URLs write it; IPv4 within IPv6 is IPv4, and a scope (`%eth0`) is left out."""
+    try:
+        address = ipaddress.ip_address((text or "").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

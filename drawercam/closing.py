@@ -18,6 +18,8 @@ class Reason(Enum):
     TAKEN_OVER = 4003, "Another camera has taken this name."
     UNKNOWN_STREAM = 4004, "The camera sent bytes of a stream that it had not announced."
     UNEXPECTED_BINARY = 4005, "Only cameras may send binary messages."
+    REVOKED = 4006, "The key of this connection has ended or was revoked."
+    TOO_MANY_MESSAGES = 4007, "Too many control messages came at once."
 
     @property
     def code(self) -> int:

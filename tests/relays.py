@@ -50,7 +50,10 @@ class Relay:
 
     def start(self) -> Relay:
         """Start it and wait until it listens. After `stop` it may be started again, on the same port."""
-        command = [sys.executable, "relay.py", "--no-install", "--port", str(self.port), "--state", str(self.state), *self.options]
+        command = [sys.executable, "relay.py", "--no-install", "--no-mdns", "--port", str(self.port), "--state", str(self.state)]
+        command += self.options
+        if "--trust-port" not in self.options:
+            command.append("--no-trust-page")  # its port would be the same for all
         self._listening.clear()
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from relay import options
 from tests.relays import ROOT, Relay
 
 
@@ -25,6 +28,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("--pause-policy", "some"), "invalid choice"),
         (("--always-on", "nursery", "Front Door"), "'Front Door' is no name: a name has 1 to 32 characters"),
         (("--nonsense",), "unrecognized arguments"),
+        (("--tls", "--cert", "relay.py"), "--cert and --key belong together"),
+        (("--cert", "relay.py", "--key", "relay.py"), "--cert is for https: add --tls"),
+        (("--tls", "--cert", "relay.py", "--key", "nothing.pem"), "there is no file nothing.pem"),
+        (("--trust-port", "70000"), "--trust-port: a port is a number from 0 to 65535"),
+        (("--registry", "192.168.1.2:8700"), "is no address of a registry: it must look like"),
+        (("--tls", "--registry", "ftp://host/"), "is no address of a registry: it must look like"),
+        (("--relay-name", "Front Door"), "--relay-name: 'Front Door' is no name: a name has 1 to 32 characters"),
     ],
 )
 def test_a_wrong_command_line_is_explained(arguments: tuple[str, ...], sentence: str) -> None:
@@ -60,6 +70,32 @@ def test_with_tls_it_prints_both_pages_with_their_keys_and_the_fingerprint() -> 
     assert "/ca.crt" in relay.output and "SHA-256" in relay.output
     keys = {part.split()[0] for part in relay.output.split("#key=")[1:]}
     assert len(keys) == 2
+
+
+def test_when_a_printed_key_was_revoked_it_says_so_and_how_to_make_another(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Relay("--tls", "--host", "127.0.0.1", state=tmp_path) as relay:
+            pass
+        run("keys", "revoke", "camera", "--state", str(tmp_path))
+    assert "/player.html#key=" in relay.output and "/camera.html#key=" not in relay.output
+    assert "keys add --publish all" in " ".join(relay.output.split())
+
+
+def test_the_other_commands_are_there() -> None:
+    for command in ("keys", "find"):
+        done = run(command, "--help")
+        assert done.returncode == 0 and f"usage: python relay.py {command}" in done.stdout.replace(
+            "usage: relay.py", "usage: python relay.py"
+        )
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("Kitchen.lan", "kitchen"), ("pi_4", "pi-4"), ("-x-", "x"), ("küche", "k-che"), ("日本", "drawercam"), ("a" * 60, "a" * 32)],
+)
+def test_a_relay_is_called_like_its_computer(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    assert options([]).relay_name == name
 
 
 def test_without_keys_it_warns() -> None:

@@ -34,7 +34,7 @@ class Rooms(Protocol):
         """Take over a connection that asks to be upgraded."""
 
     def door_opens(self, door: Door) -> bool:
-        """A connection has come; False when there are too many."""
+        """A connection has come whose first request is to be read; False when there are too many."""
 
     def door_closes(self, door: Door) -> None:
         """The connection went on to a room, or went away."""

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import segno
 from aiohttp import web
 
-from ..access import COOKIE_AGE, Access, Denied, Role, cookie_name
+from ip_registry.registry import Registry
+from ip_registry.routes import add_routes as add_registry
+
+from .. import keys
+from ..access import COOKIE_AGE, Access, Denied, Grant, Right
 from ..hub import Hub
+from ..keys import NOTHING, Key, Keyring, KeysError, Scope
+from ..limits import WrongKeys
+from . import routes
+from .visits import Admission, Book, RequestVisit
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# Bytes of a POST body; a key has 19.
+# Bytes of a POST body: a key with MAX_NAMES names has 2 KiB.
 _MAX_BODY = 4096
 
-_PAGES = ("camera.html", "player.html")
+# Characters of a key in a request; the relay's have 19.
+_LONGEST_KEY = 200
 
-_HEADERS = {
+HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), microphone=(self), fullscreen=(self), screen-wake-lock=(self)",
+    "Permissions-Policy": (
+        "camera=(self), microphone=(self), fullscreen=(self), screen-wake-lock=(self), autoplay=(self), "
+        "display-capture=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=(), hid=(), midi=()"
+    ),
 }
+"""Of every answer, also those that refuse. Not among them is Strict-Transport-Security: see docs/security.md."""
 
 log = logging.getLogger(__name__)
 
@@ -45,75 +60,131 @@ class Site:
         access: Who may do what.
         root: The folder with the pages and ``web/``.
         tls: The pages come by https.
-        ca: The certificate authority in PEM, or None.
-        camera_urls: Gives the addresses of the camera page that a phone on the LAN can reach, the likeliest first; without key.
+        authority: Gives the certificate authority in PEM; empty where there is none to trust.
+        camera_urls, player_urls: Give the addresses of the pages that a phone on the LAN can reach, the likeliest first; without key.
+        trust_url: Gives the address of the page on which phones learn to trust the authority, or "".
+        registry: Where pages ask for this relay when they have lost it; "" for nowhere.
+        served_registry: The registry that this relay is itself, if it is one.
+        relay: What this relay is called there.
+        book: Who is in.
+        wrong_keys: Slows down who guesses.
     """
 
     hub: Hub
     access: Access
     root: Path
     tls: bool
-    ca: bytes | None
+    authority: Callable[[], bytes]
     camera_urls: Callable[[], Sequence[str]]
+    player_urls: Callable[[], Sequence[str]]
+    trust_url: Callable[[], str] = lambda: ""
+    registry: str = ""
+    served_registry: Registry | None = None
+    relay: str = ""
+    book: Book = field(default_factory=Book)
+    wrong_keys: WrongKeys = field(default_factory=lambda: WrongKeys(time.monotonic))
 
 
 def application(site: Site) -> web.Application:
-    """The HTTP side of a relay."""
+    """The HTTP side of a relay. Whatever is added to it needs a row in routes.py, or it answers 404."""
     app = web.Application(middlewares=[_guard(site)], client_max_size=_MAX_BODY)
-    app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(_header_writer(site))
     api = _Api(site)
-    app.router.add_get("/", api.home)
-    for page in _PAGES:
-        app.router.add_get(f"/{page}", _page(site.root / page))
-    app.router.add_static("/web", site.root / "web")
-    app.router.add_get("/healthz", api.healthz)
-    app.router.add_get("/ca.crt", api.certificate)
-    app.router.add_get("/api/session", api.session)
-    app.router.add_post("/api/session", api.use_key)
-    app.router.add_get("/api/cameras", api.cameras)
-    app.router.add_get("/api/invite", api.invite)
-    app.router.add_get("/api/invite.svg", api.invite_code)
+    handlers: Mapping[routes.Route, Handler] = {
+        routes.HOME: api.home,
+        routes.CAMERA_PAGE: _page(site.root / "camera.html"),
+        routes.PLAYER_PAGE: _page(site.root / "player.html"),
+        routes.MODULES: _Modules(site.root / "web").get,
+        routes.HEALTH: api.healthz,
+        routes.AUTHORITY: api.certificate,
+        routes.SESSION: api.session,
+        routes.USE_KEY: api.use_key,
+        routes.CAMERAS: api.cameras,
+        routes.INVITE: api.invite,
+        routes.INVITE_CODE: api.invite_code,
+        routes.KEYS: api.keys,
+        routes.ADD_KEY: api.add_key,
+        routes.REVOKE_KEY: api.revoke_key,
+    }
+    for route, handler in handlers.items():
+        if route.method == "GET":
+            app.router.add_get(route.path, handler)  # and HEAD
+        else:
+            app.router.add_route(route.method, route.path, handler)
+    if site.served_registry is not None:
+        add_registry(app, site.served_registry)
     return app
 
 
-# Which role a path asks for; a path that is not here is denied (None: anybody).
-_ROLES: dict[str, Role | None] = {
-    "/": None,
-    "/camera.html": None,
-    "/player.html": None,
-    "/healthz": None,
-    "/ca.crt": None,
-    "/api/session": None,
-    "/api/cameras": Role.VIEWER,
-    "/api/invite": Role.VIEWER,
-    "/api/invite.svg": Role.VIEWER,
-}
+_ROWS = {(route.method, route.canonical): route for route in routes.REQUESTS}
 
 
 def _guard(site: Site) -> Any:
+    access = site.access
+
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Every request passes here: Host, then Origin where something changes, then the role; errors become JSON."""
+        """Every request passes here: Host, Origin where something may change, route, right, handler; errors become JSON."""
         try:
-            site.access.check_host(request.headers.get("Host"))
+            host = request.headers.get("Host")
+            access.check_host(host, _arrived_at(request))
             if request.method not in ("GET", "HEAD"):
-                site.access.check_origin(request.headers.get("Origin"), request.headers.get("Host"))
-            if request.path not in _ROLES and not request.path.startswith("/web/"):
-                raise Denied(404, "unknown-path", "There is nothing at this address.")
-            role = _ROLES.get(request.path)
-            if role is not None:
-                site.access.require(role, request.headers.get("Cookie"))
+                access.check_origin(request.headers.get("Origin"), host)
+            admission = _admission(access, request)
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 raise Denied(426, "new-connection", "A WebSocket needs a connection of its own.")
-            return await handler(request)
+            request["grant"] = admission.grant
+            if admission.right is Right.AS_SOCKET:
+                return await handler(request)  # its socket stands in the book by itself
+            visit = RequestVisit(admission, request.transport)
+            site.book.enter(visit)
+            try:
+                return await handler(request)
+            finally:
+                site.book.leave(visit)
         except Denied as denied:
-            return _error(denied.status, denied.id, str(denied))
+            log.debug("x %s is refused: %s", request.remote, denied)
+            return refusal(denied)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return _error(error.status, error.reason.lower().replace(" ", "-"), _SENTENCES.get(error.status, f"{error.reason}."))
+            sentence = _SENTENCES.get(error.status, f"{error.reason}.")
+            return refusal(Denied(error.status, error.reason.lower().replace(" ", "-"), sentence))
+        except ConnectionError:
+            raise  # the peer has gone
+        except Exception:
+            log.exception("x %s: a fault in the relay", request.remote)
+            return refusal(Denied(500, "internal", "The relay has a fault; its log says more."))
 
     return guard
+
+
+def _admission(access: Access, request: web.Request) -> Admission:
+    """The one place where requests over HTTP get their right.
+
+    Raises:
+        Denied: There is no such route, or no such right.
+        web.HTTPException: As aiohttp's router says, for a path or a method that it does not know.
+    """
+    found = request.match_info
+    if found.http_exception is not None:
+        raise found.http_exception
+    resource = found.route.resource
+    row = _ROWS.get(("GET" if request.method == "HEAD" else request.method, resource.canonical if resource else ""))
+    if row is None:
+        raise Denied(404, "unknown-path", _SENTENCES[404])
+    grant = access.grant(request.headers.get("Cookie"))
+    if row.right is Right.AS_SOCKET:
+        behind, name = routes.socket_route("/" + request.match_info["path"])
+        grant.require(behind.right, name)
+    else:
+        grant.require(row.right)
+    return Admission(grant, row.right, address=request.remote or "")
+
+
+def _arrived_at(request: web.Request) -> str | None:
+    name = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    return name[0] if isinstance(name, tuple) else None
 
 
 _SENTENCES = {
@@ -125,20 +196,34 @@ _SENTENCES = {
 }
 
 
-def _error(status: int, identifier: str, text: str) -> web.Response:
-    return web.json_response({"error": identifier, "text": text}, status=status)
+def refusal(denied: Denied) -> web.Response:
+    """The answer to a request that is refused."""
+    headers = {"Retry-After": str(denied.retry_after)} if denied.retry_after is not None else {}
+    return web.json_response({"error": denied.id, "text": str(denied)}, status=denied.status, headers=headers)
 
 
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
-    # 'self' does not cover WebSockets in Safari before 15.4, so they are named; the Host was checked before.
-    host = request.headers.get("Host", "")
-    sockets = f" ws://{host} wss://{host}" if host.isascii() and not set(host) & set(" ;,'\"") else ""
-    response.headers["Content-Security-Policy"] = (
+def _header_writer(site: Site) -> Any:
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(HEADERS)
+        response.headers["Content-Security-Policy"] = content_policy(site, request.headers.get("Host", ""))
+        response.headers.pop("Server", None)
+
+    return add_headers
+
+
+def content_policy(site: Site, host: str) -> str:
+    """The Content-Security-Policy (W3C CSP 3) for a page that came from this host."""
+    if site.registry:
+        # A relay that has moved may be anywhere in the network.
+        sources = "'self' https: wss:"
+    else:
+        # 'self' does not cover WebSockets in Safari before 15.4, so they are named. A foreign Host is refused, and its page is an error.
+        named = host if host.isascii() and not set(host) & set(" ;,'\"") else ""
+        sources = f"'self' {'wss' if site.tls else 'ws'}://{named}" if named else "'self'"
+    return (
         f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-        f"connect-src 'self'{sockets}; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"connect-src {sources}; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    response.headers.pop("Server", None)
 
 
 def _page(path: Path) -> Handler:
@@ -148,69 +233,164 @@ def _page(path: Path) -> Handler:
     return page
 
 
+class _Modules:
+    """What lies in ``web/``. A request chooses among the files that are there; it never becomes a path."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, Path] = {}
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["file"]
+        if name not in self._files:
+            self._files = {path.relative_to(self._folder).as_posix(): path for path in self._folder.rglob("*") if path.is_file()}
+        if name not in self._files:
+            raise Denied(404, "unknown-path", _SENTENCES[404])
+        return web.FileResponse(self._files[name])
+
+
 class _Api:
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._access = site.access
 
     async def home(self, request: web.Request) -> web.StreamResponse:
         return web.HTTPFound("/player.html")
 
     async def healthz(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(text="ok\n")
+        # The trust page asks from its own origin whether this phone can come here.
+        return web.Response(text="ok\n", headers={"Access-Control-Allow-Origin": "*"})
 
     async def certificate(self, request: web.Request) -> web.StreamResponse:
-        if self._site.ca is None:
-            raise Denied(404, "no-certificate", "This relay runs without --tls, so it has no certificate authority.")
+        authority = self._site.authority()
+        if not authority:
+            raise Denied(404, "no-certificate", "This relay has no certificate authority of its own.")
         # The type that makes iOS and Android offer to install it.
         return web.Response(
-            body=self._site.ca,
+            body=authority,
             content_type="application/x-x509-ca-cert",
             headers={"Content-Disposition": 'attachment; filename="drawercam-ca.crt"'},
         )
 
+    # --- what this browser may do ---
+
     async def session(self, request: web.Request) -> web.StreamResponse:
-        return self._session(request, frozenset())
+        return web.json_response(self._session(request["grant"]))
 
     async def use_key(self, request: web.Request) -> web.StreamResponse:
         """A key for a cookie. SameSite=Strict keeps other sites from using it, HttpOnly keeps it from scripts."""
-        try:
-            key = json.loads(await request.text())["key"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise Denied(400, "bad-request", 'The body must be {"key": "..."}.') from None
-        keys = self._site.access.keys
-        if keys is None:
-            return self._session(request, frozenset())
-        role = keys.role_of(key) if isinstance(key, str) and len(key) < 200 else None
-        if role is None:
-            log.warning("x %s gave a wrong key", request.remote)
-            raise Denied(401, "wrong-key", "The relay does not know this key.")
-        response = self._session(request, frozenset((role,)))
-        response.set_cookie(
-            cookie_name(role), keys.key(role), max_age=COOKIE_AGE, httponly=True, secure=self._site.tls, samesite="Strict", path="/"
-        )
+        given = (await _body(request)).get("key")
+        if given is None:
+            raise Denied(400, "bad-request", 'The body must be {"key": "..."}.')
+        ring = self._access.ring
+        if ring is None:
+            return web.json_response(self._session(request["grant"]))
+        key = self._key(ring, given, request.remote or "")
+        held: Grant = request["grant"]
+        response = web.json_response(self._session(Grant.of(dict.fromkeys((*held.keys, key)))))
+        for name in self._access.stale_cookies(request.headers.get("Cookie")):
+            response.del_cookie(name, path="/", secure=self._site.tls, httponly=True, samesite="Strict")
+        age = COOKIE_AGE if key.expires is None else min(COOKIE_AGE, max(1, key.expires - int(time.time())))
+        name, token = self._access.cookie_name(key), ring.token(key, keys.COOKIE)
+        response.set_cookie(name, token, max_age=age, httponly=True, secure=self._site.tls, samesite="Strict", path="/")
         return response
 
-    def _session(self, request: web.Request, gained: frozenset[Role]) -> web.Response:
-        roles = self._site.access.roles(request.headers.get("Cookie")) | gained
-        return web.json_response({"keys": self._site.access.keys is not None} | {role.value: role in roles for role in Role})
+    def _key(self, ring: Keyring, given: object, address: str) -> Key:
+        """The key that was given; not looked at while its address has to wait."""
+        wrong_keys = self._site.wrong_keys
+        if wait := wrong_keys.wait(address):
+            raise Denied(429, "too-many-keys", f"Too many wrong keys came from this address. Try again in {wait} s.", wait)
+        key = ring.with_secret(given) if isinstance(given, str) and len(given) < _LONGEST_KEY else None
+        if key is None:
+            wrong_keys.add(address)
+            log.warning("x %s gave a wrong key (the %d. in all)", address, wrong_keys.count)
+            raise Denied(401, "wrong-key", "The relay does not know this key.")
+        return key
+
+    def _session(self, grant: Grant) -> dict[str, Any]:
+        site, access = self._site, self._access
+        answer: dict[str, Any] = {
+            "keys": access.ring is not None,
+            "camera": bool(grant.publish),
+            "viewer": bool(grant.watch),
+            "publish": grant.publish.as_json(),
+            "watch": grant.watch.as_json(),
+            "manage": access.ring is not None and grant.may_manage,
+        }
+        if trust := site.trust_url():
+            answer["trust"] = trust
+        if site.registry:
+            answer |= {"registry": site.registry, "relay": site.relay, "ticket": access.ticket(grant)}
+        return answer
+
+    # --- cameras ---
 
     async def cameras(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response([channel.report() for channel in self._site.hub.cameras()])
+        seen: Scope = request["grant"].watch
+        return web.json_response([channel.report() for channel in self._site.hub.cameras() if channel.name in seen])
 
     async def invite(self, request: web.Request) -> web.StreamResponse:
-        urls, with_key = self._invitation(request)
+        urls, with_key = self._invitation(request["grant"])
         return web.json_response({"url": urls[0], "others": urls[1:], "withKey": with_key})
 
     async def invite_code(self, request: web.Request) -> web.StreamResponse:
-        urls, _ = self._invitation(request)
+        urls, _ = self._invitation(request["grant"])
         out = io.BytesIO()
         segno.make(urls[0], error="m", micro=False).save(out, kind="svg", scale=8, border=4, dark="#000", light="#fff")
         return web.Response(body=out.getvalue(), content_type="image/svg+xml")
 
-    def _invitation(self, request: web.Request) -> tuple[list[str], bool]:
-        """The camera page for a phone; with the camera key only for somebody who holds it."""
-        keys = self._site.access.keys
-        may_film = Role.CAMERA in self._site.access.roles(request.headers.get("Cookie"))
-        with_key = keys is not None and may_film
-        fragment = f"#key={keys.key(Role.CAMERA)}" if keys is not None and may_film else ""
-        return [url + fragment for url in self._site.camera_urls()], with_key
+    def _invitation(self, grant: Grant) -> tuple[list[str], bool]:
+        """The camera page for a phone, with a key that this browser holds and that allows to film and nothing else, if it has one."""
+        fitting = [key for key in grant.keys if key.publish and not key.watch]
+        best = max(fitting, key=lambda key: (key.publish.everything, key.expires is None, len(key.publish.names)), default=None)
+        fragment = f"#key={best.secret}" if best is not None else ""
+        return [url + fragment for url in self._site.camera_urls()], best is not None
+
+    # --- keys ---
+
+    async def keys(self, request: web.Request) -> web.StreamResponse:
+        ring, now = self._ring(), time.time()
+        listed = [key.as_json() | {"over": key.is_over(now)} for key in ring.keys]
+        return web.json_response({"keys": listed, "wrongKeys": self._site.wrong_keys.count})
+
+    async def add_key(self, request: web.Request) -> web.StreamResponse:
+        ring, body = self._ring(), await _body(request)
+        try:
+            publish, watch = (Scope.from_json(body[what]) if what in body else NOTHING for what in ("publish", "watch"))
+            lasts = keys.seconds(str(body["expires"])) if body.get("expires") is not None else None
+            key = await asyncio.to_thread(ring.add, publish, watch, lasts, str(body.get("label", "")))
+        except KeysError as error:
+            raise Denied(400, "bad-request", str(error)) from None
+        ring.refresh()
+        log.info("+ %s made the key %s", request.remote, key.id)
+        links = {}
+        if key.publish:
+            links["camera"] = keys.link(self._site.camera_urls()[0], key, "name", key.publish)
+        if key.watch:
+            links["player"] = keys.link(self._site.player_urls()[0], key, "camera", key.watch)
+        return web.json_response(key.as_json() | {"key": key.secret, "links": links}, status=201)
+
+    async def revoke_key(self, request: web.Request) -> web.StreamResponse:
+        ring = self._ring()
+        try:
+            key = await asyncio.to_thread(ring.revoke, request.match_info["id"])
+        except KeysError as error:
+            raise Denied(404, "unknown-key", str(error)) from None
+        ring.refresh()
+        log.info("- %s revoked the key %s", request.remote, key.id)
+        return web.json_response({"id": key.id})
+
+    def _ring(self) -> Keyring:
+        if self._access.ring is None:
+            raise Denied(404, "no-keys", "This relay runs without keys.")
+        return self._access.ring
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.text())
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise Denied(400, "bad-request", "The body must be a JSON object.")
+    return body

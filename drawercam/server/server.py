@@ -10,26 +10,25 @@ import ssl
 import time
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from ..access import Access, Denied, Role
+from .. import limits
+from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
-from ..hub import NAME, NAME_RULE, Hub, HubFull
+from ..hub import Hub, HubFull
+from . import routes
 from .door import Door
-from .http import Site, application
-from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE, CameraSession, PlayerSession, WallSession
+from .gate import Gate
+from .http import HEADERS, Site, application, content_policy
+from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
 from .socket import SUBPROTOCOL, Session, Socket
-
-# Connections at once, HTTP ones not counted: file descriptors are 1024 on many systems.
-MAX_SOCKETS = 900
-
-# Connections whose first request is not complete yet.
-MAX_DOORS = 200
+from .streams import add_routes
+from .visits import Admission, CameraVisit, PlayerVisit, WallVisit
 
 # Bytes that may wait in all sockets together: 30 stalled viewers that have just been given the longest past. Beyond it there are no bursts,
 # and those for whom most waits are cut off.
@@ -42,17 +41,21 @@ SWEEP_INTERVAL = 1.0
 GOODBYE_BUDGET = 1.0
 HTTP_BUDGET = 0.5
 
-# Seconds for a TLS handshake.
-TLS_DEADLINE = 10.0
+# Seconds between two looks at the keys: who was let in by one that is revoked is out within a second.
+KEYS_INTERVAL = 0.25
 
 # Seconds that an idle HTTP connection is kept.
 _KEEPALIVE = 30.0
 
-_CAMERA_PATH = "/camera/"
-_PLAYER_PATH = "/player/"
-_WALL_PATH = "/wall"
+# A socket's subprotocol besides its own, in which a page from the relay's earlier address brings its ticket. Scripts cannot send headers.
+_TICKET = "drawercam-ticket."
 
 log = logging.getLogger(__name__)
+
+# aiohttp writes a traceback for each request that it cannot read, with what was in it: cookies, for instance. Anybody could fill a disk so.
+# What goes wrong in a handler is said in http.py.
+_UNREAD = logging.getLogger(f"{__name__}.unread")
+_UNREAD.setLevel(logging.CRITICAL)
 
 
 class Server:
@@ -62,11 +65,17 @@ class Server:
         self._site = site
         self._hub: Hub = site.hub
         self._access: Access = site.access
-        self._runner = web.AppRunner(application(site), handle_signals=False, access_log=None, keepalive_timeout=_KEEPALIVE)
-        self._listeners: list[asyncio.Server] = []
+        app = application(site)
+        add_routes(app, lambda transport: _Arrival(self, transport))
+        self._runner = web.AppRunner(app, handle_signals=False, access_log=None, logger=_UNREAD, keepalive_timeout=_KEEPALIVE)
+        self._lobby = limits.Lobby()
+        self._gate: Gate | None = None
         self._doors: set[Door] = set()
         self._sockets: set[Socket] = set()
+        self._waiting = 0  # bytes in all sockets at the last look, and what bursts have added since
+        self._live = site.access.ring.live if site.access.ring is not None else frozenset()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._key_watcher: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()  # no sockets left, when stopping
         self._stopping = False
 
@@ -87,30 +96,21 @@ class Server:
             OSError: An address cannot be had.
         """
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
-        deadline = TLS_DEADLINE if context else None
-        wanted: Sequence[str | None] = hosts or [None]
-        for host in wanted:
-            try:
-                listener = await loop.create_server(
-                    lambda: Door(self), host, port, ssl=context, ssl_handshake_timeout=deadline, backlog=512, reuse_address=True
-                )
-            except OSError:
-                if not self._listeners or host != "::1":
-                    raise
-                continue  # a computer without IPv6 still has 127.0.0.1
-            self._listeners.append(listener)
-            port = port or listener.sockets[0].getsockname()[1]
+        self._lobby = limits.Lobby(limits.make_room())
+        self._gate = Gate(self._lobby, context, lambda: Door(self))
+        port = await self._gate.open(hosts, port)
         self._sweep()
+        self._watch_keys()
         return port
 
     async def stop(self) -> None:
         """Say good-bye to everybody and stop, within GOODBYE_BUDGET and HTTP_BUDGET seconds."""
         self._stopping = True
-        for listener in self._listeners:
-            listener.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        if self._gate is not None:
+            self._gate.close()
+        for timer in (self._sweeper, self._key_watcher):
+            if timer is not None:
+                timer.cancel()
         for door in list(self._doors):
             door.abort()
         for socket in list(self._sockets):
@@ -131,7 +131,7 @@ class Server:
     now = staticmethod(time.monotonic)
 
     def door_opens(self, door: Door) -> bool:
-        if self._stopping or len(self._doors) >= MAX_DOORS:
+        if self._stopping or len(self._doors) >= limits.MAX_DOORS:
             return False
         self._doors.add(door)
         return True
@@ -149,13 +149,13 @@ class Server:
 
     def enter_websocket(self, transport: asyncio.Transport, head: bytes) -> None:
         """Begin a WebSocket. How much it may send is known from its path."""
-        camera = head.startswith(b"GET " + _CAMERA_PATH.encode())
+        camera = head.startswith(b"GET " + routes.CAMERA.path.partition("{")[0].encode())
         protocol = ServerProtocol(
             subprotocols=[SUBPROTOCOL],
             extensions=None,
             max_size=MAX_CAMERA_MESSAGE if camera else MAX_OTHER_MESSAGE,
         )
-        Socket(transport, protocol, self).data_received(head)
+        Socket(transport, protocol, _Arrival(self, transport)).data_received(head)
 
     def socket_begins(self, socket: Socket) -> None:
         self._sockets.add(socket)
@@ -166,43 +166,71 @@ class Server:
             self._empty.set()
 
     def has_room(self, size: int) -> bool:
-        """Whether a burst of so many bytes may wait in one of the sockets."""
-        return sum(socket.held for socket in self._sockets) + size <= MAX_WAITING_IN_ALL
+        """Whether a burst of so many bytes may wait in one of the sockets; it then counts as waiting there."""
+        if self._waiting + size > MAX_WAITING_IN_ALL:
+            self._waiting = sum(socket.held for socket in self._sockets)  # much of it is gone since the last look
+        if self._waiting + size > MAX_WAITING_IN_ALL:
+            return False
+        self._waiting += size
+        return True
 
     # --- routes ---
 
-    def route(self, request: Request, peer: str) -> Session | Response:
-        """Host, Origin, path, name, role; then a session. Closed by default."""
+    def route(self, request: Request, peer: str, arrived_at: str | None = None) -> Session | Response:
+        """Host, Origin, route, right, room; then a session. Closed by default.
+
+        Args:
+            request: A handshake, or a request for what a handshake would be.
+            peer: Address and port.
+            arrived_at: The relay's own address at which the connection was made.
+        """
         try:
-            return self._session(request)
+            return self._session(request, peer, arrived_at)
         except Denied as denied:
             log.info("x %s is refused: %s", peer, denied)
-            return _refusal(denied)
+            return self._refusal(denied, request.headers.get_all("Host"))
 
-    def _session(self, request: Request) -> Session:
-        host = _only(request.headers, "Host")
-        self._access.check_host(host)
-        self._access.check_origin(_only(request.headers, "Origin"), host)
-        cookie = "; ".join(request.headers.get_all("Cookie"))
+    def _session(self, request: Request, peer: str, arrived_at: str | None) -> Session:
+        grant = self._grant(request.headers, arrived_at)
         address = urlsplit(request.path)
-        path = unquote(address.path)
-        if len(self._sockets) > MAX_SOCKETS:
-            raise Denied(503, "too-many", "There are too many connections.")
+        route, name = routes.socket_route(address.path)
+        grant.require(route.right, name)
+        admission = Admission(grant, route.right, name, peer.rpartition(":")[0])
+        self._site.book.check_room(admission)
+        visit: CameraVisit | PlayerVisit | WallVisit
         try:
-            if path.startswith(_CAMERA_PATH):
-                name = _name(path.removeprefix(_CAMERA_PATH))
-                self._access.require(Role.CAMERA, cookie)
-                return CameraSession(self._hub, name)
-            if path.startswith(_PLAYER_PATH):
-                name = _name(path.removeprefix(_PLAYER_PATH))
-                self._access.require(Role.VIEWER, cookie)
-                return PlayerSession(self._hub, name, rests="rest=1" in address.query.split("&"))
+            if route is routes.CAMERA:
+                visit = CameraVisit(self._hub, name)
+            elif route is routes.PLAYER:
+                visit = PlayerVisit(self._hub, name, rests="rest=1" in address.query.split("&"))
+            elif route is routes.WALL:
+                visit = WallVisit(self._hub)
+            else:
+                raise Denied(404, "unknown-path", "There is nothing at this address.")
         except HubFull as full:
             raise Denied(503, "too-many", f"{str(full).capitalize()}.") from None
-        if path == _WALL_PATH:
-            self._access.require(Role.VIEWER, cookie)
-            return WallSession(self._hub)
-        raise Denied(404, "unknown-path", "There is nothing at this address.")
+        visit.admit(admission, self._site.book, self.now)
+        return visit
+
+    def _grant(self, headers: Headers, arrived_at: str | None) -> Grant:
+        """What a handshake may do: what its cookie allows, if a page of this very address asks, and what its ticket allows."""
+        host, origin = _only(headers, "Host"), _only(headers, "Origin")
+        self._access.check_host(host, arrived_at)
+        by_ticket = self._access.grant_of_ticket(_ticket(headers))
+        try:
+            self._access.check_origin(origin, host)
+        except Denied:
+            if by_ticket is None:
+                raise
+            return by_ticket
+        by_cookie = self._access.grant("; ".join(headers.get_all("Cookie")))
+        return by_cookie if by_ticket is None else Grant.of(dict.fromkeys((*by_cookie.keys, *by_ticket.keys)))
+
+    def _refusal(self, denied: Denied, hosts: Sequence[str]) -> Response:
+        body = json.dumps({"error": denied.id, "text": str(denied)}).encode()
+        headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"})
+        headers.update(HEADERS | {"Content-Security-Policy": content_policy(self._site, hosts[0] if hosts else "")})
+        return Response(denied.status, HTTPStatus(denied.status).phrase, headers, body)
 
     # --- time ---
 
@@ -212,11 +240,39 @@ class Server:
             door.sweep(now)
         for socket in list(self._sockets):
             socket.sweep(now)
+        self._lobby.tidy()
+        self._waiting = sum(socket.held for socket in self._sockets)
         for socket in too_full(self._sockets, MAX_WAITING_IN_ALL):
             log.warning("x %s is cut off: too much waits for it and for others", socket.peer)
             socket.abort()
         self._hub.sweep()
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
+
+    def _watch_keys(self) -> None:
+        """See whether keys were revoked, here or by another process, or have ended, and end what they had let in."""
+        ring = self._access.ring
+        if ring is None:
+            return
+        ring.refresh()
+        before, self._live = self._live, ring.live
+        if not before <= self._live and (gone := self._site.book.dismiss(self._access)):
+            log.info("- %d connections have ended, because their keys have", gone)
+        self._key_watcher = asyncio.get_running_loop().call_later(KEYS_INTERVAL, self._watch_keys)
+
+
+class _Arrival:
+    """The server as one socket sees it that came by TCP: it knows the address at which it arrived. See socket.Owner."""
+
+    def __init__(self, server: Server, transport: asyncio.Transport) -> None:
+        self._server = server
+        self._at = _own_address(transport)
+        self.now = server.now
+        self.has_room = server.has_room
+        self.socket_begins = server.socket_begins
+        self.socket_ends = server.socket_ends
+
+    def route(self, request: Request, peer: str) -> Session | Response:
+        return self._server.route(request, peer, self._at)
 
 
 def too_full(sockets: Iterable[Socket], limit: int) -> list[Socket]:
@@ -232,12 +288,6 @@ def too_full(sockets: Iterable[Socket], limit: int) -> list[Socket]:
     return found
 
 
-def _name(text: str) -> str:
-    if not NAME.fullmatch(text):
-        raise Denied(400, "bad-name", f"This is no name for a camera: {NAME_RULE}.")
-    return text
-
-
 def _only(headers: Headers, name: str) -> str | None:
     """A header that may stand once at most."""
     values = headers.get_all(name)
@@ -246,11 +296,13 @@ def _only(headers: Headers, name: str) -> str | None:
     return values[0] if values else None
 
 
-def _refusal(denied: Denied) -> Response:
-    body = json.dumps({"error": denied.id, "text": str(denied)}).encode()
-    headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"})
-    try:
-        phrase = HTTPStatus(denied.status).phrase
-    except ValueError:
-        phrase = "Refused"
-    return Response(denied.status, phrase, headers, body)
+def _ticket(headers: Headers) -> str:
+    """The ticket among the subprotocols that are offered, or ""."""
+    offered = ",".join(headers.get_all("Sec-WebSocket-Protocol")).split(",")
+    return next((one.strip().removeprefix(_TICKET) for one in offered if one.strip().startswith(_TICKET)), "")
+
+
+def _own_address(transport: asyncio.BaseTransport) -> str | None:
+    """The IP address of this end of a connection."""
+    name = transport.get_extra_info("sockname")
+    return str(name[0]) if isinstance(name, tuple) else None

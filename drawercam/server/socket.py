@@ -15,6 +15,7 @@ from typing import Protocol
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import Protocol as Framing
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -81,11 +82,11 @@ class Socket(asyncio.Protocol):
         behind: The peer has not yet taken what was sent; send only what it cannot do without.
     """
 
-    def __init__(self, transport: asyncio.Transport, protocol: ServerProtocol, owner: Owner) -> None:
+    def __init__(self, transport: asyncio.Transport, protocol: Framing, owner: Owner) -> None:
         """
         Args:
             transport: Already connected; this becomes its protocol.
-            protocol: In its initial state.
+            protocol: In its initial state: a ServerProtocol waits for a handshake, its base class is past it.
             owner: Told when the socket begins and ends.
         """
         self.behind = False
@@ -103,7 +104,7 @@ class Socket(asyncio.Protocol):
         self._said_goodbye = False
         self._bursting = False  # the limit is raised for a burst
         self._filled = self._heard  # when something was written that found nothing waiting in the transport
-        self.peer = _peer_of(transport)
+        self.peer = peer_of(transport)
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         raw = transport.get_extra_info("socket")
         if raw is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
@@ -141,17 +142,21 @@ class Socket(asyncio.Protocol):
         self._flush()
 
     def _handshake(self, request: Request) -> None:
+        protocol = self._protocol
+        assert isinstance(protocol, ServerProtocol)  # its base class knows no requests
         answer = self._owner.route(request, self.peer)
         if isinstance(answer, Response):
-            self._protocol.send_response(answer)
+            protocol.send_response(answer)
             return
-        response = self._protocol.accept(request)
-        self._protocol.send_response(response)
+        protocol.send_response(protocol.accept(request))
         self._flush()
-        if self._protocol.state is State.OPEN:
-            self._session = answer
-            answer.opened(self)
+        if protocol.state is State.OPEN:
+            self._open(answer)
             # A message may have come in the same packet as the handshake; it waits in the events already.
+
+    def _open(self, session: Session) -> None:
+        self._session = session
+        session.opened(self)
 
     def _frame(self, event: Frame) -> None:
         opcode = event.opcode
@@ -350,6 +355,7 @@ class Owner(Protocol):
     def socket_ends(self, socket: Socket) -> None: ...
 
 
-def _peer_of(transport: asyncio.Transport) -> str:
+def peer_of(transport: asyncio.Transport) -> str:
+    """Address and port of who is at the other end, for people."""
     name = transport.get_extra_info("peername")
     return f"{name[0]}:{name[1]}" if isinstance(name, tuple) and len(name) >= 2 else "a peer"

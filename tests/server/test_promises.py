@@ -26,9 +26,9 @@ from websockets.frames import Opcode
 
 from drawercam.clock import RelayClock
 from drawercam.hub import Hub
+from drawercam.limits import MAX_DOORS, MAX_SOCKETS
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import Id, WebmWriter
-from drawercam.server.server import MAX_DOORS, MAX_SOCKETS
 from drawercam.source import Source
 from tests.media.samples import RECORDINGS
 from tests.peers import PATIENCE, Peer, Raw, handshake, peer

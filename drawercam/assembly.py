@@ -1,0 +1,196 @@
+"""One relay: its parts put together, started, told of each other's news, and stopped."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from certs import Authority, OwnCertificate, Served
+from ip_registry import secret
+from ip_registry.messages import MAX_URLS, Announcement
+from ip_registry.registry import Registry
+
+from . import addresses, banner
+from .access import Access
+from .addresses import IPAddress
+from .announce import Announcer
+from .clock import RelayClock
+from .hub import Hub
+from .keys import Key, Keyring
+from .mdns import Beacon
+from .policy import PausePolicy, Policy
+from .renewal import Renewal
+from .server.http import Site
+from .server.server import Server
+from .trust import PAGE_PATH, TrustPage
+
+log = logging.getLogger(__name__)
+
+
+class Relay:
+    """What `relay.py` runs.
+
+    Args:
+        chosen: What `relay.options` gives.
+        root: The folder with the pages.
+
+    Raises:
+        AuthorityError: There is no certificate to serve.
+        SecretError: The registry's secret cannot be had.
+        OSError: The state folder cannot be used.
+    """
+
+    def __init__(self, chosen: argparse.Namespace, root: Path) -> None:
+        self._chosen = chosen
+        self._root = root
+        self._scheme = "https" if chosen.tls else "http"
+        self._port = self._trust_port = 0
+        named = [chosen.host] if chosen.host and not addresses.listening(chosen.hosts) else []
+        self._names = [*addresses.host_names(), *named, *chosen.allow_host]
+        source = OwnCertificate(chosen.cert, chosen.key) if chosen.cert else Authority(chosen.state / "certs")
+        self._renewal = Renewal(source, chosen.hosts, self._names) if chosen.tls else None
+        self._ring = Keyring.open(chosen.state) if chosen.tls and not chosen.no_key else None
+        self._film, self._watch = self._ring.for_links() if self._ring else (None, None)
+        self._access = Access(self._ring, tls=chosen.tls, tickets=chosen.registry is not None)
+        self._learn_hosts()
+        self._announcer: Announcer | None = None
+        if chosen.registry:
+            self._announcer = Announcer(chosen.registry, secret.load(chosen.registry_secret_file), self._announcement)
+        registry = None
+        if chosen.serve_registry:
+            registry = Registry(chosen.state, secret.load_or_create(chosen.registry_secret_file)[0], own=self._announcement)
+        site = Site(
+            hub=Hub(RelayClock(), Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on))),
+            access=self._access,
+            root=root,
+            tls=chosen.tls,
+            authority=lambda: self._served.ca_pem if self._served else b"",
+            camera_urls=lambda: self._urls("/camera.html"),
+            player_urls=lambda: self._urls("/player.html"),
+            trust_url=self._trust_url,
+            registry=chosen.registry.origin if chosen.registry else "",
+            served_registry=registry,
+            relay=chosen.relay_name,
+        )
+        self._server = Server(site)
+        self._trust: TrustPage | None = None
+        self._beacon: Beacon | None = None
+        self._shown: list[str] = []
+
+    async def start(self) -> None:
+        """Listen, and print where.
+
+        Raises:
+            OSError: An address cannot be had.
+        """
+        chosen, renewal = self._chosen, self._renewal
+        self._port = await self._server.start(chosen.hosts, chosen.port, renewal.context if renewal else None)
+        if renewal:
+            await self._start_trust_page(renewal)
+            if not chosen.no_mdns:
+                self._beacon = Beacon(chosen.relay_name, self._port, True, renewal.served.fingerprint)
+                self._beacon.start(self._outward)
+            renewal.start(self._moved)
+        if self._announcer:
+            self._announcer.start()
+        self._show()
+
+    async def stop(self) -> None:
+        """Say good-bye to everybody at once, each within its own budget."""
+        parts = (self._renewal, self._trust, self._beacon, self._announcer, self._server)
+        await asyncio.gather(*(part.stop() for part in parts if part is not None))
+
+    # --- parts ---
+
+    async def _start_trust_page(self, renewal: Renewal) -> None:
+        """A relay without it is better than none: another program may have its port."""
+        if self._chosen.no_trust_page or not renewal.served.ca_pem:
+            return
+        trust = TrustPage(lambda: renewal.served, self._port, self._access.check_host, self._root / "web")
+        try:
+            self._trust_port = await trust.start(self._chosen.hosts, self._chosen.trust_port)
+        except OSError as error:
+            log.warning(
+                "There is no page that tells phones how to trust this relay: port %d cannot be had (%s). --trust-port chooses another one.",
+                self._chosen.trust_port,
+                error.strerror or error,
+            )
+            return
+        self._trust = trust
+
+    # --- where it is ---
+
+    @property
+    def _served(self) -> Served | None:
+        return self._renewal.served if self._renewal else None
+
+    @property
+    def _present(self) -> Sequence[IPAddress]:
+        return self._renewal.addresses if self._renewal else addresses.listening(self._chosen.hosts)
+
+    @property
+    def _outward(self) -> list[IPAddress]:
+        """The addresses that others can reach."""
+        return [ip for ip in self._present if not ip.is_loopback]
+
+    def _hosts(self) -> list[str]:
+        return self._renewal.hosts() if self._renewal else ["localhost"]
+
+    def _urls(self, path: str, key: Key | None = None) -> list[str]:
+        fragment = f"#key={key.secret}" if key else ""
+        return [addresses.url(self._scheme, host, self._port, path) + fragment for host in self._hosts()]
+
+    def _trust_url(self) -> str:
+        return addresses.url("http", self._hosts()[0], self._trust_port, PAGE_PATH) if self._trust_port else ""
+
+    def _announcement(self) -> Announcement | None:
+        """What registries are told; loopback only where the relay is nowhere else."""
+        origins = [addresses.url(self._scheme, ip, self._port).rstrip("/") for ip in self._outward or self._present]
+        fingerprint = self._served.fingerprint if self._served else ""
+        return Announcement(self._chosen.relay_name, tuple(origins[:MAX_URLS]), fingerprint) if origins else None
+
+    def _learn_hosts(self) -> None:
+        self._access.set_hosts([*self._names, *(self._served.names if self._served else ())], self._present)
+
+    def _moved(self) -> None:
+        """Addresses or certificate have changed."""
+        self._learn_hosts()
+        if self._beacon:
+            self._beacon.update(self._outward)
+        if self._announcer:
+            self._announcer.changed()
+        if self._hosts()[0] != self._shown[0]:  # the codes on the screen lead nowhere now
+            self._show()
+
+    # --- what it says ---
+
+    def _show(self) -> None:
+        self._shown = self._hosts()
+        films, watches = self._urls("/camera.html", self._film), self._urls("/player.html", self._watch)
+        served = self._served
+        facts = banner.Facts(
+            tls=self._chosen.tls,
+            port=self._port,
+            camera_url=films[0],
+            player_url=watches[0],
+            other_camera_urls=tuple(films[1:]),
+            other_player_urls=tuple(watches[1:]),
+            trust_url=self._trust_url(),
+            ca_url=self._urls("/ca.crt")[0] if served and served.ca_pem else "",
+            fingerprint=served.fingerprint if served else "",
+            keys=self._ring is not None,
+            warnings=(*(served.warnings if served else ()), *self._without_key()),
+        )
+        print(banner.banner_for(facts, sys.stdout, codes=not self._chosen.no_qr), flush=True)
+
+    def _without_key(self) -> Iterator[str]:
+        """What to say when the keys that belong into the printed links have been revoked."""
+        if self._ring is None:
+            return
+        for key, link, option in ((self._film, "Film", "--publish"), (self._watch, "Watch", "--watch")):
+            if key is None:
+                yield f"The link to {link} has no key, because that was revoked. To make one: python relay.py keys add {option} all"

@@ -1,0 +1,150 @@
+"""`relay.py keys`: list, make and revoke keys, also while a relay runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+from . import addresses
+from .keys import DURATION_RULE, Key, Keyring, KeysError, Scope, link, seconds
+
+PROGRAM = "python relay.py keys"
+
+
+def main(arguments: list[str], state: Path, port: int) -> int:
+    """The command; returns its exit status.
+
+    Args:
+        arguments: What follows `keys`.
+        state: The default state folder.
+        port: The default port of the links.
+    """
+    chosen = _options(arguments, state, port)
+    try:
+        if chosen.command == "add":
+            _add(chosen)
+        elif not (chosen.state / "keys.json").exists():
+            print("There are no keys yet: they are made when the relay is started with --tls for the first time.")
+        elif chosen.command == "revoke":
+            _revoke(chosen)
+        else:
+            _list(Keyring.open(chosen.state))
+    except KeysError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"The keys in {chosen.state} cannot be used: {error.strerror or error}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--state", type=Path, default=state, metavar="DIR", help="the relay's state folder")
+    parser = argparse.ArgumentParser(prog=PROGRAM, description="Who may film and who may watch. A running relay notices at once.")
+    parser.set_defaults(command="list", state=state)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("list", parents=[common], help="list the keys (the default); the secrets are not shown")
+    add = commands.add_parser("add", parents=[common], help="make a key, and print its link")
+    names = "NAMES"
+    add.add_argument("--watch", metavar=names, help="let its holder watch these cameras: names with commas between them, or all")
+    add.add_argument("--publish", metavar=names, help="let its holder film as one of these cameras: names with commas, or all")
+    add.add_argument("--expires", metavar="TIME", help=f"end by itself: {DURATION_RULE}")
+    add.add_argument("--label", default="", metavar="TEXT", help="for whom it is, so that you know later")
+    add.add_argument("--port", type=int, default=port, help=f"the relay's port, for the links (default: {port})")
+    revoke = commands.add_parser("revoke", parents=[common], help="take a key away from whoever has it")
+    revoke.add_argument("id", metavar="ID", help="as `keys list` shows it")
+    known = {"list", "add", "revoke", "-h", "--help"}
+    chosen = parser.parse_args(arguments if known & set(arguments[:1]) else ["list", *arguments])
+    if chosen.command == "add":
+        if chosen.watch is None and chosen.publish is None:
+            add.error("say what the key is for: --watch porch,garden or --publish porch, or all in place of the names")
+        if not 0 < chosen.port < 65536:
+            add.error("a port is a number from 1 to 65535")
+    return chosen
+
+
+def _scope(text: str | None) -> Scope:
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    return Scope.from_json("all" if names == ["all"] else names)
+
+
+def _add(chosen: argparse.Namespace) -> None:
+    publish, watch = _scope(chosen.publish), _scope(chosen.watch)
+    lasts = seconds(chosen.expires) if chosen.expires is not None else None
+    ring = Keyring.open(chosen.state)
+    key = ring.add(publish, watch, lasts, chosen.label)
+    host = next((str(address) for address in addresses.lan_addresses()), "localhost")
+    print(f"Who opens this link can {allows(key)}, {until(key)}.\n")
+    for label, page, name, scope in (("Film", "/camera.html", "name", publish), ("Watch", "/player.html", "camera", watch)):
+        if scope:
+            print(f"  {label:<7} {link(addresses.url('https', host, chosen.port, page), key, name, scope)}")
+    print("\nThe link is the key: whoever has it can pass it on. To take it back, type:")
+    print(f"  {PROGRAM} revoke {key.id}")
+
+
+def _list(ring: Keyring) -> None:
+    rows = [("ID", "ITS HOLDER CAN", "UNTIL", "LABEL")]
+    for key in ring.keys:
+        rows.append((key.id, allows(key), "over" if key.is_over(time.time()) else _moment(key.expires) or "you revoke it", key.label))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+    for sentence in _missing(ring):
+        print(f"\n{sentence}")
+
+
+def _revoke(chosen: argparse.Namespace) -> None:
+    ring = Keyring.open(chosen.state)
+    printed = ring.for_links()
+    key = ring.revoke(chosen.id)
+    ring.refresh()
+    print(f"The key {key.id} is revoked: nobody can {allows(key)} by it any more. Who is connected by it is cut off within a second.")
+    if key in printed:
+        print("It was the key of the links and codes that the relay prints at its start. The printed ones no longer work.")
+    for sentence in _missing(ring):
+        print(sentence)
+
+
+def _missing(ring: Keyring) -> list[str]:
+    """What nobody can do any more, and how to change that."""
+    sentences = []
+    if not any(key.publish for key in ring.live):
+        sentences.append(f"No key is left that lets anybody film. To make one, type: {PROGRAM} add --publish all")
+    if not any(key.watch for key in ring.live):
+        sentences.append(f"No key is left that lets anybody watch. To make one, type: {PROGRAM} add --watch all")
+    return sentences
+
+
+def allows(key: Key) -> str:
+    """What follows "can": such as "film as porch and watch every camera"."""
+    parts = []
+    if key.publish:
+        parts.append("film under any name" if key.publish.everything else f"film as {_names(key.publish, 'or')}")
+    if key.watch:
+        parts.append("watch every camera" if key.watch.everything else f"watch {_names(key.watch, 'and')}")
+    if key.publish.everything and key.watch.everything:
+        parts.append("give keys to others")
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def until(key: Key) -> str:
+    """Such as "until 28 November 2025, 16:05"."""
+    return f"until {_moment(key.expires) or 'you revoke it'}"
+
+
+def _names(scope: Scope, between: str) -> str:
+    *most, last = sorted(scope.names)
+    return f"{', '.join(most)} {between} {last}" if most else last
+
+
+def _moment(time_: int | None) -> str:
+    """Local time; no locale, because terminals that cannot show it exist."""
+    if time_ is None:
+        return ""
+    local = datetime.fromtimestamp(time_).astimezone()
+    return f"{local.day} {local:%B %Y, %H:%M}"

@@ -1,0 +1,163 @@
+"""How much one peer may take: connections, messages, guesses. No sockets: addresses and times in, a decision out.
+
+An address here is a whole household when its router translates, so the limits for one are far above what a family with a wall of
+screens needs (a wall takes one connection for each camera), and no limit is a punishment: who stays below it again is served again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+MAX_SOCKETS = 900
+"""WebSockets at once: file descriptors are 1024 on many systems."""
+
+MAX_SOCKETS_OF_ONE = 600
+"""WebSockets at once from one address: whatever one computer does, a third stays free for the others."""
+
+MAX_DOORS = 200
+"""Connections whose first request is not complete yet."""
+
+MAX_CONNECTIONS = MAX_SOCKETS + MAX_DOORS + 400
+"""Connections of any kind at once, those in their TLS handshake and those for pages among them. A browser keeps six for pages."""
+
+MAX_CONNECTIONS_OF_ONE = MAX_SOCKETS_OF_ONE + MAX_DOORS + 50
+"""The same from one address: as many more than its sockets as there are doors, so that its sockets are refused with a sentence."""
+
+SPARE_FILES = 60
+"""File descriptors for listeners, databases, certificates and pages on their way."""
+
+MAX_CAMERAS = 250
+"""Cameras on the air at once: as many as share the memory for late viewers (hub.MAX_MEMORY_IN_ALL) with 2 s each."""
+
+TLS_DEADLINE = 10.0
+"""Seconds for a TLS handshake. A phone at the far end of the garden takes one."""
+
+MESSAGES_AT_ONCE, MESSAGES_PER_SECOND = 300, 50
+"""Control messages of one socket. A camera sends three a second and a player one; a page that wakes up sends some at once."""
+
+GUESSES_AT_ONCE, SECONDS_PER_GUESS = 10, 3
+"""Wrong keys from one address. A person who mistypes does not meet this; a program that guesses gets 20 a minute, and a key has 80 bits."""
+
+MAX_ADDRESSES = 4096
+"""Addresses remembered for wrong keys: 1 MB. Beyond it, those are forgotten whose last guess is the longest ago."""
+
+
+class Bucket:
+    """A token bucket: ``size`` at once, then one each ``interval`` seconds."""
+
+    __slots__ = ("_interval", "_size", "_spent", "_then")
+
+    def __init__(self, size: int, interval: float, now: float) -> None:
+        self._size = size
+        self._interval = interval
+        self._spent = 0.0
+        self._then = now
+
+    def take(self, now: float) -> bool:
+        """Take one; False when there is none."""
+        if self.wait(now) > 0:
+            return False
+        self._spent += 1
+        return True
+
+    def wait(self, now: float) -> float:
+        """Seconds until there is one; 0 when there is."""
+        self._spent = max(0.0, self._spent - (now - self._then) / self._interval)
+        self._then = now
+        return max(0.0, (self._spent + 1 - self._size) * self._interval)
+
+
+class WrongKeys:
+    """Slows down who tries keys, address by address.
+
+    Tokens in cookies are not slowed down: they have 256 bits, and somebody in the same household who holds a good one must get in.
+
+    Attributes:
+        count: Wrong keys so far, of all addresses.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """
+        Args:
+            clock: Monotonic seconds.
+        """
+        self.count = 0
+        self._clock = clock
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    def wait(self, address: str) -> int:
+        """Whole seconds until this address may try a key; 0 for now."""
+        bucket = self._buckets.get(address)
+        return math.ceil(bucket.wait(self._clock())) if bucket is not None else 0
+
+    def add(self, address: str) -> None:
+        """It tried a wrong one."""
+        self.count += 1
+        now = self._clock()
+        bucket = self._buckets.setdefault(address, Bucket(GUESSES_AT_ONCE, SECONDS_PER_GUESS, now))
+        bucket.take(now)
+        self._buckets.move_to_end(address)
+        if len(self._buckets) > MAX_ADDRESSES:
+            self._buckets.popitem(last=False)
+
+
+class Connection(Protocol):
+    """As much of a socket as a `Lobby` needs."""
+
+    def fileno(self) -> int:
+        """Negative when it is closed."""
+
+
+class Lobby:
+    """Counts connections from their first moment, in all and by address.
+
+    Nobody tells it of ends: which connections are closed is looked up before anybody is refused.
+    """
+
+    def __init__(self, in_all: int = MAX_CONNECTIONS, of_one: int = MAX_CONNECTIONS_OF_ONE) -> None:
+        self._in_all = in_all
+        self._of_one = of_one
+        self._by_address: dict[str, list[Connection]] = {}
+        self._count = 0
+
+    def enter(self, address: str, connection: Connection) -> bool:
+        """Count a connection; False, and it is not counted, when there is no room for it."""
+        if self._count >= self._in_all or len(self._by_address.get(address, ())) >= self._of_one:
+            self.tidy()
+        theirs = self._by_address.get(address, [])
+        if self._count >= self._in_all or len(theirs) >= self._of_one:
+            return False
+        self._by_address.setdefault(address, theirs).append(connection)
+        self._count += 1
+        return True
+
+    def tidy(self) -> None:
+        """Forget those that have closed."""
+        for address, theirs in list(self._by_address.items()):
+            theirs[:] = [one for one in theirs if one.fileno() >= 0]
+            if not theirs:
+                del self._by_address[address]
+        self._count = sum(map(len, self._by_address.values()))
+
+
+def make_room(wanted: int = MAX_CONNECTIONS) -> int:
+    """Ask the system for as many open files as the connections need (many systems start with 1024, or 256).
+
+    Returns:
+        How many connections there may be.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit for sockets
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted + SPARE_FILES:
+        more = wanted + SPARE_FILES if hard == resource.RLIM_INFINITY else min(hard, wanted + SPARE_FILES)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - SPARE_FILES))

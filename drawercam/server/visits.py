@@ -1,0 +1,171 @@
+"""Who is in: every visit has a right by which it came, and ends when that right does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from .. import control
+from ..access import Access, Denied, Grant, Right
+from ..closing import Closing, Reason, Refused
+from ..limits import MAX_CAMERAS, MAX_SOCKETS, MAX_SOCKETS_OF_ONE, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket
+from .sessions import CameraSession, PlayerSession, WallSession
+from .socket import Session, Socket
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """By which right somebody is in.
+
+    Attributes:
+        grant: What was proved at the door.
+        right: What the route asked for.
+        name: The camera that the path names, or "".
+        address: From where.
+    """
+
+    grant: Grant
+    right: Right
+    name: str = ""
+    address: str = ""
+
+    def stands(self, access: Access) -> bool:
+        """Whether it would be given again, to the same extent: who sees some cameras must not go on to see those of a key that is gone."""
+        left = access.still(self.grant)
+        return left.allows(self.right, self.name) and (self.right is not Right.WATCH_SOME or left.watch == self.grant.watch)
+
+
+class Visit(Protocol):
+    """A socket that is open, or a request that is being answered."""
+
+    admission: Admission
+
+    def dismiss(self) -> None:
+        """End it, because its right has ended."""
+
+
+class Book:
+    """The visitors' book."""
+
+    def __init__(self) -> None:
+        self._visits: set[Visit] = set()
+        self._sockets: Counter[str] = Counter()  # by address
+        self._cameras: Counter[str] = Counter()  # by name; two while one takes the name over
+
+    def enter(self, visit: Visit) -> None:
+        self._visits.add(visit)
+        if isinstance(visit, SocketVisit):
+            self._sockets[visit.admission.address] += 1
+            if visit.admission.right is Right.PUBLISH:
+                self._cameras[visit.admission.name] += 1
+
+    def leave(self, visit: Visit) -> None:
+        if visit not in self._visits:
+            return
+        self._visits.remove(visit)
+        if isinstance(visit, SocketVisit):
+            _less(self._sockets, visit.admission.address)
+            if visit.admission.right is Right.PUBLISH:
+                _less(self._cameras, visit.admission.name)
+
+    def check_room(self, admission: Admission) -> None:
+        """
+        Raises:
+            Denied: 503, there is no room for one more such socket.
+        """
+        if self._sockets.total() >= MAX_SOCKETS:
+            raise Denied(503, "too-many", "There are too many connections.")
+        if self._sockets[admission.address] >= MAX_SOCKETS_OF_ONE:
+            raise Denied(503, "too-many", "There are too many connections from this address.")
+        if admission.right is Right.PUBLISH and admission.name not in self._cameras and len(self._cameras) >= MAX_CAMERAS:
+            raise Denied(503, "too-many", f"There are {MAX_CAMERAS} cameras already.")
+
+    def dismiss(self, access: Access) -> int:
+        """End every visit whose right has ended; returns how many."""
+        over = [visit for visit in self._visits if not visit.admission.stands(access)]
+        for visit in over:
+            visit.dismiss()
+        return len(over)
+
+
+class RequestVisit:
+    """A request over HTTP while it is being answered, which may take hours."""
+
+    def __init__(self, admission: Admission, transport: asyncio.BaseTransport | None) -> None:
+        self.admission = admission
+        self._transport = cast("asyncio.Transport | None", transport)
+
+    def dismiss(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class SocketVisit:
+    """What a session becomes in the relay: it stands in the book while its socket is open, and keeps the pace of its control messages.
+
+    To be inherited from beside a session (below): so no message of media takes a detour.
+    """
+
+    admission: Admission
+    _book: Book
+    _clock: Callable[[], float]
+    _pace: Bucket
+    _visiting: Socket | None = None
+
+    def admit(self, admission: Admission, book: Book, clock: Callable[[], float]) -> None:
+        """To be called once, before the socket opens. The clock is one of monotonic seconds."""
+        self.admission, self._book, self._clock = admission, book, clock
+        self._pace = Bucket(MESSAGES_AT_ONCE, 1 / MESSAGES_PER_SECOND, clock())
+
+    def opened(self, socket: Socket) -> None:
+        """See socket.Session."""
+        self._visiting = socket
+        self._book.enter(self)
+        cast(Session, super()).opened(socket)
+
+    def text(self, message: str) -> None:
+        """See socket.Session."""
+        if not self._pace.take(self._clock()):
+            raise Refused(Reason.TOO_MANY_MESSAGES)
+        cast(Session, super()).text(message)
+
+    def closed(self, said_goodbye: bool) -> None:
+        """See socket.Session."""
+        self._book.leave(self)
+        cast(Session, super()).closed(said_goodbye)
+
+    def dismiss(self) -> None:
+        """See Visit. What waits for a peer that does not take it is thrown away: it is not for it any more."""
+        if self._visiting is not None:
+            if self._visiting.behind:
+                self._visiting.abort()
+            else:
+                self._visiting.end(Closing(Reason.REVOKED))
+
+
+class CameraVisit(SocketVisit, CameraSession):
+    """Somebody who films."""
+
+
+class PlayerVisit(SocketVisit, PlayerSession):
+    """Somebody who watches one camera."""
+
+
+class WallVisit(SocketVisit, WallSession):
+    """Somebody who sees the list of cameras: of those that the grant allows to watch."""
+
+    def tell(self, message: control.Message) -> None:
+        """See hub.Watcher."""
+        if isinstance(message, control.Cameras):
+            watch = self.admission.grant.watch
+            message = control.Cameras(tuple(camera for camera in message.cameras if camera["name"] in watch))
+        super().tell(message)
+
+
+def _less(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]

@@ -1,0 +1,102 @@
+"""Limits: how much one peer may take, with a clock that only pretends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from drawercam import limits
+from drawercam.limits import GUESSES_AT_ONCE, MAX_ADDRESSES, SECONDS_PER_GUESS, Bucket, Lobby, WrongKeys
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.number = 7
+
+    def fileno(self) -> int:
+        return self.number
+
+
+def test_a_bucket_gives_some_at_once_and_then_one_by_one() -> None:
+    bucket = Bucket(3, 0.5, 10.0)
+    assert [bucket.take(10.0) for _ in range(5)] == [True, True, True, False, False]
+    assert bucket.wait(10.0) == 0.5
+    assert [bucket.take(now) for now in (10.4, 10.5, 10.6, 11.0)] == [False, True, False, True]
+    assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False], "it does not grow beyond its size"
+
+
+def test_wrong_keys_are_slowed_down_for_their_address_only() -> None:
+    clock = Clock()
+    wrong = WrongKeys(clock)
+    for _ in range(GUESSES_AT_ONCE):
+        assert wrong.wait("a") == 0
+        wrong.add("a")
+    assert wrong.wait("a") == SECONDS_PER_GUESS and wrong.wait("b") == 0
+    clock.time += SECONDS_PER_GUESS
+    assert wrong.wait("a") == 0
+    wrong.add("a")
+    assert wrong.wait("a") == SECONDS_PER_GUESS and wrong.count == GUESSES_AT_ONCE + 1
+    clock.time += SECONDS_PER_GUESS * GUESSES_AT_ONCE
+    assert wrong.wait("a") == 0
+
+
+def test_the_memory_for_wrong_keys_is_bounded() -> None:
+    wrong = WrongKeys(Clock())
+    for _ in range(GUESSES_AT_ONCE):
+        wrong.add("first")
+    for number in range(MAX_ADDRESSES - 1):
+        wrong.add(str(number))
+    assert wrong.wait("first") > 0
+    wrong.add("one more")
+    assert wrong.wait("first") == 0, "the one whose last guess is the longest ago"
+    assert len(wrong._buckets) == MAX_ADDRESSES
+
+
+def test_a_lobby_counts_in_all_and_by_address_and_forgets_who_has_gone() -> None:
+    lobby = Lobby(in_all=5, of_one=3)
+    theirs = [Connection() for _ in range(4)]
+    assert [lobby.enter("a", one) for one in theirs] == [True, True, True, False]
+    assert [lobby.enter("b", Connection()) for _ in range(3)] == [True, True, False]
+    theirs[0].number = -1
+    assert lobby.enter("c", Connection()) and not lobby.enter("a", Connection())
+    theirs[1].number = theirs[2].number = -1
+    assert lobby.enter("a", Connection()), "nobody had to say that they went"
+
+
+def test_a_family_behind_one_router_has_room() -> None:
+    """Eight people, each with a wall of thirty cameras and a browser's six connections for pages, and thirty phones that film."""
+    sockets = 8 * (30 + 1) + 30
+    assert sockets < limits.MAX_SOCKETS_OF_ONE < limits.MAX_SOCKETS
+    assert sockets + 6 * (8 + 30) < limits.MAX_CONNECTIONS_OF_ONE < limits.MAX_CONNECTIONS
+
+
+def test_an_honest_camera_never_meets_the_limit_of_messages() -> None:
+    """Two pings a second, a state and streams now and then; and a page that was asleep sends all that it had at once."""
+    clock = Clock()
+    bucket = Bucket(limits.MESSAGES_AT_ONCE, 1 / limits.MESSAGES_PER_SECOND, clock())
+    assert all(bucket.take(clock()) for _ in range(100))
+    for _ in range(1000):
+        clock.time += 0.1
+        assert bucket.take(clock())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_it_asks_for_as_many_files_as_it_needs_and_makes_do_with_less() -> None:
+    program = (
+        "import resource; from drawercam import limits\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))\n"
+        "print(limits.make_room(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    for hard, rooms, files in ((4096, 1000, 1000 + limits.SPARE_FILES), (300, 300 - limits.SPARE_FILES, 300)):
+        done = subprocess.run([sys.executable, "-c", program.format(hard=hard)], capture_output=True, text=True, check=True, timeout=60)
+        assert done.stdout.split() == [str(rooms), str(files)]

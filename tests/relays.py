@@ -106,10 +106,10 @@ class Relay:
 
     @property
     def resident(self) -> int:
-        """Bytes of memory that it holds (Linux)."""
+        """Bytes of memory that it holds (Linux); 0 when it is just ending."""
         assert self._process is not None
         text = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(re.findall(r"VmRSS:\s+(\d+) kB", text)[0]) * 1024
+        return sum(int(size) * 1024 for size in re.findall(r"VmRSS:\s+(\d+) kB", text))
 
     @property
     def open_files(self) -> int:

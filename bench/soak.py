@@ -552,6 +552,7 @@ class Soak:
         if page is None:
             return NOTHING
         with viewer.excused():
+            await self._fetch(viewer)  # or what it has shown since the last time would count as never shown
             self._note_errors(viewer)
             viewer.page = None
             await page.close()

@@ -6,11 +6,13 @@ import { DarkScreen } from "./dark-screen.js";
 import { Drops } from "./drops.js";
 import { EncoderChoice } from "./encoder-choice.js";
 import { Filming } from "./filming.js";
+import { signpost } from "./finder.js";
 import { KeyDesk } from "./key-desk.js";
 import { Lens } from "./lens.js";
 import { Overload } from "./overload.js";
 import { Panels } from "./panels.js";
 import { recall, remember } from "./remembered.js";
+import { lastSession } from "./session.js";
 import { SelfTest } from "./selftest.js";
 import { SelfTestSheet } from "./selftest-sheet.js";
 import { SetupForm } from "./setup-form.js";
@@ -45,6 +47,7 @@ const page = {
   encoder: find("encoder"),
   lens: find("lens"),
   check: find("check"),
+  signpost: find("signpost"),
   dim: find("dim"),
   stop: find("stop"),
   darkText: find("dark-text"),
@@ -340,7 +343,11 @@ function showStatus(status) {
   write(page.darkText, [cameraName, headline.toLowerCase(), viewers, "touch to wake"].filter(Boolean).join(" · "));
   watchLoad(status);
   if (state !== "gone" || status.failure) reachedAt = now;
-  page.check.hidden = !status.failure && now - reachedAt < OFFER_AFTER;
+  const lost = now - reachedAt >= OFFER_AFTER;
+  page.check.hidden = !status.failure && !lost;
+  const way = lost && status.state === "gone" ? signpost(lastSession()) : "";
+  page.signpost.hidden = way === "";
+  if (way) page.signpost.href = way;
   if (status.state === "gone") desk.check();
 }
 

@@ -91,6 +91,18 @@ export function elsewhere(session, ask) {
   };
 }
 
+/**
+ * Where a person can look for a relay that this page cannot find: the registry leads there, also where only people may click through a
+ * certificate's warning.
+ * @param {{registry?: string, relay?: string} | null} session what `/api/session` has said last
+ * @returns {string} an address, or "" if there is no registry
+ */
+export function signpost(session) {
+  const { registry, relay } = session || {};
+  if (!registry || !relay) return "";
+  return `${registry.replace(/\/+$/, "")}/go/${encodeURIComponent(relay)}${location.pathname}${location.search}`;
+}
+
 /** One for all links of a page or a worker. @type {Map<string, Finder>} */
 const finders = new Map();
 

@@ -5,7 +5,7 @@
 
 import { placeTiles } from "./layout.js";
 import { Link } from "./link.js";
-import { elsewhere } from "./finder.js";
+import { elsewhere, signpost } from "./finder.js";
 import { lastSession, openSession, useKey } from "./session.js";
 import { SURFACES } from "./surface.js";
 import { RESTART_TIME, Tile } from "./tile.js";
@@ -88,10 +88,17 @@ async function start() {
   else openWall();
 }
 
-/** @param {string} text "" takes the banner away */
-function say(text) {
-  if (banner.textContent !== text) banner.textContent = text;
+/** @param {string} text "" takes the banner away @param {string} [way] an address where help is */
+function say(text, way = "") {
+  if (banner.dataset.says === text + way) return;
+  banner.dataset.says = text + way;
+  banner.textContent = text;
   banner.hidden = text === "";
+  if (!way) return;
+  const link = document.createElement("a");
+  link.href = way;
+  link.textContent = "Look for it";
+  banner.append(" ", link);
 }
 
 function openWall() {
@@ -139,7 +146,8 @@ async function checkSession() {
   try {
     session = await openSession();
   } catch (error) {
-    say(performance.now() - restartsAt < RESTART_TIME ? "The relay is restarting…" : AWAY);
+    if (performance.now() - restartsAt < RESTART_TIME) say("The relay is restarting…");
+    else say(AWAY, signpost(lastSession()));
     return;
   }
   if (session.keys && !session.viewer) askForKey();

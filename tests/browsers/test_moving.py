@@ -84,6 +84,20 @@ async def test_the_link_of_the_registry_leads_to_where_the_relay_is_now(chromium
     await page.close()
 
 
+async def test_a_relay_that_is_nowhere_leaves_a_link_to_look_for_it(chromium: Browser, registry: RegistryProcess, attic: Relay) -> None:
+    camera, player = await pages(chromium, attic)
+    attic.stop()
+    for page, place, name in ((player, "#banner a", "player"), (camera, "#signpost:not([hidden])", "camera")):
+        query = await page.evaluate("location.search")
+        await page.wait_for(f"document.querySelector('{place}')?.href === '{registry.origin}/go/attic/{name}.html{query}'", PATIENCE)
+    attic.start()
+    await moving(player)
+    await player.wait_for("document.querySelector('#banner').hidden", PATIENCE)
+    await camera.wait_for("document.querySelector('#signpost').hidden", PATIENCE)
+    for page in (camera, player):
+        await page.close()
+
+
 async def pages(browser: Browser, relay: Relay) -> tuple[Page, Page]:
     """A camera that films and a player that shows it."""
     address, _, key = link(relay, "camera").partition("#")

@@ -450,6 +450,7 @@ class _House:
                 self._here.discard(viewer)
             case 3:
                 self._channel.rest(viewer)
+                self._here.add(viewer)
             case 4 | 5 as wish:
                 self._channel.vote(viewer, wish == 4)
             case _:

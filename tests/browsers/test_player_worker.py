@@ -51,10 +51,8 @@ async def test_a_busy_page_does_not_stop_the_pictures(relay: Relay, camera: None
               return [before, told()];
             }}"""
         )
-    received, shown = (after[key] - before[key] for key in ("received", "shown"))
-    # What was drawn in the page could not be more than a few pictures between two of its naps.
-    assert received > 20
-    assert shown > received / 2
+    # In the page, ten naps would have let it draw ten pictures.
+    assert after["shown"] - before["shown"] > 20
 
 
 HIDE = "(id) => document.querySelector(`[data-camera='${id}']`).tile"

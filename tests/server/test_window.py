@@ -229,13 +229,14 @@ def newest(world: World, seconds: float) -> float:
 )
 @example(rate=50e3, delay=0.001, jitter=0.0, queue=10**6, sound=False)
 @example(rate=480e3, delay=0.03, jitter=0.05, queue=10**6, sound=True)
+@example(rate=191e3, delay=0.094, jitter=0.049, queue=0, sound=False)
 def test_the_newest_picture_is_never_old(rate: float, delay: float, jitter: float, queue: int, sound: bool) -> None:
     world = World(rate, delay, jitter, queue, sound)
     world.run(2 + 120e3 / rate)  # what a newcomer is given before it is known to be slow, and a keyframe
     # A keyframe on its way, and the next one; or what may wait, before a picture is left out and until the keyframe after it is there.
     spare = rate - SOUND_SIZE / 0.02
     away = 2 * (delay + jitter)
-    bound = max(2 * KEY_SIZE / spare, KEY_SIZE / spare + 2 * MAX_WAIT) + 2 * away + 0.2
+    bound = max(2 * KEY_SIZE / spare, KEY_SIZE / spare + 2 * MAX_WAIT) + 3 * away + 0.2  # jitter spoils the measured rate, too
     assert newest(world, 8) < bound
     assert not world.broken(), "each picture is a keyframe or follows the one before it"
     assert world.wire.pictures[-1][0] > world.owner.time - bound

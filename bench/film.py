@@ -1,4 +1,5 @@
-"""A camera without a browser: it speaks the whole protocol, sends 4 Mbit/s, and writes into each picture when it was captured."""
+"""A camera without a browser: it speaks the whole protocol, sends 4 Mbit/s or what it is told, and writes into each picture when it was
+captured."""
 
 from __future__ import annotations
 
@@ -57,25 +58,51 @@ class Mark(NamedTuple):
         """From the beginning of a frame of this camera."""
         return cls(*_MARK.unpack_from(frame, len(_KEY_HEAD)))
 
-    def frame(self, key: bool) -> bytes:
-        """A picture with this mark."""
+    def frame(self, key: bool, sizes: tuple[int, int] = (PICTURE, KEYFRAME)) -> bytes:
+        """A picture with this mark.
+
+        Args:
+            key: It is a keyframe.
+            sizes: Bytes of a picture, and of a keyframe.
+        """
         head = (_KEY_HEAD if key else _OTHER_HEAD) + _MARK.pack(*self)
-        return head.ljust(KEYFRAME if key else PICTURE, b"\0")
+        return head.ljust(sizes[key], b"\0")
 
 
 class Film:
-    """The camera `name`: films from `async with` on. It takes no pause; the relay must keep it awake (`--always-on`)."""
+    """The camera `name`: films from `async with` on. It takes no pause; the relay must keep it awake (`--always-on`).
 
-    def __init__(self, address: Address, name: str) -> None:
+    Args:
+        sizes: Bytes of a picture, and of a keyframe.
+    """
+
+    def __init__(self, address: Address, name: str, sizes: tuple[int, int] = (PICTURE, KEYFRAME)) -> None:
         self._address = address
         self._path = f"/camera/{name}"
+        self._sizes = sizes
+        self._rate: float = RATE
         self._writer = WebmWriter(_TRACK, 1, 0)
         self._key_wished = True
         self._socket: ClientConnection | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._socket = await connect(
+        begin = await self._open()
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._film(begin))]
+        return self
+
+    async def _open(self) -> float:
+        """Connects; returns when (time.monotonic()) the stream's media time was 0."""
+        self._socket = await self._connect()
+        begin = time.monotonic()
+        welcome = json.loads(await self._socket.recv())
+        announcement = {"type": "stream", "stream": _STREAM, "mime": "video/webm;codecs=vp8", "at": welcome["time"], "keyframes": True}
+        await self._socket.send(json.dumps(announcement))
+        await self._socket.send(bytes([_STREAM]) + self._writer.init())
+        return begin
+
+    async def _connect(self) -> ClientConnection:
+        return await connect(
             self._address.url(self._path),
             origin=Origin(self._address.origin),
             subprotocols=[Subprotocol(SUBPROTOCOL)],
@@ -83,13 +110,15 @@ class Film:
             compression=None,
             proxy=None,
         )
-        begin = time.monotonic()
-        welcome = json.loads(await self._socket.recv())
-        announcement = {"type": "stream", "stream": _STREAM, "mime": "video/webm;codecs=vp8", "at": welcome["time"], "keyframes": True}
-        await self._socket.send(json.dumps(announcement))
-        await self._socket.send(bytes([_STREAM]) + self._writer.init())
-        self._tasks = [asyncio.create_task(self._listen(self._socket)), asyncio.create_task(self._film(self._socket, begin))]
-        return self
+
+    async def _send(self, message: bytes) -> None:
+        """Sends a picture's media message."""
+        assert self._socket is not None
+        await self._socket.send(bytes([_STREAM]) + message)
+
+    def pace(self, rate: float) -> None:
+        """From the next picture on, so many a second."""
+        self._rate = rate
 
     async def __aexit__(self, *_exception: object) -> None:
         for task in self._tasks:
@@ -98,24 +127,25 @@ class Film:
         if self._socket is not None:
             await self._socket.close()
 
+    def cpu(self) -> float:
+        """Seconds that this process has worked."""
+        return time.process_time()
+
     def fault(self) -> str:
         """Why it films no more; "" while it does."""
         ended = [task for task in self._tasks if task.done()]
         return repr(ended[0].exception() or "the socket was closed") if ended else ""
 
-    async def _listen(self, socket: ClientConnection) -> None:
+    async def _listen(self) -> None:
+        assert self._socket is not None
         try:
-            async for message in socket:
+            async for message in self._socket:
                 if json.loads(message)["type"] == "keyframe":
                     self._key_wished = True
         except ConnectionClosed:
             return
 
-    async def _film(self, socket: ClientConnection, begin: float) -> None:
-        """
-        Args:
-            begin: When (time.monotonic()) the stream's media time was 0.
-        """
+    async def _film(self, begin: float) -> None:
         due, number, last_key = begin, 0, 0
         while True:
             await asyncio.sleep(due - time.monotonic())
@@ -123,7 +153,7 @@ class Film:
             if key:
                 self._key_wished, last_key = False, number
             captured = time.monotonic()
-            packet = Packet(_TRACK, round((captured - begin) * 1e6), key, Mark(number, captured).frame(key))
-            await socket.send(bytes([_STREAM]) + self._writer.fragment(packet))
+            packet = Packet(_TRACK, round((captured - begin) * 1e6), key, Mark(number, captured).frame(key, self._sizes))
+            await self._send(self._writer.fragment(packet))
             number += 1
-            due = max(due + 1 / RATE, captured)  # a late picture does not make the next ones hurry
+            due = max(due + 1 / self._rate, captured)  # a late picture does not make the next ones hurry

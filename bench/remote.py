@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import multiprocessing
+import os
 import signal
 import ssl
 import traceback
@@ -40,14 +41,20 @@ class Remote:
     Args:
         make: Gives the context manager; a class or function of a module.
         arguments: For it; they must survive pickling, as must all that is asked and answered.
+        core: The only processor on which it runs (see sched_setaffinity(2)); None for all.
     """
 
-    def __init__(self, make: Callable[..., AbstractAsyncContextManager[Any]], *arguments: object) -> None:
+    def __init__(self, make: Callable[..., AbstractAsyncContextManager[Any]], *arguments: object, core: int | None = None) -> None:
         context = multiprocessing.get_context("spawn")  # a fork of a program with threads may hang
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_live, args=(theirs, make, arguments), daemon=True)
+        self._process = context.Process(target=_live, args=(theirs, make, arguments, core), daemon=True)
         self._theirs = theirs
         self._turn = asyncio.Lock()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
 
     async def ask(self, name: str, *arguments: object) -> Any:
         """The value of an attribute, or what the method of this name returns.
@@ -85,8 +92,10 @@ class Remote:
             await asyncio.to_thread(self._process.join)
 
 
-def _live(pipe: Connection, make: Callable[..., AbstractAsyncContextManager[Any]], arguments: tuple[object, ...]) -> None:
+def _live(pipe: Connection, make: Callable[..., AbstractAsyncContextManager[Any]], arguments: tuple[object, ...], core: int | None) -> None:
     """The other process."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})  # before there are threads, which inherit it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the bench, which then closes the pipe
     try:
         asyncio.run(_serve(pipe, make, arguments))

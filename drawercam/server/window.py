@@ -25,6 +25,10 @@ DOUBT = 0.1
 NEWCOMER = 1.0
 STRAIN = 10.0
 
+# How many times as much as it was sent a newcomer's network must have carried to be trusted at once, although something was left out for it
+# while nothing was known. Ten seconds of doubt for each of a thousand newcomers would cost the relay more than their pictures.
+AMPLE = 8
+
 # Pings that are unanswered at once. The newest ones are the least interesting.
 MAX_PROBES = 64
 
@@ -80,6 +84,9 @@ class Window:
         self.answered = now
         self.bursting = False
         self._pieces: deque[_Piece] = deque()  # unanswered
+        self._unanswered = 0  # bytes in them
+        self._gone_by: float | None = None  # when the network will have taken them, at the rate; None when that is to be reckoned afresh
+        self._before = 0  # bytes up to the last Ping
         self._tail = 0  # bytes since the last Ping
         self._begun = now  # when the first of them was written
         self._number = 0
@@ -89,9 +96,11 @@ class Window:
         self._unproven_size = 0  # bytes that were answered, and are too few to show a rate
         self._unproven_busy = 0.0  # seconds for which they kept the network busy
         self._rate: float | None = None  # bytes per second
-        self._new_until = now + NEWCOMER
+        self._came, self._new_until = now, now + NEWCOMER
+        self._arrived = 0  # bytes since then that were answered
+        self._failed = False  # something was left out since then that was no newcomer's
         self._strained_until = -math.inf
-        self._calm_until = -math.inf  # up to then nothing is in doubt, and no Ping due: the short way for almost every picture
+        self._calm_until = -math.inf  # up to then nothing is in doubt, and no Ping due
         self._looked = self._seen = now  # the last look, and the last one in an earlier turn of the event loop
 
     # --- writing ---
@@ -101,6 +110,18 @@ class Window:
         if not self._tail:
             self._begun = now
         self._tail += size
+
+    def calm(self, size: int, now: float) -> bool:
+        """Whether nothing is in doubt, and no Ping due. Then what is to be written waits for nothing, and counts as written.
+
+        This is the short way for almost every picture: `wait` is 0, `wrote` is done, nothing is `due`.
+        """
+        if now >= self._calm_until:
+            return False
+        if not self._tail:
+            self._begun = now
+        self._tail += size
+        return True
 
     def due(self, now: float, stuck: bool) -> bool:
         """Whether a Ping should follow what was written.
@@ -131,6 +152,10 @@ class Window:
         # What was written long before was on its way long before: it says nothing about the rate.
         begun = max(self._begun, now - PROBE_OFTEN) if self._tail else now
         self._pieces.append(_Piece(self._number, self._tail, begun, now, burst))
+        self._unanswered += self._tail
+        if self._gone_by is not None and self._rate is not None:
+            self._gone_by = max(self._gone_by, begun) + self._tail / self._rate
+        self._before += self._tail
         self._tail, self._probed, self._calm_until = 0, now, -math.inf
         self.bursting |= burst
         return self._number.to_bytes(_NUMBER_BYTES, "big")
@@ -141,13 +166,15 @@ class Window:
 
     def newcomer(self, now: float) -> None:
         """The peer comes back."""
-        self._new_until, self._calm_until = now + NEWCOMER, -math.inf
+        self._came, self._new_until, self._calm_until = now, now + NEWCOMER, -math.inf
+        self._arrived, self._failed = 0, False
 
     def left_out(self, now: float) -> None:
         """Something was left out for the peer. What its network has carried before is no longer believed."""
         if now >= self._strained_until:
             self._proofs.clear()
-            self._rate = None
+            self._rate = self._gone_by = None
+        self._failed = self._failed or now >= self._new_until
         self._strained_until, self._calm_until = now + STRAIN, -math.inf
 
     # --- answers ---
@@ -166,14 +193,20 @@ class Window:
         while pieces and pieces[0].number <= number:
             piece = pieces.popleft()
             size += piece.size
+        self._unanswered -= size
+        self._arrived += size
+        self._gone_by = None
         trip = max(now - piece.sent, 0.0)
         self._trip = trip if self._trip is None else min(trip, self._trip)
         # The network was busy with these bytes from their beginning, or from the end of those before them, until they were there.
         self._prove(size, now - self._trip - max(begun, self.answered - self._trip), now)
         self.answered = now
         self.bursting = self.bursting and any(one.burst for one in pieces)
-        if not pieces and now >= self._new_until and not self._forecasts(now):
-            self._calm_until = self._probed + PROBE_SELDOM
+        if now >= self._new_until:
+            if not self._failed and self._rate is not None and self._rate * (now - self._came) >= AMPLE * self._arrived:
+                self._strained_until = -math.inf
+            if not pieces and not self._forecasts(now):
+                self._calm_until = self._probed + PROBE_SELDOM
         return True
 
     def _prove(self, size: int, busy: float, now: float) -> None:
@@ -190,6 +223,11 @@ class Window:
         self._rate = max(rate for _, rate in proofs)
 
     # --- waiting ---
+
+    @property
+    def written(self) -> int:
+        """Bytes written so far, without the Pings among them."""
+        return self._before + self._tail
 
     @property
     def answerless(self) -> bool:
@@ -213,7 +251,7 @@ class Window:
         # Up to the last look, not up to now: if the relay itself has stood still since, answers are there that it has not read yet.
         age = self._seen - oldest - (self._trip or 0.0)
         if self._rate is None:
-            if sum(one.size for one in self._pieces) + self._tail >= PROOF:
+            if self._unanswered + self._tail >= PROOF:
                 age = max(age, UNPROVEN_WAIT)
         elif self._forecasts(now):
             age = max(age, self._gone(self._rate) - now)
@@ -225,7 +263,10 @@ class Window:
 
     def _gone(self, rate: float) -> float:
         """When the network will have taken all that is on its way, if it takes so many bytes per second."""
-        gone = self.answered - (self._trip or 0.0)
-        for piece in self._pieces:
-            gone = max(gone, piece.begun) + piece.size / rate
+        gone = self._gone_by
+        if gone is None:
+            gone = self.answered - (self._trip or 0.0)
+            for piece in self._pieces:
+                gone = max(gone, piece.begun) + piece.size / rate
+            self._gone_by = gone
         return max(gone, self._begun) + self._tail / rate if self._tail else gone

@@ -14,9 +14,10 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from drawercam import control
+from drawercam.closing import Closing, Reason
 from drawercam.server.server import too_full
 from drawercam.server.socket import PING_INTERVAL, SUBPROTOCOL, WRITE_DEADLINE, Session, Socket
-from drawercam.server.window import MAX_PROBES
+from drawercam.server.window import MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM
 from tests.peers import handshake
 
 
@@ -174,6 +175,66 @@ def test_what_has_left_the_transport_waits_until_its_ping_is_answered() -> None:
     stage.pong(stage.pings[-1])
     assert stage.session.drains == drains + 1
     assert stage.socket.wait() == 0.0
+
+
+def calm(stage: Stage) -> None:
+    """Let the peer answer until nothing is in doubt: it is a newcomer no more, and has answered the Ping after that."""
+    for _ in range(round((NEWCOMER + 1.25 * PROBE_SELDOM) / PROBE_OFTEN)):
+        stage.socket.write(bytes(8 * 2**10))
+        stage.transport.waiting = 0
+        for ping in stage.pings:
+            stage.pong(ping)
+        stage.transport.written = b""
+        stage.owner.time += PROBE_OFTEN
+
+
+def test_the_short_way_is_for_peers_that_keep_up() -> None:
+    stage = Stage()
+    assert not stage.socket.pass_on(b"frame"), "a newcomer is watched"
+    calm(stage)
+    assert stage.socket.pass_on(b"frame")
+    assert stage.transport.written == b"frame"
+    assert not stage.socket.pass_on(b"another"), "something waits in the transport"
+    stage.transport.waiting = 0
+    stage.owner.time += PROBE_SELDOM
+    assert not stage.socket.pass_on(b"another"), "a Ping is due"
+    assert stage.transport.written == b"frame"
+    stage.socket.write(b"another")
+    assert len(stage.pings) == 1
+    calm(stage)
+    stage.socket.left_out()
+    assert not stage.socket.pass_on(b"frame"), "it is watched closely again"
+    assert stage.transport.written == b""
+
+
+def test_nothing_follows_a_good_bye_on_the_short_way() -> None:
+    stage = Stage()
+    calm(stage)
+    stage.socket.end(Closing(Reason.RESTARTING))
+    stage.transport.waiting = 0
+    stage.transport.written = b""
+    assert not stage.socket.pass_on(b"frame")
+    stage.socket.write(b"frame")
+    assert stage.transport.written == b""
+
+
+def test_what_went_the_short_way_is_what_the_next_ping_answers_for() -> None:
+    long, short = Stage(), Stage()
+    for stage, send in ((long, long.socket.write), (short, short.socket.pass_on)):
+        calm(stage)
+        for _ in range(4):
+            send(bytes(8 * 2**10))
+            stage.transport.waiting = 0
+            stage.owner.time += PROBE_OFTEN
+        stage.socket.left_out()
+        stage.socket.probe()
+        stage.transport.waiting = 0
+        stage.owner.time += 1
+        stage.pong(stage.pings[-1])
+        stage.socket.write(bytes(2**20))
+        stage.owner.time += PROBE_OFTEN
+    assert long.transport.written == short.transport.written
+    assert long.socket.wait() == short.socket.wait() > 1
 
 
 def test_pongs_to_nothing_change_nothing() -> None:

@@ -19,7 +19,7 @@ from drawercam.hub import Hub
 from drawercam.media.packets import Packet
 from drawercam.server.sessions import MAX_PATIENCE, MAX_WAIT, PlayerSession
 from drawercam.server.socket import HIGH_WATER, LOW_WATER, SUBPROTOCOL, Socket
-from drawercam.server.window import DOUBT, MAX_PROBES, PROBE_OFTEN, PROBE_SELDOM, STRAIN, Window
+from drawercam.server.window import DOUBT, MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM, STRAIN, Window
 from tests.peers import handshake
 from tests.server.test_socket import FakeOwner
 from tests.test_channel import KEY_FRAME, PICTURE, SOUND
@@ -357,6 +357,17 @@ def test_a_newcomer_is_given_its_first_picture_and_nothing_more_until_it_has_ans
     assert peer.wait() <= MAX_WAIT
 
 
+def test_a_newcomer_whose_network_carries_plenty_is_trusted_soon() -> None:
+    world = World(1e7, 0.05)
+    world.run(NEWCOMER + 2 * PROBE_SELDOM)
+    drops = world.session.drops
+    assert drops, "pictures that came before the first answer"
+    before = world.wire.pings
+    world.run(4)
+    assert world.wire.pings - before <= 4 / PROBE_SELDOM + 1
+    assert world.session.drops == drops
+
+
 def test_sound_alone_proves_nothing_and_is_not_held_back() -> None:
     peer = Peer()
     for _ in range(20):
@@ -393,6 +404,7 @@ def test_hostile_answers(answers: list[bytes | int], source: random.Random) -> N
         assert peer.wait() >= 0
     for _ in range(2 * MAX_PROBES):
         peer.time += PROBE_OFTEN
+        peer.window.left_out(peer.time)  # or a peer that has answered well is asked once a second only
         sent += peer.write(160) is not None
     assert sum(not peer.window.due(peer.time + one, False) for one in range(3)) == 3, "no more Pings than the window remembers"
     # Whatever was before: when all has been answered and nothing is written, nothing waits.

@@ -19,7 +19,7 @@ OLDEST_PYTHON = (3, 11)
 REQUIRED = ("websockets", "aiohttp", "OpenSSL", "cryptography", "segno", "ifaddr")
 """Import names of what ``requirements.txt`` lists, except those that it can do without."""
 
-OPTIONAL_DISTRIBUTIONS = ("uvloop", "zeroconf")
+OPTIONAL_DISTRIBUTIONS = ("uvloop", "zeroconf", "prometheus-client")
 """Installed where that works. They have to be compiled on some computers, and a missing compiler must not keep the relay from starting."""
 
 NO_INSTALL = "--no-install"

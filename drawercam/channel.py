@@ -16,6 +16,7 @@ from .media.containers import writer
 from .media.packets import Codec, Kind, Packet, Track
 from .meter import Meter
 from .policy import SLEEP_AFTER, VOTE_LIFETIME, Policy
+from .tally import Tally
 from .timing import Parts, Timing
 
 # Bytes of frames since the last keyframe that are kept for late viewers: 10 s at 6 Mbit/s. A camera that makes no keyframe for
@@ -179,6 +180,7 @@ class Channel:
         self.since = clock()  # when the state began
         self.camera: Camera | None = None
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
+        self.tally = Tally()  # what has passed through, whichever camera it was
         self._clock = clock
         self._date_utc = date_utc
         self._changed = changed
@@ -279,6 +281,7 @@ class Channel:
         output = self._outputs[number]
         if number in self._needs_key:
             if not packet.key:
+                self.tally.unusable += 1
                 return
             self._needs_key.discard(number)
         self._last_frame, self._filmed = arrived, True
@@ -291,10 +294,17 @@ class Channel:
         for viewer in self._watching:
             if viewer.offer(fragment):
                 stuck = True
+        tally, size, viewers = self.tally, len(packet.data), len(self._watching)
         if number == _VIDEO:
-            self._timing.picture(packet.timestamp, arrived, self._clock())
+            now = self._clock()
+            self._timing.picture(packet.timestamp, arrived, now)
+            tally.picture(packet.key, size, viewers)
+            tally.uplink.add(arrived - packet.timestamp)
+            tally.stay.add(now - arrived)
             if packet.key:
                 self._key_wished = False
+        else:
+            tally.sound(size, viewers)
         if stuck:
             self.want_keyframe()
         elif self._key_wished:
@@ -326,12 +336,15 @@ class Channel:
         if fresh or not pictures:
             self.want_keyframe()
         if new:
+            self.tally.joins += 1
             self._viewers_changed()
 
     def part(self, viewer: Viewer) -> None:
         """A viewer goes."""
         self._look_away(viewer)
-        self._viewers.discard(viewer)
+        if viewer in self._viewers:
+            self._viewers.remove(viewer)
+            self.tally.drops += viewer.drops
 
     def rest(self, viewer: Viewer) -> None:
         """A viewer comes or stays, but nobody looks: it gets no frames until it joins."""
@@ -370,6 +383,21 @@ class Channel:
         return self.camera is None and not self._viewers
 
     @property
+    def watching(self) -> int:
+        """How many viewers take frames."""
+        return len(self._watching)
+
+    @property
+    def resting(self) -> int:
+        """How many viewers are there without taking frames."""
+        return len(self._viewers) - len(self._watching)
+
+    @property
+    def drops(self) -> int:
+        """Frames left out for the viewers who are there."""
+        return sum(viewer.drops for viewer in self._viewers)
+
+    @property
     def kinds(self) -> list[str]:
         return [output.track.kind for _, output in sorted(self._outputs.items())]
 
@@ -398,7 +426,7 @@ class Channel:
             "age": None if self._last_frame is None else round((now - self._last_frame) / 1e6, 3),
             "framesPerSecond": round(frames, 1),
             "bytesPerSecond": round(size),
-            "drops": sum(viewer.drops for viewer in self._viewers),
+            "drops": self.drops,
             "timing": asdict(self.timing()),
         }
 
@@ -474,6 +502,7 @@ class Channel:
         now = self._clock()
         if self._key_asked is None or now - self._key_asked >= KEYFRAME_INTERVAL:
             self._key_wished, self._key_asked = False, now
+            self.tally.keyframe_requests += 1
             self.camera.tell(control.Keyframe())
 
     def _look_away(self, viewer: Viewer) -> None:
@@ -505,7 +534,8 @@ class Channel:
         if not self._watching:
             asleep = self.name not in self._policy.always_on and now - self._watched >= SLEEP_AFTER
             return control.CameraPause("unwatched") if asleep else None
-        voters = sorted(viewer.who for viewer in self._watching if self._votes(viewer, now))
+        # At each join and part over all viewers: where thousands come at once, a call for each would be felt.
+        voters = sorted(viewer.who for viewer, voted in self._watching.items() if voted is not None and now - voted < VOTE_LIFETIME)
         if not self._policy.pause.pauses(len(voters), len(self._watching)):
             return None
         return control.CameraPause("viewers", tuple(voters[:MAX_NAMED]), len(voters), len(self._watching))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from . import control
 from .budget import Budget
 from .channel import Channel, State
 from .policy import Policy
+from .tally import Tally
 
 # The one place where a name from outside is judged. Nothing else may become a name, and a name never becomes a path.
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -55,6 +56,7 @@ class Hub:
         self._date_utc = time.time_ns() - clock() * 1000 - _EPOCH_2001 * 10**9
         self._channels: dict[str, Channel] = {}
         self._watchers: set[Watcher] = set()
+        self._forgotten = Tally()  # what had passed through channels that are gone
         self._shown_last = 0  # cameras in the last announcement; one fewer when a lost one has lingered long enough
 
     def channel(self, name: str) -> Channel:
@@ -85,13 +87,37 @@ class Hub:
         """Channels that have a camera, or lost one a short while ago, by name."""
         return sorted((one for one in self._channels.values() if self._shown(one)), key=lambda one: one.name)
 
+    @property
+    def channels(self) -> Collection[Channel]:
+        """All of them, also those for whose camera somebody waits."""
+        return self._channels.values()
+
+    @property
+    def walls(self) -> int:
+        """How many are shown the list of cameras."""
+        return len(self._watchers)
+
+    @property
+    def remembered(self) -> int:
+        """Bytes that all channels together hold for late viewers."""
+        return self._budget.used
+
+    def tally(self) -> Tally:
+        """What has passed through all channels there have ever been. No number of it is ever smaller than the last time."""
+        total = Tally()
+        total.include(self._forgotten)
+        for channel in self._channels.values():
+            total.include(channel.tally)
+            total.drops += channel.drops
+        return total
+
     def sweep(self) -> None:
         """Let channels see to what time changes, and forget those that nobody needs. To be called about once a second."""
         for channel in self._channels.values():
             channel.sweep()
         shown = len(self.cameras())
         for name in [name for name, one in self._channels.items() if one.deserted and not self._shown(one)]:
-            del self._channels[name]
+            self._forgotten.include(self._channels.pop(name).tally)
         if self._shown_last != shown:
             self._announce()
 

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,7 @@ class Site:
         relay: What this relay is called there.
         book: Who is in.
         wrong_keys: Slows down who guesses.
+        refusals: How often something was refused, by the id in the answer.
     """
 
     hub: Hub
@@ -83,6 +85,7 @@ class Site:
     relay: str = ""
     book: Book = field(default_factory=Book)
     wrong_keys: WrongKeys = field(default_factory=lambda: WrongKeys(time.monotonic))
+    refusals: Counter[str] = field(default_factory=Counter)
 
 
 def application(site: Site) -> web.Application:
@@ -122,6 +125,10 @@ _ROWS = {(route.method, route.canonical): route for route in routes.REQUESTS}
 def _guard(site: Site) -> Any:
     access = site.access
 
+    def refuse(denied: Denied) -> web.Response:
+        site.refusals[denied.id] += 1
+        return refusal(denied)
+
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request passes here: Host, Origin where something may change, route, right, handler; errors become JSON."""
@@ -130,7 +137,7 @@ def _guard(site: Site) -> Any:
             access.check_host(host, _arrived_at(request))
             if request.method not in ("GET", "HEAD"):
                 access.check_origin(request.headers.get("Origin"), host)
-            admission = _admission(access, request)
+            admission = _admission(site, request)
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 raise Denied(426, "new-connection", "A WebSocket needs a connection of its own.")
             request["grant"] = admission.grant
@@ -144,22 +151,22 @@ def _guard(site: Site) -> Any:
                 site.book.leave(visit)
         except Denied as denied:
             log.debug("x %s is refused: %s", request.remote, denied)
-            return refusal(denied)
+            return refuse(denied)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
             sentence = _SENTENCES.get(error.status, f"{error.reason}.")
-            return refusal(Denied(error.status, error.reason.lower().replace(" ", "-"), sentence))
+            return refuse(Denied(error.status, error.reason.lower().replace(" ", "-"), sentence))
         except ConnectionError:
             raise  # the peer has gone
         except Exception:
             log.exception("x %s: a fault in the relay", request.remote)
-            return refusal(Denied(500, "internal", "The relay has a fault; its log says more."))
+            return refuse(Denied(500, "internal", "The relay has a fault; its log says more."))
 
     return guard
 
 
-def _admission(access: Access, request: web.Request) -> Admission:
+def _admission(site: Site, request: web.Request) -> Admission:
     """The one place where requests over HTTP get their right.
 
     Raises:
@@ -173,13 +180,45 @@ def _admission(access: Access, request: web.Request) -> Admission:
     row = _ROWS.get(("GET" if request.method == "HEAD" else request.method, resource.canonical if resource else ""))
     if row is None:
         raise Denied(404, "unknown-path", _SENTENCES[404])
-    grant = access.grant(request.headers.get("Cookie"))
+    grant = site.access.grant(request.headers.get("Cookie"))
+    if row is routes.METRICS:
+        grant = _with_bearer(site, request, grant)
     if row.right is Right.AS_SOCKET:
         behind, name = routes.socket_route("/" + request.match_info["path"])
         grant.require(behind.right, name)
     else:
         grant.require(row.right)
     return Admission(grant, row.right, address=request.remote or "")
+
+
+def _with_bearer(site: Site, request: web.Request, held: Grant) -> Grant:
+    """What a program may do that shows its key with the request (RFC 6750 section 2.1), because it keeps no cookies.
+
+    Raises:
+        Denied: See `_key`.
+    """
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    ring = site.access.ring
+    if ring is None or scheme.lower() != "bearer":
+        return held
+    return Grant.of(dict.fromkeys((*held.keys, _key(site, ring, given, request.remote or ""))))
+
+
+def _key(site: Site, ring: Keyring, given: object, address: str) -> Key:
+    """The key that was given; not looked at while its address has to wait.
+
+    Raises:
+        Denied: 401, there is no such key; 429, there were too many wrong ones.
+    """
+    wrong_keys = site.wrong_keys
+    if wait := wrong_keys.wait(address):
+        raise Denied(429, "too-many-keys", f"Too many wrong keys came from this address. Try again in {wait} s.", wait)
+    key = ring.with_secret(given) if isinstance(given, str) and len(given) < _LONGEST_KEY else None
+    if key is None:
+        wrong_keys.add(address)
+        log.warning("x %s gave a wrong key (the %d. in all)", address, wrong_keys.count)
+        raise Denied(401, "wrong-key", "The relay does not know this key.")
+    return key
 
 
 def _arrived_at(request: web.Request) -> str | None:
@@ -285,7 +324,7 @@ class _Api:
         ring = self._access.ring
         if ring is None:
             return web.json_response(self._session(request["grant"]))
-        key = self._key(ring, given, request.remote or "")
+        key = _key(self._site, ring, given, request.remote or "")
         held: Grant = request["grant"]
         response = web.json_response(self._session(Grant.of(dict.fromkeys((*held.keys, key)))))
         for name in self._access.stale_cookies(request.headers.get("Cookie")):
@@ -294,18 +333,6 @@ class _Api:
         name, token = self._access.cookie_name(key), ring.token(key, keys.COOKIE)
         response.set_cookie(name, token, max_age=age, httponly=True, secure=self._site.tls, samesite="Strict", path="/")
         return response
-
-    def _key(self, ring: Keyring, given: object, address: str) -> Key:
-        """The key that was given; not looked at while its address has to wait."""
-        wrong_keys = self._site.wrong_keys
-        if wait := wrong_keys.wait(address):
-            raise Denied(429, "too-many-keys", f"Too many wrong keys came from this address. Try again in {wait} s.", wait)
-        key = ring.with_secret(given) if isinstance(given, str) and len(given) < _LONGEST_KEY else None
-        if key is None:
-            wrong_keys.add(address)
-            log.warning("x %s gave a wrong key (the %d. in all)", address, wrong_keys.count)
-            raise Denied(401, "wrong-key", "The relay does not know this key.")
-        return key
 
     def _session(self, grant: Grant) -> dict[str, Any]:
         site, access = self._site, self._access

@@ -55,6 +55,8 @@ INVITE_CODE = Route("GET", "/api/invite.svg", Right.WATCH_SOME)
 KEYS = Route("GET", "/api/keys", Right.MANAGE)
 ADD_KEY = Route("POST", "/api/keys", Right.MANAGE)
 REVOKE_KEY = Route("DELETE", "/api/keys/{id}", Right.MANAGE)
+# A relay's numbers name every camera: as no name is asked for, it takes a key to watch all of them. Programs may show it with the request.
+METRICS = Route("GET", "/metrics", Right.WATCH)
 STREAM = Route("POST", "/over-http/{path:camera/.*|player/.*|wall}", Right.AS_SOCKET)
 # The id is beyond guessing, and only who began the stream was told; the stream ends with the right by which it began.
 STREAM_POST = Route("POST", "/over-http/{id}", Right.ANYBODY)
@@ -78,6 +80,7 @@ REQUESTS = (
     KEYS,
     ADD_KEY,
     REVOKE_KEY,
+    METRICS,
     STREAM,
     STREAM_POST,
     # Relays sign what they say to a registry; what it tells is for everybody.

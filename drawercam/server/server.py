@@ -21,13 +21,14 @@ from .. import limits
 from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
 from ..hub import Hub, HubFull
-from . import routes
+from ..tally import Histogram, Traffic
+from . import routes, scraping, streams
 from .door import Door
 from .gate import Gate
 from .http import HEADERS, Site, application, content_policy
 from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
 from .socket import SUBPROTOCOL, Session, Socket
-from .streams import add_routes
+from .streams import Stream
 from .visits import Admission, CameraVisit, PlayerVisit, WallVisit
 
 # Bytes that may wait in all sockets together: 30 stalled viewers that have just been given the longest past. Beyond it there are no bursts,
@@ -66,14 +67,20 @@ class Server:
         self._hub: Hub = site.hub
         self._access: Access = site.access
         app = application(site)
-        add_routes(app, lambda transport: _Arrival(self, transport))
+        streams.add_routes(app, lambda transport: _Arrival(self, transport))
+        scraping.add_routes(app, self._hub, self._traffic, MAX_WAITING_IN_ALL)
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None, logger=_UNREAD, keepalive_timeout=_KEEPALIVE)
+        self._room = limits.MAX_CONNECTIONS
         self._lobby = limits.Lobby()
         self._gate: Gate | None = None
         self._doors: set[Door] = set()
         self._sockets: set[Socket] = set()
         self._waiting = 0  # bytes in all sockets at the last look, and what bursts have added since
         self._live = site.access.ring.live if site.access.ring is not None else frozenset()
+        self._written = 0  # bytes sent through sockets that have ended
+        self._connections = self._begun = 0  # connections and sockets that have come so far
+        self._lag = Histogram()
+        self._sweep_due = 0.0
         self._sweeper: asyncio.TimerHandle | None = None
         self._key_watcher: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()  # no sockets left, when stopping
@@ -96,10 +103,11 @@ class Server:
             OSError: An address cannot be had.
         """
         await self._runner.setup()
-        self._lobby = limits.Lobby(limits.make_room())
+        self._room = limits.make_room()
+        self._lobby = limits.Lobby(self._room)
         self._gate = Gate(self._lobby, context, lambda: Door(self))
         port = await self._gate.open(hosts, port)
-        self._sweep()
+        self._sweep_later()
         self._watch_keys()
         return port
 
@@ -134,6 +142,7 @@ class Server:
         if self._stopping or len(self._doors) >= limits.MAX_DOORS:
             return False
         self._doors.add(door)
+        self._connections += 1
         return True
 
     def door_closes(self, door: Door) -> None:
@@ -159,9 +168,11 @@ class Server:
 
     def socket_begins(self, socket: Socket) -> None:
         self._sockets.add(socket)
+        self._begun += 1
 
     def socket_ends(self, socket: Socket) -> None:
         self._sockets.discard(socket)
+        self._written += socket.written
         if not self._sockets:
             self._empty.set()
 
@@ -188,6 +199,7 @@ class Server:
             return self._session(request, peer, arrived_at)
         except Denied as denied:
             log.info("x %s is refused: %s", peer, denied)
+            self._site.refusals[denied.id] += 1
             return self._refusal(denied, request.headers.get_all("Host"))
 
     def _session(self, request: Request, peer: str, arrived_at: str | None) -> Session:
@@ -232,10 +244,38 @@ class Server:
         headers.update(HEADERS | {"Content-Security-Policy": content_policy(self._site, hosts[0] if hosts else "")})
         return Response(denied.status, HTTPStatus(denied.status).phrase, headers, body)
 
+    # --- what others may know ---
+
+    def _traffic(self) -> Traffic:
+        http, over_http = self._runner.server, sum(isinstance(socket, Stream) for socket in self._sockets)
+        return Traffic(
+            loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
+            doors=len(self._doors),
+            http=len(http.connections) if http is not None else 0,
+            websockets=len(self._sockets) - over_http,
+            streams=over_http,
+            connections=self._connections,
+            sockets=self._begun,
+            requests=http.requests_count if http is not None else 0,
+            messages=self._site.book.messages,
+            written=self._written + sum(socket.written for socket in self._sockets),
+            waiting=self._waiting,
+            refusals=dict(self._site.refusals),
+            wrong_keys=self._site.wrong_keys.count,
+            room=self._room,
+            loop_lag=self._lag.copy(),
+        )
+
     # --- time ---
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweep_due = loop.time() + SWEEP_INTERVAL
+        self._sweeper = loop.call_later(SWEEP_INTERVAL, self._sweep)
 
     def _sweep(self) -> None:
         now = self.now()
+        self._lag.add(round((now - self._sweep_due) * 1e6))
         for door in list(self._doors):
             door.sweep(now)
         for socket in list(self._sockets):
@@ -246,7 +286,7 @@ class Server:
             log.warning("x %s is cut off: too much waits for it and for others", socket.peer)
             socket.abort()
         self._hub.sweep()
-        self._sweeper = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
+        self._sweep_later()
 
     def _watch_keys(self) -> None:
         """See whether keys were revoked, here or by another process, or have ended, and end what they had let in."""

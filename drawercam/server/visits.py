@@ -48,9 +48,14 @@ class Visit(Protocol):
 
 
 class Book:
-    """The visitors' book."""
+    """The visitors' book.
+
+    Attributes:
+        messages: Control messages that have come so far, from all who are or were in.
+    """
 
     def __init__(self) -> None:
+        self.messages = 0
         self._visits: set[Visit] = set()
         self._sockets: Counter[str] = Counter()  # by address
         self._cameras: Counter[str] = Counter()  # by name; two while one takes the name over
@@ -128,6 +133,7 @@ class SocketVisit:
 
     def text(self, message: str) -> None:
         """See socket.Session."""
+        self._book.messages += 1
         if not self._pace.take(self._clock()):
             raise Refused(Reason.TOO_MANY_MESSAGES)
         cast(Session, super()).text(message)

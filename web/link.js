@@ -79,8 +79,7 @@ async function isThere() {
   const abort = new AbortController();
   const late = setTimeout(() => abort.abort(), ANSWER_LIMIT);
   try {
-    await fetch("/healthz", { cache: "no-store", signal: abort.signal });
-    return true;
+    return (await fetch("/healthz", { cache: "no-store", signal: abort.signal })).ok; // a relay that is stopping says so
   } catch (error) {
     return false;
   } finally {

@@ -133,6 +133,7 @@ def _guard(site: Site) -> Any:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request passes here: Host, Origin where something may change, route, right, handler; errors become JSON."""
         try:
+            site.book.check_open()
             host = request.headers.get("Host")
             access.check_host(host, _arrived_at(request))
             if request.method not in ("GET", "HEAD"):

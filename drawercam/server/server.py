@@ -113,7 +113,7 @@ class Server:
 
     async def stop(self) -> None:
         """Say good-bye to everybody and stop, within GOODBYE_BUDGET and HTTP_BUDGET seconds."""
-        self._stopping = True
+        self._stopping = self._site.book.closed = True
         if self._gate is not None:
             self._gate.close()
         for timer in (self._sweeper, self._key_watcher):

@@ -53,7 +53,7 @@ class Stream(Socket):
     """A socket that writes into the body of an HTTP response, and is fed by POSTs.
 
     Attributes:
-        gone: Set when the connection has ended.
+        gone: Set when the connection has ended, or its peer has.
         posts: How many are under way.
     """
 
@@ -76,6 +76,11 @@ class Stream(Socket):
 
     def data_received(self, data: bytes) -> None:
         """On this connection nothing is expected after the request."""
+
+    def eof_received(self) -> bool:
+        """Nobody reads the response any more: what still comes by POSTs is for nobody."""
+        self.gone.set()
+        return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

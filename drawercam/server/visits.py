@@ -52,10 +52,12 @@ class Book:
 
     Attributes:
         messages: Control messages that have come so far, from all who are or were in.
+        closed: The relay stops: nobody is let in any more, also not by connections that are still open.
     """
 
     def __init__(self) -> None:
         self.messages = 0
+        self.closed = False
         self._visits: set[Visit] = set()
         self._sockets: Counter[str] = Counter()  # by address
         self._cameras: Counter[str] = Counter()  # by name; two while one takes the name over
@@ -81,12 +83,21 @@ class Book:
         Raises:
             Denied: 503, there is no room for one more such socket.
         """
+        self.check_open()
         if self._sockets.total() >= MAX_SOCKETS:
             raise Denied(503, "too-many", "There are too many connections.")
         if self._sockets[admission.address] >= MAX_SOCKETS_OF_ONE:
             raise Denied(503, "too-many", "There are too many connections from this address.")
         if admission.right is Right.PUBLISH and admission.name not in self._cameras and len(self._cameras) >= MAX_CAMERAS:
             raise Denied(503, "too-many", f"There are {MAX_CAMERAS} cameras already.")
+
+    def check_open(self) -> None:
+        """
+        Raises:
+            Denied: 503, the relay stops.
+        """
+        if self.closed:
+            raise Denied(503, Reason.RESTARTING.id, Reason.RESTARTING.sentence)
 
     def dismiss(self, access: Access) -> int:
         """End every visit whose right has ended; returns how many."""

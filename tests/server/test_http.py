@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import AsyncIterator
 from typing import Any
@@ -167,3 +169,16 @@ async def test_the_code_on_the_wall_is_a_picture(client: aiohttp.ClientSession) 
         assert answer.content_type == "image/svg+xml"
         root = ElementTree.fromstring(await answer.text())
     assert root.tag.endswith("svg")
+
+
+async def test_a_relay_that_stops_answers_nobody_any_more_also_where_the_connection_is_kept() -> None:
+    with Relay() as relay:
+        async with aiohttp.ClientSession(relay.origin) as client, peer(relay, "/player/porch") as viewer:
+            async with client.get("/healthz") as answer:
+                assert answer.status == 200
+            stopping = asyncio.create_task(asyncio.to_thread(relay.stop))
+            await viewer.message("error", id="restarting")
+            with contextlib.suppress(aiohttp.ClientError):  # or it is closed already
+                async with client.get("/healthz") as answer:
+                    assert (answer.status, (await answer.json())["error"]) == (503, "restarting")
+            await stopping

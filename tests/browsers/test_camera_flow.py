@@ -441,6 +441,7 @@ async def test_a_browser_that_does_not_answer_is_asked_again_while_it_films(rela
 
 
 @pytest.mark.parametrize("way", ["by itself", "by its button", "by an answer after all"])
+@pytest.mark.long
 async def test_a_browser_that_does_not_answer_at_first_is_told_of(relay: Relay, way: str) -> None:
     if missing := Chromium.missing():
         pytest.skip(missing)
@@ -460,6 +461,7 @@ async def test_a_browser_that_does_not_answer_at_first_is_told_of(relay: Relay, 
         assert page.errors == []
 
 
+@pytest.mark.long
 async def test_a_camera_that_stays_busy_is_asked_for_ever_more_rarely(relay: Relay) -> None:
     if missing := Chromium.missing():
         pytest.skip(missing)

@@ -84,6 +84,7 @@ async def test_the_link_of_the_registry_leads_to_where_the_relay_is_now(chromium
     await page.close()
 
 
+@pytest.mark.long
 async def test_a_relay_that_is_nowhere_leaves_a_link_to_look_for_it(chromium: Browser, registry: RegistryProcess, attic: Relay) -> None:
     camera, player = await pages(chromium, attic)
     attic.kill()  # with a good-bye, it would be expected back for a minute

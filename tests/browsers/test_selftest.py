@@ -126,6 +126,7 @@ async def test_everything_works(relay: Relay) -> None:
         assert page.errors == []
 
 
+@pytest.mark.long
 async def test_the_result_is_copied_and_has_no_secrets() -> None:
     async with phone("navigator.clipboard.writeText = async (text) => { window.copied = text; };") as browser:
         with Relay("--tls") as relay:
@@ -149,6 +150,7 @@ async def test_the_result_is_copied_and_has_no_secrets() -> None:
             assert await page.evaluate("document.getElementById('selftest-text').getClientRects().length") > 0
 
 
+@pytest.mark.long
 async def test_a_camera_that_may_not_watch_tests_its_socket_under_no_others_name() -> None:
     async with phone() as browser:
         with Relay("--tls") as relay:
@@ -191,6 +193,7 @@ async def test_while_it_films_it_reports_and_disturbs_nothing(relay: Relay) -> N
             assert not any(one["type"] == "state" and one["state"] != "live" for one in player.messages[1:])
 
 
+@pytest.mark.long
 async def test_while_it_films_nothing_is_asked_for(relay: Relay) -> None:
     async with phone(REFUSING % ("(window.questions = (window.questions || 0) + 1, wishes.audio)", "NotAllowedError")) as browser:
         page = await opened(browser, relay, "quiet", "&start=1")
@@ -214,6 +217,7 @@ REFUSING = """
 """
 
 
+@pytest.mark.long
 async def test_an_insecure_page(relay: Relay) -> None:
     async with phone("Object.defineProperty(window, 'isSecureContext', { value: false });") as browser:
         page = await opened(browser, relay)
@@ -244,6 +248,7 @@ async def test_a_camera_that_is_refused(relay: Relay) -> None:
         assert await summary(page) == "This phone cannot film yet. Begin with “Camera”."
 
 
+@pytest.mark.long
 async def test_a_sound_that_is_switched_off_is_not_asked_for(relay: Relay) -> None:
     async with phone(REFUSING % ("(window.heard = window.heard || Boolean(wishes.audio), false)", "")) as browser:
         page = await opened(browser, relay, more="&sound=0")
@@ -253,6 +258,7 @@ async def test_a_sound_that_is_switched_off_is_not_asked_for(relay: Relay) -> No
         assert not await page.evaluate("window.heard")
 
 
+@pytest.mark.long
 async def test_a_camera_that_is_free_again_is_taken_by_the_page_afterwards(relay: Relay) -> None:
     """And what the test itself has asked for is let go."""
     busy = "window.busy"
@@ -269,6 +275,7 @@ async def test_a_camera_that_is_free_again_is_taken_by_the_page_afterwards(relay
         assert await page.evaluate("document.querySelector('.source-video') === null")
 
 
+@pytest.mark.long
 async def test_closing_it_lets_everything_go(relay: Relay) -> None:
     async with phone(TRACKS, REFUSING % ("window.busy", "NotAllowedError"), "window.busy = true;") as browser:
         page = await opened(browser, relay)
@@ -282,6 +289,7 @@ async def test_closing_it_lets_everything_go(relay: Relay) -> None:
         assert await page.evaluate("document.getElementById('selftest').hidden")
 
 
+@pytest.mark.long
 async def test_a_lens_that_gives_no_picture(relay: Relay) -> None:
     async with phone() as browser:
         page = await opened(browser, relay)
@@ -410,6 +418,7 @@ async def test_a_wrong_key() -> None:
             assert await summary(page) == "This phone cannot film yet. Begin with “Relay and key”."
 
 
+@pytest.mark.long
 async def test_a_relay_that_is_away_is_offered_to_be_looked_into() -> None:
     async with phone() as browser:
         with Relay() as relay:

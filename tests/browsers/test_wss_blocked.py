@@ -93,6 +93,7 @@ async def test_every_browser_watches_over_http(relay: Relay, network: Proxy, vie
 
 
 @pytest.mark.parametrize("answer", [b"", FORBIDDEN], ids=["cut", "403"])
+@pytest.mark.long
 async def test_both_pages_recover_when_the_relay_restarts(answer: bytes, chromium: Chromium) -> None:
     with Relay() as relay:
         async with Proxy(relay.port) as network:
@@ -261,6 +262,7 @@ async def test_what_is_sent_comes_in_order_and_once(viewer: Browser, losses: flo
         await page.close()
 
 
+@pytest.mark.long
 async def test_more_cameras_than_connections_are_refused_with_a_sentence(viewer: Browser) -> None:
     async with echoing(0) as (origin, _):
         page = await viewer.page(origin)

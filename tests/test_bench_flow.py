@@ -125,8 +125,10 @@ async def test_the_film_reaches_the_viewers(relay: Relay) -> None:
         while len(good.arrivals) < 20:  # noqa: ASYNC110 - arrivals have no events
             await asyncio.sleep(0.05)
         numbers = [one.number for one in good.take()]
-        # On a busy computer some are left out, as long as the viewer has not answered yet.
-        assert numbers == sorted(set(numbers)) and numbers[0] >= 0 and numbers[-1] - numbers[0] < 10 * len(numbers)
+        assert numbers == sorted(set(numbers))
+        # Before it has answered for the first time, a newcomer may miss some.
+        known = numbers[5:]
+        assert known == list(range(known[0], known[0] + len(known)))
         assert film.fault() == ""
         assert len(stalled.arrivals) < 3
         for viewer in (good, stalled):

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tests.browsers.drivers import BrowserMissing, PageError
@@ -30,6 +31,23 @@ def status(measuring: Coroutine[Any, Any, int]) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def rounds(name: str, does: str, arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of a bench that does everything some times: ``rounds`` and ``json``. Exits with a sentence when they are wrong.
+
+    Args:
+        name: Of its file.
+        does: What it does, for `--help`.
+        arguments: The command line.
+    """
+    parser = argparse.ArgumentParser(prog=f"bench/{name}", description=does)
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often everything has its turn (default: 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to this file")
+    chosen = parser.parse_args(arguments)
+    if chosen.rounds < 1:
+        parser.error("at least one round")
+    return chosen
 
 
 def write(chosen: argparse.Namespace, machine: Machine, results: Sequence[Mapping[str, Any]]) -> None:

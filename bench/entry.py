@@ -160,13 +160,7 @@ async def run(chosen: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="bench/entry.py", description="Measure how long it takes to get in, and to be put out.")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often everything has its turn (default: 5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to this file")
-    chosen = parser.parse_args(arguments)
-    if chosen.rounds < 1:
-        parser.error("at least one round")
-    return command.status(run(chosen))
+    return command.status(run(command.rounds("entry.py", "Measure how long it takes to get in, and to be put out.", arguments)))
 
 
 if __name__ == "__main__":

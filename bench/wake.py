@@ -98,13 +98,7 @@ async def run(chosen: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """The program; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="bench/wake.py", description="Measure how soon a sleeping camera shows a picture.")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often each kind has its turn (default: 5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to this file")
-    chosen = parser.parse_args(arguments)
-    if chosen.rounds < 1:
-        parser.error("at least one round")
-    return command.status(run(chosen))
+    return command.status(run(command.rounds("wake.py", "Measure how soon a sleeping camera shows a picture.", arguments)))
 
 
 if __name__ == "__main__":

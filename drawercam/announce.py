@@ -19,6 +19,8 @@ import aiohttp
 
 from ip_registry.messages import HEARTBEAT, MAX_BODY, Announcement, authorization, is_origin, path_of
 
+from . import tasks
+
 log = logging.getLogger(__name__)
 
 # Seconds that one request may take; a registry in the same house answers in milliseconds.
@@ -215,11 +217,7 @@ class Announcer:
 
     async def stop(self) -> None:
         """Say good-bye, within GOODBYE_BUDGET seconds."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await tasks.end(self._task)
         self._task = None
 
     async def _run(self) -> None:

@@ -324,11 +324,8 @@ class Channel:
         Where that is long and the camera can make a fresh keyframe at once, the viewer gets that one too, or instead.
         """
         new = viewer not in self._watching
-        self._viewers.add(viewer)
         self._watching.setdefault(viewer)
-        viewer.tell(control.ChannelState(self.state, self.reason))
-        for output in self._outputs.values():
-            self._introduce(viewer, output)
+        self._greet(viewer)
         pictures = sum(fragment.number == _VIDEO for fragment in self._memory)
         fresh = self.keyframes and self.state is State.LIVE and pictures - 1 > FEW_PICTURES
         if pictures and not (fresh and self._memory_size > MAX_REPLAY):
@@ -349,8 +346,7 @@ class Channel:
     def rest(self, viewer: Viewer) -> None:
         """A viewer comes or stays, but nobody looks: it gets no frames until it joins."""
         if viewer not in self._viewers:
-            self._viewers.add(viewer)
-            viewer.tell(control.ChannelState(self.state, self.reason))
+            self._greet(viewer)
         self._look_away(viewer)
 
     def vote(self, viewer: Viewer, pause: bool) -> None:
@@ -455,6 +451,13 @@ class Channel:
         self._filmed = self.keyframes = self._key_wished = False
         self._key_asked = None
         self._timing = Timing()
+
+    def _greet(self, viewer: Viewer) -> None:
+        """Tells a viewer what there is. It hears of every change from now on."""
+        self._viewers.add(viewer)
+        viewer.tell(control.ChannelState(self.state, self.reason))
+        for output in self._outputs.values():
+            self._introduce(viewer, output)
 
     def _introduce(self, viewer: Viewer, output: _Output) -> None:
         viewer.tell(output.begins())

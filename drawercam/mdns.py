@@ -21,6 +21,7 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from . import tasks
 from .addresses import IPAddress
 
 if TYPE_CHECKING:
@@ -81,11 +82,7 @@ class Beacon:
 
     async def stop(self) -> None:
         """Say good-bye, within GOODBYE_BUDGET seconds."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await tasks.end(self._task)
         self._task = None
 
     async def _run(self) -> None:

@@ -7,7 +7,6 @@ next handshake gets. Phones notice nothing, because the authority that they trus
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from typing import Protocol
 
 from certs import AuthorityError, Served
 
-from . import addresses
+from . import addresses, tasks
 from .addresses import IPAddress
 
 LOOK_INTERVAL = 5.0
@@ -107,11 +106,8 @@ class Renewal:
 
     async def stop(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        await tasks.end(self._task)
+        self._task = None
 
     async def _run(self, on_change: Callable[[], None]) -> None:
         while True:

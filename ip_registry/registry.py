@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import logging
 import secrets
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from drawercam import tasks
 from drawercam.hub import NAME, NAME_RULE
 
 from . import messages, store
@@ -140,9 +140,7 @@ class Registry:
         """Write the list for the last time."""
         if self._sweeper is None:
             return
-        self._sweeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._sweeper
+        await tasks.end(self._sweeper)
         self._sweeper = None
         await self._write()
 

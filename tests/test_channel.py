@@ -543,13 +543,14 @@ def test_the_policy_decides_how_many_votes_it_takes(policy: PausePolicy, paused_
         assert (pauses(stage.camera)[-1:] == ["viewers"]) == (paused_by is not None and votes >= paused_by)
 
 
-def test_who_comes_without_looking_is_told_the_state_and_counts_for_nobody(stage: Stage) -> None:
+def test_who_comes_without_looking_is_told_what_there_is_and_counts_for_nobody(stage: Stage) -> None:
     stage.start()
     stage.film(key=True)
     told = list(stage.camera.told)
     viewer = FakeViewer()
     stage.channel.rest(viewer)
-    assert viewer.told == [control.ChannelState(State.LIVE, None)]
+    assert viewer.told[0] == control.ChannelState(State.LIVE, None)
+    assert [type(message) for message in viewer.told[1:]] == [control.TrackBegins]
     stage.film()
     assert (viewer.fragments, stage.camera.told) == ([], told)
     stage.channel.join(viewer)

@@ -15,10 +15,10 @@ import { VIDEO_TYPES, bitrateFor } from "./recorder.js";
 /** What one way was found to take; "failed": pictures went in, too few came out; "refused": the encoder broke; null: not tried.
  *  @typedef {Delays | "failed" | "refused" | null} Result */
 /** encoder: for pictures; codecs: those that WebCodecs can film with, as it names them, the best one first; sound: whether sound goes
- *  through WebCodecs; delays: by codec, and "recorder"; drawn: whether pictures have to be drawn first (pictures.js); remark: a sentence
- *  for the person, or "".
+ *  through WebCodecs; delays: by codec, and "recorder"; drawn: whether pictures have to be drawn first (pictures.js); spare: codecs to try
+ *  if the recorder gives nothing; remark: a sentence for the person, or "".
  *  @typedef {{encoder: "codecs" | "recorder", codecs: string[], drawn: boolean, sound: boolean, delays: Record<string, Result>,
- *            remark: string}} Choice */
+ *            spare: string[], remark: string}} Choice */
 
 /** Milliseconds for everything: somebody may have tapped "Start filming". */
 const WHOLE_TEST = 1500;
@@ -116,10 +116,13 @@ export async function chooseEncoder(track, preview, forced) {
   if ((forced === "" || recorder) && left() > 0) delays.recorder = await timeRecorder(track, preview, left());
   // Without a picture (a hidden page) or in no time (a busy phone) nothing is measured: then what can do more; it gives way by itself if it
   // does not work.
-  const best = unseen ? supported : decide(delays, 1000 / rateOf(track));
+  const known = unseen ? supported : decide(delays, 1000 / rateOf(track));
+  const usable = supported.filter((codec) => delays[codec] !== "refused");
+  // A recorder that gave nothing either is no better: on a busy computer everything fails that has to be done in so short a time.
+  const best = known.length === 0 && delays.recorder === "failed" ? usable : known;
   const codecs = best.length > 0 || forced === "" ? best : supported;
   const remark = codecs.length === 0 && forced !== "" && !recorder ? "This browser cannot film with WebCodecs." : "";
-  return { encoder: codecs.length > 0 ? "codecs" : "recorder", codecs, drawn, sound, delays, remark };
+  return { encoder: codecs.length > 0 ? "codecs" : "recorder", codecs, drawn, sound, delays, spare: codecs.length > 0 ? [] : usable, remark };
 }
 
 /** @param {{width: number, height: number}} size @param {string} forced @returns {string[]} the codecs to try */

@@ -7,7 +7,8 @@
 //
 // The engines run while the link is open, the lens gives pictures and the relay has not asked for a pause. Whatever changes, _settle()
 // compares what should be with what is; nothing else starts or stops an engine. Which engines they are is the choice of ability.js; a
-// WebCodecs engine that gives up is replaced by a recorder. How much of the picture the network gets is the choice of uplink.js.
+// WebCodecs engine that gives up is replaced by a recorder, and the other way round. How much of the picture the network gets is the choice
+// of uplink.js.
 
 import { recorderDelays } from "./ability.js";
 import { CodecsEngine, CodecsSoundEngine } from "./codecs.js";
@@ -83,6 +84,8 @@ export class Filming {
     this.recorderDelays = null;
     /** What WebCodecs can film with, the one that does first. @type {string[]} */
     this.codecs = [];
+    /** Those to try if a recorder gives nothing. @type {string[]} */
+    this.spare = [];
     this.drawn = false;
     this.soundCodecs = false;
     this.remark = "";
@@ -134,6 +137,7 @@ export class Filming {
     this.recorderDelays = recorderDelays(choice);
     this.remark = choice.remark;
     this.codecs = choice.codecs.slice();
+    this.spare = choice.spare;
     this.drawn = choice.drawn;
     this.soundCodecs = choice.sound;
     this._equipPictures();
@@ -150,7 +154,9 @@ export class Filming {
     else {
       const halfTrip = () => (this.link.roundTrip || 0) / 2;
       const { mime } = this.options;
-      this.video = new RecorderEngine(VIDEO, this._output(VIDEO), { types: VIDEO_TYPES, mime, delays: this.recorderDelays, halfTrip });
+      const replaceable = this.spare.length > 0;
+      const more = { mime, delays: this.recorderDelays, halfTrip, replaceable };
+      this.video = new RecorderEngine(VIDEO, this._output(VIDEO), Object.assign({ types: VIDEO_TYPES }, more));
     }
     this._adjust(this.video);
   }
@@ -266,12 +272,18 @@ export class Filming {
     };
   }
 
-  /** An engine has given up. A recorder takes the place of WebCodecs; it has no other. @param {number} number @param {string} text */
+  /** An engine has given up. A recorder takes the place of WebCodecs, and WebCodecs once the place of a recorder.
+   *  @param {number} number @param {string} text */
   _giveWay(number, text) {
     if (number === VIDEO && this.tracks.still) this._equipPictures(); // no engine can film what does not move
     else if (number === VIDEO && this.video instanceof CodecsEngine) {
       this.codecs = [];
       this.remark = "WebCodecs has failed on this phone.";
+      this._equipPictures();
+    } else if (number === VIDEO && this.spare.length > 0) {
+      this.codecs = this.spare;
+      this.spare = [];
+      this.remark = "The browser's recorder has failed on this phone.";
       this._equipPictures();
     } else if (number === AUDIO && this.audio instanceof CodecsSoundEngine) {
       this.soundCodecs = false;

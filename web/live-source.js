@@ -129,6 +129,7 @@ export class LiveSource {
       if (this.started && !this.element.seeking && this.stalledAt === 0) this.stalledAt = performance.now();
     };
     this.onplaying = () => {
+      if (element.paused) return; // it has played; somebody has stopped it since
       this.setBlocked(false);
       this.judgeStall(performance.now());
       this.stalledAt = 0;
@@ -471,6 +472,8 @@ export class LiveSource {
       this.play();
       return;
     }
+    // Browsers stop elements by themselves: one that was in the background, or whose picture was floating and was closed.
+    if (element.paused && !this.blocked) this.play();
     if (this.stalledAt > 0 && now - this.stalledAt > LONG_STALL) {
       this.judgeStall(now);
       this.stalledAt = now;

@@ -119,9 +119,10 @@ export class RecorderEngine {
   /**
    * @param {number} number of the stream, 1 to 8
    * @param {Output} output
-   * @param {{types: string[], mime?: string, delays?: import("./ability.js").Delays | null, halfTrip?: () => number}} options
+   * @param {{types: string[], mime?: string, delays?: import("./ability.js").Delays | null, halfTrip?: () => number,
+   *          replaceable?: boolean}} options
    *     types: in the order of preference; mime: only this one; delays: from capture to sending, as measured before; halfTrip: from sending
-   *     to the relay, ms
+   *     to the relay, ms; replaceable: rather give up than go on when nothing comes
    */
   constructor(number, output, options) {
     this.output = output;
@@ -280,7 +281,8 @@ export class RecorderEngine {
     console.warn("recorder: restarted,", why);
     this.restarts += 1;
     this.fruitless += 1;
-    if (this.fruitless > PATIENCE && this.types.length > 1) this._nextType(why);
+    if (this.fruitless >= PATIENCE && this.options.replaceable) this._fail(why);
+    else if (this.fruitless > PATIENCE && this.types.length > 1) this._nextType(why);
     else if (performance.now() - this.startedAt >= RESTART_INTERVAL) this._record();
     else this._discard(); // failed at once: _look starts it again, not this task, so that it cannot spin
   }
@@ -291,10 +293,13 @@ export class RecorderEngine {
     if (this.types.length > 1) {
       this.types = this.types.slice(1);
       this._record();
-    } else {
-      this.stop();
-      this.output.onfailure(`The browser's recorder does not work: ${why}`);
-    }
+    } else this._fail(why);
+  }
+
+  /** @param {string} why */
+  _fail(why) {
+    this.stop();
+    this.output.onfailure(`The browser's recorder does not work: ${why}`);
   }
 
   _discard() {

@@ -80,8 +80,10 @@ const DARK_SURFACE_AFTER = 4000;
 /** Milliseconds between two frames within which they count as one after the other. */
 const FEEDING = 1000;
 
-/** After both engines have failed they get another chance with another kind of track, or after so long (ms). */
-const FORGIVE_AFTER = 60000;
+/** After both engines have failed they get another chance with another kind of track, or after so long (ms), and each time after twice as
+ *  long: a computer that was busy for a moment should show its pictures soon, and one that cannot need not try all the time. */
+const FORGIVE_FIRST = 4000;
+const FORGIVE_LAST = 60000;
 
 /** What was measured is true for so long (ms). */
 const FRESH = 1500;
@@ -194,6 +196,7 @@ export class Tile {
     /** Engines that have failed for this track, and why. @type {Map<string, string>} */
     this.failures = new Map();
     this.failedAt = 0;
+    this.forgiveAfter = FORGIVE_FIRST;
     this.watched = true;
     this.onScreen = true;
     this.blocked = false;
@@ -423,7 +426,10 @@ export class Tile {
     const same = this.video !== null && this.video.mime === message.mime;
     this.video = message;
     if (message.width && message.height && !this.hadPicture) this.setSize(message.width, message.height);
-    if (!same) this.failures.clear();
+    if (!same) {
+      this.failures.clear();
+      this.forgiveAfter = FORGIVE_FIRST;
+    }
     this.begunAt = performance.now();
     const { engine } = this;
     const best = this.bestEngine();
@@ -521,6 +527,7 @@ export class Tile {
     }
     this.failures.set(engine.name, reason);
     this.failedAt = performance.now();
+    if (engine.stats.shown > 0) this.forgiveAfter = FORGIVE_FIRST; // it can, but not always
     const next = this.bestEngine();
     if (!next && this.video) this.feed.send({ type: "unplayable", codec: this.video.codec }); // perhaps the camera has another one
     this.useEngine(next);
@@ -718,9 +725,10 @@ export class Tile {
     const now = performance.now();
     const { engine } = this;
     if (!engine) {
-      if (this.video && this.failedAt > 0 && now - this.failedAt > FORGIVE_AFTER) {
+      if (this.video && this.failedAt > 0 && now - this.failedAt > this.forgiveAfter) {
         this.failures.clear();
         this.failedAt = 0;
+        this.forgiveAfter = Math.min(2 * this.forgiveAfter, FORGIVE_LAST);
         this.useEngine(this.bestEngine());
       }
       return;

@@ -23,7 +23,7 @@ from tests.browsers.pages import PATIENCE, listening, moving, state
 from tests.peers import Peer, peer
 from tests.relays import Relay
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 # An engine's surroundings in a page: a link that never fails, and what the engine gives.
 FAKE_LINK = """
@@ -46,7 +46,7 @@ FAKE_LINK = """
 """
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def idle(chromium: Browser, relay: Relay) -> AsyncIterator[Page]:
     """A camera's page that shows its picture and does not film."""
     page = await chromium.page(f"{relay.origin}/camera.html?name=idle")

@@ -17,7 +17,7 @@ from tests.peers import Peer, peer
 from tests.proxies import Proxy
 from tests.relays import Relay
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 TRACK = "document.getElementById('picture').srcObject.getVideoTracks()[0]"
 
@@ -281,6 +281,28 @@ async def test_an_encoder_that_gives_nothing_gives_way(relay: Relay, chromium: B
         await shows(page, "encoder", "begun afresh")
         await page.wait_for("document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE)
         await more_frames(player)
+
+
+@pytest.mark.parametrize("recorder", ["was not tried", "failed when it was tried"])
+async def test_a_recorder_that_gives_nothing_gives_way(relay: Relay, recorder: str) -> None:
+    """A computer was too busy for a measurement, so a recorder was chosen; it does not work, whatever the browser says."""
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    script = """
+      const encode = VideoEncoder.prototype.encode, supported = VideoEncoder.isConfigSupported;
+      let tests = 0;
+      VideoEncoder.isConfigSupported = (config) =>
+        tests++ >= MOST ? Promise.resolve({ supported: false }) : supported.call(VideoEncoder, config);
+      window.busyUntil = performance.now() + 4000;
+      VideoEncoder.prototype.encode = function (...values) {
+        if (performance.now() > window.busyUntil) return encode.apply(this, values);
+      };
+      MediaRecorder.prototype.start = function () {};
+    """.replace("MOST", "3" if recorder == "was not tried" else "1")
+    name = "mute-recorder-" + recorder.split()[0]
+    async with Chromium(init_scripts=[script]) as phone, peer(relay, f"/player/{name}") as player, filming(phone, relay, name) as page:
+        await more_frames(player, 20)
+        assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
 
 
 async def test_a_sound_encoder_that_gives_nothing_gives_way(relay: Relay, chromium: Browser) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.browsers.drivers import Page
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LIVE: dict[str, Any] = {
     "state": "live",

@@ -21,7 +21,7 @@ from PIL import Image
 
 from tests.browsers.drivers import BROWSERS, Browser, BrowserMissing, Chromium, Firefox, PageError, WaitTimeout, WebKit, gstreamer
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FORM = """<!doctype html>
 <meta charset=utf-8>
@@ -87,7 +87,7 @@ async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def form_url() -> AsyncIterator[str]:
     async with serving() as url:
         yield url

@@ -21,7 +21,7 @@ async def test_another_browser_films_and_chromium_watches(relay: Relay, filming:
             pytest.skip(missing)
     name = f"{filming}-{engine}"
     async with phone, Chromium(camera=False) as desk:
-        film = await phone.page(f"{relay.origin}/camera.html?name={name}&start=1&encoder=recorder&sound=recorder")
+        film = await phone.page(f"{relay.origin}/camera.html?name={name}&start=1&encoder=recorder&sound=recorder&width=320&height=240")
         await film.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
         watch = await desk.page(f"{relay.origin}/player.html?camera={name}&engine={engine}")
         await moving(watch)

@@ -18,7 +18,7 @@ from ip_registry.service import application
 from tests.browsers.drivers import Browser, Page
 from tests.browsers.pages import PATIENCE
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 LOOK = """async (answers, wait) => {
   const { Finder } = await import("/web/finder.js");
@@ -123,7 +123,7 @@ class Site:
                 assert answer.status == 200
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async def landing(request: web.Request) -> web.StreamResponse:
         return web.Response(text="<!doctype html><title>here</title>", content_type="text/html")

@@ -22,7 +22,7 @@ from tests.browsers.pages import PATIENCE
 from tests.media.samples import RECORDINGS, read
 from tests.relays import Relay
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 
 # --- the controller ---

@@ -13,7 +13,7 @@ from drawercam.media.webm import WebmWriter
 from tests.browsers.drivers import Page, PageError
 from tests.media.samples import RECORDINGS, read
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def recorded(name: str) -> list[Packet]:

@@ -15,7 +15,7 @@ from tests.browsers.pages import PATIENCE, moving, state
 from tests.registries import RegistryProcess
 from tests.relays import Relay
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 
 HERE, THERE, STEADY = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 

@@ -15,10 +15,10 @@ from tests.browsers.pages import PATIENCE, facts, listening, moving, state
 from tests.peers import peer
 from tests.relays import Relay
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def pages(chromium: Browser, relay: Relay) -> AsyncIterator[Pages]:
     opened = Pages(chromium, relay)
     yield opened
@@ -162,6 +162,23 @@ async def test_mediasource_takes_over_when_webcodecs(pages: Pages, breakage: str
         assert (await facts(player))["engine"] == "mse"
 
 
+async def test_a_browser_that_could_not_show_it_for_a_moment_is_tried_again(pages: Pages) -> None:
+    await pages.film("moment")
+    breakage = """
+      const decode = VideoDecoder.prototype.decode;
+      VideoDecoder.prototype.decode = function (chunk) {
+        if (!window.well) throw new DOMException("broken", "EncodingError");
+        return decode.call(this, chunk);
+      };"""
+    async with Chromium(camera=False, init_scripts=["delete globalThis.Worker", breakage]) as crippled:
+        player = await crippled.page(f"{pages.relay.origin}/player.html?camera=moment&engine=frames")
+        await state(player, "failed")
+        await says(player, "This browser cannot show this camera")
+        await player.evaluate("void (window.well = true)")
+        await moving(player)
+        await state(player, "live")
+
+
 async def test_sound_is_off_until_it_is_tapped(pages: Pages) -> None:
     await pages.film("loud")
     player = await pages.watch("loud")
@@ -205,7 +222,7 @@ async def test_keys_let_in_who_has_them(browser: Browser) -> None:
         async with Chromium() as phone, Chromium(camera=False) as desk:
             bare = await phone.page(links["camera"].split("#")[0] + "?name=porch")
             await says(bare, "camera key")
-            camera = await phone.page(links["camera"].replace("camera.html#", "camera.html?name=porch&start=1#"))
+            camera = await phone.page(links["camera"].replace("camera.html#", "camera.html?name=porch&start=1&width=320&height=240#"))
             await says(camera, "Live")
             assert "key" not in await camera.evaluate("location.href")
             stranger = await desk.page(links["player"].split("#")[0])
@@ -273,7 +290,7 @@ async def test_the_screen_stays_awake_while_filming(relay: Relay) -> None:
         return lock;
       };"""
     async with Chromium(init_scripts=[script]) as browser:
-        page = await browser.page(f"{relay.origin}/camera.html?name=awake&start=1")
+        page = await browser.page(f"{relay.origin}/camera.html?name=awake&start=1&width=320&height=240")
         await says(page, "Live")
         await page.wait_for("window.locks.length === 1 && !window.locks[0].released", PATIENCE)
         # The system takes the lock whenever the page is hidden; it must be taken again when the page is back.

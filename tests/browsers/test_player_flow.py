@@ -24,11 +24,11 @@ from tests.browsers.pages import PATIENCE, facts, fresh_page, go, listening, mov
 from tests.proxies import Proxy
 from tests.relays import Relay
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 TILE = "document.querySelector('[data-camera]')"
 
-page = pytest_asyncio.fixture(loop_scope="module")(fresh_page)
+page = pytest_asyncio.fixture(loop_scope="session")(fresh_page)
 
 
 async def says(page: Page, pattern: str) -> None:
@@ -119,7 +119,7 @@ def done(told: dict[str, Any], measure: str) -> list[float]:
     return [at for at, one in told["measures"] if one == measure]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def plain(chromium: Browser, relay: Relay) -> Page:
     """A page that watches nobody: modules are imported from where the relay serves them."""
     return await chromium.page(f"{relay.origin}/camera.html")

@@ -17,7 +17,7 @@ from tests.browsers.test_camera_flow import in_state, shows
 from tests.peers import peer
 from tests.relays import Relay
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 # Headless Chromium grants no wake lock in most cases, so a stand-in does.
 SCREEN = """

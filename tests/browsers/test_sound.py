@@ -16,7 +16,7 @@ from tests.browsers.pages import PATIENCE, listening
 from tests.media.samples import RECORDINGS, read
 from tests.relays import Relay
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 # Samples a second and amplitude of the sine that is sent, and its largest step from one sample to the next at 48 and at 12 kHz.
 FREQUENCY = 440

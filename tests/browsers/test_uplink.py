@@ -12,7 +12,7 @@ import pytest
 
 from tests.browsers.drivers import Page
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 # A camera of 1.2 Mbit/s with sound, and a network with one queue: a byte is through when all before it are.
 SIMULATION = """async (world) => {

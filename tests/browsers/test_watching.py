@@ -8,7 +8,7 @@ from tests.browsers.drivers import Browser
 from tests.browsers.pages import facts, listening, moving, state
 from tests.relays import Relay
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300), pytest.mark.usefixtures("porch")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300), pytest.mark.usefixtures("porch")]
 
 
 @pytest.mark.parametrize("surface", ["generator", "offscreen", "canvas"])

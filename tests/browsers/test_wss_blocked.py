@@ -28,12 +28,12 @@ from tests.relays import ROOT, SUBPROTOCOL, Relay
 from tests.server.test_media import frames
 from tests.server.test_promises import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 SLOWER = "slower connection: this browser refuses the fast one"
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def network(relay: Relay) -> AsyncIterator[Proxy]:
     """The way to the relay for browsers."""
     async with Proxy(relay.port) as proxy:

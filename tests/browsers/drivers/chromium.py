@@ -133,6 +133,7 @@ class Chromium(Browser):
 
     async def page(self, url: str = "about:blank") -> ChromiumPage:
         page = ChromiumPage(await self.context.new_page())
+        self._opened.append(page)
         try:
             await page.raw.goto(url, timeout=PAGE_DEADLINE * 1000)
         except PlaywrightError as error:

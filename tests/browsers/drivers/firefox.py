@@ -250,6 +250,7 @@ class Firefox(Browser):
         # A tab would put the others into the background, where pictures are no longer drawn.
         created = await self._bidi.command("browsingContext.create", type="window", background=False)
         page = self._pages[created["context"]] = FirefoxPage(self._bidi, created["context"])
+        self._opened.append(page)
         try:
             await self._bidi.command("browsingContext.navigate", context=created["context"], url=url, wait="complete")
         except PageError:

@@ -259,6 +259,7 @@ class WebKit(Browser):
         if self._driver is None:
             raise RuntimeError("WebKitGTK is not running")
         page = WebKitPage(self._driver, await self._driver.window())
+        self._opened.append(page)
         try:
             await page._load(url)
         except PageError:

@@ -113,6 +113,7 @@ def test_no_install_says_what_to_type_and_that_works(project: Path) -> None:
     assert start(project, "--no-install").stdout == running(project, "--no-install")
 
 
+@pytest.mark.long
 def test_a_half_made_environment_is_repaired(project: Path) -> None:
     assert start(project).returncode == 7
     python = project / ".venv" / "bin" / "python"

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import WebmReader
-from tests.browsers.drivers import BROWSERS, Browser, Chromium, Page
+from tests.browsers.drivers import Browser, Chromium, Page
 from tests.browsers.pages import PATIENCE, listening, moving, state
 from tests.peers import Peer, peer
 from tests.relays import Relay
@@ -108,30 +108,28 @@ def frames(player: Peer, number: int = 1, key: bool = False) -> list[Sent]:
     return [sent for sent in found if sent.key] if key else found
 
 
-@pytest.mark.parametrize("name", list(BROWSERS))
-async def test_every_browser_films_with_webcodecs_and_chromium_watches(relay: Relay, chromium: Browser, name: str) -> None:
-    if missing := BROWSERS[name].missing():
-        pytest.skip(missing)
-    async with BROWSERS[name]() as phone:
-        page = await film(phone, relay, f"codecs-{name}")
-        assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
-        async with peer(relay, f"/player/codecs-{name}") as player:
-            await player.message("track", number=1)
-            await player.message("track", number=2, codec="opus")
-            await player.until(lambda one: len(frames(one)) > 30 and len(one.media) > 60, "for pictures and sound")
-            times = [one.when for one in frames(player)]
-            assert times == sorted(set(times)), "captures follow one another"
-            assert frames(player, 2)[-1].when == pytest.approx(times[-1], abs=1000), "sound and picture lie on one timeline"
-        camera = (await cameras(relay))[f"codecs-{name}"]
-        assert camera["framesPerSecond"] > 3
-        watcher = await chromium.page(f"{relay.origin}/player.html?camera=codecs-{name}")
-        await moving(watcher)
-        await state(watcher, "live")
-        await listening(watcher)
-        await watcher.close()
-        assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs", "it did not give way"
-        await page.refresh_console()
-        assert page.errors == []
+async def test_every_browser_films_with_webcodecs_and_chromium_watches(relay: Relay, chromium: Browser, browser: Browser) -> None:
+    name = f"codecs-{browser.name.lower()}"
+    page = await film(browser, relay, name)
+    assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
+    async with peer(relay, f"/player/{name}") as player:
+        await player.message("track", number=1)
+        await player.message("track", number=2, codec="opus")
+        await player.until(lambda one: len(frames(one)) > 30 and len(one.media) > 60, "for pictures and sound")
+        times = [one.when for one in frames(player)]
+        assert times == sorted(set(times)), "captures follow one another"
+        assert frames(player, 2)[-1].when == pytest.approx(times[-1], abs=1000), "sound and picture lie on one timeline"
+    camera = (await cameras(relay))[name]
+    assert camera["framesPerSecond"] > 3
+    watcher = await chromium.page(f"{relay.origin}/player.html?camera={name}")
+    await moving(watcher)
+    await state(watcher, "live")
+    await listening(watcher)
+    await watcher.close()
+    assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs", "it did not give way"
+    await page.refresh_console()
+    assert page.errors == []
+    await page.close()
 
 
 async def test_a_player_gets_a_keyframe_when_it_asks(relay: Relay, chromium: Browser) -> None:
@@ -338,6 +336,7 @@ async def test_a_codec_that_a_viewer_cannot_play_is_given_up(relay: Relay, chrom
     await page.close()
 
 
+@pytest.mark.long
 async def test_no_picture_is_lost_unclosed_when_the_source_is_stopped(relay: Relay) -> None:
     """Chrome lends a camera's pictures: those that are not closed are missing in the next stream."""
     if missing := Chromium.missing():
@@ -366,25 +365,22 @@ async def test_no_picture_is_lost_unclosed_when_the_source_is_stopped(relay: Rel
         assert page.errors == []
 
 
-@pytest.mark.parametrize("name", list(BROWSERS))
-async def test_the_choice_was_measured(relay: Relay, name: str) -> None:
-    if missing := BROWSERS[name].missing():
-        pytest.skip(missing)
-    async with BROWSERS[name]() as phone:
-        page = await phone.page(f"{relay.origin}/camera.html?name=measured")
-        await page.wait_for("document.getElementById('camera').dataset.encoder", PATIENCE)
-        choice: dict[str, Any] = await page.evaluate(
-            """async () => {
-              const { chooseEncoder } = await import("/web/ability.js");
-              const preview = document.getElementById("picture");
-              return await chooseEncoder(preview.srcObject.getVideoTracks()[0], preview, "");
-            }"""
-        )
-        assert choice["encoder"] in ("codecs", "recorder")
-        assert choice["delays"], "something was tried"
-        for found in choice["delays"].values():
-            assert found in (None, "failed", "refused") or 0 <= found["least"] <= found["median"] < 1500
-        assert choice["sound"]
+async def test_the_choice_was_measured(relay: Relay, browser: Browser) -> None:
+    page = await browser.page(f"{relay.origin}/camera.html?name=measured")
+    await page.wait_for("document.getElementById('camera').dataset.encoder", PATIENCE)
+    choice: dict[str, Any] = await page.evaluate(
+        """async () => {
+          const { chooseEncoder } = await import("/web/ability.js");
+          const preview = document.getElementById("picture");
+          return await chooseEncoder(preview.srcObject.getVideoTracks()[0], preview, "");
+        }"""
+    )
+    assert choice["encoder"] in ("codecs", "recorder")
+    assert choice["delays"], "something was tried"
+    for found in choice["delays"].values():
+        assert found in (None, "failed", "refused") or 0 <= found["least"] <= found["median"] < 1500
+    assert choice["sound"]
+    await page.close()
 
 
 async def test_the_address_forces_the_recorder(relay: Relay, chromium: Browser) -> None:

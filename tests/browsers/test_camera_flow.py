@@ -183,7 +183,7 @@ async def test_the_box_is_remembered(relay: Relay, chromium: Browser) -> None:
 # --- weak networks ---
 
 
-@pytest.mark.parametrize("encoder", ["vp8", "recorder"])
+@pytest.mark.parametrize("encoder", ["vp8", pytest.param("recorder", marks=pytest.mark.long)])
 async def test_a_weak_uplink_gets_less_and_the_pictures_stay_young(relay: Relay, chromium: Browser, encoder: str) -> None:
     name = f"weak-{encoder}"
     async with Proxy(relay.port) as proxy:
@@ -283,7 +283,7 @@ async def test_an_encoder_that_gives_nothing_gives_way(relay: Relay, chromium: B
         await more_frames(player)
 
 
-@pytest.mark.parametrize("recorder", ["was not tried", "failed when it was tried"])
+@pytest.mark.parametrize("recorder", [pytest.param("was not tried", marks=pytest.mark.long), "failed when it was tried"])
 async def test_a_recorder_that_gives_nothing_gives_way(relay: Relay, recorder: str) -> None:
     """A computer was too busy for a measurement, so a recorder was chosen; it does not work, whatever the browser says."""
     if missing := Chromium.missing():
@@ -400,7 +400,7 @@ FREEZABLE = """() => {
 }"""
 
 
-@pytest.mark.parametrize("encoder", ["vp8", "recorder"])
+@pytest.mark.parametrize("encoder", ["vp8", pytest.param("recorder", marks=pytest.mark.long)])
 async def test_a_lens_that_stands_still_is_taken_anew(relay: Relay, chromium: Browser, encoder: str) -> None:
     name = f"frozen-{encoder}"
     async with filming(chromium, relay, name, f"&encoder={encoder}") as page, peer(relay, f"/player/{name}") as player:
@@ -432,6 +432,7 @@ SILENT = """
 """
 
 
+@pytest.mark.long
 async def test_a_browser_that_does_not_answer_is_asked_again_while_it_films(relay: Relay) -> None:
     if missing := Chromium.missing():
         pytest.skip(missing)

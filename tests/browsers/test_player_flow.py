@@ -248,6 +248,7 @@ async def test_a_player_that_leaves_while_it_votes_lets_the_camera_go_on(relay: 
         await camera.phone.until(lambda one: camera.told("resume"), "for the vote to be taken back")
 
 
+@pytest.mark.long
 async def test_a_browser_that_wants_a_tap_never_asks_for_a_pause(relay: Relay, page: Page) -> None:
     async with film(relay, "tap") as camera:
         await page.evaluate("() => 0")

@@ -318,6 +318,7 @@ async def test_sound_is_decoded_in_the_worker_and_its_delay_known(relay: Relay, 
     await page.close()
 
 
+@pytest.mark.long
 async def test_sound_meets_a_late_picture(relay: Relay, porch: None) -> None:
     async with Chromium(camera=False) as browser:
         page = await browser.page(f"{relay.origin}/player.html?camera=porch")

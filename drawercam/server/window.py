@@ -80,6 +80,33 @@ class Window:
         bursting: The latest burst has not arrived yet.
     """
 
+    # See Socket.
+    __slots__ = (
+        "_arrived",
+        "_before",
+        "_begun",
+        "_calm_until",
+        "_came",
+        "_failed",
+        "_gone_by",
+        "_looked",
+        "_new_until",
+        "_number",
+        "_pieces",
+        "_probed",
+        "_proofs",
+        "_rate",
+        "_seen",
+        "_strained_until",
+        "_tail",
+        "_trip",
+        "_unanswered",
+        "_unproven_busy",
+        "_unproven_size",
+        "answered",
+        "bursting",
+    )
+
     def __init__(self, now: float) -> None:
         self.answered = now
         self.bursting = False

@@ -42,12 +42,14 @@ class Denied(Exception):
         status: The HTTP status.
         id: A stable word. The message is a sentence.
         retry_after: Seconds after which it may be tried again, where that helps.
+        headers: Others that belong to the answer.
     """
 
     def __init__(self, status: int, id: str, sentence: str, retry_after: int | None = None) -> None:  # noqa: A002 - the wire's word
         self.status = status
         self.id = id
         self.retry_after = retry_after
+        self.headers: dict[str, str] = {}
         super().__init__(sentence)
 
 

@@ -12,14 +12,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-MAX_SOCKETS = 900
-"""WebSockets at once: file descriptors are 1024 on many systems."""
+MAX_SOCKETS = 2000
+"""WebSockets at once: a hall that watches its stage. Each takes 0.1 MB over TLS. Where the system gives fewer files, see `sockets_in`."""
 
 MAX_SOCKETS_OF_ONE = 600
-"""WebSockets at once from one address: whatever one computer does, a third stays free for the others."""
+"""WebSockets at once from one address: whatever one computer does, most stay free for the others."""
 
-MAX_DOORS = 200
-"""Connections whose first request is not complete yet."""
+MAX_DOORS = 500
+"""Connections whose first request is not complete yet. When a thousand viewers join at once, so many wait at the same time."""
 
 MAX_CONNECTIONS = MAX_SOCKETS + MAX_DOORS + 400
 """Connections of any kind at once, those in their TLS handshake and those for pages among them. A browser keeps six for pages."""
@@ -161,3 +161,12 @@ def make_room(wanted: int = MAX_CONNECTIONS) -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - SPARE_FILES))
+
+
+def sockets_in(room: int) -> int:
+    """How many of so many connections may be WebSockets: pages have to get in beside them.
+
+    Args:
+        room: As `make_room` says.
+    """
+    return max(1, min(MAX_SOCKETS, room * MAX_SOCKETS // MAX_CONNECTIONS))

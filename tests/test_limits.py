@@ -80,6 +80,12 @@ def test_a_family_behind_one_router_has_room() -> None:
     assert sockets + 6 * (8 + 30) < limits.MAX_CONNECTIONS_OF_ONE < limits.MAX_CONNECTIONS
 
 
+def test_pages_get_in_beside_a_crowd_also_where_there_are_few_files() -> None:
+    assert limits.sockets_in(limits.MAX_CONNECTIONS) == limits.MAX_SOCKETS
+    for room in (1, 200, 964, limits.MAX_CONNECTIONS):
+        assert 1 <= limits.sockets_in(room) <= max(1, room * 3 // 4)
+
+
 def test_an_honest_camera_never_meets_the_limit_of_messages() -> None:
     """Two pings a second, a state and streams now and then; and a page that was asleep sends all that it had at once."""
     clock = Clock()

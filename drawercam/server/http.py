@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import logging
@@ -19,8 +20,9 @@ from aiohttp import web
 from ip_registry.registry import Registry
 from ip_registry.routes import add_routes as add_registry
 
-from .. import keys
+from .. import control, keys
 from ..access import COOKIE_AGE, Access, Denied, Grant, Right
+from ..channel import NotTurned
 from ..hub import Hub
 from ..keys import NOTHING, Key, Keyring, KeysError, Scope
 from ..limits import WrongKeys
@@ -48,6 +50,9 @@ HEADERS = {
     ),
 }
 """Of every answer, also those that refuse. Not among them is Strict-Transport-Security: see docs/security.md."""
+
+CHALLENGE = 'Basic realm="drawercam"'
+"""How a program is asked for its key (RFC 9110 section 11.6.1). Many show the one they have only then, ffmpeg for instance."""
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +93,12 @@ class Site:
     refusals: Counter[str] = field(default_factory=Counter)
 
 
+class Endless(web.StreamResponse):
+    """An answer whose body ends with the connection (RFC 9112 section 6.3), so that nothing stands between its parts."""
+
+    _length_check = False  # as in aiohttp's own WebSocketResponse: neither Content-Length nor chunks
+
+
 def application(site: Site) -> web.Application:
     """The HTTP side of a relay. Whatever is added to it needs a row in routes.py, or it answers 404."""
     app = web.Application(middlewares=[_guard(site)], client_max_size=_MAX_BODY)
@@ -103,6 +114,7 @@ def application(site: Site) -> web.Application:
         routes.SESSION: api.session,
         routes.USE_KEY: api.use_key,
         routes.CAMERAS: api.cameras,
+        routes.ORIENT: api.orient,
         routes.INVITE: api.invite,
         routes.INVITE_CODE: api.invite_code,
         routes.KEYS: api.keys,
@@ -145,6 +157,8 @@ def _guard(site: Site) -> Any:
             if admission.right is Right.AS_SOCKET:
                 return await handler(request)  # its socket stands in the book by itself
             visit = RequestVisit(admission, request.transport)
+            if visit.counts:
+                site.book.check_room(admission)
             site.book.enter(visit)
             try:
                 return await handler(request)
@@ -182,27 +196,58 @@ def _admission(site: Site, request: web.Request) -> Admission:
     if row is None:
         raise Denied(404, "unknown-path", _SENTENCES[404])
     grant = site.access.grant(request.headers.get("Cookie"))
-    if row is routes.METRICS:
-        grant = _with_bearer(site, request, grant)
+    if not row.programs:
+        return _admitted(row, grant, request)
+    try:
+        return _admitted(row, _with_key(site, request, grant), request)
+    except Denied as denied:
+        if denied.status == 401:
+            denied.headers["WWW-Authenticate"] = CHALLENGE
+        raise
+
+
+def _admitted(row: routes.Route, grant: Grant, request: web.Request) -> Admission:
+    """
+    Raises:
+        Denied: 400, the path names no camera; 401 or 403, the grant does not allow this.
+    """
     if row.right is Right.AS_SOCKET:
         behind, name = routes.socket_route("/" + request.match_info["path"])
         grant.require(behind.right, name)
-    else:
-        grant.require(row.right)
-    return Admission(grant, row.right, address=request.remote or "")
+        return Admission(grant, row.right, address=request.remote or "")
+    name = routes.camera_name(request.match_info["name"]) if row.names_camera else ""
+    grant.require(row.right, name)
+    return Admission(grant, row.right, name, request.remote or "")
 
 
-def _with_bearer(site: Site, request: web.Request, held: Grant) -> Grant:
-    """What a program may do that shows its key with the request (RFC 6750 section 2.1), because it keeps no cookies.
+def _with_key(site: Site, request: web.Request, held: Grant) -> Grant:
+    """What a program may do that shows its key with the request, besides what its cookies allow.
 
     Raises:
         Denied: See `_key`.
     """
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    ring = site.access.ring
-    if ring is None or scheme.lower() != "bearer":
+    ring, given = site.access.ring, shown_key(request.headers.get("Authorization", ""))
+    if ring is None or given is None:
         return held
     return Grant.of(dict.fromkeys((*held.keys, _key(site, ring, given, request.remote or ""))))
+
+
+def shown_key(authorization: str) -> str | None:
+    """The key in an Authorization header: a Bearer token (RFC 6750 section 2.1), or the password of whatever user (RFC 7617 section 2).
+
+    Returns:
+        None where no key is shown in one of these ways; "" where one of them holds none.
+    """
+    scheme, _, given = authorization.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return given.strip()
+        case "basic":
+            try:
+                return base64.b64decode(given, validate=True).decode().partition(":")[2]
+            except ValueError:
+                return ""
+    return None
 
 
 def _key(site: Site, ring: Keyring, given: object, address: str) -> Key:
@@ -236,15 +281,20 @@ _SENTENCES = {
 }
 
 
+# The status for each reason why a camera does not turn.
+_NOT_TURNED = {"unknown-camera": 404, "cannot-turn": 409, "out-of-range": 400}
+
+
 def refusal(denied: Denied) -> web.Response:
     """The answer to a request that is refused."""
     headers = {"Retry-After": str(denied.retry_after)} if denied.retry_after is not None else {}
-    return web.json_response({"error": denied.id, "text": str(denied)}, status=denied.status, headers=headers)
+    return web.json_response({"error": denied.id, "text": str(denied)}, status=denied.status, headers=headers | denied.headers)
 
 
 def _header_writer(site: Site) -> Any:
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(HEADERS)
+        kept = response.headers.get("Cache-Control")  # a handler may forbid more than the others do
+        response.headers.update(HEADERS if kept is None else HEADERS | {"Cache-Control": kept})
         response.headers["Content-Security-Policy"] = content_policy(site, request.headers.get("Host", ""))
         response.headers.pop("Server", None)
 
@@ -356,6 +406,20 @@ class _Api:
     async def cameras(self, request: web.Request) -> web.StreamResponse:
         seen: Scope = request["grant"].watch
         return web.json_response([channel.report() for channel in self._site.hub.cameras() if channel.name in seen])
+
+    async def orient(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        body = await _body(request)
+        channel = self._site.hub.find(name)
+        try:
+            wish = control.read(body, control.Orient)
+            if channel is None:
+                raise NotTurned("unknown-camera", f"There is no camera {name} now.")
+            return web.json_response(channel.orient(wish))
+        except control.ControlError as error:
+            raise Denied(400, "bad-request", f"{str(error).capitalize()}.") from None
+        except NotTurned as error:
+            raise Denied(_NOT_TURNED[error.id], error.id, str(error)) from None
 
     async def invite(self, request: web.Request) -> web.StreamResponse:
         urls, with_key = self._invitation(request["grant"])

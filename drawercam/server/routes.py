@@ -26,14 +26,21 @@ class Route:
     """One way in.
 
     Attributes:
-        method: GET (HEAD goes with it), POST, DELETE, or `SOCKET`.
+        method: GET (HEAD goes with it), POST, PUT, DELETE, or `SOCKET`.
         path: As aiohttp writes it. ``{name}`` is a camera's.
         right: What it asks for.
+        programs: It is for programs that are no pages: they may show a key with each request, because they keep no cookies.
     """
 
     method: str
     path: str
     right: Right
+    programs: bool = False
+
+    @property
+    def names_camera(self) -> bool:
+        """A part of the path is a camera's name."""
+        return _NAME_PART in self.path
 
     @property
     def canonical(self) -> str:
@@ -50,13 +57,22 @@ AUTHORITY = Route("GET", "/ca.crt", Right.ANYBODY)
 SESSION = Route("GET", "/api/session", Right.ANYBODY)
 USE_KEY = Route("POST", "/api/session", Right.ANYBODY)
 CAMERAS = Route("GET", "/api/cameras", Right.WATCH_SOME)
+# Who may watch a camera may turn it: there is nothing to see beyond what the camera's owner has let it turn to.
+ORIENT = Route("POST", "/api/cameras/{name}/orient", Right.WATCH)
 INVITE = Route("GET", "/api/invite", Right.WATCH_SOME)
 INVITE_CODE = Route("GET", "/api/invite.svg", Right.WATCH_SOME)
 KEYS = Route("GET", "/api/keys", Right.MANAGE)
 ADD_KEY = Route("POST", "/api/keys", Right.MANAGE)
 REVOKE_KEY = Route("DELETE", "/api/keys/{id}", Right.MANAGE)
-# A relay's numbers name every camera: as no name is asked for, it takes a key to watch all of them. Programs may show it with the request.
-METRICS = Route("GET", "/metrics", Right.WATCH)
+# A relay's numbers name every camera: as no name is asked for, it takes a key to watch all of them.
+METRICS = Route("GET", "/metrics", Right.WATCH, programs=True)
+LIVE = Route("GET", "/cameras/{name}/live", Right.WATCH, programs=True)
+LIVE_WEBM = Route("GET", "/cameras/{name}/live.webm", Right.WATCH, programs=True)
+LIVE_MP4 = Route("GET", "/cameras/{name}/live.mp4", Right.WATCH, programs=True)
+PUBLISH = Route("PUT", "/cameras/{name}/publish", Right.PUBLISH, programs=True)
+PUBLISH_BY_POST = Route("POST", "/cameras/{name}/publish", Right.PUBLISH, programs=True)  # ffmpeg's method, unless it is told another one
+LATEST_PICTURE = Route("GET", "/cameras/{name}/latest.jpg", Right.WATCH, programs=True)
+LIVE_PICTURES = Route("GET", "/cameras/{name}/live.mjpg", Right.WATCH, programs=True)
 STREAM = Route("POST", "/over-http/{path:camera/.*|player/.*|wall}", Right.AS_SOCKET)
 # The id is beyond guessing, and only who began the stream was told; the stream ends with the right by which it began.
 STREAM_POST = Route("POST", "/over-http/{id}", Right.ANYBODY)
@@ -75,12 +91,20 @@ REQUESTS = (
     SESSION,
     USE_KEY,
     CAMERAS,
+    ORIENT,
     INVITE,
     INVITE_CODE,
     KEYS,
     ADD_KEY,
     REVOKE_KEY,
     METRICS,
+    LIVE,
+    LIVE_WEBM,
+    LIVE_MP4,
+    PUBLISH,
+    PUBLISH_BY_POST,
+    LATEST_PICTURE,
+    LIVE_PICTURES,
     STREAM,
     STREAM_POST,
     # Relays sign what they say to a registry; what it tells is for everybody.
@@ -104,7 +128,7 @@ def socket_route(path: str) -> tuple[Route, str]:
     decoded = unquote(path)
     for pattern, route in _PATTERNS:
         if found := pattern.fullmatch(decoded):
-            return route, camera_name(found[1]) if _NAME_PART in route.path else ""
+            return route, camera_name(found[1]) if route.names_camera else ""
     raise Denied(404, "unknown-path", "There is nothing at this address.")
 
 

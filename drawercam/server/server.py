@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -22,10 +23,12 @@ from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
 from ..hub import Hub, HubFull
 from ..tally import Histogram, Traffic
-from . import routes, scraping, streams
+from . import live, pictures, publishing, routes, scraping, streams
 from .door import Door
 from .gate import Gate
 from .http import HEADERS, Site, application, content_policy
+from .live import Reader
+from .publishing import Publisher
 from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
 from .socket import SUBPROTOCOL, Session, Socket
 from .streams import Stream
@@ -48,6 +51,10 @@ KEYS_INTERVAL = 0.25
 # Seconds that an idle HTTP connection is kept.
 _KEEPALIVE = 30.0
 
+# Seconds for which what is still sent in a request that was answered is thrown away, so that its sender can read the answer: a camera that
+# was taken over, for instance.
+_LINGERING = 3.0
+
 # A socket's subprotocol besides its own, in which a page from the relay's earlier address brings its ticket. Scripts cannot send headers.
 _TICKET = "drawercam-ticket."
 
@@ -68,13 +75,25 @@ class Server:
         self._access: Access = site.access
         app = application(site)
         streams.add_routes(app, lambda transport: _Arrival(self, transport))
+        pictures.add_routes(app, self._hub)
+        live.add_routes(app, self._hub, self)
+        publishing.add_routes(app, self._hub)
         scraping.add_routes(app, self._hub, self._traffic, MAX_WAITING_IN_ALL)
-        self._runner = web.AppRunner(app, handle_signals=False, access_log=None, logger=_UNREAD, keepalive_timeout=_KEEPALIVE)
+        self._runner = web.AppRunner(
+            app,
+            handle_signals=False,
+            access_log=None,
+            logger=_UNREAD,
+            keepalive_timeout=_KEEPALIVE,
+            lingering_time=_LINGERING,
+            auto_decompress=False,  # nobody packs what is sent here, and a few bytes could become much
+        )
         self._room = limits.MAX_CONNECTIONS
         self._lobby = limits.Lobby()
         self._gate: Gate | None = None
         self._doors: set[Door] = set()
         self._sockets: set[Socket] = set()
+        self._readers: set[Reader] = set()
         self._waiting = 0  # bytes in all sockets at the last look, and what bursts have added since
         self._live = site.access.ring.live if site.access.ring is not None else frozenset()
         self._written = 0  # bytes sent through sockets that have ended
@@ -105,6 +124,7 @@ class Server:
         await self._runner.setup()
         self._room = limits.make_room()
         self._lobby = limits.Lobby(self._room)
+        self._site.book.most_sockets = limits.sockets_in(self._room)
         self._gate = Gate(self._lobby, context, lambda: Door(self))
         port = await self._gate.open(hosts, port)
         self._sweep_later()
@@ -121,6 +141,11 @@ class Server:
                 timer.cancel()
         for door in list(self._doors):
             door.abort()
+        for reader in list(self._readers):
+            reader.end()
+        for channel in self._hub.channels:
+            if isinstance(channel.camera, Publisher):
+                channel.camera.end(Closing(Reason.RESTARTING))
         for socket in list(self._sockets):
             if socket.wait() > GOODBYE_BUDGET:
                 socket.abort()  # it would not hear of it in time
@@ -129,8 +154,8 @@ class Server:
         if self._sockets:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), GOODBYE_BUDGET)
-        for socket in list(self._sockets):
-            socket.abort()
+        for line in self._lines():
+            line.abort()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._runner.cleanup(), HTTP_BUDGET)
 
@@ -176,10 +201,21 @@ class Server:
         if not self._sockets:
             self._empty.set()
 
+    def reader_begins(self, reader: Reader) -> None:
+        self._readers.add(reader)
+
+    def reader_ends(self, reader: Reader) -> None:
+        self._readers.discard(reader)
+        self._written += reader.written
+
+    def _lines(self) -> list[Socket | Reader]:
+        """All connections that frames are written to."""
+        return [*self._sockets, *self._readers]
+
     def has_room(self, size: int) -> bool:
         """Whether a burst of so many bytes may wait in one of the sockets; it then counts as waiting there."""
         if self._waiting + size > MAX_WAITING_IN_ALL:
-            self._waiting = sum(socket.held for socket in self._sockets)  # much of it is gone since the last look
+            self._waiting = sum(line.held for line in self._lines())  # much of it is gone since the last look
         if self._waiting + size > MAX_WAITING_IN_ALL:
             return False
         self._waiting += size
@@ -258,7 +294,7 @@ class Server:
             sockets=self._begun,
             requests=http.requests_count if http is not None else 0,
             messages=self._site.book.messages,
-            written=self._written + sum(socket.written for socket in self._sockets),
+            written=self._written + sum(line.written for line in self._lines()),
             waiting=self._waiting,
             refusals=dict(self._site.refusals),
             wrong_keys=self._site.wrong_keys.count,
@@ -278,13 +314,14 @@ class Server:
         self._lag.add(round((now - self._sweep_due) * 1e6))
         for door in list(self._doors):
             door.sweep(now)
-        for socket in list(self._sockets):
-            socket.sweep(now)
+        for line in self._lines():
+            line.sweep(now)
         self._lobby.tidy()
-        self._waiting = sum(socket.held for socket in self._sockets)
-        for socket in too_full(self._sockets, MAX_WAITING_IN_ALL):
-            log.warning("x %s is cut off: too much waits for it and for others", socket.peer)
-            socket.abort()
+        lines = self._lines()
+        self._waiting = sum(line.held for line in lines)
+        for line in too_full(lines, MAX_WAITING_IN_ALL):
+            log.warning("x %s is cut off: too much waits for it and for others", line.peer)
+            line.abort()
         self._hub.sweep()
         self._sweep_later()
 
@@ -298,6 +335,9 @@ class Server:
         if not before <= self._live and (gone := self._site.book.dismiss(self._access)):
             log.info("- %d connections have ended, because their keys have", gone)
         self._key_watcher = asyncio.get_running_loop().call_later(KEYS_INTERVAL, self._watch_keys)
+
+
+Line = TypeVar("Line", bound=Socket | Reader)
 
 
 class _Arrival:
@@ -315,15 +355,15 @@ class _Arrival:
         return self._server.route(request, peer, self._at)
 
 
-def too_full(sockets: Iterable[Socket], limit: int) -> list[Socket]:
-    """The sockets, as few as possible, without which no more than ``limit`` bytes wait in all."""
-    fullest = sorted(((socket.held, socket) for socket in sockets), key=lambda one: -one[0])
+def too_full(lines: Iterable[Line], limit: int) -> list[Line]:
+    """The connections, as few as possible, without which no more than ``limit`` bytes wait in all."""
+    fullest = sorted(((line.held, line) for line in lines), key=lambda one: -one[0])
     beyond = sum(held for held, _ in fullest) - limit
     found = []
-    for held, socket in fullest:
+    for held, line in fullest:
         if beyond <= 0:
             break
-        found.append(socket)
+        found.append(line)
         beyond -= held
     return found
 

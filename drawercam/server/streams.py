@@ -23,6 +23,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, Side
 
 from ..access import Denied
+from .http import Endless
 from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE, CameraSession
 from .socket import SILENCE_DEADLINE, SUBPROTOCOL, Owner, Session, Socket, peer_of
 
@@ -105,12 +106,6 @@ class Stream(Socket):
         return True
 
 
-class _Body(web.StreamResponse):
-    """A response whose body ends with the connection (RFC 9112 section 6.3), so that nothing stands between the frames."""
-
-    _length_check = False  # as in aiohttp's own WebSocketResponse: neither Content-Length nor chunks
-
-
 class Streams:
     """The handlers of everything below PREFIX."""
 
@@ -130,7 +125,7 @@ class Streams:
         if isinstance(answer, Response):
             return web.Response(status=answer.status_code, body=answer.body, content_type="application/json")
         name = secrets.token_urlsafe(_ID_BYTES)
-        response = _Body(headers={"Content-Type": "application/octet-stream", STREAM_HEADER: name})
+        response = Endless(headers={"Content-Type": "application/octet-stream", STREAM_HEADER: name})
         response.force_close()
         await response.prepare(request)
         if transport.is_closing():

@@ -39,9 +39,15 @@ class Admission:
 
 
 class Visit(Protocol):
-    """A socket that is open, or a request that is being answered."""
+    """A socket that is open, or a request that is being answered.
+
+    Attributes:
+        admission: By which right.
+        counts: It takes one of the places that there are for sockets.
+    """
 
     admission: Admission
+    counts: bool
 
     def dismiss(self) -> None:
         """End it, because its right has ended."""
@@ -52,11 +58,13 @@ class Book:
 
     Attributes:
         messages: Control messages that have come so far, from all who are or were in.
+        most_sockets: How many may be in at once.
         closed: The relay stops: nobody is let in any more, also not by connections that are still open.
     """
 
     def __init__(self) -> None:
         self.messages = 0
+        self.most_sockets = MAX_SOCKETS
         self.closed = False
         self._visits: set[Visit] = set()
         self._sockets: Counter[str] = Counter()  # by address
@@ -64,7 +72,7 @@ class Book:
 
     def enter(self, visit: Visit) -> None:
         self._visits.add(visit)
-        if isinstance(visit, SocketVisit):
+        if visit.counts:
             self._sockets[visit.admission.address] += 1
             if visit.admission.right is Right.PUBLISH:
                 self._cameras[visit.admission.name] += 1
@@ -73,7 +81,7 @@ class Book:
         if visit not in self._visits:
             return
         self._visits.remove(visit)
-        if isinstance(visit, SocketVisit):
+        if visit.counts:
             _less(self._sockets, visit.admission.address)
             if visit.admission.right is Right.PUBLISH:
                 _less(self._cameras, visit.admission.name)
@@ -81,10 +89,10 @@ class Book:
     def check_room(self, admission: Admission) -> None:
         """
         Raises:
-            Denied: 503, there is no room for one more such socket.
+            Denied: 503, there is no room for one more such socket or request.
         """
         self.check_open()
-        if self._sockets.total() >= MAX_SOCKETS:
+        if self._sockets.total() >= self.most_sockets:
             raise Denied(503, "too-many", "There are too many connections.")
         if self._sockets[admission.address] >= MAX_SOCKETS_OF_ONE:
             raise Denied(503, "too-many", "There are too many connections from this address.")
@@ -108,10 +116,11 @@ class Book:
 
 
 class RequestVisit:
-    """A request over HTTP while it is being answered, which may take hours."""
+    """A request over HTTP while it is being answered, which may take hours. One that names a camera counts as a socket does."""
 
     def __init__(self, admission: Admission, transport: asyncio.BaseTransport | None) -> None:
         self.admission = admission
+        self.counts = bool(admission.name)
         self._transport = cast("asyncio.Transport | None", transport)
 
     def dismiss(self) -> None:
@@ -126,6 +135,7 @@ class SocketVisit:
     """
 
     admission: Admission
+    counts = True
     _book: Book
     _clock: Callable[[], float]
     _pace: Bucket

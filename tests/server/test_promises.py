@@ -26,7 +26,7 @@ from websockets.frames import Opcode
 
 from drawercam.clock import RelayClock
 from drawercam.hub import Hub
-from drawercam.limits import MAX_DOORS, MAX_SOCKETS
+from drawercam.limits import MAX_DOORS, MAX_SOCKETS_OF_ONE
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import Id, WebmWriter
 from drawercam.source import Source
@@ -310,7 +310,7 @@ async def crowd(relay: Relay, path: str, count: int, stack: AsyncExitStack) -> l
 
 async def test_a_crowd_from_one_computer_is_served_or_refused_with_a_sentence(name: str) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_SOCKETS + 200
+    wanted = MAX_SOCKETS_OF_ONE + 500
     if limits[1] != resource.RLIM_INFINITY and limits[1] < wanted:
         pytest.skip(f"this system allows {limits[1]} open files; the crowd needs {wanted}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], wanted), limits[1]))
@@ -320,7 +320,7 @@ async def test_a_crowd_from_one_computer_is_served_or_refused_with_a_sentence(na
                 async with AsyncExitStack() as stack:
                     assert await crowd(relay, f"/player/{name}", 500, stack) == []
                     await served()
-                    refusals = await crowd(relay, f"/player/{name}", MAX_SOCKETS - 500 + 20, stack)
+                    refusals = await crowd(relay, f"/player/{name}", MAX_SOCKETS_OF_ONE - 500 + 20, stack)
                     assert refusals and all((one["status"], one["error"]) == (503, "too-many") for one in refusals)
                     await served()
 

@@ -1,0 +1,132 @@
+"""`PUT /cameras/<name>/publish`: a camera that is a program: one WebM or MP4 stream, in the body of one request that does not end.
+
+It feeds a channel as a camera's socket does. HTTP goes one way only, so such a camera cannot be told to pause, nor to make a keyframe: it
+films all the time, whoever watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import aiohttp
+from aiohttp import web
+
+from .. import control
+from ..access import Denied
+from ..channel import Channel
+from ..closing import Closing, Reason, Refused
+from ..hub import Hub, HubFull
+from ..source import Source
+from . import routes
+from .socket import SILENCE_DEADLINE
+
+# The statuses of what ends a stream.
+_STATUSES = {Reason.BAD_MEDIA: 400, Reason.MEDIA_LIMIT: 400, Reason.TAKEN_OVER: 409, Reason.RESTARTING: 503}
+
+# The one stream that there is (control.Stream).
+_STREAM = 1
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """A request that publishes; see channel.Camera."""
+
+    def __init__(self, hub: Hub, name: str, who: str) -> None:
+        self._hub = hub
+        self._name = name
+        self._who = who
+        self._channel: Channel | None = None
+        self._source: Source | None = None
+        self._closing: Closing | None = None  # why it has to end
+        self._deadline: asyncio.Timeout | None = None
+
+    async def read(self, content: aiohttp.StreamReader) -> None:
+        """Take the stream up to its end.
+
+        Args:
+            content: The body.
+
+        Raises:
+            Denied: 400, it is no media, or broken off; 408, nothing came for SILENCE_DEADLINE; 503, there are too many cameras; or as `end`
+                said.
+        """
+        reason = "lost"
+        try:
+            async with asyncio.timeout(SILENCE_DEADLINE) as self._deadline:
+                while data := await content.readany():
+                    self._take(data)
+            if self._closing is not None:
+                raise self._denied(self._closing)
+            if self._channel is None:
+                raise Denied(400, Reason.BAD_MEDIA.id, "The request has no body; it should be a WebM or MP4 stream.")
+            reason = "left"
+        except TimeoutError:
+            raise (self._denied(self._closing) if self._closing else Denied(408, "too-slow", "The stream does not go on.")) from None
+        except Refused as refused:
+            reason = "media"
+            raise self._denied(refused.closing) from None
+        except (ConnectionError, web.RequestPayloadError):
+            raise Denied(400, "broken-off", "The stream ended in the middle.") from None
+        finally:
+            self._deadline = None
+            if self._channel is not None:
+                self._channel.leave(self, reason)
+
+    def _take(self, data: bytes) -> None:
+        assert self._deadline is not None
+        if self._closing is not None:
+            return  # bytes that were on their way when the name was taken over
+        if self._source is None:
+            self._source = self._begin()
+        self._source.feed(bytes((_STREAM,)) + data)
+        self._deadline.reschedule(asyncio.get_running_loop().time() + SILENCE_DEADLINE)
+
+    def _begin(self) -> Source:
+        """Take the name. Not before there is something to show for it: an empty request should send no camera away."""
+        try:
+            self._channel = self._hub.channel(self._name)
+        except HubFull as full:
+            raise Denied(503, "too-many", f"{str(full).capitalize()}.") from None
+        log.info("< %s publishes as %s", self._who, self._name)
+        self._channel.take(self)
+        source = Source(self._channel, self._hub.clock)
+        source.begin(_STREAM)
+        return source
+
+    def tell(self, message: control.Message) -> None:
+        """See channel.Camera. There is no way back to it."""
+
+    def end(self, closing: Closing) -> None:
+        """See channel.Camera."""
+        self._closing = closing
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(asyncio.get_running_loop().time())
+
+    @staticmethod
+    def _denied(closing: Closing) -> Denied:
+        return Denied(_STATUSES[closing.reason], closing.reason.id, closing.sentence)
+
+
+def add_routes(app: web.Application, hub: Hub) -> None:
+    """Let programs publish; who may is in routes.py.
+
+    Args:
+        app: The HTTP side.
+        hub: The cameras.
+    """
+
+    async def publish(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110 section 10.1.1
+            request.writer.output_size = 0  # as aiohttp's own handler does: the answer has not begun
+        await Publisher(hub, request.match_info["name"], request.remote or "").read(request.content)
+        return web.Response(status=204)
+
+    for route in (routes.PUBLISH, routes.PUBLISH_BY_POST):
+        app.router.add_route(route.method, route.path, publish, expect_handler=_not_yet)
+
+
+async def _not_yet(request: web.Request) -> None:
+    """Who asks whether to send a body is answered when its key was seen: programs that are refused then show theirs and ask again."""

@@ -45,7 +45,22 @@ _VIDEO = NUMBERS[Kind.VIDEO]
 # Microseconds: timestamps of one track differ at least by the wire's resolution, so that no frame replaces another.
 _LEAST_STEP = 1000
 
+# How far each way of turning goes, said in a sentence.
+_REACHES = {"pan": "pans from {} to {} degrees", "tilt": "tilts from {} to {} degrees", "zoom": "zooms from {} to {} times"}
+
 log = logging.getLogger(__name__)
+
+
+class NotTurned(Exception):
+    """A wish where a camera should look that moves nothing. The message is a sentence.
+
+    Attributes:
+        id: ``unknown-camera``, ``cannot-turn`` or ``out-of-range``.
+    """
+
+    def __init__(self, id: str, sentence: str) -> None:  # noqa: A002 - the wire's word
+        self.id = id
+        super().__init__(sentence)
 
 
 class State(StrEnum):
@@ -85,6 +100,26 @@ class Fragment:
         self.framed: bytes | None = None
 
 
+class Run:
+    """Frames that came together, and go on together.
+
+    Attributes:
+        fragments: At least two, in order.
+        framed: Room for all of them as WebSocket messages, filled in by whoever sends them first and used by all others.
+    """
+
+    __slots__ = ("fragments", "framed")
+
+    def __init__(self, fragments: Sequence[Fragment]) -> None:
+        self.fragments = fragments
+        self.framed: bytes | None = None
+
+    def one_by_one(self, viewer: Viewer) -> bool:
+        """Offer each of them; see Viewer.offer."""
+        answers = [viewer.offer(fragment) for fragment in self.fragments]
+        return any(answers)
+
+
 class Camera(Protocol):
     """The channel's side of whoever films."""
 
@@ -121,6 +156,9 @@ class Viewer(Protocol):
         Returns:
             True when only a keyframe will help this viewer on and none is in sight.
         """
+
+    def offer_all(self, run: Run) -> bool:
+        """Take or leave frames that came together, as `offer` does for each."""
 
 
 class _Output:
@@ -180,6 +218,7 @@ class Channel:
         self.since = clock()  # when the state began
         self.camera: Camera | None = None
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
+        self.turns = control.Turns()  # what the camera says that it can turn
         self.tally = Tally()  # what has passed through, whichever camera it was
         self._clock = clock
         self._date_utc = date_utc
@@ -187,6 +226,7 @@ class Channel:
         self._outputs: dict[int, _Output] = {}
         self._last_timestamps: dict[int, int] = {}
         self._needs_key: set[int] = set()  # tracks whose next frame must be a keyframe
+        self._held: list[tuple[Fragment, int, int]] = []  # not offered yet; with the times of capture and arrival
         self._memory: list[Fragment] = []
         self._memory_size = 0
         self._policy = policy or Policy()
@@ -237,6 +277,13 @@ class Channel:
         """The camera tells how long (µs) its pictures take up to its socket, or that it does not know."""
         self._timing.encode = duration
 
+    def camera_turns(self, turns: control.Turns) -> None:
+        """The camera tells what it can turn and where it stands."""
+        if turns != self.turns:
+            self.turns = turns
+            for viewer in self._viewers:
+                viewer.tell(turns)
+
     def set_track(self, track: Track, keyframes: bool = False) -> None:
         """A track begins or changes; frames follow from its next keyframe.
 
@@ -253,6 +300,7 @@ class Channel:
                 # The phone was turned. Who watches reads the new size in the frames, who comes later in the track's beginning.
                 self._outputs[number] = _Output(number, track, self._date_utc)
             return
+        self.flush()
         output = self._outputs[number] = _Output(number, track, self._date_utc)
         self._needs_key.add(number)
         self._forget(number)
@@ -263,6 +311,7 @@ class Channel:
     def end_track(self, kind: Kind) -> None:
         """A track is over (the microphone was switched off)."""
         number = NUMBERS[kind]
+        self.flush()
         if self._outputs.pop(number, None) is None:
             return
         self._forget(number)
@@ -270,12 +319,13 @@ class Channel:
             viewer.tell(control.TrackEnds(number))
         self._changed()
 
-    def publish(self, packet: Packet, arrived: int) -> None:
+    def publish(self, packet: Packet, arrived: int, hold: bool = False) -> None:
         """A frame, with its timestamp on the relay's clock, after its track was set.
 
         Args:
             packet: The frame.
             arrived: When it came to the relay.
+            hold: More may have come together with it; `flush` follows in any case.
         """
         number = NUMBERS[packet.track.kind]
         output = self._outputs[number]
@@ -290,21 +340,40 @@ class Channel:
             self._enter(State.LIVE)
         fragment = Fragment(number, packet.key, output.writer.fragment(self._in_order(number, packet)))
         self._remember(fragment)
-        stuck = False
-        for viewer in self._watching:
-            if viewer.offer(fragment):
-                stuck = True
+        self._held.append((fragment, packet.timestamp, arrived))
         tally, size, viewers = self.tally, len(packet.data), len(self._watching)
         if number == _VIDEO:
-            now = self._clock()
-            self._timing.picture(packet.timestamp, arrived, now)
             tally.picture(packet.key, size, viewers)
             tally.uplink.add(arrived - packet.timestamp)
-            tally.stay.add(now - arrived)
             if packet.key:
                 self._key_wished = False
         else:
             tally.sound(size, viewers)
+        if not hold:
+            self.flush()
+
+    def flush(self) -> None:
+        """Offer what came together to everybody: each viewer is written to once."""
+        held = self._held
+        if not held:
+            return
+        self._held = []
+        stuck = False
+        if len(held) == 1:
+            fragment = held[0][0]
+            for viewer in self._watching:
+                if viewer.offer(fragment):
+                    stuck = True
+        else:
+            run = Run([fragment for fragment, _, _ in held])
+            for viewer in self._watching:
+                if viewer.offer_all(run):
+                    stuck = True
+        now = self._clock()
+        for fragment, captured, arrived in held:
+            if fragment.number == _VIDEO:
+                self._timing.picture(captured, arrived, now)
+                self.tally.stay.add(now - arrived)
         if stuck:
             self.want_keyframe()
         elif self._key_wished:
@@ -367,6 +436,29 @@ class Channel:
                 output.avoided = True
                 self.camera.tell(control.Unplayable(codec))
 
+    def orient(self, wish: control.Orient) -> dict[str, float]:
+        """Somebody who may watch wishes that the camera looks elsewhere. The camera is told, and tells where it stands then.
+
+        Returns:
+            Where each axis will stand, as far as that is known: in degrees, and the zoom as a factor.
+
+        Raises:
+            NotTurned: Nothing moves, also not the axes that could.
+        """
+        if self.camera is None:
+            raise NotTurned("unknown-camera", f"There is no camera {self.name} now.")
+        axes = self.turns.axes()
+        for name, value in wish.wishes().items():
+            axis = axes.get(name)
+            if axis is None:
+                raise NotTurned("cannot-turn", f"The camera {self.name} does not {name}.")
+            if not axis.min <= value <= axis.max:
+                # Ten digits: a wish just beyond the end must not look like the end.
+                reach = _REACHES[name].format(f"{axis.min:.10g}", f"{axis.max:.10g}")
+                raise NotTurned("out-of-range", f"The camera {self.name} {reach}; {value:.10g} is beyond that.")
+        self.camera.tell(wish)
+        return {name: axis.now for name, axis in axes.items() if axis.now is not None} | wish.wishes()
+
     def sweep(self) -> None:
         """What time changes: votes lapse, and a camera that nobody watches falls asleep. To be called about once a second."""
         self._decide()
@@ -424,12 +516,14 @@ class Channel:
             "bytesPerSecond": round(size),
             "drops": self.drops,
             "timing": asdict(self.timing()),
+            "turns": {name: axis.as_json() for name, axis in self.turns.axes().items()},
         }
 
     # --- inside ---
 
     def _enter(self, state: State, reason: str | None = None) -> None:
         """The one place where the state changes."""
+        self.flush()
         if (state, reason) == (self.state, self.reason):
             return
         if state is not self.state and state not in _TRANSITIONS[self.state]:
@@ -442,6 +536,7 @@ class Channel:
 
     def _clear(self) -> None:
         """Forget what belonged to a camera that has gone."""
+        self.flush()
         for number in list(self._outputs):
             del self._outputs[number]
             for viewer in self._viewers:
@@ -451,6 +546,7 @@ class Channel:
         self._filmed = self.keyframes = self._key_wished = False
         self._key_asked = None
         self._timing = Timing()
+        self.camera_turns(control.Turns())
 
     def _greet(self, viewer: Viewer) -> None:
         """Tells a viewer what there is. It hears of every change from now on."""
@@ -458,6 +554,8 @@ class Channel:
         viewer.tell(control.ChannelState(self.state, self.reason))
         for output in self._outputs.values():
             self._introduce(viewer, output)
+        if self.turns.axes():
+            viewer.tell(self.turns)
 
     def _introduce(self, viewer: Viewer, output: _Output) -> None:
         viewer.tell(output.begins())

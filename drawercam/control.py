@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from typing import Any, ClassVar, TypeVar
 
 # Text messages are small; the longest honest one is below 1 KiB.
 MAX_TEXT = 16 * 2**10
@@ -22,6 +22,10 @@ _MAX_REASON = 64
 
 # Microseconds: the longest way from capture to the relay that a camera may claim. Longer ones are no live picture.
 MAX_DELAY = 10_000_000
+
+# Degrees to either side that a camera may claim to turn, and the factors between which it may claim to zoom: beyond that is no camera.
+MAX_ANGLE = 360
+MIN_ZOOM, MAX_ZOOM = 0.01, 1000
 
 # 2**53: integers up to here survive JavaScript's numbers.
 _MAX_INTEGER = 9_007_199_254_740_992
@@ -59,8 +63,24 @@ def _one_of(*allowed: str) -> Callable[[Any], bool]:
     return lambda value: value in allowed
 
 
-def _checked(check: Callable[[Any], bool], default: Any = MISSING) -> Any:
-    metadata = {"check": check}
+def _is_axis(lowest: float, highest: float) -> Callable[[Any], bool]:
+    """How far something turns (see Axis), all of it between two bounds."""
+
+    def check(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        least, most, step, now = (value.get(name) for name in ("min", "max", "step", "now"))
+        numbers = [one for one in (least, most, now) if one is not None]
+        if least is None or most is None or not all(_is_number(one) and lowest <= one <= highest for one in numbers):
+            return False
+        return bool(least < most) and (step is None or (_is_number(step) and 0 < step <= most - least))
+
+    return check
+
+
+def _checked(check: Callable[[Any], bool], default: Any = MISSING, read: Callable[[Any], Any] | None = None) -> Any:
+    """A field that a peer may send: whether a value can be, and what is made of it."""
+    metadata = {"check": check, "read": read}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
 
@@ -68,6 +88,30 @@ class Message:
     """Base of all messages. Fields that are None are left out of the JSON."""
 
     type: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """How far a camera turns in one way. Degrees, or for the zoom a factor.
+
+    Attributes:
+        min, max: From where to where; ``min`` is less than ``max``.
+        step: The least turn that makes a difference, None where it is not known.
+        now: Where it stands or turns to, None where it is not known.
+    """
+
+    min: float
+    max: float
+    step: float | None = None
+    now: float | None = None
+
+    @classmethod
+    def of(cls, value: dict[str, Any]) -> Axis:
+        """From JSON, checked before."""
+        return cls(*(value.get(name) for name in ("min", "max", "step", "now")))  # type: ignore[arg-type] # the check has seen to it
+
+    def as_json(self) -> dict[str, float]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 # --- camera to relay ---
@@ -115,6 +159,27 @@ class CameraPing(Message):
     type: ClassVar[str] = "ping"
     t: float = _checked(_is_number)
     encode: int | None = _checked(_is_span(_MAX_INTEGER), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Turns(Message):
+    """What a camera can turn, and where it stands. From a camera, and passed on to its players; empty when it cannot turn any more.
+
+    Attributes:
+        pan: Degrees from straight ahead, positive to the right as the camera sees it.
+        tilt: Degrees from straight ahead, positive up.
+        zoom: A factor; 1 is the widest.
+    """
+
+    type: ClassVar[str] = "turns"
+    pan: Axis | None = _checked(_is_axis(-MAX_ANGLE, MAX_ANGLE), None, Axis.of)  # noqa: RUF009 - it makes a field
+    tilt: Axis | None = _checked(_is_axis(-MAX_ANGLE, MAX_ANGLE), None, Axis.of)  # noqa: RUF009 - it makes a field
+    zoom: Axis | None = _checked(_is_axis(MIN_ZOOM, MAX_ZOOM), None, Axis.of)  # noqa: RUF009
+
+    def axes(self) -> dict[str, Axis]:
+        """Those there are, by name: ``pan``, ``tilt``, ``zoom``."""
+        known = {"pan": self.pan, "tilt": self.tilt, "zoom": self.zoom}
+        return {name: axis for name, axis in known.items() if axis is not None}
 
 
 # --- player to relay ---
@@ -165,6 +230,29 @@ class Keyframe(Message):
     """From a player: it cannot go on without one. To a camera: make the next frame one if you can."""
 
     type: ClassVar[str] = "keyframe"
+
+
+@dataclass(frozen=True, slots=True)
+class Orient(Message):
+    """From a player: the camera should look there. To a camera: look there. What is None stays as it is; units as in Turns."""
+
+    type: ClassVar[str] = "orient"
+    pan: float | None = _checked(_is_number, None)
+    tilt: float | None = _checked(_is_number, None)
+    zoom: float | None = _checked(_is_number, None)
+
+    def __post_init__(self) -> None:
+        if not self.wishes():
+            raise ControlError("the message 'orient' needs at least one of the fields 'pan', 'tilt' and 'zoom'")
+
+    def wishes(self) -> dict[str, float]:
+        """What is wished for, by the name of its axis."""
+        known = {"pan": self.pan, "tilt": self.tilt, "zoom": self.zoom}
+        return {name: value for name, value in known.items() if value is not None}
+
+    def then(self, newer: Orient) -> Orient:
+        """Both wishes as one: where they contradict each other, the newer one counts."""
+        return replace(self, **newer.wishes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +357,15 @@ class TrackEnds(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Declined(Message):
+    """A player's wish is not fulfilled: a stable id for programs and a sentence for people. The socket stays."""
+
+    type: ClassVar[str] = "refused"
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cameras(Message):
     """All cameras: dicts of ``name``, ``state``, ``kinds``."""
 
@@ -285,6 +382,7 @@ class Error(Message):
     text: str
 
 
+Kind = TypeVar("Kind", bound=Message)
 Vocabulary = dict[str, type[Message]]
 
 
@@ -292,8 +390,8 @@ def _vocabulary(kinds: Iterable[type[Message]]) -> Vocabulary:
     return {kind.type: kind for kind in kinds}
 
 
-FROM_CAMERA = _vocabulary((Stream, End, CameraState, CameraPing))
-FROM_PLAYER = _vocabulary((Pause, Resume, Keyframe, Unplayable, Join, Rest, Ping))
+FROM_CAMERA = _vocabulary((Stream, End, CameraState, CameraPing, Turns))
+FROM_PLAYER = _vocabulary((Pause, Resume, Keyframe, Unplayable, Join, Rest, Orient, Ping))
 FROM_WALL = _vocabulary((Ping,))
 
 
@@ -314,24 +412,34 @@ def parse(text: str, vocabulary: Vocabulary) -> Message:
     kind = vocabulary.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ControlError(f"the message type must be one of {', '.join(vocabulary)}")
+    return read(value, kind)
+
+
+def read(value: dict[str, Any], kind: type[Kind]) -> Kind:
+    """The message of this kind with these fields. Others are ignored.
+
+    Raises:
+        ControlError: A field is missing or ill-typed.
+    """
     known: dict[str, Any] = {}
     for item in fields(kind):  # type: ignore[arg-type] # every Message is a dataclass
         given = value.get(item.name)
         if given is None:
             if item.default is MISSING:
-                raise ControlError(f"a {kind.type} message needs the field {item.name!r}")
+                raise ControlError(f"the message {kind.type!r} needs the field {item.name!r}")
         elif not item.metadata["check"](given):
-            raise ControlError(f"the field {item.name!r} of a {kind.type} message has an impossible value")
+            raise ControlError(f"the field {item.name!r} of the message {kind.type!r} has an impossible value")
         else:
-            known[item.name] = given
+            convert = item.metadata["read"]
+            known[item.name] = given if convert is None else convert(given)
     return kind(**known)
 
 
 def encode(message: Message) -> str:
     """The message as JSON."""
-    value = {"type": message.type}
+    value: dict[str, Any] = {"type": message.type}
     for item in fields(message):  # type: ignore[arg-type] # every Message is a dataclass
         content = getattr(message, item.name)
         if content is not None:
-            value[item.name] = content
+            value[item.name] = content.as_json() if isinstance(content, Axis) else content
     return json.dumps(value, separators=(",", ":"), allow_nan=False)

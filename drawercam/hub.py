@@ -75,6 +75,10 @@ class Hub:
             channel = self._channels[name] = Channel(name, self.clock, self._date_utc, self._announce, self._policy, self._budget)
         return channel
 
+    def find(self, name: str) -> Channel | None:
+        """The channel of that name, if there is one."""
+        return self._channels.get(name)
+
     def watch(self, watcher: Watcher) -> None:
         """Tell this one the list now and at every change."""
         self._watchers.add(watcher)

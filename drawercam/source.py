@@ -61,8 +61,12 @@ class Source:
             del self._owners[kind]
             self._channel.end_track(kind)
 
-    def feed(self, message: bytes) -> None:
+    def feed(self, message: bytes, hold: bool = False) -> None:
         """Take a binary message: the stream's number and bytes of it.
+
+        Args:
+            message: As in docs/protocol.md, "Streams from a camera".
+            hold: More may have come together with it; the channel's `flush` follows.
 
         Raises:
             Refused: The stream is unknown, or its bytes are not media.
@@ -81,6 +85,8 @@ class Source:
                 self._set_track(number, event, stream.keyframes)
             else:
                 self._publish(number, stream, event, arrived)
+        if not hold:
+            self._channel.flush()
 
     def _stream(self, number: int) -> _Stream:
         stream = self._streams.get(number)
@@ -104,4 +110,4 @@ class Source:
         # A picture is whole at its timestamp, a packet of sound only at its end.
         end = packet.timestamp + (packet.duration if packet.track.kind is Kind.AUDIO else 0)
         offset = stream.timeline.place(end, arrived)
-        self._channel.publish(replace(packet, timestamp=packet.timestamp + offset), arrived)
+        self._channel.publish(replace(packet, timestamp=packet.timestamp + offset), arrived, hold=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from drawercam import control
 from drawercam.budget import Budget
-from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, MAX_MEMORY, MAX_NAMED, MAX_REPLAY, Channel, Fragment, State
+from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, MAX_MEMORY, MAX_NAMED, MAX_REPLAY, Channel, Fragment, Run, State
 from drawercam.closing import Closing, Reason
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.media.webm import WebmReader, WebmWriter
@@ -58,6 +59,7 @@ class FakeViewer:
         self.behind = False
         self.told: list[control.Message] = []
         self.fragments: list[Fragment] = []
+        self.runs: list[int] = []  # how many frames came together
         self.bytes = {1: b"", 2: b""}
         self.on_offer: Callable[[], None] = lambda: None
 
@@ -79,6 +81,10 @@ class FakeViewer:
         self.fragments.append(fragment)
         self.bytes[fragment.number] += fragment.data
         return False
+
+    def offer_all(self, run: Run) -> bool:
+        self.runs.append(len(run.fragments))
+        return run.one_by_one(self)
 
     @property
     def states(self) -> list[tuple[str, str | None]]:
@@ -541,6 +547,48 @@ def test_the_policy_decides_how_many_votes_it_takes(policy: PausePolicy, paused_
     for votes, viewer in enumerate([stage.watch() for _ in range(3)], 1):
         stage.channel.vote(viewer, True)
         assert (pauses(stage.camera)[-1:] == ["viewers"]) == (paused_by is not None and votes >= paused_by)
+
+
+def test_what_came_together_goes_on_together(stage: Stage) -> None:
+    stage.start()
+    viewer = stage.watch()
+    stage.film(key=True)
+    times = [stage.clock.time + 33_000 * n for n in range(3)]
+    for time in times:
+        stage.channel.publish(Packet(PICTURE, time, False, b"\x11"), stage.clock.time, hold=True)
+    assert viewer.keys == [True]
+    stage.channel.flush()
+    stage.channel.flush()
+    assert (viewer.keys, viewer.runs) == ([True, False, False, False], [3])
+    viewer.behind = True
+    asked = [type(message) for message in stage.camera.told].count(control.Keyframe)
+    stage.clock.time += 1_000_000
+    for time in times:
+        stage.channel.publish(Packet(PICTURE, time + 1_000_000, False, b"\x11"), stage.clock.time, hold=True)
+    stage.channel.flush()
+    assert (viewer.drops, viewer.runs) == (3, [3, 3])
+    assert [type(message) for message in stage.camera.told].count(control.Keyframe) == asked + 1
+
+
+@pytest.mark.parametrize("event", ["another track", "no track", "a pause", "the camera goes"])
+def test_what_waits_to_go_on_goes_before_whatever_happens_next(stage: Stage, event: str) -> None:
+    stage.start()
+    viewer = stage.watch()
+    stage.film(key=True)
+    stage.channel.publish(Packet(PICTURE, stage.clock.time + 33_000, False, b"\x11"), stage.clock.time, hold=True)
+    told = len(viewer.told)
+    viewer.on_offer = lambda: viewer.told.append(control.Resume())
+    match event:
+        case "another track":
+            stage.channel.set_track(replace(PICTURE, codec=Codec.VP9, codec_string="vp09.00.10.08"))
+        case "no track":
+            stage.channel.end_track(Kind.VIDEO)
+        case "a pause":
+            stage.channel.camera_says(State.PAUSED, "camera")
+        case _:
+            stage.channel.leave(stage.camera, "left")
+    assert isinstance(viewer.told[told], control.Resume)
+    assert len(viewer.told) > told + 1
 
 
 def test_who_comes_without_looking_is_told_what_there_is_and_counts_for_nobody(stage: Stage) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
 from .. import control
-from ..channel import NUMBERS, Fragment, State
+from ..channel import NUMBERS, Fragment, NotTurned, Run, State
 from ..closing import Closing, Reason, Refused
 from ..hub import Hub
 from ..media.packets import Kind
@@ -28,6 +29,9 @@ MAX_PATIENCE = 1.0
 
 # Seconds of waiting below which a viewer that was left out may go on: with more, its keyframe would be an old one when it arrives.
 SETTLED = 0.1
+
+# Seconds between two wishes where to look that are passed on to a camera: motors and lenses take no more, and a person sees no difference.
+ORIENT_INTERVAL = 0.1
 
 _VIDEO = NUMBERS[Kind.VIDEO]
 
@@ -57,6 +61,8 @@ class CameraSession:
         self._channel = hub.channel(name)
         self._source = Source(self._channel, hub.clock)
         self._socket: Socket | None = None
+        self._wish: control.Orient | None = None  # where to look next; waits until the camera may be told again
+        self._orienting: asyncio.TimerHandle | None = None  # the camera was told a moment ago
 
     def opened(self, socket: Socket) -> None:
         log.info("< %s films as %s", socket.peer, self._channel.name)
@@ -76,12 +82,14 @@ class CameraSession:
                 self._source.end(stream)
             case control.CameraState(state, reason) if self._current:
                 self._channel.camera_says(State(state), reason)
+            case control.Turns() as turns if self._current:
+                self._channel.camera_turns(turns)
 
     def binary(self, message: bytes) -> None:
         if not self._current:
             return  # bytes that were on their way when the name was taken over
         try:
-            self._source.feed(message)
+            self._source.feed(message, hold=True)
         except Refused:
             self._channel.leave(self, "media")
             raise
@@ -89,13 +97,30 @@ class CameraSession:
     def drained(self) -> None:
         pass
 
+    def settled(self) -> None:
+        if self._current:
+            self._channel.flush()
+
     def closed(self, said_goodbye: bool) -> None:
+        if self._orienting is not None:
+            self._orienting.cancel()
         self._channel.leave(self, "left" if said_goodbye else "lost")
 
     def tell(self, message: control.Message) -> None:
         """See channel.Camera."""
-        if self._socket is not None:
+        if isinstance(message, control.Orient):
+            self._wish = message if self._wish is None else self._wish.then(message)
+            if self._orienting is None:
+                self._orient()
+        elif self._socket is not None:
             self._socket.tell(message)
+
+    def _orient(self) -> None:
+        """Pass on where to look, and nothing more of that for a while: many viewers may turn at once, and the newest wish counts."""
+        wish, self._wish, self._orienting = self._wish, None, None
+        if wish is not None and self._socket is not None and self._current:
+            self._socket.tell(wish)
+            self._orienting = asyncio.get_running_loop().call_later(ORIENT_INTERVAL, self._orient)
 
     def end(self, closing: Closing) -> None:
         """See channel.Camera."""
@@ -113,6 +138,8 @@ class PlayerSession:
     Args:
         rests: It comes without watching, and joins later.
     """
+
+    __slots__ = ("_asked", "_channel", "_hub", "_needs_key", "_rests", "_socket", "drops", "who")  # see Socket
 
     def __init__(self, hub: Hub, name: str, rests: bool = False) -> None:
         self.who = ""
@@ -152,6 +179,11 @@ class PlayerSession:
                 self._channel.join(self)
             case control.Rest():
                 self._channel.rest(self)
+            case control.Orient() as wish:
+                try:
+                    self._channel.orient(wish)
+                except NotTurned as error:
+                    self.tell(control.Declined(error.id, str(error)))
 
     def binary(self, message: bytes) -> None:
         raise Refused(Reason.UNEXPECTED_BINARY)
@@ -161,6 +193,9 @@ class PlayerSession:
             log.debug("= a viewer of %s goes on after %d drops", self._channel.name, self.drops)
             self._asked = True
             self._channel.want_keyframe()
+
+    def settled(self) -> None:
+        pass
 
     def closed(self, said_goodbye: bool) -> None:
         self._channel.part(self)
@@ -206,6 +241,14 @@ class PlayerSession:
         socket.write(_framed(fragment))
         return False
 
+    def offer_all(self, run: Run) -> bool:
+        """See channel.Viewer."""
+        if self._socket is None or self._needs_key:
+            return run.one_by_one(self)
+        if run.framed is None:
+            run.framed = b"".join(map(_framed, run.fragments))
+        return not self._socket.pass_on(run.framed) and run.one_by_one(self)
+
     def _late(self, video: bool) -> bool:
         """Whether a frame would reach this viewer too late to be worth sending now."""
         socket = self._socket
@@ -241,6 +284,9 @@ class WallSession:
         raise Refused(Reason.UNEXPECTED_BINARY)
 
     def drained(self) -> None:
+        pass
+
+    def settled(self) -> None:
         pass
 
     def closed(self, said_goodbye: bool) -> None:

@@ -66,6 +66,9 @@ class Session(Protocol):
     def drained(self) -> None:
         """The socket is no longer behind, or something that was sent has arrived."""
 
+    def settled(self) -> None:
+        """All that came together was handed on."""
+
     def closed(self, said_goodbye: bool) -> None:
         """The socket is gone. Called once, if ``opened`` was."""
 
@@ -164,6 +167,8 @@ class Socket(asyncio.Protocol):
                 self._handshake(event)
             elif isinstance(event, Frame):
                 self._frame(event)
+        if self._session is not None:
+            self._session.settled()
         self._flush()
 
     def _handshake(self, request: Request) -> None:

@@ -155,6 +155,9 @@ class Echo(CameraSession):
         self.heard.append(message)
         self._peer.write(frame(message))
 
+    def settled(self) -> None:
+        pass
+
     def closed(self, said_goodbye: bool) -> None:
         self.goodbye = said_goodbye
 

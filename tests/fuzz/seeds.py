@@ -46,7 +46,7 @@ def seeds(target: str) -> Iterator[bytes]:
             yield from (track.config for track, _ in _tracks() if track.codec in (Codec.AAC, Codec.OPUS))
         case "message":
             for number, vocabulary in enumerate(VOCABULARIES):
-                yield from (bytes([number]) + json.dumps({"type": kind, **_FIELDS}).encode() for kind in vocabulary)
+                yield from (bytes([number]) + json.dumps({"type": kind, **_OF_ONE.get(kind, _FIELDS)}).encode() for kind in vocabulary)
         case "request":
             for path, extra in (("/player.html", ""), ("/camera/porch", "Upgrade: websocket\r\nConnection: Upgrade\r\n")):
                 yield f"\x07GET {path} HTTP/1.1\r\nHost: localhost\r\n{extra}\r\n".encode()
@@ -64,6 +64,10 @@ _FIELDS: dict[str, Any] = {"stream": 1, "mime": "video/webm", "at": 5, "delay": 
     "codec": "vp8",
 }
 
+# Two messages have fields of the same names and other types.
+_TURNS: dict[str, Any] = {"pan": {"min": -90, "max": 90, "step": 1, "now": 5}, "zoom": {"min": 1, "max": 4}}
+_OF_ONE: dict[str, dict[str, Any]] = {"turns": _TURNS, "orient": {"pan": 5, "zoom": 2}}
+
 
 def words(target: str) -> list[bytes]:
     """Words that a mutation may put in."""
@@ -75,7 +79,7 @@ def words(target: str) -> list[bytes]:
         case "stream":
             return words("webm") + words("mp4")
         case "message":
-            names = {name for vocabulary in VOCABULARIES for name in vocabulary} | {*_FIELDS}
+            names = {name for vocabulary in VOCABULARIES for name in vocabulary} | {*_FIELDS, *_TURNS, *_TURNS["pan"]}
             return [f'"{name}"'.encode() for name in sorted(names)] + [b"null", b"true", b"NaN", b"1e400", b"[", b"{", b'"\\ud800"']
         case "request":
             return [b"\r\n\r\n", b"\r\nUpgrade: websocket\r\n", b"upgrade", b"GET / HTTP/1.1"]

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from drawercam import control
 from drawercam.budget import Budget
-from drawercam.channel import MAX_MEMORY, Channel, Fragment, State
+from drawercam.channel import MAX_MEMORY, Channel, Fragment, NotTurned, Run, State
 from drawercam.closing import Closing, Refused
 from drawercam.media import aac, av1, h264, opus, vpx
 from drawercam.media.containers import Reader, StreamReader, writer
@@ -354,6 +354,9 @@ class _Viewer:
         self._last[fragment.number] = moment
         return False
 
+    def offer_all(self, run: Run) -> bool:
+        return run.one_by_one(self)
+
 
 class _Camera:
     def __init__(self) -> None:
@@ -394,7 +397,7 @@ class _House:
 
     def step(self) -> None:
         """One thing happens."""
-        acts = (self._film, self._media, self._stream, self._end, self._view, self._say, self._wait, self._change)
+        acts = (self._film, self._media, self._stream, self._end, self._view, self._say, self._wait, self._change, self._turn)
         acts[self._choices.upto(len(acts) - 1)]()
         assert 0 <= self._budget.used <= MAX_MEMORY
 
@@ -420,7 +423,11 @@ class _House:
 
     def _feed(self, number: int, data: bytes) -> None:
         try:
-            self._source.feed(bytes([number]) + data)
+            half = len(data) // 2 if len(data) % 2 else len(data)  # odd ones come in two messages and go on together
+            self._source.feed(bytes([number]) + data[:half], hold=True)
+            if half < len(data):
+                self._source.feed(bytes([number]) + data[half:], hold=True)
+            self._channel.flush()
         except Refused:
             self._channel.leave(self._camera, "media")
             self._arrive()
@@ -464,6 +471,28 @@ class _House:
     def _wait(self) -> None:
         self.now += self._choices.upto(20_000_000)
         self._channel.sweep()
+
+    def _turn(self) -> None:
+        """The camera tells what it turns, or somebody wishes that it turns."""
+        numbers = [self._choices.upto(2**16) - 2**15 for _ in range(3)]
+        if self._choices.upto(1):
+            least, most, now = numbers
+            axis = control.Axis(least, most, now=now) if least < most else None
+            self._channel.camera_turns(control.Turns(axis, axis if now > 0 else None))
+            return
+        pan, tilt, zoom = (number if number > 0 else None for number in numbers)
+        if pan is tilt is zoom is None:
+            return
+        wish = control.Orient(pan, tilt, zoom)
+        before = self._channel.turns
+        try:
+            position = self._channel.orient(wish)
+        except NotTurned as error:
+            assert str(error)
+        else:
+            axes = before.axes()
+            assert all(axes[name].min <= value <= axes[name].max for name, value in wish.wishes().items())
+            assert wish.wishes().items() <= position.items()
 
     def _change(self) -> None:
         match self._choices.upto(4):

@@ -19,7 +19,7 @@ from drawercam.hub import NAME
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import WebmWriter
 from drawercam.policy import SLEEP_AFTER, VOTE_LIFETIME
-from drawercam.server.sessions import MAX_CAMERA_MESSAGE, MAX_PATIENCE, MAX_WAIT
+from drawercam.server.sessions import MAX_CAMERA_MESSAGE, MAX_PATIENCE, MAX_WAIT, ORIENT_INTERVAL
 from drawercam.server.socket import HIGH_WATER, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL, WRITE_DEADLINE
 from drawercam.server.window import PROBE_SELDOM
 from tests.peers import Raw, handshake, peer
@@ -64,9 +64,21 @@ def test_what_peers_may_say(title: str, vocabulary: control.Vocabulary) -> None:
     [
         (
             "Relay to camera",
-            [*ALWAYS, control.Pong, control.Viewers, control.CameraPause, control.Resume, control.Keyframe, control.Unplayable],
+            [
+                *ALWAYS,
+                control.Pong,
+                control.Viewers,
+                control.CameraPause,
+                control.Resume,
+                control.Keyframe,
+                control.Unplayable,
+                control.Orient,
+            ],
         ),
-        ("Relay to player", [*ALWAYS, control.PlayerPong, control.ChannelState, control.TrackBegins, control.TrackEnds]),
+        (
+            "Relay to player",
+            [*ALWAYS, control.PlayerPong, control.ChannelState, control.TrackBegins, control.TrackEnds, control.Turns, control.Declined],
+        ),
         ("Relay to wall", [*ALWAYS, control.Pong, control.Cameras]),
     ],
 )
@@ -104,6 +116,9 @@ def test_numbers_in_the_text() -> None:
     assert f"as the camera knows it, at most {control.MAX_DELAY // 10**6} s" in DOCUMENT
     assert f"more than {FEW_PICTURES + 1} pictures" in DOCUMENT
     assert f"every {KEYFRAME_INTERVAL // 1000} ms at most" in DOCUMENT
+    assert f"one `orient` in {ORIENT_INTERVAL * 1000:.0f} ms" in DOCUMENT
+    assert f"{control.MAX_ANGLE} degrees to either side" in DOCUMENT
+    assert f"factors from {control.MIN_ZOOM} to {control.MAX_ZOOM}" in DOCUMENT
     assert f"more than {MAX_REPLAY // 2**10} KiB, the player gets" in DOCUMENT
     assert f"less than {HIGH_WATER // 2**10} KiB wait" in DOCUMENT
     assert f"on its way for\n{MAX_WAIT} s longer" in DOCUMENT

@@ -23,6 +23,7 @@ class FakeSocket:
     room: What `burst` says.
     seconds: What `wait` says.
     strains: How often it was told that something was left out.
+    writes: How often something was written.
     kinds: What was written: one letter for each frame, K(eyframe), p(icture), s(ound).
     """
 
@@ -31,7 +32,7 @@ class FakeSocket:
     def __init__(self) -> None:
         self.behind = self.bursting = False
         self.room = True
-        self.strains = 0
+        self.strains = self.writes = 0
         self.seconds = 0.0
         self.kinds = ""
 
@@ -48,6 +49,7 @@ class FakeSocket:
         pass
 
     def write(self, framed: bytes) -> None:
+        self.writes += 1
         self.kinds += "K" if KEY_FRAME in framed else "p" if b"picture" in framed else "s" if b"sound" in framed else ""
 
     def pass_on(self, framed: bytes) -> bool:
@@ -111,6 +113,22 @@ def test_where_a_keyframe_is_cheap_no_picture_waits_for_long(stage: Stage) -> No
     assert stage.film("psp") == "s"
     assert stage.camera.wishes == 1
     assert stage.film("pKp") == "Kp"
+
+
+def test_what_came_together_is_written_at_once(stage: Stage) -> None:
+    def film_together() -> None:
+        for _ in range(3):
+            stage.clock.time += 33_000
+            stage.channel.publish(Packet(PICTURE, stage.clock.time, False, b"\x11picture"), stage.clock.time, hold=True)
+        stage.channel.flush()
+
+    stage.film("K")
+    written = stage.socket.writes
+    film_together()
+    assert stage.socket.writes == written + 1
+    stage.socket.seconds = MAX_PATIENCE + 0.01
+    film_together()
+    assert (stage.socket.writes, stage.session.drops) == (written + 1, 3)
 
 
 def test_nothing_waits_without_end(stage: Stage) -> None:

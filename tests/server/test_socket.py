@@ -99,6 +99,9 @@ class FakeSession:
     def drained(self) -> None:
         self.drains += 1
 
+    def settled(self) -> None:
+        pass
+
     def closed(self, said_goodbye: bool) -> None:
         pass
 

@@ -13,7 +13,7 @@ const LATE = 500;
 const PARTS = ["encode", "uplink", "relay", "downlink", "decode", "screen"];
 
 /** What the engines are in words. */
-const ENGINES = /** @type {Record<string, string>} */ ({ frames: "WebCodecs", mse: "MediaSource" });
+const ENGINES = /** @type {Record<string, string>} */ ({ frames: "WebCodecs", mse: "MediaSource", jpeg: "single pictures" });
 
 let count = 0;
 

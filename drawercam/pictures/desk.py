@@ -1,0 +1,483 @@
+"""Where pictures are asked for: one desk for each camera that somebody wants pictures of.
+
+A desk is a viewer of its camera's channel as long as somebody asks, so the camera films, and no longer. Whoever asks gets the newest
+picture there is; all who ask meanwhile get the same one, which was decoded once and encoded once for each size. So nobody can be behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .. import control
+from ..channel import MAX_MEMORY, NUMBERS, Channel, Fragment, Run, State
+from ..hub import Hub
+from ..media.packets import Kind
+from .decoder import Decoder, DecoderError, Picture
+
+# Seconds after the last question until the camera's frames are decoded no more and its worker is ended. Starting one takes 60 ms of
+# computing, as much as 60 frames of 640x480: so who wants a picture every ten seconds pays for one start each, and who wants one every
+# second pays for all frames.
+LINGER = 3.0
+
+# Workers at once: 60 MB and a part of a core each.
+MAX_DESKS = 16
+
+# Who may be waiting for pictures, or taking one, at once: each may hold as much as one picture.
+MAX_ASKERS = 200
+
+# Sizes of which a desk keeps the last picture, beyond those for which somebody waits: a wall, a large tile and some programs.
+MAX_SIZES = 8
+
+# Bytes that may wait for a worker; what a channel remembers may come in addition, when it begins. With more, frames are left out.
+MAX_WAITING = MAX_MEMORY
+
+# Seconds by which a worker may be behind: its answer comes after all frames before the question. It then goes on at the next keyframe.
+MAX_LAG = 2.0
+
+# Seconds before a worker is started again that has failed twice in a row, doubled each time up to the longest; and after so many seconds
+# without failing it counts as the first time.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1, 32
+_STEADY = 10.0
+
+# Seconds after which it may be tried again to get a picture of a camera that gives none now.
+_RETRY = 5
+
+_VIDEO = NUMBERS[Kind.VIDEO]
+
+# The worker's names of the codecs, by the beginning of the codec string.
+_CODECS = {"vp8": b"vp8 ", "vp09": b"vp9 ", "av01": b"av1 ", "avc1": b"h264", "avc3": b"h264"}
+
+# Docs/protocol.md, "Tracks to a player": where the frame begins in the two kinds of message.
+_CLUSTER, _IN_CLUSTER, _IN_FRAGMENT = b"\x1f\x43\xb6\x75", 27, 112
+
+log = logging.getLogger(__name__)
+
+
+class NoPicture(Exception):
+    """There is no picture now.
+
+    Attributes:
+        id: A stable word. The message is a sentence.
+        retry_after: Seconds after which it may be tried again.
+    """
+
+    def __init__(self, id: str, sentence: str, retry_after: int = _RETRY) -> None:  # noqa: A002 - the wire's word
+        self.id = id
+        self.retry_after = retry_after
+        super().__init__(sentence)
+
+
+UNKNOWN, NOT_YET, RESTARTING = "unknown-camera", "no-picture", "restarting"
+"""Ids of `NoPicture`: there is no such camera; there was none within the time; the relay stops."""
+
+_NONE_NOW = {
+    (State.PAUSED, "camera"): ("paused", "The camera was paused by the person who has it."),
+    (State.PAUSED, "background"): ("paused", "The camera is paused: its page is in the background."),
+    (State.PAUSED, "interrupted"): ("paused", "The camera is paused: another app or a call has taken the lens."),
+    (State.GONE, "left"): ("gone", "The camera is switched off."),
+    (State.GONE, "lost"): ("gone", "The camera's connection is lost."),
+    (State.GONE, "media"): ("gone", "The camera sent no video."),
+}
+"""States in which nobody can wake a camera up. From the others it comes back by itself, or because somebody asks."""
+
+
+def unwrap(data: bytes) -> tuple[int, memoryview]:
+    """The frame in a frame message (docs/protocol.md, "Tracks to a player").
+
+    Returns:
+        Its presentation time in µs, and its bytes.
+    """
+    if data[:4] == _CLUSTER:
+        return int.from_bytes(data[10:18], "big") * 1000, memoryview(data)[_IN_CLUSTER:]
+    offset = int.from_bytes(data[100:104], "big", signed=True)
+    return int.from_bytes(data[64:72], "big") + offset, memoryview(data)[_IN_FRAGMENT:]
+
+
+@dataclass(eq=False, slots=True)
+class _Wish:
+    """Somebody waits for a picture after this time (µs)."""
+
+    after: int
+    answer: asyncio.Future[Picture]
+
+
+@dataclass(slots=True)
+class _Size:
+    """What is asked for in one width.
+
+    Attributes:
+        wishes: Of those who wait.
+        kept: The last picture of this width.
+        current: How many frames had been fed when that was asked for: while there are no more, it is the newest.
+        missed: The same of the last question to which there was no picture, and after which time that should have been.
+    """
+
+    wishes: list[_Wish] = field(default_factory=list)
+    kept: Picture | None = None
+    current: int = -1
+    missed: tuple[int, int] = (-1, 0)
+
+    def due(self, fed: int) -> bool:
+        """Whether the worker might have an answer, when so many frames have been fed."""
+        if not self.wishes or self.current == fed:
+            return False
+        return self.missed[0] != fed or min(wish.after for wish in self.wishes) < self.missed[1]
+
+
+class Desk:
+    """One camera's pictures. See channel.Viewer.
+
+    Attributes:
+        asked_at: When somebody asked last, or had an answer (seconds of the event loop).
+        decoder: The worker, while there is one.
+        questions: How many the workers were asked.
+    """
+
+    def __init__(self, channel: Channel, decoder: Callable[[], Decoder], over: Callable[[Desk], None]) -> None:
+        """
+        Args:
+            channel: The camera's.
+            decoder: Makes a worker, to be started.
+            over: Told when nobody has asked for a while, and all is ended.
+        """
+        self.channel = channel
+        self.who = "pictures"
+        self.drops = 0
+        self.asked_at = asyncio.get_running_loop().time()
+        self.decoder: Decoder | None = None
+        self.questions = 0
+        self._make = decoder
+        self._over = over
+        self._sizes: dict[int, _Size] = {}
+        self._fed = 0  # frames given to workers
+        self._begun = 0  # how many of them before the present track
+        self._last_key = 0  # how many up to the last keyframe, that included
+        self._needs_key = True  # the next frame must be a keyframe
+        self._asked_key = True  # for that; the channel does it for who joins
+        self._refused_until: float | None = None  # a worker that has failed is left alone
+        self._news = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    # --- who asks ---
+
+    @property
+    def busy(self) -> bool:
+        """Somebody waits."""
+        return any(size.wishes for size in self._sizes.values())
+
+    async def picture(self, width: int, after: int, patience: float) -> Picture:
+        """The newest picture.
+
+        Args:
+            width: In pixels; 0 for its own.
+            after: It must be of a later time, in µs.
+            patience: Seconds to wait for it.
+
+        Raises:
+            NoPicture: There is none, or none within this time.
+        """
+        loop = asyncio.get_running_loop()
+        if self._refused_until is not None:
+            raise _undecodable(self._refused_until - loop.time())
+        size = self._size(width)
+        self.asked_at = loop.time()
+        if size.kept is not None and size.current == self._fed and size.kept.time > after:
+            return size.kept
+        wish = _Wish(after, loop.create_future())
+        size.wishes.append(wish)
+        self._news.set()
+        try:
+            async with asyncio.timeout(patience):
+                return await wish.answer
+        except TimeoutError:
+            raise NoPicture(NOT_YET, f"The camera has sent no picture for {patience:.0f} s.", 1) from None
+        finally:
+            if wish in size.wishes:
+                size.wishes.remove(wish)
+            self.asked_at = loop.time()
+            self._news.set()
+
+    def _size(self, width: int) -> _Size:
+        if width not in self._sizes and len(self._sizes) >= MAX_SIZES:
+            for other in [one for one, size in self._sizes.items() if not size.wishes]:
+                del self._sizes[other]
+        return self._sizes.setdefault(width, _Size())
+
+    async def end(self, why: NoPicture) -> None:
+        """Whoever waits is told, and the worker is ended."""
+        self._refuse(why)
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    # --- the channel ---
+
+    def tell(self, message: control.Message) -> None:
+        """See channel.Viewer."""
+        match message:
+            case control.TrackBegins(number=number) if number == _VIDEO:
+                self._forget()
+                if self.decoder is not None and (codec := _CODECS.get(message.codec.partition(".")[0])):
+                    config = base64.b64decode(message.config or "") if codec == b"h264" else b""
+                    self.decoder.track(codec, config)
+            case control.TrackEnds(number=number) if number == _VIDEO:
+                self._forget()
+            case control.ChannelState():
+                if why := none_now(self.channel):
+                    self._refuse(why)
+
+    def begin(self, number: int, init: bytes) -> None:
+        """See channel.Viewer. What it says stood in the message before."""
+
+    def catch_up(self, fragments: Sequence[Fragment]) -> None:
+        """See channel.Viewer."""
+        for fragment in fragments:
+            if fragment.number == _VIDEO:
+                self._feed(fragment)
+        self._needs_key, self._asked_key = False, False
+
+    def offer(self, fragment: Fragment) -> bool:
+        """See channel.Viewer. A worker that is behind gets nothing more until it has answered, and then the next keyframe."""
+        decoder = self.decoder
+        if decoder is None or fragment.number != _VIDEO:
+            return False
+        if self._late(decoder):
+            self.drops += 1
+            self._needs_key, self._asked_key = True, False
+            return False
+        if self._needs_key and not fragment.key:
+            self.drops += 1
+            asked, self._asked_key = self._asked_key, True
+            return not asked
+        self._needs_key = self._asked_key = False
+        self._feed(fragment)
+        return False
+
+    def offer_all(self, run: Run) -> bool:
+        """See channel.Viewer."""
+        return run.one_by_one(self)
+
+    def _late(self, decoder: Decoder) -> bool:
+        if decoder.waiting > MAX_WAITING:
+            return True
+        if decoder.asked_at is None or not decoder.ready:
+            return False  # while it starts, it is not behind
+        return asyncio.get_running_loop().time() - decoder.asked_at > MAX_LAG
+
+    def _feed(self, fragment: Fragment) -> None:
+        if self.decoder is not None:
+            timestamp, data = unwrap(fragment.data)
+            self.decoder.frame(timestamp, fragment.key, data)
+            self._fed += 1
+            if fragment.key:
+                self._last_key = self._fed
+            self._news.set()
+
+    def _forget(self) -> None:
+        """What was decoded belongs to a track that is over."""
+        self._begun = self._fed
+        self._needs_key = self._asked_key = True
+        for size in self._sizes.values():
+            size.kept, size.current = None, -1
+
+    # --- the worker ---
+
+    async def _run(self) -> None:
+        failures = 0
+        loop = asyncio.get_running_loop()
+        try:
+            while not self._deserted():
+                begun = loop.time()
+                try:
+                    await self._work()
+                except DecoderError as error:
+                    failures = 1 if loop.time() - begun > _STEADY else failures + 1
+                    log.warning("x the worker that decodes pictures of %s failed (%d.): %s", self.channel.name, failures, error)
+                    if failures > 1:
+                        await self._rest(min(_FIRST_PAUSE * 2 ** (failures - 2), _LONGEST_PAUSE))
+        finally:
+            self._over(self)
+
+    async def _rest(self, pause: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._refuse(_undecodable(pause))
+        self._refused_until = loop.time() + pause
+        await asyncio.sleep(pause)
+        self._refused_until = None
+        self.asked_at = loop.time()  # who asks again is to find the same desk, which knows of the failures
+        while not self.busy and not self._deserted():
+            await self._hear()
+
+    def _deserted(self) -> bool:
+        return not self.busy and asyncio.get_running_loop().time() - self.asked_at >= LINGER
+
+    async def _hear(self) -> None:
+        """Wait for news, or until nobody has asked for long enough."""
+        left = None if self.busy else self.asked_at + LINGER - asyncio.get_running_loop().time()
+        self._news.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await self._news.wait()
+
+    async def _work(self) -> None:
+        """Watch, and answer with one worker until nobody asks.
+
+        Raises:
+            DecoderError: It has failed.
+        """
+        decoder = self._make()
+        try:
+            await decoder.start()
+            self.decoder = decoder
+            self.channel.join(self)
+            while not self._deserted():
+                width = self._due()
+                if width is None:
+                    await self._hear()
+                else:
+                    await self._ask(decoder, width)
+        finally:
+            self.channel.part(self)
+            self.decoder = None
+            self._forget()
+            await decoder.end()
+
+    def _due(self) -> int | None:
+        """The width that is to be asked for, each in its turn."""
+        if self._fed == self._begun:
+            return None
+        for width, size in self._sizes.items():
+            if size.due(self._fed):
+                self._sizes[width] = self._sizes.pop(width)
+                return width
+        return None
+
+    async def _ask(self, decoder: Decoder, width: int) -> None:
+        size, fed, begun = self._sizes[width], self._fed, self._begun
+        after = min(wish.after for wish in size.wishes)
+        self.questions += 1
+        picture = await decoder.ask(width, after)
+        if decoder.lost and self._last_key <= fed:  # else the one with which it goes on is on its way
+            self._needs_key = self._asked_key = True
+            self.channel.want_keyframe()
+        if self._begun != begun:
+            return  # it is of a track that is over
+        if picture is None:
+            size.missed = fed, after
+            return
+        size.kept, size.current = picture, fed
+        for wish in [wish for wish in size.wishes if wish.after < picture.time]:
+            size.wishes.remove(wish)
+            if not wish.answer.done():
+                wish.answer.set_result(picture)
+
+    def _refuse(self, why: NoPicture) -> None:
+        for size in self._sizes.values():
+            for wish in size.wishes:
+                if not wish.answer.done():
+                    wish.answer.set_exception(why)
+            size.wishes.clear()
+
+
+def _undecodable(pause: float) -> NoPicture:
+    return NoPicture("undecodable", "The pictures of this camera cannot be decoded.", max(1, math.ceil(pause)))
+
+
+def none_now(channel: Channel) -> NoPicture | None:
+    """Why nobody can have a picture of this camera now, or None."""
+    found = _NONE_NOW.get((channel.state, channel.reason or ""))
+    return NoPicture(*found) if found else None
+
+
+class Desks:
+    """All desks of a relay."""
+
+    def __init__(self, hub: Hub, decoder: Callable[[], Decoder] = Decoder) -> None:
+        """
+        Args:
+            hub: The cameras.
+            decoder: Makes a worker, to be started.
+        """
+        self._hub = hub
+        self._decoder = decoder
+        self._desks: dict[str, Desk] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._askers = 0
+        self._closed = False
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """For as long as somebody waits for pictures, or takes them.
+
+        Raises:
+            NoPicture: There are too many, or the relay stops.
+        """
+        if self._closed:
+            raise NoPicture(RESTARTING, "The relay is stopping or restarting.")
+        if self._askers >= MAX_ASKERS:
+            raise NoPicture("too-many", "There are too many who want pictures.")
+        self._askers += 1
+        try:
+            yield
+        finally:
+            self._askers -= 1
+
+    async def picture(self, name: str, width: int, after: int, patience: float) -> Picture:
+        """The newest picture of a camera, see `Desk.picture`. It wakes a camera up.
+
+        Raises:
+            NoPicture: There is none.
+        """
+        channel = self._channel(name)
+        if why := none_now(channel):
+            raise why
+        return await self._desk(channel).picture(width, after, patience)
+
+    async def stop(self) -> None:
+        """End all, and let nobody ask any more."""
+        self._closed = True
+        for desk in list(self._desks.values()):
+            self._end(desk, NoPicture(RESTARTING, "The relay is stopping or restarting."))
+        await asyncio.gather(*self._ending)
+
+    @property
+    def desks(self) -> Collection[Desk]:
+        """Those at which somebody asks, or did a moment ago."""
+        return self._desks.values()
+
+    def _channel(self, name: str) -> Channel:
+        channel = self._hub.find(name)
+        # It may be there because a player waits for a camera that never came.
+        if channel is None or (channel.camera is None and channel.state is not State.GONE):
+            raise NoPicture(UNKNOWN, f"There is no camera {name} now.")
+        return channel
+
+    def _desk(self, channel: Channel) -> Desk:
+        desk = self._desks.get(channel.name)
+        if desk is not None and desk.channel is channel:
+            return desk
+        if desk is not None:
+            self._end(desk, NoPicture(*_NONE_NOW[State.GONE, "left"]))
+        if len(self._desks) >= MAX_DESKS:
+            idle = [one for one in self._desks.values() if not one.busy]
+            if not idle:
+                raise NoPicture("too-many", f"Pictures of {MAX_DESKS} cameras are being decoded already.")
+            self._end(min(idle, key=lambda one: one.asked_at), NoPicture(NOT_YET, "Another camera came first."))
+        desk = self._desks[channel.name] = Desk(channel, self._decoder, self._over)
+        return desk
+
+    def _over(self, desk: Desk) -> None:
+        if self._desks.get(desk.channel.name) is desk:
+            del self._desks[desk.channel.name]
+
+    def _end(self, desk: Desk, why: NoPicture) -> None:
+        self._over(desk)
+        task = asyncio.get_running_loop().create_task(desk.end(why))
+        self._ending.add(task)  # the loop holds tasks only weakly
+        task.add_done_callback(self._ending.discard)

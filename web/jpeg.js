@@ -1,0 +1,182 @@
+// The engine of single pictures: for browsers that play no video of this codec, neither with WebCodecs nor with MediaSource. The relay decodes
+// (docs/protocol.md, "Pictures"), and this engine asks for one picture after the other: always for the newest, and never for a second one
+// before the first is here. So it can never be behind, and a slow network or a slow computer shows fewer pictures.
+
+/** Milliseconds between two questions at least: 20 pictures a second are as many as such a browser needs, and half of what 30 would cost. */
+const LEAST_PAUSE = 50;
+
+/** The relay answers within 10 s. For so long (ms) its answer is waited for. */
+const ANSWER_LIMIT = 15000;
+
+/** After a question without a picture the next one waits for so long (ms), and each time for twice as long. */
+const FIRST_PAUSE = 250;
+const LONGEST_PAUSE = 4000;
+
+/** Pictures are asked for in widths of so many pixels and multiples of it, so that tiles of about one size share theirs. */
+const WIDTH_STEP = 320;
+
+/** The widest that the relay gives, pixels. */
+const MOST_WIDTH = 4096;
+
+/** @param {Blob} jpeg @returns {Promise<ImageBitmap | HTMLImageElement>} */
+async function decode(jpeg) {
+  if ("createImageBitmap" in globalThis) return createImageBitmap(jpeg);
+  const image = new Image();
+  const address = URL.createObjectURL(jpeg);
+  try {
+    image.src = address;
+    await image.decode();
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+  return image;
+}
+
+/** @implements {import("./tile.js").Engine} */
+export class JpegEngine {
+  /**
+   * @param {HTMLElement} view where the picture goes
+   * @param {string} name of the camera
+   * @param {boolean} watched see setWatched
+   * @param {import("./tile.js").EngineHandlers & {onarrival: (timestamp: number) => void}} handlers
+   *        onarrival: a picture of this time (µs of the relay's clock) has come
+   */
+  constructor(view, name, watched, handlers) {
+    this.name = "jpeg";
+    this.address = `/cameras/${name}/latest.jpg`;
+    this.view = view;
+    this.handlers = handlers;
+    /** received: pictures that came; fed: those given to the browser to decode. @type {import("./tile.js").EngineStats} */
+    this.stats = { received: 0, fed: 0, shown: 0, dropped: 0, bufferedAhead: 0, stalls: 0 };
+    this.canvas = document.createElement("canvas");
+    this.pen = this.canvas.getContext("2d", { alpha: false });
+    view.append(this.canvas);
+    this.closed = false;
+    this.watched = watched;
+    /** Time of the newest picture that came, µs; -1 where any will do. */
+    this.newest = -1;
+    this.pause = 0;
+    /** The question under way. @type {AbortController | null} */
+    this.question = null;
+    /** Ends a pause. @type {() => void} */
+    this.wake = () => {};
+    this.run();
+  }
+
+  /** A track begins: its times may be of another clock, and there is something to see. */
+  track() {
+    this.newest = -1;
+    this.pause = 0;
+    if (this.question) this.question.abort();
+    this.wake();
+  }
+
+  frame() {
+    // The relay has it too.
+  }
+
+  /** @param {boolean} watched whether anybody can see the pictures: if not, none are asked for, and the camera may sleep */
+  setWatched(watched) {
+    this.watched = watched;
+    this.pause = 0;
+    if (!watched && this.question) this.question.abort();
+    this.wake();
+  }
+
+  retire() {
+    this.closed = true;
+    if (this.question) this.question.abort();
+    this.wake();
+  }
+
+  close() {
+    this.retire();
+    this.canvas.remove();
+  }
+
+  async run() {
+    while (!this.closed) {
+      const begun = performance.now();
+      if (this.watched) {
+        try {
+          await this.next();
+          this.pause = 0;
+        } catch (error) {
+          // What is wrong with camera or relay is said over the socket; here it is only asked again.
+          const aborted = /** @type {Error} */ (error).name === "AbortError"; // by this page, or after a long time
+          this.pause = aborted ? 0 : Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, 2 * this.pause));
+        }
+      }
+      if (this.closed) return;
+      await this.rest(this.watched ? Math.max(this.pause, begun + LEAST_PAUSE - performance.now()) : Infinity);
+    }
+  }
+
+  /** @param {number} time ms; it ends before when something has changed @returns {Promise<void>} */
+  rest(time) {
+    return new Promise((resolve) => {
+      const timer = time < Infinity ? setTimeout(resolve, time) : 0;
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Asks for a picture and shows it. */
+  async next() {
+    const question = new AbortController();
+    const late = setTimeout(() => question.abort(), ANSWER_LIMIT);
+    this.question = question;
+    const { newest } = this;
+    try {
+      const answer = await fetch(this.query(), { cache: "no-store", signal: question.signal });
+      if (answer.status === 204) return; // the camera has sent nothing new
+      if (answer.status === 501) return this.fail("the relay makes no pictures");
+      if (!answer.ok) throw new Error(`status ${answer.status}`);
+      const jpeg = await answer.blob();
+      if (newest !== this.newest) return; // it is of a track that is over
+      this.newest = Number(answer.headers.get("Drawercam-Time"));
+      this.stats.received += 1;
+      this.handlers.onarrival(this.newest);
+      await this.show(jpeg, this.newest);
+    } finally {
+      clearTimeout(late);
+      this.question = null;
+    }
+  }
+
+  /** @returns {string} */
+  query() {
+    const pixels = Math.ceil((this.view.clientWidth * devicePixelRatio) / WIDTH_STEP) * WIDTH_STEP;
+    const width = `width=${Math.min(MOST_WIDTH, Math.max(WIDTH_STEP, pixels))}`;
+    return `${this.address}?${width}${this.newest < 0 ? "" : `&after=${this.newest}`}`;
+  }
+
+  /** @param {Blob} jpeg @param {number} timestamp µs of the relay's clock */
+  async show(jpeg, timestamp) {
+    this.stats.fed += 1;
+    const picture = await decode(jpeg);
+    const { width, height } = picture;
+    const { canvas, pen } = this;
+    if (!this.closed && pen) {
+      if (canvas.width !== width || canvas.height !== height) {
+        canvas.width = width;
+        canvas.height = height;
+      }
+      pen.drawImage(picture, 0, 0);
+      this.stats.shown += 1;
+      requestAnimationFrame(() => {
+        if (!this.closed) this.handlers.onpicture(timestamp, width, height, performance.now());
+      });
+    }
+    if ("close" in picture) picture.close();
+  }
+
+  /** @param {string} reason */
+  fail(reason) {
+    if (this.closed) return;
+    this.retire();
+    this.handlers.onfail(reason);
+  }
+}

@@ -1,6 +1,7 @@
 """drawercam's relay: `python3 relay.py --tls`, then open the printed addresses on a phone and on anything else.
 
-`python3 relay.py keys` lists, makes and revokes keys; `python3 relay.py find` looks for relays in the network.
+`python3 relay.py keys` lists, makes and revokes keys; `python3 relay.py find` looks for relays in the network; `python3 relay.py film` is a
+camera without a browser.
 
 Options, parts, run; nothing else. The libraries may be missing at the first start, so they are imported only after `ensure_libraries`.
 """
@@ -26,7 +27,10 @@ TRUST_PORT = 8088
 
 def options(arguments: "list[str]") -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
-    more = "Other commands: relay.py keys (who may film and watch), relay.py find (relays in this network); each has --help."
+    more = (
+        "Other commands: relay.py keys (who may film and watch), relay.py find (relays in this network), "
+        "relay.py film (a camera without a browser); each has --help."
+    )
     parser = argparse.ArgumentParser(prog="relay.py", description="Phones film, every browser in the network watches.", epilog=more)
     parser.add_argument("--tls", action="store_true", help="serve https to the whole network; phones need it")
     parser.add_argument("--host", help="address to listen on (default: all with --tls, this computer only without)")
@@ -129,6 +133,10 @@ def main(arguments: "list[str]") -> int:
         from drawercam import find
 
         return find.main(rest)
+    if command == "film":
+        from drawercam.film import command as film
+
+        return film.main(rest, ROOT / "state", TLS_PORT, PLAIN_PORT)
     from certs import AuthorityError
     from ip_registry.secret import SecretError
 

@@ -6,6 +6,7 @@ to get as far as saying what it lacks.
 
 import importlib.util
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -19,7 +20,7 @@ OLDEST_PYTHON = (3, 11)
 REQUIRED = ("websockets", "aiohttp", "OpenSSL", "cryptography", "segno", "ifaddr")
 """Import names of what ``requirements.txt`` lists, except those that it can do without."""
 
-OPTIONAL_DISTRIBUTIONS = ("uvloop", "zeroconf", "prometheus-client")
+OPTIONAL_DISTRIBUTIONS = ("uvloop", "aiofastnet", "zeroconf", "prometheus-client", "av")
 """Installed where that works. They have to be compiled on some computers, and a missing compiler must not keep the relay from starting."""
 
 NO_INSTALL = "--no-install"
@@ -100,8 +101,14 @@ def _prepare(folder: Path, python: Path, state: int, requirements: Path) -> None
         _make(folder)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     complaint = _complaint([*pip, "-r", str(requirements)], requirements.parent)
-    if any(name in complaint for name in OPTIONAL_DISTRIBUTIONS):
-        complaint = _complaint([*pip, *_without_optional(requirements)], requirements.parent)
+    left_out = set()  # type: set[str]
+    while complaint:
+        # Only what pip complains of is left out: where there is no PyAV, the network is told of the relay all the same.
+        named = {name for name in OPTIONAL_DISTRIBUTIONS if re.search(r"(?<![\w-])" + name + r"(?![\w-])", complaint)}
+        if named <= left_out:
+            break
+        left_out |= named
+        complaint = _complaint([*pip, *_without(left_out, requirements)], requirements.parent)
     if complaint:
         _stop(1, f"The libraries cannot be installed. Is this computer connected to the Internet? pip says:\n{complaint}")
 
@@ -136,10 +143,10 @@ def _complaint(command: "list[str]", folder: Path) -> str:
     return "\n".join("    " + line for line in said[-PIP_LINES:])
 
 
-def _without_optional(requirements: Path) -> "list[str]":
+def _without(left_out: "set[str]", requirements: Path) -> "list[str]":
     """The requirements as arguments for pip. Only plain lines: names with versions and markers, no options."""
     lines = [line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line and not line.startswith(OPTIONAL_DISTRIBUTIONS)]
+    return [line for line in lines if line and re.split(r"[^\w.-]", line)[0] not in left_out]
 
 
 def _install_command(root: Path) -> str:

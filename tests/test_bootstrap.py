@@ -156,9 +156,10 @@ def test_a_failed_installation_shows_what_pip_says(project: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_relay_starts_where_uvloop_cannot_be_installed(project: Path) -> None:
+def test_the_relay_starts_where_uvloop_and_pyav_cannot_be_installed(project: Path) -> None:
     requirements = project / "requirements.txt"
-    requirements.write_text(f"# what it needs\n{requirements.read_text()}uvloop==0.0.1; python_version > '3'  # faster\n")
+    optional = "uvloop==0.0.1; python_version > '3'  # faster\nav>=0.0.1,<0.0.2\n"
+    requirements.write_text(f"# what it needs\n{requirements.read_text()}{optional}")
     done = start(project)
     assert done.stdout.endswith(running(project)), done.stderr
 

@@ -1,0 +1,122 @@
+"""Where the relay is, and what lets a camera in there: from an option, a printed link, or this computer's own state folder."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from ..keys import Keyring
+
+_SCHEMES = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a relay is.
+
+    Attributes:
+        origin: Such as ``https://192.168.1.2:8443``.
+        key: The key that stood in the link; empty if none did. Never in a log, nor in ``origin``.
+        name: The camera's name that stood in the link; empty if none did.
+    """
+
+    origin: str
+    key: str = ""
+    name: str = ""
+
+    @property
+    def tls(self) -> bool:
+        return self.origin.startswith("https:")
+
+    @property
+    def socket(self) -> str:
+        """The origin of its sockets."""
+        return "ws" + self.origin.removeprefix("http")
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.origin).hostname or ""
+
+    @property
+    def here(self) -> bool:
+        """Whether it is on this computer."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``wss://host:8443``, ``https://host:8443/camera.html#key=...`` or ``host:8443``.
+
+        Raises:
+            ValueError: It is none of these; the text is a sentence without the key.
+        """
+        wrong = "this is no relay's address: give the link for filming that the relay prints, or such as wss://192.168.1.2:8443"
+        try:
+            parts = urlsplit(text if "://" in text else f"https://{text}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise ValueError(wrong) from None
+        scheme = _SCHEMES.get(parts.scheme)
+        if scheme is None or not host or parts.username or any(character.isspace() for character in text):
+            raise ValueError(wrong)
+        fragment, query = parse_qs(parts.fragment), parse_qs(parts.query)
+        shown = f"[{host}]" if ":" in host else host
+        origin = f"{scheme}://{shown}" + (f":{port}" if port is not None else "")
+        return cls(origin, fragment.get("key", [""])[0], query.get("name", [""])[0])
+
+
+def own(state: Path, tls_port: int, plain_port: int) -> Address:
+    """The relay of this computer: with https if its state folder has an authority."""
+    if _authority(state).is_file():
+        return Address(f"https://localhost:{tls_port}")
+    return Address(f"http://127.0.0.1:{plain_port}")
+
+
+def own_key(state: Path) -> str:
+    """The key of the printed link for filming, if this user may read the state folder; else nothing."""
+    ring = Keyring(state)
+    try:
+        if not (state / "keys.json").is_file():
+            return ""
+        ring.refresh()
+    except OSError:
+        return ""
+    film, _ = ring.for_links()
+    return film.secret if film else ""
+
+
+def trust(state: Path, ca: Path | None, insecure: bool) -> ssl.SSLContext:
+    """Whom to believe: what the system trusts, this computer's own authority, and one that was given.
+
+    Args:
+        ca: Another authority's certificate (PEM).
+        insecure: Believe everybody.
+
+    Raises:
+        OSError: A file cannot be read, or is no certificate (`ssl.SSLError`).
+    """
+    context = ssl.create_default_context()
+    for file in (_authority(state), ca):
+        if file is not None and (file is ca or _readable(file)):
+            context.load_verify_locations(cafile=str(file))
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _authority(state: Path) -> Path:
+    return state / "certs" / "ca.crt"
+
+
+def _readable(file: Path) -> bool:
+    try:
+        with file.open("rb"):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,306 @@
+"""One camera on the air: what it films when, and what it says to the relay. What a phone's page does in web/filming.js."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import statistics
+from collections import deque
+from typing import Any
+
+from .. import tasks
+from ..control import CameraState, ControlError, Orient
+from ..media.packets import Codec, Kind, MediaError
+from .encoding import VGA_BITRATE, Recipe
+from .entry import Entry
+from .link import Link
+from .moments import now
+from .pace import Pace
+from .sources import Source, SourceError
+from .streams import Frame, Outlet
+from .take import Gate, Take
+from .turning import Turner, TurningError
+
+# Numbers of the streams.
+_NUMBERS = {Kind.VIDEO: 1, Kind.AUDIO: 2}
+
+# What may wait for the network: seconds of the bit rate, but at least bytes for one keyframe; and for sound, which is thirty times smaller.
+_MOST_WAITING = 0.15
+_ALWAYS_WAITING = 64 * 2**10
+_SOUND_WAITING = 4 * _ALWAYS_WAITING
+
+# Seconds between two tries to open a source, at first and at most.
+_FIRST_RETRY = 0.5
+_LONGEST_RETRY = 5.0
+
+# Seconds for which a source stays open when the relay is lost: one that restarts is back by then.
+_LINGER = 10.0
+
+# Pictures of which the median of the time up to the socket is said.
+_TIMINGS = 64
+
+log = logging.getLogger(__name__)
+
+
+class Camera:
+    """Films one source under one name.
+
+    Attributes:
+        take: The run of the source while its device is open, else None.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        source: Source,
+        recipes: list[Recipe],
+        *,
+        encode: bool = False,
+        turner: Turner | None = None,
+    ) -> None:
+        """
+        Args:
+            entry: The relay's door.
+            recipes: What to encode with, the best first.
+            encode: Encode also what players would take as it is.
+            turner: What turns the camera.
+        """
+        self.take: Take | None = None
+        self._link = Link(entry, self)
+        self._source = source
+        self._recipes = list(recipes)
+        self._gate = Gate(recipes[0] if recipes else None, encode, self._has_room, self._hears)
+        self._pace = Pace()
+        self._outlets = {kind: Outlet(number, self._link) for kind, number in _NUMBERS.items()}
+        self._open = False
+        self._asked = ""  # why the relay wants a pause, "" if it does not
+        self._missing = False  # the source gives nothing
+        self._said: tuple[str, str] | None = None  # the state and reason that the relay knows
+        self._sentence = ""
+        self._timings: deque[int] = deque(maxlen=_TIMINGS)
+        self._wanted = asyncio.Event()  # the source is to be open
+        self._lingering: asyncio.TimerHandle | None = None
+        self._turner = turner
+        self._wish: Orient | None = None
+        self._turning: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Film, for ever.
+
+        Raises:
+            Refused, TakenOver: The relay wants no more of it (link.Link.run).
+            SourceError: The source cannot be filmed, and will not come back by itself.
+        """
+        film = asyncio.create_task(self._film_on())
+        link = asyncio.create_task(self._link.run())
+        try:
+            done, _ = await asyncio.wait([film, link], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (link, film):
+                if not task.done():
+                    await tasks.end(task)
+            if self._lingering is not None:
+                self._lingering.cancel()
+            if self._turner is not None:
+                await tasks.end(self._turning)
+                await asyncio.to_thread(self._turner.rest)
+
+    # --- link.Handler ---
+
+    def opened(self) -> None:
+        """See link.Handler."""
+        self._open, self._asked, self._said = True, "", None
+        self._pace.restart()
+        self._restart()
+        if self._turner is not None:
+            self._link.send(self._turner.ranges())
+        self._say("The relay has let this camera in.")
+        self._settle()
+
+    def lost(self) -> None:
+        """See link.Handler."""
+        self._open, self._asked, self._said = False, "", None
+        self._settle()
+
+    def told(self, message: dict[str, Any]) -> None:
+        """See link.Handler."""
+        match message.get("type"):
+            case "pause":
+                self._asked = "unwatched" if message.get("reason") == "unwatched" else "viewers"
+            case "resume":
+                if self._asked:
+                    self._asked = ""
+                    self._restart()
+            case "keyframe":
+                self._gate.want_key()
+            case "unplayable":
+                self._avoid(str(message.get("codec")))
+            case "orient":
+                self._orient(message)
+        self._settle()
+
+    def asked(self, moment: int) -> int | None:
+        """See link.Handler."""
+        self._pace.asked(moment)
+        return round(statistics.median(self._timings)) if self._timings and self._gate.wanted else None
+
+    def answered(self, asked: int, way: int, moment: int) -> None:
+        """See link.Handler."""
+        self._pace.answered(asked, way, moment)
+        self._gate.share = self._pace.share
+        self._settle()
+
+    # --- what should be ---
+
+    def _settle(self) -> None:
+        """Makes source and relay agree with what should be."""
+        self._gate.wanted = self._open and not self._asked
+        if self._open:
+            if self._lingering is not None:
+                self._lingering.cancel()
+                self._lingering = None
+            if self._asked == "unwatched":
+                self._run(False)
+            elif self._link.clock.at(0) is not None:  # a source that is passed on begins with a keyframe, which must not be in vain
+                self._run(True)
+            self._tell()
+        elif self._wanted.is_set() and self._lingering is None:
+            self._lingering = asyncio.get_running_loop().call_later(_LINGER, self._run, False)
+
+    def _run(self, wanted: bool) -> None:
+        if wanted:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+            if self.take is not None:
+                self.take.stop()
+
+    def _tell(self) -> None:
+        """Say what this camera does, if the relay does not know it."""
+        reason = self._asked or ("interrupted" if self._missing else "")
+        state = ("paused" if reason else "live", reason)
+        if state == self._said:
+            return
+        before, self._said = self._said, state
+        self._link.send(CameraState(state[0], reason or None))
+        if reason == "unwatched":
+            self._say(f"Nobody watches: {self._source.title} is closed until somebody does.")
+        elif reason == "viewers":
+            self._say("The viewers have asked for a pause.")
+        elif not reason and before == ("paused", "viewers"):
+            self._say("The viewers want to see more.")
+
+    def _say(self, sentence: str) -> None:
+        """To the person who runs this; not the same twice."""
+        if sentence != self._sentence:
+            self._sentence = sentence
+            log.info("%s", sentence)
+
+    def _restart(self) -> None:
+        """Streams begin afresh, with a keyframe."""
+        for outlet in self._outlets.values():
+            outlet.restart()
+        self._gate.want_key()
+
+    def _avoid(self, codec: str) -> None:
+        """A viewer's browser does not decode this codec: another one, if there is."""
+        families = {"avc1": Codec.H264, "avc3": Codec.H264, "vp8": Codec.VP8, "vp08": Codec.VP8, "vp09": Codec.VP9, "av01": Codec.AV1}
+        avoided = families.get(codec.split(".")[0])
+        others = [recipe for recipe in self._recipes if recipe.codec is not avoided]
+        if avoided is None or not others:
+            return
+        self._recipes = others
+        self._gate.recipe = others[0]
+        self._gate.encode = True
+        self._gate.want_key()
+        self._say(f"A viewer cannot play {codec}. The pictures are encoded as {others[0].codec.name} now.")
+
+    # --- the source ---
+
+    async def _film_on(self) -> None:
+        """Open the source whenever it is wanted, and again when it ends.
+
+        Raises:
+            SourceError: It will not come back by itself.
+        """
+        retry = _FIRST_RETRY
+        while True:
+            await self._wanted.wait()
+            self.take = Take(self._source, self._gate, self._emit, self._opened)
+            began = now()
+            try:
+                await self.take.run()
+            except SourceError as error:
+                if error.final:
+                    raise
+                self._say(str(error))
+                self._missing = True
+            finally:
+                self.take = None
+            self._settle()
+            if self._wanted.is_set():
+                retry = _FIRST_RETRY if now() - began > 2e6 * _LONGEST_RETRY else min(retry * 2, _LONGEST_RETRY)
+                await asyncio.sleep(retry)
+
+    def _opened(self, what: str) -> None:
+        self._missing = False
+        self._restart()
+        self._say(f"Filming {self._source.title}: {what}.")
+        self._settle()
+
+    def _emit(self, frame: Frame) -> None:
+        """Send a frame, or leave it out."""
+        kind = frame.form.codec.kind
+        outlet = self._outlets[kind]
+        late = not (self._hears() if kind is Kind.AUDIO else frame.form.keyframes or self._has_room(VGA_BITRATE))
+        if not self._gate.wanted or self.take is None:
+            outlet.restart()
+        elif late:
+            outlet.skip(frame)
+        else:
+            try:
+                if outlet.send(frame) and kind is Kind.VIDEO:
+                    self._timings.append(max(0, now() - frame.captured))
+            except MediaError as error:
+                self._say(f"{self._source.title} gives what is no {frame.form.codec.name}: {error}.")
+                if kind is Kind.VIDEO:
+                    self._gate.encode = True
+
+    # --- in any thread ---
+
+    def _has_room(self, bitrate: int) -> bool:
+        """Whether a picture would be sent in time."""
+        link = self._link
+        if link.clock.at(0) is None or self._pace.held:
+            return False
+        return link.waiting <= max(_ALWAYS_WAITING, bitrate / 8 * _MOST_WAITING)
+
+    def _hears(self) -> bool:
+        return not self._pace.held and self._link.waiting <= _SOUND_WAITING
+
+    # --- turning ---
+
+    def _orient(self, message: dict[str, Any]) -> None:
+        """Turn, in a thread, because a bus is slow; wishes that come meanwhile become one."""
+        if self._turner is None:
+            return
+        try:
+            wish = Orient(**{name: float(message[name]) for name in ("pan", "tilt", "zoom") if message.get(name) is not None})
+        except (ControlError, TypeError, ValueError):
+            return
+        self._wish = self._wish.then(wish) if self._wish else wish
+        if self._turning is None or self._turning.done():
+            self._turning = asyncio.create_task(self._turn_on(self._turner))
+
+    async def _turn_on(self, turner: Turner) -> None:
+        while (wish := self._wish) is not None:
+            self._wish = None
+            try:
+                self._link.send(await asyncio.to_thread(turner.turn, wish))
+            except TurningError as error:
+                self._say(str(error))
+
+
+__all__ = ["Camera"]

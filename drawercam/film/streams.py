@@ -1,0 +1,145 @@
+"""From a codec's frames to the messages of one stream (docs/protocol.md, "Streams from a camera")."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..control import Stream
+from ..media.containers import Writer, writer
+from ..media.frames import Unpacker, unpacker
+from ..media.packets import Codec, Kind, MediaError, Packet, Track
+from .link import MAX_MESSAGE, Link
+
+# Bytes that a container puts round a frame, at most.
+_WRAPPING = 1024
+
+# Broken frames in a row after which a source counts as one that gives no media.
+_MOST_BROKEN = 100
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a track's frames are written.
+
+    Attributes:
+        codec: What they hold.
+        config: The decoder's configuration as a container has it; may be empty (media.frames.unpacker).
+        sample_rate, channels: Of sound.
+        keyframes: Any picture can be made a keyframe.
+    """
+
+    codec: Codec
+    config: bytes = b""
+    sample_rate: int = 0
+    channels: int = 0
+    keyframes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One encoded frame on its way out.
+
+    Attributes:
+        form: How it is written.
+        data: The frame, in the container's or the encoder's form.
+        captured: When its picture, or its first sample, was captured (µs, `moments.now`).
+        key: What its maker says of it; pictures are asked themselves (media.frames).
+    """
+
+    form: Form
+    data: bytes
+    captured: int
+    key: bool = True
+
+
+class Outlet:
+    """One stream: the stream's time 0 is the relay's, so a frame's timestamp is the relay's time of its capture."""
+
+    def __init__(self, number: int, link: Link) -> None:
+        self._number = number
+        self._link = link
+        self._form: Form | None = None
+        self._unpacker: Unpacker | None = None
+        self._track: Track | None = None
+        self._writer: Writer | None = None
+        self._last = -1
+        self._needs_key = True
+        self._broken = 0
+
+    def restart(self) -> None:
+        """The relay knows nothing of this stream any more, or another picture begins: the next frame begins it afresh, with a keyframe."""
+        self._writer = None
+        self._needs_key = True
+
+    def skip(self, frame: Frame) -> None:
+        """Leave a frame out, and so all up to the next keyframe. Parameter sets in it are learnt all the same."""
+        self._unpack(frame)
+        self._needs_key = True
+
+    def send(self, frame: Frame) -> bool:
+        """Send a frame, if the relay's clock is known and a decoder can go on with it.
+
+        Returns:
+            Whether it was sent.
+
+        Raises:
+            MediaError: These are no frames of this codec.
+        """
+        unpacked = self._unpack(frame)
+        moment = self._link.clock.at(frame.captured)
+        if unpacked is None or moment is None or self._track is None:
+            return False
+        data, key = unpacked
+        if (self._needs_key and not key) or len(data) + _WRAPPING > MAX_MESSAGE:
+            self._needs_key = True
+            return False
+        self._needs_key = False
+        if self._writer is None:
+            self._begin(self._track, frame.form.keyframes)
+        assert self._writer is not None
+        self._last = max(self._last + 1, moment)
+        self._message(self._writer.fragment(Packet(self._track, self._last, key, data)))
+        return True
+
+    def _unpack(self, frame: Frame) -> tuple[bytes, bool] | None:
+        form = frame.form
+        try:
+            if self._unpacker is None or form != self._form:
+                self._form, self._unpacker = form, unpacker(form.codec, form.config, form.sample_rate, form.channels)
+                self._track = None
+                self.restart()
+            unpacked = self._unpacker.unpack(frame.data, frame.key)
+        except MediaError as error:
+            # One frame that a network has damaged does not end a camera; the pictures up to the next keyframe refer to it.
+            self._broken += 1
+            self._needs_key = True
+            if self._broken > _MOST_BROKEN:
+                raise
+            log.debug("a broken frame: %s", error)
+            return None
+        self._broken = 0
+        if unpacked is None:
+            return None
+        track, data, key = unpacked
+        if track is not None:
+            if track != self._track:
+                self.restart()
+            self._track = track
+        return data, key
+
+    def _begin(self, track: Track, keyframes: bool) -> None:
+        self._writer = writer(track, 1, 0)
+        self._last = -1
+        self._link.send(Stream(self._number, self._writer.mime, at=0, keyframes=keyframes and track.kind is Kind.VIDEO))
+        self._message(self._writer.init())
+
+    def _message(self, data: bytes) -> None:
+        self._link.send_media(bytes((self._number,)) + data)
+
+
+Emit = Callable[[Frame], None]
+"""Takes a frame in any thread."""

@@ -1,0 +1,111 @@
+"""What the tests of this folder film: small files made by PyAV, and readers of the test picture."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from drawercam.film import pattern
+from drawercam.film.encoding import PictureEncoder, recipes
+from drawercam.film.sources import SourceError
+from drawercam.film.streams import Frame
+
+WIDTH, HEIGHT, RATE = 320, 240, 30
+
+Luma = list[bytes]
+
+
+def luma(picture: VideoFrame) -> Luma:
+    """The rows of brightness."""
+    plane = picture.reformat(format="yuv420p").planes[0]
+    data = bytes(plane)
+    return [data[y * plane.line_size : y * plane.line_size + picture.width] for y in range(picture.height)]
+
+
+def painted(picture: VideoFrame) -> float:
+    """The time that the painted clock shows, in seconds since 1970 modulo 2**24 tenths of a millisecond."""
+    rows = luma(picture)
+    bits = ""
+    for row in range(2):
+        line = rows[round((row + 0.5) * picture.height / 12)]
+        bits += "".join("1" if line[round((column + 0.5) * picture.width / 16)] > 128 else "0" for column in range(16))
+    value, check = int(bits[:24], 2), int(bits[24:], 2)
+    assert pattern.check(value) == check, "the painted clock cannot be read"
+    return value / 10_000
+
+
+def pictures(count: int, begin: float = 1e9) -> list[VideoFrame]:
+    """Test pictures, 30 a second."""
+    maker = pattern.Pattern(WIDTH, HEIGHT)
+    return [maker.picture(begin + number / RATE) for number in range(count)]
+
+
+def file(path: Path, encoder: str, count: int = 15, sound: bool = False, **options: str) -> Path:
+    """Make a film of test pictures."""
+    with av.open(str(path), "w") as container:
+        stream = cast(VideoStream, container.add_stream(encoder, rate=RATE, options=options))
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p" if encoder == "mjpeg" else "yuv420p"
+        voice = container.add_stream("aac", rate=48_000, layout="mono") if sound else None
+        for number, picture in enumerate(pictures(count)):
+            picture.pts, picture.time_base = number, Fraction(1, RATE)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+        if voice is not None:
+            for number in range(count * pattern.PACKETS_PER_SECOND // RATE):
+                container.mux(voice.encode(pattern.sound(number)))
+            container.mux(voice.encode(None))
+    return path
+
+
+def jpegs(count: int) -> list[bytes]:
+    """Test pictures as JPEG."""
+    context = av.CodecContext.create("mjpeg", "w")
+    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuvj420p", Fraction(1, RATE)
+    return [bytes(packet) for picture in pictures(count) for packet in context.encode(picture.reformat(format="yuvj420p"))]
+
+
+def access_units(count: int) -> list[bytes]:
+    """Test pictures as H.264 (Annex B)."""
+    encoder = PictureEncoder(recipes()[0], RATE)
+    frames = [encoder.encode(picture, number * 1_000_000 // RATE) for number, picture in enumerate(pictures(count))]
+    return [frame.data for frame in frames if frame is not None]
+
+
+class Collector:
+    """A sink that keeps what comes, until it has enough."""
+
+    encode = False
+    wanted = True
+
+    def __init__(self, enough: int) -> None:
+        self.pictures: list[tuple[VideoFrame, int]] = []
+        self.sounds: list[int] = []
+        self.frames: list[Frame] = []
+        self.what: list[str] = []
+        self._enough = enough
+
+    def opened(self, what: str) -> None:
+        self.what.append(what)
+
+    def picture(self, picture: VideoFrame, captured: int) -> None:
+        self.pictures.append((picture, captured))
+
+    def sound(self, sound: object, captured: int) -> None:
+        self.sounds.append(captured)
+
+    def passed(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+    def pause(self, seconds: float) -> bool:
+        if seconds > 0:
+            time.sleep(seconds)
+        return len(self.pictures) + len(self.frames) < self._enough
+
+
+__all__ = ["Collector", "SourceError", "file", "jpegs", "luma", "painted", "pictures"]

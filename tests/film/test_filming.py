@@ -1,0 +1,338 @@
+"""A camera that is a program, with a real relay and real viewers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from aiohttp import web
+
+from drawercam.film import address, command, sources
+from drawercam.film.address import Address
+from drawercam.film.camera import Camera
+from drawercam.film.encoding import recipes
+from drawercam.film.entry import Entry
+from drawercam.film.link import TakenOver
+from drawercam.film.turning import Simulator
+from drawercam.keys import NOTHING, Keyring, Scope
+from drawercam.media.containers import StreamReader
+from drawercam.media.h264 import join_lengths, split_annexb
+from drawercam.media.packets import Packet
+from tests.peers import PATIENCE, Peer, peer
+from tests.proxies import Proxy
+from tests.relays import ROOT, Relay
+
+from . import rtsp
+from .makers import HEIGHT, RATE, WIDTH, access_units, file, jpegs, painted
+
+
+@contextlib.asynccontextmanager
+async def filming(relay: Relay | Proxy, name: str, source: sources.Source, **options: Any) -> AsyncIterator[Camera]:
+    camera = Camera(Entry(Address(relay.origin), name, "", None), source, recipes(), **options)
+    task = asyncio.create_task(camera.run())
+    try:
+        yield camera
+    finally:
+        if not task.done():
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, TakenOver):
+            await task
+
+
+def picture() -> sources.TestPicture:
+    return sources.TestPicture(WIDTH, HEIGHT, RATE)
+
+
+async def eventually(condition: Any) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - what it looks at has no event
+            await asyncio.sleep(0.02)
+
+
+def packets(viewer: Peer) -> list[Packet]:
+    """All pictures in H.264 that a viewer has got, however often their track has begun afresh."""
+    found: list[Packet] = []
+    reader = StreamReader()
+    for message in viewer.media:
+        if message[4:8] == b"ftyp":
+            reader = StreamReader()
+        elif message[4:8] != b"moof":
+            continue  # sound
+        found += [event for event in reader.feed(message) if isinstance(event, Packet)]
+    return found
+
+
+async def test_the_test_picture_is_filmed_turned_and_comes_back(relay: Relay) -> None:
+    turner = Simulator()
+    async with peer(relay, "/player/test-a") as viewer:
+        source = sources.TestPicture(WIDTH, HEIGHT, RATE, turner.view)
+        async with filming(relay, "test-a", source, turner=turner) as camera:
+            assert (await viewer.message("track", number=1))["codec"].startswith("avc1.42")  # Baseline: nothing is reordered
+            await viewer.message("track", number=2, codec="opus")
+            await viewer.message("state", state="live")
+            await viewer.message("turns")
+            got = await viewer.until(lambda one: len(one.media) > 30, "for pictures")
+            assert got
+            shown = packets(viewer)
+            assert shown[0].key
+            decoder = av.CodecContext.create("h264", "r")
+            decoder.extradata = shown[0].track.config
+            times = [painted(picture) for packet in shown for picture in decoder.decode(av.Packet(packet.data))]
+            assert times == sorted(times) and len(set(times)) == len(times) > 5
+
+            keys = sum(packet.key for packet in shown)
+            for _ in range(3):  # more than come by themselves
+                await asyncio.sleep(0.3)
+                await viewer.send(type="keyframe")
+            await eventually(lambda: sum(packet.key for packet in packets(viewer)) >= keys + 2)
+
+            await viewer.send(type="orient", pan=30.0)
+            await eventually(lambda: turner.ranges().pan and turner.ranges().pan.now == 30.0)  # type: ignore[union-attr]
+            assert camera.take is not None
+        await viewer.message("state", state="gone", reason="left")
+        viewer.messages.clear()
+        async with filming(relay, "test-a", source):
+            await viewer.message("state", state="live")
+
+
+async def test_a_codec_that_a_viewer_cannot_play_is_replaced(relay: Relay) -> None:
+    async with peer(relay, "/player/test-b") as viewer, filming(relay, "test-b", picture()):
+        track = await viewer.message("track", number=1)
+        assert track["codec"].startswith("avc1")
+        await viewer.send(type="unplayable", codec=track["codec"])
+        await viewer.message("track", number=1, codec="vp8")
+
+
+async def test_with_nobody_watching_the_device_is_closed_and_nothing_is_encoded(relay: Relay) -> None:
+    async with filming(relay, "test-c", picture()) as camera:
+        async with peer(relay, "/player/test-c") as viewer:
+            await viewer.message("state", state="live")
+            await viewer.send(type="pause", reason="overflow")
+            await viewer.message("state", state="paused", reason="viewers")
+            take = camera.take
+            assert take is not None  # a pause that its viewers ask for is short: the device stays open
+            encoded = take.encoded
+            await asyncio.sleep(0.5)
+            assert take.encoded <= encoded + 1
+            viewer.messages.clear()
+            await viewer.send(type="resume")
+            await viewer.message("state", state="live")
+        await eventually(lambda: camera.take is None)  # the relay waits 10 s for the next viewer
+        before = take.encoded
+        await asyncio.sleep(0.5)
+        assert camera.take is None and take.encoded == before
+        async with peer(relay, "/player/test-c") as viewer:
+            await viewer.message("state", state="live")
+            assert camera.take is not None and camera.take is not take
+
+
+async def test_it_comes_back_when_the_relay_does() -> None:
+    with Relay() as relay:
+        async with filming(relay, "test-d", picture()):
+            async with peer(relay, "/player/test-d") as viewer:
+                await viewer.message("state", state="live")
+            await asyncio.to_thread(relay.stop)
+            await asyncio.to_thread(relay.start)
+            async with peer(relay, "/player/test-d") as viewer:
+                await viewer.message("state", state="live")
+                await viewer.until(lambda one: len(one.media) > 5, "for pictures")
+
+
+async def test_a_stream_of_jpegs_is_encoded_and_a_device_that_ends_is_opened_again(relay: Relay) -> None:
+    images = jpegs(10)
+    visits = 0
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        nonlocal visits
+        visits += 1
+        response = web.StreamResponse(headers={"Content-Type": "multipart/x-mixed-replace; boundary=cut"})
+        await response.prepare(request)
+        for image in images * 2:
+            head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}\r\n\r\n".encode()
+            await response.write(head + image + b"\r\n")
+            await asyncio.sleep(1 / RATE)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/live", stream)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/live"
+        async with peer(relay, "/player/test-e") as viewer, filming(relay, "test-e", sources.network(url)):
+            track = await viewer.message("track", number=1)
+            assert (track["codec"][:4], track["width"], track["height"]) == ("avc1", WIDTH, HEIGHT)
+            await viewer.message("state", state="paused", reason="interrupted")
+            await eventually(lambda: visits > 1)
+            viewer.messages.clear()
+            await viewer.message("state", state="live")
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_camera_of_the_network_is_passed_on_as_it_is(relay: Relay) -> None:
+    units = access_units(30)
+    async with (
+        rtsp.camera(units, RATE) as url,
+        peer(relay, "/player/test-h") as viewer,
+        filming(relay, "test-h", sources.network(url)) as camera,
+    ):
+        track = await viewer.message("track", number=1)
+        assert (track["codec"][:4], track["width"], track["height"]) == ("avc1", WIDTH, HEIGHT)
+        await viewer.until(lambda one: len(one.media) > 10, "for pictures")
+        sent = {slices(unit) for unit in units}
+        assert all(packet.data in sent for packet in packets(viewer))
+        assert camera.take is not None and camera.take.encoded == 0
+
+
+def slices(unit: bytes) -> bytes:
+    """What of an access unit stands in a packet: no parameter sets."""
+    return join_lengths(unit for unit in split_annexb(unit) if unit[0] & 0x1F not in (7, 8, 9))
+
+
+async def test_a_file_is_looped_with_times_that_rise(relay: Relay, tmp_path: Path) -> None:
+    path = file(tmp_path / "film.mp4", "libx264", 12, bf="0", g="6")
+    async with peer(relay, "/player/test-f") as viewer, filming(relay, "test-f", sources.file(path)):
+        await viewer.until(lambda one: len(one.media) > 40, "for three rounds")
+        shown = packets(viewer)
+        times = [packet.timestamp for packet in shown]
+        assert times == sorted(set(times))
+        assert len({packet.data for packet in shown}) <= 12  # as they are in the file
+        assert len(viewer.told("track")) == 1
+
+
+async def test_a_slow_network_gets_less_and_nothing_queues_up(relay: Relay) -> None:
+    async with (
+        Proxy(relay.port) as proxy,
+        peer(relay, "/player/test-i") as viewer,
+        filming(proxy, "test-i", picture()) as camera,
+    ):
+        await viewer.message("state", state="live")
+        take = camera.take
+        assert take is not None
+        proxy.throttle(2000)
+        before = take.dropped
+        await eventually(lambda: take.dropped > before + 10)  # before the encoder
+        proxy.throttle(None)
+        seen = len(viewer.media)
+        await viewer.until(lambda one: len(one.media) > seen + 60, "for more")
+        assert camera.take is take
+
+
+async def test_another_camera_takes_the_name_over(relay: Relay) -> None:
+    camera = Camera(Entry(Address(relay.origin), "test-g", "", None), picture(), recipes())
+    task = asyncio.create_task(camera.run())
+    await eventually(lambda: camera.take is not None)
+    async with peer(relay, "/camera/test-g"):
+        with pytest.raises(TakenOver):
+            await asyncio.wait_for(task, PATIENCE)
+    assert camera.take is None
+
+
+# --- the command ---
+
+
+def film(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    words = [sys.executable, "relay.py", "--no-install", "film", *arguments]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, **variables})
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[Relay]:
+    """A relay with keys and a certificate of its own."""
+    with Relay("--tls", "--host", "127.0.0.1") as one:
+        yield one
+
+
+def test_the_door_says_what_is_wrong(locked: Relay, tmp_path: Path) -> None:
+    at = ("test", "--name", "nest", "--relay", f"wss://localhost:{locked.port}", "--state", str(tmp_path))
+    ca = ("--ca", str(locked.state / "certs" / "ca.crt"))
+    for extra, words in (
+        ((), "is not trusted"),
+        (("--key", "wrong-wrong-wrong"), "is not trusted"),  # it is not shown to just anybody
+        (ca, "asks for a key"),
+        ((*ca, "--key", "wrong-wrong-wrong"), "does not know this key"),
+        ((*ca, "--key", _key(locked, "porch")), "The key does not allow to film as nest"),
+    ):
+        done = film(*at, *extra)
+        assert (done.returncode, words in done.stderr, done.stderr.count("\n")) == (1, True, 1), (extra, done)
+        assert "Traceback" not in done.stderr
+
+
+def _key(relay: Relay, name: str) -> str:
+    return Keyring.open(relay.state).add(Scope(names=frozenset((name,))), NOTHING).secret
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("nowhere.mp4 --name nest", "there is no file nowhere.mp4"),
+        ("test", "--name is missing"),
+        ("test --name Nest!", "is no name"),
+        ("test --name nest --relay gopher://x", "this is no relay's address"),
+        ("test --name nest --size 7x7", "even numbers"),
+        ("test --name nest --fps 0", "from 1 to 240"),
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_a_sentence(
+    arguments: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main(arguments.split(), tmp_path, 8443, 8080)
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+async def test_the_printed_link_is_enough_and_the_state_folder_too(locked: Relay) -> None:
+    """The whole command: over TLS, with a key, and ended by a signal."""
+    link = next(line.split()[1] for line in locked.output.splitlines() if "/camera.html#key=" in line)
+    link = f"https://localhost:{locked.port}/camera.html{link.partition('camera.html')[2]}"
+    for name, where in (("nest", ["--relay", link]), ("eyrie", ["--relay", f"wss://localhost:{locked.port}"])):
+        words = [sys.executable, "relay.py", "--no-install", "film", "test", "--size", "320x240", "--name", name, *where]
+        process = await asyncio.create_subprocess_exec(
+            *words, "--state", str(locked.state), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while f"{name} is live" not in locked.output:
+                    assert process.returncode is None, locked.output
+                    await asyncio.sleep(0.05)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+        assert process.returncode == 0, said
+        assert b"Filming the test picture" in said and b"Traceback" not in said
+
+
+def test_the_relays_of_this_computer_and_links_are_understood(tmp_path: Path) -> None:
+    assert address.own(tmp_path, 8443, 8080).socket == "ws://127.0.0.1:8080"
+    assert address.own_key(tmp_path) == ""
+    assert not (tmp_path / "keys.json").exists()  # looking makes nothing
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs" / "ca.crt").write_text("")
+    assert address.own(tmp_path, 8443, 8080).socket == "wss://localhost:8443"
+    link = Address.parse("https://[fe80::1]:8443/camera.html?name=porch#key=abcd-efgh")
+    assert (link.socket, link.key, link.name, link.here) == ("wss://[fe80::1]:8443", "abcd-efgh", "porch", False)
+    assert Address.parse("127.0.0.2:8443") == Address("https://127.0.0.2:8443")
+    assert "abcd" not in link.origin
+    for wrong in ("", "https://", "ftp://x", "https://x:99999", "https://user:pass@x", "a b"):
+        with pytest.raises(ValueError, match="no relay's address"):
+            Address.parse(wrong)
+
+
+def test_without_pyav_one_sentence_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "av.py").write_text("raise ImportError('No module named av')\n")
+    done = film("test", "--name", "nest", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "needs the library PyAV" in done.stderr and "pip install av" in done.stderr and done.stderr.count("\n") == 1

@@ -1,0 +1,177 @@
+"""Sources without a relay: what is passed on, what is decoded, when, and what is said when there is nothing."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import stat
+import sys
+import threading
+from pathlib import Path
+
+import av
+import pytest
+
+from drawercam.film import sources
+from drawercam.film.pattern import sound
+from drawercam.film.rpicam import RpiCamera, Splitter
+from drawercam.media.packets import Codec, Kind
+
+from .makers import Collector, SourceError, access_units, file, painted, pictures
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="devices and pipes are POSIX ones")
+
+
+def test_a_file_without_reordering_is_passed_on_and_looped(tmp_path: Path) -> None:
+    path = file(tmp_path / "plain.mp4", "libx264", 10, sound=True, bf="0", g="5")
+    sink = Collector(25 + 2 * 17)
+    sources.file(path).run(sink)
+    assert not sink.pictures and not sink.sounds
+    shown = [frame for frame in sink.frames if frame.form.codec is Codec.H264]
+    heard = [frame for frame in sink.frames if frame.form.codec is Codec.AAC]
+    assert [frame.key for frame in shown[:11]] == [True, *[False] * 4] * 2 + [True]
+    assert heard and all(frame.form.codec.kind is Kind.AUDIO for frame in heard)
+    with av.open(str(path)) as container:
+        assert [frame.data for frame in shown[:10]] == [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    assert [frame.data for frame in shown[10:20]] == [frame.data for frame in shown[:10]]
+    steps = [later.captured - one.captured for one, later in itertools.pairwise(shown)]
+    assert min(steps) > 20_000  # also from the end to the beginning
+    assert [sink.what[0].split(", ")[0], len(sink.what) > 1] == ["320x240 h264", True]
+
+
+def test_a_file_with_reordered_pictures_is_decoded_in_their_order(tmp_path: Path) -> None:
+    path = file(tmp_path / "reordered.mp4", "libx264", 12, bf="2", g="12")
+    sink = Collector(12)
+    sources.file(path).run(sink)
+    assert not sink.frames
+    times = [captured for _, captured in sink.pictures]
+    assert times == sorted(times) and len(set(times)) == 12
+    assert [painted(picture) for picture, _ in sink.pictures] == [painted(picture) for picture in pictures(12)]
+
+
+def test_what_is_to_be_encoded_is_decoded_from_a_keyframe_on(tmp_path: Path) -> None:
+    path = file(tmp_path / "vp8.webm", "libvpx", 12, g="6")
+    sink = Collector(16)
+    passed: list[int] = []
+
+    def count(frame: object) -> None:
+        passed.append(len(passed))
+        sink.encode = len(passed) >= 3  # in the middle of a group of pictures
+
+    sink.passed = count  # type: ignore[method-assign]
+    sources.file(path).run(sink)
+    assert len(passed) == 6
+    assert painted(sink.pictures[0][0]) == painted(pictures(7)[6])
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "final"),
+    [
+        (sources.device("/dev/video-of-nobody", 640, 480, 30), "There is no /dev/video-of-nobody", False),
+        (sources.network("http://127.0.0.1:9/stream"), "http://127.0.0.1:9/stream cannot be opened", False),
+        (sources.network("rtsp://user:secret@127.0.0.1:9/1"), "rtsp://...@127.0.0.1:9/1 cannot be opened", False),
+        (sources.file(Path(__file__)), "gives nothing that FFmpeg's libraries can read", True),
+    ],
+)
+def test_what_cannot_be_filmed_is_a_sentence(source: sources.Stream, words: str, final: bool) -> None:
+    with pytest.raises(SourceError) as caught:
+        source.run(Collector(1))
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert caught.value.final is final
+
+
+def test_a_device_is_asked_for_less_and_less_and_says_why_it_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, str]] = []
+    answer: list[OSError] = []
+
+    def refuse(url: str, format: str, options: dict[str, str], timeout: object) -> None:  # noqa: A002 - PyAV's word
+        assert (url, format) == ("/dev/video0", "v4l2")
+        asked.append(options)
+        raise answer[0]
+
+    monkeypatch.setattr(av, "open", refuse)
+    device = sources.device("/dev/video0", 1280, 720, 30)
+    for error, tries, words in (
+        (OSError(errno.EINVAL, "Invalid argument"), 4, "cannot be opened: Invalid argument"),
+        (OSError(errno.EBUSY, "busy"), 1, "is busy: another program films with it"),
+        (PermissionError(errno.EACCES, "denied"), 1, "This user may not open /dev/video0"),
+    ):
+        asked.clear()
+        answer[:] = [error]
+        with pytest.raises(SourceError, match=words):
+            device.run(Collector(1))
+        assert len(asked) == tries
+        assert asked[0] == {"video_size": "1280x720", "framerate": "30", "input_format": "mjpeg"}
+    assert device.advice
+
+
+def test_a_file_without_a_picture_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "voice.mp4"
+    with av.open(str(path), "w") as container:
+        voice = container.add_stream("aac", rate=48000, layout="mono")
+        container.mux(voice.encode(sound(0)))
+        container.mux(voice.encode(None))
+    with pytest.raises(SourceError, match="has no picture"):
+        sources.file(path).run(Collector(1))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 10**6])
+def test_a_byte_stream_is_cut_into_pictures_wherever_the_pipe_has_cut_it(size: int) -> None:
+    units = access_units(5)
+    stream = b"".join(units)
+    splitter = Splitter()
+    found = [unit for at in range(0, len(stream), size) for unit in splitter.feed(stream[at : at + size])]
+    assert splitter.pending
+    assert [*found, splitter.rest()] == units
+    assert splitter.rest() is None and not splitter.pending
+
+
+def test_the_raspberry_pis_camera_is_passed_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a program that behaves like the real one: no Raspberry Pi is needed."""
+    units = access_units(4)
+    for number, unit in enumerate(units):
+        (tmp_path / f"{number}.h264").write_bytes(unit)
+    program = tmp_path / "rpicam-vid"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import pathlib, sys, time\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "(folder / 'options').write_text(' '.join(sys.argv[1:]))\n"
+        "for number in range(4):\n"
+        "    sys.stdout.buffer.write((folder / f'{number}.h264').read_bytes())\n"
+        "    sys.stdout.buffer.flush()\n"
+        "    time.sleep(0.05)\n"
+        "print('ERROR: the lens has fallen off', file=sys.stderr, flush=True)\n"
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    sink = Collector(100)
+    with pytest.raises(SourceError, match=r"the lens has fallen off\. It is started again"):
+        RpiCamera(1280, 720, 30).run(sink)
+    assert [frame.data for frame in sink.frames] == units
+    times = [frame.captured for frame in sink.frames]
+    assert times == sorted(times)
+    said = (tmp_path / "options").read_text()
+    assert "--width 1280 --height 720 --framerate 30" in said and "--inline" in said and said.endswith("--output -")
+
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(SourceError, match="no program rpicam-vid") as caught:
+        RpiCamera(1280, 720, 30).run(sink)
+    assert caught.value.final
+
+
+def test_the_program_of_the_camera_ends_with_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "0.h264").write_bytes(access_units(1)[0])
+    program = tmp_path / "rpicam-vid"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\ncat {tmp_path}/0.h264\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    sink = Collector(1)
+    thread = threading.Thread(target=RpiCamera(640, 480, 30).run, args=(sink,))
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive() and len(sink.frames) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -16,6 +16,7 @@ import { lastSession } from "./session.js";
 import { SelfTest } from "./selftest.js";
 import { SelfTestSheet } from "./selftest-sheet.js";
 import { SetupForm } from "./setup-form.js";
+import { Turning } from "./turning.js";
 import { WakeLock } from "./wakelock.js";
 
 /** Milliseconds without the relay after which the page offers to look for the cause: several tries have failed by then. */
@@ -91,6 +92,7 @@ const lens = new Lens(
       pictureSize = "";
       page.picture.srcObject = track ? new MediaStream([track]) : null;
       if (track) note("");
+      turning.take(track);
       show();
     },
     onaudio: () => show(),
@@ -107,6 +109,8 @@ const lens = new Lens(
     size: wishedSize(),
   },
 );
+
+const turning = new Turning({ aim: (place) => lens.aim(place), ontell: (axes) => filming && filming.turns(axes) });
 
 /** `?width=&height=&fps=`, for tests and measurements. */
 function wishedSize() {
@@ -250,12 +254,14 @@ function startFilming() {
   panels.hide("ended");
   setAddress(true);
   const onfit = (/** @type {number} */ scale, /** @type {number} */ most) => lens.fit(scale, most);
-  const handlers = { onstatus: showStatus, onend: ended, onfit };
+  const onorient = (/** @type {import("./turning.js").Place} */ wish) => turning.turn(wish);
+  const handlers = { onstatus: showStatus, onend: ended, onfit, onorient };
   filming = new Filming(name, handlers, { choice: encoders.ask(), mime: query.get("mime") || "" });
   reachedAt = performance.now();
   care.begin();
   wake.hold();
   show();
+  filming.turns(turning.axes);
   filming.start();
   arrange();
 }

@@ -59,9 +59,10 @@ const NOTHING = { fps: 0, bitsPerSecond: 0, delay: null, mime: "", restarts: 0, 
 export class Filming {
   /**
    * @param {string} name of the camera
-   * @param {{onstatus: (status: Status) => void, onend: (reason: string) => void, onfit: (scale: number, most: number) => void}} handlers
+   * @param {{onstatus: (status: Status) => void, onend: (reason: string) => void, onfit: (scale: number, most: number) => void,
+   *          onorient: (wish: import("./turning.js").Place) => void}} handlers
    *     onend: the relay has ended it, with the id of its error, such as `taken-over`; onfit: what the network takes of the lens' picture:
-   *     the share of its sides, and pictures per second at most
+   *     the share of its sides, and pictures per second at most; onorient: viewers wish the lens to look there (the relay's `orient`)
    * @param {{choice: Promise<import("./ability.js").Choice>, mime?: string}} options choice: what films; mime: the only type a recorder may
    *     record the picture as
    */
@@ -112,6 +113,8 @@ export class Filming {
     this.delivered = false;
     /** The pause the relay was told of last on this connection ("" is live), or null. @type {PauseReason | "" | null} */
     this.said = null;
+    /** What the lens can turn. @type {import("./turning.js").Axes} */
+    this.axes = {};
     /** Streams the relay knows on this connection. @type {Set<number>} */
     this.announced = new Set();
     this.ticker = 0;
@@ -185,6 +188,13 @@ export class Filming {
     if (!tracks.video && this.tracks.video) this.lostAt = performance.now();
     this.tracks = tracks;
     this._settle();
+  }
+
+  /** The lens can turn so, and stands there. @param {import("./turning.js").Axes} axes */
+  turns(axes) {
+    const known = Object.keys(this.axes).length > 0;
+    this.axes = axes;
+    if (known || Object.keys(axes).length > 0) this._sendTurns();
   }
 
   /** The picture has another size (the phone was turned). */
@@ -306,6 +316,7 @@ export class Filming {
       this.wasOpen = true;
       this.asked = null; // the relay asks again if it still wants a pause
       this.restartsAt = -Infinity;
+      if (Object.keys(this.axes).length > 0) this._sendTurns();
     } else {
       this.said = null;
       this.announced.clear();
@@ -338,9 +349,14 @@ export class Filming {
     } else if (message.type === "keyframe") {
       if (this.video) this.video.keyframe();
     } else if (message.type === "unplayable") this._avoid(message.codec);
+    else if (message.type === "orient") this.handlers.onorient(message);
     else if (message.type === "error") console.warn(`relay: ${message.id}: ${message.text}`);
     this._settle();
     this._report();
+  }
+
+  _sendTurns() {
+    if (this.link.state === "open") this.link.send(Object.assign({ type: "turns" }, this.axes));
   }
 
   /** Makes the engines, and what the relay knows, agree with what is. */

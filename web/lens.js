@@ -149,6 +149,13 @@ export function problemOf(error) {
   }
 }
 
+/** Chromium lets a page turn a camera only if it asks so while it asks for the camera; `true` wants no place of it (W3C MediaStream Image
+ *  Capture, "pan"). Other browsers are not asked: to them `true` might be the zoom 1. */
+function movable() {
+  const supported = /** @type {any} */ (navigator.mediaDevices.getSupportedConstraints());
+  return supported.pan ? { pan: true, tilt: true, zoom: true } : {};
+}
+
 /** The same question in the two forms browsers know: the one about recorders, and the one about calls, which use the same encoder. */
 const QUESTIONS = [
   { type: "record", contentType: "video/webm;codecs=vp8" },
@@ -252,6 +259,10 @@ export class Lens {
     this.hung = 0;
     /** There was a picture once: the person has allowed it, also where browsers do not tell. */
     this.granted = false;
+    /** Where it is turned to, in the browser's units. @type {import("./turning.js").Place | null} */
+    this.place = null;
+    /** Whether this browser takes a size and a place in one. */
+    this.mixes = true;
     /** What a weak network takes: the share of the sides, and pictures per second at most. */
     this.scale = 1;
     this.most = Infinity;
@@ -325,6 +336,18 @@ export class Lens {
     await this._apply();
   }
 
+  /** Turns and zooms the present track. @param {import("./turning.js").Place} place @returns {Promise<boolean>} whether it took it */
+  async aim(place) {
+    this.place = place;
+    if (this.mixes) return this._apply();
+    try {
+      await this._turn();
+      return true;
+    } catch (error) {
+      return false;
+    }
+  }
+
   /** Changes to the next camera of this device. @returns {Promise<string>} its identifier */
   async next() {
     const current = this.video ? this.video.getSettings().deviceId || "" : this.device;
@@ -354,11 +377,33 @@ export class Lens {
     // The longer side is the width also while a phone is upright: so it was asked for first, and browsers turn it by themselves.
     const size = { width: { ideal: width }, height: { ideal: height } };
     try {
-      await track.applyConstraints(Object.assign(size, { frameRate: { ideal: rate, max: rate } }));
+      await this._constrain(Object.assign(size, { frameRate: { ideal: rate, max: rate } }));
       return true;
     } catch (error) {
       return false; // the next start of the camera uses the rung
     }
+  }
+
+  /** What is not asked for again may be forgotten, so size and place go together; Chromium wants them one after the other.
+   *  @param {MediaTrackConstraints} size */
+  async _constrain(size) {
+    const { video, place } = this;
+    if (place && this.mixes) {
+      try {
+        await video.applyConstraints(/** @type {any} */ (Object.assign({ advanced: [place] }, size)));
+        return;
+      } catch (error) {
+        // then one after the other
+      }
+    }
+    await video.applyConstraints(size);
+    if (!place) return;
+    await this._turn();
+    this.mixes = false;
+  }
+
+  async _turn() {
+    if (this.video) await this.video.applyConstraints({ advanced: [/** @type {any} */ (this.place)] });
   }
 
   /** @returns {Size} what is asked for at this rung */
@@ -481,7 +526,7 @@ export class Lens {
     const chosen = { deviceId: { exact: this.device } };
     if (rung >= LADDER.length) return this.device ? chosen : true;
     const size = this._wished();
-    return Object.assign(this.device ? chosen : { facingMode: { ideal: "environment" } }, {
+    return Object.assign(this.device ? chosen : { facingMode: { ideal: "environment" } }, movable(), {
       width: { ideal: size.width },
       height: { ideal: size.height },
       frameRate: { ideal: size.fps },
@@ -546,7 +591,7 @@ export class Lens {
     if (!track) return;
     track.onended = track.onmute = track.onunmute = null;
     track.stop();
-    this.video = null;
+    this.video = this.place = null;
     this.handlers.onvideo(null);
     this._mute(false); // no track is not a muted one; said last, so that nobody thinks the old track is back
   }

@@ -1,6 +1,6 @@
 // The wall: which cameras there are, where their tiles stand, and the panels around them. Each tile looks after itself (tile.js).
 //
-// Address: ?camera=porch shows only one; ?engine=frames or ?engine=mse forces a way of decoding, and ?surface=generator, offscreen or
+// Address: ?camera=porch shows only one; ?engine=frames, mse or jpeg forces a way of decoding, and ?surface=generator, offscreen or
 // canvas a way to the screen (surface.js).
 
 import { placeTiles } from "./layout.js";
@@ -41,7 +41,7 @@ const keyPanel = byId("key");
 
 const query = new URLSearchParams(location.search);
 const only = query.get("camera");
-const engine = ["frames", "mse"].find((name) => name === query.get("engine")) || null;
+const engine = ["frames", "mse", "jpeg"].find((name) => name === query.get("engine")) || null;
 const surface = SURFACES.find((kind) => kind === query.get("surface")) || null;
 
 /** @type {Map<string, Tile>} */

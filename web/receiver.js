@@ -4,8 +4,9 @@
 //
 // What the page says:
 //
-//   {type: "engine", choice, name, surface?}  who shows pictures: "frames" (here, on this surface), "mse" (the page) or "none"; `choice` is
-//                                             its number, which comes back with all that concerns it
+//   {type: "engine", choice, name, surface?}  who shows pictures: "frames" (here, on this surface), "mse" (the page), "jpeg" (the page, which
+//                                             gets them elsewhere) or "none"; `choice` is its number, which comes back with all that
+//                                             concerns it
 //   {type: "watched", watched}                whether anybody can see them; soon after nobody can, nothing is decoded or passed on, and
 //                                             where nobody listens either, the relay is asked to rest
 //   {type: "send", message}                   for the relay
@@ -227,6 +228,7 @@ export class Receiver {
 
   /** @param {import("./webm.js").Frame} frame @param {ArrayBuffer} data */
   onframe(frame, data) {
+    if (this.takesNoFrames) return; // it came along with the sound
     this.received += 1;
     if (!this.watched || !this.joined) return;
     const now = performance.now();
@@ -271,9 +273,14 @@ export class Receiver {
     this.link.send({ type: "join" });
   }
 
-  /** Nobody looks, and nobody listens. */
+  /** The pictures come by another way: no frames are needed for them. */
+  get takesNoFrames() {
+    return this.engine.name === "jpeg";
+  }
+
+  /** Nobody listens, and nobody looks at what comes this way. */
   get idle() {
-    return !this.watched && !this.soundDecoder && !this.soundToPage;
+    return (!this.watched || this.takesNoFrames) && !this.soundDecoder && !this.soundToPage;
   }
 
   /** Whoever films need not do it for this player. */
@@ -299,8 +306,13 @@ export class Receiver {
     this.dropEngine();
     this.engine = { name, choice };
     if (name === "frames" && surface) this.openEngine(choice, surface);
+    if (this.takesNoFrames) {
+      this.pending = null;
+      this.rest();
+      return;
+    }
     if (!this.video) return;
-    if (waits) this.begin();
+    if (waits && !this.resting) this.begin();
     else if (name !== "none") this.join();
   }
 
@@ -346,7 +358,8 @@ export class Receiver {
     if (turn !== this.turn) return; // another track has come meanwhile, or another engine
     this.tell("track", { choice, message, init, plays });
     const { pending } = this;
-    if (name === "none" || (name === "frames" && !plays)) return; // they wait for the next choice
+    if (this.takesNoFrames) this.pending = null;
+    if (this.takesNoFrames || name === "none" || (name === "frames" && !plays)) return; // they wait for the next choice
     this.pending = null;
     if (!this.watched) return;
     if (!pending) return this.join();
@@ -375,7 +388,7 @@ export class Receiver {
     this.link.wake();
     if (this.watched) return;
     this.watched = true;
-    if (this.video || this.resting) this.join();
+    if (!this.takesNoFrames && (this.video || this.resting)) this.join();
   }
 
   /** Nobody looks now, or nobody listens any more: but perhaps in a moment. */
@@ -428,9 +441,10 @@ export class Receiver {
 
   /** Sound is wanted now, or not any more. */
   onlisteners() {
-    if (this.watched) return;
-    if (!this.soundDecoder && !this.soundToPage) this.waitToRest();
-    else if (this.resting) this.join();
+    const listens = this.soundDecoder || this.soundToPage;
+    if (listens && this.resting) this.join();
+    else if (!listens && !this.watched) this.waitToRest();
+    else if (!listens && this.takesNoFrames) this.rest();
   }
 }
 

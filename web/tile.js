@@ -2,7 +2,8 @@
 // relay is received and decoded by a Receiver in a worker (feed.js, receiver.js); the tile decides and shows.
 //
 // An engine turns a video track's messages into pictures. There are two: "frames", decoded where the Receiver is and shown by a Screen
-// (surface.js), and "mse", MediaSource in the page. In the page each one keeps this contract:
+// (surface.js), and "mse", MediaSource in the page. A third one, "jpeg", takes no messages but asks the relay for pictures, where the browser
+// plays neither. In the page each one keeps this contract:
 //
 //   name, stats            see Engine
 //   track(message, init)   a track begins, begins anew, or is replayed: its next frame is a keyframe
@@ -19,10 +20,12 @@
 
 import { Details } from "./details.js";
 import { Feed } from "./feed.js";
+import { JpegEngine } from "./jpeg.js";
 import { MseEngine } from "./mse.js";
 import { median } from "./recent.js";
 import { Sound } from "./sound.js";
 import { Screen, surfaceKinds } from "./surface.js";
+import { TurnPad } from "./turn-pad.js";
 
 /** The relay's `track` message.
  *  @typedef {{type: "track", number: number, kind: "video" | "audio", codec: string, mime: string, config?: string,
@@ -49,7 +52,7 @@ import { Screen, surfaceKinds } from "./surface.js";
  *  connecting: the relay or the first picture is still to come; frozen: live, but no picture arrives; failed: this page cannot show it. */
 
 /** The engines, best first. */
-const ENGINES = ["frames", "mse"];
+const ENGINES = ["frames", "mse", "jpeg"];
 
 /** Milliseconds between two looks at everything that time changes. */
 const TICK = 250;
@@ -158,7 +161,7 @@ export class Tile {
    * @param {string} name of the camera
    * @param {{engine: string | null, surface: import("./surface.js").SurfaceKind | null, ontap: () => void, onback: () => void,
    *          onaspect: () => void, announce: (text: string) => void}} wall
-   *        engine: "frames" or "mse" to force one; surface: to force one; ontap: the picture was tapped; onback: the way out of the large
+   *        engine: to force one of ENGINES; surface: to force one; ontap: the picture was tapped; onback: the way out of the large
    *        view was; onaspect: the shape of the picture has changed; announce: a sentence for a screen reader
    */
   constructor(name, wall) {
@@ -185,7 +188,7 @@ export class Tile {
     this.restartsAt = -Infinity; // when the relay said that it restarts
     /** @type {TrackMessage | null} */
     this.video = null;
-    /** @type {Screen | MseEngine | null} */
+    /** @type {Screen | MseEngine | JpegEngine | null} */
     this.engine = null;
     /** Shows the last picture until the new engine has one. @type {Engine | null} */
     this.retired = null;
@@ -195,6 +198,8 @@ export class Tile {
     this.surfaces = [];
     /** Engines that have failed for this track, and why. @type {Map<string, string>} */
     this.failures = new Map();
+    /** Those among them that do not play this codec at all. @type {Set<string>} */
+    this.unable = new Set();
     this.failedAt = 0;
     this.forgiveAfter = FORGIVE_FIRST;
     this.watched = true;
@@ -276,7 +281,7 @@ export class Tile {
       fed,
       shown: this.shownBefore + shown,
       dropped,
-      received: this.received,
+      received: engine instanceof JpegEngine ? engine.stats.received : this.received,
       bufferedAhead,
       stalls,
       opened: this.openedAt,
@@ -306,13 +311,14 @@ export class Tile {
     // These are medians of different moments: a part that is next to nothing may come out below it.
     const downlink = arrival === null || atRelay === null ? null : Math.max(0, arrival - atRelay);
     const rest = delay === null || arrival === null ? null : Math.max(0, delay - arrival);
-    if (this.engine && this.engine.name === "mse") return { encode, uplink, relay, downlink, decode: rest, screen: null };
+    if (this.engine && !(this.engine instanceof Screen)) return { encode, uplink, relay, downlink, decode: rest, screen: null };
     const screen = rest === null || decoding === null ? null : Math.max(0, rest - decoding);
     return { encode, uplink, relay, downlink, decode: decoding, screen };
   }
 
   /** @param {boolean} large whether this tile fills the window @param {boolean} alone whether there is a wall to go back to */
   setLarge(large, alone) {
+    if (this.element.classList.contains("large") !== large) this.pad.setOpen(large);
     this.element.classList.toggle("large", large);
     this.back.hidden = !large || alone;
     this.fullscreen.hidden = !large || !(document.fullscreenEnabled || /** @type {any} */ (document).webkitFullscreenEnabled);
@@ -327,6 +333,7 @@ export class Tile {
     this.sound.turnOff();
     this.feed.close();
     this.details.close();
+    this.pad.close();
     if (this.engine) this.engine.close();
     this.engine = null;
     this.dropRetired();
@@ -348,6 +355,7 @@ export class Tile {
       this.heardAt = performance.now();
     } else {
       this.camera = null;
+      this.pad.update({}); // a camera that turns is told of again
     }
     this.refresh();
   }
@@ -378,6 +386,8 @@ export class Tile {
     if (message.type === "welcome") this.onwelcome();
     else if (message.type === "state") this.onstate(message.state, message.reason || "");
     else if (message.type === "track-end") this.endVideo();
+    else if (message.type === "turns") this.pad.update(message);
+    else if (message.type === "refused") this.pad.refuse(message.text);
   }
 
   /** The relay may be another one, with another clock: everything begins anew, behind the last picture. */
@@ -428,15 +438,19 @@ export class Tile {
     if (message.width && message.height && !this.hadPicture) this.setSize(message.width, message.height);
     if (!same) {
       this.failures.clear();
+      this.unable.clear();
       this.forgiveAfter = FORGIVE_FIRST;
     }
     this.begunAt = performance.now();
     const { engine } = this;
     const best = this.bestEngine();
     if (!engine || engine.name !== best) return this.useEngine(best);
-    const can = engine instanceof MseEngine ? await MseEngine.supports(message) : plays;
+    const can = engine instanceof Screen ? plays : engine instanceof JpegEngine || (await MseEngine.supports(message));
     if (choice !== this.choice) return;
-    if (!can) return this.onfail(`this browser does not play ${message.codec}`);
+    if (!can) {
+      this.unable.add(engine.name);
+      return this.onfail(`this browser does not play ${message.codec}`);
+    }
     engine.track(message, init);
     this.expectPicture();
   }
@@ -470,7 +484,7 @@ export class Tile {
       this.engine = screen;
       this.feed.tell("engine", { choice, name, surface: screen.order }, screen.transfer);
     } else {
-      this.engine = name === "mse" ? this.makeMse(choice) : null;
+      this.engine = name === "mse" ? this.makeMse(choice) : name === "jpeg" ? this.makeJpeg(choice) : null;
       this.feed.tell("engine", { choice, name: name || "none" });
     }
     this.expectPicture();
@@ -509,6 +523,27 @@ export class Tile {
     });
   }
 
+  /** @param {number} choice @returns {JpegEngine} */
+  makeJpeg(choice) {
+    return new JpegEngine(this.picture, this.name, this.watched, {
+      onfail: (reason) => choice === this.choice && this.onfail(reason),
+      onarrival: (timestamp) => {
+        if (choice !== this.choice) return;
+        const now = performance.now();
+        this.heardAt = this.receivedAt = now;
+        this.come = { arrival: this.ageAt(timestamp, now), decode: null, at: now };
+      },
+      onpicture: (timestamp, width, height, moment) => {
+        if (choice !== this.choice) return;
+        this.onglass(timestamp, moment);
+        this.setSize(width, height);
+        this.onpicture();
+      },
+      onblocked: () => {},
+      send: () => {},
+    });
+  }
+
   /** @param {{choice: number, picture?: VideoFrame, track?: MediaStreamTrack}} message from the Receiver's end of the surface */
   onsurface(message) {
     if (message.choice === this.choice && this.engine instanceof Screen) this.engine.receive(message);
@@ -529,12 +564,14 @@ export class Tile {
     this.failedAt = performance.now();
     if (engine.stats.shown > 0) this.forgiveAfter = FORGIVE_FIRST; // it can, but not always
     const next = this.bestEngine();
-    if (!next && this.video) this.feed.send({ type: "unplayable", codec: this.video.codec }); // perhaps the camera has another one
+    const plays = next && next !== "jpeg";
+    if (!plays && this.video) this.feed.send({ type: "unplayable", codec: this.video.codec }); // perhaps the camera has another one
     this.useEngine(next);
   }
 
   /** @param {{received: number, fed: number, shown: number, dropped: number, arrival: number | null, decode: number | null}} stats */
   onstats({ received, fed, shown, dropped, arrival, decode }) {
+    if (this.engine instanceof JpegEngine) return; // it has its own
     if (received !== this.received) this.heardAt = this.receivedAt = performance.now();
     this.received = received;
     this.come = { arrival, decode, at: performance.now() };
@@ -547,11 +584,16 @@ export class Tile {
 
   /** A picture is on the screen. @param {number} timestamp µs of the relay's clock @param {number} moment ms of performance.now() */
   onglass(timestamp, moment) {
-    if (this.clockOffset === null) return;
-    const delay = performance.timeOrigin + moment + (this.clockOffset - timestamp) / 1000;
-    if (delay <= 0) return; // the clocks are not known well enough yet
+    const delay = this.ageAt(timestamp, moment);
+    if (delay === null || delay <= 0) return; // the clocks are not known well enough yet
     this.delays.push(delay);
     if (this.delays.length > MOST_DELAYS) this.delays.shift();
+  }
+
+  /** How old (ms) a picture of this time (µs of the relay's clock) is at this moment (ms of performance.now()).
+   *  @param {number} timestamp @param {number} moment @returns {number | null} */
+  ageAt(timestamp, moment) {
+    return this.clockOffset === null ? null : performance.timeOrigin + moment + (this.clockOffset - timestamp) / 1000;
   }
 
   onpicture() {
@@ -591,6 +633,7 @@ export class Tile {
     if (watched === this.watched) return;
     this.watched = watched;
     this.feed.tell("watched", { watched });
+    if (this.engine instanceof JpegEngine) this.engine.setWatched(watched);
     if (!watched) return;
     if (this.engine instanceof Screen) this.engine.resume();
     this.expectPicture();
@@ -621,10 +664,12 @@ export class Tile {
     this.back = this.tool(icon("icon-back"), () => this.wall.onback());
     this.back.setAttribute("aria-label", "Back to all cameras");
     this.back.classList.add("back");
-    this.tools = part("div", "tools", this.soundButton, this.fullscreen);
+    this.pad = new TurnPad(this.name, { icon, send: (wish) => this.feed.send(wish) });
+    this.tools = part("div", "tools", this.pad.button, this.soundButton, this.fullscreen);
     this.details = new Details(this.name);
     this.caption = part("div", "caption", part("div", "words", this.label, this.status, this.details.button, this.slow), this.tools);
-    this.element = part("section", "tile", this.view, this.notice, this.back, this.caption, this.details.panel);
+    this.element = part("section", "tile", this.view, this.notice, this.back, this.caption, this.details.panel, this.pad.panel);
+    this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.pad.key(event));
     this.element.setAttribute("aria-label", `Camera ${this.name}`);
     this.element.dataset.camera = this.name;
     /** @type {any} */ (this.element).tile = this;
@@ -724,14 +769,16 @@ export class Tile {
   checkEngine() {
     const now = performance.now();
     const { engine } = this;
-    if (!engine) {
+    // Single pictures are better than none, but not than an engine that could not for a moment only.
+    if (!engine || (engine instanceof JpegEngine && this.failures.size > this.unable.size)) {
       if (this.video && this.failedAt > 0 && now - this.failedAt > this.forgiveAfter) {
-        this.failures.clear();
+        if (!engine) this.unable.clear();
+        for (const name of this.failures.keys()) if (!this.unable.has(name)) this.failures.delete(name);
         this.failedAt = 0;
         this.forgiveAfter = Math.min(2 * this.forgiveAfter, FORGIVE_LAST);
         this.useEngine(this.bestEngine());
       }
-      return;
+      if (!this.engine || this.engine !== engine) return;
     }
     const { fed, shown } = engine.stats;
     if (fed !== this.fed) {

@@ -58,7 +58,7 @@ SESSION = Route("GET", "/api/session", Right.ANYBODY)
 USE_KEY = Route("POST", "/api/session", Right.ANYBODY)
 CAMERAS = Route("GET", "/api/cameras", Right.WATCH_SOME)
 # Who may watch a camera may turn it: there is nothing to see beyond what the camera's owner has let it turn to.
-ORIENT = Route("POST", "/api/cameras/{name}/orient", Right.WATCH)
+ORIENT = Route("POST", "/api/cameras/{name}/orient", Right.WATCH, programs=True)
 INVITE = Route("GET", "/api/invite", Right.WATCH_SOME)
 INVITE_CODE = Route("GET", "/api/invite.svg", Right.WATCH_SOME)
 KEYS = Route("GET", "/api/keys", Right.MANAGE)

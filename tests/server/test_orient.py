@@ -181,3 +181,6 @@ async def test_who_may_not_watch_may_not_turn(house: Relay) -> None:
             async with browser(house, held) as one:
                 assert (await post(one, "porch", {"pan": 5}))[0] == 200
         await camera.message("orient", pan=5)
+        async with browser(house, "", Authorization=f"Bearer {ring.keys[1].secret}") as program:
+            assert (await post(program, "porch", {"pan": 6}))[0] == 200
+        await camera.message("orient", pan=6)

@@ -22,7 +22,7 @@ from ..hub import LOST_LINGER, Hub
 from ..media.muxed import AUDIO, VIDEO, Container, Muxed, container_for
 from . import routes
 from .http import Endless
-from .sessions import MAX_PATIENCE, MAX_WAIT, SETTLED
+from .sessions import patience
 from .socket import HIGH_WATER, LOW_WATER, NOT_SENT, WRITE_DEADLINE, peer_of
 
 # Seconds in which a camera has to show a picture before the answer begins: a phone that sleeps needs some for its lens, and programs
@@ -200,13 +200,8 @@ class Reader(asyncio.Protocol):
             self._end_burst()
         if not held or self._behind:
             return self._behind
-        if video and self._channel.keyframes:
-            bound = SETTLED if self._needs_key else MAX_WAIT
-        elif self._channel.keyframes or not self._bursting:
-            bound = MAX_PATIENCE
-        else:
-            return False  # where no keyframe is in sight, the whole past is sent, and takes its time
-        return self._house.now() - self._filled > bound
+        bound = patience(self._channel, video, self._needs_key, self._bursting)
+        return bound is not None and self._house.now() - self._filled > bound
 
     def _write(self, data: bytes | bytearray) -> None:
         if not self.held:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from .. import control
-from ..channel import NUMBERS, Fragment, NotTurned, Run, State
+from ..channel import NUMBERS, Channel, Fragment, NotTurned, Run, State
 from ..closing import Closing, Reason, Refused
 from ..hub import Hub
 from ..media.packets import Kind
@@ -45,6 +45,22 @@ def _parse(text: str, vocabulary: control.Vocabulary) -> control.Message:
         return control.parse(text, vocabulary)
     except control.ControlError as error:
         raise Refused(Reason.BAD_MESSAGE, f"{str(error).capitalize()}.") from None
+
+
+def patience(channel: Channel, video: bool, needs_key: bool, bursting: bool) -> float | None:
+    """For how many seconds a frame may wait on its way to a viewer; None for as long as it takes.
+
+    Args:
+        channel: The camera.
+        video: It is a picture.
+        needs_key: The viewer was left out, and waits for a keyframe.
+        bursting: It has not received the whole past yet.
+    """
+    if video and channel.keyframes:
+        return SETTLED if needs_key else MAX_WAIT
+    if channel.keyframes or not bursting:
+        return MAX_PATIENCE
+    return None  # where no keyframe is in sight, the whole past is sent, and takes its time
 
 
 def _framed(fragment: Fragment) -> bytes:
@@ -254,13 +270,8 @@ class PlayerSession:
         socket = self._socket
         if socket is None or socket.behind:
             return True
-        if video and self._channel.keyframes:
-            bound = SETTLED if self._needs_key else MAX_WAIT
-        elif self._channel.keyframes or not socket.bursting:
-            bound = MAX_PATIENCE
-        else:
-            return False  # where no keyframe is in sight, the whole past is sent, and takes its time
-        return socket.wait() > bound
+        bound = patience(self._channel, video, self._needs_key, socket.bursting)
+        return bound is not None and socket.wait() > bound
 
 
 class WallSession:

@@ -306,8 +306,9 @@ async def test_who_does_not_read_misses_pictures_alone_and_goes_on_at_a_keyframe
             file = File.__new__(File)
             file.packets = [one for one in StreamReader().feed(received.partition(b"\r\n\r\n")[2]) if isinstance(one, Packet)]
             file.check()
-            assert [one.key for one in file.packets][-4:] == [True, False, False, False]
-            assert sum(one.key for one in file.packets) == 2 and len(file.packets) < 100
+            keys = [position for position, one in enumerate(file.packets) if one.key]
+            # On a busy computer the last pictures may be late again.
+            assert len(keys) == 2 and len(file.packets) - 4 <= keys[1] and len(file.packets) < 100
 
 
 async def test_a_file_ends_when_its_camera_stays_away() -> None:

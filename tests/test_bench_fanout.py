@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 from array import array
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -145,15 +146,14 @@ async def test_what_the_camera_sends_comes_to_every_viewer(kind: Callable[..., S
         joined = await sinks.join(case.viewers)
         assert joined.without == 0 and joined.opened is not None and joined.pictured is not None
         await sinks.take()
-        numbers: list[int] = []
+        counts: Counter[int] = Counter()
         async with asyncio.timeout(PATIENCE):
-            while len(numbers) < 4 * case.viewers:
+            # On a busy computer a relay leaves out what would be late.
+            while not any(all(counts[number + more] == case.viewers for more in range(4)) for number in list(counts)):
                 await asyncio.sleep(0.1)
                 taken = await sinks.take()
-                numbers += taken.numbers
-        middle = sorted(set(numbers))[1:-1]
-        assert all(numbers.count(number) == case.viewers for number in middle)
-        assert middle == list(range(middle[0], middle[-1] + 1))
+                counts.update(taken.numbers)
+        assert max(counts.values()) == case.viewers
         assert (taken.cipher != "") is tls
         assert taken.gone == 0 and film.fault() == ""
 

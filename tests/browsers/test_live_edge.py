@@ -344,7 +344,14 @@ async def test_a_turned_phone_is_followed(relay: Relay, viewer: Browser, name: s
     mimes = [message["mime"] for message in messages if message["mime"]]
     if await page.evaluate(FEED, mimes, messages, 0.3) is None:
         pytest.skip(f"{viewer.name} does not play {mimes[0]}")
-    await page.wait_for("told.failures.length > 0 || (told.sizes.includes('160x120') && told.sizes.includes('120x160'))", PATIENCE)
+    both = "told.sizes.includes('160x120') && told.sizes.includes('120x160')"
+    # WebKitGTK's element breaks down now and then on a busy computer; begun afresh, it has only what came last.
+    await page.wait_for(f"told.failures.length > 0 || ({both}) || told.wishes.includes('join')", PATIENCE)
+    if not await page.evaluate(both):
+        await page.close()
+        page = await viewer.page(f"{relay.origin}/player.html")
+        await page.evaluate(FEED, mimes, messages, 0.3)
+        await page.wait_for(f"told.failures.length > 0 || ({both})", PATIENCE)
     told = await page.evaluate("({ ...told, ...engine.stats, videos: document.querySelectorAll('video').length })")
     assert told["failures"] == []
     assert told["sizes"][-2:] == ["160x120", "120x160"]

@@ -431,7 +431,8 @@ async def test_a_frozen_network_is_told_from_a_frozen_camera(relay: Relay, page:
         await state(page, "live")
         await moving(page)
         notes = await page.evaluate("notes")
-        assert {why for why, _ in notes} <= {"unknown", "network", "camera"}, "nobody else was blamed, not for a moment"
+        # The browser itself may really be behind on a busy computer.
+        assert {why for why, _ in notes} <= {"unknown", "network", "camera", "browser"}, "nobody else was blamed, not for a moment"
         assert any(re.search(r"No answer from the relay for \d+ s", text) for _, text in notes)
 
 

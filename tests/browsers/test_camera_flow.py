@@ -124,7 +124,7 @@ COUNTS = """
 SCREEN_STAYS_ON = "window.locks.some((lock) => !lock.released) || document.querySelector('.wake-video') !== null"
 
 
-@pytest.mark.parametrize("rest", ["encoder", "lens"])
+@pytest.mark.parametrize("rest", [pytest.param("encoder", marks=pytest.mark.long), "lens"])
 async def test_it_sleeps_while_nobody_watches_and_wakes_up(relay: Relay, rest: str) -> None:
     if missing := Chromium.missing():
         pytest.skip(missing)
@@ -149,6 +149,7 @@ async def test_it_sleeps_while_nobody_watches_and_wakes_up(relay: Relay, rest: s
         assert await page.evaluate("document.getElementById('note').hidden")
 
 
+@pytest.mark.long
 async def test_a_lens_that_is_busy_when_it_wakes_up_is_tried_again(relay: Relay) -> None:
     if missing := Chromium.missing():
         pytest.skip(missing)
@@ -305,6 +306,7 @@ async def test_a_recorder_that_gives_nothing_gives_way(relay: Relay, recorder: s
         assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
 
 
+@pytest.mark.long
 async def test_a_sound_encoder_that_gives_nothing_gives_way(relay: Relay, chromium: Browser) -> None:
     async with filming(chromium, relay, "mute-sound") as page, peer(relay, "/player/mute-sound") as player:
         await more_frames(player, number=2)

@@ -148,7 +148,7 @@ def keyframe(message: bytes) -> bool | None:
     "breakage",
     [
         "VideoDecoder.prototype.decode = function () { throw new DOMException('broken', 'EncodingError'); }",
-        "VideoDecoder.prototype.decode = function () {}",
+        pytest.param("VideoDecoder.prototype.decode = function () {}", marks=pytest.mark.long),
         "delete globalThis.VideoDecoder",
     ],
     ids=["throws", "stays silent", "is not there"],

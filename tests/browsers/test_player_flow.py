@@ -213,7 +213,7 @@ _TROUBLE = """(trouble) => {
 }"""
 
 
-@pytest.mark.parametrize(("trouble", "reason"), [("slow", "overflow"), ("quota", "quota")])
+@pytest.mark.parametrize(("trouble", "reason"), [pytest.param("slow", "overflow", marks=pytest.mark.long), ("quota", "quota")])
 async def test_a_browser_that_does_not_keep_up_pauses_the_camera_and_goes_on_live(
     relay: Relay, page: Page, trouble: str, reason: str
 ) -> None:

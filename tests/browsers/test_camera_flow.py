@@ -184,7 +184,8 @@ async def test_the_box_is_remembered(relay: Relay, chromium: Browser) -> None:
 # --- weak networks ---
 
 
-@pytest.mark.parametrize("encoder", ["vp8", pytest.param("recorder", marks=pytest.mark.long)])
+@pytest.mark.parametrize("encoder", ["vp8", "recorder"])
+@pytest.mark.long
 async def test_a_weak_uplink_gets_less_and_the_pictures_stay_young(relay: Relay, chromium: Browser, encoder: str) -> None:
     name = f"weak-{encoder}"
     async with Proxy(relay.port) as proxy:

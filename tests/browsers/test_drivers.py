@@ -21,7 +21,8 @@ from PIL import Image
 
 from tests.browsers.drivers import BROWSERS, Browser, BrowserMissing, Chromium, Firefox, PageError, WaitTimeout, WebKit, gstreamer
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+# What does not work here works in none of the other browser tests either.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
 
 FORM = """<!doctype html>
 <meta charset=utf-8>
@@ -234,7 +235,6 @@ async def test_a_self_signed_certificate_is_accepted(browser: Browser, tmp_path:
         await page.close()
 
 
-@pytest.mark.long
 async def test_without_a_camera(kind: type[Browser], stage_url: str) -> None:
     async with kind(camera=False) as browser:
         page = await browser.page(stage_url)
@@ -243,7 +243,6 @@ async def test_without_a_camera(kind: type[Browser], stage_url: str) -> None:
 
 
 @pytest.mark.parametrize("make", [Chromium, Firefox])
-@pytest.mark.long
 async def test_init_scripts_run_first(make: Callable[..., Browser], form_url: str) -> None:
     browser = make(init_scripts=["window.first = document.title || 'nothing yet';"])
     if sentence := browser.missing():
@@ -253,7 +252,6 @@ async def test_init_scripts_run_first(make: Callable[..., Browser], form_url: st
         assert await page.evaluate("window.first") == "nothing yet"
 
 
-@pytest.mark.long
 async def test_nothing_is_left_after_close(kind: type[Browser], form_url: str) -> None:
     browser = kind()
     await browser.start()
@@ -268,7 +266,6 @@ async def test_nothing_is_left_after_close(kind: type[Browser], form_url: str) -
         _ = browser.family
 
 
-@pytest.mark.long
 async def test_nothing_is_left_after_a_failure(kind: type[Browser], form_url: str) -> None:
     with pytest.raises(ZeroDivisionError):
         async with kind() as browser:

@@ -36,6 +36,11 @@ KEYFRAME_PAUSE = 150_000
 # Pictures between the keyframes that an encoder makes of its own accord: never, this program asks for them by the clock.
 _NEVER = 2**15
 
+# H.264's level (ISO/IEC 14496-10 table A-1). Left alone, the encoder chooses it by the bit rate, too, and a stream whose level changes is
+# another one to its readers, whose files would end. Up to this size, in macroblocks, and macroblocks per second it is this one, which every
+# phone has.
+_LEVEL, _LEVEL_SIZE, _LEVEL_RATE = "3.1", 3600, 108_000
+
 # Pictures per second that an encoder reckons with where the source does not say.
 _USUAL_RATE = 30
 
@@ -135,6 +140,9 @@ class PictureEncoder:
         self.bitrate = context.bit_rate = bitrate(width, height, share)
         context.gop_size, context.max_b_frames = _NEVER, 0
         context.options = dict(self.recipe.options)
+        blocks = -(-width // 16) * -(-height // 16)
+        if self.recipe.encoder == "libx264" and blocks <= _LEVEL_SIZE and blocks * self._rate <= _LEVEL_RATE:
+            context.options = {**context.options, "level": _LEVEL}
         context.open()
         self._share = share
         return context

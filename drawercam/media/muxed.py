@@ -33,6 +33,8 @@ _MP4_SEQUENCE = struct.Struct(">I")
 _MP4_SEQUENCE_AT = 20
 _MP4_TIME = struct.Struct(">Q")  # microseconds, of decoding
 _MP4_TIME_AT = 64
+_MP4_DURATION = struct.Struct(">I")  # microseconds
+_MP4_DURATION_AT = 92
 
 _EBML = Id.EBML.to_bytes(4, "big")
 _CLUSTER = Id.CLUSTER.to_bytes(4, "big")
@@ -114,11 +116,15 @@ class Muxed:
         if placed - self._latest > LONGEST_GAP:
             self._offset += placed - self._latest - STEP
             placed = self._latest + STEP
-        if placed <= self._last.get(number, -1):
+        before = self._last.get(number, -1)
+        if placed <= before:
             return b""
         self._last[number] = placed
         self._latest = max(self._latest, placed)
         moved = self._moved(message, placed)
+        if self.container is Container.MP4 and number == VIDEO and before >= 0:
+            # As long as the one before lasted: VLC believes what is told here, and stands still when the clock of its sound disagrees.
+            _MP4_DURATION.pack_into(moved, _MP4_DURATION_AT, placed - before)
         return head + moved if head else moved
 
     def _moved(self, message: bytes, time: int) -> bytearray:

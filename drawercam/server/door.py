@@ -52,7 +52,8 @@ class Door(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are of no common class
         if not self._rooms.door_opens(self):
-            self.abort()
+            # Not at once: a transport of aiofastnet 1.2 that is aborted while it is being made takes the next connection with it.
+            asyncio.get_running_loop().call_soon(self.abort)
 
     def data_received(self, data: bytes) -> None:
         self._head += data

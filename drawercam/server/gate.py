@@ -6,6 +6,7 @@ The event loop would do all of this but the counting; and a TLS handshake that n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket as sockets
@@ -19,8 +20,11 @@ try:
 except ImportError:
     aiofastnet = None  # type: ignore[assignment]
 
-# Connections that the system takes while the relay is busy.
-_BACKLOG = 512
+# Connections that the system takes while the relay is busy. Those beyond it try again after one second, three, seven.
+_BACKLOG = 2048
+
+# Connections taken before the others have their turn: as they come in, those before them say what they want.
+_AT_ONCE = 32
 
 # Seconds to wait when the system has no file descriptor left: others end meanwhile.
 _NO_FILES_PAUSE = 0.5
@@ -99,10 +103,18 @@ class Gate:
                     log.warning("x no more connections can be taken: %s", error.strerror)
                     await asyncio.sleep(_NO_FILES_PAUSE)
                 continue
-            if self._lobby.enter(str(address[0]), connection):
-                self._begin(self._let_in(connection))
-            else:
-                connection.close()
+            self._enter(connection, str(address[0]))
+            with contextlib.suppress(OSError):  # there are no more, or what is wrong is seen above
+                for _ in range(_AT_ONCE - 1):
+                    connection, address = listener.accept()
+                    connection.setblocking(False)
+                    self._enter(connection, str(address[0]))
+
+    def _enter(self, connection: sockets.socket, address: str) -> None:
+        if self._lobby.enter(address, connection):
+            self._begin(self._let_in(connection))
+        else:
+            connection.close()
 
     async def _let_in(self, connection: sockets.socket) -> None:
         loop, context = asyncio.get_running_loop(), self._context

@@ -279,26 +279,25 @@ class _Live:
         return await self._file(request, Container.MP4)
 
     async def fitting(self, request: web.Request) -> web.StreamResponse:
-        """To the file that fits what the camera films now."""
-        channel = self._channel(request)
-        container = _filmed(channel)
-        if container is None and request.method != "HEAD":
-            async with self._reader(request, channel) as reader:
-                container = reader.container
-        if container is None:
-            raise _no_picture(channel.name)
-        query = f"?{request.query_string}" if request.query_string else ""
-        return web.HTTPFound(_path(channel.name, container) + query)
+        """Whichever of them the camera films now. No redirect: VLC does not show its key at another address."""
+        return await self._file(request, None)
 
-    async def _file(self, request: web.Request, container: Container) -> web.StreamResponse:
+    async def _file(self, request: web.Request, asked: Container | None) -> web.StreamResponse:
         channel, sound = self._channel(request), request.query.get("sound") != "0"
-        _check(channel.name, container, _filmed(channel))
+        filmed = _filmed(channel)
+        _check(channel.name, asked, filmed)
         if request.method == "HEAD":
+            container = asked or filmed
+            if container is None:
+                raise _no_picture(channel.name)
             return web.Response(content_type=container.content_type)
         async with self._reader(request, channel) as reader:
             if sound:
                 await _hear(reader, channel, self._hub.clock())
-            _check(channel.name, container, reader.container)
+            container = reader.container
+            if container is None:
+                raise _no_picture(channel.name)
+            _check(channel.name, asked, container)
             response = Endless(headers={"Content-Type": container.content_type, "Accept-Ranges": "none", "Cache-Control": "no-store"})
             response.force_close()
             await response.prepare(request)
@@ -362,12 +361,12 @@ def _filmed(channel: Channel) -> Container | None:
     return container_for(codecs[0]) if codecs else None
 
 
-def _check(name: str, asked: Container, filmed: Container | None) -> None:
+def _check(name: str, asked: Container | None, filmed: Container | None) -> None:
     """
     Raises:
         Denied: 406, the camera films something else.
     """
-    if filmed is not None and filmed is not asked:
+    if asked is not None and filmed is not None and filmed is not asked:
         codecs = "H.264" if filmed is Container.MP4 else "VP8, VP9 or AV1"
         raise Denied(406, "other-format", f"The camera {name} films in {codecs} now: its address is {_path(name, filmed)}.")
 

@@ -7,7 +7,7 @@ import pytest
 
 from drawercam.film.encoding import KEYFRAME_INTERVAL, PictureEncoder, Recipe, SoundEncoder, bitrate, recipes
 from drawercam.film.pattern import sound
-from drawercam.media import opus
+from drawercam.media import h264, opus
 from drawercam.media.packets import Codec
 
 from .makers import RATE, jpegs, painted, pictures
@@ -49,6 +49,17 @@ def test_decoded_jpegs_do_not_all_become_keyframes() -> None:
     decoded = [picture for jpeg in jpegs(5) for picture in decoder.decode(av.Packet(jpeg))]
     frames = [encoder.encode(picture, number * STEP) for number, picture in enumerate(decoded)]
     assert [frame.key for frame in frames if frame] == [True, False, False, False, False]
+
+
+def test_at_another_rate_it_is_still_the_same_stream() -> None:
+    """Who reads it as a file would have to begin afresh."""
+    encoder = PictureEncoder(recipes()[0], RATE)
+    sets = set()
+    for number, (picture, share) in enumerate(zip(pictures(4), (1.0, 0.65, 0.3, 0.05), strict=True)):
+        frame = encoder.encode(picture, number * STEP, share=share)
+        assert frame is not None and frame.key
+        sets.add(tuple(unit for unit in h264.split_annexb(frame.data) if unit[0] & 31 in (7, 8)))
+    assert len(sets) == 1 and len(sets.pop()) == 2
 
 
 def test_a_picture_of_the_same_time_is_left_out_and_another_rate_begins_afresh() -> None:

@@ -107,7 +107,7 @@ async def test_sound_and_picture_come_in_one_file(
             await film(camera, data, stream)
         await camera.settled()
         async with client.get(f"/cameras/{name}/live") as answer:
-            assert answer.url.path == f"/cameras/{name}/live.{ending}" and answer.content_type == f"video/{ending}"
+            assert answer.content_type == f"video/{ending}" and not answer.history, "who is sent elsewhere may not show its key there"
             file = File(answer)
             # The same once more, as recorders send it that were restarted. Sound that comes all at once seems older than it is.
             await asyncio.sleep(0.3)
@@ -122,7 +122,7 @@ async def test_sound_and_picture_come_in_one_file(
             await film(camera, recordings[0])
             await file.until(lambda one: len(one.packets) > 5)
             file.check()
-            assert not file.of(Kind.AUDIO) and answer.url.query_string == "sound=0"
+            assert not file.of(Kind.AUDIO)
 
 
 async def test_the_file_goes_on_when_its_camera_comes_back_and_ends_with_another_codec(

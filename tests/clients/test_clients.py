@@ -1,0 +1,294 @@
+"""ffmpeg, ffprobe, curl, OpenCV and VLC read two cameras, one that is a program and one that is a page, and publish some of their own.
+
+They come as the owner of a key for these cameras does, over TLS, and those that can check the certificate do so by the relay's authority.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import shlex
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from drawercam.keys import Keyring, Scope
+from tests.browsers.drivers import Chromium
+from tests.browsers.pages import PATIENCE
+from tests.relays import ROOT, Relay
+from tests.server.test_publishing import MP4, SCENE, WEBM
+
+from .programs import FEWEST, finished, folder_of_nobody, look, needed, of_size, rising, running
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
+
+FILM, PAGE = "film", "page"
+"""Cameras: the test picture by `relay.py film`, in H.264; and Chromium's camera page, in VP8."""
+
+ENDINGS = {FILM: "mp4", PAGE: "webm"}
+
+CAMERAS = [FILM, PAGE]
+
+PUBLISHED = ["by-webm", "by-mp4", "by-curl"]
+
+QUIET = ("-hide_banner", "-nostdin", "-v", "error")
+
+LOSSLESS = shlex.split("-fps_mode passthrough -enc_time_base 1:1000 -c:v ffv1 -c:a pcm_s16le")
+"""How ffmpeg keeps what it has decoded: every picture once, with its own time."""
+
+briefly_and_long = pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.long)])
+"""How long each program reads."""
+
+
+@dataclass(frozen=True)
+class House:
+    """A relay, a key to watch its cameras, and one to publish.
+
+    Attributes:
+        ca: Its authority.
+    """
+
+    relay: Relay
+    watch: str
+    publish: str
+
+    @property
+    def ca(self) -> Path:
+        return self.relay.state / "certs" / "ca.crt"
+
+    def address(self, path: str, key: str = "") -> str:
+        """With the key as the password of anybody."""
+        return f"https://anybody:{key or self.watch}@{self.relay.authority}/cameras/{path}"
+
+    @property
+    def trusting(self) -> tuple[str, ...]:
+        """Options of ffmpeg and ffprobe."""
+        return "-tls_verify", "1", "-ca_file", str(self.ca)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with Relay("--tls", "--host", "127.0.0.1") as relay:
+        ring = Keyring.open(relay.state)
+        watch = ring.add(Scope(), Scope(names=frozenset([*CAMERAS, *PUBLISHED])))
+        publish = ring.add(Scope(names=frozenset([*CAMERAS, *PUBLISHED])), Scope())
+        yield House(relay, watch.secret, publish.secret)
+        assert relay.alive, f"the relay has died:\n{relay.output}"
+        assert "Traceback" not in relay.output, relay.output
+
+
+async def said(relay: Relay, sentence: str) -> None:
+    """Wait until a relay says so."""
+    async with asyncio.timeout(PATIENCE):
+        while sentence not in relay.output:  # noqa: ASYNC110 - the output has no event
+            await asyncio.sleep(0.05)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def film(house: House) -> AsyncIterator[str]:
+    """A camera that is a program."""
+    command = [sys.executable, "relay.py", "--no-install", "film", "test", "--name", FILM, "--size", "320x240", "--fps", "15"]
+    where = ["--relay", f"wss://{house.relay.authority}", "--ca", str(house.ca)]
+    async with running(*command, *where, cwd=ROOT, env=os.environ | {"DRAWERCAM_KEY": house.publish}, stderr=asyncio.subprocess.DEVNULL):
+        await said(house.relay, f"{FILM} is live")
+        yield FILM
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def page(house: House) -> AsyncIterator[str]:
+    """A camera that is a page in a browser."""
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    async with Chromium() as browser:
+        query = f"name={PAGE}&start=1&width=320&height=240&fps=15&encoder=vp8"
+        filming = await browser.page(f"{house.relay.origin}/camera.html?{query}#key={house.publish}")
+        await said(house.relay, f"{PAGE} is live")
+        yield PAGE
+        assert filming.errors == []
+
+
+@pytest.fixture
+def cameras(film: str, page: str) -> list[str]:
+    """Both."""
+    return [film, page]
+
+
+async def each(cameras: list[str], work: Callable[[str], Awaitable[None]]) -> None:
+    """For all cameras at once: what a program does most of the time is to wait for pictures."""
+    async with asyncio.TaskGroup() as group:
+        for camera in cameras:
+            group.create_task(_named(camera, work))
+
+
+async def _named(camera: str, work: Callable[[str], Awaitable[None]]) -> None:
+    try:
+        await work(camera)
+    except AssertionError as error:
+        error.add_note(f"reading {camera}")
+        raise
+
+
+# --- reading ---
+
+
+@briefly_and_long
+async def test_ffmpeg_reads(house: House, cameras: list[str], tmp_path: Path, seconds: int) -> None:
+    needed("ffmpeg")
+
+    async def read(camera: str) -> None:
+        copy = tmp_path / f"{camera}.mkv"
+        source = (*house.trusting, "-t", str(seconds), "-i", house.address(f"{camera}/live.{ENDINGS[camera]}"))
+        _, errors = await finished(seconds, "ffmpeg", *QUIET, *source, *LOSSLESS, str(copy))
+        assert errors == ""
+        seen = await asyncio.to_thread(look, copy, clocks=camera == FILM)
+        seen.check()
+        assert seen.times[-1] > seconds - 1
+        copy.unlink()
+
+    await each(cameras, read)
+
+
+@briefly_and_long
+async def test_ffmpeg_reads_single_pictures(house: House, cameras: list[str], tmp_path: Path, seconds: int) -> None:
+    needed("ffmpeg")
+
+    async def read(camera: str) -> None:
+        copy = tmp_path / f"{camera}.mkv"
+        source = (*house.trusting, "-f", "mpjpeg", "-r", "5", "-i", house.address(f"{camera}/live.mjpg"))
+        _, errors = await finished(seconds, "ffmpeg", *QUIET, *source, "-frames:v", str(5 * seconds), "-c:v", "copy", str(copy))
+        assert errors == ""
+        seen = await asyncio.to_thread(look, copy, clocks=camera == FILM)
+        seen.check(sound=False)
+        assert seen.different == 5 * seconds, "no picture comes twice"
+        copy.unlink()
+
+    await each(cameras, read)
+
+
+@briefly_and_long
+async def test_ffprobe_reads(house: House, cameras: list[str], seconds: int) -> None:
+    needed("ffprobe")
+
+    async def read(camera: str) -> None:
+        wanted = shlex.split("-of json -show_entries stream=codec_name,width,height:packet=codec_type,dts_time")
+        asked = (*wanted, "-read_intervals", f"%+{seconds}", house.address(f"{camera}/live"))
+        out, errors = await finished(seconds, "ffprobe", "-v", "error", *house.trusting, *asked)
+        assert errors == ""
+        told = json.loads(out)
+        assert {stream["codec_name"] for stream in told["streams"]} == {"h264" if camera == FILM else "vp8", "opus"}
+        assert all(of_size(one["width"], one["height"]) for one in told["streams"] if "width" in one)
+        for kind in ("video", "audio"):
+            times = [float(packet["dts_time"]) for packet in told["packets"] if packet["codec_type"] == kind]
+            assert len(times) > FEWEST and rising(times)
+
+    await each(cameras, read)
+
+
+@briefly_and_long
+@pytest.mark.parametrize("ending", ["", ".mjpg"], ids=["film", "pictures"])
+async def test_opencv_reads(house: House, cameras: list[str], ending: str, seconds: int) -> None:
+    if importlib.util.find_spec("cv2") is None:
+        pytest.skip("OpenCV is not installed (opencv-python-headless), so nobody knows whether it can read a camera.")
+
+    async def read(camera: str) -> None:
+        command = (sys.executable, "-m", "tests.clients.opencv", house.address(f"{camera}/live{ending}"), str(seconds))
+        out, _ = await finished(seconds, *command, cwd=ROOT)
+        told = json.loads(out)
+        assert of_size(*told["size"])
+        assert told["different"] >= FEWEST and rising(told["times"])
+        assert told["seconds"] >= seconds, "it went on until it was to end"
+
+    await each(cameras, read)
+
+
+@briefly_and_long
+async def test_vlc_plays(house: House, cameras: list[str], seconds: int) -> None:
+    """What it would show on a screen goes into one file, what it would play into another."""
+    needed("cvlc")
+
+    async def play(camera: str) -> None:
+        with folder_of_nobody() as (folder, started):
+            trusted = folder / "trusted"
+            trusted.mkdir()
+            (trusted / "ca.pem").write_bytes(house.ca.read_bytes())
+            picture, sound = folder / "picture.y4m", folder / "sound.wav"
+            outputs = f"--vout=yuv --yuv-file={picture} --yuv-yuv4mpeg2 --aout=afile --audiofile-file={sound}"
+            # It collects for a second and a half first. Its own reader of MP4 stands still after some seconds of sound and picture
+            # in fragments of one frame each; that of FFmpeg's libraries, which it has as well, does not.
+            run = f"--run-time={seconds + 3} --demux=avformat --gnutls-dir-trust={trusted}"
+            command = ("cvlc", "--no-color", *shlex.split(outputs), *shlex.split(run), house.address(f"{camera}/live"), "vlc://quit")
+            await finished(seconds + 3, *command, **started)  # it complains of a screen and hardware that are not there
+            seen = await asyncio.to_thread(look, picture, sound, clocks=camera == FILM)
+            seen.check()
+
+    await each(cameras, play)
+
+
+async def test_curl_gets_pictures(house: House, cameras: list[str]) -> None:
+    needed("curl")
+
+    async def get(camera: str) -> None:
+        after, pictures = 0, set()
+        for _ in range(5):
+            path = f"https://{house.relay.authority}/cameras/{camera}/latest.jpg?after={after}"
+            written = ("-w", "%{stderr}%{http_code} %{content_type} %header{drawercam-time}")
+            command = ("curl", "-sS", "--cacert", str(house.ca), "-u", f"anybody:{house.watch}", *written, path)
+            async with running(*command) as process:
+                out, told = await asyncio.wait_for(process.communicate(), PATIENCE)
+            status, kind, moment = told.decode().split()
+            assert (status, kind) == ("200", "image/jpeg")
+            assert int(moment) > after
+            after = int(moment)
+            with Image.open(io.BytesIO(out)) as image:
+                assert of_size(*image.size)
+                pictures.add(image.tobytes())
+        assert len(pictures) == 5
+
+    await each(cameras, get)
+
+
+# --- publishing ---
+
+
+@contextlib.asynccontextmanager
+async def publishing(house: House, name: str) -> AsyncIterator[None]:
+    """One of the three ways."""
+    address = house.address(f"{name}/publish", house.publish)
+    if name != "by-curl":
+        form = WEBM if name == "by-webm" else MP4
+        async with running("ffmpeg", *SCENE, *form, *house.trusting, "-method", "PUT", address):
+            yield
+        return
+    reading, writing = os.pipe()
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(running("ffmpeg", *SCENE, *WEBM, "-", stdout=writing))
+            await stack.enter_async_context(running("curl", "-sS", "--cacert", str(house.ca), "-T", "-", address, stdin=reading))
+        finally:
+            os.close(reading)
+            os.close(writing)
+        yield
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", PUBLISHED)
+async def test_what_a_program_publishes_another_one_reads(house: House, tmp_path: Path, name: str, seconds: int) -> None:
+    needed("ffmpeg", "curl")
+    async with publishing(house, name):
+        await said(house.relay, f"{name} is live")
+        copy = tmp_path / "copy.mkv"
+        source = (*house.trusting, "-t", str(seconds), "-i", house.address(f"{name}/live"))
+        _, errors = await finished(seconds, "ffmpeg", *QUIET, *source, *LOSSLESS, str(copy))
+        assert errors == ""
+    seen = await asyncio.to_thread(look, copy, clocks=False)
+    assert seen.size == (160, 120) and seen.different >= FEWEST and rising(seen.times) and seen.loudest > 1000
+    copy.unlink()

@@ -164,6 +164,7 @@ async def test_a_lens_that_is_busy_when_it_wakes_up_is_tried_again(relay: Relay)
             await page.wait_for("document.getElementById('panel').hidden", PATIENCE)
 
 
+@pytest.mark.long
 async def test_a_person_can_stop_it_while_it_sleeps(relay: Relay, chromium: Browser) -> None:
     async with filming(chromium, relay, "stopped", "&rest=lens") as page:
         await shows(page, "note", "The lens is off.")
@@ -316,6 +317,7 @@ async def test_a_sound_encoder_that_gives_nothing_gives_way(relay: Relay, chromi
         await more_frames(player, 20, number=2)
 
 
+@pytest.mark.long
 async def test_a_source_of_pictures_that_gives_none_gives_way(relay: Relay, chromium: Browser) -> None:
     """The preview goes on moving, so it is not the lens."""
     async with filming(chromium, relay, "mute-source", "&encoder=vp8") as page, peer(relay, "/player/mute-source") as player:
@@ -331,6 +333,7 @@ async def test_a_source_of_pictures_that_gives_none_gives_way(relay: Relay, chro
         await more_frames(player)
 
 
+@pytest.mark.long
 async def test_a_recorder_that_stops_is_started_anew(relay: Relay) -> None:
     if missing := Chromium.missing():
         pytest.skip(missing)
@@ -365,6 +368,7 @@ async def test_a_track_that_ends_is_taken_again(relay: Relay, chromium: Browser,
         await more_frames(player, 20)
 
 
+@pytest.mark.long
 async def test_a_track_that_stays_muted_is_taken_anew(relay: Relay, chromium: Browser) -> None:
     async with filming(chromium, relay, "muted") as page, peer(relay, "/player/muted") as player:
         await more_frames(player)
@@ -506,6 +510,7 @@ async def test_a_camera_that_stays_busy_is_asked_for_ever_more_rarely(relay: Rel
         assert await page.wait_for("window.pauses.length >= 4 && window.pauses", PATIENCE) == [500, 1000, 2000, 4000]
 
 
+@pytest.mark.long
 async def test_a_microphone_that_ends_is_taken_again(relay: Relay) -> None:
     if missing := Chromium.missing():
         pytest.skip(missing)

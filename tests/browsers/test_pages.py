@@ -162,6 +162,7 @@ async def test_mediasource_takes_over_when_webcodecs(pages: Pages, breakage: str
         assert (await facts(player))["engine"] == "mse"
 
 
+@pytest.mark.long
 async def test_a_browser_that_could_not_show_it_for_a_moment_is_tried_again(pages: Pages) -> None:
     await pages.film("moment")
     breakage = """
@@ -213,6 +214,7 @@ async def test_the_player_says_why_a_camera_is_paused_or_gone(pages: Pages) -> N
         await says(player, "Connection lost")
 
 
+@pytest.mark.long
 async def test_keys_let_in_who_has_them(browser: Browser) -> None:
     """The links as they are printed: the key leaves the address bar, and the cookie stays."""
     with Relay("--tls") as relay:

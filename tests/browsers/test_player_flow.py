@@ -334,6 +334,7 @@ async def test_who_comes_back_hidden_rests(relay: Relay, page: Page) -> None:
 
 @pytest.mark.usefixtures("porch")
 @pytest.mark.parametrize("way", ["worker", "page"])
+@pytest.mark.long
 async def test_who_listens_does_not_rest(relay: Relay, page: Page, way: str) -> None:
     await go(page, f"{relay.origin}/player.html?camera=porch")
     await moving(page)
@@ -367,6 +368,7 @@ async def listening_still(page: Page) -> None:
 # --- the relay restarts ---
 
 
+@pytest.mark.long
 async def test_the_tiles_stay_while_the_relay_restarts_and_say_so(page: Page) -> None:
     with Relay() as relay:
         with contextlib.suppress(ConnectionClosed):
@@ -446,6 +448,7 @@ _NOTES = f"""() => {{
 }}"""
 
 
+@pytest.mark.long
 async def test_a_slow_network_is_told_in_the_caption(relay: Relay, page: Page) -> None:
     async with film(relay, "slow"), Proxy(relay.port) as proxy:
         await go(page, f"{proxy.origin}/player.html?camera=slow")

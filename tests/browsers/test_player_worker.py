@@ -31,6 +31,7 @@ async def camera(relay: Relay, chromium: Browser) -> None:
         await page.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
 
 
+@pytest.mark.long
 async def test_a_busy_page_does_not_stop_the_pictures(relay: Relay, camera: None, viewer: Browser) -> None:
     page = await viewer.page(f"{relay.origin}/player.html?camera=one")
     await moving(page)
@@ -229,6 +230,7 @@ async def test_a_closed_tile_leaves_nothing_behind(relay: Relay, page: Page) -> 
         assert page.errors == []
 
 
+@pytest.mark.long
 async def test_a_viewer_that_cannot_play_the_codec_gets_another_one(relay: Relay) -> None:
     """Without a worker the page's own interfaces count, and those are easily taken away."""
     if missing := Chromium.missing():

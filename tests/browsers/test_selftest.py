@@ -172,6 +172,7 @@ async def test_a_camera_that_may_not_watch_tests_its_socket_under_no_others_name
             assert "/camera/self-test-" in url
 
 
+@pytest.mark.long
 async def test_while_it_films_it_reports_and_disturbs_nothing(relay: Relay) -> None:
     async with phone(TRACKS) as browser:
         page = await opened(browser, relay, "busy", "&start=1")
@@ -228,6 +229,7 @@ async def test_an_insecure_page(relay: Relay) -> None:
         assert await summary(page) == "This phone cannot film yet. Begin with “Secure page”."
 
 
+@pytest.mark.long
 async def test_a_camera_that_is_refused(relay: Relay) -> None:
     async with phone(camera=False) as browser:
         page = await opened(browser, relay)
@@ -348,6 +350,7 @@ class Lack:
     ],
     ids=["half", "all but WebCodecs", "every encoder"],
 )
+@pytest.mark.long
 async def test_what_a_phone_lacks_is_named(relay: Relay, lack: Lack) -> None:
     async with phone(*lack.scripts) as browser:
         page = await opened(browser, relay)
@@ -378,6 +381,7 @@ async def test_a_browser_that_refuses_wss(scripts: list[str], sign: str) -> None
             assert (await summary(page)).startswith("This phone can film" if sign == "limits" else "This phone cannot film yet. Begin with")
 
 
+@pytest.mark.long
 async def test_the_way_to_the_certificate_is_a_link_where_the_relay_knows_it(relay: Relay) -> None:
     script = """
       const ask = window.fetch;
@@ -404,6 +408,7 @@ async def test_the_way_to_the_certificate_is_a_link_where_the_relay_knows_it(rel
         assert "Certificate Trust Settings" in found["steps"][1]
 
 
+@pytest.mark.long
 async def test_a_wrong_key() -> None:
     async with phone() as browser:
         with Relay("--tls") as relay:

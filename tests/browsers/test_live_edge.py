@@ -345,7 +345,8 @@ async def test_a_turned_phone_is_followed(relay: Relay, viewer: Browser, name: s
     if await page.evaluate(FEED, mimes, messages, 0.3) is None:
         pytest.skip(f"{viewer.name} does not play {mimes[0]}")
     both = "told.sizes.includes('160x120') && told.sizes.includes('120x160')"
-    # On a busy computer WebKitGTK's element breaks down now and then, and begun afresh it has only what came last; Firefox leaves pictures out.
+    # On a busy computer WebKitGTK's element breaks down now and then, and begun afresh it has only what came last;
+    # Firefox leaves pictures out.
     try:
         await page.wait_for(f"told.failures.length > 0 || ({both})", PATIENCE / 3)
     except WaitTimeout:

@@ -222,9 +222,8 @@ async def test_vlc_plays(house: House, cameras: list[str], seconds: int) -> None
             (trusted / "ca.pem").write_bytes(house.ca.read_bytes())
             picture, sound = folder / "picture.y4m", folder / "sound.wav"
             outputs = f"--vout=yuv --yuv-file={picture} --yuv-yuv4mpeg2 --aout=afile --audiofile-file={sound}"
-            # It collects for a second and a half first. Its own reader of MP4 stands still after some seconds of sound and picture
-            # in fragments of one frame each; that of FFmpeg's libraries, which it has as well, does not.
-            run = f"--run-time={seconds + 3} --demux=avformat --gnutls-dir-trust={trusted}"
+            # It collects for a second and a half first.
+            run = f"--run-time={seconds + 3} --gnutls-dir-trust={trusted}"
             command = ("cvlc", "--no-color", *shlex.split(outputs), *shlex.split(run), house.address(f"{camera}/live"), "vlc://quit")
             await finished(seconds + 3, *command, **started)  # it complains of a screen and hardware that are not there
             seen = await asyncio.to_thread(look, picture, sound, clocks=camera == FILM)

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, TypeVar
 
+SUBPROTOCOL = "drawercam.1"
+"""What both sides of a socket say that they speak (RFC 6455 section 1.9)."""
+
 # Text messages are small; the longest honest one is below 1 KiB.
 MAX_TEXT = 16 * 2**10
 

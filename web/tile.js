@@ -83,7 +83,7 @@ const DARK_SURFACE_AFTER = 4000;
 /** Milliseconds between two frames within which they count as one after the other. */
 const FEEDING = 1000;
 
-/** After both engines have failed they get another chance with another kind of track, or after so long (ms), and each time after twice as
+/** After all engines have failed they get another chance with another kind of track, or after so long (ms), and each time after twice as
  *  long: a computer that was busy for a moment should show its pictures soon, and one that cannot need not try all the time. */
 const FORGIVE_FIRST = 4000;
 const FORGIVE_LAST = 60000;

@@ -13,9 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
+from ..control import SUBPROTOCOL
 from .address import Address
-
-SUBPROTOCOL = "drawercam.1"
 
 # Seconds for a request, and for a handshake.
 _DEADLINE = 5.0

@@ -237,9 +237,7 @@ class PlayerSession:
     def offer(self, fragment: Fragment) -> bool:
         """See channel.Viewer. What would be late is left out; after a picture that was, the next one is a keyframe."""
         socket = self._socket
-        if socket is not None and not self._needs_key and socket.pass_on(fragment.framed or _framed(fragment)):
-            return False
-        if socket is None:
+        if socket is None or (not self._needs_key and socket.pass_on(fragment.framed or _framed(fragment))):
             return False
         video = fragment.number == _VIDEO
         if self._late(video):

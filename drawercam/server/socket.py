@@ -24,7 +24,7 @@ from .. import control
 from ..closing import Closing, Reason, Refused
 from .window import DOUBT, Window
 
-SUBPROTOCOL = Subprotocol("drawercam.1")
+SUBPROTOCOL = Subprotocol(control.SUBPROTOCOL)
 
 # Bytes in the transport above which a socket counts as behind, and below which it no longer does. Above: 1 s at 4 Mbit/s.
 HIGH_WATER = 512 * 2**10
@@ -242,8 +242,8 @@ class Socket(asyncio.Protocol):
     def write(self, framed: bytes) -> None:
         """Send a message that `frame` has framed."""
         if self._protocol.state is State.OPEN:
-            now, window, held = self._now(), self._window, self._transport.get_write_buffer_size()
-            if not held:
+            now, window = self._now(), self._window
+            if not self._held():
                 self._filled = now
             window.wrote(len(framed), now)
             if window.due(now, now - self._filled > DOUBT):
@@ -292,7 +292,7 @@ class Socket(asyncio.Protocol):
 
     def wait(self) -> float:
         """For how many seconds, beyond its shortest round trip, something would wait on its way to the peer."""
-        return self._window.wait(self._now(), self._filled if self._transport.get_write_buffer_size() else None)
+        return self._window.wait(self._now(), self._filled if self._held() else None)
 
     @property
     def bursting(self) -> bool:
@@ -306,7 +306,7 @@ class Socket(asyncio.Protocol):
     @property
     def held(self) -> int:
         """Bytes that the network has not taken."""
-        return self._transport.get_write_buffer_size()
+        return self._held()
 
     @property
     def written(self) -> int:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +17,6 @@ import numpy as np
 import pytest
 
 from tests.film.makers import HEIGHT, WIDTH, painted
-from tests.peers import PATIENCE
 
 NOBODY = 65534
 """The user and group of that name: VLC does not run as root."""
@@ -38,38 +35,9 @@ def needed(*names: str) -> None:
             pytest.skip(f"{name} is not installed, so nobody knows whether it can read a camera.")
 
 
-@asynccontextmanager
-async def running(*command: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A program that runs meanwhile, and what it says.
-
-    Args:
-        options: As `subprocess.Popen` takes them.
-    """
-    pipe = asyncio.subprocess.PIPE
-    usual: dict[str, Any] = {"stdin": asyncio.subprocess.DEVNULL, "stdout": pipe, "stderr": pipe}
-    process = await asyncio.create_subprocess_exec(*command, **usual | options)
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-async def finished(seconds: float, *command: str, **options: Any) -> tuple[str, str]:
-    """Standard output and error of a program that takes about so many seconds, and ends well."""
-    async with running(*command, **options) as process:
-        try:
-            out, errors = await asyncio.wait_for(process.communicate(), seconds + 3 * PATIENCE)
-        except TimeoutError:
-            raise AssertionError(f"{command[0]} does not end") from None
-        assert process.returncode == 0, f"{command[0]} ends with {process.returncode}:\n{errors.decode(errors='replace')[-3000:]}"
-        return out.decode(errors="replace"), errors.decode(errors="replace")
-
-
 @contextmanager
 def folder_of_nobody() -> Iterator[tuple[Path, dict[str, Any]]]:
-    """A folder for a program that does not run as root, and how to start it (see `running`)."""
+    """A folder for a program that does not run as root, and how to start it (see `tests.programs.running`)."""
     with tempfile.TemporaryDirectory(prefix="drawercam-client-") as name:
         started: dict[str, Any] = {"env": os.environ | {"HOME": name}, "cwd": name}
         if os.geteuid() == 0:

@@ -24,10 +24,11 @@ from PIL import Image
 from drawercam.keys import Keyring, Scope
 from tests.browsers.drivers import Chromium
 from tests.browsers.pages import PATIENCE
+from tests.programs import finished, running
 from tests.relays import ROOT, Relay
 from tests.server.test_publishing import MP4, SCENE, WEBM
 
-from .programs import FEWEST, finished, folder_of_nobody, look, needed, of_size, rising, running
+from .programs import FEWEST, folder_of_nobody, look, needed, of_size, rising
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 

@@ -26,10 +26,11 @@ from drawercam.server.server import Server
 from drawercam.server.socket import HIGH_WATER, WRITE_DEADLINE
 from tests.media.samples import RECORDINGS
 from tests.peers import PATIENCE, peer
+from tests.programs import finished, running
 from tests.relays import Relay
 from tests.server.test_media import OPUS, VP8, film, packets
 from tests.server.test_promises import eventually
-from tests.server.test_publishing import MP4, SCENE, WEBM, address, bearer, program, said
+from tests.server.test_publishing import MP4, SCENE, WEBM, address, bearer
 from tests.server.test_security import PORCH, browser, cookie, known, made, site
 from tests.server.test_socket import FakeOwner, FakeTransport
 from tests.test_channel import KEY_FRAME, PICTURE, Clock, FakeCamera, FakeViewer
@@ -462,7 +463,7 @@ async def test_a_revoked_key_ends_the_file(tls_relay: Relay) -> None:
 async def test_ffmpeg_reads(tls_relay: Relay, name: str, form: list[str], ending: str, codecs: list[str], tmp_path: Path) -> None:
     camera, viewer = Keyring.open(tls_relay.state).keys[:2]
     source = address(tls_relay, f"/cameras/{name}/live.{ending}", viewer.secret)
-    async with program("ffmpeg", *SCENE, *form, "-method", "PUT", address(tls_relay, f"/cameras/{name}/publish", camera.secret)):
+    async with running("ffmpeg", *SCENE, *form, "-method", "PUT", address(tls_relay, f"/cameras/{name}/publish", camera.secret)):
         async with browser(tls_relay, Authorization=bearer(viewer.secret)) as client:
 
             async def live() -> bool:
@@ -470,14 +471,15 @@ async def test_ffmpeg_reads(tls_relay: Relay, name: str, form: list[str], ending
                     return answer.status == 200
 
             await eventually(live, "it films")
-        shown = json.loads(await said("ffprobe", "-v", "error", "-of", "json", "-show_streams", source))
+        shown = json.loads((await finished(0, "ffprobe", "-v", "error", "-of", "json", "-show_streams", source))[0])
         assert [stream["codec_name"] for stream in shown["streams"]] == codecs
         assert (shown["streams"][0]["width"], shown["streams"][0]["height"]) == (160, 120)
         copy = tmp_path / f"copy.{ending}"
-        await said("ffmpeg", "-v", "error", "-nostdin", "-t", "2", "-i", source, "-c", "copy", str(copy))
+        await finished(0, "ffmpeg", "-v", "error", "-nostdin", "-t", "2", "-i", source, "-c", "copy", str(copy))
         # Decoded, so that nothing in it is broken: `-xerror` ends it at the first fault.
-        await said("ffmpeg", "-v", "error", "-xerror", "-nostdin", "-i", str(copy), "-f", "null", "-")
-        listed = json.loads(await said("ffprobe", "-v", "error", "-of", "json", "-show_entries", "packet=codec_type,dts_time", str(copy)))
+        await finished(0, "ffmpeg", "-v", "error", "-xerror", "-nostdin", "-i", str(copy), "-f", "null", "-")
+        entries = ("-of", "json", "-show_entries", "packet=codec_type,dts_time")
+        listed = json.loads((await finished(0, "ffprobe", "-v", "error", *entries, str(copy)))[0])
         for kind, least in (("video", 25), ("audio", 80)):
             times = [float(packet["dts_time"]) for packet in listed["packets"] if packet["codec_type"] == kind]
             assert len(times) >= least and all(before < after for before, after in itertools.pairwise(times))

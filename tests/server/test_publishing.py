@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import shlex
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -21,6 +19,7 @@ from drawercam.server.server import Server
 from drawercam.server.visits import Admission, Book, RequestVisit
 from tests.media.samples import RECORDINGS
 from tests.peers import PATIENCE, Raw, peer
+from tests.programs import finished, running
 from tests.relays import ROOT, Relay
 from tests.server.test_media import VP8, decoded, film, frames, has_frames, packets
 from tests.server.test_promises import eventually
@@ -35,27 +34,6 @@ MP4 = shlex.split(
     "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 15 -c:a aac "
     "-f mp4 -movflags frag_every_frame+empty_moov+default_base_moof -flush_packets 1"
 )
-
-
-@asynccontextmanager
-async def program(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A program that runs meanwhile."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-async def said(*command: str) -> str:
-    """What a program says, and that it ends well."""
-    async with program(*command) as process, asyncio.timeout(3 * PATIENCE):
-        out, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
-        return out.decode()
 
 
 def address(relay: Relay, path: str, key: str = "") -> str:
@@ -278,7 +256,7 @@ async def test_ffmpeg_publishes(tls_relay: Relay, form: list[str], codecs: set[s
     path = f"/cameras/{name}/publish"
     async with (
         peer(tls_relay, f"/player/{name}", additional_headers={"Cookie": cookie(ring, viewer)}) as watching,
-        program("ffmpeg", *SCENE, *form, "-method", "PUT", address(tls_relay, path, camera.secret)),
+        running("ffmpeg", *SCENE, *form, "-method", "PUT", address(tls_relay, path, camera.secret)),
     ):
         await watching.until(lambda one: len(frames(one)) > 20 and len(frames(one, 2)) > 20)
         assert {one["codec"].partition(".")[0] for one in watching.told("track")} == codecs
@@ -291,7 +269,7 @@ async def test_curl_publishes(tls_relay: Relay, name: str) -> None:
     trust = ("--cacert", str(tls_relay.state / "certs" / "ca.crt"))
 
     async def asks(*more: str) -> str:
-        return await said("curl", "-s", "-w", "%{http_code}", *trust, *more, url)
+        return (await finished(0, "curl", "-s", "-w", "%{http_code}", *trust, *more, url))[0]
 
     assert await asks("-T", film) == await asks("-X", "POST", "--data-binary", f"@{film}") == "204"
     assert await asks("-T", film, "-H", "Transfer-Encoding: chunked", "-H", "Expect: 100-continue") == "204"

@@ -73,8 +73,8 @@ class File:
 
     Attributes:
         ending: Of its address.
-        guesses: The reader guesses the rate of the pictures before it begins, as FFmpeg does if it is not told otherwise: from some dozens
-            of them in WebM, whose times are whole milliseconds.
+        guesses: The reader guesses the rate of the pictures before it begins, if the file does not tell it, as FFmpeg does if it is not told
+            otherwise.
         seconds: From asking to the first decoded picture.
     """
 

@@ -493,6 +493,10 @@ class Channel:
         """How long pictures take up to the players' sockets."""
         return self._timing.parts()
 
+    def interval(self) -> int | None:
+        """Microseconds from one picture to the next, lately; None while that is not known. Also of a camera that sleeps."""
+        return self._timing.interval()
+
     def idle(self) -> int | None:
         """Microseconds since the last frame came, None before the first one."""
         return None if self._last_frame is None else self._clock() - self._last_frame

@@ -1,13 +1,20 @@
-"""How long pictures take up to the players' sockets, lately."""
+"""How long pictures take up to the players' sockets, and from one to the next, lately."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 # Pictures over which the medians are taken: 2 s at 30 a second.
 _PICTURES = 64
+
+# With fewer, a single late one would be half of what is known.
+_FEWEST_PICTURES = 8
+
+# Microseconds. What seems to come faster than at 240 a second was not filmed just now: a file that is sent as fast as the network takes it.
+_SHORTEST_INTERVAL = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Parts:
 
 
 class Timing:
-    """The pictures of one camera. Two numbers are kept per picture; medians are made when they are asked for.
+    """The pictures of one camera. Three numbers are kept per picture; medians are made when they are asked for.
 
     Attributes:
         encode: Microseconds from capture to the camera's socket, as the camera says; None while it does not.
@@ -36,17 +43,26 @@ class Timing:
         self.encode: int | None = None
         self._ages: deque[int] = deque(maxlen=_PICTURES)
         self._stays: deque[int] = deque(maxlen=_PICTURES)
+        self._captured: deque[int] = deque(maxlen=_PICTURES)
 
     def picture(self, captured: int, arrived: int, offered: int) -> None:
         """Count a picture, by three moments on the relay's clock in microseconds."""
         self._ages.append(arrived - captured)
         self._stays.append(offered - arrived)
+        self._captured.append(captured)
 
     def parts(self) -> Parts:
         """Medians over the last pictures."""
         age = _median(self._ages)
         uplink = None if age is None else max(0, age - (self.encode or 0))
         return Parts(self.encode, uplink, _median(self._stays))
+
+    def interval(self) -> int | None:
+        """Microseconds from one picture to the next, the median, where a pause does not count; None while that cannot be told."""
+        if len(self._captured) < _FEWEST_PICTURES:
+            return None
+        interval = _median(after - before for before, after in pairwise(sorted(self._captured)))  # B frames come out of order
+        return interval if interval is not None and interval >= _SHORTEST_INTERVAL else None
 
 
 def _median(values: Iterable[int]) -> int | None:

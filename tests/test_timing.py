@@ -37,6 +37,24 @@ def test_one_slow_picture_does_not_count() -> None:
     assert timing.parts() == Parts(None, 12_000, 200)
 
 
+@given(st.integers(4_000, 10**6), st.lists(st.integers(-3, 3), min_size=8, max_size=60), st.integers(0, 50))
+def test_the_time_between_pictures_is_known_from_eight_on(interval: int, moved: list[int], pause_at: int) -> None:
+    """B frames come out of order, and a pause does not count."""
+    timing = Timing()
+    places = sorted(range(len(moved)), key=lambda place: place + moved[place])
+    for seen, place in enumerate(places):
+        assert (timing.interval() is None) == (seen < 8)
+        timing.picture(place * interval + (10**9 if place > pause_at else 0), 0, 0)
+    assert timing.interval() == interval
+
+
+def test_what_was_not_filmed_just_now_has_no_rate() -> None:
+    timing = Timing()
+    for n in range(20):
+        timing.picture(n * 1000, 0, 0)
+    assert timing.interval() is None
+
+
 def test_a_camera_whose_clock_is_a_little_fast_has_no_negative_way() -> None:
     timing = Timing()
     timing.picture(5_000, 4_000, 4_100)

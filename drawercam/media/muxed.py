@@ -76,13 +76,16 @@ class Muxed:
         numbers: The tracks in it. Opus goes with any picture; AAC, which WebM does not have, goes with H.264 only.
     """
 
-    def __init__(self, video: bytes, audio: bytes | None = None) -> None:
+    def __init__(self, video: bytes, audio: bytes | None = None, interval: int | None = None) -> None:
         """
         Args:
             video, audio: The canonical init segments of tracks 1 and 2.
+            interval: Microseconds from one picture to the next, usually, if that is known. WebM says so in its header: without it, FFmpeg
+                looks at the times of forty pictures before it shows the first one.
         """
         self.container = container_of(video)
         self._inits = [video]
+        self._interval = interval
         self._opus: tuple[Mp4Writer, Track] | None = None  # for Opus in MP4, the one that has to be written anew
         if audio is not None and container_of(audio) is self.container:
             self._inits.append(audio)
@@ -142,7 +145,7 @@ class Muxed:
 
     def _init(self, time: int) -> bytes:
         """The header of all tracks. The file's zero lies so many microseconds behind that of the messages."""
-        return _webm_init(self._inits, time) if self.container is Container.WEBM else _mp4_init(self._inits)
+        return _webm_init(self._inits, time, self._interval) if self.container is Container.WEBM else _mp4_init(self._inits)
 
 
 def _elements(init: bytes) -> Iterator[tuple[int, bytes, bytes]]:
@@ -154,9 +157,14 @@ def _elements(init: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         position = end
 
 
-def _webm_init(inits: list[bytes], time: int) -> bytes:
-    """RFC 9559 section 5.1: as the first one, with the TrackEntries of all; DateUTC, if there is one, is that of the file's zero."""
-    entries = b"".join(payload for init in inits for identifier, _, payload in _elements(init) if identifier == Id.TRACKS)
+def _webm_init(inits: list[bytes], time: int, interval: int | None) -> bytes:
+    """RFC 9559 section 5.1: as the first one, with the TrackEntries of all, of which the first tells how long a picture usually lasts
+    (DefaultDuration); DateUTC, if there is one, is that of the file's zero."""
+    tracks = [payload for init in inits for identifier, _, payload in _elements(init) if identifier == Id.TRACKS]
+    if interval:
+        entry = next(bytes(payload) for _, payload in ebml.children(tracks[0]))
+        tracks[0] = ebml.element(Id.TRACK_ENTRY, entry + ebml.element(Id.DEFAULT_DURATION, ebml.uint(interval * 1000)))
+    entries = b"".join(tracks)
     written = b""
     for identifier, whole, payload in _elements(inits[0]):
         if identifier == Id.INFO:

@@ -109,7 +109,8 @@ class Reader(asyncio.Protocol):
 
     def begin_file(self, sound: bool) -> None:
         """Take over the connection, on which the head of the response has been written; the file begins with the latest keyframe."""
-        self._file = Muxed(self._tracks[VIDEO][1], self._tracks[AUDIO][1] if sound and AUDIO in self._tracks else None)
+        audio = self._tracks[AUDIO][1] if sound and AUDIO in self._tracks else None
+        self._file = Muxed(self._tracks[VIDEO][1], audio, self._channel.interval())
         self._progress = self._house.now()
         transport = self._transport
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)

@@ -138,6 +138,18 @@ def test_who_was_away_is_not_missed() -> None:
     assert times == [0, 20, 40, back, back - 10, back + 20, back + 40]
 
 
+@pytest.mark.parametrize(("interval", "rate"), [(33_333, 30), (None, None)])
+def test_the_header_tells_the_rate_of_the_pictures(interval: int | None, rate: int | None) -> None:
+    """One picture is enough for FFmpeg to begin."""
+    file = Muxed(writer(VP8, VIDEO, 0).init(), writer(OPUS, AUDIO, 0).init(), interval)
+    written = bytes(file.add(VIDEO, frame(VIDEO, BEGIN)))
+    with av.open(io.BytesIO(written), "r") as opened:
+        told = opened.streams.video[0].average_rate
+        assert told is None if rate is None else told is not None and round(told, 2) == rate
+        assert len(opened.streams.audio) == 1
+    assert [one.data for one in read([written]) if isinstance(one, Packet)] == [VP8_KEY.ljust(11, b"\0")]
+
+
 def test_what_is_of_before_the_first_picture_is_left_out() -> None:
     file = Muxed(writer(VP8, VIDEO, 0).init(), writer(OPUS, AUDIO, 0).init())
     assert file.add(VIDEO, frame(VIDEO, BEGIN))

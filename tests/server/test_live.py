@@ -430,6 +430,19 @@ def test_a_long_past_is_left_out_where_a_keyframe_is_cheap() -> None:
     assert control.Keyframe() in stage.camera.told
 
 
+def test_webm_tells_the_rate_of_the_pictures() -> None:
+    """Programs with FFmpeg inside show the first one at once then."""
+    stage = Stage()
+    for _ in range(20):
+        stage.picture(later=0.05)
+    stage.picture(key=True)
+    late = Reader(stage.channel, stage.house, transport := FakeTransport(), asyncio.Protocol())  # type: ignore[arg-type]
+    stage.channel.join(late)
+    late.begin_file(sound=False)
+    for head, told in ((stage.transport.written, False), (transport.written, True)):
+        assert (b"\x23\xe3\x83\x84" + (50_000_000).to_bytes(4, "big") in head) is told, "DefaultDuration, in nanoseconds"
+
+
 # --- who may ---
 
 

@@ -208,8 +208,11 @@ class Keyring:
         return self._live
 
     def with_secret(self, secret: str) -> Key | None:
-        """The key of a link that is still good, however it was typed."""
-        return self._good(self._by_secret.get(_digest(secret)))
+        """The key of a link that is still good, however it was typed. Who has just made one, by another process, may use it at once."""
+        digest = _digest(secret)
+        if digest not in self._by_secret:
+            self.refresh()
+        return self._good(self._by_secret.get(digest))
 
     def with_token(self, token: str, purpose: str) -> Key | None:
         """The key that this token was made from, if it is still good."""
@@ -264,7 +267,7 @@ class Keyring:
         self._live = frozenset(key for key in self._keys if not key.is_over(now))
 
     def add(self, publish: Scope, watch: Scope, lasts: int | None = None, label: str = "") -> Key:
-        """Make a key and write it down; `refresh` then knows it.
+        """Make a key and write it down; it is good at once, and among `keys` from the next `refresh` on.
 
         Args:
             lasts: Seconds from now, at most `MAX_LIFE`; None until it is revoked.

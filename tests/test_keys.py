@@ -146,9 +146,11 @@ def test_a_key_ends_at_its_time_and_is_listed_for_a_while(ring: Keyring, clock: 
 def test_another_process_changes_the_ring_and_a_look_notices(tmp_path: Path, ring: Keyring) -> None:
     other = Keyring.open(tmp_path)
     key = other.add(NOTHING, PORCH)
-    assert ring.with_secret(key.secret) is None
+    assert ring.with_secret(key.secret) == key, "a script uses the key that it has just made"
+    listed = other.add(NOTHING, PORCH)
+    assert listed not in ring.keys
     ring.refresh()
-    assert ring.with_secret(key.secret) == key
+    assert listed in ring.keys
     other.revoke(key.id)
     other.revoke("camera")
     ring.refresh()

@@ -11,8 +11,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.base_protocol import BaseProtocol
 
 from drawercam.access import EVERYTHING, Access, Denied, Right
+from drawercam.hub import Hub
 from drawercam.keys import Keyring
 from drawercam.server import publishing, visits
 from drawercam.server.server import Server
@@ -24,6 +26,7 @@ from tests.relays import ROOT, Relay
 from tests.server.test_media import VP8, decoded, film, frames, has_frames, packets
 from tests.server.test_promises import eventually
 from tests.server.test_security import FOREIGN, PORCH, browser, cookie, known, made, site
+from tests.test_channel import Clock
 
 # Pictures, sound and containers with which ffmpeg publishes; small, because the machine has other things to do.
 pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
@@ -132,6 +135,17 @@ async def test_a_publisher_that_vanishes_is_lost(relay: Relay, name: str) -> Non
         await viewer.until(frames)
         raw.cut()
         await viewer.message("state", state="gone", reason="lost")
+
+
+async def test_a_publisher_that_has_vanished_before_it_was_read_is_lost() -> None:
+    """What had come of its stream is still taken; then there is nobody to wait for."""
+    hub = Hub(Clock())
+    body = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16)
+    body.feed_data(VP8)
+    with pytest.raises(Denied) as denied:
+        await publishing.Publisher(hub, "porch", "somebody").read(body)
+    assert (denied.value.status, denied.value.id) == (400, "broken-off")
+    assert [(channel.state, channel.reason) for channel in hub.cameras()] == [("gone", "lost")]
 
 
 async def test_a_publisher_is_always_on(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:

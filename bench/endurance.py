@@ -13,7 +13,7 @@ from typing import Any
 from tests.browsers.drivers import ChromiumPage, Page, PageError
 
 from .memory import MEGABYTE, Heap, growth, renderers, small
-from .rows import Row
+from .rows import PageRow
 from .samples import Record, Turn
 from .stage import Size, Stage
 from .table import number
@@ -133,7 +133,7 @@ def joined(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**reports[-1], "begun": reports[0]["begun"], **lists, **counts}
 
 
-async def endure(rows: Sequence[Row], stage: Stage, size: Size, minutes: int, say: Callable[[str], None]) -> list[Endurance]:
+async def endure(rows: Sequence[PageRow], stage: Stage, size: Size, minutes: int, say: Callable[[str], None]) -> list[Endurance]:
     """Films and watches for so long, all rows side by side. What was measured before something in a page went wrong is kept.
 
     Args:

@@ -23,11 +23,14 @@ from .endurance import endure
 from .latecomers import first_pictures
 from .machine import Machine
 from .network import network_table, on_network
+from .programs import FILES, FilmFrames, FilmJpeg, first_decoded
 from .results import Results
-from .rows import ROWS, Row, Shipped
+from .rows import Append, FramesCodecs, FramesRecorder, Mse, PageRow, Row, Shipped, WebRtc
 from .samples import Record
 from .stage import Size, Stage
 from .targets import listed
+
+ROWS: dict[str, type[Row]] = {row.name: row for row in (WebRtc, Append, Mse, FramesRecorder, FramesCodecs, FilmFrames, FilmJpeg)}
 
 ENDURING = ["frames-codecs"]
 """The rows of `--minutes` when none are chosen."""
@@ -48,7 +51,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=10, metavar="N", help="how often each row has its turn (default: 10)")
     parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="seconds of each turn that count (default: 6)")
     parser.add_argument("--size", type=_sizes, metavar="WxH,...", help="picture sizes (default: 640x480,1280x720)")
-    parser.add_argument("--rows", type=_rows, metavar="ROW,...", help=f"which rows (default: {','.join(ROWS)})")
+    parser.add_argument("--rows", type=_rows, metavar="ROW,...", help=f"which rows (default: {','.join([*ROWS, *FILES])})")
     parser.add_argument("--late", type=int, default=5, metavar="N", help="late viewers of each kind of player (default: 5)")
     parser.add_argument("--steps", action="store_true", help="show where the time goes, which itself costs some")
     other = parser.add_mutually_exclusive_group()
@@ -59,13 +62,15 @@ def options(arguments: list[str]) -> argparse.Namespace:
     chosen = parser.parse_args(arguments)
     other_way = bool(chosen.minutes) or chosen.network
     chosen.size = chosen.size or [Size(640, 480)] + [Size(1280, 720)] * (not other_way)
-    chosen.rows = chosen.rows or (ENDURING if chosen.minutes else NETWORKED if chosen.network else list(ROWS))
+    chosen.rows = chosen.rows or (ENDURING if chosen.minutes else NETWORKED if chosen.network else [*ROWS, *FILES])
     if other_way and chosen.steps:
         parser.error("--steps is for the turns of the table only")
     if chosen.minutes is not None and chosen.minutes < 1:
         parser.error("--minutes needs at least one")
-    if chosen.network and (strangers := [name for name in chosen.rows if not issubclass(ROWS[name], Shipped)]):
-        parser.error(f"--network is for rows with a relay in between, and {strangers[0]} has none")
+    kind = Shipped if chosen.network else PageRow
+    if other_way and (strangers := [name for name in chosen.rows if name not in ROWS or not issubclass(ROWS[name], kind)]):
+        wanted = "--network is for rows of pages with a relay in between" if chosen.network else "--minutes is for rows of pages"
+        parser.error(f"{wanted}, and {strangers[0]} is none")
     return chosen
 
 
@@ -78,8 +83,8 @@ def _sizes(text: str) -> list[Size]:
 
 def _rows(text: str) -> list[str]:
     names = text.split(",")
-    if unknown := [name for name in names if name not in ROWS]:
-        raise argparse.ArgumentTypeError(f"there is no row {unknown[0]}; there are {', '.join(ROWS)}")
+    if unknown := [name for name in names if name not in ROWS and name not in FILES]:
+        raise argparse.ArgumentTypeError(f"there is no row {unknown[0]}; there are {', '.join([*ROWS, *FILES])}")
     return names
 
 
@@ -90,7 +95,7 @@ def say(text: str) -> None:
 
 async def measure(stage: Stage, size: Size, chosen: argparse.Namespace) -> Results:
     """All rounds and late viewers of one size."""
-    rows: list[Row] = [ROWS[name]() for name in chosen.rows]
+    rows: list[Row] = [ROWS[name]() for name in chosen.rows if name in ROWS]
     results = Results(size, {row.name: Record(row.name) for row in rows})
     for turn in range(chosen.rounds):
         shift = turn % len(rows)
@@ -112,6 +117,13 @@ async def measure(stage: Stage, size: Size, chosen: argparse.Namespace) -> Resul
             except PageError as error:
                 results.records[row.name].troubles.append(f"late viewers: {error}")
                 say(f"  {error}")
+    for file in (name for name in chosen.rows if name in FILES and chosen.late):
+        say(f"{size}, readers: {file}")
+        try:
+            results.readers[file] = await first_decoded(stage, size, file, chosen.late)
+        except PageError as error:
+            results.readers[file] = []
+            say(f"  {error}")
     return results
 
 
@@ -127,6 +139,7 @@ async def compare(stage: Stage, chosen: argparse.Namespace) -> tuple[list[dict[s
         every.append(results)
         print(f"\n{size} at 30 pictures a second, {chosen.rounds} rounds of {chosen.seconds:g} s, with sound\n\n{results}", flush=True)
     measured = all(record.pictures for results in every for record in results.records.values())
+    measured = measured and all(seconds for results in every for seconds in results.readers.values())
     return [results.plain() for results in every], measured
 
 
@@ -134,7 +147,7 @@ async def last(stage: Stage, chosen: argparse.Namespace) -> tuple[list[dict[str,
     """`--minutes`; returns as `compare` does."""
     size = chosen.size[0]
     print(f"\n{size} at 30 pictures a second for {chosen.minutes} minutes, with sound\n", flush=True)
-    runs = await endure([ROWS[name]() for name in chosen.rows], stage, size, chosen.minutes, lambda text: print(text, flush=True))
+    runs = await endure([row() for row in _of_pages(chosen)], stage, size, chosen.minutes, lambda text: print(text, flush=True))
     print("\n" + "\n".join(run.summary() for run in runs))
     print("\n" + listed(target for run in runs for target in run.targets()))
     return [run.plain() for run in runs], all(len(run.minutes) == chosen.minutes for run in runs)
@@ -143,11 +156,16 @@ async def last(stage: Stage, chosen: argparse.Namespace) -> tuple[list[dict[str,
 async def disturb(stage: Stage, chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], bool]:
     """`--network`; returns as `compare` does."""
     size = chosen.size[0]
-    runs = [await on_network(ROWS[name](), stage, size, SEED, say) for name in chosen.rows]
+    runs = [await on_network(row(), stage, size, SEED, say) for row in _of_pages(chosen)]
     print(f"\n{size} at 30 pictures a second, with sound, both pages behind a proxy\n\n{network_table(runs)}\n")
     print(listed(target for run in runs for target in run.targets()))
     print("\n".join(f"\n{run.name}: {run.trouble}" for run in runs if run.trouble))
     return [run.plain() for run in runs], all(run.thaws for run in runs)
+
+
+def _of_pages(chosen: argparse.Namespace) -> list[type[PageRow]]:
+    """The chosen rows; `options` has seen to it that all are of pages."""
+    return [row for row in (ROWS[name] for name in chosen.rows) if issubclass(row, PageRow)]
 
 
 async def run(chosen: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 from tests.browsers.drivers import Page, PageError
 from tests.proxies import Proxy
 
-from .rows import Row
+from .rows import PageRow
 from .samples import STALL, Turn
 from .stage import Size, Stage
 from .table import aligned, number
@@ -156,7 +156,7 @@ def network_table(runs: Sequence[NetworkRun]) -> str:
     return aligned(head, [line for run in runs for line in run.lines()])
 
 
-async def on_network(row: Row, stage: Stage, size: Size, seed: int, say: Callable[[str], None]) -> NetworkRun:
+async def on_network(row: PageRow, stage: Stage, size: Size, seed: int, say: Callable[[str], None]) -> NetworkRun:
     """One row through all phases. What was measured before something in a page went wrong is kept, and `trouble` says what it was."""
     run = NetworkRun(row.name, [], [])
     async with AsyncExitStack() as stack:

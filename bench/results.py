@@ -35,6 +35,12 @@ STEADY_SECONDS = 60.0
 FIRST_PICTURE_LIMIT = 150.0
 """Milliseconds: the most that the median wait of a late viewer may be."""
 
+PROGRAM_LIMITS = {"film-frames": (60.0, 0.0), "film-jpeg": (250.0, 10.0)}
+"""Of the rows whose camera is a program: the most that the median delay may be, ms, and the fewest pictures a second."""
+
+READER_LIMIT = 1.0
+"""Seconds from asking for a camera as a file to the first decoded picture: the most that the median may be."""
+
 TOLD_LIMIT = 10.0
 """Milliseconds: the most by which the median delay shown on the tile may differ from the pixels'."""
 
@@ -51,11 +57,13 @@ class Results:
     Attributes:
         records: By row name, in the order of the table.
         firsts: Late viewers by row name.
+        readers: By the file's name, how many seconds each of its readers waited for a picture.
     """
 
     size: Size
     records: dict[str, Record] = field(default_factory=dict)
     firsts: dict[str, list[FirstPicture]] = field(default_factory=dict)
+    readers: dict[str, list[float]] = field(default_factory=dict)
 
     def delay(self, name: str, share: float) -> float | None:
         """A percentile of a row's delays in ms, if it was measured."""
@@ -96,6 +104,15 @@ class Results:
             values = [percentile(waits, 0.5), max(waits), percentile(ages, 0.5), percentile(lives, 0.5), max(lives)]
             lines.append([name, str(len(firsts)), *(number(value).replace("inf", "never") for value in values)])
         return aligned(head, lines) if lines else ""
+
+    def reader_table(self) -> str:
+        """Readers of files; "" if there were none."""
+        lines = [
+            [name, str(len(waits)), *(number(value, 2) for value in (percentile(waits, 0.5), max(waits)))]
+            for name, waits in self.readers.items()
+            if waits
+        ]
+        return aligned(["file (s)", "readers", "first decoded picture p50", "worst"], lines) if lines else ""
 
     def sound_table(self) -> str:
         """What was heard, and how far it was from what was seen."""
@@ -160,7 +177,7 @@ class Results:
 
     def targets(self) -> list[Target]:
         """The claims on the rows that were asked for."""
-        return [*self._speed(), *self._steadiness(), *self._firsts(), *self._told(), *self._apart()]
+        return [*self._speed(), *self._steadiness(), *self._firsts(), *self._programs(), *self._told(), *self._apart()]
 
     def _speed(self) -> Iterator[Target]:
         if self.size != RATIO_SIZE:
@@ -192,6 +209,24 @@ class Results:
             found = f"p50 {middle:.0f} ms, worst {max(waits):.0f} ms (that picture's own age: p50 {age:.0f} ms)"
             yield Target(claim, found, middle <= FIRST_PICTURE_LIMIT)
 
+    def _programs(self) -> Iterator[Target]:
+        if self.size != RATIO_SIZE:
+            return
+        for name, (limit, least) in PROGRAM_LIMITS.items():
+            record = self.records.get(name)
+            if record is None or not record.pictures:
+                continue
+            delay, rate = record.delay(0.5), record.pictures / record.seconds
+            claim = f"{name}: p50 at most {limit:.0f} ms" + (f", at least {least:.0f} pictures a second" if least else "")
+            yield Target(claim, f"{delay:.1f} ms, {rate:.1f} a second", delay <= limit and rate >= least)
+        for name, waits in self.readers.items():
+            claim = f"{name}: first decoded picture within {READER_LIMIT:g} s"
+            if not waits:
+                yield Target(claim, "there was none", None)
+                continue
+            middle = percentile(waits, 0.5)
+            yield Target(claim, f"p50 {middle:.2f} s, worst {max(waits):.2f} s", middle <= READER_LIMIT)
+
     def _told(self) -> Iterator[Target]:
         for record in self._measured:
             if not record.last_facts():
@@ -205,8 +240,8 @@ class Results:
 
     def _apart(self) -> Iterator[Target]:
         for record in self._measured:
-            if not record.last_facts():
-                continue  # the claim is on our own player
+            if not record.last_facts() or record.name in PROGRAM_LIMITS:
+                continue  # the claim is on our own player, and those have their sound off
             claim = f"{record.name}: sound and picture within {APART_LIMIT:.0f} ms in 19 of 20 flashes"
             if not record.apart:
                 yield Target(claim, "no flash with its beep", None)
@@ -216,7 +251,8 @@ class Results:
             yield Target(claim, found, wide <= APART_LIMIT)
 
     def __str__(self) -> str:
-        parts = [self.table(), self.late_table(), self.told_table(), self.sound_table(), self.cpu_table(), self.steps(), self.clocks()]
+        parts = [self.table(), self.late_table(), self.reader_table(), self.told_table(), self.sound_table(), self.cpu_table()]
+        parts += [self.steps(), self.clocks()]
         parts.append(listed(self.targets()))
         records = self.records.values()
         parts.append("\n".join(f"{record.name}: {text}" for record in records for text in [*record.troubles, *record.remarks]))
@@ -234,4 +270,4 @@ class Results:
                 row["cpu"] = {kind: record.load(kind) for kind in record.kinds}
             row["first_pictures"] = [asdict(first) for first in self.firsts.get(name, [])]
             rows[name] = row
-        return {"size": str(self.size), "rows": rows, "targets": [asdict(target) for target in self.targets()]}
+        return {"size": str(self.size), "rows": rows, "readers": self.readers, "targets": [asdict(target) for target in self.targets()]}

@@ -1,7 +1,4 @@
-"""The ways of bringing a picture from one page to another that are compared.
-
-A row opens a camera and a viewer; all else (warming up, measuring, closing) is the same for all rows.
-"""
+"""The ways of bringing a picture to a page that are compared; those whose camera is a program are in `programs.py`."""
 
 from __future__ import annotations
 
@@ -46,6 +43,22 @@ class Row(ABC):
     sentence: ClassVar[str]
 
     @abstractmethod
+    async def take(self, stage: Stage, size: Size, warm_up: float, seconds: float) -> Turn:
+        """One turn.
+
+        Args:
+            warm_up: Seconds with pictures and sound that do not count.
+            seconds: Seconds that do.
+
+        Raises:
+            PageError: Something in a page went wrong, or no picture came.
+        """
+
+
+class PageRow(Row):
+    """From page to page. A row opens a camera and a viewer; all else (warming up, measuring, closing) is the same for all."""
+
+    @abstractmethod
     async def open_viewer(self, stage: Stage, name: str, size: Size) -> Page:
         """Opens the page that watches."""
 
@@ -87,15 +100,7 @@ class Row(ABC):
             yield camera, viewer
 
     async def take(self, stage: Stage, size: Size, warm_up: float, seconds: float) -> Turn:
-        """One turn.
-
-        Args:
-            warm_up: Seconds with pictures and sound that do not count.
-            seconds: Seconds that do.
-
-        Raises:
-            PageError: Something in a page went wrong, or no picture came.
-        """
+        """See Row."""
         async with self.on_air(stage, size) as (camera, viewer):
             await asyncio.sleep(warm_up)
             skew = (await viewer.evaluate("bench.skew()"))["skew"]
@@ -111,7 +116,7 @@ class Row(ABC):
             return Turn.of(report, skew, cpu, await self.detail(viewer), steps, remark, await camera.evaluate("scene.beeps()"))
 
 
-class WebRtc(Row):
+class WebRtc(PageRow):
     name = "webrtc"
     sentence = "WebRTC from tab to tab, no server, asked to keep the size of the picture"
 
@@ -132,7 +137,7 @@ class WebRtc(Row):
         return None
 
 
-class Append(Row):
+class Append(PageRow):
     name = "append"
     sentence = "one recorder, timeslice 64 ms, MediaSource that appends everything"
 
@@ -151,7 +156,7 @@ class Append(Row):
         return await viewer.evaluate(_ELEMENT)
 
 
-class Shipped(Row):
+class Shipped(PageRow):
     """camera.html, relay.py and player.html as they are, with one of the camera's encoders and one of the player's engines."""
 
     engine: ClassVar[str]
@@ -209,6 +214,3 @@ class FramesCodecs(Shipped):
     engine = "frames"
     encoder = "codecs"
     sentence = "camera.html?encoder=codecs, relay.py, player.html with WebCodecs"
-
-
-ROWS: dict[str, type[Row]] = {row.name: row for row in (WebRtc, Append, Mse, FramesRecorder, FramesCodecs)}

@@ -156,8 +156,14 @@ class Server:
                 await asyncio.wait_for(self._empty.wait(), GOODBYE_BUDGET)
         for line in self._lines():
             line.abort()
+        http = self._runner.server
+        transports = [one.transport for one in http.connections] if http is not None else []
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._runner.cleanup(), HTTP_BUDGET)
+        for transport in transports:
+            if transport is not None:
+                transport.abort()  # who waits for the end of a body, or for TLS's good-bye, would outlive the loop
+        await asyncio.sleep(0)
 
     # --- connections ---
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import shlex
 from collections.abc import AsyncIterator
 from typing import Any
@@ -181,6 +182,17 @@ async def test_a_publisher_that_falls_silent_is_sent_away(monkeypatch: pytest.Mo
             await stopping
     finally:
         await server.stop()
+
+
+async def test_a_relay_that_stops_while_somebody_publishes_ends_in_silence(name: str) -> None:
+    with Relay("--tls", "--no-key", "--host", "127.0.0.1") as relay:
+        async with await Raw.open(relay) as raw:
+            head = f"PUT /cameras/{name}/publish HTTP/1.1\r\nHost: {relay.authority}\r\nTransfer-Encoding: chunked\r\n\r\n"
+            await raw.write(head.encode() + f"{len(VP8):x}\r\n".encode() + VP8 + b"\r\n")
+            await eventually(lambda: "is live" in relay.output, "it films")
+            said = relay.output
+            status, _ = await asyncio.to_thread(relay.stop)
+        assert status == 0 and re.fullmatch(r"\S+ = \S+ is gone \(lost\)\n", relay.output.removeprefix(said))
 
 
 # --- who may ---

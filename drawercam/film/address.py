@@ -59,6 +59,7 @@ class Address:
         try:
             parts = urlsplit(text if "://" in text else f"https://{text}")
             host, port = parts.hostname, parts.port
+            (host or "").encode("idna")  # a label that is empty or too long can be asked of nobody
         except ValueError:
             raise ValueError(wrong) from None
         scheme = _SCHEMES.get(parts.scheme)

@@ -11,12 +11,12 @@ from typing import Any
 from .. import tasks
 from ..control import CameraState, ControlError, Orient
 from ..media.packets import Codec, Kind, MediaError
-from .encoding import VGA_BITRATE, Recipe
+from .encoding import Recipe
 from .entry import Entry
 from .link import Link
 from .moments import now
 from .pace import Pace
-from .sources import Source, SourceError
+from .sources import Source, SourceError, sentence
 from .streams import Frame, Outlet
 from .take import Gate, Take
 from .turning import Turner, TurningError
@@ -24,10 +24,17 @@ from .turning import Turner, TurningError
 # Numbers of the streams.
 _NUMBERS = {Kind.VIDEO: 1, Kind.AUDIO: 2}
 
-# What may wait for the network: seconds of the bit rate, but at least bytes for one keyframe; and for sound, which is thirty times smaller.
+# What may wait for the network. Of pictures that are encoded: seconds of the bit rate, but at least bytes for one keyframe. Of those that
+# are passed on, as much as the relay lets wait for a viewer: leaving one out costs all up to the next keyframe. Sound is much smaller.
 _MOST_WAITING = 0.15
 _ALWAYS_WAITING = 64 * 2**10
+_PASSED_WAITING = 512 * 2**10
 _SOUND_WAITING = 4 * _ALWAYS_WAITING
+
+# Microseconds for which the oldest of what was sent may be under way (flight.py), which is more than the jitter of a good Wi-Fi; and where
+# pictures are passed on.
+_OLDEST = 200_000
+_PASSED_OLDEST = 300_000
 
 # Seconds between two tries to open a source, at first and at most.
 _FIRST_RETRY = 0.5
@@ -229,20 +236,21 @@ class Camera:
         while True:
             await self._wanted.wait()
             self.take = Take(self._source, self._gate, self._emit, self._opened)
-            began = now()
+            began, failed = now(), False
             try:
                 await self.take.run()
             except SourceError as error:
                 if error.final:
                     raise
                 self._say(str(error))
-                self._missing = True
+                self._missing = failed = True
             finally:
                 self.take = None
             self._settle()
-            if self._wanted.is_set():
-                retry = _FIRST_RETRY if now() - began > 2e6 * _LONGEST_RETRY else min(retry * 2, _LONGEST_RETRY)
+            if failed:  # who was put to sleep is woken at once
+                retry = _FIRST_RETRY if now() - began > 2e6 * _LONGEST_RETRY else retry
                 await asyncio.sleep(retry)
+                retry = min(retry * 2, _LONGEST_RETRY)
 
     def _opened(self, what: str) -> None:
         self._missing = False
@@ -254,7 +262,7 @@ class Camera:
         """Send a frame, or leave it out."""
         kind = frame.form.codec.kind
         outlet = self._outlets[kind]
-        late = not (self._hears() if kind is Kind.AUDIO else frame.form.keyframes or self._has_room(VGA_BITRATE))
+        late = not (self._hears() if kind is Kind.AUDIO else frame.form.keyframes or self._carries())
         if not self._gate.wanted or self.take is None:
             outlet.restart()
         elif late:
@@ -264,18 +272,21 @@ class Camera:
                 if outlet.send(frame) and kind is Kind.VIDEO:
                     self._timings.append(max(0, now() - frame.captured))
             except MediaError as error:
-                self._say(f"{self._source.title} gives what is no {frame.form.codec.name}: {error}.")
+                self._say(f"{sentence(self._source.title)} gives what is no {frame.form.codec.name}: {error}.")
                 if kind is Kind.VIDEO:
                     self._gate.encode = True
 
     # --- in any thread ---
 
     def _has_room(self, bitrate: int) -> bool:
-        """Whether a picture would be sent in time."""
-        link = self._link
-        if link.clock.at(0) is None or self._pace.held:
+        """Whether a picture that is encoded now would be sent in time."""
+        if self._link.clock.at(0) is None or self._pace.held or self._link.flight.age() > _OLDEST:
             return False
-        return link.waiting <= max(_ALWAYS_WAITING, bitrate / 8 * _MOST_WAITING)
+        return self._link.waiting <= max(_ALWAYS_WAITING, bitrate / 8 * _MOST_WAITING)
+
+    def _carries(self) -> bool:
+        """Whether the network keeps up with what is passed on."""
+        return not self._pace.held and self._link.waiting <= _PASSED_WAITING and self._link.flight.age() <= _PASSED_OLDEST
 
     def _hears(self) -> bool:
         return not self._pace.held and self._link.waiting <= _SOUND_WAITING
@@ -288,7 +299,7 @@ class Camera:
             return
         try:
             wish = Orient(**{name: float(message[name]) for name in ("pan", "tilt", "zoom") if message.get(name) is not None})
-        except (ControlError, TypeError, ValueError):
+        except (ControlError, TypeError, ValueError, OverflowError):
             return
         self._wish = self._wish.then(wish) if self._wish else wish
         if self._turning is None or self._turning.done():

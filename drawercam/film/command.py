@@ -194,7 +194,7 @@ def _turner(chosen: argparse.Namespace) -> Turner | None:
 
 
 def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner: Turner | None) -> Source:
-    from . import sources
+    from . import libav, sources
     from .turning import Simulator
 
     text: str = chosen.source
@@ -208,9 +208,12 @@ def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner:
         return rpicam.RpiCamera(width, height, chosen.fps)
     if text.startswith("/dev/"):
         width, height = chosen.size or _SIZES["device"]
-        return sources.device(text, width, height, chosen.fps)
+        return libav.device(text, width, height, chosen.fps)
     if "://" in text:
-        return sources.network(text)
+        try:
+            return libav.network(text)
+        except ValueError as error:
+            parser.error(f"{text.partition('@')[2] or text} is no URL: {error}")
     if not Path(text).is_file():
         parser.error(f"there is no file {text}; a source is a device such as /dev/video0, rpicam, a URL, a file, or test")
-    return sources.file(Path(text))
+    return libav.file(Path(text))

@@ -156,7 +156,7 @@ class SoundEncoder:
         self._resampler: AudioResampler | None = None
         self._source: tuple[object, ...] = ()
         self._form = Form(Codec.OPUS)
-        self._fed = self._out = 0  # samples that went in and came out, at 48 kHz
+        self._fed = self._out = 0  # samples that went in, at the source's rate, and came out, at 48 kHz
         self._marks: deque[tuple[int, int]] = deque(maxlen=64)  # position in samples, when that was captured
 
     def encode(self, sound: AudioFrame, captured: int) -> list[Frame]:
@@ -170,8 +170,8 @@ class SoundEncoder:
             self._source = source
             self._open(len(sound.layout.channels))
         assert self._context is not None and self._resampler is not None
-        self._marks.append((self._fed, captured))
-        self._fed += sound.samples * SOUND_RATE // sound.sample_rate
+        self._marks.append((self._fed * SOUND_RATE // sound.sample_rate, captured))
+        self._fed += sound.samples
         sound.pts = None  # samples are counted: what a source leaves out is seen by its time of capture
         frames = []
         for piece in self._resampler.resample(sound):

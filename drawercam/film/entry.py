@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import socket
@@ -10,7 +9,7 @@ import ssl
 
 import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
 from ..control import SUBPROTOCOL
@@ -75,7 +74,7 @@ class Entry:
             sentence = self._distrust(cause)
             # One that was trusted before is being renewed.
             raise (Unreachable(sentence) if self._been_in else Refused(sentence)) from None
-        except (OSError, TimeoutError, InvalidHandshake, aiohttp.ClientError, EOFError) as error:
+        except (OSError, WebSocketException, aiohttp.ClientError, EOFError) as error:
             raise Unreachable(
                 f"The relay at {self._address.origin} does not answer{_why(error)}. It is tried again until it does."
             ) from None
@@ -152,7 +151,7 @@ class Entry:
 
 
 def _why(error: BaseException) -> str:
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+    if isinstance(error, TimeoutError):
         return " in time"
     inner = getattr(error, "os_error", error)
     reason = getattr(inner, "strerror", None) or str(inner)

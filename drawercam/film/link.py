@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ..control import CameraPing, Message, encode
 from .entry import Entry, Refused, Unreachable
+from .flight import Flight
 from .moments import RelayTime, now
 
 # Seconds between two pings. They go the way of the pictures, so the relay knows how old those are and this camera how far behind its
@@ -74,15 +75,17 @@ class Link:
     Attributes:
         waiting: Bytes that the kernel has not taken yet. May be read in any thread.
         clock: The relay's clock. Its `at` may be called in any thread.
+        flight: What the kernel has taken. Its `age` may be called in any thread.
     """
 
     def __init__(self, entry: Entry, handler: Handler) -> None:
         self.waiting = 0
         self.clock = RelayTime()
+        self.flight = Flight()
         self._entry = entry
         self._handler = handler
         self._connection: ClientConnection | None = None
-        self._outgoing: deque[str | bytes] = deque()
+        self._outgoing: deque[tuple[str | bytes, int]] = deque()  # with the time since which it waits
         self._news = asyncio.Event()
         self._asked: deque[int] = deque(maxlen=_MOST_UNANSWERED)
         self._said = ""
@@ -103,7 +106,7 @@ class Link:
             self._connection.transport.abort()
             return
         self.waiting += len(data)
-        self._outgoing.append(data)
+        self._outgoing.append((data, now()))
         self._news.set()
 
     async def run(self) -> None:
@@ -138,6 +141,7 @@ class Link:
         self._outgoing.clear()
         self._asked.clear()
         self.clock.forget()
+        self.flight = Flight(connection.transport)
         self.waiting = 0
         tasks = [asyncio.create_task(work) for work in (self._send_all(connection), self._ping_on(connection))]
         try:
@@ -166,9 +170,10 @@ class Link:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 while self._outgoing:
-                    data = self._outgoing.popleft()
+                    data, since = self._outgoing.popleft()
                     await connection.send(data)
                     self.waiting -= len(data)
+                    self.flight.sent(since)
                 self._news.clear()
                 await self._news.wait()
 

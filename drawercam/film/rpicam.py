@@ -123,7 +123,7 @@ class RpiCamera:
         assert process.stdout is not None and process.stderr is not None
         pipe, words = process.stdout.fileno(), process.stderr.fileno()
         with contextlib.suppress(OSError):
-            fcntl.fcntl(pipe, 1031, _PIPE)  # F_SETPIPE_SZ, which Python 3.11 does not name everywhere
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
         said = b""
         splitter = Splitter()
         form = Form(Codec.H264)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..control import Stream
@@ -139,7 +138,3 @@ class Outlet:
 
     def _message(self, data: bytes) -> None:
         self._link.send_media(bytes((self._number,)) + data)
-
-
-Emit = Callable[[Frame], None]
-"""Takes a frame in any thread."""

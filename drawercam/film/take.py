@@ -19,11 +19,14 @@ from av.video.frame import VideoFrame
 from ..media.packets import Kind
 from .encoding import PictureEncoder, Recipe, SoundEncoder
 from .moments import now
-from .sources import Source, SourceError
-from .streams import Emit, Frame
+from .sources import Source, SourceError, sentence
+from .streams import Frame
 
 # Seconds that a device may take to let go. Then its thread is left to itself: nobody can end a read that the kernel does not.
 _CLOSE_LIMIT = 8.0
+
+# And when this program ends: the system closes what it has open; what it has started has to be ended before (rpicam.py).
+_LAST_LIMIT = 4.0
 
 # Seconds without anything, while somebody wants it, after which a source counts as one that gives no picture.
 SILENCE_LIMIT = 15.0
@@ -59,29 +62,31 @@ class Gate:
         """The next picture that is encoded is to be a keyframe."""
         self._key.set()
 
-    def takes_key(self) -> bool:
-        """Whether one is wanted."""
+    def wants_key(self) -> bool:
+        """Whether one is wanted, and was not made yet."""
         return self._key.is_set()
 
-    def has_key(self) -> None:
-        """One has been made."""
+    def made_key(self) -> None:
+        """One was made."""
         self._key.clear()
 
 
 class Take:
     """
     Attributes:
-        encoded: Pictures that an encoder has worked on.
-        dropped: Pictures that were left out before the encoder.
+        passed_on: Pictures that came encoded, and were not decoded.
+        decoded: Pictures that the source has decoded, or painted.
+        encoded: Those of them that an encoder has worked on.
+        dropped: Those that were left out before the encoder.
     """
 
-    def __init__(self, source: Source, gate: Gate, emit: Emit, opened: Callable[[str], None]) -> None:
+    def __init__(self, source: Source, gate: Gate, emit: Callable[[Frame], None], opened: Callable[[str], None]) -> None:
         """
         Args:
             emit: Called in the event loop with what is to be sent.
             opened: Called in the event loop when the source is open.
         """
-        self.encoded = self.dropped = 0
+        self.passed_on = self.decoded = self.encoded = self.dropped = 0
         self._source = source
         self._gate = gate
         self._emit = emit
@@ -103,6 +108,7 @@ class Take:
         threads = [threading.Thread(target=work, name=f"film-{work.__name__}", daemon=True) for work in (self._film, self._encode)]
         for thread in threads:
             thread.start()
+        limit = _CLOSE_LIMIT
         try:
             while not self._ended.done() and not self._stopping.is_set():
                 await asyncio.wait([self._ended], timeout=_LOOK)
@@ -112,19 +118,25 @@ class Take:
                     raise SourceError(f"{self._source.title} gives no picture. It is opened again.")
             if self._ended.done():
                 self._ended.result()
+        except asyncio.CancelledError:
+            limit = _LAST_LIMIT
+            raise
         finally:
             self.stop()
-            await self._close()
+            await self._close(limit)
 
-    async def _close(self) -> None:
-        """Wait until the device is let go, however this is cancelled."""
-        closing = asyncio.shield(asyncio.wait([self._ended], timeout=_CLOSE_LIMIT))
+    async def _close(self, limit: float) -> None:
+        """Wait until the device is let go; who cancels this again waits no longer."""
         with contextlib.suppress(asyncio.CancelledError):
-            await closing
+            await asyncio.wait([self._ended], timeout=limit)
         if not self._ended.done():
-            log.warning("%s does not let go.", self._source.title)
-        elif not self._ended.cancelled():
-            self._ended.exception()
+            log.warning("%s does not let go.", sentence(self._source.title))
+            self._ended.cancel()  # what it says later is of no interest
+            return
+        self._ended.exception()  # who was to hear of it has heard
+        if self.passed_on or self.decoded:
+            counts = f"{self.passed_on} passed on, {self.decoded} decoded, {self.encoded} encoded, {self.dropped} left out"
+            log.info("%s is closed. Pictures: %s.", sentence(self._source.title), counts)
 
     def stop(self) -> None:
         """End soon. May be called again."""
@@ -146,15 +158,20 @@ class Take:
 
     def opened(self, what: str) -> None:
         """See sources.Sink."""
-        self._later(self._opened, what)
+        if not self._stopping.is_set():  # or it comes so late that nobody waits for it
+            self._later(self._opened, what)
 
     def pause(self, seconds: float) -> bool:
         """See sources.Sink."""
-        return not (self._stopping.wait(seconds) if seconds > 0 else self._stopping.is_set())
+        if seconds <= 0:
+            return not self._stopping.is_set()
+        self._heard = max(self._heard, now() + round(seconds * 1e6))  # who knows when it goes on is not stuck
+        return not self._stopping.wait(seconds)
 
     def picture(self, picture: VideoFrame, captured: int) -> None:
         """See sources.Sink."""
         self._heard = now()
+        self.decoded += 1
         with self._filled:
             self.dropped += len(self._place)
             self._place.append((picture, captured))
@@ -170,6 +187,7 @@ class Take:
         """See sources.Sink."""
         if frame.form.codec.kind is Kind.VIDEO:
             self._heard = now()
+            self.passed_on += 1
         self._later(self._emit, frame)
 
     # --- threads ---
@@ -197,11 +215,12 @@ class Take:
     def _encode(self) -> None:
         try:
             self._encode_on()
+        except SourceError as error:
+            self._later(self._finish, error)
         except Exception as error:
             log.debug("the encoder has failed", exc_info=True)
-            sentence = f"The pictures of {self._source.title} cannot be encoded: {error}. It is opened again."
-            self._later(self._finish, SourceError(sentence))
-            self.stop()
+            text = f"The pictures of {self._source.title} cannot be encoded: {error}. It is opened again."
+            self._later(self._finish, SourceError(text))
 
     def _encode_on(self) -> None:
         encoder: PictureEncoder | None = None
@@ -220,9 +239,9 @@ class Take:
             if not gate.wanted or not gate.has_room(encoder.bitrate):
                 self.dropped += 1
                 continue
-            frame = encoder.encode(picture, captured, gate.takes_key(), gate.share)
+            frame = encoder.encode(picture, captured, gate.wants_key(), gate.share)
             self.encoded += 1
             if frame is not None:
                 if frame.key:
-                    gate.has_key()
+                    gate.made_key()
                 self._later(self._emit, frame)

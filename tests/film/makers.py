@@ -46,14 +46,14 @@ def pictures(count: int, begin: float = 1e9) -> list[VideoFrame]:
     return [maker.picture(begin + number / RATE) for number in range(count)]
 
 
-def file(path: Path, encoder: str, count: int = 15, sound: bool = False, **options: str) -> Path:
-    """Make a film of test pictures."""
+def file(path: Path, encoder: str, count: int = 15, sound: bool = False, begin: int = 0, **options: str) -> Path:
+    """Make a film of test pictures; the first one is shown after ``begin`` seconds."""
     with av.open(str(path), "w") as container:
         stream = cast(VideoStream, container.add_stream(encoder, rate=RATE, options=options))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p" if encoder == "mjpeg" else "yuv420p"
         voice = container.add_stream("aac", rate=48_000, layout="mono") if sound else None
         for number, picture in enumerate(pictures(count)):
-            picture.pts, picture.time_base = number, Fraction(1, RATE)
+            picture.pts, picture.time_base = begin * RATE + number, Fraction(1, RATE)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
         if voice is not None:
@@ -88,6 +88,7 @@ class Collector:
         self.sounds: list[int] = []
         self.frames: list[Frame] = []
         self.what: list[str] = []
+        self.waits: list[float] = []  # seconds
         self._enough = enough
 
     def opened(self, what: str) -> None:
@@ -104,6 +105,7 @@ class Collector:
 
     def pause(self, seconds: float) -> bool:
         if seconds > 0:
+            self.waits.append(seconds)
             time.sleep(seconds)
         return len(self.pictures) + len(self.frames) < self._enough
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import av
 import pytest
+from av.audio.frame import AudioFrame
 
 from drawercam.film.encoding import KEYFRAME_INTERVAL, PictureEncoder, Recipe, SoundEncoder, bitrate, recipes
 from drawercam.film.pattern import sound
@@ -82,3 +83,17 @@ def test_sound_comes_in_packets_of_20_ms_and_a_gap_stays_one() -> None:
     assert [frame.captured for frame in frames] == captured[: len(frames)]
     assert len(frames) >= 19
     assert opus.channels(frames[0].form.config) == 1
+
+
+def test_sound_of_another_rate_stays_in_time() -> None:
+    """44100 Hz have no whole number of samples at 48 kHz in a piece: what is rounded must not add up."""
+    encoder = SoundEncoder()
+    size, rate = 1024, 44_100
+    frames = []
+    for number in range(30 * rate // size):
+        piece = AudioFrame(format="s16", layout="5.1", samples=size)
+        piece.sample_rate = rate
+        piece.planes[0].update(bytes(piece.planes[0].buffer_size))
+        frames += encoder.encode(piece, number * size * 1_000_000 // rate)
+    assert [frame.captured for frame in frames] == pytest.approx([number * 20_000 for number in range(len(frames))], abs=1000)
+    assert opus.channels(frames[0].form.config) == 2

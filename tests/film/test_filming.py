@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import itertools
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +21,17 @@ import av
 import pytest
 from aiohttp import web
 
-from drawercam.film import address, command, sources
+from drawercam.control import Orient, Turns
+from drawercam.film import address, command, libav, sources
+from drawercam.film import camera as filmcamera
+from drawercam.film import take as filmtake
 from drawercam.film.address import Address
 from drawercam.film.camera import Camera
 from drawercam.film.encoding import recipes
-from drawercam.film.entry import Entry
+from drawercam.film.entry import Entry, Unreachable
+from drawercam.film.flight import Flight
 from drawercam.film.link import TakenOver
+from drawercam.film.take import Gate, Take
 from drawercam.film.turning import Simulator
 from drawercam.keys import NOTHING, Keyring, Scope
 from drawercam.media.containers import StreamReader
@@ -32,7 +42,7 @@ from tests.proxies import Proxy
 from tests.relays import ROOT, Relay
 
 from . import rtsp
-from .makers import HEIGHT, RATE, WIDTH, access_units, file, jpegs, painted
+from .makers import HEIGHT, RATE, WIDTH, access_units, file, jpegs, painted, pictures
 
 
 @contextlib.asynccontextmanager
@@ -104,6 +114,29 @@ async def test_the_test_picture_is_filmed_turned_and_comes_back(relay: Relay) ->
             await viewer.message("state", state="live")
 
 
+async def test_wishes_that_come_while_it_turns_become_one_and_in_the_end_it_rests(relay: Relay) -> None:
+    class Slow(Simulator):
+        def turn(self, wish: Orient) -> Turns:
+            time.sleep(0.1)
+            done.append("turned")
+            return super().turn(wish)
+
+        def rest(self) -> None:
+            done.append("rested")
+
+    done: list[str] = []
+    slow = Slow()
+    async with filming(relay, "test-l", picture(), turner=slow) as camera:
+        for degrees in range(50):
+            camera.told({"type": "orient", "pan": float(degrees)})
+        camera.told({"type": "orient", "tilt": -5})
+        for nothing in ({"pan": "left"}, {"pan": 10**400}, {}):
+            camera.told({"type": "orient", **nothing})
+        await eventually(lambda: {name: axis.now for name, axis in slow.ranges().axes().items()} == {"pan": 49, "tilt": -5, "zoom": 1})
+        assert done in (["turned"], ["turned"] * 2)
+    assert done[-1] == "rested"
+
+
 async def test_a_codec_that_a_viewer_cannot_play_is_replaced(relay: Relay) -> None:
     async with peer(relay, "/player/test-b") as viewer, filming(relay, "test-b", picture()):
         track = await viewer.message("track", number=1)
@@ -112,27 +145,181 @@ async def test_a_codec_that_a_viewer_cannot_play_is_replaced(relay: Relay) -> No
         await viewer.message("track", number=1, codec="vp8")
 
 
-async def test_with_nobody_watching_the_device_is_closed_and_nothing_is_encoded(relay: Relay) -> None:
-    async with filming(relay, "test-c", picture()) as camera:
+class JpegCamera:
+    """A camera of the network that gives JPEGs without an end, as long as somebody takes them.
+
+    Attributes:
+        url: Where.
+        visits: How often somebody has come.
+        open: How many take them now.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.visits = self.open = 0
+        self._images = jpegs(10)
+        self._cut = asyncio.Event()
+
+    def cut(self) -> None:
+        """End what goes out now."""
+        self._cut.set()
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "multipart/x-mixed-replace; boundary=cut"})
+        await response.prepare(request)
+        self.visits += 1
+        self.open += 1
+        self._cut.clear()
+        try:
+            for image in itertools.cycle(self._images):
+                if self._cut.is_set():
+                    break
+                head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}\r\n\r\n".encode()
+                await response.write(head + image + b"\r\n")
+                await asyncio.sleep(1 / RATE)
+        except ConnectionError:
+            pass
+        finally:
+            self.open -= 1
+        return response
+
+
+@contextlib.asynccontextmanager
+async def jpeg_camera() -> AsyncIterator[JpegCamera]:
+    site = JpegCamera()
+    app = web.Application()
+    app.router.add_get("/live", site.stream)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        site.url = f"http://127.0.0.1:{runner.addresses[0][1]}/live"
+        yield site
+    finally:
+        await runner.cleanup()
+
+
+async def test_with_nobody_watching_the_device_is_closed_and_nothing_is_decoded_or_encoded(
+    relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "drawercam.film")
+    async with jpeg_camera() as site, filming(relay, "test-c", libav.network(site.url)) as camera:
         async with peer(relay, "/player/test-c") as viewer:
             await viewer.message("state", state="live")
             await viewer.send(type="pause", reason="overflow")
             await viewer.message("state", state="paused", reason="viewers")
             take = camera.take
-            assert take is not None  # a pause that its viewers ask for is short: the device stays open
-            encoded = take.encoded
+            assert take is not None and site.open == 1  # a pause that its viewers ask for is short: the device stays open
+            counts = take.decoded, take.encoded
             await asyncio.sleep(0.5)
-            assert take.encoded <= encoded + 1
+            assert take.decoded <= counts[0] + 1 and take.encoded <= counts[1] + 1
             viewer.messages.clear()
             await viewer.send(type="resume")
             await viewer.message("state", state="live")
-        await eventually(lambda: camera.take is None)  # the relay waits 10 s for the next viewer
-        before = take.encoded
+        await eventually(lambda: camera.take is None and not site.open)  # the relay waits 10 s for the next viewer
+        counts = take.decoded, take.encoded
         await asyncio.sleep(0.5)
-        assert camera.take is None and take.encoded == before
+        assert (camera.take, site.open, site.visits, (take.decoded, take.encoded)) == (None, 0, 1, counts)
+        assert f"Pictures: 0 passed on, {counts[0]} decoded, {counts[1]} encoded, {take.dropped} left out." in caplog.text
         async with peer(relay, "/player/test-c") as viewer:
             await viewer.message("state", state="live")
-            assert camera.take is not None and camera.take is not take
+            await eventually(lambda: site.open)
+            assert camera.take not in (None, take)
+
+
+async def test_who_was_put_to_sleep_is_woken_at_once(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after the time that a source that fails is left alone."""
+    for name in ("_FIRST_RETRY", "_LONGEST_RETRY"):
+        monkeypatch.setattr(filmcamera, name, 3600.0)
+    async with peer(relay, "/player/test-j") as viewer, filming(relay, "test-j", picture()) as camera:
+        await viewer.message("state", state="live")
+        for _ in range(3):
+            take = camera.take
+            camera.told({"type": "pause", "reason": "unwatched"})
+            camera.told({"type": "resume"})
+            await eventually(lambda before=take: camera.take not in (None, before))
+
+
+async def test_without_an_encoder_there_is_nothing_to_try_again() -> None:
+    class One:
+        title, rate = "the only one", 0.0
+
+        def run(self, sink: sources.Sink) -> None:
+            sink.picture(pictures(1)[0], 0)
+            sink.pause(PATIENCE)
+
+    gate = Gate(None, True, lambda bitrate: True, lambda: True)
+    with pytest.raises(sources.SourceError, match="PyAV has no encoder") as caught:
+        await Take(One(), gate, lambda frame: None, lambda what: None).run()
+    assert caught.value.final
+
+
+@pytest.mark.parametrize("knows", [True, False])
+async def test_a_source_that_knows_when_its_next_picture_comes_is_not_stuck(knows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filmtake, "SILENCE_LIMIT", 0.2)
+    monkeypatch.setattr(filmtake, "_LOOK", 0.05)
+
+    class Slow:
+        title, rate = "the slow one", 0.0
+
+        def run(self, sink: sources.Sink) -> None:
+            if knows:
+                sink.pause(0.6)
+            else:
+                time.sleep(0.6)
+
+    gate = Gate(None, False, lambda bitrate: True, lambda: True)
+    gate.wanted = True
+    running = Take(Slow(), gate, lambda frame: None, lambda what: None).run()
+    if knows:
+        await running
+    else:
+        with pytest.raises(sources.SourceError, match="The slow one gives no picture"):
+            await running
+
+
+async def test_a_source_that_does_not_let_go_is_left_to_itself(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(filmtake, "_CLOSE_LIMIT", 0.05)
+    monkeypatch.setattr(filmtake, "_LOOK", 0.05)
+    free = threading.Event()
+    told: list[str] = []
+
+    class Stuck:
+        title, rate = "the stuck one", 0.0
+
+        def run(self, sink: sources.Sink) -> None:
+            free.wait(PATIENCE)
+            sink.opened("too late")
+            raise sources.SourceError("the lens has fallen off", final=True)
+
+    take = Take(Stuck(), Gate(None, False, lambda bitrate: True, lambda: True), lambda frame: None, told.append)
+    take.stop()
+    await take.run()
+    assert "The stuck one does not let go." in caplog.text
+    free.set()
+    await eventually(lambda: not any(thread.name == "film-_film" for thread in threading.enumerate()))
+    await asyncio.sleep(0)
+    del take
+    gc.collect()
+    assert not told and "never retrieved" not in caplog.text
+
+
+async def test_what_answers_instead_of_the_relay_is_not_followed_and_ends_nothing() -> None:
+    """Such as the page of a hotel's Wi-Fi."""
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": "http://127.0.0.1/welcome"})
+
+    app = web.Application()
+    app.router.add_get("/camera/nest", elsewhere)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        with pytest.raises(Unreachable, match="It is tried again"):
+            await Entry(Address(f"http://127.0.0.1:{runner.addresses[0][1]}"), "nest", "", None).open()
+    finally:
+        await runner.cleanup()
 
 
 async def test_it_comes_back_when_the_relay_does() -> None:
@@ -148,36 +335,14 @@ async def test_it_comes_back_when_the_relay_does() -> None:
 
 
 async def test_a_stream_of_jpegs_is_encoded_and_a_device_that_ends_is_opened_again(relay: Relay) -> None:
-    images = jpegs(10)
-    visits = 0
-
-    async def stream(request: web.Request) -> web.StreamResponse:
-        nonlocal visits
-        visits += 1
-        response = web.StreamResponse(headers={"Content-Type": "multipart/x-mixed-replace; boundary=cut"})
-        await response.prepare(request)
-        for image in images * 2:
-            head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}\r\n\r\n".encode()
-            await response.write(head + image + b"\r\n")
-            await asyncio.sleep(1 / RATE)
-        return response
-
-    app = web.Application()
-    app.router.add_get("/live", stream)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/live"
-        async with peer(relay, "/player/test-e") as viewer, filming(relay, "test-e", sources.network(url)):
-            track = await viewer.message("track", number=1)
-            assert (track["codec"][:4], track["width"], track["height"]) == ("avc1", WIDTH, HEIGHT)
-            await viewer.message("state", state="paused", reason="interrupted")
-            await eventually(lambda: visits > 1)
-            viewer.messages.clear()
-            await viewer.message("state", state="live")
-    finally:
-        await runner.cleanup()
+    async with jpeg_camera() as site, peer(relay, "/player/test-e") as viewer, filming(relay, "test-e", libav.network(site.url)):
+        track = await viewer.message("track", number=1)
+        assert (track["codec"][:4], track["width"], track["height"]) == ("avc1", WIDTH, HEIGHT)
+        site.cut()
+        await viewer.message("state", state="paused", reason="interrupted")
+        viewer.messages.clear()
+        await viewer.message("state", state="live")
+        assert site.visits == 2
 
 
 async def test_a_camera_of_the_network_is_passed_on_as_it_is(relay: Relay) -> None:
@@ -185,7 +350,7 @@ async def test_a_camera_of_the_network_is_passed_on_as_it_is(relay: Relay) -> No
     async with (
         rtsp.camera(units, RATE) as url,
         peer(relay, "/player/test-h") as viewer,
-        filming(relay, "test-h", sources.network(url)) as camera,
+        filming(relay, "test-h", libav.network(url)) as camera,
     ):
         track = await viewer.message("track", number=1)
         assert (track["codec"][:4], track["width"], track["height"]) == ("avc1", WIDTH, HEIGHT)
@@ -202,7 +367,7 @@ def slices(unit: bytes) -> bytes:
 
 async def test_a_file_is_looped_with_times_that_rise(relay: Relay, tmp_path: Path) -> None:
     path = file(tmp_path / "film.mp4", "libx264", 12, bf="0", g="6")
-    async with peer(relay, "/player/test-f") as viewer, filming(relay, "test-f", sources.file(path)):
+    async with peer(relay, "/player/test-f") as viewer, filming(relay, "test-f", libav.file(path)):
         await viewer.until(lambda one: len(one.media) > 40, "for three rounds")
         shown = packets(viewer)
         times = [packet.timestamp for packet in shown]
@@ -227,6 +392,33 @@ async def test_a_slow_network_gets_less_and_nothing_queues_up(relay: Relay) -> N
         seen = len(viewer.media)
         await viewer.until(lambda one: len(one.media) > seen + 60, "for more")
         assert camera.take is take
+
+
+@pytest.mark.parametrize("passed", [True, False])
+async def test_while_the_network_acknowledges_nothing_no_picture_is_added(
+    relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passed: bool
+) -> None:
+    source = libav.file(file(tmp_path / "film.mp4", "libx264", 12, bf="0", g="6")) if passed else picture()
+    async with peer(relay, "/player/test-k") as viewer, filming(relay, "test-k", source) as camera:
+        await viewer.until(lambda one: len(one.media) > 10, "for pictures")
+        take = camera.take
+        assert take is not None
+
+        async def more(pictures: int) -> None:
+            """So many more come from the source."""
+            goal = take.passed_on + take.decoded + pictures
+            await eventually(lambda: take.passed_on + take.decoded >= goal)
+
+        monkeypatch.setattr(Flight, "age", lambda flight: 1_000_000)
+        await more(10)
+        await viewer.settled()
+        seen = len(packets(viewer))
+        await more(10)
+        await viewer.settled()
+        assert len(packets(viewer)) == seen
+        monkeypatch.undo()
+        await viewer.until(lambda one: len(packets(one)) > seen + 5, "for more")
+        assert packets(viewer)[seen].key or not passed
 
 
 async def test_another_camera_takes_the_name_over(relay: Relay) -> None:
@@ -281,6 +473,7 @@ def _key(relay: Relay, name: str) -> str:
         ("test", "--name is missing"),
         ("test --name Nest!", "is no name"),
         ("test --name nest --relay gopher://x", "this is no relay's address"),
+        ("http://[::1 --name nest", "http://[::1 is no URL"),
         ("test --name nest --size 7x7", "even numbers"),
         ("test --name nest --fps 0", "from 1 to 240"),
     ],
@@ -326,7 +519,7 @@ def test_the_relays_of_this_computer_and_links_are_understood(tmp_path: Path) ->
     assert (link.socket, link.key, link.name, link.here) == ("wss://[fe80::1]:8443", "abcd-efgh", "porch", False)
     assert Address.parse("127.0.0.2:8443") == Address("https://127.0.0.2:8443")
     assert "abcd" not in link.origin
-    for wrong in ("", "https://", "ftp://x", "https://x:99999", "https://user:pass@x", "a b"):
+    for wrong in ("", "https://", "ftp://x", "https://x:99999", "https://user:pass@x", "https://a..b", "a b"):
         with pytest.raises(ValueError, match="no relay's address"):
             Address.parse(wrong)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import socket
 import stat
+import struct
 import sys
 import threading
 from pathlib import Path
@@ -13,12 +15,12 @@ from pathlib import Path
 import av
 import pytest
 
-from drawercam.film import sources
+from drawercam.film import libav
 from drawercam.film.pattern import sound
 from drawercam.film.rpicam import RpiCamera, Splitter
 from drawercam.media.packets import Codec, Kind
 
-from .makers import Collector, SourceError, access_units, file, painted, pictures
+from .makers import HEIGHT, RATE, WIDTH, Collector, SourceError, access_units, file, luma, painted, pictures
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="devices and pipes are POSIX ones")
 
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="devices and pipes are P
 def test_a_file_without_reordering_is_passed_on_and_looped(tmp_path: Path) -> None:
     path = file(tmp_path / "plain.mp4", "libx264", 10, sound=True, bf="0", g="5")
     sink = Collector(25 + 2 * 17)
-    sources.file(path).run(sink)
+    libav.file(path).run(sink)
     assert not sink.pictures and not sink.sounds
     shown = [frame for frame in sink.frames if frame.form.codec is Codec.H264]
     heard = [frame for frame in sink.frames if frame.form.codec is Codec.AAC]
@@ -43,7 +45,7 @@ def test_a_file_without_reordering_is_passed_on_and_looped(tmp_path: Path) -> No
 def test_a_file_with_reordered_pictures_is_decoded_in_their_order(tmp_path: Path) -> None:
     path = file(tmp_path / "reordered.mp4", "libx264", 12, bf="2", g="12")
     sink = Collector(12)
-    sources.file(path).run(sink)
+    libav.file(path).run(sink)
     assert not sink.frames
     times = [captured for _, captured in sink.pictures]
     assert times == sorted(times) and len(set(times)) == 12
@@ -60,26 +62,86 @@ def test_what_is_to_be_encoded_is_decoded_from_a_keyframe_on(tmp_path: Path) -> 
         sink.encode = len(passed) >= 3  # in the middle of a group of pictures
 
     sink.passed = count  # type: ignore[method-assign]
-    sources.file(path).run(sink)
+    libav.file(path).run(sink)
     assert len(passed) == 6
     assert painted(sink.pictures[0][0]) == painted(pictures(7)[6])
+
+
+@pytest.mark.parametrize("times", ["none", "hours back", "hours on", "of decoding"])
+def test_a_file_plays_evenly_whatever_it_says_of_its_times(tmp_path: Path, times: str) -> None:
+    path = tmp_path / "film"
+    if times == "none":
+        path.write_bytes(b"".join(access_units(16)))
+    elif times == "of decoding":
+        path.write_bytes(file(tmp_path / "film.avi", "libx264", 16, bf="2").read_bytes())
+    else:
+        begins = (0, 7200) if times == "hours on" else (7200, 0)
+        path.write_bytes(b"".join(file(tmp_path / f"{one}.ts", "libx264", 8, begin=one, bf="0").read_bytes() for one in begins))
+    sink = Collector(16)
+    libav.file(path).run(sink)
+    captured = [frame.captured for frame in sink.frames] + [moment for _, moment in sink.pictures]
+    steps = [later - one for one, later in itertools.pairwise(captured)]
+    assert min(steps) > 20_000 and max(steps) < 80_000, steps
+    assert len(sink.waits) > 10, "in real time"
+    assert bool(sink.pictures) == (times == "of decoding")
+
+
+def test_what_comes_in_pieces_is_given_in_real_time(tmp_path: Path) -> None:
+    """A live playlist of HLS (RFC 8216): its pieces are there at once."""
+    for number in range(2):
+        file(tmp_path / f"{number}.ts", "libx264", RATE, begin=number, bf="0", g="5")
+    path = tmp_path / "live.m3u8"
+    path.write_text("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n0.ts\n#EXTINF:1,\n1.ts\n")
+    sink = Collector(15)
+    libav.network(path.as_uri()).run(sink)
+    assert len(sink.waits) > 10
+
+
+def test_a_film_of_a_phone_that_was_held_upright_stands_upright(tmp_path: Path) -> None:
+    path = file(tmp_path / "film.mp4", "libx264", 4, bf="0")
+    # ISO/IEC 14496-12 8.3.2.3: the matrix of a track, here a quarter turn clockwise.
+    head, box, rest = path.read_bytes().partition(b"tkhd")
+    unity, quarter = (struct.pack(">9i", *numbers) for numbers in (_UNITY, _QUARTER))
+    assert unity in rest
+    path.write_bytes(head + box + rest.replace(unity, quarter, 1))
+    sink = Collector(4)
+    libav.file(path).run(sink)
+    assert not sink.frames
+    shown = [luma(picture) for picture, _ in sink.pictures]
+    for lying, upright in zip((luma(picture) for picture in pictures(4)), shown, strict=True):
+        assert (len(upright), len(upright[0])) == (WIDTH, HEIGHT)
+        # The left edge is on top, from right to left.
+        assert all(abs(lying[y][5] - upright[5][HEIGHT - 1 - y]) < 40 for y in range(0, HEIGHT, 30))
+
+
+_ONE, _LAST = 1 << 16, 1 << 30  # fixed point: 16.16 and 2.30
+_UNITY = (_ONE, 0, 0, 0, _ONE, 0, 0, 0, _LAST)
+_QUARTER = (0, _ONE, 0, -_ONE, 0, 0, 0, 0, _LAST)
 
 
 @pytest.mark.parametrize(
     ("source", "words", "final"),
     [
-        (sources.device("/dev/video-of-nobody", 640, 480, 30), "There is no /dev/video-of-nobody", False),
-        (sources.network("http://127.0.0.1:9/stream"), "http://127.0.0.1:9/stream cannot be opened", False),
-        (sources.network("rtsp://user:secret@127.0.0.1:9/1"), "rtsp://...@127.0.0.1:9/1 cannot be opened", False),
-        (sources.file(Path(__file__)), "gives nothing that FFmpeg's libraries can read", True),
+        (libav.device("/dev/video-of-nobody", 640, 480, 30), "There is no /dev/video-of-nobody", False),
+        (libav.network("http://127.0.0.1:9/stream"), "http://127.0.0.1:9/stream cannot be opened", False),
+        (libav.network("rtsp://user:secret@127.0.0.1:9/1"), "rtsp://...@127.0.0.1:9/1 cannot be opened", False),
+        (libav.network("pigeon://127.0.0.1/1"), "there is no such protocol here", True),
+        (libav.file(Path(__file__)), "gives nothing that FFmpeg's libraries can read", True),
     ],
 )
-def test_what_cannot_be_filmed_is_a_sentence(source: sources.Stream, words: str, final: bool) -> None:
+def test_what_cannot_be_filmed_is_a_sentence(source: libav.Stream, words: str, final: bool) -> None:
     with pytest.raises(SourceError) as caught:
         source.run(Collector(1))
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
     assert caught.value.final is final
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_a_camera_of_the_network_that_says_nothing_is_not_waited_for(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libav, "_OPEN_LIMIT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(SourceError, match="does not answer in time"):
+        libav.network(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/1").run(Collector(1))
 
 
 def test_a_device_is_asked_for_less_and_less_and_says_why_it_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +154,7 @@ def test_a_device_is_asked_for_less_and_less_and_says_why_it_cannot_be_had(monke
         raise answer[0]
 
     monkeypatch.setattr(av, "open", refuse)
-    device = sources.device("/dev/video0", 1280, 720, 30)
+    device = libav.device("/dev/video0", 1280, 720, 30)
     for error, tries, words in (
         (OSError(errno.EINVAL, "Invalid argument"), 4, "cannot be opened: Invalid argument"),
         (OSError(errno.EBUSY, "busy"), 1, "is busy: another program films with it"),
@@ -114,7 +176,7 @@ def test_a_file_without_a_picture_says_so(tmp_path: Path) -> None:
         container.mux(voice.encode(sound(0)))
         container.mux(voice.encode(None))
     with pytest.raises(SourceError, match="has no picture"):
-        sources.file(path).run(Collector(1))
+        libav.file(path).run(Collector(1))
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 10**6])

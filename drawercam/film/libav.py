@@ -1,0 +1,376 @@
+"""Sources that FFmpeg's libraries open, by PyAV: devices, streams of the network, files."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import av
+import av.error
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet as AvPacket
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from ..media.packets import Codec
+from ..timeline import Timeline
+from .moments import now
+from .sources import TOO_LATE, Sink, SourceError
+from .streams import Form, Frame
+from .upright import Upright, rotation
+
+# Seconds that a stream of the network may take to open, and from one piece to the next.
+_OPEN_LIMIT = 10.0
+_READ_LIMIT = 5.0
+
+# Microseconds by which timestamps may go back, because pictures are reordered, and forward, because a picture stands. What goes further is
+# a cut: of files laid one behind the other, of a camera whose clock was set. It goes on there as if there were none.
+_BACK = 1_000_000
+_FORWARD = 60_000_000
+
+# Microseconds that one round of a file lasts at least: a file of one picture would be opened thousands of times a second.
+_SHORTEST_ROUND = 100_000
+
+# Containers that know no times: what they say is counted, so the arrival is the better time of capture.
+_UNTIMED = {"mpjpeg", "mjpeg", "mjpeg_2000", "image2pipe", "h264", "hevc"}
+
+# Streams of the network that come in files of some seconds, each as fast as it is read.
+_IN_PIECES = {"hls", "dash"}
+
+# Containers of files that may say how a phone was held.
+_TURNED = {"mov", "matroska"}
+
+_CODECS = {"h264": Codec.H264, "vp8": Codec.VP8, "vp9": Codec.VP9, "av1": Codec.AV1, "opus": Codec.OPUS, "aac": Codec.AAC}
+
+# Pixel formats of pictures that every player decodes: 8 bits, 4:2:0.
+_PLAYABLE = {None, "yuv420p", "yuvj420p"}
+
+# What FFmpeg is told for streams of the network: no buffer that is filled before the first picture, UDP's losses avoided, and half a
+# second to find out what is in there.
+_LIVE_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "500000"}
+_RTSP_OPTIONS = {"rtsp_transport": "tcp"}
+
+# What a device says to a size or a format that it does not have.
+_DECLINED = (errno.EINVAL, errno.EIO, errno.ENOTTY)
+
+
+@dataclass
+class Stream:
+    """Whatever FFmpeg's libraries open: a device, a URL, a file.
+
+    Attributes:
+        url: As FFmpeg takes it.
+        title: What it is called in sentences; without a password.
+        format: A device's format, such as ``v4l2``; None for all others.
+        attempts: Options for opening it, tried one after the other while the device refuses them.
+        looped: It is a file, played in real time and from the beginning again.
+        advice: What a person may look at when it is missing.
+    """
+
+    url: str
+    title: str
+    format: str | None = None
+    attempts: tuple[dict[str, str], ...] = ({},)
+    looped: bool = False
+    advice: str = ""
+    rate: float = field(default=0.0, init=False)
+
+    def run(self, sink: Sink) -> None:
+        """See Source."""
+        begin: int | None = None
+        while True:
+            with self._open() as container:
+                play = _Play(self, container, sink, begin)
+                sink.opened(play.what)
+                self.rate = play.rate
+                if not play.run():
+                    return
+            if not self.looped:
+                raise SourceError(f"{self.title} has ended. It is opened again.")
+            begin = play.end
+
+    def _open(self) -> InputContainer:
+        for number, options in enumerate(self.attempts):
+            began = now()
+            try:
+                return av.open(self.url, format=self.format, options=options, timeout=(_OPEN_LIMIT, _READ_LIMIT))
+            except (av.error.FFmpegError, OSError, ValueError) as error:
+                declined = isinstance(error, av.error.InvalidDataError) or getattr(error, "errno", 0) in _DECLINED
+                if not declined or number == len(self.attempts) - 1:
+                    late = now() - began >= _OPEN_LIMIT * 1e6  # which FFmpeg's RTSP calls invalid data
+                    raise self._problem(TimeoutError() if late else error) from None
+        raise AssertionError
+
+    def _problem(self, error: Exception) -> SourceError:
+        again = " It is tried again until it is there." if not self.looped else ""
+        number = getattr(error, "errno", 0) or 0
+        if isinstance(error, FileNotFoundError | av.error.HTTPNotFoundError) or number in (errno.ENODEV, errno.ENXIO):
+            return SourceError(f"There is no {self.title.removeprefix('the ')}.{self.advice}{again}", final=self.looped)
+        if number == errno.EBUSY:
+            return SourceError(f"{self.title} is busy: another program films with it.{again}")
+        if isinstance(error, PermissionError):
+            text = f"This user may not open {self.title} (with a device, this helps: sudo usermod -aG video $USER).{again}"
+            return SourceError(text, final=self.looped)
+        if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+            scheme = self.url.partition(":")[0]
+            return SourceError(f"{self.title} asks for a user and a password: {scheme}://user:password@...{again}")
+        if isinstance(error, av.error.ProtocolNotFoundError):
+            return SourceError(f"FFmpeg's libraries know no way to open {self.title}: there is no such protocol here.", final=True)
+        if isinstance(error, av.error.InvalidDataError):
+            return SourceError(f"{self.title} gives nothing that FFmpeg's libraries can read.{again}", final=self.looped)
+        if isinstance(error, av.error.ExitError | TimeoutError):
+            return SourceError(f"{self.title} does not answer in time.{again}")
+        return SourceError(f"{self.title} cannot be opened: {getattr(error, 'strerror', None) or error}.{again}", final=self.looped)
+
+    def broken(self, error: Exception) -> SourceError:
+        """What to say when it ends by an error."""
+        if isinstance(error, av.error.ExitError | TimeoutError):
+            return SourceError(f"{self.title} gives nothing any more. It is opened again.")
+        return SourceError(f"{self.title} has broken off: {getattr(error, 'strerror', None) or error}. It is opened again.")
+
+
+class _Track:
+    """One stream of an open container.
+
+    Attributes:
+        form: How its packets are passed on, None where they have to be encoded.
+        is_video: It has pictures.
+        step: How long one of its packets lasts (µs), as well as that is known.
+    """
+
+    def __init__(self, stream: VideoStream | AudioStream, form: Form | None) -> None:
+        self.stream = stream
+        self.form = form
+        self.is_video = isinstance(stream, VideoStream)
+        self.step = round(1_000_000 / _rate(stream)) if isinstance(stream, VideoStream) and _rate(stream) else 0
+        self._decoding = self.form is None
+        self._reordered = False  # packets do not come in the order of their pictures, though the container said so
+        self._passed: int | None = None
+        self._misdated = False  # the container has not reckoned with the pictures' order
+        self._shown: int | None = None
+        self._next: int | None = None  # where its line goes on (µs)
+        self._shift = 0  # what the cuts have added to its timestamps (µs)
+
+    def is_passed(self, packet: AvPacket[Any], encode: bool) -> bool:
+        """Whether this packet goes as it is. What changes, changes with a keyframe."""
+        at = _microseconds(packet.pts, packet.time_base)
+        if self.is_video and at is not None:
+            self._reordered = self._reordered or _goes_back(self._passed, at)
+            self._passed = at
+        if (encode or self._reordered) and packet.is_keyframe:
+            self._decoding = True
+        return not self._decoding
+
+    def time_of(self, frame: VideoFrame | AudioFrame) -> int | None:
+        """Of a decoded frame, in its own units. Decoders give pictures in their order; where the container's times do not rise with
+        them, as in AVI, those of decoding do."""
+        at = _microseconds(frame.pts, frame.time_base)
+        if self.is_video and at is not None:
+            self._misdated = self._misdated or _goes_back(self._shown, at)
+            self._shown = at
+        return frame.dts if self._misdated else frame.pts
+
+    def place(self, timestamp: int | None, base: Fraction | None, begin: int | None) -> int:
+        """Where something lies on this track's line, which goes on over cuts, and counts where no time is said (µs).
+
+        Args:
+            begin: Where the line begins if the timestamp lies nowhere near; None for the timestamp itself.
+        """
+        due = self._next if self._next is not None else begin
+        at = _microseconds(timestamp, base)
+        if at is None:
+            at = due or 0
+        elif due is not None and not due - _BACK <= at + self._shift <= due + _FORWARD:
+            self._shift, at = due - at, due
+        else:
+            at += self._shift
+        self._next = at + self.step
+        return at
+
+
+class _Play:
+    """One time through an open container.
+
+    Attributes:
+        what: It gives, in words.
+        rate: Pictures per second as the container says, 0 if it does not.
+        end: For what is played in real time: when what follows it begins (µs).
+    """
+
+    def __init__(self, source: Stream, container: InputContainer, sink: Sink, begin: int | None) -> None:
+        pictures = [stream for stream in container.streams.video if stream.codec_context is not None]
+        if not pictures:
+            raise SourceError(f"{source.title} has no picture.", final=source.looped)
+        self._source, self._container, self._sink = source, container, sink
+        format_names = set(container.format.name.split(","))
+        # What knows how long it is comes as fast as it is read: a file, also one behind a URL.
+        self._paced = source.looped or container.duration is not None or bool(_IN_PIECES & format_names)
+        self._upright = Upright(rotation(container)) if source.looped and _TURNED & format_names else Upright(0)
+        video = _Track(pictures[0], None if self._upright.turns else _form(pictures[0]))
+        sounds = [stream for stream in container.streams.audio if stream.codec_context is not None][:1]
+        self._tracks = {track.stream.index: track for track in (video, *(_Track(one, _form(one)) for one in sounds))}
+        context = pictures[0].codec_context
+        self.rate = _rate(pictures[0])
+        heard = f", {sounds[0].codec_context.codec.canonical_name}" if sounds else ""
+        self.what = f"{context.width}x{context.height} {context.codec.canonical_name}{heard}"
+        self._timed = self._paced or not _UNTIMED & format_names
+        # A device of the kernel dates its pictures by the clock of this computer: what it says is believed where it can be true.
+        self._timeline = Timeline(0 if source.format else None)
+        self._begin = begin if begin is not None else now()
+        self._zero: int | None = None  # where the tracks' lines begin
+        self._reached: int | None = None  # and how far they have come
+        self._offset = 0  # what to add to a live stream's timestamps
+        self.end = self._begin
+        self._skipping: set[int] = set()  # tracks that have to wait for a keyframe
+
+    def run(self) -> bool:
+        """Returns False when the sink wants it to end, True when the container is at its end."""
+        container, sink = self._container, self._sink
+        try:
+            for packet in container.demux([track.stream for track in self._tracks.values()]):
+                if not sink.pause(0):
+                    return False
+                if packet.size == 0 and not self._paced:
+                    continue  # the end, where a decoder would be emptied
+                if not self._give(packet):
+                    return False
+        except av.error.EOFError:
+            pass
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._source.broken(error) from None
+        self.end = max(self.end, self._begin + _SHORTEST_ROUND)
+        return sink.pause((self.end - now()) / 1e6)
+
+    def _give(self, packet: AvPacket[Any]) -> bool:
+        track = self._tracks[packet.stream_index]
+        arrived = now()
+        track.step = _microseconds(packet.duration or None, packet.time_base) or track.step
+        timestamp = packet.pts if packet.pts is not None else packet.dts
+        if not self._paced:
+            self._learn(track, timestamp, packet.time_base, arrived)
+            if not self._sink.wanted:
+                self._skipping.add(packet.stream_index)
+                return True
+        if packet.stream_index in self._skipping:
+            if not packet.is_keyframe:
+                return True
+            self._skipping.discard(packet.stream_index)
+            track.stream.codec_context.flush_buffers()
+        if packet.size and track.is_passed(packet, self._sink.encode):
+            assert track.form is not None
+            moment = self._moment(track, timestamp, packet.time_base, arrived)
+            if not self._wait(moment):
+                return False
+            self._sink.passed(Frame(track.form, bytes(packet), moment, packet.is_keyframe))
+            return True
+        return all(self._show(track, frame, arrived) for frame in self._decoded(packet))
+
+    def _decoded(self, packet: AvPacket[Any]) -> Iterator[VideoFrame | AudioFrame]:
+        try:
+            yield from packet.decode()
+        except av.error.InvalidDataError:
+            return  # a picture that the network has damaged; the next ones may be whole
+
+    def _show(self, track: _Track, frame: VideoFrame | AudioFrame, arrived: int) -> bool:
+        moment = self._moment(track, track.time_of(frame), frame.time_base, arrived)
+        if not self._wait(moment):
+            return False
+        if not self._sink.wanted:
+            return True
+        if isinstance(frame, VideoFrame):
+            self._sink.picture(self._upright.turned(frame), moment)
+        else:
+            self._sink.sound(frame, moment)
+        return True
+
+    def _learn(self, track: _Track, timestamp: int | None, base: Fraction | None, arrived: int) -> None:
+        """Where a live stream's timestamps lie on this computer's clock. Sound is there when it is over."""
+        if self._timed and timestamp is not None:
+            at = self._reached = track.place(timestamp, base, self._reached)
+            self._offset = self._timeline.place(at if track.is_video else at + track.step, arrived)
+
+    def _moment(self, track: _Track, timestamp: int | None, base: Fraction | None, arrived: int) -> int:
+        """When something was captured: for what is played in real time, when it is to be shown."""
+        if self._paced:
+            at = self._reached = track.place(timestamp, base, self._reached)
+            self._zero = at if self._zero is None else self._zero
+            moment = self._begin + at - self._zero
+            if arrived - moment > TOO_LATE:
+                self._begin += arrived - moment
+                moment = arrived
+            self.end = max(self.end, moment + track.step)
+            return moment
+        if timestamp is None or not self._timed:
+            return arrived
+        return min(track.place(timestamp, base, self._reached) + self._offset, arrived)
+
+    def _wait(self, moment: int) -> bool:
+        return not self._paced or self._sink.pause((moment - now()) / 1e6)
+
+
+def _rate(stream: VideoStream) -> float:
+    return float(stream.average_rate or stream.guessed_rate or 0)
+
+
+def _goes_back(before: int | None, at: int) -> bool:
+    """Whether pictures come in another order than they are shown in; a cut is something else."""
+    return before is not None and 0 < before - at < _BACK
+
+
+def _microseconds(value: int | None, base: Fraction | None) -> int | None:
+    return None if value is None or base is None else value * base.numerator * 1_000_000 // base.denominator
+
+
+def _form(stream: VideoStream | AudioStream) -> Form | None:
+    """How a stream is passed on as it is; None if a player would not take it."""
+    context = stream.codec_context
+    codec = _CODECS.get(context.codec.canonical_name)
+    if codec is None:
+        return None
+    config = bytes(context.extradata or b"")
+    if isinstance(stream, AudioStream):
+        if stream.codec_context.channels > 2 or (codec is Codec.AAC and not config):
+            return None
+        return Form(codec, config, stream.codec_context.sample_rate, stream.codec_context.channels)
+    if stream.codec_context.pix_fmt not in _PLAYABLE:
+        return None
+    if codec is Codec.H264 and stream.codec_context.has_b_frames:
+        return None
+    return Form(codec, config)
+
+
+def without_password(url: str) -> str:
+    """A URL as it may stand in a log."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc="...@" + parts.netloc.rpartition("@")[2]))
+
+
+def device(path: str, width: int, height: int, rate: float) -> Stream:
+    """A V4L2 device. Webcams give large pictures at full speed only as JPEG, so that is asked for first; then whatever there is."""
+    wanted = {"video_size": f"{width}x{height}", "framerate": f"{rate:g}"}
+    attempts: tuple[dict[str, str], ...] = ({**wanted, "input_format": "mjpeg"}, wanted, {"video_size": wanted["video_size"]}, {})
+    return Stream(path, path, "v4l2", attempts, advice=" Is the camera plugged in? v4l2-ctl --list-devices shows what is there.")
+
+
+def file(path: Path) -> Stream:
+    """A file, looped."""
+    return Stream(f"file:{path.resolve()}", f"the file {path}", looped=True)
+
+
+def network(url: str) -> Stream:
+    """A URL.
+
+    Raises:
+        ValueError: It is none.
+    """
+    options = _LIVE_OPTIONS | (_RTSP_OPTIONS if url.startswith("rtsp") else {})
+    return Stream(url, without_password(url), attempts=(options,))

@@ -190,9 +190,14 @@ class Turns(Message):
 
 @dataclass(frozen=True, slots=True)
 class Join(Message):
-    """Send the init segments and everything since the last keyframe again."""
+    """Send the init segments and everything since the last keyframe again.
+
+    Attributes:
+        video: False where somebody listens only: no pictures, and the sound from now on.
+    """
 
     type: ClassVar[str] = "join"
+    video: bool = _checked(_is_flag, True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,11 +169,16 @@ function picturesShown() {
 
 // The relay's key
 
+/** The relay takes the key no more with which this phone has filmed. */
+let lostKey = false;
+
 const desk = new KeyDesk(
   { form: find("key-form"), key: find("key"), hint: find("key-hint") },
   {
     async onallowed(typed) {
+      lostKey = false;
       panels.hide("key");
+      panels.hide("ended");
       if (typed && !lens.video) await askForLens();
       autostart();
       arrange();
@@ -182,13 +187,18 @@ const desk = new KeyDesk(
     onlost() {
       if (!filming) return;
       stopFilming();
-      wantsStart = true;
+      wantsStart = lostKey = true;
       askForKey();
     },
   },
 );
 
 function askForKey() {
+  if (lostKey) {
+    const steps = ["It has ended or was revoked. Scan the new code with this phone, or type the new key: filming then goes on by itself."];
+    panels.show("key", "The relay takes this phone’s key no more", steps, [checkAction]);
+    return;
+  }
   const steps = ["Scan the code in the relay's terminal with this phone, or type the key."];
   panels.show("key", "This relay asks for its camera key", steps, [checkAction]);
 }
@@ -281,8 +291,20 @@ function stopFilming() {
 
 /** The relay has ended it for good. @param {string} reason */
 function ended(reason) {
+  const moved = filming !== null && filming.link.settled !== null;
   stopFilming();
-  if (reason === "taken-over") {
+  if (reason === "revoked" && moved) {
+    const steps = ["It has ended or was revoked. The relay has moved, and takes a new one only at its new address."];
+    const there = { label: "Look for it", primary: true, href: signpost(lastSession()) };
+    panels.show("ended", "The relay takes this phone’s key no more", steps, [there]);
+  } else if (reason === "revoked" || reason === "no-key") {
+    wantsStart = lostKey = true;
+    desk.open(); // which asks for another one
+  } else if (reason === "not-allowed") {
+    const steps = ["Its key is for other names. Scan the code that was made for this name, or use another name."];
+    const other = { label: "Use another name", primary: true, act: chooseName };
+    panels.show("ended", `This phone’s key is not for “${cameraName}”`, steps, [other]);
+  } else if (reason === "taken-over") {
     const steps = ["It has started filming under this name, and a name belongs to one camera at a time. This phone has stopped."];
     const back = { label: "Take it back", primary: true, act: startFilming };
     panels.show("ended", `Another phone is “${cameraName}” now`, steps, [back, { label: "Use another name", act: chooseName }]);

@@ -38,10 +38,11 @@ export class JpegEngine {
    * @param {HTMLElement} view where the picture goes
    * @param {string} name of the camera
    * @param {boolean} watched see setWatched
+   * @param {import("./link.js").Place | null} place see setPlace
    * @param {import("./tile.js").EngineHandlers & {onarrival: (timestamp: number) => void}} handlers
    *        onarrival: a picture of this time (µs of the relay's clock) has come
    */
-  constructor(view, name, watched, handlers) {
+  constructor(view, name, watched, place, handlers) {
     this.name = "jpeg";
     this.address = `/cameras/${name}/latest.jpg`;
     this.view = view;
@@ -52,7 +53,10 @@ export class JpegEngine {
     this.pen = this.canvas.getContext("2d", { alpha: false });
     view.append(this.canvas);
     this.closed = false;
+    /** Why the relay gave no picture to the last question, in its words; "" if it did. */
+    this.refusal = "";
     this.watched = watched;
+    this.place = place;
     /** Time of the newest picture that came, µs; -1 where any will do. */
     this.newest = -1;
     this.pause = 0;
@@ -83,6 +87,13 @@ export class JpegEngine {
     this.wake();
   }
 
+  /** @param {import("./link.js").Place | null} place where the relay is, null at the page's own origin */
+  setPlace(place) {
+    if ((place && place.base) === (this.place && this.place.base)) return;
+    this.place = place;
+    this.track(); // it is another relay, as far as its clock goes
+  }
+
   retire() {
     this.closed = true;
     if (this.question) this.question.abort();
@@ -102,7 +113,7 @@ export class JpegEngine {
           await this.next();
           this.pause = 0;
         } catch (error) {
-          // What is wrong with camera or relay is said over the socket; here it is only asked again.
+          // What is wrong with the camera is said over the socket; here it is only asked again.
           const aborted = /** @type {Error} */ (error).name === "AbortError"; // by this page, or after a long time
           this.pause = aborted ? 0 : Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, 2 * this.pause));
         }
@@ -130,44 +141,54 @@ export class JpegEngine {
     this.question = question;
     const { newest } = this;
     try {
-      const answer = await fetch(this.query(), { cache: "no-store", signal: question.signal });
-      if (answer.status === 204) return; // the camera has sent nothing new
+      const answer = await this.ask(question.signal);
       if (answer.status === 501) return this.fail("the relay makes no pictures");
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
+      this.refusal = answer.ok ? "" : (await answer.json()).text;
+      if (!answer.ok) throw new Error(this.refusal);
+      if (answer.status === 204) return; // the camera has sent nothing new
       const jpeg = await answer.blob();
       if (newest !== this.newest) return; // it is of a track that is over
       this.newest = Number(answer.headers.get("Drawercam-Time"));
       this.stats.received += 1;
       this.handlers.onarrival(this.newest);
-      await this.show(jpeg, this.newest);
+      await this.show(jpeg, this.newest, question.signal);
     } finally {
       clearTimeout(late);
       this.question = null;
     }
   }
 
-  /** @returns {string} */
+  /** @param {AbortSignal} signal @returns {Promise<Response>} */
+  ask(signal) {
+    const { place } = this;
+    if (!place) return fetch(this.query(), { cache: "no-store", signal });
+    const headers = { "Drawercam-Ticket": place.ticket }; // this origin's cookie does not go there
+    return fetch(new URL(this.query(), place.base).href, { cache: "no-store", credentials: "omit", headers, signal });
+  }
+
+  /** @returns {string} path and query */
   query() {
     const pixels = Math.ceil((this.view.clientWidth * devicePixelRatio) / WIDTH_STEP) * WIDTH_STEP;
     const width = `width=${Math.min(MOST_WIDTH, Math.max(WIDTH_STEP, pixels))}`;
     return `${this.address}?${width}${this.newest < 0 ? "" : `&after=${this.newest}`}`;
   }
 
-  /** @param {Blob} jpeg @param {number} timestamp µs of the relay's clock */
-  async show(jpeg, timestamp) {
+  /** @param {Blob} jpeg @param {number} timestamp µs of the relay's clock @param {AbortSignal} signal that nobody wants it any more */
+  async show(jpeg, timestamp, signal) {
     this.stats.fed += 1;
     const picture = await decode(jpeg);
     const { width, height } = picture;
     const { canvas, pen } = this;
-    if (!this.closed && pen) {
+    if (!this.closed && !signal.aborted && pen) {
       if (canvas.width !== width || canvas.height !== height) {
         canvas.width = width;
         canvas.height = height;
       }
       pen.drawImage(picture, 0, 0);
       this.stats.shown += 1;
-      requestAnimationFrame(() => {
-        if (!this.closed) this.handlers.onpicture(timestamp, width, height, performance.now());
+      // The moment of the refresh itself: what else the page does in it is not this picture's delay.
+      requestAnimationFrame((moment) => {
+        if (!this.closed) this.handlers.onpicture(timestamp, width, height, moment);
       });
     }
     if ("close" in picture) picture.close();

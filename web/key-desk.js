@@ -1,6 +1,6 @@
 // Where a camera shows its key: asks the relay what this browser may do, and a person for the key if it may not film.
 
-import { openSession, useKey } from "./session.js";
+import { onNewKey, openSession, useKey } from "./session.js";
 
 /** Milliseconds between two questions about the session. */
 const SESSION_RETRY = 2000;
@@ -18,6 +18,9 @@ export class KeyDesk {
     /** What the relay has said last, null before it answered. @type {import("./session.js").Session | null} */
     this.session = null;
     this.checkedAt = 0;
+    onNewKey((here) => {
+      if (here || this.refused) this.open();
+    });
     parts.form.addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       this._submit();

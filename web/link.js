@@ -19,7 +19,7 @@ import { HttpSocket } from "./httpsocket.js";
 
 /** @typedef {"connecting" | "open" | "waiting" | "closed"} LinkState
  *  connecting: a socket is being opened; open: `welcome` has arrived; waiting: the next try comes after a pause;
- *  closed: by us, or by the relay for good (another camera took the name). */
+ *  closed: by us, or by the relay for good (another camera took the name, or it takes the key no more). */
 
 /** How it goes: by a WebSocket, or over HTTP. @typedef {"socket" | "http"} Transport */
 
@@ -64,6 +64,12 @@ const MOST_PLACES = 8;
 /** Close codes after which trying again would be wrong: good-bye, and "taken over". */
 const FINAL_CODES = [1000, 4003];
 
+/** The close code of a connection whose key has ended. There may be another key, so it is tried once more. */
+const REVOKED = 4006;
+
+/** What the relay says to a key that is none for this: asking again would change nothing, and a person has to bring another one. */
+const KEY_REFUSALS = ["no-key", "not-allowed"];
+
 /** Only a page has one. */
 const page = typeof document === "undefined" ? null : document;
 
@@ -74,12 +80,12 @@ function isVisible() {
 /** The last link of this page, or of this worker, that got through did so over HTTP: then the next one need not be refused twice. */
 let refusedBefore = false;
 
-/** Whether the relay answers a request. @returns {Promise<boolean>} */
-async function isThere() {
+/** Whether the relay answers a request. @param {string} base the origin of its pages, "" for this page's own @returns {Promise<boolean>} */
+async function isThere(base) {
   const abort = new AbortController();
   const late = setTimeout(() => abort.abort(), ANSWER_LIMIT);
   try {
-    return (await fetch("/healthz", { cache: "no-store", signal: abort.signal })).ok; // a relay that is stopping says so
+    return (await fetch(`${base}/healthz`, { cache: "no-store", signal: abort.signal })).ok; // a relay that is stopping says so
   } catch (error) {
     return false;
   } finally {
@@ -119,6 +125,9 @@ export class Link {
     this.openedAt = 0;
     /** @type {{id: string, text: string} | null} */
     this.lastError = null;
+    /** What the relay said when it ended a connection because of its key, until there is a connection again.
+     *  @type {{id: string, text: string} | null} */
+    this.revoked = null;
     /** @type {{trip: number, offset: number}[]} */
     this.clock = [];
     /** When the last regular ping was sent, performance.now(). */
@@ -142,6 +151,7 @@ export class Link {
     addEventListener("pageshow", this.wake);
     if (page) page.addEventListener("visibilitychange", this.wake);
     this.failures = 0;
+    this.revoked = null;
     this._connect();
   }
 
@@ -234,7 +244,9 @@ export class Link {
     };
     socket.onclose = (/** @type {{code: number}} */ event) => {
       if (socket instanceof HttpSocket && socket.refusal) this.lastError = socket.refusal;
-      if (FINAL_CODES.includes(event.code)) {
+      if (event.code === REVOKED) this.revoked = this.lastError;
+      if (this.lastError && KEY_REFUSALS.includes(this.lastError.id)) this._deny(this.revoked || this.lastError);
+      else if (FINAL_CODES.includes(event.code)) {
         this._detach();
         this._finish();
       } else this._lost();
@@ -262,6 +274,7 @@ export class Link {
       this.settled = this.place;
       this.places = [];
       this.refusals = 0;
+      this.revoked = null;
       if (!this.place) refusedBefore = this.transport === "http";
       this._enter("open");
     }
@@ -292,20 +305,33 @@ export class Link {
 
   /** The connection has ended, or did not come about. */
   _lost() {
-    const refused = this.transport === "socket" && this.state === "connecting" && !this.lastError && !this.place;
+    const refused = this.transport === "socket" && this.state === "connecting" && !this.lastError;
     this._detach();
-    if (refused && HttpSocket.supported) this._refused();
+    if (refused && (this._asksOverHttp || this.revoked)) this._refused();
     else this._retry();
   }
 
-  /** Is the relay away, or do WebSockets not get through? */
+  /** Only over HTTP a page is told why it is refused, and only at its own origin. */
+  get _asksOverHttp() {
+    return HttpSocket.supported && !this.place;
+  }
+
+  /** Is the relay away, do WebSockets not get through, or is it the key? */
   async _refused() {
-    const { turn } = this;
-    const there = await isThere();
+    const { turn, place, revoked } = this;
+    const there = await isThere(place ? place.base : "");
     if (turn !== this.turn) return;
-    this.refusals = there ? this.refusals + 1 : 0;
-    if (this.refusals >= (refusedBefore ? 1 : MOST_REFUSED)) this._dial("http");
+    this.refusals = there && !place ? this.refusals + 1 : 0;
+    if (there && revoked && !this._asksOverHttp) this._deny(revoked);
+    else if (this.refusals >= (refusedBefore || revoked ? 1 : MOST_REFUSED)) this._dial("http");
     else this._retry();
+  }
+
+  /** The relay wants another key. @param {{id: string, text: string}} why */
+  _deny(why) {
+    this._detach();
+    this.lastError = why;
+    this._finish();
   }
 
   _retry() {

@@ -6,7 +6,7 @@
 import { placeTiles } from "./layout.js";
 import { Link } from "./link.js";
 import { elsewhere, signpost } from "./finder.js";
-import { lastSession, openSession, useKey } from "./session.js";
+import { lastSession, onNewKey, openSession, useKey } from "./session.js";
 import { SURFACES } from "./surface.js";
 import { RESTART_TIME, Tile } from "./tile.js";
 
@@ -28,6 +28,9 @@ const GATHER = 800;
 const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
 
 const AWAY = "The relay does not answer. Trying again…";
+
+/** What to do where the page of a relay that has moved has lost its key. */
+const NEW_KEY_THERE = "The relay has moved, and takes a new key only at its new address.";
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
@@ -52,6 +55,9 @@ let session = null;
 
 /** @type {Link | null} */
 let link = null;
+
+/** The relay has refused the key of this page, and nothing is asked for with it any more. */
+let refused = false;
 
 /** The name of the camera that fills the window. @type {string | null} */
 let large = null;
@@ -79,13 +85,19 @@ async function start() {
   try {
     session = await openSession();
   } catch (error) {
-    say(AWAY);
+    say(AWAY, signpost(lastSession()));
     startTimer = setTimeout(start, RETRY);
     return;
   }
+  closeWall(); // what is open has come by another key
   say("");
-  if (session.keys && !session.viewer) askForKey();
-  else openWall();
+  if (mayWatch(session)) openWall();
+  else askForKey();
+}
+
+/** @param {import("./session.js").Session} session whether what this page shows is for this browser */
+function mayWatch({ keys, viewer, watch }) {
+  return !keys || (viewer && (only === null || watch === "all" || watch.includes(only)));
 }
 
 /** @param {string} text "" takes the banner away @param {string} [way] an address where help is */
@@ -102,6 +114,7 @@ function say(text, way = "") {
 }
 
 function openWall() {
+  refused = false;
   keyPanel.hidden = true;
   if (only !== null) {
     if (!NAME.test(only)) return say("No camera can have this name: a name has small letters, digits and hyphens.");
@@ -114,7 +127,8 @@ function openWall() {
     onstate: (state, refusal) => {
       if (refusal && refusal.id === "restarting") restartsAt = performance.now();
       if (state === "open") onopen();
-      else if (state === "waiting") checkSession();
+      else if (state === "waiting") checkSession(refusal);
+      else if (state === "closed" && refusal) onrefused(refusal.text);
     },
     onmessage: (message) => {
       if (message.type === "cameras") list(message.cameras.map((/** @type {{name: string}} */ camera) => camera.name));
@@ -141,29 +155,54 @@ function list(names) {
   showCameras([...names, ...awaited].sort());
 }
 
-/** The wall's link broke: is the relay away, or does it no longer know this browser? */
-async function checkSession() {
+/** The wall's link broke: is the relay away, or does it no longer know this browser?
+ *  @param {{id: string, text: string} | null} refusal what it said last */
+async function checkSession(refusal) {
   try {
     session = await openSession();
   } catch (error) {
+    if (refused) return; // and that has been said
     if (performance.now() - restartsAt < RESTART_TIME) say("The relay is restarting…");
     else say(AWAY, signpost(lastSession()));
     return;
   }
-  if (session.keys && !session.viewer) askForKey();
+  if (!mayWatch(session)) askForKey(refusal ? refusal.text : "");
 }
 
 // --- the key ---
 
-function askForKey() {
+/** The relay has refused the key of this page, so it is not shown again: somebody has to bring another one. @param {string} why */
+async function onrefused(why) {
+  if (refused) return; // by one of the other links
+  refused = true;
+  try {
+    session = await openSession();
+  } catch (error) {
+    session = null;
+  }
+  if (session && !mayWatch(session)) askForKey(why);
+  else if (link && link.state !== "closed") refused = false; // it was one camera's, which the wall will list no more
+  else if (!session) say(`${why} ${NEW_KEY_THERE}`, signpost(lastSession())); // its tiles say why, too
+  else startTimer = setTimeout(start, RETRY); // another page of this browser was given one meanwhile
+}
+
+function closeWall() {
   if (link) link.close();
   link = null;
   awaited.clear();
   clearTimeout(returnTimer);
   showCameras([]);
+}
+
+/** @param {string} [why] what became of the key that this page had */
+function askForKey(why = "") {
+  refused = true;
+  closeWall();
   say("");
   invite.hidden = true;
   byId("count").textContent = "";
+  byId("key-why").textContent = why;
+  byId("key-why").hidden = why === "";
   keyPanel.hidden = false;
   byId("key-field").focus();
 }
@@ -177,19 +216,18 @@ byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ ev
     wrong.textContent = !session
       ? "The relay does not know this key."
       : session.viewer
-        ? ""
+        ? "This key is for other cameras."
         : "This is a key for cameras. The wall needs the viewer key.";
   } catch (error) {
     session = null;
     wrong.textContent = "The relay does not answer. Try again in a moment.";
   }
-  if (session && session.viewer) openWall();
+  if (session && mayWatch(session)) openWall();
   else wrong.hidden = false;
 });
 
-// A code scanned while this page is open changes only the fragment.
-addEventListener("hashchange", () => {
-  if (new URLSearchParams(location.hash.slice(1)).has("key")) start();
+onNewKey((here) => {
+  if (here || refused) start();
 });
 
 // --- the tiles ---
@@ -209,6 +247,7 @@ function showCameras(names) {
       ontap: () => tap(name),
       onback: () => history.back(),
       onaspect: layOut,
+      onrefused,
       announce,
     });
     tiles.set(name, tile);
@@ -341,8 +380,9 @@ async function loadInvite() {
       list.append(item);
     }
   } catch (error) {
-    // Asked again when the panel is opened again; until then the address of this page is the best guess.
-    const guess = new URL("/camera.html", location.href).href;
+    // Asked again when the panel is opened again; until then the relay's address, as far as it is known here, is the best guess.
+    const guess = new URL("/camera.html", link && link.settled ? link.settled.base : location.href).href;
+    byId("invite-key").hidden = !session || !session.keys;
     byId("invite-code").hidden = true;
     byId("invite-address").href = guess;
     showAddress(byId("invite-address"), guess);

@@ -19,7 +19,7 @@
 //
 // What it says:
 //
-//   {type: "link", state, refusal, transport}          see link.js
+//   {type: "link", state, refusal, transport, place}   see link.js; place: where the relay is, null at the page's own origin
 //   {type: "clock", offset, opened, way}               the relay's time minus the time since the epoch, µs, or null; when the socket
 //                                                      opened, ms since the epoch; the relay's last `pong`
 //   {type: "control", message}                         a message of the relay, but `track`, `pong` and `error`
@@ -43,6 +43,8 @@ import { openSurface } from "./surface.js";
 /** received: frame messages of the video; the next three as in FramesDecoder; arrival: ms from capture to here, decode: ms from here to the
  *  decoder's picture, medians since the last look, or null.
  *  @typedef {{received: number, fed: number, shown: number, dropped: number, arrival: number | null, decode: number | null}} Look */
+
+/** What a player asks the relay for. @typedef {"all" | "sound" | "nothing"} Wish */
 
 /** Milliseconds between two looks at what has happened. */
 const TICK = 250;
@@ -91,8 +93,8 @@ export class Receiver {
     this.joined = true;
     this.watched = true;
     this.graceTimer = 0;
-    /** Nobody looks or listens: the relay sends nothing until it is asked to. */
-    this.resting = false;
+    /** What the relay was asked for. @type {Wish} */
+    this.given = "all";
     this.received = 0;
     this.postedBytes = 0;
     this.takenBytes = 0;
@@ -153,8 +155,9 @@ export class Receiver {
    *  @param {import("./link.js").Transport} transport */
   onlink(state, refusal, transport) {
     if (state !== "open") this.announced = null;
-    if (state === "connecting") this.link.path = this.idle ? `${this.path}?rest=1` : this.path; // or it would wake a camera up for nobody
-    this.tell("link", { state, refusal, transport });
+    // Else it would wake a camera up for nobody.
+    if (state === "connecting") this.link.path = this.wish === "all" ? this.path : `${this.path}?rest=1`;
+    this.tell("link", { state, refusal, transport, place: this.link.settled });
   }
 
   /** @param {any} message */
@@ -172,9 +175,9 @@ export class Receiver {
   onwelcome() {
     this.announced = null;
     this.joined = true;
-    this.resting = this.link.path !== this.path; // else a new connection begins with everything
-    this.rest();
+    this.given = this.link.path === this.path ? "all" : "nothing";
     this.forgetVideo();
+    this.settle();
     this.tellClock(null);
   }
 
@@ -269,7 +272,7 @@ export class Receiver {
   /** Asks the relay for the tracks and all frames since the last keyframe. */
   join() {
     this.joined = false;
-    this.resting = false;
+    this.given = "all";
     this.link.send({ type: "join" });
   }
 
@@ -278,16 +281,23 @@ export class Receiver {
     return this.engine.name === "jpeg";
   }
 
-  /** Nobody listens, and nobody looks at what comes this way. */
-  get idle() {
-    return (!this.watched || this.takesNoFrames) && !this.soundDecoder && !this.soundToPage;
+  get listens() {
+    return this.soundDecoder !== null || this.soundToPage;
   }
 
-  /** Whoever films need not do it for this player. */
-  rest() {
-    if (this.resting || !this.idle) return;
-    this.resting = true;
-    this.link.send({ type: "rest" });
+  /** What is taken of all that the camera sends. @returns {Wish} */
+  get wish() {
+    if (this.watched && !this.takesNoFrames) return "all";
+    return this.listens ? "sound" : "nothing";
+  }
+
+  /** Asks the relay for what is taken: what nobody takes need not be sent, and for nobody a camera need not film. */
+  settle() {
+    const { wish } = this;
+    if (wish === this.given) return;
+    if (wish === "all") return this.join();
+    this.given = wish;
+    this.link.send(wish === "sound" ? { type: "join", video: false } : { type: "rest" });
   }
 
   /** @param {any} pong the relay's answer to a ping, or null when its clock is not known any more */
@@ -308,11 +318,11 @@ export class Receiver {
     if (name === "frames" && surface) this.openEngine(choice, surface);
     if (this.takesNoFrames) {
       this.pending = null;
-      this.rest();
+      this.settle();
       return;
     }
-    if (!this.video) return;
-    if (waits && !this.resting) this.begin();
+    if (!this.video) return this.settle();
+    if (waits && this.given === "all") this.begin();
     else if (name !== "none") this.join();
   }
 
@@ -388,7 +398,7 @@ export class Receiver {
     this.link.wake();
     if (this.watched) return;
     this.watched = true;
-    if (!this.takesNoFrames && (this.video || this.resting)) this.join();
+    if (!this.takesNoFrames && (this.video || this.given !== "all")) this.join();
   }
 
   /** Nobody looks now, or nobody listens any more: but perhaps in a moment. */
@@ -398,7 +408,7 @@ export class Receiver {
       this.watched = false;
       if (this.decoder) this.decoder.rest();
       this.pending = null;
-      this.rest();
+      this.settle();
     }, GRACE);
   }
 
@@ -441,10 +451,8 @@ export class Receiver {
 
   /** Sound is wanted now, or not any more. */
   onlisteners() {
-    const listens = this.soundDecoder || this.soundToPage;
-    if (listens && this.resting) this.join();
-    else if (!listens && !this.watched) this.waitToRest();
-    else if (!listens && this.takesNoFrames) this.rest();
+    if (!this.listens && !this.watched) this.waitToRest();
+    else this.settle();
   }
 }
 

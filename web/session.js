@@ -1,5 +1,7 @@
 // Keys: a link from a QR code carries one in its fragment (`#key=...`); it is exchanged once for a cookie and taken out of the address bar.
 
+import { remember } from "./remembered.js";
+
 /**
  * What this browser may do: `publish` and `watch` are "all" or a list of cameras, `camera` and `viewer` say whether that is anything at all.
  * With a registry: where to ask for a relay that has moved, what it is called there, and the ticket that lets this browser in there.
@@ -11,8 +13,14 @@
 const MOST_TRIES = 3;
 const LONGEST_WAIT = 5000;
 
+/** Key of localStorage: when this browser was given a key last, so that its other pages hear of it. */
+const STORED_AT = "drawercam.key";
+
 /** What the relay has said last. @type {Session | null} */
 let last = null;
+
+/** The key from the address, until the relay has answered to it. */
+let brought = "";
 
 /** What this browser may do as the relay has said last, null before it has. */
 export function lastSession() {
@@ -34,13 +42,31 @@ export async function openSession() {
   if (key) {
     fragment.delete("key");
     const rest = fragment.toString();
-    history.replaceState(null, "", location.pathname + location.search + (rest ? `#${rest}` : ""));
-    const session = await useKey(key);
+    history.replaceState(history.state, "", location.pathname + location.search + (rest ? `#${rest}` : ""));
+    brought = key;
+  }
+  if (brought) {
+    const session = await useKey(brought);
+    brought = "";
     if (session) return session;
   }
   const answer = await fetch("/api/session");
   if (!answer.ok) throw new Error(`/api/session: ${answer.status}`);
   return read(answer);
+}
+
+/**
+ * Tells when there is a key that this page has not used yet: `openSession` will.
+ * @param {(here: boolean) => void} onkey here: it has come to this page, by a scanned code or a link, which change only the fragment of an
+ *     open page's address; else another page of this browser was given one
+ */
+export function onNewKey(onkey) {
+  addEventListener("hashchange", () => {
+    if (new URLSearchParams(location.hash.slice(1)).has("key")) onkey(true);
+  });
+  addEventListener("storage", (event) => {
+    if (event.key === STORED_AT) onkey(false);
+  });
 }
 
 /**
@@ -55,6 +81,7 @@ export async function useKey(key) {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ key: key.trim().toLowerCase() }),
     });
+    if (answer.ok) remember(STORED_AT, String(Date.now()));
     if (answer.status !== 429 || tries === MOST_TRIES) return answer.ok ? read(answer) : null;
     const wait = Number(answer.headers.get("Retry-After")) * 1000;
     await new Promise((resolve) => setTimeout(resolve, Math.min(wait, LONGEST_WAIT)));

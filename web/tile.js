@@ -160,9 +160,10 @@ export class Tile {
   /**
    * @param {string} name of the camera
    * @param {{engine: string | null, surface: import("./surface.js").SurfaceKind | null, ontap: () => void, onback: () => void,
-   *          onaspect: () => void, announce: (text: string) => void}} wall
+   *          onaspect: () => void, onrefused: (why: string) => void, announce: (text: string) => void}} wall
    *        engine: to force one of ENGINES; surface: to force one; ontap: the picture was tapped; onback: the way out of the large
-   *        view was; onaspect: the shape of the picture has changed; announce: a sentence for a screen reader
+   *        view was; onaspect: the shape of the picture has changed; onrefused: the relay wants another key than this page has,
+   *        and why; announce: a sentence for a screen reader
    */
   constructor(name, wall) {
     this.name = name;
@@ -184,6 +185,8 @@ export class Tile {
     this.transport = "socket";
     /** @type {{id: string, text: string} | null} */
     this.refusal = null;
+    /** Where the relay is, null at this page's own origin. @type {import("./link.js").Place | null} */
+    this.place = null;
     this.wasOpen = false; // there was a connection before
     this.restartsAt = -Infinity; // when the relay said that it restarts
     /** @type {TrackMessage | null} */
@@ -233,7 +236,7 @@ export class Tile {
     this.build();
     this.feed = new Feed(name, {
       onready: (abilities) => this.onready(abilities),
-      link: ({ state, refusal, transport }) => this.onlink(state, refusal, transport),
+      link: ({ state, refusal, transport, place }) => this.onlink(state, refusal, transport, place),
       clock: (message) => this.onclock(message),
       control: ({ message }) => this.oncontrol(message),
       track: (message) => this.ontrack(message),
@@ -343,11 +346,16 @@ export class Tile {
   // --- the relay ---
 
   /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} refusal
-   *  @param {import("./link.js").Transport} transport */
-  onlink(state, refusal, transport) {
+   *  @param {import("./link.js").Transport} transport @param {import("./link.js").Place | null} place */
+  onlink(state, refusal, transport, place) {
     this.linkState = state;
     this.transport = transport;
     this.refusal = refusal;
+    this.place = place;
+    if (this.engine instanceof JpegEngine) {
+      this.engine.setPlace(place);
+      this.engine.setWatched(this.asks);
+    }
     if (refusal && refusal.id === "restarting") this.restartsAt = performance.now();
     if (state === "open") {
       this.wasOpen = true;
@@ -358,6 +366,7 @@ export class Tile {
       this.pad.update({}); // a camera that turns is told of again
     }
     this.refresh();
+    if (state === "closed" && refusal) this.wall.onrefused(refusal.text);
   }
 
   /** @param {{offset: number | null, opened: number, way: any}} clock */
@@ -378,7 +387,10 @@ export class Tile {
       this.slowAt = now;
     }
     this.heardAt = this.pongAt = now;
-    if (way.idle !== undefined) this.filmedAt = now - way.idle / 1000;
+    if (way.idle === undefined) return;
+    this.filmedAt = now - way.idle / 1000;
+    const gone = this.camera !== null && this.camera.state === "gone";
+    if (gone && this.goneAt === 0) this.goneAt = Date.now() - way.idle / 1000; // this page came afterwards, and the relay knows since when
   }
 
   /** @param {any} message */
@@ -403,20 +415,6 @@ export class Tile {
     if (state === "live") this.pictureAt = performance.now();
     if (state === "gone") {
       this.goneAt = first ? 0 : Date.now();
-      if (first) this.askSince();
-    }
-    this.refresh();
-  }
-
-  /** This page came after the camera had gone: the relay knows since when. */
-  async askSince() {
-    try {
-      const cameras = await (await fetch("/api/cameras")).json();
-      const found = cameras.find((/** @type {{name: string}} */ camera) => camera.name === this.name);
-      const stillGone = this.camera !== null && this.camera.state === "gone";
-      if (found && typeof found.age === "number" && stillGone) this.goneAt = Date.now() - found.age * 1000;
-    } catch (error) {
-      this.goneAt = 0; // then the tile says nothing about it
     }
     this.refresh();
   }
@@ -525,7 +523,7 @@ export class Tile {
 
   /** @param {number} choice @returns {JpegEngine} */
   makeJpeg(choice) {
-    return new JpegEngine(this.picture, this.name, this.watched, {
+    return new JpegEngine(this.picture, this.name, this.asks, this.place, {
       onfail: (reason) => choice === this.choice && this.onfail(reason),
       onarrival: (timestamp) => {
         if (choice !== this.choice) return;
@@ -628,12 +626,17 @@ export class Tile {
     this.retired = null;
   }
 
+  /** Single pictures are asked for where somebody looks, and where it is known that the relay is there and takes this page's key. */
+  get asks() {
+    return this.watched && this.linkState === "open";
+  }
+
   setWatched() {
     const watched = this.onScreen && document.visibilityState === "visible";
     if (watched === this.watched) return;
     this.watched = watched;
     this.feed.tell("watched", { watched });
-    if (this.engine instanceof JpegEngine) this.engine.setWatched(watched);
+    if (this.engine instanceof JpegEngine) this.engine.setWatched(this.asks);
     if (!watched) return;
     if (this.engine instanceof Screen) this.engine.resume();
     this.expectPicture();
@@ -816,14 +819,15 @@ export class Tile {
   }
 
   /** Live, and yet no picture: who holds it back? Nobody is blamed without proof.
-   *  @returns {[TileState, string, "network" | "slow" | "browser" | "camera" | "unknown"]} */
+   *  @returns {[TileState, string, "network" | "slow" | "browser" | "camera" | "relay" | "unknown"]} */
   judgeSilence() {
     const now = performance.now();
     const seconds = (/** @type {number} */ since) => Math.floor((now - since) / 1000);
-    const { pictureAt, heardAt, pongAt, filmedAt } = this;
+    const { pictureAt, heardAt, pongAt, filmedAt, engine } = this;
     if (now - heardAt > SILENT_AFTER) {
       return ["frozen", `No answer from the relay for ${seconds(heardAt)} s: this network stands still.`, "network"];
     }
+    if (engine instanceof JpegEngine && engine.refusal) return ["frozen", engine.refusal, "relay"];
     const late = pictureAt + PROOF;
     if (pongAt > late && (filmedAt < late || pongAt - filmedAt > SILENT_AFTER)) {
       return ["frozen", `The camera has sent nothing for ${seconds(filmedAt)} s.`, "camera"];

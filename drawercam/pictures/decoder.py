@@ -174,6 +174,8 @@ class Decoder:
             self.decoded, timestamp, width, height = _JPEG.unpack_from(answer, 1)
             self.lost = False
             return Picture(timestamp, width, height, answer[1 + _JPEG.size :])
+        if answer[:1] != b"N":
+            raise DecoderError("its answer is none")
         self.decoded, lost = _NONE.unpack(answer[1:])
         self.lost = bool(lost)
         return None

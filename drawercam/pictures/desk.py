@@ -28,11 +28,19 @@ LINGER = 3.0
 # Workers at once: 60 MB and a part of a core each.
 MAX_DESKS = 16
 
+# Seconds without a question after which a desk makes room for another camera's. Who asks for one picture after the other is silent for less
+# than that: or a wall of more cameras than there may be workers would end them all, again and again.
+MAKES_ROOM_AFTER = 0.3
+
 # Who may be waiting for pictures, or taking one, at once: each may hold as much as one picture.
 MAX_ASKERS = 200
 
 # Sizes of which a desk keeps the last picture, beyond those for which somebody waits: a wall, a large tile and some programs.
 MAX_SIZES = 8
+
+# Widths of one camera's pictures that may be waited for at once. Each takes the worker's time in turn, 40 ms of it for the largest: so who
+# asks for every width there is makes the others wait for a second, and no longer. Pages ask for 13 different ones at most (jpeg.js).
+MAX_WIDTHS = 24
 
 # Bytes that may wait for a worker; what a channel remembers may come in addition, when it begins. With more, frames are left out.
 MAX_WAITING = MAX_MEMORY
@@ -180,7 +188,7 @@ class Desk:
             patience: Seconds to wait for it.
 
         Raises:
-            NoPicture: There is none, or none within this time.
+            NoPicture: There is none, or none within this time, or too many others are asked for.
         """
         loop = asyncio.get_running_loop()
         if self._refused_until is not None:
@@ -196,7 +204,7 @@ class Desk:
             async with asyncio.timeout(patience):
                 return await wish.answer
         except TimeoutError:
-            raise NoPicture(NOT_YET, f"The camera has sent no picture for {patience:.0f} s.", 1) from None
+            raise NoPicture(NOT_YET, "The camera has sent no picture in time.", 1) from None
         finally:
             if wish in size.wishes:
                 size.wishes.remove(wish)
@@ -207,6 +215,8 @@ class Desk:
         if width not in self._sizes and len(self._sizes) >= MAX_SIZES:
             for other in [one for one, size in self._sizes.items() if not size.wishes]:
                 del self._sizes[other]
+        if width not in self._sizes and len(self._sizes) >= MAX_WIDTHS:
+            raise NoPicture("too-many", "Pictures of this camera are being asked for in too many widths.")
         return self._sizes.setdefault(width, _Size())
 
     async def end(self, why: NoPicture) -> None:
@@ -465,7 +475,8 @@ class Desks:
         if desk is not None:
             self._end(desk, NoPicture(*_NONE_NOW[State.GONE, "left"]))
         if len(self._desks) >= MAX_DESKS:
-            idle = [one for one in self._desks.values() if not one.busy]
+            now = asyncio.get_running_loop().time()
+            idle = [one for one in self._desks.values() if not one.busy and now - one.asked_at >= MAKES_ROOM_AFTER]
             if not idle:
                 raise NoPicture("too-many", f"Pictures of {MAX_DESKS} cameras are being decoded already.")
             self._end(min(idle, key=lambda one: one.asked_at), NoPicture(NOT_YET, "Another camera came first."))

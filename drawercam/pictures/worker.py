@@ -102,15 +102,15 @@ class Pictures:
         self._open()
 
     def frame(self, timestamp: int, key: bool, data: bytes) -> None:
-        """Decode a frame. One that is broken is left out, with all up to the next keyframe.
+        """Decode a frame. One that is broken is left out, with all up to the next keyframe; one that is empty shows what was before.
 
         Args:
             timestamp: Of its presentation, in µs.
             key: Decoding can start here.
             data: As in `media.packets.Packet`.
         """
-        if self._decoder is None or (self.lost and not key):
-            return
+        if self._decoder is None or (self.lost and not key) or not data:
+            return  # a decoder would take nothing for the end
         self.lost = False
         packet = av.Packet(data)
         packet.pts, packet.time_base = timestamp, _MICROSECONDS

@@ -34,6 +34,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # Bytes of a POST body: a key with MAX_NAMES names has 2 KiB.
 _MAX_BODY = 4096
 
+# Seconds for which a browser need not ask again whether it may show its ticket at an address: Chromium remembers it no longer.
+_WELCOME_AGE = 7200
+
 # Characters of a key in a request; the relay's have 19.
 _LONGEST_KEY = 200
 
@@ -50,6 +53,12 @@ HEADERS = {
     ),
 }
 """Of every answer, also those that refuse. Not among them is Strict-Transport-Security: see docs/security.md."""
+
+TICKET_HEADER = "Drawercam-Ticket"
+"""In a request of a page that came from the relay's former address: its ticket, which a socket has among its subprotocols."""
+
+TIME_HEADER = "Drawercam-Time"
+"""In a response with a picture, and in the head of each part: when it was captured, in µs of the relay's clock."""
 
 CHALLENGE = 'Basic realm="drawercam"'
 """How a program is asked for its key (RFC 9110 section 11.6.1). Many show the one they have only then, ffmpeg for instance."""
@@ -120,6 +129,7 @@ def application(site: Site) -> web.Application:
         routes.KEYS: api.keys,
         routes.ADD_KEY: api.add_key,
         routes.REVOKE_KEY: api.revoke_key,
+        routes.TICKET_WELCOME: api.welcome_ticket,
     }
     for route, handler in handlers.items():
         if route.method == "GET":
@@ -148,7 +158,7 @@ def _guard(site: Site) -> Any:
             site.book.check_open()
             host = request.headers.get("Host")
             access.check_host(host, _arrived_at(request))
-            if request.method not in ("GET", "HEAD"):
+            if request.method not in ("GET", "HEAD", "OPTIONS"):  # these change nothing (RFC 9110 section 9.2.1)
                 access.check_origin(request.headers.get("Origin"), host)
             admission = _admission(site, request)
             if request.headers.get("Upgrade", "").lower() == "websocket":
@@ -196,6 +206,9 @@ def _admission(site: Site, request: web.Request) -> Admission:
     if row is None:
         raise Denied(404, "unknown-path", _SENTENCES[404])
     grant = site.access.grant(request.headers.get("Cookie"))
+    if row.tickets and (by_ticket := site.access.grant_of_ticket(request.headers.get(TICKET_HEADER, ""))):
+        request[_BY_TICKET] = True
+        return _admitted(row, by_ticket, request)  # and no more than that: its page is of another origin
     if not row.programs:
         return _admitted(row, grant, request)
     try:
@@ -285,6 +298,14 @@ _SENTENCES = {
 _NOT_TURNED = {"unknown-camera": 404, "cannot-turn": 409, "out-of-range": 400}
 
 
+# Set in a request that came with a good ticket.
+_BY_TICKET = "by-ticket"
+
+# What lets the page of another origin read the answer to its ticket, also a refusal (WHATWG Fetch section 3.2). Of whatever origin, as with
+# sockets: who shows a good ticket was given it by this relay. Where cookies go with a request, a browser does not take "*" for an answer.
+_FOR_ITS_PAGE = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": TIME_HEADER}
+
+
 def refusal(denied: Denied) -> web.Response:
     """The answer to a request that is refused."""
     headers = {"Retry-After": str(denied.retry_after)} if denied.retry_after is not None else {}
@@ -297,6 +318,8 @@ def _header_writer(site: Site) -> Any:
         response.headers.update(HEADERS if kept is None else HEADERS | {"Cache-Control": kept})
         response.headers["Content-Security-Policy"] = content_policy(site, request.headers.get("Host", ""))
         response.headers.pop("Server", None)
+        if _BY_TICKET in request:
+            response.headers.update(_FOR_ITS_PAGE)
 
     return add_headers
 
@@ -350,6 +373,20 @@ class _Api:
     async def healthz(self, request: web.Request) -> web.StreamResponse:
         # The trust page asks from its own origin whether this phone can come here.
         return web.Response(text="ok\n", headers={"Access-Control-Allow-Origin": "*"})
+
+    async def welcome_ticket(self, request: web.Request) -> web.StreamResponse:
+        """The question before a request with a ticket, and with nothing else (WHATWG Fetch section 4.8, CORS-preflight)."""
+        asked = request.headers.get("Access-Control-Request-Headers", "").lower()
+        if not self._site.registry or self._access.ring is None or asked != TICKET_HEADER.lower():
+            raise Denied(403, "foreign-origin", "Pages of other sites may not use this relay.")
+        return web.Response(
+            status=204,
+            headers={
+                "Access-Control-Allow-Origin": "*",
+                "Access-Control-Allow-Headers": TICKET_HEADER,
+                "Access-Control-Max-Age": str(_WELCOME_AGE),
+            },
+        )
 
     async def certificate(self, request: web.Request) -> web.StreamResponse:
         authority = self._site.authority()

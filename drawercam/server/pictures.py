@@ -17,14 +17,14 @@ from ..hub import Hub
 from ..pictures.decoder import Picture, available
 from ..pictures.desk import NOT_YET, UNKNOWN, Desks, NoPicture
 from . import routes
-from .http import Endless
+from .http import TIME_HEADER, Endless
 from .socket import NOT_SENT, WRITE_DEADLINE
-
-TIME_HEADER = "Drawercam-Time"
-"""In the response, and in the head of each part: when the picture was captured, in µs of the relay's clock."""
 
 # Seconds for which a request waits for a picture: a phone that is asleep needs one or two to wake up.
 PATIENCE = 10.0
+
+# Seconds between two looks whether who waits is still there: who has gone is to take nobody's place, and to keep no camera awake.
+_GLANCE = 1.0
 
 # Pictures a second of `live.mjpg`: what programs ask for, and what may be asked for.
 USUAL_RATE, LEAST_RATE, MOST_RATE = 5.0, 0.1, 30.0
@@ -52,7 +52,7 @@ class _Pictures:
         width, after = _width(request), _after(request)
         try:
             with self._desks.asking():
-                picture = await self._desks.picture(request.match_info["name"], width, after, PATIENCE)
+                picture = await self._picture(request, width, after, PATIENCE)
                 headers = {"Cache-Control": "no-store", TIME_HEADER: str(picture.time)}
                 response = web.Response(body=picture.jpeg, content_type="image/jpeg", headers=headers)
                 transport = _bare(request)
@@ -66,12 +66,12 @@ class _Pictures:
 
     async def live(self, request: web.Request) -> web.StreamResponse:
         """One picture after the other, as multipart/x-mixed-replace (which Netscape introduced in 1995, and browsers show as an image)."""
-        name, width, pause = request.match_info["name"], _width(request), 1 / _rate(request)
+        width, pause = _width(request), 1 / _rate(request)
         now = asyncio.get_running_loop().time
         response = None
         try:
             with self._desks.asking():
-                picture = await self._desks.picture(name, width, -1, PATIENCE)
+                picture = await self._picture(request, width, -1, PATIENCE)
                 transport = _bare(request)
                 response = Endless(
                     headers={"Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}", "Cache-Control": "no-store"}
@@ -86,19 +86,26 @@ class _Pictures:
                     await _taken(transport, response.write(_part(picture)))
                     due = max(due + pause, now())
                     await asyncio.sleep(due - now())
-                    picture = await self._later(name, width, picture.time, transport)
+                    picture = await self._picture(request, width, picture.time, math.inf)
         except NoPicture as none:
             if response is None:
                 raise _denied(none) from None
             return response  # it has begun: its end says that there are no more
 
-    async def _later(self, name: str, width: int, after: int, transport: asyncio.Transport) -> Picture:
-        """The next picture, however long it takes, as long as somebody is there to take it."""
-        while not transport.is_closing():
+    async def _picture(self, request: web.Request, width: int, after: int, patience: float) -> Picture:
+        """A picture, as long as somebody is there to take it.
+
+        Raises:
+            NoPicture: There is none within this time (s).
+            ConnectionResetError: Nobody is there any more.
+        """
+        name, now = request.match_info["name"], asyncio.get_running_loop().time
+        end = now() + patience
+        while request.transport is not None and not request.transport.is_closing():
             try:
-                return await self._desks.picture(name, width, after, PATIENCE)
+                return await self._desks.picture(name, width, after, min(_GLANCE, max(0.0, end - now())))
             except NoPicture as none:
-                if none.id != NOT_YET:
+                if none.id != NOT_YET or now() >= end:
                     raise
         raise ConnectionResetError
 
@@ -165,7 +172,7 @@ def _whole(text: str) -> int | None:
 def _rate(request: web.Request) -> float:
     given = request.query.get("fps", str(USUAL_RATE))
     try:
-        rate = float(given)
+        rate = float(given) if given.isascii() and "_" not in given else math.nan
     except ValueError:
         rate = math.nan
     if not LEAST_RATE <= rate <= MOST_RATE:

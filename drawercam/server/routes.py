@@ -26,16 +26,18 @@ class Route:
     """One way in.
 
     Attributes:
-        method: GET (HEAD goes with it), POST, PUT, DELETE, or `SOCKET`.
+        method: GET (HEAD goes with it), POST, PUT, DELETE, OPTIONS, or `SOCKET`.
         path: As aiohttp writes it. ``{name}`` is a camera's.
         right: What it asks for.
         programs: It is for programs that are no pages: they may show a key with each request, because they keep no cookies.
+        tickets: Pages from the relay's former address may ask as well, with a ticket, as they do for sockets.
     """
 
     method: str
     path: str
     right: Right
     programs: bool = False
+    tickets: bool = False
 
     @property
     def names_camera(self) -> bool:
@@ -71,7 +73,9 @@ LIVE_WEBM = Route("GET", "/cameras/{name}/live.webm", Right.WATCH, programs=True
 LIVE_MP4 = Route("GET", "/cameras/{name}/live.mp4", Right.WATCH, programs=True)
 PUBLISH = Route("PUT", "/cameras/{name}/publish", Right.PUBLISH, programs=True)
 PUBLISH_BY_POST = Route("POST", "/cameras/{name}/publish", Right.PUBLISH, programs=True)  # ffmpeg's method, unless it is told another one
-LATEST_PICTURE = Route("GET", "/cameras/{name}/latest.jpg", Right.WATCH, programs=True)
+LATEST_PICTURE = Route("GET", "/cameras/{name}/latest.jpg", Right.WATCH, programs=True, tickets=True)
+# A browser asks so whether a page of another origin may ask with a ticket, and shows nothing yet.
+TICKET_WELCOME = Route("OPTIONS", LATEST_PICTURE.path, Right.ANYBODY)
 LIVE_PICTURES = Route("GET", "/cameras/{name}/live.mjpg", Right.WATCH, programs=True)
 STREAM = Route("POST", "/over-http/{path:camera/.*|player/.*|wall}", Right.AS_SOCKET)
 # The id is beyond guessing, and only who began the stream was told; the stream ends with the right by which it began.
@@ -104,6 +108,7 @@ REQUESTS = (
     PUBLISH,
     PUBLISH_BY_POST,
     LATEST_PICTURE,
+    TICKET_WELCOME,
     LIVE_PICTURES,
     STREAM,
     STREAM_POST,

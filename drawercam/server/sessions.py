@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from .. import control
-from ..channel import NUMBERS, Channel, Fragment, NotTurned, Run, State
+from ..channel import NUMBERS, Channel, Fragment, NotTurned, Run, State, Viewer
 from ..closing import Closing, Reason, Refused
 from ..hub import Hub
 from ..media.packets import Kind
@@ -155,13 +155,15 @@ class PlayerSession:
         rests: It comes without watching, and joins later.
     """
 
-    __slots__ = ("_asked", "_channel", "_hub", "_needs_key", "_rests", "_socket", "drops", "who")  # see Socket
+    __slots__ = ("_asked", "_channel", "_earlier", "_hub", "_needs_key", "_rests", "_socket", "_viewer", "drops", "who")  # see Socket
 
     def __init__(self, hub: Hub, name: str, rests: bool = False) -> None:
         self.who = ""
         self.drops = 0
+        self._earlier = 0  # frames left out before it began to listen only, or to watch again
         self._hub = hub
         self._channel = hub.channel(name)
+        self._viewer: Viewer = self  # who stands for it in the channel
         self._rests = rests
         self._socket: Socket | None = None
         self._needs_key = True  # the next picture must be a keyframe
@@ -180,21 +182,21 @@ class PlayerSession:
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_PLAYER):
             case control.Ping(t):
-                parts, idle = self._channel.timing(), self._channel.idle()
-                self.tell(control.PlayerPong(t, self._hub.clock(), parts.encode, parts.uplink, parts.relay, self.drops, idle))
+                parts, idle, drops = self._channel.timing(), self._channel.idle(), self._earlier + self._viewer.drops
+                self.tell(control.PlayerPong(t, self._hub.clock(), parts.encode, parts.uplink, parts.relay, drops, idle))
             case control.Pause():
-                self._channel.vote(self, True)
+                self._channel.vote(self._viewer, True)
             case control.Resume():
-                self._channel.vote(self, False)
+                self._channel.vote(self._viewer, False)
             case control.Keyframe():
                 self._channel.want_keyframe()
             case control.Unplayable(codec):
                 self._channel.avoid(codec)
-            case control.Join():
+            case control.Join(video):
                 self._needs_key = self._asked = True
-                self._channel.join(self)
+                self._join(video)
             case control.Rest():
-                self._channel.rest(self)
+                self._channel.rest(self._viewer)
             case control.Orient() as wish:
                 try:
                     self._channel.orient(wish)
@@ -203,6 +205,16 @@ class PlayerSession:
 
     def binary(self, message: bytes) -> None:
         raise Refused(Reason.UNEXPECTED_BINARY)
+
+    def _join(self, video: bool) -> None:
+        """Watch, or only listen: then another viewer stands for it in the channel, so that who watches pays nothing for that."""
+        before = self._viewer
+        if video == isinstance(before, _Listener):
+            self._viewer = self if video else _Listener(self)
+        self._channel.join(self._viewer)
+        if before is not self._viewer:
+            self._channel.part(before)  # only now, or its camera would be told that nobody is there
+            self._earlier, before.drops = self._earlier + before.drops, 0
 
     def drained(self) -> None:
         if self._needs_key and not self._asked and not self._late(True):
@@ -214,7 +226,7 @@ class PlayerSession:
         pass
 
     def closed(self, said_goodbye: bool) -> None:
-        self._channel.part(self)
+        self._channel.part(self._viewer)
 
     def tell(self, message: control.Message) -> None:
         """See channel.Viewer."""
@@ -263,6 +275,17 @@ class PlayerSession:
             run.framed = b"".join(map(_framed, run.fragments))
         return not self._socket.pass_on(run.framed) and run.one_by_one(self)
 
+    def hear(self, fragment: Fragment) -> bool:
+        """Take a frame of sound, or leave it: False."""
+        socket = self._socket
+        if socket is None:
+            return True
+        if self._late(False):
+            socket.left_out()
+            return False
+        socket.write(_framed(fragment))
+        return True
+
     def _late(self, video: bool) -> bool:
         """Whether a frame would reach this viewer too late to be worth sending now."""
         socket = self._socket
@@ -270,6 +293,38 @@ class PlayerSession:
             return True
         bound = patience(self._channel, video, self._needs_key, socket.bursting)
         return bound is not None and socket.wait() > bound
+
+
+class _Listener:
+    """Stands for a player that only listens. See channel.Viewer."""
+
+    __slots__ = ("_session", "drops", "who")
+
+    def __init__(self, session: PlayerSession) -> None:
+        self.who = session.who
+        self.drops = 0
+        self._session = session
+
+    def tell(self, message: control.Message) -> None:
+        """See channel.Viewer."""
+        self._session.tell(message)
+
+    def begin(self, number: int, init: bytes) -> None:
+        """See channel.Viewer."""
+        self._session.begin(number, init)
+
+    def catch_up(self, fragments: Sequence[Fragment]) -> None:
+        """See channel.Viewer. Sound needs no past."""
+
+    def offer(self, fragment: Fragment) -> bool:
+        """See channel.Viewer."""
+        if fragment.number != _VIDEO and not self._session.hear(fragment):
+            self.drops += 1
+        return False
+
+    def offer_all(self, run: Run) -> bool:
+        """See channel.Viewer."""
+        return run.one_by_one(self)
 
 
 class WallSession:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.video.codeccontext import VideoCodecContext
@@ -110,10 +111,10 @@ class Film:
 
 
 @asynccontextmanager
-async def film(relay: Relay, name: str) -> AsyncIterator[Film]:
-    """A camera that films as `name`."""
+async def film(relay: Relay, name: str, **options: Any) -> AsyncIterator[Film]:
+    """A camera that films as `name`; the options are those of `peer`."""
     second()
-    async with peer(relay, f"/camera/{name}") as phone:
+    async with peer(relay, f"/camera/{name}", **options) as phone:
         camera = Film(phone)
         task = asyncio.create_task(camera.run())
         try:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from drawercam.keys import Keyring
 from tests.browsers.drivers import Browser, Page
-from tests.browsers.pages import PATIENCE, moving, state
+from tests.browsers.pages import PATIENCE, facts, moving, state
 from tests.registries import RegistryProcess
 from tests.relays import Relay
 
@@ -61,6 +62,8 @@ def places(registry: RegistryProcess) -> list[str]:
 
 async def test_both_pages_follow_a_relay_to_its_new_address(chromium: Browser, registry: RegistryProcess, attic: Relay) -> None:
     camera, player = await pages(chromium, attic)
+    single = await chromium.page(f"https://{HERE}:{attic.port}/player.html?camera=porch&engine=jpeg")
+    await moving(single)
     assert places(registry) == [f"https://{HERE}:{attic.port}"]
     certificate = (attic.state / "certs" / "ca.crt").read_bytes()
     move(attic)
@@ -68,9 +71,25 @@ async def test_both_pages_follow_a_relay_to_its_new_address(chromium: Browser, r
     await state(player, "live")
     await camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
     await moving(player)
+    await moving(single)
+    await state(single, "live")
+    assert (await facts(single))["engine"] == "jpeg"
     assert places(registry) == [f"https://{THERE}:{attic.port}"]
-    for page in (camera, player):
+    await player.click("#add")
+    await player.wait_for(f"document.querySelector('#invite-address').href === 'https://{THERE}:{attic.port}/camera.html'", PATIENCE)
+    for page in (camera, player, single):
         assert (await page.evaluate("location.host")) == f"{HERE}:{attic.port}", "it is the same page, which nobody has reloaded"
+    ring = Keyring.open(attic.state)
+    for key in ring.keys:
+        ring.revoke(key.id)
+    for page, name, query in ((player, "player", ""), (single, "player", "?camera=porch&engine=jpeg")):
+        await page.wait_for("document.querySelector('#banner').innerText.includes('has ended or was revoked')", PATIENCE)
+        assert await page.evaluate("document.querySelector('#banner a').href") == f"{registry.origin}/go/attic/{name}.html{query}"
+    await camera.wait_for("document.querySelector('#panel').innerText.includes('takes this phone’s key no more')", PATIENCE)
+    assert (await camera.evaluate("document.querySelector('#panel a').href")).startswith(
+        f"{registry.origin}/go/attic/camera.html?name=porch"
+    )
+    for page in (camera, player, single):
         await page.close()
 
 

@@ -200,6 +200,16 @@ def test_what_is_broken_is_left_out_up_to_the_next_keyframe(program: Program) ->
     assert program.picture(after=before)[0] == before + 3
 
 
+def test_a_frame_that_is_empty_ends_nothing(program: Program) -> None:
+    """An encoder that leaves a picture out may send one, and a decoder takes it for the end of the stream."""
+    packets = video(next(one for one in recordings() if one.name == "chromium-vp8.webm"))
+    program.film(packets[:1])
+    program.send(b"F", struct.pack(">qB", packets[0].timestamp + 1, 0))
+    assert program.picture()[0] == packets[0].timestamp
+    program.send(b"F", struct.pack(">qB", packets[1].timestamp, packets[1].key), packets[1].data)
+    assert program.picture()[0] == packets[1].timestamp
+
+
 @pytest.mark.parametrize("codec", NAMES.values(), ids=[name.decode().strip() for name in NAMES.values()])
 def test_garbage_does_no_harm(program: Program, codec: bytes) -> None:
     noise = random.Random(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import os
 import signal
@@ -17,8 +18,9 @@ from PIL import Image
 
 from drawercam.access import Access
 from drawercam.keys import NOTHING, Keyring, Scope
+from drawercam.pictures import desk
 from drawercam.server import pictures
-from drawercam.server.pictures import TIME_HEADER
+from drawercam.server.http import TIME_HEADER
 from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET, Server
 from tests.browsers import films
 from tests.peers import PATIENCE, Raw, peer
@@ -168,7 +170,7 @@ async def test_what_is_refused(relay: Relay, client: aiohttp.ClientSession, name
     others = workers(relay)
     for query in ("width=0", "width=-1", "width=99999", "width=x", "after=-1", "after=now", "after=1e3"):
         assert await refused(client, f"/cameras/{name}/latest.jpg?{query}") == (400, "bad-request"), query
-    for query in ("fps=0", "fps=0.09", "fps=31", "fps=nan", "fps=inf", "fps=", "width=0"):
+    for query in ("fps=0", "fps=0.09", "fps=31", "fps=nan", "fps=inf", "fps=", "fps=1_0", "fps=1e-9", "fps=1e999", "width=0"):
         assert await refused(client, f"/cameras/{name}/live.mjpg?{query}") == (400, "bad-request"), query
     for end in ("latest.jpg", "live.mjpg"):
         assert await refused(client, f"/cameras/UPPER/{end}") == (400, "bad-name")
@@ -242,6 +244,35 @@ async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
             async with client.get("/cameras/silent/latest.jpg?after=5") as answer:
                 assert (answer.status, await answer.read(), answer.headers["Cache-Control"]) == (204, b"", "no-store")
             assert await refused(client, "/cameras/silent/live.mjpg") == (503, "no-picture")
+    finally:
+        await server.stop()
+
+
+@pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+async def test_who_has_gone_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "PATIENCE", 10 * PATIENCE)
+    monkeypatch.setattr(desk, "MAX_ASKERS", 1)
+    house = site(Access(None))
+    server = Server(house)
+    port = await server.start(["127.0.0.1"], 0, None)
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+            silent = house.hub.channel("silent")
+            silent.take(FakeCamera())
+            silent.set_track(TRACK)
+            waiting = asyncio.create_task(client.get("/cameras/silent/latest.jpg"))
+            await eventually(lambda: silent.watching == 1, "somebody waits")
+            assert await refused(client, "/cameras/silent/latest.jpg") == (503, "too-many")
+            waiting.cancel()
+
+            async def room() -> bool:
+                with contextlib.suppress(TimeoutError):  # it waits: so it is let in
+                    async with asyncio.timeout(0.2):
+                        return (await refused(client, "/cameras/silent/latest.jpg"))[1] != "too-many"
+                return True
+
+            await eventually(room, "there is room")
+            await eventually(lambda: silent.watching == 0, "nobody is there, and its camera may sleep")
     finally:
         await server.stop()
 

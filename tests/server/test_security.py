@@ -157,7 +157,9 @@ async def test_a_handler_without_a_row_cannot_be_reached() -> None:
 
 async def test_without_a_key_every_route_but_the_open_ones_is_401(house: Relay) -> None:
     open_ones = {"/", "/camera.html", "/player.html", "/web/{file:.+}", "/healthz", "/ca.crt", "/api/session", "/over-http/{id}"}
-    assert {row.path for row in REQUESTS if row.right is Right.ANYBODY} == open_ones | {path for _, path in ROUTES}
+    assert {row.path for row in REQUESTS if row.right is Right.ANYBODY and row.method != "OPTIONS"} == open_ones | {
+        path for _, path in ROUTES
+    }
     async with browser(house) as nobody:
         for row in REQUESTS:
             if row.right is not Right.ANYBODY:
@@ -475,7 +477,69 @@ async def test_a_ticket_lets_in_the_page_of_a_relay_that_has_moved(house: Relay,
         ring.revoke(porch.id)
         assert await viewer.closed() == 4006
     async with browser(house, cookie(ring, ring.keys[1]), Origin=FORMER) as one, one.post("/api/session", json={}) as answer:
-        assert answer.status == 403, "a ticket is for sockets only"
+        assert answer.status == 403, "a ticket changes nothing"
+
+
+async def test_a_ticket_shows_pictures_to_the_page_of_a_relay_that_has_moved(house: Relay, ring: Keyring) -> None:
+    porch = made(ring, watch=PORCH)
+    held, everything = cookie(ring, porch), cookie(ring, *ring.keys[:2])
+    await known(house, held)
+    async with browser(house, held) as one, one.get("/api/session") as answer:
+        ticket = {"Drawercam-Ticket": (await answer.json())["ticket"]}
+    path, elsewhere = "/cameras/porch/latest.jpg", "/cameras/attic/latest.jpg"
+    async with (
+        browser(house, Origin=FORMER) as page,
+        browser(house, everything, Origin=FORMER) as tricked,
+        peer(house, "/camera/porch", additional_headers={"Cookie": everything}) as camera,
+    ):
+        await film(camera, VP8)
+        question = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "drawercam-ticket"}
+        async with page.options(path, headers=question) as answer:
+            assert (answer.status, await answer.read()) == (204, b"")
+            assert answer.headers["Access-Control-Allow-Origin"] == "*"
+            assert answer.headers["Access-Control-Allow-Headers"] == "Drawercam-Ticket"
+        for other in ("authorization", "drawercam-ticket,authorization", ""):
+            async with page.options(path, headers=question | {"Access-Control-Request-Headers": other}) as answer:
+                assert (answer.status, (await answer.json())["error"]) == (403, "foreign-origin"), "no key is asked for across origins"
+                assert "Access-Control-Allow-Origin" not in answer.headers
+        async with page.get(path, headers=ticket) as answer:
+            assert answer.status == 200 and (await answer.read()).startswith(b"\xff\xd8")
+            assert answer.headers["Access-Control-Allow-Origin"] == "*"
+            assert answer.headers["Access-Control-Expose-Headers"] == "Drawercam-Time"
+            assert "Access-Control-Allow-Credentials" not in answer.headers
+        for asks in (page, tricked):
+            async with asks.get(elsewhere, headers=ticket) as answer:
+                assert (answer.status, (await answer.json())["error"]) == (403, "not-allowed"), "it lends no cookie to another site"
+                assert answer.headers["Access-Control-Allow-Origin"] == "*", "and the page may know"
+            wrong = {"Drawercam-Ticket": ticket["Drawercam-Ticket"][::-1]}
+            async with asks.get(path, headers=wrong) as answer:
+                assert answer.status == (401 if asks is page else 200)
+                assert "Access-Control-Allow-Origin" not in answer.headers, "what a cookie opens is not for other sites"
+        for behind in ("/cameras/porch/live.mjpg", "/cameras/porch/live", "/api/cameras", "/api/invite", "/metrics"):
+            async with page.get(behind, headers=ticket) as answer:
+                assert answer.status == 401, "it is for nothing else"
+        ring.revoke(porch.id)
+
+        async def over() -> bool:
+            async with page.get(path, headers=ticket) as answer:
+                return answer.status == 401
+
+        await eventually(over, "and it ends with its key")
+
+
+@pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
+async def test_where_there_are_no_tickets_nothing_is_for_other_sites() -> None:
+    server = Server(site(Access(None, ["127.0.0.1"])))
+    port = await server.start(["127.0.0.1"], 0, None)
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers={"Origin": FOREIGN}) as page:
+            question = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "drawercam-ticket"}
+            async with page.options("/cameras/porch/latest.jpg", headers=question) as answer:
+                assert (answer.status, "Access-Control-Allow-Origin" in answer.headers) == (403, False)
+            async with page.get("/cameras/porch/latest.jpg", headers={"Drawercam-Ticket": "a.b"}) as answer:
+                assert (answer.status, "Access-Control-Allow-Origin" in answer.headers) == (404, False)
+    finally:
+        await server.stop()
 
 
 # --- headers ---

@@ -161,6 +161,38 @@ class Viewer(Protocol):
         """Take or leave frames that came together, as `offer` does for each."""
 
 
+class Follower:
+    """What a viewer knows of itself that leaves pictures out: after one that was, it goes on with a keyframe.
+
+    Attributes:
+        drops: See Viewer.
+        needs_key: The next picture must be a keyframe.
+        asked: Somebody was asked for that keyframe; the channel does it for who joins.
+    """
+
+    __slots__ = ("asked", "drops", "needs_key")
+
+    def __init__(self) -> None:
+        self.drops = 0
+        self.needs_key = self.asked = True
+
+    def begin_anew(self) -> None:
+        """It joins, or what it had is over."""
+        self.needs_key = self.asked = True
+
+    def leave_out(self, video: bool, key: bool) -> None:
+        """A frame would have been late."""
+        self.drops += 1
+        if video and (key or not self.needs_key):
+            self.needs_key, self.asked = True, False  # also when it is the keyframe that was asked for
+
+    def wait_for_key(self) -> bool:
+        """A picture that is no keyframe came while one is needed; see Viewer.offer for the answer."""
+        self.drops += 1
+        asked, self.asked = self.asked, True
+        return not asked
+
+
 class _Output:
     """One track on its way out."""
 

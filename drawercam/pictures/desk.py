@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .. import control
-from ..channel import MAX_MEMORY, NUMBERS, Channel, Fragment, Run, State
+from ..channel import MAX_MEMORY, NUMBERS, Channel, Follower, Fragment, Run, State
 from ..hub import Hub
 from ..media.packets import Kind
 from .decoder import Decoder, DecoderError, Picture
@@ -138,7 +138,7 @@ class _Size:
         return self.missed[0] != fed or min(wish.after for wish in self.wishes) < self.missed[1]
 
 
-class Desk:
+class Desk(Follower):
     """One camera's pictures. See channel.Viewer.
 
     Attributes:
@@ -154,9 +154,9 @@ class Desk:
             decoder: Makes a worker, to be started.
             over: Told when nobody has asked for a while, and all is ended.
         """
+        super().__init__()
         self.channel = channel
         self.who = "pictures"
-        self.drops = 0
         self.asked_at = asyncio.get_running_loop().time()
         self.decoder: Decoder | None = None
         self.questions = 0
@@ -166,8 +166,6 @@ class Desk:
         self._fed = 0  # frames given to workers
         self._begun = 0  # how many of them before the present track
         self._last_key = 0  # how many up to the last keyframe, that included
-        self._needs_key = True  # the next frame must be a keyframe
-        self._asked_key = True  # for that; the channel does it for who joins
         self._refused_until: float | None = None  # a worker that has failed is left alone
         self._news = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -250,7 +248,7 @@ class Desk:
         for fragment in fragments:
             if fragment.number == _VIDEO:
                 self._feed(fragment)
-        self._needs_key, self._asked_key = False, False
+        self.needs_key = False
 
     def offer(self, fragment: Fragment) -> bool:
         """See channel.Viewer. A worker that is behind gets nothing more until it has answered, and then the next keyframe."""
@@ -258,14 +256,11 @@ class Desk:
         if decoder is None or fragment.number != _VIDEO:
             return False
         if self._late(decoder):
-            self.drops += 1
-            self._needs_key, self._asked_key = True, False
+            self.leave_out(True, fragment.key)
             return False
-        if self._needs_key and not fragment.key:
-            self.drops += 1
-            asked, self._asked_key = self._asked_key, True
-            return not asked
-        self._needs_key = self._asked_key = False
+        if self.needs_key and not fragment.key:
+            return self.wait_for_key()
+        self.needs_key = False
         self._feed(fragment)
         return False
 
@@ -292,7 +287,7 @@ class Desk:
     def _forget(self) -> None:
         """What was decoded belongs to a track that is over."""
         self._begun = self._fed
-        self._needs_key = self._asked_key = True
+        self.begin_anew()
         for size in self._sizes.values():
             size.kept, size.current = None, -1
 
@@ -374,7 +369,7 @@ class Desk:
         self.questions += 1
         picture = await decoder.ask(width, after)
         if decoder.lost and self._last_key <= fed:  # else the one with which it goes on is on its way
-            self._needs_key = self._asked_key = True
+            self.begin_anew()
             self.channel.want_keyframe()
         if self._begun != begun:
             return  # it is of a track that is over

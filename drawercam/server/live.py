@@ -17,7 +17,7 @@ from aiohttp import web
 
 from .. import control
 from ..access import Denied
-from ..channel import FEW_PICTURES, Channel, Fragment, Run, State
+from ..channel import FEW_PICTURES, Channel, Follower, Fragment, Run, State
 from ..hub import LOST_LINGER, Hub
 from ..media.muxed import AUDIO, VIDEO, Container, Muxed, container_for
 from . import routes
@@ -55,7 +55,7 @@ class House(Protocol):
     def reader_ends(self, reader: Reader) -> None: ...
 
 
-class Reader(asyncio.Protocol):
+class Reader(Follower, asyncio.Protocol):
     """One program that reads one camera; see channel.Viewer.
 
     It waits first, until there is a picture and it is known whether there is sound; then `begin_file` takes over its connection.
@@ -75,9 +75,9 @@ class Reader(asyncio.Protocol):
             transport: Where the file goes.
             http: Its protocol until then; it is told when the connection ends.
         """
+        super().__init__()
         self.peer = peer_of(transport)
         self.who = self.peer.rpartition(":")[0]
-        self.drops = 0
         self.pictures, self.sound, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.written = 0
         self._channel = channel
@@ -88,7 +88,6 @@ class Reader(asyncio.Protocol):
         self._coming: control.TrackBegins | None = None  # the next init segment is this one's
         self._file: Muxed | None = None
         self._ending = False
-        self._needs_key = self._asked = True  # as in sessions.PlayerSession
         self._behind = self._bursting = False
         self._filled = self._progress = house.now()
         self._waiting = 0  # bytes in the transport at the last sweep
@@ -142,7 +141,7 @@ class Reader(asyncio.Protocol):
         track = self._coming
         assert track is not None
         if number == VIDEO:
-            self._needs_key = True
+            self.needs_key = True
         if self._file is None:
             self._tracks[number] = track, init
             if number == AUDIO:
@@ -160,8 +159,8 @@ class Reader(asyncio.Protocol):
         pictures = sum(fragment.number == VIDEO for fragment in fragments)
         size = sum(len(fragment.data) for fragment in fragments)
         wait = (self._channel.keyframes and pictures - 1 > FEW_PICTURES) or self._late(True)
-        self._needs_key, self._asked = wait or not self._house.has_room(size), False
-        if not self._needs_key:
+        self.needs_key, self.asked = wait or not self._house.has_room(size), False
+        if not self.needs_key:
             self._transport.set_write_buffer_limits(HIGH_WATER + self.held + size, LOW_WATER)
             self._bursting = True
             self._write(b"".join(self._file.add(one.number, one.data) for one in fragments if one.number in self._file.numbers))
@@ -176,16 +175,12 @@ class Reader(asyncio.Protocol):
         if self._ending or number not in self._file.numbers:
             return False
         if self._late(video):
-            self.drops += 1
-            if video and (fragment.key or not self._needs_key):
-                self._needs_key, self._asked = True, False
+            self.leave_out(video, fragment.key)
             return False
-        if video and self._needs_key:
+        if video and self.needs_key:
             if not fragment.key:
-                self.drops += 1
-                asked, self._asked = self._asked, True
-                return not asked
-            self._needs_key = False
+                return self.wait_for_key()
+            self.needs_key = False
         if video or self.written:  # the file begins with a picture
             self._write(self._file.add(number, fragment.data))
         return False
@@ -201,7 +196,7 @@ class Reader(asyncio.Protocol):
             self._end_burst()
         if not held or self._behind:
             return self._behind
-        bound = patience(self._channel, video, self._needs_key, self._bursting)
+        bound = patience(self._channel, video, self.needs_key, self._bursting)
         return bound is not None and self._house.now() - self._filled > bound
 
     def _write(self, data: bytes | bytearray) -> None:

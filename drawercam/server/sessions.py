@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from .. import control
-from ..channel import NUMBERS, Channel, Fragment, NotTurned, Run, State, Viewer
+from ..channel import NUMBERS, Channel, Follower, Fragment, NotTurned, Run, State, Viewer
 from ..closing import Closing, Reason, Refused
 from ..hub import Hub
 from ..media.packets import Kind
@@ -148,26 +148,24 @@ class CameraSession:
         return self._channel.camera is self
 
 
-class PlayerSession:
+class PlayerSession(Follower):
     """`/player/<name>`: takes a channel's frames, or leaves them while its socket is behind.
 
     Args:
         rests: It comes without watching, and joins later.
     """
 
-    __slots__ = ("_asked", "_channel", "_earlier", "_hub", "_needs_key", "_rests", "_socket", "_viewer", "drops", "who")  # see Socket
+    __slots__ = ("_channel", "_earlier", "_hub", "_rests", "_socket", "_viewer", "who")  # see Socket
 
     def __init__(self, hub: Hub, name: str, rests: bool = False) -> None:
+        super().__init__()
         self.who = ""
-        self.drops = 0
         self._earlier = 0  # frames left out before it began to listen only, or to watch again
         self._hub = hub
         self._channel = hub.channel(name)
         self._viewer: Viewer = self  # who stands for it in the channel
         self._rests = rests
         self._socket: Socket | None = None
-        self._needs_key = True  # the next picture must be a keyframe
-        self._asked = True  # for that keyframe; the channel does it for who joins
 
     def opened(self, socket: Socket) -> None:
         log.debug("> %s watches %s", socket.peer, self._channel.name)
@@ -193,7 +191,7 @@ class PlayerSession:
             case control.Unplayable(codec):
                 self._channel.avoid(codec)
             case control.Join(video):
-                self._needs_key = self._asked = True
+                self.begin_anew()
                 self._join(video)
             case control.Rest():
                 self._channel.rest(self._viewer)
@@ -217,9 +215,9 @@ class PlayerSession:
             self._earlier, before.drops = self._earlier + before.drops, 0
 
     def drained(self) -> None:
-        if self._needs_key and not self._asked and not self._late(True):
+        if self.needs_key and not self.asked and not self._late(True):
             log.debug("= a viewer of %s goes on after %d drops", self._channel.name, self.drops)
-            self._asked = True
+            self.asked = True
             self._channel.want_keyframe()
 
     def settled(self) -> None:
@@ -237,39 +235,35 @@ class PlayerSession:
         """See channel.Viewer."""
         if self._socket is not None:
             if number == _VIDEO:
-                self._needs_key = True
+                self.needs_key = True
             self._socket.write(frame(init))
 
     def catch_up(self, fragments: Sequence[Fragment]) -> None:
         """See channel.Viewer."""
         if self._socket is not None:
             sent = not self._late(True) and self._socket.burst(map(_framed, fragments))
-            self._needs_key, self._asked = not sent, False
+            self.needs_key, self.asked = not sent, False
 
     def offer(self, fragment: Fragment) -> bool:
         """See channel.Viewer. What would be late is left out; after a picture that was, the next one is a keyframe."""
         socket = self._socket
-        if socket is None or (not self._needs_key and socket.pass_on(fragment.framed or _framed(fragment))):
+        if socket is None or (not self.needs_key and socket.pass_on(fragment.framed or _framed(fragment))):
             return False
         video = fragment.number == _VIDEO
         if self._late(video):
-            self.drops += 1
+            self.leave_out(video, fragment.key)
             socket.left_out()
-            if video and (fragment.key or not self._needs_key):
-                self._needs_key, self._asked = True, False  # also when it is the keyframe that was asked for
             return False
-        if video and self._needs_key:
+        if video and self.needs_key:
             if not fragment.key:
-                self.drops += 1
-                asked, self._asked = self._asked, True
-                return not asked
-            self._needs_key = False
+                return self.wait_for_key()
+            self.needs_key = False
         socket.write(_framed(fragment))
         return False
 
     def offer_all(self, run: Run) -> bool:
         """See channel.Viewer."""
-        if self._socket is None or self._needs_key:
+        if self._socket is None or self.needs_key:
             return run.one_by_one(self)
         if run.framed is None:
             run.framed = b"".join(map(_framed, run.fragments))
@@ -291,7 +285,7 @@ class PlayerSession:
         socket = self._socket
         if socket is None or socket.behind:
             return True
-        bound = patience(self._channel, video, self._needs_key, socket.bursting)
+        bound = patience(self._channel, video, self.needs_key, socket.bursting)
         return bound is not None and socket.wait() > bound
 
 

@@ -110,7 +110,7 @@ const PAUSED_BECAUSE = {
   unwatched: "Waking up…",
   camera: "Paused at the camera.",
   background: "The camera’s page is in the background.",
-  interrupted: "Another app or a call has taken the lens.",
+  interrupted: "Another app or a call has taken the lens, or it is not there.",
 };
 
 /** @type {Record<string, string>} */

@@ -100,7 +100,8 @@ class Stream:
         for number, options in enumerate(self.attempts):
             began = now()
             try:
-                return av.open(self.url, format=self.format, options=options, timeout=(_OPEN_LIMIT, _READ_LIMIT))
+                # For the container alone: a decoder would take video_size for the size of its pictures when the device gives another.
+                return av.open(self.url, format=self.format, container_options=options, timeout=(_OPEN_LIMIT, _READ_LIMIT))
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 declined = isinstance(error, av.error.InvalidDataError) or getattr(error, "errno", 0) in _DECLINED
                 if not declined or number == len(self.attempts) - 1:
@@ -114,7 +115,9 @@ class Stream:
         if isinstance(error, FileNotFoundError | av.error.HTTPNotFoundError) or number in (errno.ENODEV, errno.ENXIO):
             return SourceError(f"There is no {self.title.removeprefix('the ')}.{self.advice}{again}", final=self.looped)
         if number == errno.EBUSY:
-            return SourceError(f"{self.title} is busy: another program films with it.{again}")
+            return SourceError(f"{self.title} is busy: another program films with it, or it hangs; then plug it in anew.{again}")
+        if self.format and number in (*_DECLINED, errno.EISDIR):
+            return SourceError(f"{self.title} gives no picture that can be filmed; v4l2-ctl --list-devices shows what is there.{again}")
         if isinstance(error, PermissionError):
             text = f"This user may not open {self.title} (with a device, this helps: sudo usermod -aG video $USER).{again}"
             return SourceError(text, final=self.looped)
@@ -232,9 +235,9 @@ class _Play:
 
     def run(self) -> bool:
         """Returns False when the sink wants it to end, True when the container is at its end."""
-        container, sink = self._container, self._sink
+        sink = self._sink
         try:
-            for packet in container.demux([track.stream for track in self._tracks.values()]):
+            for packet in self._packets():
                 if not sink.pause(0):
                     return False
                 if packet.size == 0 and not self._paced:
@@ -247,6 +250,14 @@ class _Play:
             raise self._source.broken(error) from None
         self.end = max(self.end, self._begin + _SHORTEST_ROUND)
         return sink.pause((self.end - now()) / 1e6)
+
+    def _packets(self) -> Iterator[AvPacket[Any]]:
+        for packet in self._container.demux([track.stream for track in self._tracks.values()]):
+            # A device's packets lie in its own memory, and so do the raw pictures in them. Whoever reads that after the device was closed,
+            # as an encoder that is at work just then, or only lets go of it, crashes the program.
+            kept = _copied(packet) if self._source.format and packet.size else packet
+            del packet  # or the traceback of a device that breaks off would keep it
+            yield kept
 
     def _give(self, packet: AvPacket[Any]) -> bool:
         track = self._tracks[packet.stream_index]
@@ -313,6 +324,15 @@ class _Play:
 
     def _wait(self, moment: int) -> bool:
         return not self._paced or self._sink.pause((moment - now()) / 1e6)
+
+
+def _copied(packet: AvPacket[Any]) -> AvPacket[Any]:
+    copy: AvPacket[Any] = AvPacket(packet.size)  # with the room behind it that decoders need, which AvPacket(bytes) has not
+    copy.update(bytes(packet))
+    copy.stream = packet.stream
+    copy.time_base, copy.pts, copy.dts, copy.duration = packet.time_base, packet.pts, packet.dts, packet.duration
+    copy.is_keyframe, copy.is_corrupt = packet.is_keyframe, packet.is_corrupt
+    return copy
 
 
 def _rate(stream: VideoStream) -> float:

@@ -144,19 +144,30 @@ def test_a_camera_of_the_network_that_says_nothing_is_not_waited_for(scheme: str
         libav.network(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/1").run(Collector(1))
 
 
+def test_a_device_that_gives_another_size_than_it_was_asked_for_is_filmed(tmp_path: Path) -> None:
+    """A file of raw pictures stands for it, whose own size counts as the device's does."""
+    path = tmp_path / "raw.y4m"
+    given = [bytes([grey]) * (160 * 120 * 3 // 2) for grey in (50, 100, 150, 200)]
+    path.write_bytes(b"YUV4MPEG2 W160 H120 F50:1 Ip C420jpeg\n" + b"".join(b"FRAME\n" + one for one in given))
+    sink = Collector(3)
+    libav.Stream(str(path), "/dev/video9", "yuv4mpegpipe", ({"video_size": "320x240"},)).run(sink)
+    assert sink.what == ["160x120 rawvideo"]
+    assert [(one.width, one.height, one.to_ndarray().tobytes()) for one, _ in sink.pictures] == [(160, 120, one) for one in given[:3]]
+
+
 def test_a_device_is_asked_for_less_and_less_and_says_why_it_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, str]] = []
     answer: list[OSError] = []
 
-    def refuse(url: str, format: str, options: dict[str, str], timeout: object) -> None:  # noqa: A002 - PyAV's word
+    def refuse(url: str, format: str, container_options: dict[str, str], timeout: object) -> None:  # noqa: A002 - PyAV's word
         assert (url, format) == ("/dev/video0", "v4l2")
-        asked.append(options)
+        asked.append(container_options)
         raise answer[0]
 
     monkeypatch.setattr(av, "open", refuse)
     device = libav.device("/dev/video0", 1280, 720, 30)
     for error, tries, words in (
-        (OSError(errno.EINVAL, "Invalid argument"), 4, "cannot be opened: Invalid argument"),
+        (OSError(errno.EINVAL, "Invalid argument"), 4, "gives no picture that can be filmed"),
         (OSError(errno.EBUSY, "busy"), 1, "is busy: another program films with it"),
         (PermissionError(errno.EACCES, "denied"), 1, "This user may not open /dev/video0"),
     ):

@@ -109,6 +109,9 @@ class Traffic:
         doors: Connections whose first request is not complete.
         http: Connections that are HTTP, those among them that carry a socket included.
         websockets, streams: Sockets, by the way on which they came: as WebSockets, or over HTTP (`server.streams`).
+        readers: Programs that read a camera as a file.
+        decoders: Processes that decode for who asks for single pictures.
+        decoded: Pictures that were decoded so far.
         connections: How many have come so far, and were through their TLS handshake.
         sockets: How many have begun so far.
         requests: Requests over HTTP so far.
@@ -126,6 +129,9 @@ class Traffic:
     http: int
     websockets: int
     streams: int
+    readers: int
+    decoders: int
+    decoded: int
     connections: int
     sockets: int
     requests: int

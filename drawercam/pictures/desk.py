@@ -87,7 +87,7 @@ UNKNOWN, NOT_YET, RESTARTING = "unknown-camera", "no-picture", "restarting"
 _NONE_NOW = {
     (State.PAUSED, "camera"): ("paused", "The camera was paused by the person who has it."),
     (State.PAUSED, "background"): ("paused", "The camera is paused: its page is in the background."),
-    (State.PAUSED, "interrupted"): ("paused", "The camera is paused: another app or a call has taken the lens."),
+    (State.PAUSED, "interrupted"): ("paused", "The camera is paused: another app or a call has taken the lens, or it is not there."),
     (State.GONE, "left"): ("gone", "The camera is switched off."),
     (State.GONE, "lost"): ("gone", "The camera's connection is lost."),
     (State.GONE, "media"): ("gone", "The camera sent no video."),
@@ -145,6 +145,7 @@ class Desk(Follower):
         asked_at: When somebody asked last, or had an answer (seconds of the event loop).
         decoder: The worker, while there is one.
         questions: How many the workers were asked.
+        decoded: Frames that they had decoded at their last answers.
     """
 
     def __init__(self, channel: Channel, decoder: Callable[[], Decoder], over: Callable[[Desk], None]) -> None:
@@ -159,7 +160,7 @@ class Desk(Follower):
         self.who = "pictures"
         self.asked_at = asyncio.get_running_loop().time()
         self.decoder: Decoder | None = None
-        self.questions = 0
+        self.questions = self.decoded = 0
         self._make = decoder
         self._over = over
         self._sizes: dict[int, _Size] = {}
@@ -367,7 +368,9 @@ class Desk(Follower):
         size, fed, begun = self._sizes[width], self._fed, self._begun
         after = min(wish.after for wish in size.wishes)
         self.questions += 1
+        before = decoder.decoded
         picture = await decoder.ask(width, after)
+        self.decoded += decoder.decoded - before
         if decoder.lost and self._last_key <= fed:  # else the one with which it goes on is on its way
             self.begin_anew()
             self.channel.want_keyframe()
@@ -414,6 +417,7 @@ class Desks:
         self._desks: dict[str, Desk] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._askers = 0
+        self._decoded = 0  # at desks that are no more
         self._closed = False
 
     @contextlib.contextmanager
@@ -456,6 +460,16 @@ class Desks:
         """Those at which somebody asks, or did a moment ago."""
         return self._desks.values()
 
+    @property
+    def decoded(self) -> int:
+        """Frames that were decoded so far."""
+        return self._decoded + sum(desk.decoded for desk in self._desks.values())
+
+    @property
+    def decoders(self) -> int:
+        """Workers that are running."""
+        return sum(desk.decoder is not None for desk in self._desks.values())
+
     def _channel(self, name: str) -> Channel:
         channel = self._hub.find(name)
         # It may be there because a player waits for a camera that never came.
@@ -481,6 +495,7 @@ class Desks:
     def _over(self, desk: Desk) -> None:
         if self._desks.get(desk.channel.name) is desk:
             del self._desks[desk.channel.name]
+            self._decoded += desk.decoded
 
     def _end(self, desk: Desk, why: NoPicture) -> None:
         self._over(desk)

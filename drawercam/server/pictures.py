@@ -13,7 +13,6 @@ from collections.abc import Awaitable
 from aiohttp import web
 
 from ..access import Denied
-from ..hub import Hub
 from ..pictures.decoder import Picture, available
 from ..pictures.desk import NOT_YET, UNKNOWN, Desks, NoPicture
 from . import routes
@@ -180,18 +179,17 @@ def _rate(request: web.Request) -> float:
     return rate
 
 
-def add_routes(app: web.Application, hub: Hub) -> None:
+def add_routes(app: web.Application, desks: Desks) -> None:
     """Let pictures be asked for; who may is in routes.py. With the HTTP side, all that makes them ends.
 
     Args:
         app: The HTTP side.
-        hub: The cameras.
+        desks: Where pictures are made.
     """
     if not available():
         app.router.add_get(routes.LATEST_PICTURE.path, _missing)
         app.router.add_get(routes.LIVE_PICTURES.path, _missing)
         return
-    desks = Desks(hub)
     pictures = _Pictures(desks)
     app.router.add_get(routes.LATEST_PICTURE.path, pictures.latest)
     app.router.add_get(routes.LIVE_PICTURES.path, pictures.live)

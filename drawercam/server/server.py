@@ -22,6 +22,7 @@ from .. import limits
 from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
 from ..hub import Hub, HubFull
+from ..pictures.desk import Desks
 from ..tally import Histogram, Traffic
 from . import live, pictures, publishing, routes, scraping, streams
 from .door import Door
@@ -75,7 +76,8 @@ class Server:
         self._access: Access = site.access
         app = application(site)
         streams.add_routes(app, lambda transport: _Arrival(self, transport))
-        pictures.add_routes(app, self._hub)
+        self._desks = Desks(self._hub)
+        pictures.add_routes(app, self._desks)
         live.add_routes(app, self._hub, self)
         publishing.add_routes(app, self._hub)
         scraping.add_routes(app, self._hub, self._traffic, MAX_WAITING_IN_ALL)
@@ -296,6 +298,9 @@ class Server:
             http=len(http.connections) if http is not None else 0,
             websockets=len(self._sockets) - over_http,
             streams=over_http,
+            readers=len(self._readers),
+            decoders=self._desks.decoders,
+            decoded=self._desks.decoded,
             connections=self._connections,
             sockets=self._begun,
             requests=http.requests_count if http is not None else 0,

@@ -101,6 +101,37 @@ async def test_what_passes_through_is_counted(relay: Relay, client: aiohttp.Clie
     assert all(ended[sample] >= value for sample, value in gone.items() if sample[0].endswith("_total"))
 
 
+async def test_files_and_single_pictures_are_counted_and_nobody_decodes_for_nobody(
+    client: aiohttp.ClientSession, relay: Relay, name: str
+) -> None:
+    pytest.importorskip("av", reason="without PyAV there are no single pictures")
+    before = await scrape(client)
+    async with peer(relay, f"/camera/{name}") as camera:
+        await film(camera, VP8)
+        await camera.settled()
+        async with client.get(f"/cameras/{name}/live.webm") as file:
+            await file.content.readany()
+            now = await scrape(client)
+            assert now["drawercam_file_readers", ""] == 1
+            assert now["drawercam_decoders", ""] == 0
+            assert now["drawercam_pictures_decoded_total", ""] == before["drawercam_pictures_decoded_total", ""]
+        async with client.get(f"/cameras/{name}/latest.jpg") as picture:
+            assert picture.status == 200
+        asked = await scrape(client)
+        assert asked["drawercam_decoders", ""] == 1
+        decoded = asked["drawercam_pictures_decoded_total", ""]
+        assert 0 < decoded - before["drawercam_pictures_decoded_total", ""] <= len(packets(VP8))
+
+        async def over() -> bool:
+            now = await scrape(client)
+            return (now["drawercam_decoders", ""], now["drawercam_file_readers", ""]) == (0, 0)
+
+        await eventually(over, "nobody asks any more")
+        await film(camera, VP8)
+        await camera.settled()
+        assert (await scrape(client))["drawercam_pictures_decoded_total", ""] == decoded
+
+
 async def test_what_a_viewer_does_not_get_is_counted_as_left_out(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
     """A viewer that reads nothing for a while: every frame was sent to it or left out, and none is counted twice."""
     async with peer(relay, f"/player/{name}") as viewer, peer(relay, f"/camera/{name}") as camera:

@@ -94,6 +94,7 @@ COUNTS = """
   };"""
 
 
+@pytest.mark.long
 async def test_who_only_listens_is_sent_no_video(relay: Relay, porch: None) -> None:
     """With single pictures, and where nobody looks at the tile whose sound is on."""
     if missing := Chromium.missing():

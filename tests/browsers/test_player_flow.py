@@ -415,7 +415,7 @@ async def frozen_network(proxy: Proxy) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize("engine", ["frames", "mse"])
+@pytest.mark.parametrize("engine", ["frames", pytest.param("mse", marks=pytest.mark.long)])
 async def test_a_frozen_network_is_told_from_a_frozen_camera(relay: Relay, page: Page, engine: str) -> None:
     name = f"frozen-{engine}"
     async with film(relay, name) as camera, Proxy(relay.port) as proxy:

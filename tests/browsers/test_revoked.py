@@ -87,6 +87,7 @@ async def test_a_player_whose_key_is_revoked_asks_for_another_one(house: Relay, 
             await page.close()
 
 
+@pytest.mark.long
 async def test_a_camera_whose_key_is_revoked_asks_for_another_one(house: Relay, counting: Chromium) -> None:
     first, other = made(house, publish=PORCH), made(house, publish=PORCH)
     page = await counting.page(f"{house.origin}/camera.html?name=porch&start=1&width=320&height=240#key={first.secret}")

@@ -364,7 +364,9 @@ async def test_what_a_phone_lacks_is_named(relay: Relay, lack: Lack) -> None:
         assert await page.evaluate("document.querySelector('.wake-video') === null"), "it is let go"
 
 
-@pytest.mark.parametrize(("scripts", "sign"), [([NO_SOCKETS], "limits"), ([NO_SOCKETS, NO_REQUESTS], "failed")])
+@pytest.mark.parametrize(
+    ("scripts", "sign"), [([NO_SOCKETS], "limits"), pytest.param([NO_SOCKETS, NO_REQUESTS], "failed", marks=pytest.mark.long)]
+)
 async def test_a_browser_that_refuses_wss(scripts: list[str], sign: str) -> None:
     async with phone(*scripts) as browser:
         with Relay("--tls") as relay:

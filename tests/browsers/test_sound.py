@@ -313,7 +313,8 @@ async def test_sound_is_decoded_in_the_worker_and_its_delay_known(relay: Relay, 
     assert sound["targetMs"] >= 40
     assert await page.evaluate(f"{TILE}.sound.current.ways[0]") == "worker"
     if not isinstance(viewer, Firefox):  # whose loudspeaker is a mock with a clock that runs too slowly
-        assert 0 < sound["delayMs"] < 2000
+        delay = f"{TILE}.stats().sound.delayMs"
+        await page.wait_for(f"{delay} > 0 && {delay} < 2000", PATIENCE)  # a busy computer may begin late, and catches up
     assert page.errors == []
     await page.close()
 

@@ -11,7 +11,10 @@ from tests.relays import Relay
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300), pytest.mark.usefixtures("porch")]
 
 
-@pytest.mark.parametrize("surface", ["generator", "offscreen", "canvas"])
+# The first two are what browsers take by themselves, so the other tests have them.
+@pytest.mark.parametrize(
+    "surface", [pytest.param("generator", marks=pytest.mark.long), pytest.param("offscreen", marks=pytest.mark.long), "canvas"]
+)
 async def test_every_browser_watches_on_every_surface(relay: Relay, viewer: Browser, surface: str) -> None:
     page = await viewer.page(f"{relay.origin}/player.html?camera=porch&surface={surface}")
     if surface == "generator" and not await page.evaluate("'MediaStreamTrackGenerator' in globalThis"):

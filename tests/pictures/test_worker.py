@@ -263,6 +263,7 @@ def test_limits_are_kept_by_the_system(program: Program) -> None:
     assert 0 < limits(pid, resource.RLIMIT_CPU)[0] <= worker.MAX_COMPUTING + 2
     limits(pid, resource.RLIMIT_CPU, (1, resource.RLIM_INFINITY))
     program.film(video(next(one for one in recordings() if one.name == "chromium-vp8.webm")))
+    program.picture()  # so it has come to the messages
     assert limits(pid, resource.RLIMIT_CPU)[0] > 1, "each message has its own"
 
 

@@ -32,6 +32,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 SLOWER = "slower connection: this browser refuses the fast one"
 
+# Firefox takes the same way as the others.
+EACH = ["chromium", pytest.param("firefox", marks=pytest.mark.long), "webkit"]
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def network(relay: Relay) -> AsyncIterator[Proxy]:
@@ -58,6 +61,7 @@ def complaints(page: Page) -> list[str]:
     return [error for error in page.errors if not any(word in error for word in ("WebSocket", "ws://", "Failed to load resource"))]
 
 
+@pytest.mark.parametrize("browser", EACH, indirect=True)
 async def test_every_browser_films_over_http(relay: Relay, network: Proxy, browser: Browser) -> None:
     name = f"films-{browser.name.lower()}"
     async with peer(relay, f"/player/{name}") as player:
@@ -76,6 +80,7 @@ async def test_every_browser_films_over_http(relay: Relay, network: Proxy, brows
     assert complaints(page) == []
 
 
+@pytest.mark.parametrize("viewer", EACH, indirect=True)
 async def test_every_browser_watches_over_http(relay: Relay, network: Proxy, viewer: Browser) -> None:
     name = f"seen-{viewer.name.lower()}"
     async with film(relay, name) as camera:

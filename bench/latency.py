@@ -31,6 +31,10 @@ from .stage import Size, Stage
 from .targets import listed
 
 ROWS: dict[str, type[Row]] = {row.name: row for row in (WebRtc, Append, Mse, FramesRecorder, FramesCodecs, FilmFrames, FilmJpeg)}
+"""Those that take turns."""
+
+NAMES = [*ROWS, *FILES]
+"""All that `--rows` knows."""
 
 ENDURING = ["frames-codecs"]
 """The rows of `--minutes` when none are chosen."""
@@ -51,7 +55,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=10, metavar="N", help="how often each row has its turn (default: 10)")
     parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="seconds of each turn that count (default: 6)")
     parser.add_argument("--size", type=_sizes, metavar="WxH,...", help="picture sizes (default: 640x480,1280x720)")
-    parser.add_argument("--rows", type=_rows, metavar="ROW,...", help=f"which rows (default: {','.join([*ROWS, *FILES])})")
+    parser.add_argument("--rows", type=_rows, metavar="ROW,...", help=f"which rows (default: {','.join(NAMES)})")
     parser.add_argument("--late", type=int, default=5, metavar="N", help="late viewers of each kind of player (default: 5)")
     parser.add_argument("--steps", action="store_true", help="show where the time goes, which itself costs some")
     other = parser.add_mutually_exclusive_group()
@@ -62,7 +66,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     chosen = parser.parse_args(arguments)
     other_way = bool(chosen.minutes) or chosen.network
     chosen.size = chosen.size or [Size(640, 480)] + [Size(1280, 720)] * (not other_way)
-    chosen.rows = chosen.rows or (ENDURING if chosen.minutes else NETWORKED if chosen.network else [*ROWS, *FILES])
+    chosen.rows = chosen.rows or (ENDURING if chosen.minutes else NETWORKED if chosen.network else NAMES)
     if other_way and chosen.steps:
         parser.error("--steps is for the turns of the table only")
     if chosen.minutes is not None and chosen.minutes < 1:
@@ -83,8 +87,8 @@ def _sizes(text: str) -> list[Size]:
 
 def _rows(text: str) -> list[str]:
     names = text.split(",")
-    if unknown := [name for name in names if name not in ROWS and name not in FILES]:
-        raise argparse.ArgumentTypeError(f"there is no row {unknown[0]}; there are {', '.join([*ROWS, *FILES])}")
+    if unknown := [name for name in names if name not in NAMES]:
+        raise argparse.ArgumentTypeError(f"there is no row {unknown[0]}; there are {', '.join(NAMES)}")
     return names
 
 
@@ -98,7 +102,7 @@ async def measure(stage: Stage, size: Size, chosen: argparse.Namespace) -> Resul
     rows: list[Row] = [ROWS[name]() for name in chosen.rows if name in ROWS]
     results = Results(size, {row.name: Record(row.name) for row in rows})
     for turn in range(chosen.rounds):
-        shift = turn % len(rows)
+        shift = turn % max(1, len(rows))  # where only files are read, nobody takes turns
         for row in rows[shift:] + rows[:shift]:  # no row is always the one after the same other
             say(f"{size}, round {turn + 1} of {chosen.rounds}: {row.name}")
             record = results.records[row.name]
@@ -117,7 +121,7 @@ async def measure(stage: Stage, size: Size, chosen: argparse.Namespace) -> Resul
             except PageError as error:
                 results.records[row.name].troubles.append(f"late viewers: {error}")
                 say(f"  {error}")
-    for file in (name for name in chosen.rows if name in FILES and chosen.late):
+    for file in [name for name in chosen.rows if name in FILES and chosen.late]:
         say(f"{size}, readers: {file}")
         try:
             results.readers[file] = await first_decoded(stage, size, file, chosen.late)

@@ -16,18 +16,13 @@ from tests.browsers.drivers import Page, PageError
 from tests.relays import ROOT
 
 from .cpu import CpuMeter
+from .latecomers import FILMING, PAUSE
 from .rows import PICTURE_DEADLINE, Row
 from .samples import Turn
 from .stage import Size, Stage
 
 RATE = 30
 """Pictures a second that are filmed."""
-
-FILMING = 4.0
-"""Seconds of filming before the first reader comes."""
-
-PAUSE = 0.35
-"""Seconds between two readers: the relay has forgotten the one before."""
 
 ASKED = 40
 """Questions by which the browser's clock is compared with this computer's: the one that was answered fastest counts."""

@@ -251,8 +251,8 @@ class Results:
             yield Target(claim, found, wide <= APART_LIMIT)
 
     def __str__(self) -> str:
-        parts = [self.table(), self.late_table(), self.reader_table(), self.told_table(), self.sound_table(), self.cpu_table()]
-        parts += [self.steps(), self.clocks()]
+        turns = [self.table(), self.late_table(), self.told_table(), self.sound_table(), self.cpu_table(), self.steps(), self.clocks()]
+        parts = [*(turns if self.records else []), self.reader_table()]
         parts.append(listed(self.targets()))
         records = self.records.values()
         parts.append("\n".join(f"{record.name}: {text}" for record in records for text in [*record.troubles, *record.remarks]))

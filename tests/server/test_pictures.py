@@ -16,21 +16,20 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from drawercam.access import Access
 from drawercam.keys import NOTHING, Keyring, Scope
 from drawercam.pictures import desk
 from drawercam.server import pictures
 from drawercam.server.http import TIME_HEADER
-from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET, Server
+from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET
 from tests.browsers import films
 from tests.peers import PATIENCE, Raw, peer
 from tests.pictures.test_worker import huge
 from tests.relays import Relay
 from tests.server.test_freeze import timestamps
+from tests.server.test_live import House
 from tests.server.test_media import VP8, film
 from tests.server.test_promises import TRACK, eventually, report, written
-from tests.server.test_security import browser, cookie, made, site
-from tests.test_channel import FakeCamera
+from tests.server.test_security import browser, cookie, made
 
 
 def workers(relay: Relay) -> set[int]:
@@ -230,67 +229,46 @@ async def test_pictures_are_for_who_may_watch_this_camera(tls_relay: Relay, name
 @pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
 async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "PATIENCE", 0.5)
-    house = site(Access(None))
-    server = Server(house)
-    port = await server.start(["127.0.0.1"], 0, None)
-    try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
-            silent = house.hub.channel("silent")
-            silent.take(FakeCamera())
-            silent.set_track(TRACK)
-            async with client.get("/cameras/silent/latest.jpg") as answer:
-                assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-                assert (await answer.json())["error"] == "no-picture"
-            async with client.get("/cameras/silent/latest.jpg?after=5") as answer:
-                assert (answer.status, await answer.read(), answer.headers["Cache-Control"]) == (204, b"", "no-store")
-            assert await refused(client, "/cameras/silent/live.mjpg") == (503, "no-picture")
-    finally:
-        await server.stop()
+    async with House() as house, aiohttp.ClientSession(house.origin) as client:
+        house.channel.set_track(TRACK)
+        async with client.get("/cameras/porch/latest.jpg") as answer:
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+            assert (await answer.json())["error"] == "no-picture"
+        async with client.get("/cameras/porch/latest.jpg?after=5") as answer:
+            assert (answer.status, await answer.read(), answer.headers["Cache-Control"]) == (204, b"", "no-store")
+        assert await refused(client, "/cameras/porch/live.mjpg") == (503, "no-picture")
 
 
 @pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
 async def test_who_has_gone_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "PATIENCE", 10 * PATIENCE)
     monkeypatch.setattr(desk, "MAX_ASKERS", 1)
-    house = site(Access(None))
-    server = Server(house)
-    port = await server.start(["127.0.0.1"], 0, None)
-    try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
-            silent = house.hub.channel("silent")
-            silent.take(FakeCamera())
-            silent.set_track(TRACK)
-            waiting = asyncio.create_task(client.get("/cameras/silent/latest.jpg"))
-            await eventually(lambda: silent.watching == 1, "somebody waits")
-            assert await refused(client, "/cameras/silent/latest.jpg") == (503, "too-many")
-            waiting.cancel()
+    async with House() as house, aiohttp.ClientSession(house.origin) as client:
+        house.channel.set_track(TRACK)
+        waiting = asyncio.create_task(client.get("/cameras/porch/latest.jpg"))
+        await eventually(lambda: house.channel.watching == 1, "somebody waits")
+        assert await refused(client, "/cameras/porch/latest.jpg") == (503, "too-many")
+        waiting.cancel()
 
-            async def room() -> bool:
-                with contextlib.suppress(TimeoutError):  # it waits: so it is let in
-                    async with asyncio.timeout(0.2):
-                        return (await refused(client, "/cameras/silent/latest.jpg"))[1] != "too-many"
-                return True
+        async def room() -> bool:
+            with contextlib.suppress(TimeoutError):  # it waits: so it is let in
+                async with asyncio.timeout(0.2):
+                    return (await refused(client, "/cameras/porch/latest.jpg"))[1] != "too-many"
+            return True
 
-            await eventually(room, "there is room")
-            await eventually(lambda: silent.watching == 0, "nobody is there, and its camera may sleep")
-    finally:
-        await server.stop()
+        await eventually(room, "there is room")
+        await eventually(lambda: house.channel.watching == 0, "nobody is there, and its camera may sleep")
 
 
 @pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
 async def test_without_the_library_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "available", lambda: False)
-    server = Server(site(Access(None)))
-    port = await server.start(["127.0.0.1"], 0, None)
-    try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
-            for end in ("latest.jpg", "live.mjpg"):
-                async with client.get(f"/cameras/porch/{end}") as answer:
-                    told = await answer.json()
-                    assert (answer.status, told["error"]) == (501, "no-pictures")
-                    assert "library av" in told["text"] and "requirements.txt" in told["text"]
-    finally:
-        await server.stop()
+    async with House() as house, aiohttp.ClientSession(house.origin) as client:
+        for end in ("latest.jpg", "live.mjpg"):
+            async with client.get(f"/cameras/porch/{end}") as answer:
+                told = await answer.json()
+                assert (answer.status, told["error"]) == (501, "no-pictures")
+                assert "library av" in told["text"] and "requirements.txt" in told["text"]
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])

@@ -206,6 +206,7 @@ class Announcer:
         self._task: asyncio.Task[None] | None = None
         self._complaint: str | None = ""  # what was said last about the registry; "" before anything was, None when all is well
         self._name = ""  # under which it knows us
+        self._ending = False
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -216,28 +217,27 @@ class Announcer:
         self._look.set()
 
     async def stop(self) -> None:
-        """Say good-bye, within GOODBYE_BUDGET seconds."""
+        """Say good-bye, within GOODBYE_BUDGET seconds; what is being said now is said to its end, for else nobody knows what was heard."""
+        self._ending = True
+        self._look.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=GOODBYE_BUDGET)
         await tasks.end(self._task)
         self._task = None
 
     async def _run(self) -> None:
         async with RegistryClient(self._address, self._secret) as registry:
             failures = 0
-            try:
-                while True:
-                    self._look.clear()
-                    failures = 0 if await self._announce(registry) else failures + 1
-                    pause = HEARTBEAT if failures == 0 else min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1))
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(
-                            pause * random.uniform(0.75, 1)
-                        ):  # wait_for would swallow a cancellation at the wrong moment
-                            await self._look.wait()
-            finally:
-                if self._name and self._complaint is None:
-                    with contextlib.suppress(Unanswered, TimeoutError):
-                        async with asyncio.timeout(GOODBYE_BUDGET):
-                            await registry.leave(self._name)
+            while not self._ending:
+                self._look.clear()
+                failures = 0 if await self._announce(registry) else failures + 1
+                pause = HEARTBEAT if failures == 0 else min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause * random.uniform(0.75, 1)):
+                        await self._look.wait()
+            if self._name and self._complaint is None:
+                with contextlib.suppress(Unanswered):
+                    await registry.leave(self._name)
 
     async def _announce(self, registry: RegistryClient) -> bool:
         try:

@@ -14,7 +14,7 @@ from ip_registry import secret
 from ip_registry.messages import MAX_URLS, Announcement
 from ip_registry.registry import Registry
 
-from . import addresses, banner
+from . import addresses, banner, faults
 from .access import Access
 from .addresses import IPAddress
 from .announce import Announcer
@@ -88,6 +88,7 @@ class Relay:
             OSError: An address cannot be had.
         """
         chosen, renewal = self._chosen, self._renewal
+        asyncio.get_running_loop().set_exception_handler(faults.unhandled)
         self._port = await self._server.start(chosen.hosts, chosen.port, renewal.context if renewal else None)
         if renewal:
             await self._start_trust_page(renewal)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from drawercam import announce
 from drawercam.announce import Address, Announcer, RegistryClient, Unanswered
@@ -35,8 +36,8 @@ class Host:
         self.registry: Registry
         self._runner: web.AppRunner | None = None
 
-    async def start(self, secret: str = SECRET, handler: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None) -> None:
-        app = web.Application()
+    async def start(self, secret: str = SECRET, handler: Handler | None = None, middlewares: Sequence[Middleware] = ()) -> None:
+        app = web.Application(middlewares=middlewares)
         if handler is None:
             self.registry = Registry(self.folder, secret)
             add_routes(app, self.registry)
@@ -315,4 +316,27 @@ async def test_it_stops_also_in_the_moment_in_which_there_is_news(host: Host) ->
     await until(host.there)
     announcer.changed()
     await asyncio.wait_for(announcer.stop(), PATIENCE)
+    assert host.there() == {}
+
+
+async def test_it_stops_amid_an_announcement_and_nobody_is_left_in_the_list(host: Host) -> None:
+    heard, goes_on = asyncio.Event(), asyncio.Event()
+
+    @web.middleware
+    async def slow(request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        if answer.status == 200 and request.method == "POST":
+            heard.set()
+            await goes_on.wait()
+        return answer
+
+    await host.start(middlewares=[slow])
+    announcer = Announcer(host.address, SECRET, at)
+    announcer.start()
+    await asyncio.wait_for(heard.wait(), PATIENCE)
+    assert host.there(), "it is known before it knows that"
+    stopping = asyncio.create_task(announcer.stop())
+    await asyncio.sleep(0)
+    goes_on.set()
+    await asyncio.wait_for(stopping, PATIENCE)
     assert host.there() == {}

@@ -12,7 +12,6 @@ import logging
 import socket as sockets
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
 
 from ..limits import TLS_DEADLINE, Lobby
 
@@ -63,8 +62,6 @@ class Gate:
             OSError: An address cannot be had. Where others can, ``::1`` and ``::`` need not be: there are computers without IPv6.
         """
         loop = asyncio.get_running_loop()
-        if aiofastnet is not None and self._context is not None:
-            loop.set_exception_handler(_unhandled)
         for host in hosts or ("0.0.0.0", "::"):
             found = await loop.getaddrinfo(host, None, type=sockets.SOCK_STREAM, flags=sockets.AI_PASSIVE)
             for family, address in dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found):
@@ -131,10 +128,3 @@ class Gate:
                 await aiofastnet.connect_accepted_socket(loop, self._door, connection, ssl=context, ssl_handshake_timeout=deadline)
         except (OSError, ssl.SSLError) as error:  # too slow, gone, or it speaks no TLS: phones try http, scanners try anything
             log.debug("x a connection does not get through TLS: %s", error)
-
-
-def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """aiofastnet 1.2 tells of who goes away amid a TLS handshake with a class in place of an exception, which logging cannot print.
-    `Gate._let_in` says so itself."""
-    if not isinstance(context.get("exception"), type):
-        loop.default_exception_handler(context)

@@ -250,6 +250,7 @@ class Channel:
         self.since = clock()  # when the state began
         self.camera: Camera | None = None
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
+        self.sound: bool | None = None  # there is sound with the picture, as the camera says
         self.turns = control.Turns()  # what the camera says that it can turn
         self.tally = Tally()  # what has passed through, whichever camera it was
         self._clock = clock
@@ -316,16 +317,20 @@ class Channel:
             for viewer in self._viewers:
                 viewer.tell(turns)
 
-    def set_track(self, track: Track, keyframes: bool = False) -> None:
+    def set_track(self, track: Track, keyframes: bool = False, interval: int | None = None, sound: bool | None = None) -> None:
         """A track begins or changes; frames follow from its next keyframe.
 
         Args:
             track: The track.
             keyframes: Its stream can make a keyframe at any time.
+            interval: Microseconds from one picture to the next, as the camera says.
+            sound: Whether there is sound with it, as the camera says.
         """
         number = NUMBERS[track.kind]
         if number == _VIDEO:
             self.keyframes = keyframes
+            self.sound = sound
+            self._timing.told = interval
         output = self._outputs.get(number)
         if output is not None and output.track == track:
             if (output.track.width, output.track.height) != (track.width, track.height):
@@ -526,7 +531,8 @@ class Channel:
         return self._timing.parts()
 
     def interval(self) -> int | None:
-        """Microseconds from one picture to the next, lately; None while that is not known. Also of a camera that sleeps."""
+        """Microseconds from one picture to the next, lately, or as the camera says; None while that is not known. Also of a camera that
+        sleeps."""
         return self._timing.interval()
 
     def idle(self) -> int | None:
@@ -582,6 +588,7 @@ class Channel:
         self._filmed = self.keyframes = self._key_wished = False
         self._key_asked = None
         self._timing = Timing()
+        self.sound = None
         self.camera_turns(control.Turns())
 
     def _greet(self, viewer: Viewer) -> None:

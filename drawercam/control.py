@@ -26,6 +26,9 @@ _MAX_REASON = 64
 # Microseconds: the longest way from capture to the relay that a camera may claim. Longer ones are no live picture.
 MAX_DELAY = 10_000_000
 
+# Microseconds: the longest from one picture to the next that a camera may claim.
+MAX_INTERVAL = 10_000_000
+
 # Degrees to either side that a camera may claim to turn, and the factors between which it may claim to zoom: beyond that is no camera.
 MAX_ANGLE = 360
 MIN_ZOOM, MAX_ZOOM = 0.01, 1000
@@ -128,6 +131,8 @@ class Stream(Message):
         at: The relay's time (µs) at which the stream's time 0 was captured, if the camera knows it.
         delay: Microseconds from capture to the arrival at the relay at best, if it knows only that.
         keyframes: The camera can make a keyframe of this stream at any time, cheaply.
+        interval: Microseconds from one picture to the next, usually, if the camera knows.
+        sound: Whether there is sound with these pictures, in this stream or another, if it knows.
     """
 
     type: ClassVar[str] = "stream"
@@ -136,6 +141,8 @@ class Stream(Message):
     at: int | None = _checked(_is_time, None)
     delay: int | None = _checked(_is_span(MAX_DELAY), None)
     keyframes: bool = _checked(_is_flag, False)
+    interval: int | None = _checked(_is_span(MAX_INTERVAL), None)
+    sound: bool | None = _checked(_is_flag, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from .channel import Channel
 from .closing import Reason, Refused
@@ -16,13 +16,15 @@ from .timeline import Timeline
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class _Stream:
-    """One recorder's bytes."""
+    """One recorder's bytes. The last three: see control.Stream."""
 
-    def __init__(self, at: int | None, delay: int, keyframes: bool) -> None:
-        self.reader = StreamReader()
-        self.timeline = Timeline(at, delay)
-        self.keyframes = keyframes
+    reader: StreamReader
+    timeline: Timeline
+    keyframes: bool
+    interval: int | None
+    sound: bool | None
 
 
 class Source:
@@ -43,9 +45,17 @@ class Source:
         self._streams: dict[int, _Stream] = {}
         self._owners: dict[Kind, int] = {}
 
-    def begin(self, number: int, at: int | None = None, delay: int | None = None, keyframes: bool = False) -> None:
+    def begin(
+        self,
+        number: int,
+        at: int | None = None,
+        delay: int | None = None,
+        keyframes: bool = False,
+        interval: int | None = None,
+        sound: bool | None = None,
+    ) -> None:
         """A stream begins, or begins afresh; see control.Stream."""
-        self._streams[number] = _Stream(at, delay or 0, keyframes)
+        self._streams[number] = _Stream(StreamReader(), Timeline(at, delay or 0), keyframes, interval, sound)
         for kind in self._kinds_of(number):
             self._channel.stream_restarts(kind)
 
@@ -82,7 +92,7 @@ class Source:
             raise Refused(Reason.BAD_MEDIA, f"Stream {number}: {error}.") from error
         for event in events:
             if isinstance(event, Track):
-                self._set_track(number, event, stream.keyframes)
+                self._set_track(number, event, stream)
             else:
                 self._publish(number, stream, event, arrived)
         if not hold:
@@ -97,10 +107,10 @@ class Source:
     def _kinds_of(self, number: int) -> list[Kind]:
         return [kind for kind, owner in self._owners.items() if owner == number]
 
-    def _set_track(self, number: int, track: Track, keyframes: bool) -> None:
+    def _set_track(self, number: int, track: Track, stream: _Stream) -> None:
         owner = self._owners.setdefault(track.kind, number)
         if owner == number:
-            self._channel.set_track(track, keyframes)
+            self._channel.set_track(track, stream.keyframes, stream.interval, stream.sound)
         else:
             log.info("< %s: stream %d has a second %s track; it is ignored", self._channel.name, number, track.kind)
 

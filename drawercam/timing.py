@@ -37,10 +37,12 @@ class Timing:
 
     Attributes:
         encode: Microseconds from capture to the camera's socket, as the camera says; None while it does not.
+        told: Microseconds from one picture to the next, as the camera says.
     """
 
     def __init__(self) -> None:
         self.encode: int | None = None
+        self.told: int | None = None
         self._ages: deque[int] = deque(maxlen=_PICTURES)
         self._stays: deque[int] = deque(maxlen=_PICTURES)
         self._captured: deque[int] = deque(maxlen=_PICTURES)
@@ -58,10 +60,12 @@ class Timing:
         return Parts(self.encode, uplink, _median(self._stays))
 
     def interval(self) -> int | None:
-        """Microseconds from one picture to the next, the median, where a pause does not count; None while that cannot be told."""
+        """Microseconds from one picture to the next, the median, where a pause does not count; of too few pictures, what the camera says.
+        None while that cannot be told."""
         if len(self._captured) < _FEWEST_PICTURES:
-            return None
-        interval = _median(after - before for before, after in pairwise(sorted(self._captured)))  # B frames come out of order
+            interval = self.told
+        else:
+            interval = _median(after - before for before, after in pairwise(sorted(self._captured)))  # B frames come out of order
         return interval if interval is not None and interval >= _SHORTEST_INTERVAL else None
 
 

@@ -48,6 +48,16 @@ def test_the_time_between_pictures_is_known_from_eight_on(interval: int, moved: 
     assert timing.interval() == interval
 
 
+def test_before_that_it_is_what_the_camera_says() -> None:
+    timing = Timing()
+    for told, believed in ((33_333, 33_333), (0, None), (None, None), (50_000, 50_000)):
+        timing.told = told
+        assert timing.interval() == believed
+    for n in range(8):
+        timing.picture(n * 40_000, 0, 0)
+    assert timing.interval() == 40_000
+
+
 def test_what_was_not_filmed_just_now_has_no_rate() -> None:
     timing = Timing()
     for n in range(20):

@@ -53,6 +53,9 @@ const ASLEEP = 1500;
 /** Milliseconds without a track before it counts as an interruption: changing to the other lens takes up to a second on a phone. */
 const CHANGE_GRACE = 1500;
 
+/** Pictures per second that the relay would believe (docs/protocol.md). */
+const RATES = { least: 0.1, most: 240 };
+
 /** The numbers of an engine that is not there yet. @type {import("./recorder.js").Stats} */
 const NOTHING = { fps: 0, bitsPerSecond: 0, delay: null, mime: "", restarts: 0, silence: 0, dropped: { encoder: 0, network: 0 } };
 
@@ -263,7 +266,7 @@ export class Filming {
     return {
       onstart: (mime, facts) => {
         this.announced.add(number);
-        this.link.send(Object.assign({ type: "stream", stream: number, mime }, facts));
+        this.link.send(Object.assign({ type: "stream", stream: number, mime }, facts, number === VIDEO && this._pictureFacts()));
       },
       onbytes: (bytes) => {
         this.link.sendBytes(bytes);
@@ -353,6 +356,14 @@ export class Filming {
     else if (message.type === "error") console.warn(`relay: ${message.id}: ${message.text}`);
     this._settle();
     this._report();
+  }
+
+  /** What the relay is told of the pictures, whichever engine films them. @returns {{interval?: number, sound: boolean}} interval: µs */
+  _pictureFacts() {
+    const { video, audio } = this.tracks;
+    const rate = video?.getSettings().frameRate || 0;
+    const known = rate >= RATES.least && rate <= RATES.most;
+    return { ...(known && { interval: Math.round(1e6 / rate) }), sound: audio !== null && !this.uplink.silenced };
   }
 
   _sendTurns() {

@@ -252,8 +252,11 @@ class Camera:
                 await asyncio.sleep(retry)
                 retry = min(retry * 2, _LONGEST_RETRY)
 
-    def _opened(self, what: str) -> None:
+    def _opened(self, what: str, sound: bool) -> None:
         self._missing = False
+        rate, pictures = self._source.rate, self._outlets[Kind.VIDEO]
+        pictures.interval = round(1e6 / rate) if rate else None
+        pictures.sound = sound
         self._restart()
         self._say(f"Filming {self._source.title}: {what}.")
         self._settle()

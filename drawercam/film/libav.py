@@ -88,8 +88,8 @@ class Stream:
         while True:
             with self._open() as container:
                 play = _Play(self, container, sink, begin)
-                sink.opened(play.what)
                 self.rate = play.rate
+                sink.opened(play.what, play.sound)
                 if not play.run():
                     return
             if not self.looped:
@@ -204,6 +204,7 @@ class _Play:
     Attributes:
         what: It gives, in words.
         rate: Pictures per second as the container says, 0 if it does not.
+        sound: It has sound.
         end: For what is played in real time: when what follows it begins (µs).
     """
 
@@ -221,6 +222,7 @@ class _Play:
         self._tracks = {track.stream.index: track for track in (video, *(_Track(one, _form(one)) for one in sounds))}
         context = pictures[0].codec_context
         self.rate = _rate(pictures[0])
+        self.sound = bool(sounds)
         heard = f", {sounds[0].codec_context.codec.canonical_name}" if sounds else ""
         self.what = f"{context.width}x{context.height} {context.codec.canonical_name}{heard}"
         self._timed = self._paced or not _UNTIMED & format_names

@@ -151,7 +151,7 @@ class RpiCamera:
             for picture in pictures:
                 if not opened:
                     opened = True
-                    sink.opened(f"{self._width}x{self._height} h264")
+                    sink.opened(f"{self._width}x{self._height} h264", sound=False)
                 sink.passed(Frame(form, picture, arrived, False))
                 arrived = now()
             if now() - silent_since > _STUCK * 1e6:

@@ -49,8 +49,8 @@ class Sink(Protocol):
     def wanted(self) -> bool:
         """Somebody wants pictures and sound just now; otherwise decoding would be in vain."""
 
-    def opened(self, what: str) -> None:
-        """The source is open; ``what`` it gives, in words."""
+    def opened(self, what: str, sound: bool) -> None:
+        """The source is open; ``what`` it gives, in words, and whether there is sound among it."""
 
     def picture(self, picture: VideoFrame, captured: int) -> None:
         """A picture to be encoded; captured: µs."""
@@ -100,7 +100,7 @@ class TestPicture:
 
     def run(self, sink: Sink) -> None:
         """See Source."""
-        sink.opened(f"{self._size[0]}x{self._size[1]}, {self.rate:g} pictures a second, and sound")
+        sink.opened(f"{self._size[0]}x{self._size[1]}, {self.rate:g} pictures a second, and sound", sound=True)
         ahead = time.time_ns() // 1000 - now()  # the wall clock minus this computer's: pictures show the one and are dated by the other
         piece = 1_000_000 // PACKETS_PER_SECOND
         step = 1_000_000 / self.rate

@@ -56,9 +56,16 @@ class Frame:
 
 
 class Outlet:
-    """One stream: the stream's time 0 is the relay's, so a frame's timestamp is the relay's time of its capture."""
+    """One stream: the stream's time 0 is the relay's, so a frame's timestamp is the relay's time of its capture.
+
+    Attributes:
+        interval: Microseconds from one picture to the next, as far as the source knows it.
+        sound: Whether there is sound with these pictures, if that is known.
+    """
 
     def __init__(self, number: int, link: Link) -> None:
+        self.interval: int | None = None
+        self.sound: bool | None = None
         self._number = number
         self._link = link
         self._form: Form | None = None
@@ -133,7 +140,8 @@ class Outlet:
     def _begin(self, track: Track, keyframes: bool) -> None:
         self._writer = writer(track, 1, 0)
         self._last = -1
-        self._link.send(Stream(self._number, self._writer.mime, at=0, keyframes=keyframes and track.kind is Kind.VIDEO))
+        keyframes = keyframes and track.kind is Kind.VIDEO
+        self._link.send(Stream(self._number, self._writer.mime, at=0, keyframes=keyframes, interval=self.interval, sound=self.sound))
         self._message(self._writer.init())
 
     def _message(self, data: bytes) -> None:

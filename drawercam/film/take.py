@@ -80,11 +80,11 @@ class Take:
         dropped: Those that were left out before the encoder.
     """
 
-    def __init__(self, source: Source, gate: Gate, emit: Callable[[Frame], None], opened: Callable[[str], None]) -> None:
+    def __init__(self, source: Source, gate: Gate, emit: Callable[[Frame], None], opened: Callable[[str, bool], None]) -> None:
         """
         Args:
             emit: Called in the event loop with what is to be sent.
-            opened: Called in the event loop when the source is open.
+            opened: Called in the event loop when the source is open: with what it gives, and whether there is sound.
         """
         self.passed_on = self.decoded = self.encoded = self.dropped = 0
         self._source = source
@@ -156,10 +156,10 @@ class Take:
         """See sources.Sink."""
         return self._gate.wanted
 
-    def opened(self, what: str) -> None:
+    def opened(self, what: str, sound: bool) -> None:
         """See sources.Sink."""
         if not self._stopping.is_set():  # or it comes so late that nobody waits for it
-            self._later(self._opened, what)
+            self._later(self._opened, what, sound)
 
     def pause(self, seconds: float) -> bool:
         """See sources.Sink."""

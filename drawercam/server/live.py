@@ -343,9 +343,9 @@ class _Live:
 
 
 async def _hear(reader: Reader, channel: Channel, now: int) -> None:
-    """Wait until there is sound, or a camera that began to film a moment ago has none."""
+    """Wait until there is sound, or a camera that began to film a moment ago has none; it may have said so."""
     wait = SOUND_WAIT - (now - channel.since) / 1e6
-    if wait > 0 and not reader.sound.is_set():
+    if wait > 0 and channel.sound is not False and not reader.sound.is_set():
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await reader.sound.wait()

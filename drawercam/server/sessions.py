@@ -92,8 +92,8 @@ class CameraSession:
                 self.tell(control.Pong(t, self._hub.clock()))
                 if self._current:
                     self._channel.camera_encodes(encode)
-            case control.Stream(stream, _, at, delay, keyframes) if self._current:
-                self._source.begin(stream, at, delay, keyframes)
+            case control.Stream(stream, _, at, delay, keyframes, interval, sound) if self._current:
+                self._source.begin(stream, at, delay, keyframes, interval, sound)
             case control.End(stream) if self._current:
                 self._source.end(stream)
             case control.CameraState(state, reason) if self._current:

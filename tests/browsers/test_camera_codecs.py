@@ -391,30 +391,50 @@ async def test_the_address_forces_the_recorder(relay: Relay, chromium: Browser) 
     await page.close()
 
 
+# Keeps what a camera says of its streams.
+ANNOUNCED = """
+  window.announced = [];
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (data) {
+    if (typeof data === "string" && JSON.parse(data).type === "stream") window.announced.push(JSON.parse(data));
+    return send.call(this, data);
+  };"""
+
+
+async def tells_of_its_pictures(page: Page) -> None:
+    """Their rate, and that there is sound with them; of sound itself, nothing."""
+    rate = await page.evaluate("document.getElementById('picture').srcObject.getVideoTracks()[0].getSettings().frameRate")
+    announced = await page.evaluate("window.announced")
+    told = {one["stream"]: (one.get("interval"), one.get("sound")) for one in announced}
+    assert told == {1: (round(1e6 / rate), True), 2: (None, None)}
+
+
 async def test_a_browser_without_webcodecs_says_so_and_films(relay: Relay) -> None:
     """Also what an old phone does: none of the newer interfaces is there."""
     if missing := Chromium.missing():
         pytest.skip(missing)
     names = ["VideoEncoder", "AudioEncoder", "VideoFrame", "AudioData", "MediaStreamTrackProcessor", "AudioWorkletNode"]
     script = f"for (const name of {names}) delete window[name]; delete HTMLVideoElement.prototype.requestVideoFrameCallback;"
-    async with Chromium(init_scripts=[script]) as phone:
+    async with Chromium(init_scripts=[script, ANNOUNCED]) as phone:
         page = await film(phone, relay, "old")
         assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "recorder"
         assert "cannot film with WebCodecs" in await page.evaluate("document.getElementById('encoder').innerText")
         async with peer(relay, "/player/old") as player:
             await player.until(lambda one: len(frames(one)) > 10)
+        await tells_of_its_pictures(page)
         assert page.errors == []
 
 
 async def test_without_a_track_processor_the_pictures_and_samples_come_another_way(relay: Relay) -> None:
     if missing := Chromium.missing():
         pytest.skip(missing)
-    async with Chromium(init_scripts=["delete window.MediaStreamTrackProcessor"]) as phone:
+    async with Chromium(init_scripts=["delete window.MediaStreamTrackProcessor", ANNOUNCED]) as phone:
         page = await film(phone, relay, "other-way")
         assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
         async with peer(relay, "/player/other-way") as player:
             await player.message("track", number=2)
             await player.until(lambda one: len(frames(one)) > 10)
+        await tells_of_its_pictures(page)
         assert page.errors == []
 
 

@@ -88,11 +88,13 @@ class Collector:
         self.sounds: list[int] = []
         self.frames: list[Frame] = []
         self.what: list[str] = []
+        self.heard: list[bool] = []  # whether it has sound, as often as it was opened
         self.waits: list[float] = []  # seconds
         self._enough = enough
 
-    def opened(self, what: str) -> None:
+    def opened(self, what: str, sound: bool) -> None:
         self.what.append(what)
+        self.heard.append(sound)
 
     def picture(self, picture: VideoFrame, captured: int) -> None:
         self.pictures.append((picture, captured))

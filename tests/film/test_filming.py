@@ -250,7 +250,7 @@ async def test_without_an_encoder_there_is_nothing_to_try_again() -> None:
 
     gate = Gate(None, True, lambda bitrate: True, lambda: True)
     with pytest.raises(sources.SourceError, match="PyAV has no encoder") as caught:
-        await Take(One(), gate, lambda frame: None, lambda what: None).run()
+        await Take(One(), gate, lambda frame: None, lambda *opened: None).run()
     assert caught.value.final
 
 
@@ -270,7 +270,7 @@ async def test_a_source_that_knows_when_its_next_picture_comes_is_not_stuck(know
 
     gate = Gate(None, False, lambda bitrate: True, lambda: True)
     gate.wanted = True
-    running = Take(Slow(), gate, lambda frame: None, lambda what: None).run()
+    running = Take(Slow(), gate, lambda frame: None, lambda *opened: None).run()
     if knows:
         await running
     else:
@@ -289,10 +289,10 @@ async def test_a_source_that_does_not_let_go_is_left_to_itself(monkeypatch: pyte
 
         def run(self, sink: sources.Sink) -> None:
             free.wait(PATIENCE)
-            sink.opened("too late")
+            sink.opened("too late", sound=False)
             raise sources.SourceError("the lens has fallen off", final=True)
 
-    take = Take(Stuck(), Gate(None, False, lambda bitrate: True, lambda: True), lambda frame: None, told.append)
+    take = Take(Stuck(), Gate(None, False, lambda bitrate: True, lambda: True), lambda frame: None, lambda what, sound: told.append(what))
     take.stop()
     await take.run()
     assert "The stuck one does not let go." in caplog.text

@@ -40,6 +40,7 @@ def test_a_file_without_reordering_is_passed_on_and_looped(tmp_path: Path) -> No
     steps = [later.captured - one.captured for one, later in itertools.pairwise(shown)]
     assert min(steps) > 20_000  # also from the end to the beginning
     assert [sink.what[0].split(", ")[0], len(sink.what) > 1] == ["320x240 h264", True]
+    assert all(sink.heard)
 
 
 def test_a_file_with_reordered_pictures_is_decoded_in_their_order(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_a_device_that_gives_another_size_than_it_was_asked_for_is_filmed(tmp_pa
     path.write_bytes(b"YUV4MPEG2 W160 H120 F50:1 Ip C420jpeg\n" + b"".join(b"FRAME\n" + one for one in given))
     sink = Collector(3)
     libav.Stream(str(path), "/dev/video9", "yuv4mpegpipe", ({"video_size": "320x240"},)).run(sink)
-    assert sink.what == ["160x120 rawvideo"]
+    assert sink.what == ["160x120 rawvideo"] and sink.heard == [False]
     assert [(one.width, one.height, one.to_ndarray().tobytes()) for one, _ in sink.pictures] == [(160, 120, one) for one in given[:3]]
 
 

@@ -59,12 +59,14 @@ def recorded(name: str) -> list[Packet]:
 def test_what_is_passed_on_is_not_changed(link: Memory, name: str) -> None:
     packets = recorded(name)[:20]
     stream = outlet(link)
+    stream.interval, stream.sound = 33_333, False
     track = packets[0].track
     form = Form(track.codec, track.config, track.sample_rate, track.channels)
     assert all(stream.send(Frame(form, packet.data, packet.timestamp, packet.key)) for packet in packets)
     announced = link.messages
     assert [type(message) for message in announced] == [Stream]
-    assert cast(Stream, announced[0]).at == 0
+    said = cast(Stream, announced[0])
+    assert (said.at, said.interval, said.sound) == (0, 33_333, False)
     again = link.packets()
     assert [packet.data for packet in again] == [packet.data for packet in packets]
     assert [packet.key for packet in again] == [packet.key for packet in packets]

@@ -195,6 +195,7 @@ class House:
         self.channel: Channel = self.server._hub.channel("porch")
         self.port = 0
         self.moment = 0
+        self.hears: bool | None = None  # what the camera says of its sound
 
     async def __aenter__(self) -> House:
         self.port = await self.server.start(["127.0.0.1"], 0, None)
@@ -212,7 +213,7 @@ class House:
         self.moment += 40_000
         assert isinstance(self.clock, Clock)
         self.clock.time = self.moment
-        self.channel.set_track(track, keyframes=True)
+        self.channel.set_track(track, keyframes=True, sound=self.hears)
         self.channel.publish(Packet(track, self.moment, key, (KEY_FRAME if key else b"\x11").ljust(size, b"\0")), self.moment)
 
     def sound(self) -> None:
@@ -266,6 +267,15 @@ async def test_sound_that_is_there_in_time_is_in_the_file(monkeypatch: pytest.Mo
             house.picture()
             await file.until(lambda one: len(one.packets) == 3)
             assert not file.of(Kind.AUDIO), "one that has been without sound is not waited for"
+
+
+async def test_a_camera_that_has_no_sound_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "SOUND_WAIT", 600.0)
+    async with House() as house, aiohttp.ClientSession(house.origin) as client:
+        house.hears = False
+        house.picture(key=True)
+        async with client.get("/cameras/porch/live.webm") as answer:
+            await File(answer).until(lambda one: one.packets)
 
 
 async def test_who_does_not_read_misses_pictures_alone_and_goes_on_at_a_keyframe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,6 +363,7 @@ class Stage:
         self.camera = FakeCamera()
         self.channel.take(self.camera)
         self.keyframes = keyframes
+        self.interval: int | None = None
         self.picture(key=True)
         self.reader = Reader(self.channel, self.house, self.transport, asyncio.Protocol())  # type: ignore[arg-type]
         self.channel.join(self.reader)
@@ -362,7 +373,7 @@ class Stage:
     def picture(self, key: bool = False, later: float = 0.04) -> None:
         self.clock.time += round(later * 1e6)
         self.house.time += later
-        self.channel.set_track(PICTURE, self.keyframes)
+        self.channel.set_track(PICTURE, self.keyframes, self.interval)
         self.channel.publish(Packet(PICTURE, self.clock.time, key, KEY_FRAME if key else b"\x11"), self.clock.time)
 
 
@@ -433,14 +444,19 @@ def test_a_long_past_is_left_out_where_a_keyframe_is_cheap() -> None:
 def test_webm_tells_the_rate_of_the_pictures() -> None:
     """Programs with FFmpeg inside show the first one at once then."""
     stage = Stage()
-    for _ in range(20):
-        stage.picture(later=0.05)
-    stage.picture(key=True)
-    late = Reader(stage.channel, stage.house, transport := FakeTransport(), asyncio.Protocol())  # type: ignore[arg-type]
-    stage.channel.join(late)
-    late.begin_file(sound=False)
-    for head, told in ((stage.transport.written, False), (transport.written, True)):
-        assert (b"\x23\xe3\x83\x84" + (50_000_000).to_bytes(4, "big") in head) is told, "DefaultDuration, in nanoseconds"
+    heads = [stage.transport.written]
+    stage.interval = 40_000
+    for pictures in (0, 20):
+        for _ in range(pictures):
+            stage.picture(later=0.05)
+        stage.picture(key=True)
+        reader = Reader(stage.channel, stage.house, transport := FakeTransport(), asyncio.Protocol())  # type: ignore[arg-type]
+        stage.channel.join(reader)
+        reader.begin_file(sound=False)
+        heads.append(transport.written)
+    for head, told in zip(heads, (None, 40, 50), strict=True):
+        found = head.partition(b"\x23\xe3\x83\x84")[2][:4]
+        assert int.from_bytes(found, "big") == (told or 0) * 1_000_000, "DefaultDuration, in nanoseconds: as the camera says, then as it is"
 
 
 # --- who may ---

@@ -236,7 +236,7 @@ class Camera:
         while True:
             await self._wanted.wait()
             self.take = Take(self._source, self._gate, self._emit, self._opened)
-            began, failed = now(), False
+            began, failed, patience = now(), False, 0.0
             try:
                 await self.take.run()
             except SourceError as error:
@@ -244,12 +244,13 @@ class Camera:
                     raise
                 self._say(str(error))
                 self._missing = failed = True
+                patience = error.patience
             finally:
                 self.take = None
             self._settle()
             if failed:  # who was put to sleep is woken at once
                 retry = _FIRST_RETRY if now() - began > 2e6 * _LONGEST_RETRY else retry
-                await asyncio.sleep(retry)
+                await asyncio.sleep(max(retry, patience))
                 retry = min(retry * 2, _LONGEST_RETRY)
 
     def _opened(self, what: str, sound: bool) -> None:

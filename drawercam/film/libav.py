@@ -57,6 +57,9 @@ _PLAYABLE = {None, "yuv420p", "yuvj420p"}
 _LIVE_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "500000"}
 _RTSP_OPTIONS = {"rtsp_transport": "tcp"}
 
+# Seconds for which one that wants another password is left alone: many cameras lock out who shows a wrong one a few times.
+_REFUSED_PAUSE = 60.0
+
 # What a device says to a size or a format that it does not have.
 _DECLINED = (errno.EINVAL, errno.EIO, errno.ENOTTY)
 
@@ -123,7 +126,9 @@ class Stream:
             return SourceError(text, final=self.looped)
         if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
             scheme = self.url.partition(":")[0]
-            return SourceError(f"{self.title} asks for a user and a password: {scheme}://user:password@...{again}")
+            again = " It is tried again once a minute." if not self.looped else ""
+            text = f"{self.title} does not let this program in without the right user and password: {scheme}://user:password@...{again}"
+            return SourceError(text, patience=_REFUSED_PAUSE)
         if isinstance(error, av.error.ProtocolNotFoundError):
             return SourceError(f"FFmpeg's libraries know no way to open {self.title}: there is no such protocol here.", final=True)
         if isinstance(error, av.error.InvalidDataError):

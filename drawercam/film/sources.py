@@ -31,11 +31,13 @@ class SourceError(Exception):
 
     Attributes:
         final: Nobody need try again: it will not come back by itself.
+        patience: Seconds for which it is to be left alone at least.
     """
 
-    def __init__(self, text: str, final: bool = False) -> None:
+    def __init__(self, text: str, final: bool = False, patience: float = 0.0) -> None:
         super().__init__(sentence(text))
         self.final = final
+        self.patience = patience
 
 
 class Sink(Protocol):

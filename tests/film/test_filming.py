@@ -20,6 +20,7 @@ from typing import Any
 import av
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from drawercam.control import Orient, Turns
 from drawercam.film import address, command, libav, sources
@@ -238,6 +239,33 @@ async def test_who_was_put_to_sleep_is_woken_at_once(relay: Relay, monkeypatch: 
             camera.told({"type": "pause", "reason": "unwatched"})
             camera.told({"type": "resume"})
             await eventually(lambda before=take: camera.take not in (None, before))
+
+
+async def test_a_camera_that_wants_another_password_is_not_asked_again_and_again(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Many lock out who shows a wrong one a few times."""
+    caplog.set_level(logging.INFO, "drawercam.film")
+    for name in ("_FIRST_RETRY", "_LONGEST_RETRY"):
+        monkeypatch.setattr(filmcamera, name, 0.01)
+    visits = 0
+
+    async def refuse(request: web.Request) -> web.Response:
+        nonlocal visits
+        visits += 1
+        return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="camera"'})
+
+    app = web.Application()
+    app.router.add_get("/live", refuse)
+    async with TestServer(app) as server:
+        source = libav.network(str(server.make_url("/live").with_user("admin").with_password("secret")))
+        async with peer(relay, "/player/test-k") as viewer, filming(relay, "test-k", source):
+            await eventually(lambda: "once a minute" in caplog.text)
+            seen = visits
+            await asyncio.sleep(0.5)
+            assert visits == seen, "it is left alone, though somebody waits"
+            assert "right user and password" in caplog.text and "secret" not in caplog.text
+            assert not viewer.media
 
 
 async def test_without_an_encoder_there_is_nothing_to_try_again() -> None:

@@ -361,7 +361,7 @@ export class Filming {
   /** What the relay is told of the pictures, whichever engine films them. @returns {{interval?: number, sound: boolean}} interval: µs */
   _pictureFacts() {
     const { video, audio } = this.tracks;
-    const rate = video?.getSettings().frameRate || 0;
+    const rate = (video && video.getSettings().frameRate) || 0;
     const known = rate >= RATES.least && rate <= RATES.most;
     return { ...(known && { interval: Math.round(1e6 / rate) }), sound: audio !== null && !this.uplink.silenced };
   }

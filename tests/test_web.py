@@ -1,0 +1,39 @@
+"""The pages' scripts as text: whether browsers as old as the phones in a drawer can read them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.relays import ROOT
+
+SCRIPTS = sorted((ROOT / "web").glob("*.js"))
+
+# A browser that does not know one word of a module runs none of them, and the page cannot even say so. With each: the first Chrome and the
+# first Safari that know it.
+NEWER = {
+    "optional chaining (80, 13.1)": re.compile(r"[\w\])]\?\.[A-Za-z_$\[(]"),
+    "nullish coalescing (80, 13.1)": re.compile(r"\?\?"),
+    "logical assignment (85, 14)": re.compile(r"(&&|\|\|)="),
+    "private members (84, 15)": re.compile(r"(this\.|^ *(static |async |get |set )*)#\w+"),
+    "static blocks (94, 16.4)": re.compile(r"^ *static \{"),
+    "top-level await (89, 15)": re.compile(r"^((const|let) .* = )?await "),
+}
+CLASS_FIELD = re.compile(r"^ {2}(static )?\w+( = .*)?;$")
+"""Public class fields (72, 14.1), in a class."""
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.name))
+def test_old_browsers_can_read_it(script: Path) -> None:
+    found, in_class = [], False
+    for line in script.read_text().splitlines():
+        if re.match("(export )?class ", line):
+            in_class = True
+        elif line.startswith("}"):
+            in_class = False
+        if not line.lstrip().startswith(("//", "*", "/*")):
+            found += [f"{name}: {line}" for name, newer in NEWER.items() if newer.search(line)]
+            found += [f"class field: {line}"] if in_class and CLASS_FIELD.match(line) else []
+    assert not found

@@ -18,7 +18,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from .. import limits
+from .. import heap, limits
 from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
 from ..hub import Hub, HubFull
@@ -41,6 +41,9 @@ MAX_WAITING_IN_ALL = 256 * 2**20
 
 # Seconds between two looks at the deadlines. One sweep serves all connections.
 SWEEP_INTERVAL = 1.0
+
+# Connections that have come or gone, after which memory is given back to the system, as soon as nobody comes for a second.
+TRIM_AFTER = 16
 
 # Seconds of the whole stop: good-byes, then the rest is cut off.
 GOODBYE_BUDGET = 1.0
@@ -101,6 +104,7 @@ class Server:
         self._written = 0  # bytes sent through sockets that have ended
         self._connections = self._begun = 0  # connections and sockets that have come so far
         self._lag = Histogram()
+        self._seen = self._trimmed = (0, 0)  # connections that have come, and lines that are open: at the last sweep, at the last trim
         self._sweep_due = 0.0
         self._sweeper: asyncio.TimerHandle | None = None
         self._key_watcher: asyncio.TimerHandle | None = None
@@ -334,7 +338,15 @@ class Server:
             log.warning("x %s is cut off: too much waits for it and for others", line.peer)
             line.abort()
         self._hub.sweep()
+        self._give_back(len(lines))
         self._sweep_later()
+
+    def _give_back(self, lines: int) -> None:
+        """Where many have come or gone, and it is calm now, what their handshakes needed goes back to the system."""
+        calm, self._seen = self._connections == self._seen[0], (self._connections, lines)
+        if calm and max(abs(now - then) for now, then in zip(self._seen, self._trimmed, strict=True)) >= TRIM_AFTER:
+            self._trimmed = self._seen
+            heap.trim()
 
     def _watch_keys(self) -> None:
         """See whether keys were revoked, here or by another process, or have ended, and end what they had let in."""

@@ -161,7 +161,8 @@ class Keyring:
         self._path = folder / _KEY_FILE
         self._lock = folder / _LOCK_FILE
         self._clock = clock
-        self._stamp: tuple[int, ...] | None = None
+        self._stamp: tuple[int, ...] | None = None  # of the file as it was read last
+        self._unread = False  # it could not be opened at the last look
         self._salt = b""
         self._keys: tuple[Key, ...] = ()
         self._live: frozenset[Key] = frozenset()
@@ -261,8 +262,13 @@ class Keyring:
                 self._stamp = stamp
                 try:
                     self._take(*self._read())
-                except (OSError, KeysError) as error:
+                except KeysError as error:
                     log.warning("%s cannot be read, so the keys stay as they were: %s", self._path, error)
+                except OSError as error:  # it passes, and perhaps a key was revoked: the next look is at the file, too
+                    self._stamp = None
+                    if not self._unread:
+                        log.warning("%s cannot be read just now, so the keys stay as they were: %s", self._path, error.strerror)
+                self._unread = self._stamp is None
         now = self._clock()
         self._live = frozenset(key for key in self._keys if not key.is_over(now))
 

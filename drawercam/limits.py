@@ -7,8 +7,9 @@ screens needs (a wall takes one connection for each camera), and no limit is a p
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -42,8 +43,12 @@ MESSAGES_AT_ONCE, MESSAGES_PER_SECOND = 300, 50
 GUESSES_AT_ONCE, SECONDS_PER_GUESS = 10, 3
 """Wrong keys from one address. A person who mistypes does not meet this; a program that guesses gets 20 a minute, and a key has 80 bits."""
 
+GUESSES_KNOWN = 8
+"""Different wrong keys of one address that are known again. A program whose key was revoked shows it several times a second; if each time
+were a guess, it would keep out whoever else has this address."""
+
 MAX_ADDRESSES = 4096
-"""Addresses remembered for wrong keys: 1 MB. Beyond it, those are forgotten whose last guess is the longest ago."""
+"""Addresses remembered for wrong keys: 3 MB. Beyond it, those are forgotten whose last guess is the longest ago."""
 
 
 class Bucket:
@@ -77,7 +82,7 @@ class WrongKeys:
     Tokens in cookies are not slowed down: they have 256 bits, and somebody in the same household who holds a good one must get in.
 
     Attributes:
-        count: Wrong keys so far, of all addresses.
+        count: Guesses so far, of all addresses.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -87,22 +92,27 @@ class WrongKeys:
         """
         self.count = 0
         self._clock = clock
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._guesses: OrderedDict[str, tuple[Bucket, deque[bytes]]] = OrderedDict()  # with digests of the last keys
 
     def wait(self, address: str) -> int:
         """Whole seconds until this address may try a key; 0 for now."""
-        bucket = self._buckets.get(address)
-        return math.ceil(bucket.wait(self._clock())) if bucket is not None else 0
+        found = self._guesses.get(address)
+        return math.ceil(found[0].wait(self._clock())) if found is not None else 0
 
-    def add(self, address: str) -> None:
-        """It tried a wrong one."""
-        self.count += 1
-        now = self._clock()
-        bucket = self._buckets.setdefault(address, Bucket(GUESSES_AT_ONCE, SECONDS_PER_GUESS, now))
+    def add(self, address: str, key: str) -> bool:
+        """It tried a wrong one; whether that was a guess, and not one of its last keys again."""
+        now, digest = self._clock(), hashlib.sha256(key.encode("utf-8", "replace")).digest()
+        new = Bucket(GUESSES_AT_ONCE, SECONDS_PER_GUESS, now), deque[bytes](maxlen=GUESSES_KNOWN)
+        bucket, known = self._guesses.setdefault(address, new)
+        self._guesses.move_to_end(address)
+        if len(self._guesses) > MAX_ADDRESSES:
+            self._guesses.popitem(last=False)
+        if digest in known:
+            return False
+        known.append(digest)
         bucket.take(now)
-        self._buckets.move_to_end(address)
-        if len(self._buckets) > MAX_ADDRESSES:
-            self._buckets.popitem(last=False)
+        self.count += 1
+        return True
 
 
 class Connection(Protocol):

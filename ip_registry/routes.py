@@ -33,7 +33,7 @@ ROUTES = (
 )
 """Methods and paths of a registry. They ask for no key, because relays sign, and the rest is for everybody."""
 
-_FILES = Path(__file__).resolve().parent
+_STYLE, _SCRIPT = (Path(__file__).with_name(name).read_text("utf-8") for name in ("page.css", "page.js"))
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -97,11 +97,11 @@ class _Routes:
     async def people(self, request: web.Request) -> web.Response:
         return _html(page.listing(self.registry.relays(), request.remote), 200)
 
-    async def style(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(_FILES / "page.css", headers=_HEADERS | {"Content-Type": "text/css; charset=utf-8"})
+    async def style(self, request: web.Request) -> web.Response:
+        return web.Response(text=_STYLE, content_type="text/css", charset="utf-8", headers=_HEADERS)
 
-    async def script(self, request: web.Request) -> web.FileResponse:
-        return web.FileResponse(_FILES / "page.js", headers=_HEADERS | {"Content-Type": "text/javascript; charset=utf-8"})
+    async def script(self, request: web.Request) -> web.Response:
+        return web.Response(text=_SCRIPT, content_type="text/javascript", charset="utf-8", headers=_HEADERS)
 
     @_counted
     async def relays(self, request: web.Request) -> web.Response:
@@ -148,6 +148,8 @@ async def _body(request: web.Request) -> bytes:
             body = await request.content.read(MAX_BODY + 1)
             while not request.content.at_eof() and len(body) <= MAX_BODY:
                 body += await request.content.read(MAX_BODY + 1 - len(body))
+    except (RuntimeError, web.RequestPayloadError):
+        raise ConnectionResetError from None  # it has gone; aiohttp calls that a fault where nobody had read yet
     except TimeoutError:
         raise Refused(408, "too-slow", f"The announcement did not arrive within {BODY_DEADLINE:g} seconds.") from None
     if len(body) > MAX_BODY:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -172,6 +173,28 @@ def test_a_file_that_vanishes_closes_and_one_that_is_spoiled_changes_nothing(
     file.write_bytes(content)
     ring.refresh()
     assert ring.keys == keys
+
+
+def test_a_file_that_cannot_be_opened_when_it_changes_is_read_at_the_next_look(
+    tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For want of file descriptors, for instance; a key that was revoked must not stay good for that."""
+    key = ring.keys[0]
+    Keyring.open(tmp_path, ring._clock).revoke(key.id)
+    with monkeypatch.context() as patch:
+
+        def fail(*_: object) -> NoReturn:
+            raise OSError(24, "Too many open files")
+
+        patch.setattr(Path, "open", fail)
+        for _ in range(3):
+            ring.refresh()
+    assert key in ring.live and caplog.text.count("Too many open files") == 1
+    ring.refresh()
+    assert key not in ring.live
+    Keyring.open(tmp_path, ring._clock).revoke(ring.keys[0].id)
+    ring.refresh()
+    assert not ring.live
 
 
 def test_many_who_change_it_at_once_lose_nothing(tmp_path: Path) -> None:

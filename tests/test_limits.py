@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from drawercam import limits
-from drawercam.limits import GUESSES_AT_ONCE, MAX_ADDRESSES, SECONDS_PER_GUESS, Bucket, Lobby, WrongKeys
+from drawercam.limits import GUESSES_AT_ONCE, GUESSES_KNOWN, MAX_ADDRESSES, SECONDS_PER_GUESS, Bucket, Lobby, WrongKeys
 
 
 class Clock:
@@ -40,11 +40,11 @@ def test_wrong_keys_are_slowed_down_for_their_address_only() -> None:
     wrong = WrongKeys(clock)
     for _ in range(GUESSES_AT_ONCE):
         assert wrong.wait("a") == 0
-        wrong.add("a")
+        assert wrong.add("a", str(wrong.count))
     assert wrong.wait("a") == SECONDS_PER_GUESS and wrong.wait("b") == 0
     clock.time += SECONDS_PER_GUESS
     assert wrong.wait("a") == 0
-    wrong.add("a")
+    assert wrong.add("a", "one more")
     assert wrong.wait("a") == SECONDS_PER_GUESS and wrong.count == GUESSES_AT_ONCE + 1
     clock.time += SECONDS_PER_GUESS * GUESSES_AT_ONCE
     assert wrong.wait("a") == 0
@@ -52,14 +52,26 @@ def test_wrong_keys_are_slowed_down_for_their_address_only() -> None:
 
 def test_the_memory_for_wrong_keys_is_bounded() -> None:
     wrong = WrongKeys(Clock())
-    for _ in range(GUESSES_AT_ONCE):
-        wrong.add("first")
+    for number in range(GUESSES_AT_ONCE):
+        wrong.add("first", str(number))
     for number in range(MAX_ADDRESSES - 1):
-        wrong.add(str(number))
+        wrong.add(str(number), "")
     assert wrong.wait("first") > 0
-    wrong.add("one more")
+    wrong.add("one more", "")
     assert wrong.wait("first") == 0, "the one whose last guess is the longest ago"
-    assert len(wrong._buckets) == MAX_ADDRESSES
+    assert len(wrong._guesses) == MAX_ADDRESSES
+
+
+def test_a_program_that_shows_its_revoked_key_again_and_again_keeps_nobody_out() -> None:
+    wrong = WrongKeys(Clock())
+    old = [f"revoked {number}" for number in range(GUESSES_KNOWN)]
+    assert [wrong.add("a", key) for _ in range(100) for key in old].count(True) == wrong.count == GUESSES_KNOWN
+    assert wrong.wait("a") == 0
+    for number in range(GUESSES_AT_ONCE - GUESSES_KNOWN):
+        assert wrong.add("a", f"guess {number}")
+    assert wrong.wait("a") == SECONDS_PER_GUESS, "guesses count as before"
+    assert not wrong.add("a", f"guess {number}"), "and are known again"
+    assert wrong.add("a", old[0]), "so are only the last ones"
 
 
 def test_a_lobby_counts_in_all_and_by_address_and_forgets_who_has_gone() -> None:

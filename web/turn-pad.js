@@ -177,6 +177,9 @@ export class TurnPad {
       if (!action.home) this.timer = setTimeout(() => this.repeat(action), HOLD);
     });
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) button.addEventListener(end, () => this.release());
+    button.addEventListener("pointercancel", () => {
+      this.held = null; // no click follows
+    });
     // Enter, Space and screen readers click without a pointer.
     button.addEventListener("click", () => {
       if (this.held !== button) this.step(action);

@@ -25,6 +25,10 @@ const SECOND_LOOK = 1000;
 /** Parts of a degree on the wire: an arc second has 278 of them. */
 const PRECISION = 1000000;
 
+/** Between what the relay believes that a lens turns: degrees, and factors (docs/protocol.md). It would end the connection of one that says
+ *  more. @type {Record<Way, [number, number]>} */
+const BOUNDS = { pan: [-360, 360], tilt: [-360, 360], zoom: [0.01, 1000] };
+
 /** Places that are remembered: more lenses has no phone. */
 const MOST_PLACES = 16;
 
@@ -123,12 +127,14 @@ export class Turning {
       const range = ranges[way];
       if (!range) continue;
       const one = unit(way, range);
+      const [least, most] = BOUNDS[way];
       /** @type {Axis} */
-      const axis = { min: round(range.min / one), max: round(range.max / one) };
+      const axis = { min: Math.max(least, round(range.min / one)), max: Math.min(most, round(range.max / one)) };
       if (!(axis.min < axis.max)) continue;
       const step = round(range.step / one);
       if (step > 0 && step <= axis.max - axis.min) axis.step = step;
-      if (Number.isFinite(settings[way])) axis.now = round(settings[way] / one);
+      const now = round(settings[way] / one);
+      if (now >= least && now <= most) axis.now = now;
       axes[way] = axis;
     }
     if (JSON.stringify(axes) === JSON.stringify(this.axes)) return;

@@ -61,7 +61,7 @@ class Flight:
     def _ask(self) -> tuple[int, int, int] | None:
         """Bytes that were acknowledged, bytes that were not yet, and the shortest round trip (µs); None where nobody knows."""
         if sys.platform == "linux" and self._socket is not None:
-            with contextlib.suppress(OSError):  # it is closed
+            with contextlib.suppress(OSError, ValueError):  # it is closed, perhaps just now, by another thread
                 info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_SIZE)
                 if len(info) == _INFO_SIZE:
                     waiting = array.array("i", [0])

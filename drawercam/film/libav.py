@@ -104,7 +104,9 @@ class Stream:
             began = now()
             try:
                 # For the container alone: a decoder would take video_size for the size of its pictures when the device gives another.
-                return av.open(self.url, format=self.format, container_options=options, timeout=(_OPEN_LIMIT, _READ_LIMIT))
+                # Titles are of no interest, and need not be UTF-8.
+                limits = (_OPEN_LIMIT, _READ_LIMIT)
+                return av.open(self.url, format=self.format, container_options=options, metadata_errors="replace", timeout=limits)
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 declined = isinstance(error, av.error.InvalidDataError) or getattr(error, "errno", 0) in _DECLINED
                 if not declined or number == len(self.attempts) - 1:
@@ -374,11 +376,10 @@ def _form(stream: VideoStream | AudioStream) -> Form | None:
 
 
 def without_password(url: str) -> str:
-    """A URL as it may stand in a log."""
+    """A URL as it may stand in a log: without user and password, and without a query, in which many cameras take them, too."""
     parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc="...@" + parts.netloc.rpartition("@")[2]))
+    user, at, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{'...' if user else ''}{at}{host}", query="..." if parts.query else "", fragment=""))
 
 
 def device(path: str, width: int, height: int, rate: float) -> Stream:

@@ -34,6 +34,7 @@ _MP4_SEQUENCE_AT = 20
 _MP4_TIME = struct.Struct(">Q")  # microseconds, of decoding
 _MP4_TIME_AT = 64
 _MP4_DURATION = struct.Struct(">I")  # microseconds
+_LONGEST_DURATION = 2**32 - 1  # of a picture while only sound came, for more than an hour
 _MP4_DURATION_AT = 92
 
 _EBML = Id.EBML.to_bytes(4, "big")
@@ -127,7 +128,7 @@ class Muxed:
         moved = self._moved(message, placed)
         if self.container is Container.MP4 and number == VIDEO and before >= 0:
             # As long as the one before lasted: VLC believes what is told here, and stands still when the clock of its sound disagrees.
-            _MP4_DURATION.pack_into(moved, _MP4_DURATION_AT, placed - before)
+            _MP4_DURATION.pack_into(moved, _MP4_DURATION_AT, min(placed - before, _LONGEST_DURATION))
         return head + moved if head else moved
 
     def _moved(self, message: bytes, time: int) -> bytearray:

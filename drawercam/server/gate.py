@@ -129,7 +129,8 @@ class Gate:
                 await loop.connect_accepted_socket(self._door, connection, ssl=context, ssl_handshake_timeout=deadline)
             else:
                 # Its transports cost less than the loop's, above all with TLS (docs/performance.md). They leave Nagle's algorithm on.
-                connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+                with contextlib.suppress(OSError):  # on some systems, a peer that has gone again cannot be set anything
+                    connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
                 await aiofastnet.connect_accepted_socket(
                     loop, self._door, connection, ssl=context, ssl_handshake_timeout=deadline, **(_TLS_BUFFERS if context else {})
                 )

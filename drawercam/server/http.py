@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import io
 import json
 import logging
@@ -27,6 +28,7 @@ from ..hub import Hub
 from ..keys import NOTHING, Key, Keyring, KeysError, Scope
 from ..limits import WrongKeys
 from . import routes
+from .bodies import sent, whole
 from .visits import Admission, Book, RequestVisit
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,6 +38,12 @@ _MAX_BODY = 4096
 
 # Seconds for which a browser need not ask again whether it may show its ticket at an address: Chromium remembers it no longer.
 _WELCOME_AGE = 7200
+
+# Hexadecimal digits of a file's contents by which a browser knows whether it has them.
+_TAG = 32
+
+# What a browser is told of a file. The system's own table may know other types, and a module of another type does not run.
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 # Characters of a key in a request; the relay's have 19.
 _LONGEST_KEY = 200
@@ -153,7 +161,14 @@ def _guard(site: Site) -> Any:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Every request passes here: Host, Origin where something may change, route, right, handler; errors become JSON."""
+        """Every request passes here."""
+        response = await answer(request, handler)
+        if not response.prepared:
+            await sent(request, response)
+        return response
+
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Host, Origin where something may change, route, right, handler; errors become JSON."""
         try:
             site.book.check_open()
             host = request.headers.get("Host")
@@ -274,8 +289,8 @@ def _key(site: Site, ring: Keyring, given: object, address: str) -> Key:
         raise Denied(429, "too-many-keys", f"Too many wrong keys came from this address. Try again in {wait} s.", wait)
     key = ring.with_secret(given) if isinstance(given, str) and len(given) < _LONGEST_KEY else None
     if key is None:
-        wrong_keys.add(address)
-        log.warning("x %s gave a wrong key (the %d. in all)", address, wrong_keys.count)
+        if wrong_keys.add(address, str(given)):
+            log.warning("x %s gave a wrong key (the %d. in all)", address, wrong_keys.count)
         raise Denied(401, "wrong-key", "The relay does not know this key.")
     return key
 
@@ -341,9 +356,25 @@ def content_policy(site: Site, host: str) -> str:
 
 def _page(path: Path) -> Handler:
     async def page(request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(path)
+        return await _file(request, path)
 
     return page
+
+
+async def _file(request: web.Request, path: Path) -> web.Response:
+    """A file as it is now; a browser that has it is told so (RFC 9110 section 13.1.2). Small ones, so whoever reads slowly holds no
+    descriptor of it."""
+    try:
+        body = await asyncio.to_thread(path.read_bytes)
+    except FileNotFoundError:  # it has gone since the folder was read
+        raise Denied(404, "unknown-path", _SENTENCES[404]) from None
+    tag = hashlib.sha256(body).hexdigest()[:_TAG]
+    if any(one.value in (tag, "*") for one in request.if_none_match or ()):
+        response = web.Response(status=304)
+    else:
+        response = web.Response(body=body, content_type=_TYPES.get(path.suffix, "application/octet-stream"), charset="utf-8")
+    response.etag = tag
+    return response
 
 
 class _Modules:
@@ -359,7 +390,7 @@ class _Modules:
             self._files = {path.relative_to(self._folder).as_posix(): path for path in self._folder.rglob("*") if path.is_file()}
         if name not in self._files:
             raise Denied(404, "unknown-path", _SENTENCES[404])
-        return web.FileResponse(self._files[name])
+        return await _file(request, self._files[name])
 
 
 class _Api:
@@ -516,8 +547,9 @@ class _Api:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
+    given = await whole(request)
     try:
-        body = json.loads(await request.text())
+        body = json.loads(given)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket as sockets
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, cast
 
@@ -23,7 +22,7 @@ from ..media.muxed import AUDIO, VIDEO, Container, Muxed, container_for
 from . import routes
 from .http import Endless
 from .sessions import patience
-from .socket import HIGH_WATER, LOW_WATER, NOT_SENT, WRITE_DEADLINE, peer_of
+from .socket import HIGH_WATER, LOW_WATER, WRITE_DEADLINE, keep_unsent, peer_of
 
 # Seconds in which a camera has to show a picture before the answer begins: a phone that sleeps needs some for its lens, and programs
 # that hear nothing give up after ten or more.
@@ -113,9 +112,7 @@ class Reader(Follower, asyncio.Protocol):
         self._progress = self._house.now()
         transport = self._transport
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        raw = transport.get_extra_info("socket")
-        if raw is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
-            raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, NOT_SENT)
+        keep_unsent(transport)
         transport.set_protocol(self)
         self._house.reader_begins(self)
         self._channel.join(self)  # once more: now it takes what there is since the last keyframe

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket as sockets
-from collections.abc import Awaitable
 
 from aiohttp import web
 
@@ -16,8 +14,9 @@ from ..access import Denied
 from ..pictures.decoder import Picture, available
 from ..pictures.desk import NOT_YET, UNKNOWN, Desks, NoPicture
 from . import routes
+from .bodies import taken
 from .http import TIME_HEADER, Endless
-from .socket import NOT_SENT, WRITE_DEADLINE
+from .socket import keep_unsent
 
 # Seconds for which a request waits for a picture: a phone that is asleep needs one or two to wake up.
 PATIENCE = 10.0
@@ -30,9 +29,6 @@ USUAL_RATE, LEAST_RATE, MOST_RATE = 5.0, 0.1, 30.0
 
 # The widest picture that may be asked for, in pixels; a camera's own is never made larger.
 MOST_WIDTH = 4096
-
-# Seconds between two looks whether a picture has been taken.
-_LOOK = 0.01
 
 _BOUNDARY = "drawercam"
 _MULTIPART = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
@@ -56,7 +52,7 @@ class _Pictures:
                 response = web.Response(body=picture.jpeg, content_type="image/jpeg", headers=headers)
                 transport = _bare(request)
                 await response.prepare(request)
-                await _taken(transport, response.write_eof())
+                await taken(transport, response.write_eof())
                 return response
         except NoPicture as none:
             if none.id == NOT_YET and after >= 0:
@@ -82,7 +78,7 @@ class _Pictures:
                 await response.write(f"--{_BOUNDARY}\r\n".encode())
                 due = now()
                 while True:
-                    await _taken(transport, response.write(_part(picture)))
+                    await taken(transport, response.write(_part(picture)))
                     due = max(due + pause, now())
                     await asyncio.sleep(due - now())
                     picture = await self._picture(request, width, picture.time, math.inf)
@@ -120,23 +116,8 @@ def _bare(request: web.Request) -> asyncio.Transport:
     transport = request.transport
     if transport is None:
         raise ConnectionResetError
-    raw = transport.get_extra_info("socket")
-    if raw is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
-        raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, NOT_SENT)
+    keep_unsent(transport)
     return transport
-
-
-async def _taken(transport: asyncio.Transport, writing: Awaitable[None]) -> None:
-    """Write, and wait until nothing of it is left here. A peer that takes too long is cut off."""
-    try:
-        async with asyncio.timeout(WRITE_DEADLINE):
-            await writing
-            while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110 - it tells nobody when it is empty
-                await asyncio.sleep(_LOOK)
-    except TimeoutError:
-        transport.abort()
-    if transport.is_closing():
-        raise ConnectionResetError
 
 
 def _denied(none: NoPicture) -> Denied:

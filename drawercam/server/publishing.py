@@ -19,6 +19,7 @@ from ..closing import Closing, Reason, Refused
 from ..hub import Hub, HubFull
 from ..source import Source
 from . import routes
+from .bodies import more
 from .socket import SILENCE_DEADLINE
 
 # The statuses of what ends a stream.
@@ -55,7 +56,7 @@ class Publisher:
         reason = "lost"
         try:
             async with asyncio.timeout(SILENCE_DEADLINE) as self._deadline:
-                while data := await _more(content):
+                while data := await more(content):
                     self._take(data)
             if self._closing is not None:
                 raise self._denied(self._closing)
@@ -126,18 +127,6 @@ def add_routes(app: web.Application, hub: Hub) -> None:
 
     for route in (routes.PUBLISH, routes.PUBLISH_BY_POST):
         app.router.add_route(route.method, route.path, publish, expect_handler=_not_yet)
-
-
-async def _more(content: aiohttp.StreamReader) -> bytes:
-    """What has come of a body, at least a byte, or nothing at its end.
-
-    Raises:
-        ConnectionError: It has ended in the middle.
-    """
-    try:
-        return await content.readany()
-    except RuntimeError:
-        raise ConnectionResetError from None  # so aiohttp puts it where the connection had ended before anybody read
 
 
 async def _not_yet(request: web.Request) -> None:

@@ -8,6 +8,7 @@ between the frames tell (see window). What is received is handed on in the same 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket as sockets
 from collections.abc import Iterable
@@ -134,9 +135,7 @@ class Socket(asyncio.Protocol):
         self._filled = self._heard  # when something was written that found nothing waiting in the transport
         self.peer = peer_of(transport)
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        raw = transport.get_extra_info("socket")
-        if raw is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
-            raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, NOT_SENT)
+        keep_unsent(transport)
         transport.set_protocol(self)
         owner.socket_begins(self)
 
@@ -401,6 +400,14 @@ class Owner(Protocol):
     def socket_begins(self, socket: Socket) -> None: ...
 
     def socket_ends(self, socket: Socket) -> None: ...
+
+
+def keep_unsent(transport: asyncio.Transport) -> None:
+    """Have the system take only NOT_SENT bytes more than it can send now, where it knows how. The rest waits here, and may be left out."""
+    raw = transport.get_extra_info("socket")
+    if raw is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
+        with contextlib.suppress(OSError):  # on some systems, a peer that has gone cannot be set anything
+            raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, NOT_SENT)
 
 
 def peer_of(transport: asyncio.Transport) -> str:

@@ -23,6 +23,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, Side
 
 from ..access import Denied
+from .bodies import more
 from .http import Endless
 from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE, CameraSession
 from .socket import SILENCE_DEADLINE, SUBPROTOCOL, Owner, Session, Socket, peer_of
@@ -160,10 +161,10 @@ async def _feed(stream: Stream, at: int, request: web.Request) -> web.StreamResp
     while not request.content.at_eof():
         try:
             async with asyncio.timeout(SILENCE_DEADLINE):
-                data = await request.content.readany()
+                data = await more(request.content)
         except TimeoutError:
             raise Denied(408, "too-slow", "The request does not go on.") from None
-        except (ConnectionError, web.RequestPayloadError):
+        except ConnectionError:
             raise Denied(400, "broken-off", "The request ended before its end.") from None
         size += len(data)
         if size > MAX_POST:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from drawercam import control
 from tests.browsers.drivers import Chromium
 from tests.browsers.drivers.chromium import ChromiumPage as Page
 from tests.browsers.pages import PATIENCE, fresh_page, go
@@ -96,3 +97,21 @@ async def test_the_pad_is_there_only_as_far_as_the_camera_turns(page: Page, rela
         await camera.send(type="turns")
         await shown(page)
     assert page.errors == []
+
+
+async def test_what_a_driver_tells_is_kept_within_what_the_relay_believes(relay: Relay, page: Page) -> None:
+    """A camera whose `turns` is refused is cut off, comes back, says the same again, and never films."""
+    await go(page, f"{relay.origin}/player.html?camera=nobody")
+    told = await page.evaluate("""
+      async () => {
+        const { Turning } = await import("/web/turning.js");
+        const told = [];
+        const turning = new Turning({ aim: async () => true, ontell: (axes) => told.push(axes) });
+        const range = (min, max, step) => ({ min, max, step });
+        const ranges = { zoom: range(1, 16384, 1), tilt: range(-2e6, 36000, 3600), pan: range(0, 0, 0) };
+        turning.take({ kind: "video", getCapabilities: () => ranges, getSettings: () => ({ zoom: 0, tilt: 3600 }) });
+        turning.take(null);
+        return told[0];
+      }""")
+    assert told == {"zoom": {"min": 1, "max": 1000, "step": 1}, "tilt": {"min": -360, "max": 10, "step": 1, "now": 1}}
+    control.read(told, control.Turns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,22 @@ async def test_what_nobody_takes_grows_old_until_somebody_does() -> None:
         writer.transport.abort()
         await asyncio.sleep(0)
         assert flight.age() == 0, "it is closed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_connection_that_is_closed_just_now_has_nothing_on_its_way() -> None:
+    """By the event loop, while the encoder's thread asks."""
+
+    class Closing(socket.socket):
+        def getsockopt(self, *values: Any) -> Any:
+            answer = super().getsockopt(*values)
+            self.close()
+            return answer
+
+    with Closing() as closing:
+        flight = Flight()
+        flight._socket = closing
+        assert flight.age() == 0
 
 
 def test_without_a_connection_nothing_is_on_its_way() -> None:

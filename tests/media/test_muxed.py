@@ -138,6 +138,18 @@ def test_who_was_away_is_not_missed() -> None:
     assert times == [0, 20, 40, back, back - 10, back + 20, back + 40]
 
 
+def test_a_picture_that_stood_while_sound_went_on_for_long_has_the_longest_duration() -> None:
+    """A duration has 32 bits: 71 minutes of microseconds. So long may somebody wait for a keyframe."""
+    picture, sound = filmed("chromium-h264.webm", Kind.VIDEO)[0], filmed("chromium-opus.webm", Kind.AUDIO)[0]
+    apart = LONGEST_GAP - 1000
+    until = 2**32 // apart + 2
+    pictures = [replace(picture, timestamp=number * apart) for number in (0, until)]
+    sounds = [replace(sound, timestamp=number * apart) for number in range(until)]
+    _, written, kept = together(pictures, sounds)
+    shown = [one for one in read([written]) if isinstance(one, Packet) and one.track.kind is Kind.VIDEO]
+    assert len(kept) == until + 2 and [one.timestamp for one in shown] == [0, until * apart]
+
+
 @pytest.mark.parametrize(("interval", "rate"), [(33_333, 30), (None, None)])
 def test_the_header_tells_the_rate_of_the_pictures(interval: int | None, rate: int | None) -> None:
     """One picture is enough for FFmpeg to begin."""

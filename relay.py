@@ -35,8 +35,10 @@ def options(arguments: "list[str]") -> argparse.Namespace:
     parser.add_argument("--tls", action="store_true", help="serve https to the whole network; phones need it")
     parser.add_argument("--host", help="address to listen on (default: all with --tls, this computer only without)")
     parser.add_argument("--port", type=int, help=f"port to listen on (default: {TLS_PORT} with --tls, {PLAIN_PORT} without)")
-    parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help="where keys and certificates are kept")
-    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help="another name under which the relay is reached")
+    state = "where keys and certificates are kept (default: state/ beside the program)"
+    parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help=state)
+    reached = "another name under which the relay is reached; may be repeated"
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=reached)
     parser.add_argument("--cert", type=Path, metavar="FILE", help="a certificate of your own (PEM, with --key); none is made then")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the private key of --cert (PEM, without passphrase)")
     parser.add_argument("--no-trust-page", action="store_true", help="do not serve the page on which phones learn to trust this computer")

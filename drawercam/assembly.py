@@ -18,6 +18,7 @@ from . import addresses, banner, faults
 from .access import Access
 from .addresses import IPAddress
 from .announce import Announcer
+from .bootstrap import PYTHON
 from .clock import RelayClock
 from .hub import Hub
 from .keys import Key, Keyring
@@ -194,4 +195,4 @@ class Relay:
             return
         for key, link, option in ((self._film, "Film", "--publish"), (self._watch, "Watch", "--watch")):
             if key is None:
-                yield f"The link to {link} has no key, because that was revoked. To make one: python relay.py keys add {option} all"
+                yield f"The link to {link} has no key, because that was revoked. To make one: {PYTHON} relay.py keys add {option} all"

@@ -13,6 +13,8 @@ from typing import TextIO
 
 import segno
 
+from .bootstrap import PYTHON
+
 QUIET_ZONES = (4, 2)
 """Light modules around a code, best first: ISO/IEC 18004 asks for 4; phones also read 2, and two such codes fit into 80 columns."""
 
@@ -30,7 +32,7 @@ LONGEST_LINE = 100
 NARROWEST = 20
 """Columns. A terminal that says it has fewer is mistaken (0 is common), and no sentence would be readable in it."""
 
-COMMAND_WITH_TLS = "python relay.py --tls"
+COMMAND_WITH_TLS = f"{PYTHON} relay.py --tls"
 
 BOLD = "\x1b[1m"
 YELLOW = "\x1b[33m"

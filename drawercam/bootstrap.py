@@ -1,7 +1,7 @@
-"""Makes ``python relay.py`` enough: finds or installs the libraries before anything imports them.
+"""Makes ``python3 relay.py`` enough: finds or installs the libraries before anything imports them.
 
-This module and ``relay.py`` keep to the syntax of Python 3.6 and, until the libraries are there, to the standard library: an old Python has
-to get as far as saying what it lacks.
+This module, ``relay.py`` and ``ip_registry/__main__.py`` keep to the syntax of Python 3.6 and, until the libraries are there, to the
+standard library: an old Python has to get as far as saying what it lacks.
 """
 
 import importlib.util
@@ -22,6 +22,9 @@ REQUIRED = ("websockets", "aiohttp", "OpenSSL", "cryptography", "segno", "ifaddr
 
 OPTIONAL_DISTRIBUTIONS = ("uvloop", "aiofastnet", "zeroconf", "prometheus-client", "av")
 """Installed where that works. They have to be compiled on some computers, and a missing compiler must not keep the relay from starting."""
+
+PYTHON = "py" if os.name == "nt" else "python3"
+"""What people type to start Python: Debian has no ``python``, and Windows no ``python3`` that can be relied upon."""
 
 NO_INSTALL = "--no-install"
 
@@ -46,20 +49,21 @@ sys.exit({incomplete} if importlib.util.find_spec("pip") else {unusable})
 """
 
 
-def ensure_libraries(arguments: "list[str]", root: Path = ROOT, required: "tuple[str, ...]" = REQUIRED) -> None:
-    """Return when every library is there; otherwise end this process, after starting ``relay.py`` again where they are.
+def ensure_libraries(arguments: "list[str]", root: Path = ROOT, required: "tuple[str, ...]" = REQUIRED, module: str = "") -> None:
+    """Return when every library is there; otherwise end this process, after starting the program again where they are.
 
     Where the libraries are there already (any interpreter, any virtual environment), nothing happens. Otherwise they are installed into
-    ``.venv`` beside ``relay.py``, once, and the relay runs from there.
+    ``.venv`` beside ``relay.py``, once, and the program runs from there.
 
     Args:
-        arguments: What ``relay.py`` was called with, without its own name. `NO_INSTALL` among them forbids to install.
+        arguments: What the program was called with, without its own name. `NO_INSTALL` among them forbids to install.
         root: The folder of ``relay.py`` and ``requirements.txt``.
         required: Import names.
+        module: The program, as ``python3 -m`` calls it; empty for ``relay.py``.
 
     Raises:
         SystemExit: 2 when a person has to do something first, 1 when installing failed, 130 when it was interrupted, and on Windows
-            the exit code of the relay that ran in the virtual environment.
+            the exit code of the program that ran in the virtual environment.
     """
     if sys.version_info < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
@@ -82,7 +86,7 @@ def ensure_libraries(arguments: "list[str]", root: Path = ROOT, required: "tuple
             _stop(130, "Interrupted. The next start goes on from here.")
         if _probe(python, required) != READY:
             _stop(1, f"Libraries are still missing after installing {root / 'requirements.txt'}. Delete {folder} and start again.")
-    _restart(python, root / "relay.py", arguments)
+    _restart([str(python), *(["-m", module] if module else [str(root / "relay.py")]), *arguments])
 
 
 def _probe(python: Path, required: "tuple[str, ...]") -> int:
@@ -161,20 +165,19 @@ def _install_command(root: Path) -> str:
     return f"{first}{shlex.quote(python)} -m pip install -r {shlex.quote(requirements)}"
 
 
-def _restart(python: Path, relay: Path, arguments: "list[str]") -> NoReturn:
+def _restart(command: "list[str]") -> NoReturn:
     os.environ[RESTARTED] = "1"
-    command = [str(python), str(relay), *arguments]
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name != "nt":
         os.execv(command[0], command)
-    # On Windows execv hands the window back to the shell at once, and its prompt would mix with the relay.
+    # On Windows execv hands the window back to the shell at once, and its prompt would mix with what is printed.
     process = subprocess.Popen(command)
     while True:
         try:
             sys.exit(process.wait())
         except KeyboardInterrupt:
-            continue  # Ctrl-C has reached the relay as well: wait for it to end
+            continue  # Ctrl-C has reached the program as well: wait for it to end
 
 
 def _stop(code: int, sentence: str) -> NoReturn:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -57,7 +58,8 @@ async def look_around(seconds: float = PATIENCE, addresses: Sequence[IPAddress] 
         from zeroconf import ServiceStateChange, Zeroconf
         from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
     except ImportError:
-        raise NoMulticast("The library zeroconf is missing, so the network cannot be asked. To install it: pip install zeroconf") from None
+        command = f"{sys.executable} -m pip install zeroconf"
+        raise NoMulticast(f"The library zeroconf is missing, so the network cannot be asked. To install it, type: {command}") from None
     if addresses is None:
         addresses = [address.ip for address in lan_addresses()]
     if not addresses:

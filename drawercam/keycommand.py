@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from . import addresses
+from .bootstrap import PYTHON
 from .keys import DURATION_RULE, Key, Keyring, KeysError, Scope, link, seconds
 
-PROGRAM = "python relay.py keys"
+PROGRAM = f"{PYTHON} relay.py keys"
 
 
 def main(arguments: list[str], state: Path, port: int) -> int:

@@ -1,6 +1,6 @@
 """The registry: one steady address in the network that knows where the relays are today.
 
-It runs by itself (`python -m ip_registry`), or inside a relay, whose application starts and stops it:
+It runs by itself (`python3 -m ip_registry`), or inside a relay, whose application starts and stops it:
 
     registry = Registry(state, secret, own=lambda: Announcement(...))
     add_routes(app, registry)

@@ -1,16 +1,14 @@
-"""`python -m ip_registry`: says what is missing, or starts the service."""
+"""`python3 -m ip_registry`: finds or installs the libraries as `relay.py` does, and starts the service."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from drawercam.bootstrap import ensure_libraries
+
+REQUIRED = ("aiohttp", "ifaddr", "cryptography", "OpenSSL")
+"""Import names. Where these are, the registry runs without what only a relay needs."""
 
 if __name__ == "__main__":
-    missing = [name for name in ("aiohttp", "ifaddr", "cryptography", "OpenSSL") if importlib.util.find_spec(name) is None]
-    if missing:
-        command = f"{sys.executable} -m pip install -r {ROOT / 'requirements.txt'}"
-        sys.exit(f"Libraries are missing: {', '.join(missing)}. To install them, type: {command}")
+    ensure_libraries(sys.argv[1:], required=REQUIRED, module="ip_registry")
     from ip_registry.service import main
 
     sys.exit(main(sys.argv[1:]))

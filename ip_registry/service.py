@@ -1,4 +1,4 @@
-"""The registry by itself: `python -m ip_registry` on any computer with a steady address."""
+"""The registry by itself: `python3 -m ip_registry` on any computer with a steady address."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from aiohttp import web
 
 from certs.authority import Authority, AuthorityError
 from drawercam import addresses
+from drawercam.bootstrap import PYTHON
 from drawercam.renewal import Renewal
 
 from . import secret as secrets
@@ -37,7 +38,7 @@ log = logging.getLogger("ip_registry")
 
 def options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m ip_registry", description="Tells phones where the relays are today.")
+    parser = argparse.ArgumentParser(prog=f"{PYTHON} -m ip_registry", description="Tells phones where the relays are today.")
     parser.add_argument("--host", help="address to listen on (default: all)")
     parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on (default: {PORT})")
     where = "where list, secret and certificates are kept (default: the state folder of a relay on this computer)"
@@ -45,6 +46,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     shared = f"the secret that relays must know; made at the first start (default: {secrets.FILE} in the state folder)"
     parser.add_argument("--secret-file", type=Path, metavar="FILE", help=shared)
     parser.add_argument("--tls", action="store_true", help="serve https; pages can ask for a relay that has moved only then")
+    parser.add_argument("--no-install", action="store_true", help="do not install missing libraries")
     chosen = parser.parse_args(arguments)
     if not 0 <= chosen.port < 65536:
         parser.error("a port is a number from 0 to 65535")
@@ -150,7 +152,7 @@ def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool
         "Copy this file into the state folder of every relay, and only there: who has it can send the phones elsewhere. For example:",
         f"  scp {shlex.quote(str(secret_file.absolute()))} relay:drawercam/state/{secrets.FILE}",
         "Then start the relays with:",
-        f"  python relay.py --tls --registry '{urls[0]}{pin}'",
+        f"  {PYTHON} relay.py --tls --registry '{urls[0]}{pin}'",
         "",
         "Press Ctrl-C to stop.",
     ]

@@ -62,7 +62,7 @@ def test_it_says_every_address_and_fits(facts: Facts, width: int, qr: bool) -> N
     for url in urls:
         assert any(line.endswith(url) for line in lines)
     for line in lines:
-        assert len(line) <= width or line in (*urls, "python relay.py --tls")
+        assert len(line) <= width or line in (*urls, "python3 relay.py --tls")
     assert facts.fingerprint.replace(":", "") in re.sub("[ :\n]", "", text)
     assert prose(text).endswith("Press Ctrl-C to stop.")
     assert text.endswith("\n")
@@ -166,7 +166,7 @@ def test_without_tls_it_says_why_phones_cannot_film_and_what_to_type() -> None:
     text = banner(WITHOUT_TLS, 80, False, True)
     assert "this computer only" in prose(text)
     assert "browsers give the camera only to https pages" in prose(text)
-    assert "  python relay.py --tls" in text.splitlines()
+    assert "  python3 relay.py --tls" in text.splitlines()
     assert not set(text) & set(BLOCKS)
     assert "Warning" not in text
 

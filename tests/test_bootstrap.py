@@ -52,6 +52,21 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment without libraries. To make one takes longer than all that is done with it."""
+    folder = tmp_path_factory.mktemp("environment") / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True, timeout=100)
+    return folder
+
+
+@pytest.fixture
+def begun(project: Path, environment: Path) -> Path:
+    """The project with such an environment: as after a first start that was interrupted before anything was installed."""
+    shutil.copytree(environment, project / ".venv", symlinks=True)
+    return project
+
+
 def start(project: Path, *arguments: str, python: str = sys.executable, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PIP_NO_INDEX": "1", **variables}
     return subprocess.run(
@@ -72,6 +87,18 @@ def test_the_first_start_installs_and_the_second_does_not(project: Path) -> None
 
     second = start(project, "a b", "--no-install")
     assert (second.returncode, second.stdout, second.stderr) == (7, running(project, "a b", "--no-install"), "")
+
+
+def test_a_module_is_started_again_as_one(begun: Path) -> None:
+    (begun / "toy_registry").mkdir()
+    program = RELAY.replace('required=("toy_lens",)', 'required=("toy_lens",), module="toy_registry"')
+    assert program != RELAY
+    (begun / "toy_registry" / "__main__.py").write_text(program)
+    (begun / "relay.py").unlink()
+    command = [sys.executable, "-m", "toy_registry", "--tls"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PIP_NO_INDEX": "1"}, cwd=begun, timeout=100)
+    assert (done.returncode, done.stderr) == (7, "")
+    assert done.stdout.endswith(running(begun, "--tls"))
 
 
 def test_nothing_happens_where_the_libraries_are(project: Path) -> None:
@@ -146,9 +173,9 @@ def test_a_folder_of_somebody_else_is_not_touched(project: Path) -> None:
     assert treasure.read_text() == "dear"
 
 
-def test_a_failed_installation_shows_what_pip_says(project: Path) -> None:
-    (project / "requirements.txt").write_text("toy-lens-that-nobody-has-made==1.0\n")
-    done = start(project)
+def test_a_failed_installation_shows_what_pip_says(begun: Path) -> None:
+    (begun / "requirements.txt").write_text("toy-lens-that-nobody-has-made==1.0\n")
+    done = start(begun)
     assert done.returncode == 1
     assert done.stderr.startswith("The libraries cannot be installed.")
     assert "toy-lens-that-nobody-has-made==1.0" in done.stderr
@@ -156,21 +183,21 @@ def test_a_failed_installation_shows_what_pip_says(project: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_relay_starts_where_uvloop_and_pyav_cannot_be_installed(project: Path) -> None:
-    requirements = project / "requirements.txt"
+def test_the_relay_starts_where_uvloop_and_pyav_cannot_be_installed(begun: Path) -> None:
+    requirements = begun / "requirements.txt"
     optional = "uvloop==0.0.1; python_version > '3'  # faster\nav>=0.0.1,<0.0.2\n"
     requirements.write_text(f"# what it needs\n{requirements.read_text()}{optional}")
-    done = start(project)
-    assert done.stdout.endswith(running(project)), done.stderr
+    done = start(begun)
+    assert done.stdout.endswith(running(begun)), done.stderr
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_installing_in_vain_does_not_go_round_in_circles(project: Path, restarted: bool) -> None:
-    (project / "requirements.txt").write_text(wheel(project, "toy_tripod", "LEGS = 3\n"))
-    done = start(project, **({RESTARTED: "1"} if restarted else {}))
+def test_installing_in_vain_does_not_go_round_in_circles(begun: Path, restarted: bool) -> None:
+    (begun / "requirements.txt").write_text(wheel(begun, "toy_tripod", "LEGS = 3\n"))
+    done = start(begun, **({RESTARTED: "1"} if restarted else {}))
     assert done.returncode == 1
     assert "still missing" in done.stderr
-    assert (project / ".venv").exists() != restarted
+    assert bool(list(begun.glob(".venv/lib/python*/site-packages/toy_tripod.py"))) != restarted
 
 
 def test_without_ensurepip_it_says_which_package_to_install(
@@ -206,6 +233,8 @@ def test_an_old_python_is_told_which_one_it_takes(monkeypatch: pytest.MonkeyPatc
     assert sentence.count("\n") == 1
 
 
-@pytest.mark.parametrize("file", ["relay.py", "drawercam/bootstrap.py", "drawercam/__init__.py"])
+@pytest.mark.parametrize(
+    "file", ["relay.py", "drawercam/bootstrap.py", "drawercam/__init__.py", "ip_registry/__init__.py", "ip_registry/__main__.py"]
+)
 def test_an_old_python_can_read_the_file(file: str) -> None:
     ast.parse((ROOT / file).read_text(encoding="utf-8"), feature_version=(3, 6))

@@ -59,7 +59,7 @@ def test_a_state_folder_that_cannot_be_used_is_explained() -> None:
 def test_without_tls_it_says_why_no_phone_can_film() -> None:
     with Relay() as relay:
         pass
-    assert "this computer only" in relay.output and "python relay.py --tls" in relay.output
+    assert "this computer only" in relay.output and "python3 relay.py --tls" in relay.output
     assert "#key=" not in relay.output
 
 
@@ -84,8 +84,8 @@ def test_when_a_printed_key_was_revoked_it_says_so_and_how_to_make_another(tmp_p
 def test_the_other_commands_are_there() -> None:
     for command in ("keys", "find"):
         done = run(command, "--help")
-        assert done.returncode == 0 and f"usage: python relay.py {command}" in done.stdout.replace(
-            "usage: relay.py", "usage: python relay.py"
+        assert done.returncode == 0 and f"usage: python3 relay.py {command}" in done.stdout.replace(
+            "usage: relay.py", "usage: python3 relay.py"
         )
 
 

@@ -199,7 +199,8 @@ function askForKey() {
     panels.show("key", "The relay takes this phone’s key no more", steps, [checkAction]);
     return;
   }
-  const steps = ["Scan the code in the relay's terminal with this phone, or type the key."];
+  const where = "in the address “Film” there, it is what stands behind #key=.";
+  const steps = [`Scan the code “Film” in the relay’s terminal with this phone, or type the key: ${where}`];
   panels.show("key", "This relay asks for its camera key", steps, [checkAction]);
 }
 

@@ -217,7 +217,7 @@ byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ ev
       ? "The relay does not know this key."
       : session.viewer
         ? "This key is for other cameras."
-        : "This is a key for cameras. The wall needs the viewer key.";
+        : "This is a key for filming. The wall needs the one in the address “Watch”.";
   } catch (error) {
     session = null;
     wrong.textContent = "The relay does not answer. Try again in a moment.";

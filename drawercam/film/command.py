@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..bootstrap import PYTHON
 from ..hub import NAME, NAME_RULE
 from . import address
 from .address import Address
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .sources import Source
     from .turning import Turner
 
-PROGRAM = "python relay.py film"
+PROGRAM = f"{PYTHON} relay.py film"
 
 KEY_VARIABLE = "DRAWERCAM_KEY"
 """Environment variable with the key: a service's file need not be readable for everybody, a command line is."""
@@ -93,7 +94,7 @@ def _parser(state: Path) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SOURCE", help="a device such as /dev/video0, rpicam, a URL, a file, or test")
-    parser.add_argument("--name", default="", help="what the camera is called on the wall")
+    parser.add_argument("--name", default="", help="what the camera is called on the wall; needed unless the link has a name")
     relay = "the relay: the link for filming that it prints, or wss://host:port (default: the one on this computer)"
     parser.add_argument("--relay", metavar="URL", help=relay)
     key = f"the relay's key for filming (default: from the link, from {KEY_VARIABLE}, or this computer's own)"

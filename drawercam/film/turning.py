@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -129,7 +130,7 @@ class PanTiltHat:
             upside_down: It hangs from the ceiling.
 
         Raises:
-            TurningError: The package is not installed, or the HAT does not answer.
+            TurningError: A package is not installed, or the HAT does not answer.
         """
         self._hat = _package()
         self._sign = 1 if upside_down else -1  # the HAT counts to the left and downwards
@@ -138,6 +139,8 @@ class PanTiltHat:
             self._hat.idle_timeout(idle)
             for servo in (1, 2):
                 self._hat.servo_enable(servo, False)  # also asks the bus whether it is there
+        except ImportError as error:  # it asks for smbus only now
+            raise _missing() from error
         except Exception as error:  # whatever the package or the bus under it raises
             raise TurningError(f"The Pan-Tilt HAT does not answer ({error}). Is it plugged in, and I2C switched on?") from error
 
@@ -175,4 +178,9 @@ def _package() -> ModuleType:
     try:
         return importlib.import_module("pantilthat")
     except ImportError as error:
-        raise TurningError(f"The Pan-Tilt HAT needs the package pantilthat ({error}): pip install pantilthat smbus2.") from error
+        raise _missing() from error
+
+
+def _missing() -> TurningError:
+    command = f"{sys.executable} -m pip install pantilthat smbus"
+    return TurningError(f"The Pan-Tilt HAT needs the packages pantilthat and smbus. To install them, type: {command}")

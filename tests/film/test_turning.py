@@ -154,7 +154,14 @@ def test_a_hat_that_does_not_answer_is_told_of_in_words(package: Hat) -> None:
         PanTiltHat()
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pantilthat", None)
-    with pytest.raises(TurningError, match="pip install pantilthat"):
-        PanTiltHat()
+def test_without_its_packages_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks_smbus(index: int, state: bool) -> None:
+        raise ImportError("This library requires python3-smbus\nInstall with: sudo apt-get install python3-smbus")
+
+    hat = Hat()
+    hat.servo_enable = lacks_smbus  # type: ignore[method-assign]
+    for package in (None, hat):
+        monkeypatch.setitem(sys.modules, "pantilthat", package)
+        with pytest.raises(TurningError, match=r"-m pip install pantilthat smbus$") as told:
+            PanTiltHat()
+        assert "\n" not in str(told.value)

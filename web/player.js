@@ -9,6 +9,7 @@ import { elsewhere, signpost } from "./finder.js";
 import { lastSession, onNewKey, openSession, useKey } from "./session.js";
 import { SURFACES } from "./surface.js";
 import { RESTART_TIME, Tile } from "./tile.js";
+import { WakeLock } from "./wakelock.js";
 
 /** Milliseconds before the relay is asked again after it did not answer. */
 const RETRY = 2000;
@@ -16,6 +17,9 @@ const RETRY = 2000;
 /** Milliseconds after a new connection in which the cameras that were there before may be missing: after a relay has restarted they come
  *  back one by one, up to 5 s between two tries (link.js), and a phone may try late. */
 const RETURN_TIME = 15000;
+
+/** Milliseconds between two looks whether the screen has to stay on: a phone's goes off after 15 s at the earliest. */
+const AWAKE_LOOK = 2000;
 
 /** Pixels: below these a tile speaks in small letters. */
 const SMALL_WIDTH = 200;
@@ -284,6 +288,17 @@ function layOut() {
 }
 
 new ResizeObserver(layOut).observe(wall);
+
+/** Who watches touches nothing for hours, so the screen is kept on while something is live. Old browsers do that only for a video that
+ *  plays; there it is what the engine shows it with. */
+const awake = new WakeLock(() => undefined, false);
+
+setInterval(() => {
+  if ([...tiles.values()].some((tile) => tile.state === "live")) {
+    awake.hold();
+    awake.look(performance.now());
+  } else awake.release();
+}, AWAKE_LOOK);
 
 // --- one camera large ---
 

@@ -1,6 +1,6 @@
-// Keeps the screen on while filming: a phone whose screen sleeps gives no pictures.
+// Keeps the screen on: a phone whose screen sleeps films nothing, and shows nothing.
 //
-//   const lock = new WakeLock((state) => {});   // "held", "fallback" or "none"
+//   const lock = new WakeLock((state) => {});   // "held", "fallback" or "none"; with a second argument, false, without the fallback
 //   lock.hold();
 //   lock.look(performance.now());   // now and then
 //   lock.release();
@@ -19,9 +19,13 @@ const RATE = 2;
 const RETRY = 10000;
 
 export class WakeLock {
-  /** @param {(state: WakeState) => void} onchange */
-  constructor(onchange) {
+  /**
+   * @param {(state: WakeState) => void} onchange
+   * @param {boolean} standsIn whether a video stands in where the browser has no such lock, or refuses it
+   */
+  constructor(onchange, standsIn = true) {
     this.onchange = onchange;
+    this.standsIn = standsIn;
     /** @type {WakeState} */
     this.state = "none";
     this.wanted = false;
@@ -78,7 +82,7 @@ export class WakeLock {
         this._enter("held");
       } else sentinel.release();
     } catch (error) {
-      await this._playVideo(); // also where the lock is refused, as in a battery-saving mode
+      if (this.standsIn) await this._playVideo(); // also where the lock is refused, as in a battery-saving mode
     } finally {
       this.pending = false;
     }

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.browsers.drivers import Browser, Chromium, Page
 from tests.browsers.pages import PATIENCE, facts, listening, moving, state
-from tests.peers import peer
+from tests.peers import peer, voting
 from tests.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -64,7 +64,7 @@ async def tiles(page: Page) -> dict[str, str]:
 async def test_one_tap_films_and_the_wall_shows_it_until_it_stops(pages: Pages) -> None:
     wall = await pages.open("/")
     await says(wall, "No camera yet")
-    await says(wall, "python relay.py --tls")  # a code would lead a phone nowhere
+    await says(wall, "python3 relay.py --tls")  # a code would lead a phone nowhere
     camera = await pages.open("/camera.html")
     await camera.fill("#name", "Front Porch")
     assert await camera.evaluate("document.querySelector('#name').value") == "front-porch"
@@ -194,9 +194,9 @@ async def test_a_player_vote_pauses_the_camera_and_both_say_so(pages: Pages) -> 
     camera = await pages.film("voted")
     async with peer(pages.relay, "/player/voted") as raw:
         await raw.until(lambda one: len(one.media) > 5)
-        await raw.send(type="pause", reason="overflow")
-        await raw.message("state", state="paused", reason="viewers")
-        await camera.wait_for("document.querySelector('#status').dataset.state === 'paused'", PATIENCE)
+        async with voting(raw):
+            await raw.message("state", state="paused", reason="viewers")
+            await camera.wait_for("document.querySelector('#status').dataset.state === 'paused'", PATIENCE)
         await raw.send(type="resume")
         await camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
         before = len(raw.media)
@@ -254,19 +254,29 @@ async def test_a_refused_camera_is_explained(relay: Relay) -> None:
         assert "camera" in text.lower() and "allow" in text.lower()
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def troubled() -> AsyncIterator[Browser]:
+    """A browser whose camera fails as the page's address says behind `#`."""
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    script = """
+      const error = location.hash.slice(1);
+      navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("no", error); };
+    """
+    async with Chromium(init_scripts=[script]) as browser:
+        yield browser
+
+
 @pytest.mark.parametrize(
     ("error", "word"),
     [("NotAllowedError", "allow"), ("NotReadableError", "another"), ("NotFoundError", "no camera"), ("SecurityError", "camera")],
 )
-async def test_every_trouble_with_the_camera_has_its_words(relay: Relay, error: str, word: str) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    script = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{error}'); }}"
-    async with Chromium(init_scripts=[script]) as browser:
-        page = await browser.page(f"{relay.origin}/camera.html")
-        await page.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
-        text = await page.evaluate("document.querySelector('#panel').innerText")
-        assert word in text.lower(), text
+async def test_every_trouble_with_the_camera_has_its_words(relay: Relay, troubled: Browser, error: str, word: str) -> None:
+    page = await troubled.page(f"{relay.origin}/camera.html#{error}")
+    await page.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
+    text = await page.evaluate("document.querySelector('#panel').innerText")
+    assert word in text.lower(), text
+    await page.close()
 
 
 async def test_an_insecure_page_says_which_address_to_use(relay: Relay) -> None:
@@ -278,7 +288,7 @@ async def test_an_insecure_page_says_which_address_to_use(relay: Relay) -> None:
         assert "https" in await page.evaluate("document.querySelector('#panel').innerText")
 
 
-async def test_the_screen_stays_awake_while_filming(relay: Relay) -> None:
+async def test_the_screen_stays_awake_while_it_films_and_while_somebody_watches(relay: Relay) -> None:
     """Headless Chromium grants no wake lock, so the browser's answer is written down by a stand-in for it."""
     if missing := Chromium.missing():
         pytest.skip(missing)
@@ -299,5 +309,9 @@ async def test_the_screen_stays_awake_while_filming(relay: Relay) -> None:
         await page.evaluate("window.locks[0].release()")
         await page.evaluate("void document.dispatchEvent(new Event('visibilitychange'))")
         await page.wait_for("window.locks.length === 2", PATIENCE)
+        watcher = await browser.page(f"{relay.origin}/player.html?camera=awake")
+        await watcher.wait_for("window.locks.length === 1 && !window.locks[0].released", PATIENCE)
         await page.click("#stop")
         await page.wait_for("window.locks[1].released", PATIENCE)
+        await watcher.wait_for("window.locks[0].released", PATIENCE)
+        assert await watcher.evaluate("document.querySelector('.wake-video') === null")

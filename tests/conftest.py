@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.relays import Relay
 
-# The machines that run this are shared: how long an example takes says nothing. Benches measure, tests do not.
-settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The machines that run this are shared: how long an example takes says nothing. Benches measure, tests do not. The examples are always the
+# same ones, for some bounds are of experience. Others are tried by `tests/run --long`.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
 

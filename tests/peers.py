@@ -20,6 +20,12 @@ from tests.relays import SUBPROTOCOL, Relay
 # Seconds after which something that must happen counts as not happening; generous, because it is no measurement.
 PATIENCE = 20.0
 
+# How often something is tried that a busy computer may spoil once.
+ATTEMPTS = 3
+
+# Seconds after which a player asks for a pause again, as web/overflow.js does: its vote lapses.
+RENEWAL = 2.0
+
 
 class Peer:
     """One WebSocket to a relay, with what it has received so far.
@@ -56,6 +62,7 @@ class Peer:
     async def send_media(self, stream: int, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
             await self.connection.send(bytes([stream]) + piece)
+            await asyncio.sleep(0)  # what has a buffer to go into waits for nobody, and pings want an answer
 
     async def until(self, condition: Callable[[Peer], Any], what: str = "") -> Any:
         """Wait until something holds of this peer, and return it."""
@@ -118,6 +125,24 @@ async def peer(relay: Relay, path: str, **options: Any) -> AsyncIterator[Peer]:
             yield one
         finally:
             await one.close()
+
+
+@asynccontextmanager
+async def voting(*players: Peer) -> AsyncIterator[None]:
+    """These players ask for a pause, again and again as real ones do. They do not say when they are content."""
+
+    async def vote() -> None:
+        while True:
+            for player in players:
+                await player.send(type="pause", reason="overflow")
+            await asyncio.sleep(RENEWAL)
+
+    task = asyncio.create_task(vote())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class Raw:

@@ -47,6 +47,7 @@ class Proxy:
     Attributes:
         port: Where it listens.
         connections: Those that are open now.
+        lost: How many did not reach the target.
     """
 
     def __init__(self, target_port: int, *, seed: int = 1) -> None:
@@ -58,6 +59,7 @@ class Proxy:
         self._freezes = 0
         self._refusal: bytes | None = None
         self.connections: set[_Connection] = set()
+        self.lost = 0
         self._server: asyncio.Server | None = None
 
     @property
@@ -180,6 +182,7 @@ class _Connection:
             await loop.create_connection(lambda: self.target, sock=upstream)
         except OSError:
             upstream.close()
+            self._proxy.lost += 1
             self.abort()
         except asyncio.CancelledError:
             upstream.close()

@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r"The registry is at (https?://\S+:(\d+))")
 
 
 class RegistryProcess:
-    """`python -m ip_registry ...`, started and stopped.
+    """`python3 -m ip_registry ...`, started and stopped.
 
     Attributes:
         origin: Where it is; output: what it has printed so far.

@@ -24,7 +24,7 @@ _LISTENING = re.compile(r"running on port (\d+)")
 
 
 class Relay:
-    """`python relay.py ...`, started and stopped.
+    """`python3 relay.py ...`, started and stopped.
 
     Attributes:
         port: Where it listens.
@@ -71,6 +71,7 @@ class Relay:
             self.output += line
             if found := _LISTENING.search(line):
                 self.port = int(found[1])
+            if "Ctrl-C" in line:  # the end of what it says at first
                 self._listening.set()
         self._listening.set()  # it has ended
 

@@ -73,6 +73,7 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> py
     caplog.set_level(logging.INFO, "drawercam.announce")
     monkeypatch.setattr(announce, "FIRST_DELAY", 0.02)
     monkeypatch.setattr(announce, "LONGEST_DELAY", 0.1)
+    monkeypatch.setattr(announce, "GOODBYE_BUDGET", PATIENCE)
     return caplog
 
 

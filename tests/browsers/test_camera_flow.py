@@ -13,7 +13,7 @@ import pytest
 from tests.browsers.drivers import Browser, Chromium, Page
 from tests.browsers.pages import PATIENCE
 from tests.browsers.test_camera_codecs import film, frames
-from tests.peers import Peer, peer
+from tests.peers import Peer, peer, voting
 from tests.proxies import Proxy
 from tests.relays import Relay
 
@@ -69,17 +69,15 @@ async def test_a_pause_says_who_and_is_a_gap_on_the_timeline(relay: Relay, chrom
     name = f"voted-{encoder}"
     async with filming(chromium, relay, name, f"&encoder={encoder}") as page, peer(relay, f"/player/{name}") as player:
         await player.until(lambda one: len(frames(one)) > 5)
-        await player.send(type="pause", reason="overflow")
-        await shows(page, "status", "Paused by the viewers")
-        await shows(page, "detail", "cannot keep up. Filming goes on as soon as it can.")
-        await player.message("state", state="paused", reason="viewers")
-        before = [one.when for one in frames(player)]
-        began = await clock(player)
-        for _ in range(2):  # a vote lapses unless it is cast again
-            await player.send(type="pause", reason="overflow")
-            await page.evaluate("new Promise((resolve) => setTimeout(resolve, 1000))")
-        ended = await clock(player)
-        known = len(frames(player))
+        async with voting(player):
+            await shows(page, "status", "Paused by the viewers")
+            await shows(page, "detail", "cannot keep up. Filming goes on as soon as it can.")
+            await player.message("state", state="paused", reason="viewers")
+            before = [one.when for one in frames(player)]
+            began = await clock(player)
+            await page.evaluate("new Promise((resolve) => setTimeout(resolve, 2000))")
+            ended = await clock(player)
+            known = len(frames(player))
         await player.send(type="resume")
         await in_state(page, "live")
         await player.until(lambda one: len(frames(one)) > known + 5)
@@ -96,8 +94,8 @@ async def test_a_pause_by_several_says_how_many(relay: Relay, chromium: Browser)
     async with filming(chromium, relay, "crowd") as page, peer(relay, "/player/crowd") as one, peer(relay, "/player/crowd") as other:
         for player in (one, other):
             await more_frames(player)
-            await player.send(type="pause", reason="overflow")
-        await shows(page, "detail", "2 of 2 viewers cannot keep up.")
+        async with voting(one, other):
+            await shows(page, "detail", "2 of 2 viewers cannot keep up.")
 
 
 # --- sleep ---

@@ -35,7 +35,7 @@ LOOK = """async (answers, wait) => {
   for (const answer of answers) {
     const both = await Promise.all([finder.look(), finder.look()]);
     found.push(...both.slice(0, 1));
-    if (wait) await new Promise((done) => setTimeout(done, wait));
+    if (wait && found.length < answers.length) await new Promise((done) => setTimeout(done, wait));
   }
   return { found, asked };
 }"""

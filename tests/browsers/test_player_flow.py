@@ -19,8 +19,9 @@ import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
 
 from tests.browsers.drivers import Browser, Page
-from tests.browsers.films import film
+from tests.browsers.films import Film, film
 from tests.browsers.pages import PATIENCE, facts, fresh_page, go, listening, moving, pixels, state
+from tests.peers import ATTEMPTS
 from tests.proxies import Proxy
 from tests.relays import Relay
 
@@ -292,16 +293,31 @@ async def test_a_flicker_costs_nothing(relay: Relay, page: Page) -> None:
     async with film(relay, "flicker") as camera:
         await go(page, f"{relay.origin}/player.html?camera=flicker")
         await moving(page)
-        await asyncio.sleep(2)  # the keyframe of the beginning
-        keyframes, viewers = len(camera.told("keyframe")), len(camera.told("viewers"))
-        for _ in range(5):
-            await veil(page, "hidden")
-            await asyncio.sleep(0.2)
-            await veil(page, "visible")
-            await asyncio.sleep(0.2)
-        await moving(page)
-        assert len(camera.told("keyframe")) == keyframes
-        assert len(camera.told("viewers")) == viewers
+        # When the computer is so busy that pictures are left out for this page, it rightly gets a keyframe meanwhile.
+        costs: list[tuple[int, int]] = []
+        while len(costs) < ATTEMPTS and (not costs or any(costs[-1])):
+            keyframes, viewers = await calm(camera)
+            for _ in range(5):
+                await veil(page, "hidden")
+                await asyncio.sleep(0.2)
+                await veil(page, "visible")
+                await asyncio.sleep(0.2)
+            await moving(page)
+            costs.append((len(camera.told("keyframe")) - keyframes, len(camera.told("viewers")) - viewers))
+        assert not any(costs[-1]), f"keyframes and viewers, each time: {costs}"
+
+
+async def calm(camera: Film) -> tuple[int, int]:
+    """Wait until a camera has been told nothing for a moment; how often it has been asked for keyframes, and told of viewers."""
+    told, since = (0, 0), time.monotonic()
+    deadline = since + PATIENCE
+    while time.monotonic() - since < 0.5:
+        assert time.monotonic() < deadline, "it is asked for keyframes on and on"
+        await asyncio.sleep(0.05)
+        now = (len(camera.told("keyframe")), len(camera.told("viewers")))
+        if now != told:
+            told, since = now, time.monotonic()
+    return told
 
 
 async def test_a_tile_out_of_sight_rests_and_the_one_in_sight_does_not(relay: Relay, page: Page) -> None:

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from tests.browsers.drivers import Browser, Chromium, Page
 from tests.browsers.pages import PATIENCE, facts, fresh_page, go, moving, state
+from tests.browsers.test_player_flow import watching
 from tests.media.samples import RECORDINGS
 from tests.peers import peer
 from tests.relays import Relay
@@ -73,6 +74,7 @@ async def test_a_tile_behind_a_large_one_decodes_nothing_and_comes_back_live(rel
     for name in ("one", "two"):
         await page.wait_for(f"document.querySelector('[data-camera={name}]')?.dataset.state === 'live'", PATIENCE)
     await page.click("[data-camera=one] .view")
+    await watching(relay, "two", [False])  # it rests after a moment only
     hidden = await quiet(page, "two")
     await asyncio.sleep(1)
     still = await page.evaluate(f"({HIDE})('two').stats()")
@@ -97,6 +99,7 @@ async def test_a_hidden_tab_is_given_no_pictures(relay: Relay, camera: None, pag
           veil("hidden");
         }"""
     )
+    await watching(relay, "one", [False])
     hidden = await quiet(page, "one")
     await asyncio.sleep(1)
     assert (await facts(page))["fed"] == hidden["fed"]
@@ -171,8 +174,15 @@ _WATCH = """() => {
 }"""
 
 
-async def film_turning(stack: AsyncExitStack, relay: Relay, name: str, recording: str) -> None:
-    """A phone that is turned: a recording, blob by blob at the pace at which it was made. It stays until the stack is closed."""
+# Milliseconds after which the phones of the recordings are still held as at first.
+TURNED = 700
+
+
+async def film_turning(stack: AsyncExitStack, relay: Relay, name: str, recording: str, page: Page) -> None:
+    """A phone that is turned when this page shows its picture: a recording, blob by blob at the pace at which it was made.
+
+    It stays until the stack is closed.
+    """
     told = json.loads((RECORDINGS / "index.json").read_text())[recording]
     data = (RECORDINGS / recording).read_bytes()
     phone = await stack.enter_async_context(peer(relay, f"/camera/{name}"))
@@ -180,6 +190,8 @@ async def film_turning(stack: AsyncExitStack, relay: Relay, name: str, recording
     position = 0
     for size, last, now in zip(told["blobs"], [0, *told["arrivals"]], told["arrivals"], strict=False):
         await asyncio.sleep((now - last) / 1000)
+        if last <= TURNED < now:
+            await page.wait_for("seen.sizes[0] === '160x120'", PATIENCE)
         await phone.send_media(1, [data[position : position + size]])
         position += size
     assert position == len(data)
@@ -193,7 +205,7 @@ async def test_the_picture_follows_a_phone_that_is_turned(relay: Relay, page: Pa
     await state(page, "waiting")
     await page.evaluate(_WATCH)
     async with AsyncExitStack() as stack:
-        await film_turning(stack, relay, name, recording)
+        await film_turning(stack, relay, name, recording, page)
         await page.wait_for("seen.sizes.at(-1) === '120x160'", PATIENCE)
         seen = await page.evaluate("seen")
         assert seen["sizes"][0] == "160x120", seen

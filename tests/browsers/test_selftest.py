@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ import pytest
 from tests.browsers.drivers import Chromium, Page
 from tests.browsers.pages import PATIENCE
 from tests.browsers.test_camera_flow import in_state, shows
-from tests.peers import peer
+from tests.peers import ATTEMPTS, peer
 from tests.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -111,6 +110,10 @@ async def test_everything_works(relay: Relay) -> None:
         page = await opened(browser, relay)
         await has_picture(page)
         lines = await checked(page)
+        for _ in range(ATTEMPTS - 1):  # a browser that is too busy to be measured is rightly said to have limits
+            if set(signs(lines).values()) == {"fine"}:
+                break
+            lines = await checked(page, "#selftest-again")
         assert set(signs(lines).values()) == {"fine"}, lines
         assert await summary(page) == "Everything works."
         assert "pictures in a second" in lines["camera"]["text"]
@@ -419,7 +422,7 @@ async def test_a_wrong_key() -> None:
             lines = await checked(page, "#panel-actions button:last-child")
             assert lines["relay"]["sign"] == "failed"
             assert "does not know a key of this browser" in lines["relay"]["text"]
-            assert "Scan the camera’s code" in lines["relay"]["text"]
+            assert "Scan the code “Film”" in lines["relay"]["text"]
             assert lines["socket"]["sign"] == "skipped"
             assert lines["camera"]["sign"] == "fine"
             assert await summary(page) == "This phone cannot film yet. Begin with “Relay and key”."
@@ -442,9 +445,7 @@ async def test_a_relay_that_is_away_is_offered_to_be_looked_into() -> None:
             assert lines["camera"]["sign"] == "fine"
             relay.start()
             await in_state(page, "live")
-            await page.click("#selftest-again")
-            await asyncio.sleep(0.2)
-            assert (await finished(page))["relay"]["sign"] == "fine"
+            assert (await checked(page, "#selftest-again"))["relay"]["sign"] == "fine"
             await page.wait_for("document.getElementById('check').hidden", PATIENCE)
 
 

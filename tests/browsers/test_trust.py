@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from cryptography import x509
 from playwright.async_api import async_playwright
@@ -29,6 +30,7 @@ from tests.certs.test_authority import forge
 from tests.relays import Relay
 
 pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
     pytest.mark.skipif(Chromium.missing() is not None, reason=str(Chromium.missing())),
     pytest.mark.skipif(shutil.which("certutil") is None, reason="certutil is not installed; on Debian: apt install libnss3-tools"),
@@ -77,6 +79,13 @@ def home() -> Iterator[Relay]:
         assert "Traceback" not in relay.output, relay.output
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stranger() -> AsyncIterator[Strict]:
+    """Somebody who has installed nothing."""
+    async with Strict() as browser:
+        yield browser
+
+
 def printed(relay: Relay, label: str) -> str:
     """An address as a person finds it in the terminal."""
     found = re.search(rf"^ *{label} +(\S+)$", relay.output, re.MULTILINE)
@@ -84,10 +93,9 @@ def printed(relay: Relay, label: str) -> str:
     return found[1]
 
 
-async def test_without_the_authority_it_is_refused(home: Relay) -> None:
-    async with Strict() as browser:
-        with pytest.raises(PageError, match="ERR_CERT_AUTHORITY_INVALID"):
-            await browser.page(printed(home, "Film"))
+async def test_without_the_authority_it_is_refused(home: Relay, stranger: Strict) -> None:
+    with pytest.raises(PageError, match="ERR_CERT_AUTHORITY_INVALID"):
+        await stranger.page(printed(home, "Film"))
 
 
 async def test_from_the_printed_link_to_a_live_picture_it_is_one_tap(home: Relay) -> None:
@@ -101,22 +109,22 @@ async def test_from_the_printed_link_to_a_live_picture_it_is_one_tap(home: Relay
         assert [*camera.errors, *player.errors] == []
 
 
-async def test_the_trust_page_leads_there(home: Relay, tmp_path: Path) -> None:
-    async with Strict() as stranger:
-        page = await stranger.page(printed(home, "Trust"))
-        assert await page.evaluate("document.querySelector('details[open]').dataset.system") == "linux"
-        shown = await page.evaluate("document.querySelector('#fingerprint').innerText")
-        rows = shown.split()
-        assert len(rows) == 4
-        assert all(row in home.output for row in rows)
-        await page.click("#check-button")
-        await page.wait_for("document.querySelector('#check-result').dataset.outcome === 'refused'", PATIENCE)
-        async with page.raw.expect_download() as coming:
-            await page.click("details[open] a[href='/ca.crt']")
-        got = tmp_path / "drawercam-ca.crt"
-        download = await coming.value
-        await download.save_as(got)
-        assert download.suggested_filename == got.name
+async def test_the_trust_page_leads_there(home: Relay, stranger: Strict, tmp_path: Path) -> None:
+    page = await stranger.page(printed(home, "Trust"))
+    assert await page.evaluate("document.querySelector('details[open]').dataset.system") == "linux"
+    shown = await page.evaluate("document.querySelector('#fingerprint').innerText")
+    rows = shown.split()
+    assert len(rows) == 4
+    assert all(row in home.output for row in rows)
+    await page.click("#check-button")
+    await page.wait_for("document.querySelector('#check-result').dataset.outcome === 'refused'", PATIENCE)
+    async with page.raw.expect_download() as coming:
+        await page.click("details[open] a[href='/ca.crt']")
+    got = tmp_path / "drawercam-ca.crt"
+    download = await coming.value
+    await download.save_as(got)
+    assert download.suggested_filename == got.name
+    await page.close()
     # A certificate is installed for the next start of the browser, as the page says.
     async with Strict([got]) as friend:
         page = await friend.page(printed(home, "Trust"))
@@ -139,22 +147,20 @@ AGENTS = {
 }
 
 
-async def test_every_system_finds_its_own_steps_and_the_others_are_a_tap_away(home: Relay) -> None:
-    async with Strict() as browser:
-        page = await browser.page(printed(home, "Trust"))
-        for system, agent in AGENTS.items():
-            touches = 5 if system == "ios ipad" else 0
-            found = await page.evaluate(
-                "async (agent, touches) => (await import('/web/trust.js')).systemOf(agent, touches)", agent, touches
-            )
-            assert found == system.split()[0]
-        for system in await page.evaluate("[...document.querySelectorAll('details:not([open])')].map((one) => one.dataset.system)"):
-            await page.click(f"details[data-system={system}] summary")
-            await page.wait_for(f"document.querySelector('details[data-system={system}] svg').getClientRects().length > 0")
-        for width, height in ((390, 844), (320, 640), (1280, 900)):
-            await page.resize(width, height)
-            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"it is wider than {width}"
-        assert page.errors == []
+async def test_every_system_finds_its_own_steps_and_the_others_are_a_tap_away(home: Relay, stranger: Strict) -> None:
+    page = await stranger.page(printed(home, "Trust"))
+    for system, agent in AGENTS.items():
+        touches = 5 if system == "ios ipad" else 0
+        found = await page.evaluate("async (agent, touches) => (await import('/web/trust.js')).systemOf(agent, touches)", agent, touches)
+        assert found == system.split()[0]
+    for system in await page.evaluate("[...document.querySelectorAll('details:not([open])')].map((one) => one.dataset.system)"):
+        await page.click(f"details[data-system={system}] summary")
+        await page.wait_for(f"document.querySelector('details[data-system={system}] svg').getClientRects().length > 0")
+    for width, height in ((390, 844), (320, 640), (1280, 900)):
+        await page.resize(width, height)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"it is wider than {width}"
+    assert page.errors == []
+    await page.close()
 
 
 @asynccontextmanager

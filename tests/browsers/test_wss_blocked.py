@@ -22,7 +22,7 @@ from drawercam.server.streams import add_routes
 from tests.browsers.drivers import Browser, Chromium, Page
 from tests.browsers.films import film
 from tests.browsers.pages import PATIENCE, facts, kept, moving, state
-from tests.peers import peer
+from tests.peers import peer, voting
 from tests.proxies import FORBIDDEN, HOST, Proxy
 from tests.relays import ROOT, SUBPROTOCOL, Relay
 from tests.server.test_media import frames
@@ -68,9 +68,9 @@ async def test_every_browser_films_over_http(relay: Relay, network: Proxy, brows
         page = await filming(browser, network, name)
         await player.until(lambda one: len(frames(one)) > 20, "for pictures")
         await says(page, SLOWER)
-        await player.send(type="pause", reason="overflow")
-        await says(page, "Paused by the viewers")
-        await player.message("state", state="paused", reason="viewers")
+        async with voting(player):
+            await says(page, "Paused by the viewers")
+            await player.message("state", state="paused", reason="viewers")
         known = len(frames(player))
         await player.send(type="resume")
         await player.until(lambda one: len(frames(one)) > known + 10, "for pictures after the pause")
@@ -131,7 +131,8 @@ async def test_a_relay_that_is_away_is_no_refusal(relay: Relay, chromium: Chromi
         network.target_port, port = 1, network.target_port
         network.cut()
         await says(page, "Trying again")
-        await page.evaluate("new Promise((resolve) => setTimeout(resolve, 4000))")
+        # After two that fail while the relay is there it would go over HTTP. Each is followed by a request that asks whether it is.
+        await eventually(lambda: network.lost >= 2 * 3, "it tries three times")
         network.target_port = port
         await moving(page)
         assert (await facts(page))["transport"] == "socket"

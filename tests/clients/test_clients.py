@@ -28,7 +28,7 @@ from tests.programs import finished, running
 from tests.relays import ROOT, Relay
 from tests.server.test_publishing import MP4, SCENE, WEBM
 
-from .programs import FEWEST, folder_of_nobody, look, needed, of_size, rising
+from .programs import FEWEST, LOUD, Seen, folder_of_nobody, look, needed, of_size, rising
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 
@@ -202,7 +202,7 @@ async def test_opencv_reads(house: House, cameras: list[str], ending: str, secon
         pytest.skip("OpenCV is not installed (opencv-python-headless), so nobody knows whether it can read a camera.")
 
     async def read(camera: str) -> None:
-        command = (sys.executable, "-m", "tests.clients.opencv", house.address(f"{camera}/live{ending}"), str(seconds))
+        command = (sys.executable, "-m", "tests.clients.opencv", house.address(f"{camera}/live{ending}"), str(seconds), str(FEWEST))
         out, _ = await finished(seconds, *command, cwd=ROOT)
         told = json.loads(out)
         assert of_size(*told["size"])
@@ -217,21 +217,25 @@ async def test_vlc_plays(house: House, cameras: list[str], seconds: int) -> None
     """What it would show on a screen goes into one file, what it would play into another."""
     needed("cvlc")
 
-    async def play(camera: str) -> None:
+    async def play(camera: str, run_time: int) -> Seen:
         with folder_of_nobody() as (folder, started):
             trusted = folder / "trusted"
             trusted.mkdir()
             (trusted / "ca.pem").write_bytes(house.ca.read_bytes())
             picture, sound = folder / "picture.y4m", folder / "sound.wav"
             outputs = f"--vout=yuv --yuv-file={picture} --yuv-yuv4mpeg2 --aout=afile --audiofile-file={sound}"
-            # It collects for a second and a half first.
-            run = f"--run-time={seconds + 3} --gnutls-dir-trust={trusted}"
+            run = f"--run-time={run_time} --gnutls-dir-trust={trusted}"
             command = ("cvlc", "--no-color", *shlex.split(outputs), *shlex.split(run), house.address(f"{camera}/live"), "vlc://quit")
-            await finished(seconds + 3, *command, **started)  # it complains of a screen and hardware that are not there
-            seen = await asyncio.to_thread(look, picture, sound, clocks=camera == FILM)
-            seen.check()
+            await finished(run_time, *command, **started)  # it complains of a screen and hardware that are not there
+            return await asyncio.to_thread(look, picture, sound, clocks=camera == FILM)
 
-    await each(cameras, play)
+    async def plays(camera: str) -> None:
+        seen = await play(camera, seconds + 3)  # it collects for a second and a half first
+        if seen.different < FEWEST or seen.loudest <= LOUD:  # a machine that is busy with browsers needs longer
+            seen = await play(camera, seconds + 20)
+        seen.check()
+
+    await each(cameras, plays)
 
 
 async def test_curl_gets_pictures(house: House, cameras: list[str]) -> None:
@@ -242,10 +246,11 @@ async def test_curl_gets_pictures(house: House, cameras: list[str]) -> None:
         for _ in range(5):
             path = f"https://{house.relay.authority}/cameras/{camera}/latest.jpg?after={after}"
             written = ("-w", "%{stderr}%{http_code} %{content_type} %header{drawercam-time}")
-            command = ("curl", "-sS", "--cacert", str(house.ca), "-u", f"anybody:{house.watch}", *written, path)
+            again = ("--fail", "--retry", "3")  # as the relay says when there is no picture yet
+            command = ("curl", "-sS", *again, "--cacert", str(house.ca), "-u", f"anybody:{house.watch}", *written, path)
             async with running(*command) as process:
-                out, told = await asyncio.wait_for(process.communicate(), PATIENCE)
-            status, kind, moment = told.decode().split()
+                out, told = await asyncio.wait_for(process.communicate(), 3 * PATIENCE)
+            status, kind, moment = told.decode().splitlines()[-1].split()
             assert (status, kind) == ("200", "image/jpeg")
             assert int(moment) > after
             after = int(moment)

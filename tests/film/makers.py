@@ -89,7 +89,6 @@ class Collector:
         self.frames: list[Frame] = []
         self.what: list[str] = []
         self.heard: list[bool] = []  # whether it has sound, as often as it was opened
-        self.waits: list[float] = []  # seconds
         self._enough = enough
 
     def opened(self, what: str, sound: bool) -> None:
@@ -107,7 +106,6 @@ class Collector:
 
     def pause(self, seconds: float) -> bool:
         if seconds > 0:
-            self.waits.append(seconds)
             time.sleep(seconds)
         return len(self.pictures) + len(self.frames) < self._enough
 

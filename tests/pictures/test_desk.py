@@ -89,7 +89,8 @@ def running(one: Decoder) -> bool:
 
 
 @pytest_asyncio.fixture
-async def scene() -> AsyncIterator[Scene]:
+async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    monkeypatch.setattr(decoder, "ANSWER_DEADLINE", 3 * PATIENCE)
     one = Scene()
     yield one
     await one.desks.stop()

@@ -244,6 +244,7 @@ async def test_who_cannot_be_served_is_told_before_the_answer_begins(monkeypatch
 
 
 async def test_sound_that_is_there_in_time_is_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "SOUND_WAIT", PATIENCE)
     async with House() as house, aiohttp.ClientSession(house.origin) as client:
         house.picture(key=True)
         asking = asyncio.create_task(client.get("/cameras/porch/live.webm"))

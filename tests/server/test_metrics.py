@@ -20,7 +20,7 @@ from tests.peers import peer
 from tests.relays import Relay
 from tests.server.test_media import OPUS, VP8, film, frames, packets
 from tests.server.test_promises import eventually
-from tests.server.test_security import browser, cookie, made, site, status
+from tests.server.test_security import asking, browser, cookie, made, site, status
 
 pytest.importorskip("prometheus_client", reason="without prometheus-client there are no metrics")
 
@@ -115,7 +115,7 @@ async def test_files_and_single_pictures_are_counted_and_nobody_decodes_for_nobo
             assert now["drawercam_file_readers", ""] == 1
             assert now["drawercam_decoders", ""] == 0
             assert now["drawercam_pictures_decoded_total", ""] == before["drawercam_pictures_decoded_total", ""]
-        async with client.get(f"/cameras/{name}/latest.jpg") as picture:
+        async with asking(client, f"/cameras/{name}/latest.jpg") as picture:
             assert picture.status == 200
         asked = await scrape(client)
         assert asked["drawercam_decoders", ""] == 1

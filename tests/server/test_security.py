@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from drawercam.server.visits import Admission, Book, SocketVisit
 from ip_registry import secret
 from ip_registry.registry import Registry
 from ip_registry.routes import ROUTES
-from tests.peers import PATIENCE, Raw, handshake, peer
+from tests.peers import ATTEMPTS, PATIENCE, Raw, handshake, peer
 from tests.relays import ROOT, SUBPROTOCOL, Relay
 from tests.server.test_media import VP8, film, frames
 from tests.server.test_promises import _NAMED, _tests_in, eventually
@@ -95,15 +96,29 @@ async def status(relay: Relay, path: str, cookie: str, *extra: str, host: str = 
         return code, "" if code == 101 else str((await raw.body())["error"])
 
 
+@asynccontextmanager
+async def asking(client: aiohttp.ClientSession, path: str, headers: dict[str, str] | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Ask for a picture. Who is told that there is none yet asks again when he may: a busy computer needs long for one."""
+    for _ in range(ATTEMPTS):
+        async with client.get(path, headers=headers or {}) as answer:
+            if answer.status == 503 and (await answer.json())["error"] == "no-picture":
+                await asyncio.sleep(int(answer.headers["Retry-After"]))
+                continue
+            yield answer
+            return
+    raise AssertionError("there was no picture, each time")
+
+
+async def knows(house: Relay, cookie: str) -> bool:
+    """Whether the relay has noticed the keys of this cookie."""
+    async with browser(house, cookie) as one, one.get("/api/session") as answer:
+        session = await answer.json()
+        return bool(session["camera"] or session["viewer"])
+
+
 async def known(house: Relay, cookie: str) -> None:
-    """Wait until the relay has noticed the keys of this cookie."""
-
-    async def look() -> bool:
-        async with browser(house, cookie) as one, one.get("/api/session") as answer:
-            session = await answer.json()
-            return bool(session["camera"] or session["viewer"])
-
-    await eventually(look, "the relay knows a new key")
+    """Wait until it has."""
+    await eventually(partial(knows, house, cookie), "the relay knows a new key")
 
 
 def filled(route: Route, name: str = "porch") -> str:
@@ -352,11 +367,19 @@ async def test_a_revoked_key_ends_its_connections_and_no_others(house: Relay, ri
 
 
 async def test_a_key_that_ends_takes_its_connections_with_it(house: Relay, ring: Keyring) -> None:
-    key = made(ring, watch=PORCH, lasts=4)
-    await known(house, cookie(ring, key))
-    async with peer(house, "/player/porch", additional_headers={"Cookie": cookie(ring, key)}) as viewer:
-        assert await viewer.closed() == 4006
-    assert key.expires is not None and time.time() >= key.expires
+    codes: list[int | None] = []
+    for lasts in (4, 8, 12):  # on a busy computer it may be over before somebody has come in with it
+        key = made(ring, watch=PORCH, lasts=lasts)
+        assert key.expires is not None
+        while time.time() < key.expires and not await knows(house, cookie(ring, key)):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        with contextlib.suppress(InvalidStatus):
+            async with peer(house, "/player/porch", additional_headers={"Cookie": cookie(ring, key)}) as viewer:
+                codes.append(await viewer.closed())
+                assert time.time() >= key.expires
+        if codes:
+            break
+    assert codes == [4006]
 
 
 class Abortable:

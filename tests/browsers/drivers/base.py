@@ -22,7 +22,7 @@ PAGE_DEADLINE = 30.0
 SCRIPT_DEADLINE = 60.0
 """Seconds that one evaluated script may take."""
 
-ELEMENT_DEADLINE = 5.0
+ELEMENT_DEADLINE = 30.0
 """Seconds in which an element must appear before it can be clicked or filled."""
 
 QUIT_GRACE = 5.0

@@ -23,7 +23,7 @@ from pathlib import Path
 MARK = "DRAWERCAM_TEST_BROWSER"
 """The environment variable that holds a family's identity."""
 
-KILL_DEADLINE = 5.0
+KILL_DEADLINE = 30.0
 """Seconds that a killed process may take to disappear; the kernel needs milliseconds, a machine under load more."""
 
 POLL = 0.05

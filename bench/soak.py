@@ -423,7 +423,7 @@ class Soak:
         """Looks again and again when the last frames of a relay's cameras came."""
         asleep: set[str] = set()
         timeout = aiohttp.ClientTimeout(total=LOOK_DEADLINE)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session:
             while True:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     asked = time.time()

@@ -233,7 +233,7 @@ class Announcer:
                 failures = 0 if await self._announce(registry) else failures + 1
                 pause = HEARTBEAT if failures == 0 else min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1))
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause * random.uniform(0.75, 1)):
+                    async with asyncio.timeout(pause * random.uniform(0.75, 1)):  # wait_for may swallow a cancellation
                         await self._look.wait()
             if self._name and self._complaint is None:
                 with contextlib.suppress(Unanswered):

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 from .. import tasks
-from ..control import CameraState, ControlError, Orient
+from ..control import MAX_INTERVAL, CameraState, ControlError, Orient
 from ..media.packets import Codec, Kind, MediaError
 from .encoding import Recipe
 from .entry import Entry
@@ -256,7 +256,7 @@ class Camera:
     def _opened(self, what: str, sound: bool) -> None:
         self._missing = False
         rate, pictures = self._source.rate, self._outlets[Kind.VIDEO]
-        pictures.interval = round(1e6 / rate) if rate else None
+        pictures.interval = round(1e6 / rate) if rate * MAX_INTERVAL >= 1e6 else None  # the relay believes no longer one
         pictures.sound = sound
         self._restart()
         self._say(f"Filming {self._source.title}: {what}.")

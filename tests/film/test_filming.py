@@ -233,6 +233,13 @@ async def test_with_nobody_watching_the_device_is_closed_and_nothing_is_decoded_
             assert camera.take not in (None, take)
 
 
+async def test_a_source_of_one_picture_in_a_minute_is_filmed(relay: Relay) -> None:
+    """Its interval is longer than the relay believes, so nothing is said of it."""
+    async with peer(relay, "/player/test-l") as viewer, filming(relay, "test-l", sources.TestPicture(WIDTH, HEIGHT, 1 / 60)):
+        await viewer.message("track", number=1)
+        await viewer.until(packets, "for a picture")
+
+
 async def test_who_was_put_to_sleep_is_woken_at_once(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not after the time that a source that fails is left alone."""
     for name in ("_FIRST_RETRY", "_LONGEST_RETRY"):

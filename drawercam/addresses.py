@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 import ifaddr
 
@@ -34,6 +35,9 @@ VIRTUAL_INTERFACE = re.compile(
 
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """A host name's label in lower case (RFC 1123 2.1, RFC 1035 2.3.4)."""
+
+OWN_NETWORKS_AGE = 60.0
+"""Seconds for which `own_networks` is believed: a computer that is carried to another network knows it a minute later."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -102,6 +106,21 @@ def default_address() -> IPAddress | None:
         except OSError:
             return None
     return address if _reachable(address) else None
+
+
+def own_networks() -> frozenset[IPv6Network]:
+    """The IPv6 networks that this computer is in, by its interfaces' addresses and prefixes; link-local ones and loopback among them."""
+    global _own_networks
+    now = time.monotonic()
+    if now - _own_networks[0] > OWN_NETWORKS_AGE:
+        found = (ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv6)
+        networks = {ip_network((_parsed(ip), ip.network_prefix), strict=False) for ip in found}
+        _own_networks = now, frozenset(one for one in networks | _ALWAYS_OWN if isinstance(one, IPv6Network))
+    return _own_networks[1]
+
+
+_ALWAYS_OWN = {ip_network("::1/128"), ip_network("fe80::/10")}
+_own_networks: tuple[float, frozenset[IPv6Network]] = (float("-inf"), frozenset())
 
 
 def host_names() -> list[str]:

@@ -9,9 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Protocol
+
+from .addresses import own_networks
 
 MAX_SOCKETS = 2000
 """WebSockets at once: a hall that watches its stage. Each takes 0.1 MB over TLS. Where the system gives fewer files, see `sockets_in`."""
@@ -113,6 +117,96 @@ class WrongKeys:
         bucket.take(now)
         self.count += 1
         return True
+
+
+def counted_as(address: str) -> tuple[str, ...]:
+    """By which names what an address takes is counted: its own, and that of its /64 where it is IPv6 and comes from outside this computer's
+    own networks. There one subscriber has 2^64 addresses (RFC 6177); inside, each address is another device.
+
+    Args:
+        address: As sockets give it, perhaps with a scope (``%eth0``). IPv4 within IPv6 counts as IPv4; what is no address, as it is.
+    """
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return (address,)
+    if isinstance(found, IPv4Address):
+        return (str(found),)
+    if found.ipv4_mapped is not None:
+        return (str(found.ipv4_mapped),)
+    if any(found in network for network in own_networks()):
+        return (str(found),)
+    return (str(found), str(IPv6Network((found, 64), strict=False)))
+
+
+class Room(Enum):
+    """Whether there is a place."""
+
+    FREE = "free"
+    NONE_FOR_THIS_ADDRESS = "none for this address"
+    NONE = "none"
+
+
+class Places:
+    """Places of one kind: for all, and of these a share for each address (see `counted_as`).
+
+    Attributes:
+        in_all, of_one: How many there are, and how many one address may have.
+    """
+
+    def __init__(self, in_all: int, of_one: int | None = None) -> None:
+        """
+        Args:
+            of_one: Three quarters of all if None: what an honest house behind one router needs, and the others always find the rest.
+        """
+        self.in_all = in_all
+        self.of_one = max(1, in_all * 3 // 4) if of_one is None else of_one
+        self._total = 0
+        self._held: Counter[str] = Counter()  # by the names of `counted_as`
+        self._addresses: Counter[str] = Counter()
+        self._names: dict[str, tuple[str, ...]] = {}  # of each address that holds one, as they were when it came
+
+    @property
+    def total(self) -> int:
+        """Places that are taken."""
+        return self._total
+
+    def held(self, address: str) -> int:
+        """How many this address has, or its network, if that has more."""
+        return max(self._held[name] for name in self._names.get(address) or counted_as(address))
+
+    def room(self, address: str) -> Room:
+        if self._total >= self.in_all:
+            return Room.NONE
+        return Room.FREE if self.held(address) < self.of_one else Room.NONE_FOR_THIS_ADDRESS
+
+    def take(self, address: str) -> bool:
+        """Take a place if there is one; see `enter` for one that was looked for before."""
+        if self.room(address) is not Room.FREE:
+            return False
+        self.enter(address)
+        return True
+
+    def enter(self, address: str) -> None:
+        self._total += 1
+        self._addresses[address] += 1
+        self._held.update(self._names.setdefault(address, counted_as(address)))
+
+    def leave(self, address: str) -> None:
+        """Give a place back that was taken or entered."""
+        self._total -= 1
+        for name in self._names[address]:
+            less(self._held, name)
+        less(self._addresses, address)
+        if address not in self._addresses:
+            del self._names[address]
+
+
+def less(counter: Counter[str], key: str) -> None:
+    """Count one down, and forget what is at nothing."""
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
 
 
 class Connection(Protocol):

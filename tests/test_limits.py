@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from ipaddress import IPv6Network
 
 import pytest
 
 from drawercam import limits
-from drawercam.limits import GUESSES_AT_ONCE, GUESSES_KNOWN, MAX_ADDRESSES, SECONDS_PER_GUESS, Bucket, Lobby, WrongKeys
+from drawercam.limits import (
+    GUESSES_AT_ONCE,
+    GUESSES_KNOWN,
+    MAX_ADDRESSES,
+    SECONDS_PER_GUESS,
+    Bucket,
+    Lobby,
+    Places,
+    Room,
+    WrongKeys,
+    counted_as,
+)
 
 
 class Clock:
@@ -33,6 +45,51 @@ def test_a_bucket_gives_some_at_once_and_then_one_by_one() -> None:
     assert bucket.wait(10.0) == 0.5
     assert [bucket.take(now) for now in (10.4, 10.5, 10.6, 11.0)] == [False, True, False, True]
     assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False], "it does not grow beyond its size"
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This computer is in one IPv6 network."""
+    monkeypatch.setattr(limits, "own_networks", lambda: frozenset({IPv6Network("2001:db8:1::/64"), IPv6Network("fe80::/10")}))
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("address", "names"),
+    [
+        ("192.168.1.7", ("192.168.1.7",)),
+        ("::ffff:192.168.1.7", ("192.168.1.7",)),
+        ("2001:db8:1::7", ("2001:db8:1::7",)),
+        ("fe80::7%eth0", ("fe80::7",)),
+        ("2001:db8:2::7", ("2001:db8:2::7", "2001:db8:2::/64")),
+        ("a peer", ("a peer",)),
+    ],
+)
+def test_a_foreign_network_of_ipv6_is_counted_as_a_whole_too(address: str, names: tuple[str, ...]) -> None:
+    assert counted_as(address) == names
+
+
+@pytest.mark.usefixtures("own")
+def test_places_are_for_all_and_a_share_of_them_for_each_address() -> None:
+    places = Places(8)
+    assert [places.take("a") for _ in range(7)] == [True] * 6 + [False]
+    assert places.room("a") is Room.NONE_FOR_THIS_ADDRESS and places.room("b") is Room.FREE
+    assert [places.take("b") for _ in range(3)] == [True, True, False]
+    assert places.room("a") is Room.NONE and (places.total, places.held("a"), places.held("b")) == (8, 6, 2)
+    for _ in range(6):
+        places.leave("a")
+    assert (places.total, places.held("a")) == (2, 0) and places.take("c")
+
+
+@pytest.mark.usefixtures("own")
+def test_many_addresses_of_one_foreign_network_have_one_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = Places(100, 10)
+    assert sum(places.take(f"2001:db8:2::{number:x}") for number in range(20)) == 10
+    assert sum(places.take(f"2001:db8:1::{number:x}") for number in range(20)) == 20
+    monkeypatch.setattr(limits, "own_networks", frozenset)  # it has left its network; who is counted is counted as before
+    for number in range(20):
+        places.leave(f"2001:db8:1::{number:x}")
+    assert places.total == 10
 
 
 def test_wrong_keys_are_slowed_down_for_their_address_only() -> None:

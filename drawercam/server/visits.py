@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from .. import control
 from ..access import Access, Denied, Grant, Right
 from ..closing import Closing, Reason, Refused
-from ..limits import MAX_CAMERAS, MAX_SOCKETS, MAX_SOCKETS_OF_ONE, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket
+from ..limits import MAX_CAMERAS, MAX_SOCKETS, MAX_SOCKETS_OF_ONE, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket, less
 from .sessions import CameraSession, PlayerSession, WallSession
 from .socket import Session, Socket
 
@@ -82,9 +82,9 @@ class Book:
             return
         self._visits.remove(visit)
         if visit.counts:
-            _less(self._sockets, visit.admission.address)
+            less(self._sockets, visit.admission.address)
             if visit.admission.right is Right.PUBLISH:
-                _less(self._cameras, visit.admission.name)
+                less(self._cameras, visit.admission.name)
 
     def check_room(self, admission: Admission) -> None:
         """
@@ -190,9 +190,3 @@ class WallVisit(SocketVisit, WallSession):
             watch = self.admission.grant.watch
             message = control.Cameras(tuple(camera for camera in message.cameras if camera["name"] in watch))
         super().tell(message)
-
-
-def _less(counter: Counter[str], key: str) -> None:
-    counter[key] -= 1
-    if counter[key] <= 0:
-        del counter[key]

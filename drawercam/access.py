@@ -165,7 +165,7 @@ class Access:
         Raises:
             Denied: 421, the Host is none of the relay's names and addresses.
         """
-        name = _host_name(host)
+        name = host_name(host)
         if name is not None and name in self._names:
             return
         address = _address(name)
@@ -243,7 +243,7 @@ class Access:
         return Grant.of(dict.fromkeys(key for key in found if key is not None))
 
 
-def _host_name(host: str | None) -> str | None:
+def host_name(host: str | None) -> str | None:
     """The name or address in a Host header, without port and brackets."""
     if not host:
         return None

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
+
+UNREAD = logging.getLogger("drawercam.unread")
+"""For `aiohttp.web.AppRunner`. aiohttp writes a traceback for each request that it cannot read, with what was in it: cookies, for instance.
+Anybody could fill a disk so. What goes wrong in a handler is said by the application."""
+UNREAD.setLevel(logging.CRITICAL)
 
 
 def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
+import logging
 import plistlib
 import string
 import uuid
@@ -23,8 +24,8 @@ from cryptography import x509
 
 from certs import Served
 
-from . import addresses
-from .access import Denied
+from . import addresses, faults
+from .access import Denied, host_name
 
 PAGE_PATH = "/trust"
 
@@ -60,6 +61,8 @@ _HEADERS = {
 }
 
 _NOTHING = "'none'"
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -130,7 +133,7 @@ class TrustPage:
             app.router.add_get(way, self._way)
         for part in PARTS:
             app.router.add_get(f"/web/{part}", self._part)
-        self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        self._runner = web.AppRunner(app, handle_signals=False, access_log=None, logger=faults.UNREAD)
         self._listeners: list[asyncio.Server] = []
         self._ends: dict[asyncio.Transport, asyncio.TimerHandle] = {}  # of the connections that are open, the oldest first
 
@@ -203,6 +206,11 @@ class TrustPage:
             response = web.Response(status=denied.status, text=f"{denied}\n")
         except web.HTTPNotFound:
             response = web.Response(status=404, text="There is nothing at this address.\n")
+        except ConnectionError:
+            raise  # the peer has gone
+        except Exception:
+            log.exception("x %s: a fault in the trust page", request.remote)
+            response = web.Response(status=500, text="The page has a fault; the relay's log says more.\n")
         response.headers.update(_HEADERS)
         response.headers["Content-Security-Policy"] = (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -213,8 +221,9 @@ class TrustPage:
         return response
 
     def _relay(self, request: web.Request) -> str:
-        """The https origin at the same name or address at which this page was reached. The Host was checked before."""
-        return addresses.url("https", request.url.host or "localhost", self._https_port).removesuffix("/")
+        """The https origin at the same name or address at which this page was reached. The Host was checked before; what a request line
+        may name besides was not."""
+        return addresses.url("https", host_name(request.headers.get("Host")) or "localhost", self._https_port).removesuffix("/")
 
     async def _steps(self, request: web.Request) -> web.StreamResponse:
         served = self._served()

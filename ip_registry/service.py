@@ -16,7 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from certs.authority import Authority, AuthorityError
-from drawercam import addresses
+from drawercam import addresses, faults
 from drawercam.bootstrap import PYTHON
 from drawercam.renewal import Renewal
 
@@ -92,6 +92,11 @@ async def _in_words(request: web.Request, handler: Callable[[web.Request], Await
         if error.status == 405:
             return refusal(Refused(405, "unknown-method", "This address does not take such a request."))
         raise
+    except ConnectionError:
+        raise  # the peer has gone
+    except Exception:
+        log.exception("x %s: a fault in the registry", request.remote)
+        return refusal(Refused(500, "internal", "The registry has a fault; its log says more."))
 
 
 async def run(chosen: argparse.Namespace) -> None:
@@ -108,10 +113,12 @@ async def run(chosen: argparse.Namespace) -> None:
         application(Registry(chosen.state, secret), served.ca_pem if served else None),
         handle_signals=False,
         access_log=None,
+        logger=faults.UNREAD,
         keepalive_timeout=_KEEPALIVE,
         shutdown_timeout=_STOP_BUDGET,
     )
     await runner.setup()
+    asyncio.get_running_loop().set_exception_handler(faults.unhandled)
     try:
         assert runner.server is not None
         context = renewal.context if renewal else None

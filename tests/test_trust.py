@@ -123,6 +123,32 @@ async def test_nothing_else_is_there(desk: Desk, path: str) -> None:
     assert b"Location" not in answer
 
 
+@pytest.mark.parametrize("path", ["/trust", "/camera.html"])
+async def test_only_the_host_that_was_checked_says_where_the_relay_is(desk: Desk, path: str) -> None:
+    for target in (path, f"http://evil.example{path}", f"https://evil.example:1{path}"):
+        for host in ("127.0.0.1", "127.0.0.1:99999", "127.0.0.1:x", "evil.example@127.0.0.1"):
+            request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+            _, answer = await asyncio.wait_for(raw(desk.port, request), PATIENCE)
+            assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 302")) and b"evil" not in answer
+            assert b"https://127.0.0.1:8443" in answer
+
+
+async def test_what_cannot_be_read_is_in_no_log_and_a_fault_is(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for request in (
+        b"\x16\x03\x01\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+    ):
+        _, answer = await asyncio.wait_for(raw(desk.port, request), PATIENCE)
+        assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+    assert not caplog.records
+    monkeypatch.setattr(desk.page, "_served", list)
+    assert (await desk.get("/trust"))[0] == 500
+    assert [record.name for record in caplog.records] == ["drawercam.trust"]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 async def test_nothing_can_be_changed(desk: Desk, method: str) -> None:
     for path in ("/trust", "/ca.crt", "/camera.html"):

@@ -16,6 +16,7 @@ MAX_HEAD = 16 * 2**10
 HEAD_DEADLINE = 10.0
 
 _END = b"\r\n\r\n"
+_EMPTY_LINES = b"\r\n"
 _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:[ \t]*websocket[ \t]*\r\n", re.IGNORECASE)
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -30,8 +31,8 @@ class Rooms(Protocol):
     def enter_http(self, transport: asyncio.Transport, head: bytes) -> None:
         """Take over a connection whose first request is plain HTTP; ``head`` is what was read so far."""
 
-    def enter_websocket(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Take over a connection that asks to be upgraded."""
+    def enter_websocket(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
+        """Take over a connection that asks to be upgraded; ``rest`` is what came behind its head already."""
 
     def door_opens(self, door: Door) -> bool:
         """A connection has come whose first request is to be read; False when there are too many."""
@@ -46,6 +47,7 @@ class Door(asyncio.Protocol):
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._head = bytearray()
+        self._seen = 0  # bytes of it in which the end of a head does not begin
         self._transport: asyncio.Transport | None = None
         self._since = rooms.now()
 
@@ -56,23 +58,28 @@ class Door(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self.abort)
 
     def data_received(self, data: bytes) -> None:
-        self._head += data
-        end = self._head.find(_END)
         transport = self._transport
-        if transport is None:
+        if transport is None or transport.is_closing():
+            return
+        self._head += data
+        if not self._seen:
+            # Empty lines before a request are ignored (RFC 9112 section 2.2). They are no head, which would end the deadline for one.
+            del self._head[: len(self._head) - len(self._head.lstrip(_EMPTY_LINES))]
+        end = self._head.find(_END, self._seen)
+        if end > MAX_HEAD or (end < 0 and len(self._head) > MAX_HEAD):
+            transport.write(_TOO_LARGE)
+            transport.close()
             return
         if end < 0:
-            if len(self._head) > MAX_HEAD:
-                transport.write(_TOO_LARGE)
-                transport.close()
+            self._seen = max(0, len(self._head) - len(_END) + 1)
             return
-        head = bytes(self._head)
         self._transport = None
         self._rooms.door_closes(self)
-        if _UPGRADE.search(head, 0, end + 2):
-            self._rooms.enter_websocket(transport, head)
+        behind = end + len(_END)
+        if _UPGRADE.search(self._head, 0, end + 2):
+            self._rooms.enter_websocket(transport, bytes(self._head[:behind]), bytes(self._head[behind:]))
         else:
-            self._rooms.enter_http(transport, head)
+            self._rooms.enter_http(transport, bytes(self._head))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:

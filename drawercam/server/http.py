@@ -195,7 +195,7 @@ def _guard(site: Site) -> Any:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            sentence = _SENTENCES.get(error.status, f"{error.reason}.")
+            sentence = SENTENCES.get(error.status, f"{error.reason}.")
             return refuse(Denied(error.status, error.reason.lower().replace(" ", "-"), sentence))
         except ConnectionError:
             raise  # the peer has gone
@@ -219,7 +219,7 @@ def _admission(site: Site, request: web.Request) -> Admission:
     resource = found.route.resource
     row = _ROWS.get(("GET" if request.method == "HEAD" else request.method, resource.canonical if resource else ""))
     if row is None:
-        raise Denied(404, "unknown-path", _SENTENCES[404])
+        raise Denied(404, "unknown-path", SENTENCES[404])
     grant = site.access.grant(request.headers.get("Cookie"))
     if row.tickets and (by_ticket := site.access.grant_of_ticket(request.headers.get(TICKET_HEADER, ""))):
         request[_BY_TICKET] = True
@@ -300,7 +300,7 @@ def _arrived_at(request: web.Request) -> str | None:
     return name[0] if isinstance(name, tuple) else None
 
 
-_SENTENCES = {
+SENTENCES = {
     400: "The request is not understood.",
     403: "There is nothing to see here.",
     404: "There is nothing at this address.",
@@ -367,7 +367,7 @@ async def _file(request: web.Request, path: Path) -> web.Response:
     try:
         body = await asyncio.to_thread(path.read_bytes)
     except FileNotFoundError:  # it has gone since the folder was read
-        raise Denied(404, "unknown-path", _SENTENCES[404]) from None
+        raise Denied(404, "unknown-path", SENTENCES[404]) from None
     tag = hashlib.sha256(body).hexdigest()[:_TAG]
     if any(one.value in (tag, "*") for one in request.if_none_match or ()):
         response = web.Response(status=304)
@@ -389,7 +389,7 @@ class _Modules:
         if name not in self._files:
             self._files = {path.relative_to(self._folder).as_posix(): path for path in self._folder.rglob("*") if path.is_file()}
         if name not in self._files:
-            raise Denied(404, "unknown-path", _SENTENCES[404])
+            raise Denied(404, "unknown-path", SENTENCES[404])
         return await _file(request, self._files[name])
 
 

@@ -18,7 +18,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from .. import heap, limits
+from .. import faults, heap, limits
 from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
 from ..hub import Hub, HubFull
@@ -27,7 +27,7 @@ from ..tally import Histogram, Traffic
 from . import live, pictures, publishing, routes, scraping, streams
 from .door import Door
 from .gate import Gate
-from .http import HEADERS, Site, application, content_policy
+from .http import HEADERS, SENTENCES, Site, application, content_policy
 from .live import Reader
 from .publishing import Publisher
 from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
@@ -62,12 +62,15 @@ _LINGERING = 3.0
 # A socket's subprotocol besides its own, in which a page from the relay's earlier address brings its ticket. Scripts cannot send headers.
 _TICKET = "drawercam-ticket."
 
-log = logging.getLogger(__name__)
+# What is said to a request that asks for a WebSocket but is no handshake (RFC 6455 section 4.2), and what goes with it.
+_UNFIT = {
+    400: f"This is no handshake for a WebSocket of version 13 with the subprotocol {SUBPROTOCOL}.",
+    405: "A WebSocket begins with GET.",
+    426: "This address is for WebSockets only.",
+}
+_MORE = {405: {"Allow": "GET"}, 426: {"Upgrade": "websocket"}}
 
-# aiohttp writes a traceback for each request that it cannot read, with what was in it: cookies, for instance. Anybody could fill a disk so.
-# What goes wrong in a handler is said in http.py.
-_UNREAD = logging.getLogger(f"{__name__}.unread")
-_UNREAD.setLevel(logging.CRITICAL)
+log = logging.getLogger(__name__)
 
 
 class Server:
@@ -88,7 +91,7 @@ class Server:
             app,
             handle_signals=False,
             access_log=None,
-            logger=_UNREAD,
+            logger=faults.UNREAD,
             keepalive_timeout=_KEEPALIVE,
             lingering_time=_LINGERING,
             auto_decompress=False,  # nobody packs what is sent here, and a few bytes could become much
@@ -193,7 +196,7 @@ class Server:
         handler.connection_made(transport)
         handler.data_received(head)
 
-    def enter_websocket(self, transport: asyncio.Transport, head: bytes) -> None:
+    def enter_websocket(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
         """Begin a WebSocket. How much it may send is known from its path."""
         camera = head.startswith(b"GET " + routes.CAMERA.path.partition("{")[0].encode())
         protocol = ServerProtocol(
@@ -201,7 +204,7 @@ class Server:
             extensions=None,
             max_size=MAX_CAMERA_MESSAGE if camera else MAX_OTHER_MESSAGE,
         )
-        Socket(transport, protocol, _Arrival(self, transport)).data_received(head)
+        Socket(transport, protocol, _Arrival(self, transport)).begin(head, rest)
 
     def socket_begins(self, socket: Socket) -> None:
         self._sockets.add(socket)
@@ -247,12 +250,17 @@ class Server:
             return self._session(request, peer, arrived_at)
         except Denied as denied:
             log.info("x %s is refused: %s", peer, denied)
-            self._site.refusals[denied.id] += 1
             return self._refusal(denied, request.headers.get_all("Host"))
+        except Exception:
+            log.exception("x %s: a fault in the relay", peer)
+            return self._refusal(Denied(500, Reason.INTERNAL.id, Reason.INTERNAL.sentence))
 
     def _session(self, request: Request, peer: str, arrived_at: str | None) -> Session:
         grant = self._grant(request.headers, arrived_at)
-        address = urlsplit(request.path)
+        try:
+            address = urlsplit(request.path)
+        except ValueError:
+            raise Denied(400, "bad-request", SENTENCES[400]) from None
         route, name = routes.socket_route(address.path)
         grant.require(route.right, name)
         admission = Admission(grant, route.right, name, peer.rpartition(":")[0])
@@ -286,10 +294,17 @@ class Server:
         by_cookie = self._access.grant("; ".join(headers.get_all("Cookie")))
         return by_cookie if by_ticket is None else Grant.of(dict.fromkeys((*by_cookie.keys, *by_ticket.keys)))
 
-    def _refusal(self, denied: Denied, hosts: Sequence[str]) -> Response:
+    def unfit(self, status: int) -> Response:
+        """See socket.Owner."""
+        phrase = HTTPStatus(status).phrase
+        return self._refusal(Denied(status, phrase.lower().replace(" ", "-"), _UNFIT.get(status, SENTENCES.get(status, f"{phrase}."))))
+
+    def _refusal(self, denied: Denied, hosts: Sequence[str] = ()) -> Response:
+        self._site.refusals[denied.id] += 1
         body = json.dumps({"error": denied.id, "text": str(denied)}).encode()
         headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"})
-        headers.update(HEADERS | {"Content-Security-Policy": content_policy(self._site, hosts[0] if hosts else "")})
+        headers.update(HEADERS | _MORE.get(denied.status, {}))
+        headers["Content-Security-Policy"] = content_policy(self._site, hosts[0] if hosts else "")
         return Response(denied.status, HTTPStatus(denied.status).phrase, headers, body)
 
     # --- what others may know ---
@@ -370,6 +385,7 @@ class _Arrival:
         self._server = server
         self._at = _own_address(transport)
         self.now = server.now
+        self.unfit = server.unfit
         self.has_room = server.has_room
         self.socket_begins = server.socket_begins
         self.socket_ends = server.socket_ends

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import socket as sockets
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Protocol
 
 from websockets.frames import CloseCode, Frame, Opcode
@@ -141,15 +142,51 @@ class Socket(asyncio.Protocol):
 
     # --- receiving ---
 
+    def begin(self, head: bytes, rest: bytes) -> None:
+        """Answer a handshake.
+
+        Args:
+            head: The whole head of its request, and nothing else.
+            rest: What came behind it already: nothing of that is looked at before the handshake is accepted.
+        """
+        protocol = self._protocol
+        assert isinstance(protocol, ServerProtocol)  # its base class knows no requests
+        protocol.receive_data(head)
+        requests = [event for event in protocol.events_received() if isinstance(event, Request)]
+        if requests:
+            self._handshake(protocol, requests[0])
+        else:  # and the protocol has given up
+            said = b"".join(protocol.data_to_send())  # what is too large, or nothing where it is no HTTP
+            self._transport.write(self._owner.unfit(int(said.split(b" ", 2)[1]) if said else HTTPStatus.BAD_REQUEST).serialize())
+            self._transport.close()
+        if self._session is None:
+            self._closing = self._now()
+        elif rest:
+            self.data_received(rest)
+
     def data_received(self, data: bytes) -> None:
         self._heard = self._now()
-        self._protocol.receive_data(data)
-        self._handle_events()
+        try:
+            self._protocol.receive_data(data)
+            self._handle_events()
+        except Exception:
+            self._fail()
 
     def eof_received(self) -> bool:
-        self._protocol.receive_eof()
-        self._handle_events()
+        try:
+            self._protocol.receive_eof()
+            self._handle_events()
+        except Exception:
+            self._fail()
         return False
+
+    def _fail(self) -> None:
+        """A fault in the relay, which is to end this socket alone."""
+        log.exception("x %s: a fault in the relay", self.peer)
+        try:
+            self.end(Closing(Reason.INTERNAL))
+        except Exception:
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         session, self._session = self._session, None
@@ -162,26 +199,22 @@ class Socket(asyncio.Protocol):
         for event in self._protocol.events_received():
             if self._closing is not None:
                 break
-            if isinstance(event, Request):
-                self._handshake(event)
-            elif isinstance(event, Frame):
+            if isinstance(event, Frame):
                 self._frame(event)
         if self._session is not None:
             self._session.settled()
         self._flush()
 
-    def _handshake(self, request: Request) -> None:
-        protocol = self._protocol
-        assert isinstance(protocol, ServerProtocol)  # its base class knows no requests
+    def _handshake(self, protocol: ServerProtocol, request: Request) -> None:
         answer = self._owner.route(request, self.peer)
-        if isinstance(answer, Response):
-            protocol.send_response(answer)
-            return
-        protocol.send_response(protocol.accept(request))
+        response = answer if isinstance(answer, Response) else protocol.accept(request)
+        if response is not answer and response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            response = self._owner.unfit(response.status_code)
+        protocol.send_response(response)
         self._flush()
-        if protocol.state is State.OPEN:
+        if protocol.state is State.OPEN and not isinstance(answer, Response):
             self._open(answer)
-            # A message may have come in the same packet as the handshake; it waits in the events already.
+            self._flush()
 
     def _open(self, session: Session) -> None:
         self._session = session
@@ -227,8 +260,7 @@ class Socket(asyncio.Protocol):
             log.warning("x %s: %s", self.peer, refusal)
             self.end(refusal.closing)
         except Exception:
-            log.exception("x %s: a fault in the relay", self.peer)
-            self.end(Closing(Reason.INTERNAL))
+            self._fail()
 
     # --- sending ---
 
@@ -393,6 +425,9 @@ class Owner(Protocol):
 
     def route(self, request: Request, peer: str) -> Session | Response:
         """Decide what a handshake is for, or refuse it."""
+
+    def unfit(self, status: int) -> Response:
+        """The answer to a request that is no handshake, and for which this is the status."""
 
     def has_room(self, size: int) -> bool:
         """Whether a burst of so many bytes may wait in one of its sockets."""

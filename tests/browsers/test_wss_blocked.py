@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -181,6 +182,9 @@ class Host:
 
     def has_room(self, size: int) -> bool:
         return True
+
+    def unfit(self, status: int) -> Response:
+        return Response(status, "unfit", Headers())
 
     def socket_begins(self, socket: Socket) -> None:
         pass

@@ -254,6 +254,9 @@ class _Transport:
     def abort(self) -> None:
         self.open = False
 
+    def is_closing(self) -> bool:
+        return not self.open
+
 
 class _Rooms:
     """Where the door leads. Attributes: entered: which room, and with what."""
@@ -269,9 +272,10 @@ class _Rooms:
         assert self.entered is None
         self.entered = "http", head
 
-    def enter_websocket(self, transport: object, head: bytes) -> None:
+    def enter_websocket(self, transport: object, head: bytes, rest: bytes) -> None:
         assert self.entered is None
-        self.entered = "websocket", head
+        assert head.endswith(b"\r\n\r\n") and head.count(b"\r\n\r\n") == 1, "the head alone"
+        self.entered = "websocket", head + rest
 
     def door_opens(self, one: door.Door) -> bool:
         self.doors += 1
@@ -291,7 +295,7 @@ def _knock(pieces: Sequence[bytes]) -> str:
         came += piece
         one.data_received(piece)
         if rooms.entered is not None:
-            assert rooms.entered[1] == came, "every byte goes on to the room"
+            assert rooms.entered[1] == came.lstrip(b"\r\n"), "every byte goes on to the room, but for empty lines before the request"
             assert transport.open and not transport.written
             break
         if not transport.open:

@@ -106,6 +106,15 @@ async def test_bodies_are_bounded_in_size_and_time(service: Service, monkeypatch
         assert answer.status == 408 and (await answer.json())["error"] == "too-slow"
 
 
+async def test_a_fault_is_told_in_words_and_the_log_has_it(
+    service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.registry, "relays", dict.popitem)
+    async with service.client.get("/api/relays") as answer:
+        assert (answer.status, (await answer.json())["error"]) == (500, "internal")
+    assert [record.name for record in caplog.records] == ["ip_registry"]
+
+
 async def test_too_many_requests_of_one_address_are_refused_in_words(service: Service) -> None:
     refused = 0
     for _ in range(BURST + 20):

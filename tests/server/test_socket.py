@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
@@ -25,13 +26,13 @@ class FakeTransport:
     """Attributes:
     waiting: Bytes that the network has not taken; 0 lets it take everything again.
     written: All that was ever written.
-    aborted: The connection was cut.
+    closed, aborted: The connection was ended in order, or cut.
     """
 
     def __init__(self) -> None:
         self.waiting = 0
         self.written = b""
-        self.aborted = False
+        self.closed = self.aborted = False
 
     def write(self, data: bytes) -> None:
         self.waiting += len(data)
@@ -39,6 +40,12 @@ class FakeTransport:
 
     def abort(self) -> None:
         self.aborted = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed or self.aborted
 
     def get_write_buffer_size(self) -> int:
         return self.waiting
@@ -75,6 +82,9 @@ class FakeOwner:
 
     def has_room(self, size: int) -> bool:
         return size <= self.room
+
+    def unfit(self, status: int) -> Response:
+        return Response(status, "unfit", Headers())
 
     def socket_begins(self, socket: Socket) -> None:
         pass
@@ -113,7 +123,7 @@ class Stage:
         self.transport, self.session = FakeTransport(), FakeSession()
         self.owner = FakeOwner(self.session)
         self.socket = Socket(cast(asyncio.Transport, self.transport), ServerProtocol(subprotocols=[SUBPROTOCOL]), self.owner)
-        self.socket.data_received(handshake("/player/porch", "localhost"))
+        self.socket.begin(handshake("/player/porch", "localhost"), b"")
         self.transport.waiting = 0
         self.transport.written = b""
 

@@ -163,7 +163,7 @@ class World:
         self.owner.session = self.session
         protocol = ServerProtocol(subprotocols=[SUBPROTOCOL])
         self.socket = Socket(cast(asyncio.Transport, self.wire), protocol, self.owner)
-        self.socket.data_received(handshake("/player/porch", "localhost"))
+        self.socket.begin(handshake("/player/porch", "localhost"), b"")
         self._swept = self.owner.time
 
     def run(self, seconds: float) -> list[float]:

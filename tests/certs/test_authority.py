@@ -28,12 +28,14 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from certs import Authority, AuthorityError, Served, check
+from tests import hellos
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = [ip_address("192.168.1.20"), ip_address("fd00::20")]
@@ -132,6 +134,49 @@ def test_an_old_phone_gets_tls_1_2_and_nothing_below(authority: Authority) -> No
     assert handshake(served, old, "192.168.1.20") == ("TLSv1.2", "http/1.1")
     assert served.server_context().minimum_version == ssl.TLSVersion.TLSv1_2
     assert served.server_context().options & ssl.OP_NO_COMPRESSION
+
+
+def answer(context: ssl.SSLContext, hello: bytes) -> bytes | None:
+    """What a server says to a client's first message; None if it refuses it."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(incoming, outgoing, server_side=True)
+    incoming.write(hello)
+    try:
+        with suppress(ssl.SSLWantReadError):
+            server.do_handshake()
+    except ssl.SSLError:
+        return None
+    return outgoing.read()
+
+
+@pytest.mark.parametrize(("group", "bits"), hellos.FFDHE.items())
+def test_a_stranger_cannot_choose_a_costly_key_exchange(authority: Authority, group: int, bits: int) -> None:
+    served = authority.ensure(HOME, NAMES)
+    renewed = served.server_context()
+    served.load_into(renewed)
+    usual = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    usual.load_cert_chain(served.cert_file)
+    share = [(group, hellos.public_key(bits))]
+    modern, mixed = hellos.client_hello([group], share), hellos.client_hello([group, hellos.P256], share)
+    older = hellos.client_hello([group], None, hellos.DHE)
+    assert answer(usual, modern), "what it refuses is in order"
+    for context in (served.server_context(), renewed):
+        assert answer(context, modern) is None and answer(context, older) is None
+        asked_again = answer(context, mixed)
+        assert asked_again and hellos.is_retry(asked_again), "for a key of P-256, before anything was computed"
+
+
+def test_browsers_old_and_new_are_answered(authority: Authority) -> None:
+    """As they begin: Chrome 64 and Safari 12 in TLS 1.2, newer ones with a key of X25519, Firefox with one of P-256 beside it."""
+    context = authority.ensure(HOME, NAMES).server_context()
+    groups = [hellos.X25519, hellos.P256, hellos.P384]
+    point = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    older, chrome, firefox = (
+        answer(context, hellos.client_hello(groups, shares, hellos.ECDHE))
+        for shares in (None, [(hellos.X25519, bytes(31) + b"\x09")], [(hellos.X25519, bytes(31) + b"\x09"), (hellos.P256, point)])
+    )
+    assert older and chrome and firefox
+    assert hellos.is_retry(chrome) and not hellos.is_retry(firefox), "one round trip more, and none"
 
 
 def test_a_second_verifier_agrees(authority: Authority) -> None:
@@ -367,7 +412,7 @@ def test_files_that_are_spoiled_meanwhile_do_not_spoil_what_is_served(authority:
     client, server = ssl.MemoryBIO(), ssl.MemoryBIO()
     asking = trusting(first).wrap_bio(server, client, server_hostname="drawer.local")
     answering = context.wrap_bio(client, server, server_side=True)
-    for side in (asking, answering, asking, answering):
+    for side in (asking, answering) * 3:
         with suppress(ssl.SSLWantReadError):
             side.do_handshake()
     assert asking.getpeercert(binary_form=True) == leaf_of(first).public_bytes(Encoding.DER)
@@ -381,7 +426,7 @@ def test_a_running_relay_takes_over_a_new_certificate(authority: Authority) -> N
     client, server = ssl.MemoryBIO(), ssl.MemoryBIO()
     asking = trusting(first).wrap_bio(server, client, server_hostname="10.9.8.7")
     answering = context.wrap_bio(client, server, server_side=True)
-    for side in (asking, answering, asking, answering):
+    for side in (asking, answering) * 3:
         with suppress(ssl.SSLWantReadError):
             side.do_handshake()
     assert asking.getpeercert(binary_form=True) == leaf_of(second).public_bytes(Encoding.DER)

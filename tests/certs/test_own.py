@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -97,6 +100,56 @@ def test_a_good_one_is_served_without_a_word(desk: Desk, caplog: pytest.LogCaptu
         "CAMS.example.",
     ]
     served.server_context()
+
+
+AnyKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+KEYS: dict[str, Callable[[], AnyKey]] = {
+    "RSA": lambda: rsa.generate_private_key(65537, 2048),
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate,
+}
+
+
+def own(key: AnyKey, folder: Path) -> Served:
+    """A certificate for localhost with this key, which is nobody's but its own."""
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "own")]), datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - DAY, now + 90 * DAY)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    certificate = builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else SHA256())
+    cert_file, key_file = folder / "any.pem", folder / "any.key"
+    files.write(cert_file, certificate.public_bytes(Encoding.PEM))
+    files.write(key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return OwnCertificate(cert_file, key_file).ensure(HOME, NAMES)
+
+
+def shakes_hands(context: ssl.SSLContext, served: Served, version: ssl.TLSVersion) -> str | None:
+    """The version that a client has agreed upon that trusts this certificate and knows TLS up to this version. Raises what it raises."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    knowing = ssl.create_default_context(cafile=str(served.cert_file))
+    knowing.maximum_version = version
+    ends = [
+        context.wrap_bio(to_server, to_client, server_side=True),
+        knowing.wrap_bio(to_client, to_server, server_hostname="localhost"),
+    ]
+    for _ in range(4):
+        for end in ends:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    return ends[1].version()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("kind", KEYS)
+def test_every_kind_of_key_can_be_served_also_when_it_is_renewed(tmp_path: Path, kind: str, version: ssl.TLSVersion) -> None:
+    """Keys are exchanged on one curve only, which need not be the certificate's."""
+    said = version.name.replace("_", ".")
+    first = own(KEYS[kind](), tmp_path)
+    context = first.server_context()
+    assert shakes_hands(context, first, version) == said
+    second = own(KEYS[kind](), tmp_path)
+    second.load_into(context)
+    assert shakes_hands(context, second, version) == said
 
 
 @pytest.mark.parametrize("fault", ["no certificate", "no key", "garbage", "another key"])

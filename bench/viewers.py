@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from typing import NamedTuple, Self, cast
@@ -130,8 +131,13 @@ class Viewer(asyncio.BufferedProtocol):
         self._upgraded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader = Reader(self._on_message)
 
-    async def watch(self, address: Address, path: str) -> Self:
+    async def watch(self, address: Address, path: str, *headers: str, source: str = "", context: ssl.SSLContext | None = None) -> Self:
         """Opens it.
+
+        Args:
+            headers: For its handshake, besides those of all.
+            source: The address from which it comes; "" for any.
+            context: For TLS, if not the one that trusts the relay's authority.
 
         Raises:
             OSError: The relay is not there, refused, or did not answer in time.
@@ -141,13 +147,15 @@ class Viewer(asyncio.BufferedProtocol):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)  # before it is connected: the window is agreed on then
         raw.setblocking(False)
         loop = asyncio.get_running_loop()
-        context = address.context()
+        context = context or address.context()
         try:
+            if source:
+                raw.bind((source, 0))
             async with asyncio.timeout(CONNECT_DEADLINE):
                 await loop.sock_connect(raw, ("127.0.0.1", address.port))
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 transport, _ = await loop.create_connection(lambda: self, sock=raw, ssl=context, server_hostname=HOST if context else None)
-                transport.write(handshake(path, address.host, f"Origin: {address.origin}"))
+                transport.write(handshake(path, address.host, f"Origin: {address.origin}", *headers))
                 await self._upgraded
         except BaseException:
             raw.close()

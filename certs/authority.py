@@ -308,11 +308,7 @@ class Authority:
     def _exclusive(self) -> Iterator[None]:
         """The folder exists, is private, and is ours alone until the end of the block."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            files.keep_private(self.folder)
-            with files.locked(self.folder / "lock"):
-                for remnant in self.folder.glob(f"{files.TEMPORARY_PREFIX}*"):
-                    remnant.unlink(missing_ok=True)
+            with files.exclusive(self.folder, "lock"):
                 yield
         except OSError as error:
             raise AuthorityError(

@@ -113,13 +113,17 @@ def own_networks() -> frozenset[IPv6Network]:
     global _own_networks
     now = time.monotonic()
     if now - _own_networks[0] > OWN_NETWORKS_AGE:
-        found = (ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv6)
+        try:
+            adapters = [*ifaddr.get_adapters()]
+        except OSError:  # for want of file descriptors: they are as they were
+            return _own_networks[1] or frozenset(_ALWAYS_OWN)
+        found = (ip for adapter in adapters for ip in adapter.ips if ip.is_IPv6)
         networks = {ip_network((_parsed(ip), ip.network_prefix), strict=False) for ip in found}
         _own_networks = now, frozenset(one for one in networks | _ALWAYS_OWN if isinstance(one, IPv6Network))
     return _own_networks[1]
 
 
-_ALWAYS_OWN = {ip_network("::1/128"), ip_network("fe80::/10")}
+_ALWAYS_OWN = {IPv6Network("::1/128"), IPv6Network("fe80::/10")}
 _own_networks: tuple[float, frozenset[IPv6Network]] = (float("-inf"), frozenset())
 
 

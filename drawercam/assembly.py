@@ -14,7 +14,7 @@ from ip_registry import secret
 from ip_registry.messages import MAX_URLS, Announcement
 from ip_registry.registry import Registry
 
-from . import addresses, banner, faults
+from . import addresses, banner, faults, files
 from .access import Access
 from .addresses import IPAddress
 from .announce import Announcer
@@ -46,6 +46,9 @@ class Relay:
     """
 
     def __init__(self, chosen: argparse.Namespace, root: Path) -> None:
+        if chosen.tls and not (chosen.cert and chosen.no_key and not chosen.serve_registry):  # else there is nothing to keep
+            files.take_over(chosen.state)
+        files.spares.keep()
         self._chosen = chosen
         self._root = root
         self._scheme = "https" if chosen.tls else "http"

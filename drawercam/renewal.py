@@ -18,12 +18,16 @@ from certs import AuthorityError, Served
 
 from . import addresses, tasks
 from .addresses import IPAddress
+from .files import spares
 
 LOOK_INTERVAL = 5.0
 """Seconds between two looks: a phone that follows the computer into another network must not wait long, and a look costs a millisecond."""
 
 FAILURES_TO_SAY = 2
 """Looks that must fail before it is said: who replaces a certificate and its key replaces one of them first."""
+
+FILES = 3
+"""Descriptors that a certificate takes at once: its lock, a file, the folder. When the system gives none, spare ones are for it, too."""
 
 log = logging.getLogger(__name__)
 
@@ -125,17 +129,22 @@ class Renewal:
         Returns:
             Whether `addresses` or `served` have changed.
         """
-        present = [*await asyncio.to_thread(self._present, self._hosts)]
+        try:
+            present = [*await asyncio.to_thread(self._present, self._hosts)]
+        except OSError as error:  # for want of file descriptors, for instance: the next look will tell
+            log.debug("The addresses cannot be looked at: %s", error)
+            present = self.addresses
         moved = present != self.addresses
         self.addresses = present
         now = self._now()
         if not (moved or self._failures or await asyncio.to_thread(self._source.stale, self.served, now)):
             return False
         try:
-            served = await asyncio.to_thread(self._source.ensure, present, self._names, now)
-            if served != self.served:
-                # Not in the thread: while it works on the context, no handshake may begin.
-                served.load_into(self.context)
+            with spares.lent(FILES):
+                served = await asyncio.to_thread(self._source.ensure, present, self._names, now)
+                if served != self.served:
+                    # Not in the thread: while it works on the context, no handshake may begin.
+                    served.load_into(self.context)
         except (AuthorityError, OSError, ssl.SSLError) as error:
             self._failures += 1
             if self._failures == FAILURES_TO_SAY:

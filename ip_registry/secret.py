@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from pathlib import Path
 
@@ -52,9 +53,14 @@ def load_or_create(path: Path) -> tuple[str, bool]:
     if path.exists():
         return load(path), False
     secret = secrets.token_urlsafe(32)
+    lock = path.with_name(files.STATE_LOCK)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files.write(path, f"{secret}\n".encode())
+        files.make_folder(path.parent)
+        # Only in a state folder another program may remove what it takes for a remnant; elsewhere there is no lock.
+        with files.locked(lock) if lock.exists() else contextlib.nullcontext():
+            if path.exists():
+                return load(path), False
+            files.write(path, f"{secret}\n".encode())
     except OSError as error:
         raise SecretError(f"The registry's secret cannot be kept: {error.strerror or error} ({path}).") from None
     return secret, True

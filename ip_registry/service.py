@@ -16,7 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from certs.authority import Authority, AuthorityError
-from drawercam import addresses, faults
+from drawercam import addresses, faults, files
 from drawercam.bootstrap import PYTHON
 from drawercam.renewal import Renewal
 
@@ -101,6 +101,7 @@ async def _in_words(request: web.Request, handler: Callable[[web.Request], Await
 
 async def run(chosen: argparse.Namespace) -> None:
     """Put the parts together and serve until Ctrl-C."""
+    files.take_over(chosen.state)
     secret, is_new = secrets.load_or_create(chosen.secret_file)
     hosts = [chosen.host] if chosen.host else None
     renewal: Renewal | None = None

@@ -15,6 +15,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from drawercam import files
+
 from .messages import Announcement
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ class Store:
         Raises:
             OSError: The folder cannot be used.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.private_folder(self._path.parent)
         try:
             with self._open() as db:
                 columns = "name, urls, fingerprint, ttl, alive, since, seen"

@@ -9,6 +9,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from .addresses import IPAddress
+from .closing import Reason
 from .keys import ALL, COOKIE, NOTHING, TICKET, Key, Keyring, Scope
 
 # Seconds that a browser keeps its token: a phone on a wall should not have to scan again.
@@ -16,6 +17,10 @@ COOKIE_AGE = 400 * 24 * 3600  # browsers cap it at 400 days (RFC 6265bis 5.5)
 
 # Keys that one browser may hold at once; of more cookies or tickets the rest is not looked at.
 MAX_HELD = 16
+
+
+# Seconds after which it makes sense to ask again while the keys cannot be read.
+_ASK_AGAIN = 5
 
 
 class Right(StrEnum):
@@ -60,11 +65,13 @@ class Grant:
     Attributes:
         keys: The keys that it has proved to hold.
         publish, watch: What they allow together.
+        unread: The relay cannot read its keys now, so that this is not known.
     """
 
     keys: tuple[Key, ...]
     publish: Scope
     watch: Scope
+    unread: bool = False
 
     @classmethod
     def of(cls, keys: Iterable[Key]) -> Grant:
@@ -103,10 +110,13 @@ class Grant:
     def require(self, right: Right, name: str = "") -> None:
         """
         Raises:
-            Denied: 401 without a key of the kind, 403 with one that does not go so far. Neither tells whether such a camera exists.
+            Denied: 401 without a key of the kind, 403 with one that does not go so far; 503 while it is not known. None tells whether such
+                a camera exists.
         """
         if self.allows(right, name):
             return
+        if self.unread:
+            raise keys_unread()
         if right is Right.MANAGE and self.keys:
             raise Denied(403, "not-allowed", "Managing keys takes a key for filming everywhere and one for watching everything.")
         if (right is Right.PUBLISH and self.publish) or (right is Right.WATCH and self.watch):
@@ -115,10 +125,18 @@ class Grant:
         raise Denied(401, "no-key", f"The relay asks for its {kind} key: scan the code in its terminal.")
 
 
+def keys_unread() -> Denied:
+    """The relay cannot read its keys now. They may all be good, so no page and no program should ask a person for another one."""
+    return Denied(503, Reason.KEYS_UNREAD.id, Reason.KEYS_UNREAD.sentence, retry_after=_ASK_AGAIN)
+
+
 EVERYTHING = Grant((), ALL, ALL)
 """What everybody may do where keys are off."""
 
 NO_GRANT = Grant((), NOTHING, NOTHING)
+
+UNREAD = Grant((), NOTHING, NOTHING, unread=True)
+"""What everybody may do while the keys cannot be read."""
 
 
 class Access:
@@ -196,6 +214,8 @@ class Access:
         """What a Cookie header allows."""
         if self.ring is None:
             return EVERYTHING
+        if self.ring.closed:
+            return UNREAD
         return self._grant_of([value for _, value in self._held(cookie)], COOKIE)
 
     def ticket(self, grant: Grant) -> str | None:

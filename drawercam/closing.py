@@ -20,6 +20,7 @@ class Reason(Enum):
     UNEXPECTED_BINARY = 4005, "Only cameras may send binary messages."
     REVOKED = 4006, "The key of this connection has ended or was revoked."
     TOO_MANY_MESSAGES = 4007, "Too many control messages came at once."
+    KEYS_UNREAD = 4008, "The relay cannot read its keys now, so it lets nobody in by one. Its log says why."
 
     @property
     def code(self) -> int:

@@ -77,7 +77,10 @@ def _add(chosen: argparse.Namespace) -> None:
     publish, watch = _scope(chosen.publish), _scope(chosen.watch)
     lasts = seconds(chosen.expires) if chosen.expires is not None else None
     ring = Keyring.open(chosen.state)
-    key = ring.add(publish, watch, lasts, chosen.label)
+    try:
+        key = ring.add(publish, watch, lasts, chosen.label)
+    except OSError as error:
+        raise KeysError(f"No key is made, because it cannot be written down in {chosen.state}: {error.strerror or error}.") from None
     host = next((str(address) for address in addresses.lan_addresses()), "localhost")
     print(f"Who opens this link can {allows(key)}, {until(key)}.\n")
     for label, page, name, scope in (("Film", "/camera.html", "name", publish), ("Watch", "/player.html", "camera", watch)):
@@ -101,7 +104,13 @@ def _list(ring: Keyring) -> None:
 def _revoke(chosen: argparse.Namespace) -> None:
     ring = Keyring.open(chosen.state)
     printed = ring.for_links()
-    key = ring.revoke(chosen.id)
+    try:
+        key = ring.revoke(chosen.id)
+    except OSError as error:
+        raise KeysError(
+            f"The key {chosen.id} is not revoked, because that cannot be written down in {chosen.state}: {error.strerror or error}. "
+            "Mend that and type it again. A relay that runs revokes it in memory by DELETE /api/keys/ID (docs/protocol.md)."
+        ) from None
     ring.refresh()
     print(f"The key {key.id} is revoked: nobody can {allows(key)} by it any more. Who is connected by it is cut off within a second.")
     if key in printed:

@@ -6,13 +6,15 @@ A key is a secret that stands in a link (`#key=...`). It says which cameras its 
     {"salt": "...", "keys": [
         {"id": "viewer", "secret": "...", "publish": [], "watch": "all", "label": "", "made": 1763740000, "expires": null}]}
 
-Several processes may work on the file at once: `relay.py keys` beside a running relay, which looks at it with `Keyring.refresh`.
+Several processes may work on the file at once: `relay.py keys` beside a running relay, which looks at it with `Keyring.refresh`. Beside it
+lies `keys.reserve`, whose room on the disk is given up when a key is to be revoked and the disk is full.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hmac
 import json
 import logging
@@ -43,7 +45,17 @@ _ID_LENGTH = 5
 _ID = re.compile(r"[a-z0-9]{1,16}")
 
 _KEY_FILE = "keys.json"
-_LOCK_FILE = "keys.lock"
+_RESERVE_FILE = "keys.reserve"
+
+# Bytes of the file that are looked at: 200 keys with as much text in them as they take have 1 MB.
+_LARGEST_FILE = 4 * 2**20
+
+UNREAD_PATIENCE = 60.0
+"""Seconds for which the keys stay good as they were read last when their file cannot be read: a network share comes back, an editor is
+closed. A key may have been revoked meanwhile, so after that none is good until it can be read again."""
+
+SETTLE_INTERVAL = 10.0
+"""Seconds between two tries to write down what has been revoked in memory only."""
 
 MAX_KEYS = 200
 """Keys at once: more than a person can oversee, and few enough to read all of them at each change."""
@@ -63,6 +75,8 @@ KEPT_AFTER_ITS_END = 7 * 86400
 DURATION_RULE = "a number and m, h, d or w for minutes, hours, days or weeks, such as 7d; ten years at most"
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+_Stamp = tuple[int, int, int]
 
 COOKIE, TICKET = "cookie", "ticket"
 """What tokens are for. One is never good for the other's purpose."""
@@ -152,34 +166,42 @@ class Key:
 class Keyring:
     """The keys of one state folder, as the file had them at the last `refresh`. `open` reads or makes it."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
         """
         Args:
             folder: The state folder; not yet read.
             clock: Seconds since 1970; keys expire by it.
+            monotonic: Seconds that pass evenly; patience and tries go by them.
         """
         self._path = folder / _KEY_FILE
-        self._lock = folder / _LOCK_FILE
+        self._lock = folder / files.STATE_LOCK
+        self._reserve = folder / _RESERVE_FILE
         self._clock = clock
-        self._stamp: tuple[int, ...] | None = None  # of the file as it was read last
-        self._unread = False  # it could not be opened at the last look
+        self._monotonic = monotonic
+        self._stamp: _Stamp | None = None  # of the file as it was read last
+        self._spoiled: tuple[_Stamp, str] | None = None  # of the file in which no keys were found, and why
+        self._unread_since: float | None = None
+        self._closed = False
         self._salt = b""
         self._keys: tuple[Key, ...] = ()
         self._live: frozenset[Key] = frozenset()
+        self._ended = 0
+        self._revoked: Mapping[bytes, Key] = {}  # in memory only, by digest: the file still holds them
+        self._has_reserve = True
+        self._settle_at = 0.0
         # By digests and tokens, so that neither takes a time that depends on how much of a guess is right.
         self._by_secret: Mapping[bytes, Key] = {}
         self._by_token: Mapping[str, Key] = {}
 
     @classmethod
-    def open(cls, folder: Path, clock: Callable[[], float] = time.time) -> Keyring:
+    def open(cls, folder: Path, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> Keyring:
         """Read the keys. Where there are none, a camera key and a viewer key are made; a file that is damaged is put aside, with a warning.
 
         Raises:
             OSError: The folder cannot be used.
         """
-        ring = cls(folder, clock)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with files.locked(ring._lock):
+        ring = cls(folder, clock, monotonic)
+        with files.exclusive(folder, files.STATE_LOCK):
             try:
                 salt, keys = ring._read()
             except FileNotFoundError:
@@ -193,6 +215,7 @@ class Keyring:
                 files.keep_private(ring._path)
                 if not salt:
                     ring._write(salt, keys)
+                ring._keep_reserve(salt, keys)
         ring.refresh()
         return ring
 
@@ -205,8 +228,23 @@ class Keyring:
 
     @property
     def live(self) -> frozenset[Key]:
-        """The keys that were good at the last `refresh`. Who compares two of these sees whose keys are gone."""
+        """The keys that were good at the last look."""
         return self._live
+
+    @property
+    def ended(self) -> int:
+        """How many times keys have ended so far, also those that came after the last look of whoever compares this number."""
+        return self._ended
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether a key is revoked in memory only."""
+        return bool(self._revoked)
+
+    @property
+    def closed(self) -> bool:
+        """No key is good for now, because the file could not be read for `UNREAD_PATIENCE` seconds."""
+        return self._closed
 
     def with_secret(self, secret: str) -> Key | None:
         """The key of a link that is still good, however it was typed. Who has just made one, by another process, may use it at once."""
@@ -248,29 +286,56 @@ class Keyring:
 
     def refresh(self) -> None:
         """Look whether the file has changed or a key is over. Costs one `stat`; to be called some times a second."""
+        files.spares.fill()
         try:
-            status = self._path.stat()
+            self._look()
         except FileNotFoundError:
             if self._keys:
                 log.warning("%s is gone: no key is good any more until the relay is started again", self._path)
-            self._take(b"", ())
+            self._show(b"", ())
+            self._stamp, self._unread_since, self._closed = None, None, False
         except OSError as error:
-            log.warning("%s cannot be looked at, so the keys stay as they were: %s", self._path, error.strerror)
+            self._stamp = None
+            self._wait(error.strerror or str(error))
+        except KeysError as error:
+            self._wait(str(error))
         else:
-            stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
-            if stamp != self._stamp:
-                self._stamp = stamp
-                try:
-                    self._take(*self._read())
-                except KeysError as error:
-                    log.warning("%s cannot be read, so the keys stay as they were: %s", self._path, error)
-                except OSError as error:  # it passes, and perhaps a key was revoked: the next look is at the file, too
-                    self._stamp = None
-                    if not self._unread:
-                        log.warning("%s cannot be read just now, so the keys stay as they were: %s", self._path, error.strerror)
-                self._unread = self._stamp is None
+            if self._closed:
+                log.warning("%s can be read again: its keys are good again", self._path)
+            self._unread_since, self._closed = None, False
         now = self._clock()
-        self._live = frozenset(key for key in self._keys if not key.is_over(now))
+        self._let_live(frozenset() if self._closed else frozenset(key for key in self._keys if not key.is_over(now)))
+
+    def _let_live(self, keys: frozenset[Key]) -> None:
+        self._ended += not self._live <= keys
+        self._live = keys
+
+    def _look(self) -> None:
+        status = self._path.stat()
+        stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
+        if stamp == self._stamp:
+            return
+        if self._spoiled is not None and self._spoiled[0] == stamp:
+            raise KeysError(self._spoiled[1])
+        try:
+            salt, keys = self._read()
+        except KeysError as error:
+            self._stamp, self._spoiled = None, (stamp, str(error))
+            raise
+        self._stamp, self._spoiled = stamp, None
+        found = {_digest(key.secret) for key in keys}
+        self._revoked = {digest: key for digest, key in self._revoked.items() if digest in found}
+        self._show(salt, keys)
+
+    def _wait(self, why: str) -> None:
+        """The file cannot be read. A lack of descriptors counts, too, if not even the spare ones helped: it may not hide a revocation."""
+        now = self._monotonic()
+        if self._unread_since is None:
+            self._unread_since = now
+            log.warning("%s cannot be read, so the keys stay as they were, for %.0f s at most: %s", self._path, UNREAD_PATIENCE, why)
+        elif not self._closed and now - self._unread_since >= UNREAD_PATIENCE:
+            self._closed = True
+            log.error("%s cannot be read for %.0f s, so no key is good until it can be read again: %s", self._path, UNREAD_PATIENCE, why)
 
     def add(self, publish: Scope, watch: Scope, lasts: int | None = None, label: str = "") -> Key:
         """Make a key and write it down; it is good at once, and among `keys` from the next `refresh` on.
@@ -280,7 +345,7 @@ class Keyring:
 
         Raises:
             KeysError: It would allow nothing, or there are too many.
-            OSError: The folder cannot be written.
+            OSError: It cannot be written down, and so is not made.
         """
         if not publish and not watch:
             raise KeysError("A key has to allow something: to watch, to publish, or both.")
@@ -300,39 +365,106 @@ class Keyring:
         return key
 
     def revoke(self, identifier: str) -> Key:
-        """Take a key away and write it down; `refresh` then knows it, also in another process.
+        """Take a key away and write it down; `refresh` then knows it, also in another process. As `forget` and `settle`.
 
         Raises:
             KeysError: There is no such key.
-            OSError: The folder cannot be written.
+            OSError: It cannot be written down.
         """
-        with self._changing() as keys:
-            found = next((key for key in keys if key.id == identifier), None)
-            if found is None:
-                raise KeysError(f"There is no key with the id {identifier[:40]!r}.")
-            keys.remove(found)
+        key = self.forget(identifier)
+        self.settle()
+        return key
+
+    def forget(self, identifier: str) -> Key:
+        """Take a key away at once, but in this process only: `settle` writes it down. Not to be called by two threads at once.
+
+        Raises:
+            KeysError: There is no such key.
+        """
+        found = self._with_id(identifier)
+        if found is None:
+            self.refresh()  # it may have been made by another process just now
+            found = self._with_id(identifier)
+        if found is None:
+            raise KeysError(f"There is no key with the id {identifier[:40]!r}.")
+        self._revoked = {**self._revoked, _digest(found.secret): found}
+        self._settle_at = self._monotonic() + SETTLE_INTERVAL
+        self._show(self._salt, self._keys)
+        self._let_live(self._live - {found})
         return found
 
+    def _with_id(self, identifier: str) -> Key | None:
+        return next((key for key in (*self._keys, *self._revoked.values()) if key.id == identifier), None)
+
+    def settle(self) -> None:
+        """Write down what `forget` has taken away, with the room of the reserve if the disk is full; and make that anew. Blocks.
+
+        Raises:
+            OSError: It cannot be written down. Those keys are gone in this process only, and back with the next one.
+        """
+        revoked = self._revoked
+        if revoked:
+            with self._changing(urgent=True) as keys:
+                keys[:] = [key for key in keys if _digest(key.secret) not in revoked]
+        elif not self._has_reserve:
+            with files.locked(self._lock):
+                self._keep_reserve(*self._known())
+
+    def owes(self) -> bool:
+        """Whether `settle` is to be called, because something could not be written down before; true once in `SETTLE_INTERVAL` seconds."""
+        now = self._monotonic()
+        if now < self._settle_at or (not self._revoked and self._has_reserve):
+            return False
+        self._settle_at = now + SETTLE_INTERVAL
+        return True
+
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[list[Key]]:
-        """The keys in the file, to be changed. No other process changes them meanwhile."""
+    def _changing(self, urgent: bool = False) -> Iterator[list[Key]]:
+        """The keys in the file, to be changed. No other process changes them meanwhile.
+
+        Args:
+            urgent: Give the reserve up if there is no room otherwise.
+        """
         with files.locked(self._lock):
-            salt, known = self._read()
+            salt, known = self._known()
             long_ago = self._clock() - KEPT_AFTER_ITS_END
             keys = [key for key in known if not key.is_over(long_ago)]
             yield keys
-            self._write(salt, tuple(keys))
+            self._write(salt, tuple(keys), urgent)
+
+    def _known(self) -> tuple[bytes, tuple[Key, ...]]:
+        """What the file holds, to be changed; OSError also where that makes no sense."""
+        try:
+            return self._read()
+        except KeysError as error:
+            raise OSError(errno.EIO, str(error), str(self._path)) from None
 
     def _read(self) -> tuple[bytes, tuple[Key, ...]]:
-        with self._path.open("rb") as file:
-            return _decoded(file.read(), int(self._path.stat().st_mtime))
+        data, status = files.read(self._path, _LARGEST_FILE)
+        return _decoded(data, int(status.st_mtime))
 
-    def _write(self, salt: bytes, keys: tuple[Key, ...]) -> None:
-        stored = [key.as_json() | {"secret": key.secret} for key in keys]
-        salt = salt or secrets.token_bytes(_SALT_BYTES)
-        files.write(self._path, json.dumps({"salt": salt.hex(), "keys": stored}, indent=1).encode())
+    def _write(self, salt: bytes, keys: tuple[Key, ...], urgent: bool = False) -> None:
+        data = _encoded(salt or secrets.token_bytes(_SALT_BYTES), keys)
+        if urgent:
+            files.write(self._path, data, reserve=self._reserve)
+            self._keep_reserve(salt, keys)
+        else:
+            files.keep_reserve(self._reserve, len(data))  # first: each key that there is must be one that can be revoked
+            files.write(self._path, data)
 
-    def _take(self, salt: bytes, keys: tuple[Key, ...]) -> None:
+    def _keep_reserve(self, salt: bytes, keys: tuple[Key, ...]) -> None:
+        try:
+            files.keep_reserve(self._reserve, len(_encoded(salt, keys)))
+        except OSError as error:
+            if self._has_reserve:
+                log.warning("%s cannot be made, so on a full disk a key may not be revoked: %s", self._reserve, error.strerror or error)
+            self._has_reserve = False
+        else:
+            self._has_reserve = True
+
+    def _show(self, salt: bytes, keys: tuple[Key, ...]) -> None:
+        """Go by these keys of the file, but for those that were revoked."""
+        keys = tuple(key for key in keys if _digest(key.secret) not in self._revoked)
         self._salt, self._keys = salt, keys
         self._by_secret = {_digest(key.secret): key for key in keys}
         self._by_token = {f"{purpose} {_token(salt, key, purpose)}": key for key in keys for purpose in (COOKIE, TICKET)}
@@ -361,6 +493,11 @@ def link(url: str, key: Key, field_name: str, scope: Scope) -> str:
     """
     query = f"?{field_name}={next(iter(scope.names))}" if len(scope.names) == 1 and not scope.everything else ""
     return f"{url}{query}#key={key.secret}"
+
+
+def _encoded(salt: bytes, keys: tuple[Key, ...]) -> bytes:
+    stored = [key.as_json() | {"secret": key.secret} for key in keys]
+    return json.dumps({"salt": salt.hex(), "keys": stored}, indent=1).encode()
 
 
 def _decoded(data: bytes, changed: int) -> tuple[bytes, tuple[Key, ...]]:

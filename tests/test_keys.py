@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import re
 import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from drawercam import keycommand
 from drawercam import keys as module
 from drawercam.keys import (
     ALL,
     COOKIE,
     KEPT_AFTER_ITS_END,
     MAX_KEYS,
+    MAX_LABEL,
     MAX_LIFE,
+    MAX_NAMES,
     NOTHING,
+    SETTLE_INTERVAL,
     TICKET,
+    UNREAD_PATIENCE,
+    Key,
     Keyring,
     KeysError,
     Scope,
     seconds,
 )
 from tests.relays import ROOT
+from tests.test_files import Disk
 
 PORCH = Scope(names=frozenset({"porch"}))
 
@@ -47,8 +57,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ring(tmp_path: Path, clock: Clock) -> Keyring:
-    return Keyring.open(tmp_path, clock)
+def moments() -> Clock:
+    """Seconds that pass evenly."""
+    return Clock()
+
+
+@pytest.fixture
+def ring(tmp_path: Path, clock: Clock, moments: Clock) -> Keyring:
+    return Keyring.open(tmp_path, clock, moments)
 
 
 def test_the_first_keys_are_made_once_and_kept_to_their_owner(tmp_path: Path) -> None:
@@ -62,7 +78,9 @@ def test_the_first_keys_are_made_once_and_kept_to_their_owner(tmp_path: Path) ->
     assert re.fullmatch(r"([a-z2-7]{4}-){3}[a-z2-7]{4}", first.keys[0].secret) and first.keys[0].secret != first.keys[1].secret
     assert stat.S_IMODE((folder / "keys.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert sorted(path.name for path in folder.iterdir()) == ["keys.json", "keys.lock"]
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == dict.fromkeys(
+        ["keys.json", "keys.lock", "keys.reserve"], 0o600
+    )
 
 
 def test_the_file_stays_its_owners_after_every_change_and_a_copy_becomes_so(tmp_path: Path, ring: Keyring) -> None:
@@ -158,43 +176,256 @@ def test_another_process_changes_the_ring_and_a_look_notices(tmp_path: Path, rin
     assert ring.with_secret(key.secret) is None and ring.for_links()[0] is None
 
 
-def test_a_file_that_vanishes_closes_and_one_that_is_spoiled_changes_nothing(
-    tmp_path: Path, ring: Keyring, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_that_vanishes_closes(tmp_path: Path, ring: Keyring) -> None:
     file, keys = tmp_path / "keys.json", ring.keys
     content = file.read_bytes()
-    file.write_text("half a fi")
-    for _ in range(3):
-        ring.refresh()
-    assert ring.keys == keys and len(caplog.records) == 1, "said once"
     file.unlink()
     ring.refresh()
-    assert ring.keys == () and ring.with_secret(keys[0].secret) is None
+    assert ring.keys == () and ring.with_secret(keys[0].secret) is None and ring.ended == 1
     file.write_bytes(content)
     ring.refresh()
     assert ring.keys == keys
 
 
-def test_a_file_that_cannot_be_opened_when_it_changes_is_read_at_the_next_look(
-    tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def spoil(file: Path, patch: pytest.MonkeyPatch) -> None:
+    file.write_text("half a fi")
+
+
+def make_larger_than_any(file: Path, patch: pytest.MonkeyPatch) -> None:
+    file.write_bytes(b" " * (module._LARGEST_FILE + 1) + file.read_bytes())
+
+
+def put_a_folder_there(file: Path, patch: pytest.MonkeyPatch) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def break_the_disk(file: Path, patch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise OSError(errno.EIO, "Input/output error")
+
+    file.write_bytes(file.read_bytes() + b" ")
+    patch.setattr(os, "read", fail)
+
+
+def take_the_right_to_look(file: Path, patch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    patch.setattr(Path, "stat", fail)
+
+
+def take_all_descriptors(file: Path, patch: pytest.MonkeyPatch) -> None:
+    """Also the spare ones."""
+
+    def fail(*_: object) -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    file.write_bytes(file.read_bytes() + b" ")
+    patch.setattr(os, "open", fail)
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (spoil, "not in the form that the relay writes"),
+        (make_larger_than_any, "not in the form that the relay writes"),
+        (put_a_folder_there, "Is a directory"),
+        (break_the_disk, "Input/output error"),
+        (take_the_right_to_look, "Permission denied"),
+        (take_all_descriptors, "Too many open files"),
+    ],
+)
+def test_a_file_that_cannot_be_read_changes_nothing_for_a_minute_and_then_closes_until_it_can_be(
+    tmp_path: Path,
+    ring: Keyring,
+    moments: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    harm: Callable[[Path, pytest.MonkeyPatch], None],
+    why: str,
 ) -> None:
-    """For want of file descriptors, for instance; a key that was revoked must not stay good for that."""
-    key = ring.keys[0]
-    Keyring.open(tmp_path, ring._clock).revoke(key.id)
+    file, keys = tmp_path / "keys.json", ring.keys
+    aside = tmp_path / "aside.json"
+    aside.write_bytes(file.read_bytes())
     with monkeypatch.context() as patch:
-
-        def fail(*_: object) -> NoReturn:
-            raise OSError(24, "Too many open files")
-
-        patch.setattr(Path, "open", fail)
-        for _ in range(3):
+        harm(file, patch)
+        for seconds in (0.0, 0.25, UNREAD_PATIENCE - 0.5):
+            moments.time += seconds
             ring.refresh()
-    assert key in ring.live and caplog.text.count("Too many open files") == 1
+            assert ring.live == set(keys) and not ring.closed and ring.with_secret(keys[0].secret) == keys[0]
+        assert len(caplog.records) == 1 and why in caplog.text, "said once"
+        for _ in range(3):
+            moments.time += 0.25
+            ring.refresh()
+        assert ring.closed and not ring.live and ring.with_secret(keys[0].secret) is None and ring.ended == 1
+        assert ring.with_token(ring.token(keys[0], COOKIE), COOKIE) is None and not ring.is_good(keys[0])
+        (line,) = caplog.messages[1:]
+        assert why in line and "no key is good" in line
+    if file.is_dir():
+        file.rmdir()
+    aside.replace(file)
     ring.refresh()
-    assert key not in ring.live
-    Keyring.open(tmp_path, ring._clock).revoke(ring.keys[0].id)
+    assert ring.live == set(keys) and not ring.closed and ring.with_secret(keys[0].secret) == keys[0]
+    moments.time += UNREAD_PATIENCE
+    file.write_text("half a fi")
     ring.refresh()
-    assert not ring.live
+    assert not ring.closed, "the next time is another one"
+
+
+def test_a_clock_that_is_set_closes_nothing(tmp_path: Path, ring: Keyring, clock: Clock) -> None:
+    (tmp_path / "keys.json").write_text("half a fi")
+    ring.refresh()
+    clock.time += 10 * UNREAD_PATIENCE
+    ring.refresh()
+    assert not ring.closed
+
+
+def test_a_key_that_comes_and_goes_between_two_looks_of_the_relay_is_noticed(tmp_path: Path, ring: Keyring) -> None:
+    """Somebody may have come in by it meanwhile."""
+    before, other = ring.ended, Keyring.open(tmp_path)
+    key = other.add(NOTHING, PORCH)
+    assert ring.with_secret(key.secret) == key
+    other.revoke(key.id)
+    ring.refresh()
+    assert ring.ended == before + 1
+
+
+# --- a disk that is full ---
+
+
+def largest(ring: Keyring) -> Keyring:
+    """As many keys as there may be, each with as much text as it takes."""
+    names = frozenset(f"{number:02}".ljust(32, "x") for number in range(MAX_NAMES))
+    scope = Scope(names=names)
+    while len(ring.keys) < MAX_KEYS:
+        made = [
+            Key(f"{number:016}", f"aaaa-bbbb-cccc-{number:04}", scope, scope, 2**40, 2**41, "\N{GRINNING FACE}" * MAX_LABEL)
+            for number in range(MAX_KEYS - len(ring.keys))
+        ]
+        ring._write(ring._salt, (*ring.keys, *made))
+        ring.refresh()
+    return ring
+
+
+def test_the_largest_file_that_there_can_be_is_read_and_has_its_reserve(tmp_path: Path, ring: Keyring) -> None:
+    largest(ring)
+    size = (tmp_path / "keys.json").stat().st_size
+    assert size < module._LARGEST_FILE / 2 and (tmp_path / "keys.reserve").stat().st_size >= size
+
+
+@pytest.mark.parametrize("crowd", [False, True])
+@pytest.mark.parametrize("copies", [False, True])
+def test_keys_are_revoked_on_a_full_disk_and_none_is_made(
+    tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch, copies: bool, crowd: bool
+) -> None:
+    if crowd:
+        largest(ring)
+    ids = [key.id for key in ring.keys]
+    with monkeypatch.context() as patch:
+        Disk(tmp_path, patch, copies=copies)
+        if not crowd:
+            with pytest.raises(OSError, match="No space left"):
+                ring.add(ALL, NOTHING)
+        ring.revoke(ids[0])
+        again = Keyring(tmp_path, ring._clock)
+        again.refresh()
+        assert [key.id for key in again.keys] == ids[1:]
+    assert not list(tmp_path.glob(".new-*"))
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_one_key_after_the_other_is_revoked_on_a_disk_that_stays_full(
+    tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch, copies: bool
+) -> None:
+    """What a file leaves free is enough for the next one."""
+    made = [ring.add(NOTHING, PORCH) for _ in range(20)]
+    Disk(tmp_path, monkeypatch, copies=copies)
+    for key in made:
+        ring.revoke(key.id)
+    ring.refresh()
+    assert not ring.unwritten and len(ring.keys) == 2
+
+
+def test_the_reserve_is_made_again_as_soon_as_there_is_room(
+    tmp_path: Path, ring: Keyring, moments: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        disk = Disk(tmp_path, patch)
+        disk.blocks -= 1  # somebody else takes what comes free
+        ring.revoke("camera")
+        ring.refresh()
+        assert not (tmp_path / "keys.reserve").exists() and "keys.reserve cannot be made" in caplog.text
+        moments.time += SETTLE_INTERVAL
+        assert ring.owes() and not ring.owes()
+        ring.settle()
+        assert not (tmp_path / "keys.reserve").exists() and len(caplog.records) == 1, "said once"
+    moments.time += SETTLE_INTERVAL
+    assert ring.owes()
+    ring.settle()
+    assert (tmp_path / "keys.reserve").exists() and not ring.owes()
+
+
+def test_what_is_revoked_in_memory_only_stays_so_until_it_is_written_down(
+    tmp_path: Path, ring: Keyring, moments: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, other = tmp_path / "keys.json", Keyring.open(tmp_path)
+    gone, kept = ring.keys
+    (tmp_path / "keys.reserve").unlink()
+    with monkeypatch.context() as patch:
+        Disk(tmp_path, patch)
+        with pytest.raises(OSError, match="No space left"):
+            ring.revoke(gone.id)
+        assert ring.live == {kept} and ring.unwritten and not ring.owes(), "it was tried just now"
+        with pytest.raises(OSError, match="No space left"):
+            ring.revoke(gone.id)
+        moments.time += SETTLE_INTERVAL
+        assert ring.owes() and not ring.owes(), "once in a while"
+        with pytest.raises(OSError, match="No space left"):
+            ring.settle()
+    added = other.add(NOTHING, PORCH)
+    ring.refresh()
+    assert ring.live == {kept, added} and gone.id in file.read_text(), "other processes change it, and it still holds the key"
+    content = file.read_bytes()
+    file.unlink()
+    ring.refresh()
+    file.write_bytes(content)
+    ring.refresh()
+    assert ring.live == {kept, added} and ring.with_secret(gone.secret) is None
+    assert ring.with_token(other.token(gone, COOKIE), COOKIE) is None
+    moments.time += SETTLE_INTERVAL
+    assert ring.owes()
+    ring.settle()
+    ring.refresh()
+    assert not ring.unwritten and not ring.owes() and gone.id not in file.read_text() and ring.live == {kept, added}
+
+
+def test_a_file_that_is_spoiled_keeps_no_key_from_being_revoked(tmp_path: Path, ring: Keyring) -> None:
+    (tmp_path / "keys.json").write_text("half a fi")
+    ring.refresh()
+    with pytest.raises(OSError, match="not in the form"):
+        ring.revoke("camera")
+    assert [key.id for key in ring.live] == ["viewer"]
+
+
+def test_the_command_says_that_a_full_disk_has_kept_it_from_its_work(
+    tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        status = keycommand.main([*arguments, "--state", str(tmp_path)], tmp_path, 8443)
+        return status, capsys.readouterr().err
+
+    with monkeypatch.context() as patch:
+        disk = Disk(tmp_path, patch)
+        status, said = run("add", "--watch", "all")
+        assert status == 1 and said.startswith("No key is made") and "No space left" in said
+        assert run("revoke", "viewer") == (0, "")
+        (tmp_path / "keys.reserve").unlink()
+        disk.blocks = disk.taken()
+        status, said = run("revoke", "camera")
+        assert status == 1 and "The key camera is not revoked" in said and "No space left" in said and "Traceback" not in said
+    ring.refresh()
+    assert [key.id for key in ring.keys] == ["camera"]
 
 
 def test_many_who_change_it_at_once_lose_nothing(tmp_path: Path) -> None:

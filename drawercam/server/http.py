@@ -22,7 +22,7 @@ from ip_registry.registry import Registry
 from ip_registry.routes import add_routes as add_registry
 
 from .. import control, keys
-from ..access import COOKIE_AGE, Access, Denied, Grant, Right
+from ..access import COOKIE_AGE, Access, Denied, Grant, Right, keys_unread
 from ..channel import NotTurned
 from ..hub import Hub
 from ..keys import NOTHING, Key, Keyring, KeysError, Scope
@@ -282,8 +282,10 @@ def _key(site: Site, ring: Keyring, given: object, address: str) -> Key:
     """The key that was given; not looked at while its address has to wait.
 
     Raises:
-        Denied: 401, there is no such key; 429, there were too many wrong ones.
+        Denied: 401, there is no such key; 429, there were too many wrong ones; 503, the keys cannot be read now.
     """
+    if ring.closed:
+        raise keys_unread()
     wrong_keys = site.wrong_keys
     if wait := wrong_keys.wait(address):
         raise Denied(429, "too-many-keys", f"Too many wrong keys came from this address. Try again in {wait} s.", wait)
@@ -454,6 +456,8 @@ class _Api:
         return response
 
     def _session(self, grant: Grant) -> dict[str, Any]:
+        if grant.unread:
+            raise keys_unread()
         site, access = self._site, self._access
         answer: dict[str, Any] = {
             "keys": access.ring is not None,
@@ -521,6 +525,9 @@ class _Api:
             key = await asyncio.to_thread(ring.add, publish, watch, lasts, str(body.get("label", "")))
         except KeysError as error:
             raise Denied(400, "bad-request", str(error)) from None
+        except OSError as error:
+            log.warning("x %s: no key is made, because it cannot be written down: %s", request.remote, error.strerror or error)
+            raise Denied(507, "not-written", "No key is made, because the relay cannot write it down. Is its disk full?") from None
         ring.refresh()
         log.info("+ %s made the key %s", request.remote, key.id)
         links = {}
@@ -533,11 +540,17 @@ class _Api:
     async def revoke_key(self, request: web.Request) -> web.StreamResponse:
         ring = self._ring()
         try:
-            key = await asyncio.to_thread(ring.revoke, request.match_info["id"])
+            key = ring.forget(request.match_info["id"])  # at once, however long the disk takes
         except KeysError as error:
             raise Denied(404, "unknown-key", str(error)) from None
-        ring.refresh()
         log.info("- %s revoked the key %s", request.remote, key.id)
+        try:
+            await asyncio.to_thread(ring.settle)
+        except OSError as error:
+            log.warning("That %s is revoked cannot be written down, so it returns at a restart: %s", key.id, error.strerror or error)
+            sentence = "The key is revoked, but the relay cannot write that down: the key returns when it is restarted. Is its disk full?"
+            raise Denied(507, "not-written", sentence) from None
+        ring.refresh()
         return web.json_response({"id": key.id})
 
     def _ring(self) -> Keyring:

@@ -18,10 +18,11 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from .. import faults, heap, limits
+from .. import faults, heap, limits, tasks
 from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
 from ..hub import Hub, HubFull
+from ..keys import Keyring
 from ..pictures.desk import Desks
 from ..tally import Histogram, Traffic
 from . import live, pictures, publishing, routes, scraping, streams
@@ -103,7 +104,7 @@ class Server:
         self._sockets: set[Socket] = set()
         self._readers: set[Reader] = set()
         self._waiting = 0  # bytes in all sockets at the last look, and what bursts have added since
-        self._live = site.access.ring.live if site.access.ring is not None else frozenset()
+        self._ended = site.access.ring.ended if site.access.ring is not None else 0  # see Keyring.ended
         self._written = 0  # bytes sent through sockets that have ended
         self._connections = self._begun = 0  # connections and sockets that have come so far
         self._lag = Histogram()
@@ -111,6 +112,7 @@ class Server:
         self._sweep_due = 0.0
         self._sweeper: asyncio.TimerHandle | None = None
         self._key_watcher: asyncio.TimerHandle | None = None
+        self._settling: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()  # no sockets left, when stopping
         self._stopping = False
 
@@ -148,6 +150,7 @@ class Server:
         for timer in (self._sweeper, self._key_watcher):
             if timer is not None:
                 timer.cancel()
+        await tasks.end(self._settling)
         for door in list(self._doors):
             door.abort()
         for reader in list(self._readers):
@@ -369,10 +372,20 @@ class Server:
         if ring is None:
             return
         ring.refresh()
-        before, self._live = self._live, ring.live
-        if not before <= self._live and (gone := self._site.book.dismiss(self._access)):
+        if (self._settling is None or self._settling.done()) and ring.owes():
+            self._settling = asyncio.create_task(self._settle(ring), name="keys")
+        before, self._ended = self._ended, ring.ended
+        if before != self._ended and (gone := self._site.book.dismiss(self._access)):
             log.info("- %d connections have ended, because their keys have", gone)
         self._key_watcher = asyncio.get_running_loop().call_later(KEYS_INTERVAL, self._watch_keys)
+
+    async def _settle(self, ring: Keyring) -> None:
+        """Try again to write down what has been revoked; why it cannot be was said at the first time."""
+        waiting = ring.unwritten
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(ring.settle)
+            if waiting:
+                log.info("- what was revoked and could not be written down is written down now")
 
 
 Line = TypeVar("Line", bound=Socket | Reader)

@@ -49,7 +49,7 @@ class Visit(Protocol):
     admission: Admission
     counts: bool
 
-    def dismiss(self) -> None:
+    def dismiss(self, why: Reason) -> None:
         """End it, because its right has ended."""
 
 
@@ -110,8 +110,9 @@ class Book:
     def dismiss(self, access: Access) -> int:
         """End every visit whose right has ended; returns how many."""
         over = [visit for visit in self._visits if not visit.admission.stands(access)]
+        why = Reason.KEYS_UNREAD if access.ring is not None and access.ring.closed else Reason.REVOKED
         for visit in over:
-            visit.dismiss()
+            visit.dismiss(why)
         return len(over)
 
 
@@ -123,7 +124,7 @@ class RequestVisit:
         self.counts = bool(admission.name)
         self._transport = cast("asyncio.Transport | None", transport)
 
-    def dismiss(self) -> None:
+    def dismiss(self, why: Reason) -> None:
         if self._transport is not None:
             self._transport.abort()
 
@@ -164,13 +165,13 @@ class SocketVisit:
         self._book.leave(self)
         cast(Session, super()).closed(said_goodbye)
 
-    def dismiss(self) -> None:
+    def dismiss(self, why: Reason) -> None:
         """See Visit. What waits for a peer that does not take it is thrown away: it is not for it any more."""
         if self._visiting is not None:
             if self._visiting.behind:
                 self._visiting.abort()
             else:
-                self._visiting.end(Closing(Reason.REVOKED))
+                self._visiting.end(Closing(why))
 
 
 class CameraVisit(SocketVisit, CameraSession):

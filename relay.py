@@ -140,10 +140,11 @@ def main(arguments: "list[str]") -> int:
 
         return film.main(rest, ROOT / "state", TLS_PORT, PLAIN_PORT)
     from certs import AuthorityError
+    from drawercam import log_limit
     from ip_registry.secret import SecretError
 
     chosen = options(arguments)
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=chosen.log_level.upper())
+    log_limit.install(chosen.log_level.upper())
     logging.getLogger("websockets").setLevel(logging.WARNING)
     loop_factory = None
     with contextlib.suppress(ImportError):  # uvloop is a help, not a need

@@ -9,6 +9,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from .addresses import IPAddress
+from .brief import cut
 from .closing import Reason
 from .keys import ALL, COOKIE, NOTHING, TICKET, Key, Keyring, Scope
 
@@ -55,7 +56,7 @@ class Denied(Exception):
         self.id = id
         self.retry_after = retry_after
         self.headers: dict[str, str] = {}
-        super().__init__(sentence)
+        super().__init__(cut(sentence))
 
 
 @dataclass(frozen=True, slots=True)

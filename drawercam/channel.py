@@ -571,7 +571,7 @@ class Channel:
         if state is not self.state and state not in _TRANSITIONS[self.state]:
             raise ValueError(f"channel {self.name} cannot go from {self.state} to {state}")
         self.state, self.reason, self.since = state, reason, self._clock()
-        log.info("= %s is %s%s", self.name, state, f" ({reason})" if reason else "")
+        log.info(f"= %s is {state}%s", self.name, f" ({reason})" if reason else "")  # each state is news (see log_limit)
         for viewer in self._viewers:
             viewer.tell(control.ChannelState(state, reason))
         self._changed()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from .brief import cut
+
 
 class Reason(Enum):
     """Close code and default sentence; the id is the name in lower case with dashes."""
@@ -44,7 +46,7 @@ class Closing:
 
     @property
     def sentence(self) -> str:
-        return self.text or self.reason.sentence
+        return cut(self.text or self.reason.sentence)
 
 
 class Refused(Exception):

@@ -24,7 +24,7 @@ from cryptography import x509
 
 from certs import Served
 
-from . import addresses, faults
+from . import addresses, unread
 from .access import Denied, host_name
 
 PAGE_PATH = "/trust"
@@ -133,7 +133,7 @@ class TrustPage:
             app.router.add_get(way, self._way)
         for part in PARTS:
             app.router.add_get(f"/web/{part}", self._part)
-        self._runner = web.AppRunner(app, handle_signals=False, access_log=None, logger=faults.UNREAD)
+        self._runner = web.AppRunner(app, handle_signals=False, access_log=None, logger=unread.LOG)
         self._listeners: list[asyncio.Server] = []
         self._ends: dict[asyncio.Transport, asyncio.TimerHandle] = {}  # of the connections that are open, the oldest first
 
@@ -188,7 +188,7 @@ class TrustPage:
             self._ends.pop(oldest).cancel()
             oldest.abort()
         self._ends[transport] = asyncio.get_running_loop().call_later(CONNECTION_LIFE, transport.abort)
-        handler = server()
+        handler = unread.protocol(server)
         transport.set_protocol(handler)
         handler.connection_made(transport)
 

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from drawercam import tasks
+from drawercam.brief import cut
 from drawercam.hub import NAME, NAME_RULE
 
 from . import messages, store
@@ -59,7 +60,7 @@ class Refused(Exception):
         self.status = status
         self.id = id
         self.nonce = nonce
-        super().__init__(sentence)
+        super().__init__(cut(sentence))
 
 
 @dataclass(slots=True)

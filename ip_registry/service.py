@@ -16,7 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from certs.authority import Authority, AuthorityError
-from drawercam import addresses, faults, files
+from drawercam import addresses, faults, files, log_limit, unread
 from drawercam.bootstrap import PYTHON
 from drawercam.renewal import Renewal
 
@@ -114,17 +114,18 @@ async def run(chosen: argparse.Namespace) -> None:
         application(Registry(chosen.state, secret), served.ca_pem if served else None),
         handle_signals=False,
         access_log=None,
-        logger=faults.UNREAD,
+        logger=unread.LOG,
         keepalive_timeout=_KEEPALIVE,
         shutdown_timeout=_STOP_BUDGET,
     )
     await runner.setup()
     asyncio.get_running_loop().set_exception_handler(faults.unhandled)
     try:
-        assert runner.server is not None
+        server = runner.server
+        assert server is not None
         context = renewal.context if renewal else None
         listener = await asyncio.get_running_loop().create_server(
-            runner.server, chosen.host, chosen.port, ssl=context, ssl_handshake_timeout=_TLS_DEADLINE if context else None
+            lambda: unread.protocol(server), chosen.host, chosen.port, ssl=context, ssl_handshake_timeout=_TLS_DEADLINE if context else None
         )
         if renewal:
             renewal.start(lambda: None)
@@ -170,7 +171,7 @@ def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool
 def main(arguments: list[str]) -> int:
     """The program; returns its exit status."""
     chosen = options(arguments)
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    log_limit.install("INFO")
     try:
         asyncio.run(run(chosen))
     except KeyboardInterrupt:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from drawercam.access import EVERYTHING, MAX_HELD, Access, Denied, Grant, Right
+from drawercam.brief import MAX_SENTENCE
+from drawercam.closing import Closing, Reason, Refused
 from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
+from ip_registry import registry
 
 PORCH, GARDEN = (Scope(names=frozenset({name})) for name in ("porch", "garden"))
 
@@ -215,3 +218,10 @@ def test_origins() -> None:
     Access(None).check_origin("http://localhost:8080", "localhost:8080")
     with pytest.raises(Denied):
         access.check_origin("https://x", None)
+
+
+def test_what_is_said_of_a_refusal_is_bounded() -> None:
+    long = "x" * 10**6
+    for refused in (Denied(400, "bad-request", long), Refused(Reason.BAD_MEDIA, long), registry.Refused(400, "bad-announcement", long)):
+        assert len(str(refused)) <= MAX_SENTENCE
+    assert len(Closing(Reason.BAD_MEDIA, long).sentence) <= MAX_SENTENCE

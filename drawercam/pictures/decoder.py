@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-import logging
 import os
 import struct
 import sys
@@ -33,8 +32,6 @@ _FRAME = struct.Struct(">IcqB")
 _WISH = struct.Struct(">IcHq")
 _JPEG = struct.Struct(">IqHH")
 _NONE = struct.Struct(">IB")
-
-log = logging.getLogger(__name__)
 
 
 def available() -> bool:
@@ -84,14 +81,13 @@ class Decoder:
         Raises:
             DecoderError: The system has no room for one more process.
         """
-        errors = None if log.isEnabledFor(logging.DEBUG) else DEVNULL  # what is wrong with a frame is of no interest else
         # Keys and other secrets that stand in the relay's environment are none of its business.
         environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
         try:
             # In a session of its own, Ctrl-C in the relay's terminal is not meant for it.
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, stderr=errors, cwd=_ROOT, env=environment, start_new_session=True
-            )
+                *self._command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, cwd=_ROOT, env=environment, start_new_session=True
+            )  # what decoders say of frames has no bound
         except OSError as error:
             raise DecoderError(f"it cannot be started: {error.strerror or error}") from None
 

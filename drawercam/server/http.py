@@ -190,7 +190,7 @@ def _guard(site: Site) -> Any:
             finally:
                 site.book.leave(visit)
         except Denied as denied:
-            log.debug("x %s is refused: %s", request.remote, denied)
+            log.debug(f"x %s is refused ({denied.id}): %s", request.remote, denied)
             return refuse(denied)
         except web.HTTPException as error:
             if error.status < 400:
@@ -529,7 +529,7 @@ class _Api:
             log.warning("x %s: no key is made, because it cannot be written down: %s", request.remote, error.strerror or error)
             raise Denied(507, "not-written", "No key is made, because the relay cannot write it down. Is its disk full?") from None
         ring.refresh()
-        log.info("+ %s made the key %s", request.remote, key.id)
+        keys.log.info("+ %s made the key %s", request.remote, key.id)
         links = {}
         if key.publish:
             links["camera"] = keys.link(self._site.camera_urls()[0], key, "name", key.publish)
@@ -543,11 +543,11 @@ class _Api:
             key = ring.forget(request.match_info["id"])  # at once, however long the disk takes
         except KeysError as error:
             raise Denied(404, "unknown-key", str(error)) from None
-        log.info("- %s revoked the key %s", request.remote, key.id)
+        keys.log.info("- %s revoked the key %s", request.remote, key.id)
         try:
             await asyncio.to_thread(ring.settle)
         except OSError as error:
-            log.warning("That %s is revoked cannot be written down, so it returns at a restart: %s", key.id, error.strerror or error)
+            keys.log.warning("That %s is revoked cannot be written down, so it returns at a restart: %s", key.id, error.strerror or error)
             sentence = "The key is revoked, but the relay cannot write that down: the key returns when it is restarted. Is its disk full?"
             raise Denied(507, "not-written", sentence) from None
         ring.refresh()

@@ -18,7 +18,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from .. import faults, heap, limits, tasks
+from .. import heap, keys, limits, tasks, unread
 from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
 from ..hub import Hub, HubFull
@@ -92,7 +92,7 @@ class Server:
             app,
             handle_signals=False,
             access_log=None,
-            logger=faults.UNREAD,
+            logger=unread.LOG,
             keepalive_timeout=_KEEPALIVE,
             lingering_time=_LINGERING,
             auto_decompress=False,  # nobody packs what is sent here, and a few bytes could become much
@@ -194,7 +194,7 @@ class Server:
     def enter_http(self, transport: asyncio.Transport, head: bytes) -> None:
         """Hand a connection to aiohttp, as if it had accepted it."""
         assert self._runner.server is not None
-        handler = self._runner.server()
+        handler = unread.protocol(self._runner.server)
         transport.set_protocol(handler)
         handler.connection_made(transport)
         handler.data_received(head)
@@ -252,7 +252,7 @@ class Server:
         try:
             return self._session(request, peer, arrived_at)
         except Denied as denied:
-            log.info("x %s is refused: %s", peer, denied)
+            log.info(f"x %s is refused ({denied.id}): %s", peer, denied)
             return self._refusal(denied, request.headers.get_all("Host"))
         except Exception:
             log.exception("x %s: a fault in the relay", peer)
@@ -376,7 +376,7 @@ class Server:
             self._settling = asyncio.create_task(self._settle(ring), name="keys")
         before, self._ended = self._ended, ring.ended
         if before != self._ended and (gone := self._site.book.dismiss(self._access)):
-            log.info("- %d connections have ended, because their keys have", gone)
+            keys.log.info("- %d connections have ended, because their keys have", gone)
         self._key_watcher = asyncio.get_running_loop().call_later(KEYS_INTERVAL, self._watch_keys)
 
     async def _settle(self, ring: Keyring) -> None:
@@ -385,7 +385,7 @@ class Server:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(ring.settle)
             if waiting:
-                log.info("- what was revoked and could not be written down is written down now")
+                keys.log.info("- what was revoked and could not be written down is written down now")
 
 
 Line = TypeVar("Line", bound=Socket | Reader)

@@ -257,7 +257,7 @@ class Socket(asyncio.Protocol):
                 raise Refused(Reason.NOT_TEXT) from None
             session.text(text)
         except Refused as refusal:
-            log.warning("x %s: %s", self.peer, refusal)
+            log.warning(f"x %s ({refusal.closing.reason.id}): %s", self.peer, refusal)
             self.end(refusal.closing)
         except Exception:
             self._fail()

@@ -228,6 +228,22 @@ async def test_a_refused_handshake_gets_its_answer_whatever_follows_it(
     assert transport.written.endswith(body)
 
 
+@pytest.mark.parametrize("head", [b"GE\xffT /" + b"<b>" * 2000, b"GET / HTTP/1.1\r\nX: " + b"x" * 7000 + b"\0", b"GET http://[ HTTP/1.1"])
+async def test_a_request_that_cannot_be_read_is_answered_in_a_sentence(
+    server: Server, head: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport = Transport()
+    door = Door(server)
+    door.connection_made(cast(asyncio.BaseTransport, transport))
+    door.data_received(head + b"\r\n\r\n")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert transport.written.startswith(b"HTTP/1.0 400 ") and transport.closed
+    assert transport.written.endswith(b'\r\n\r\n{"error": "bad-request", "text": "The request is not understood."}')
+    assert b"X-Frame-Options: DENY" in transport.written and b"aiohttp" not in transport.written and not caplog.records
+    transport.protocol.connection_lost(None)
+
+
 async def test_a_fault_in_the_relay_ends_one_handshake_with_an_answer(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

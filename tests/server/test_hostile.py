@@ -12,11 +12,16 @@ import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
+from drawercam.brief import MAX_SENTENCE
+from drawercam.log_limit import MAX_LINE
+from drawercam.media.ebml import element
+from drawercam.media.webm import Id
 from drawercam.server import door, socket
 from tests.media.samples import RECORDINGS
 from tests.peers import Peer, Raw, handshake, peer
 from tests.relays import Relay
 from tests.server.test_media import film, frames, packets
+from tests.server.test_promises import eventually
 
 VP8 = (RECORDINGS / "chromium-vp8.webm").read_bytes()
 
@@ -92,6 +97,23 @@ async def test_a_camera_that_sends_noise_as_media(relay: Relay, name: str) -> No
                 await film(camera, bytes(damaged))
                 await camera.send(type="ping", t=1)
                 await camera.until(lambda one: {"pong", "error"} & {message["type"] for message in one.messages})
+
+
+async def test_what_a_peer_sent_is_quoted_at_length_neither_to_it_nor_in_the_log(relay: Relay, name: str) -> None:
+    before = len(relay.output)
+    header = element(Id.EBML, element(Id.DOC_TYPE, b"\xff" * (2**20 - 100)))
+    for _ in range(20):
+        async with peer(relay, f"/camera/{name}") as camera:
+            with contextlib.suppress(ConnectionClosed):
+                await film(camera, header)
+            assert len((await camera.message("error", id="bad-media"))["text"]) <= MAX_SENTENCE
+    async with peer(relay, f"/player/{name}") as viewer:
+        with contextlib.suppress(ConnectionClosed):
+            await viewer.connection.send("x" * 16000)
+        assert len((await viewer.message("error", id="bad-message"))["text"]) <= MAX_SENTENCE
+    await eventually(lambda: "(bad-message)" in relay.output[before:], "it says what has happened")
+    said = relay.output[before:].splitlines()
+    assert 2 <= len([line for line in said if "(bad-m" in line]) < 20 and all(len(line) <= MAX_LINE for line in said)
 
 
 async def test_a_message_in_very_many_fragments(relay: Relay, name: str) -> None:

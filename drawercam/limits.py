@@ -44,6 +44,19 @@ TLS_DEADLINE = 10.0
 MESSAGES_AT_ONCE, MESSAGES_PER_SECOND = 300, 50
 """Control messages of one socket. A camera sends three a second and a player one; a page that wakes up sends some at once."""
 
+CAMERA_FRAMES_AT_ONCE, CAMERA_FRAMES_PER_SECOND = 40_000, 4_000
+"""WebSocket frames of one camera, whatever is in them. Two recorders that write 60 pictures and 50 packets of sound a second, each in up to
+three pieces, send 333 with their pings. These limits are ten times that, and ten times the 10 s of it that come at once after a stall."""
+
+CAMERA_BYTES_AT_ONCE, CAMERA_BYTES_PER_SECOND = 640 * 2**20, 64 * 2**20
+"""Bytes of one camera: ten times 50 Mbit/s, and ten times 10 s of it at once."""
+
+FRAMES_AT_ONCE, FRAMES_PER_SECOND = 600, 100
+"""The same of a player or a wall, which sends a few short messages a second. Each control message may come in two pieces."""
+
+BYTES_AT_ONCE, BYTES_PER_SECOND = 128 * 2**10, 16 * 2**10
+"""Eight of the longest messages, then one a second: a player's usual message has 50 bytes."""
+
 GUESSES_AT_ONCE, SECONDS_PER_GUESS = 10, 3
 """Wrong keys from one address. A person who mistypes does not meet this; a program that guesses gets 20 a minute, and a key has 80 bits."""
 
@@ -78,6 +91,39 @@ class Bucket:
         self._spent = max(0.0, self._spent - (now - self._then) / self._interval)
         self._then = now
         return max(0.0, (self._spent + 1 - self._size) * self._interval)
+
+
+class Pace:
+    """How much one socket may send: two token buckets, one of WebSocket's frames and one of their bytes. It is asked at each read."""
+
+    __slots__ = ("_at_once", "_bytes", "_bytes_at_once", "_bytes_per_second", "_frames", "_per_second", "_then")
+
+    def __init__(self, films: bool, now: float) -> None:
+        """
+        Args:
+            films: It is a camera's.
+            now: The time.
+        """
+        if films:
+            self._at_once, self._per_second = CAMERA_FRAMES_AT_ONCE, CAMERA_FRAMES_PER_SECOND
+            self._bytes_at_once, self._bytes_per_second = CAMERA_BYTES_AT_ONCE, CAMERA_BYTES_PER_SECOND
+        else:
+            self._at_once, self._per_second = FRAMES_AT_ONCE, FRAMES_PER_SECOND
+            self._bytes_at_once, self._bytes_per_second = BYTES_AT_ONCE, BYTES_PER_SECOND
+        self._frames = self._bytes = 0.0  # spent
+        self._then = now
+
+    def spend(self, frames: int, size: int, now: float) -> bool:
+        """It has sent so many frames and bytes; False when that is too much."""
+        passed, self._then = now - self._then, now
+        self._frames = max(0.0, self._frames - passed * self._per_second) + frames
+        self._bytes = max(0.0, self._bytes - passed * self._bytes_per_second) + size
+        return self._frames <= self._at_once and self._bytes <= self._bytes_at_once
+
+    def give_back(self, frames: int, size: int) -> None:
+        """Of these, some were asked for and are free."""
+        self._frames -= frames
+        self._bytes -= size
 
 
 class WrongKeys:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..deadlines import Deadline
+
 # The program, for which nothing of the relay's environment matters.
 COMMAND = (sys.executable, "-m", "drawercam.pictures.worker")
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -126,7 +128,7 @@ class Decoder:
         self.asked_at = asyncio.get_running_loop().time()
         self._write(_WISH.pack(_WISH.size - _LENGTH.size, b"P", width, after))
         try:
-            async with asyncio.timeout(ANSWER_DEADLINE):
+            async with Deadline(ANSWER_DEADLINE):
                 return self._understood(await self._answer())
         except TimeoutError:
             raise DecoderError(f"it has not answered for {ANSWER_DEADLINE:.0f} s") from None

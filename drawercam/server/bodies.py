@@ -9,6 +9,7 @@ import aiohttp
 from aiohttp import web
 
 from ..access import Denied
+from ..deadlines import Deadline
 from .socket import WRITE_DEADLINE
 
 # Seconds for the whole of a small body.
@@ -39,7 +40,7 @@ async def whole(request: web.Request) -> bytes:
         web.HTTPException: It is too large.
     """
     try:
-        async with asyncio.timeout(_DEADLINE):
+        async with Deadline(_DEADLINE):
             return await request.read()
     except TimeoutError:
         raise Denied(408, "too-slow", "The request does not go on.") from None
@@ -54,7 +55,7 @@ async def sent(request: web.Request, response: web.StreamResponse) -> None:
         ConnectionError: It has gone, or was cut off.
     """
     try:
-        async with asyncio.timeout(WRITE_DEADLINE):
+        async with Deadline(WRITE_DEADLINE):
             await response.prepare(request)
             await response.write_eof()
     except TimeoutError:
@@ -70,7 +71,7 @@ async def taken(transport: asyncio.Transport, writing: Awaitable[None]) -> None:
         ConnectionError: It has gone, or was cut off.
     """
     try:
-        async with asyncio.timeout(WRITE_DEADLINE):
+        async with Deadline(WRITE_DEADLINE):
             await writing
             while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110 - it tells nobody when it is empty
                 await asyncio.sleep(_LOOK)

@@ -25,8 +25,8 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close
 class Rooms(Protocol):
     """Where the door leads."""
 
-    def now(self) -> float:
-        """Monotonic seconds."""
+    def served(self) -> float:
+        """Monotonic seconds for deadlines; see deadlines.ServedTime."""
 
     def enter_http(self, transport: asyncio.Transport, head: bytes) -> None:
         """Take over a connection whose first request is plain HTTP; ``head`` is what was read so far."""
@@ -49,7 +49,7 @@ class Door(asyncio.Protocol):
         self._head = bytearray()
         self._seen = 0  # bytes of it in which the end of a head does not begin
         self._transport: asyncio.Transport | None = None
-        self._since = rooms.now()
+        self._since = rooms.served()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are of no common class

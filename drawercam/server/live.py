@@ -17,12 +17,14 @@ from aiohttp import web
 from .. import control
 from ..access import Denied
 from ..channel import FEW_PICTURES, Channel, Follower, Fragment, Run, State
+from ..deadlines import Deadline
 from ..hub import LOST_LINGER, Hub
 from ..media.muxed import AUDIO, VIDEO, Container, Muxed, container_for
 from . import routes
 from .http import Endless
 from .sessions import patience
 from .socket import HIGH_WATER, LOW_WATER, WRITE_DEADLINE, keep_unsent, peer_of
+from .window import TURN
 
 # Seconds in which a camera has to show a picture before the answer begins: a phone that sleeps needs some for its lens, and programs
 # that hear nothing give up after ten or more.
@@ -45,6 +47,9 @@ class House(Protocol):
 
     def now(self) -> float:
         """Monotonic seconds."""
+
+    def served(self) -> float:
+        """The same for deadlines; see deadlines.ServedTime."""
 
     def has_room(self, size: int) -> bool:
         """Whether a burst of so many bytes may wait in one of its connections."""
@@ -88,7 +93,8 @@ class Reader(Follower, asyncio.Protocol):
         self._file: Muxed | None = None
         self._ending = False
         self._behind = self._bursting = False
-        self._filled = self._progress = house.now()
+        self._filled = self._seen = self._looked = house.now()  # see window.Window
+        self._progress = house.served()
         self._waiting = 0  # bytes in the transport at the last sweep
         self._away_since: float | None = None  # the camera does not film
 
@@ -109,7 +115,7 @@ class Reader(Follower, asyncio.Protocol):
         """Take over the connection, on which the head of the response has been written; the file begins with the latest keyframe."""
         audio = self._tracks[AUDIO][1] if sound and AUDIO in self._tracks else None
         self._file = Muxed(self._tracks[VIDEO][1], audio, self._channel.interval())
-        self._progress = self._house.now()
+        self._progress = self._house.served()
         transport = self._transport
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         keep_unsent(transport)
@@ -126,7 +132,7 @@ class Reader(Follower, asyncio.Protocol):
                 if state == State.LIVE:
                     self._away_since = None
                 elif self._away_since is None:
-                    self._away_since = self._house.now()
+                    self._away_since = self._house.served()
             case control.TrackBegins():
                 self._coming = message
             case control.TrackEnds(number) if self._file is None:
@@ -193,8 +199,11 @@ class Reader(Follower, asyncio.Protocol):
             self._end_burst()
         if not held or self._behind:
             return self._behind
+        now = self._house.now()
+        if now - self._looked >= TURN:
+            self._seen, self._looked = self._looked, now
         bound = patience(self._channel, video, self.needs_key, self._bursting)
-        return bound is not None and self._house.now() - self._filled > bound
+        return bound is not None and self._seen - self._filled > bound
 
     def _write(self, data: bytes | bytearray) -> None:
         if not self.held:
@@ -315,7 +324,7 @@ class _Live:
         channel.join(reader)
         try:
             try:
-                async with asyncio.timeout(OPENING):
+                async with Deadline(OPENING):
                     await reader.pictures.wait()
             except TimeoutError:
                 raise _no_picture(channel.name) from None

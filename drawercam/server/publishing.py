@@ -6,7 +6,6 @@ films all the time, whoever watches.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 import aiohttp
@@ -16,6 +15,7 @@ from .. import control
 from ..access import Denied
 from ..channel import Channel
 from ..closing import Closing, Reason, Refused
+from ..deadlines import Deadline
 from ..hub import Hub, HubFull
 from ..source import Source
 from . import routes
@@ -41,7 +41,7 @@ class Publisher:
         self._channel: Channel | None = None
         self._source: Source | None = None
         self._closing: Closing | None = None  # why it has to end
-        self._deadline: asyncio.Timeout | None = None
+        self._deadline: Deadline | None = None
 
     async def read(self, content: aiohttp.StreamReader) -> None:
         """Take the stream up to its end.
@@ -55,7 +55,7 @@ class Publisher:
         """
         reason = "lost"
         try:
-            async with asyncio.timeout(SILENCE_DEADLINE) as self._deadline:
+            async with Deadline(SILENCE_DEADLINE) as self._deadline:
                 while data := await more(content):
                     self._take(data)
             if self._closing is not None:
@@ -82,7 +82,7 @@ class Publisher:
         if self._source is None:
             self._source = self._begin()
         self._source.feed(bytes((_STREAM,)) + data)
-        self._deadline.reschedule(asyncio.get_running_loop().time() + SILENCE_DEADLINE)
+        self._deadline.restart()
 
     def _begin(self) -> Source:
         """Take the name. Not before there is something to show for it: an empty request should send no camera away."""
@@ -102,8 +102,8 @@ class Publisher:
     def end(self, closing: Closing) -> None:
         """See channel.Camera."""
         self._closing = closing
-        if self._deadline is not None and not self._deadline.expired():
-            self._deadline.reschedule(asyncio.get_running_loop().time())
+        if self._deadline is not None:
+            self._deadline.end()
 
     @staticmethod
     def _denied(closing: Closing) -> Denied:

@@ -21,6 +21,7 @@ from websockets.server import ServerProtocol
 from .. import heap, keys, limits, tasks, unread
 from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
+from ..deadlines import STEP, ServedTime
 from ..hub import Hub, HubFull
 from ..keys import Keyring
 from ..pictures.desk import Desks
@@ -31,6 +32,7 @@ from .gate import Gate
 from .http import HEADERS, SENTENCES, Site, application, content_policy
 from .live import Reader
 from .publishing import Publisher
+from .scheduler import Scheduler
 from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
 from .socket import SUBPROTOCOL, Session, Socket
 from .streams import Stream
@@ -41,7 +43,7 @@ from .visits import Admission, CameraVisit, PlayerVisit, WallVisit
 MAX_WAITING_IN_ALL = 256 * 2**20
 
 # Seconds between two looks at the deadlines. One sweep serves all connections.
-SWEEP_INTERVAL = 1.0
+SWEEP_INTERVAL = STEP
 
 # Connections that have come or gone, after which memory is given back to the system, as soon as nobody comes for a second.
 TRIM_AFTER = 16
@@ -102,6 +104,8 @@ class Server:
         self._gate: Gate | None = None
         self._doors: set[Door] = set()
         self._sockets: set[Socket] = set()
+        self.served = ServedTime(self.now)
+        self.scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
         self._readers: set[Reader] = set()
         self._waiting = 0  # bytes in all sockets at the last look, and what bursts have added since
         self._ended = site.access.ring.ended if site.access.ring is not None else 0  # see Keyring.ended
@@ -345,10 +349,8 @@ class Server:
     def _sweep(self) -> None:
         now = self.now()
         self._lag.add(round((now - self._sweep_due) * 1e6))
-        for door in list(self._doors):
-            door.sweep(now)
-        for line in self._lines():
-            line.sweep(now)
+        if self.served.look():
+            self._keep_deadlines(self.served())
         self._lobby.tidy()
         lines = self._lines()
         self._waiting = sum(line.held for line in lines)
@@ -358,6 +360,12 @@ class Server:
         self._hub.sweep()
         self._give_back(len(lines))
         self._sweep_later()
+
+    def _keep_deadlines(self, now: float) -> None:
+        for door in list(self._doors):
+            door.sweep(now)
+        for line in self._lines():
+            line.sweep(now)
 
     def _give_back(self, lines: int) -> None:
         """Where many have come or gone, and it is calm now, what their handshakes needed goes back to the system."""
@@ -400,6 +408,8 @@ class _Arrival:
         self.now = server.now
         self.unfit = server.unfit
         self.has_room = server.has_room
+        self.share = server.scheduler.share
+        self.served = server.served
         self.socket_begins = server.socket_begins
         self.socket_ends = server.socket_ends
 

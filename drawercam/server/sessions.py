@@ -72,6 +72,8 @@ def _framed(fragment: Fragment) -> bytes:
 class CameraSession:
     """`/camera/<name>`: feeds a channel."""
 
+    films = True
+
     def __init__(self, hub: Hub, name: str) -> None:
         self._hub = hub
         self._channel = hub.channel(name)
@@ -156,6 +158,8 @@ class PlayerSession(Follower):
     """
 
     __slots__ = ("_channel", "_earlier", "_hub", "_rests", "_socket", "_viewer", "who")  # see Socket
+
+    films = False
 
     def __init__(self, hub: Hub, name: str, rests: bool = False) -> None:
         super().__init__()
@@ -323,6 +327,8 @@ class _Listener:
 
 class WallSession:
     """`/wall`: the list of cameras, now and at every change."""
+
+    films = False
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub

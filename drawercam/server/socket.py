@@ -24,6 +24,9 @@ from websockets.typing import Subprotocol
 
 from .. import control
 from ..closing import Closing, Reason, Refused
+from ..limits import Pace
+from .heads import Heads
+from .scheduler import Share
 from .window import DOUBT, Window
 
 SUBPROTOCOL = Subprotocol(control.SUBPROTOCOL)
@@ -50,11 +53,23 @@ SILENCE_DEADLINE = 15.0
 # Seconds that a peer has for its half of the closing handshake.
 CLOSE_DEADLINE = 2.0
 
+# Frames that are taken apart together; a read may hold 40,000. What they make the relay do is done before the next ones are looked at.
+FRAMES_TOGETHER = 32
+
+# Bytes of the answers to a Ping without and with a number (see window).
+_EMPTY_PONG, _NUMBERED_PONG = 6, 14
+
 log = logging.getLogger(__name__)
 
 
 class Session(Protocol):
-    """What a socket is for: a camera, a player, a wall. Called from the socket; none of these may raise but with Refused."""
+    """What a socket is for: a camera, a player, a wall. Called from the socket; none of these may raise but with Refused.
+
+    Attributes:
+        films: It is a camera's, which sends media.
+    """
+
+    films: bool
 
     def opened(self, socket: Socket) -> None:
         """The handshake is done."""
@@ -89,22 +104,31 @@ class Socket(asyncio.Protocol):
 
     # What a frame touches for each viewer should be small and near together: a thousand viewers are more than a processor's cache holds.
     __slots__ = (
+        "_answered",
+        "_asked",
         "_begun",
         "_bursting",
         "_closing",
+        "_deaf",
         "_filled",
+        "_heads",
         "_heard",
         "_held",
         "_is_text",
         "_now",
         "_owner",
+        "_pace",
         "_pinged",
         "_progress",
         "_protocol",
+        "_rest",
         "_said_goodbye",
         "_session",
+        "_share",
+        "_spoke",
         "_transport",
         "_waiting",
+        "_waits",
         "_window",
         "_write",
         "behind",
@@ -127,14 +151,23 @@ class Socket(asyncio.Protocol):
         self._begun = bytearray()  # a fragmented message so far; the protocol bounds its size
         self._is_text = False
         self._now = owner.now
-        self._heard = self._pinged = self._progress = self._now()
-        self._window = Window(self._heard)
+        self._pinged = self._filled = self._now()  # _filled: when something was written that found nothing waiting in the transport
+        self._heard = self._progress = owner.served()  # see deadlines
+        self._spoke = False  # since the last sweep
+        self._window = Window(self._pinged)
+        self._answered = self._window.answered  # at the last sweep
         self._waiting = 0  # bytes in the transport at the last sweep
-        self._closing: float | None = None  # since when
+        self._closing: float | None = None  # since when; see deadlines
         self._said_goodbye = False
         self._bursting = False  # the limit is raised for a burst
-        self._filled = self._heard  # when something was written that found nothing waiting in the transport
         self.peer = peer_of(transport)
+        self._share: Share = owner.share(self.peer.rpartition(":")[0])
+        self._heads = Heads()
+        self._pace: Pace | None = None  # from when it is open
+        self._rest = b""  # what came and was not looked at, because its address had its share of the turn
+        self._waits = False  # for the next turn
+        self._deaf = False  # it has sent too much: nothing more is taken
+        self._asked = False  # the last Ping without a number is not answered
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         keep_unsent(transport)
         transport.set_protocol(self)
@@ -160,19 +193,74 @@ class Socket(asyncio.Protocol):
             self._transport.write(self._owner.unfit(int(said.split(b" ", 2)[1]) if said else HTTPStatus.BAD_REQUEST).serialize())
             self._transport.close()
         if self._session is None:
-            self._closing = self._now()
+            self._closing = self._owner.served()
         elif rest:
             self.data_received(rest)
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._now()
-        try:
-            self._protocol.receive_data(data)
-            self._handle_events()
-        except Exception:
-            self._fail()
+        self._spoke = True
+        if self._waits:
+            self._rest += data
+        elif self._share.is_free:
+            self._take_apart(data)
+        else:
+            self._wait(data)
+
+    def go_on(self) -> None:
+        """See scheduler.Worker."""
+        data, self._rest, self._waits = self._rest, b"", False
+        self._take_apart(data)
+        if not self._waits and not self._deaf:
+            self._read_on(True)
+
+    def _take_apart(self, data: bytes) -> None:
+        """Take frames, a few at a time: as many as this peer may send, and as its address has a share of this turn."""
+        share, pace, protocol, at, size = self._share, self._pace, self._protocol, 0, len(data)
+        if pace is None:
+            return  # it was refused
+        now = self._now()
+        while at < size and not protocol.eof_sent and not self._deaf:
+            end, frames = self._heads.pass_over(data, at, FRAMES_TOGETHER)
+            if pace.spend(frames, end - at, now):
+                try:
+                    protocol.receive_data(data if end - at == size else data[at:end])
+                    self._handle_events()
+                except Exception:
+                    self._fail()
+            else:
+                self._flooded()
+            at, before, now = end, now, self._now()
+            share.spend(now - before)
+            if at < size and not share.is_free:
+                self._wait(data[at:])
+                return
+
+    def _wait(self, data: bytes) -> None:
+        """This is taken apart when it is this socket's turn again; nothing more is read until then."""
+        self._rest, self._waits = data, True
+        self._read_on(False)
+        self._share.wait(self)
+
+    def _flooded(self) -> None:
+        """It sent more than any honest peer. What still comes is not even read."""
+        self._deaf = True
+        self._read_on(False)
+        if self._protocol.state is State.OPEN:
+            log.warning("x %s: %s", self.peer, Reason.TOO_MANY_MESSAGES.sentence)
+            self.end(Closing(Reason.TOO_MANY_MESSAGES))
+        else:
+            self.abort()
+
+    def _read_on(self, on: bool) -> None:
+        """Read what comes, or leave it to the network to hold it back."""
+        with contextlib.suppress(RuntimeError):  # some transports say so where they are closing
+            if on:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
 
     def eof_received(self) -> bool:
+        self._rest, self._deaf = b"", True
         try:
             self._protocol.receive_eof()
             self._handle_events()
@@ -190,6 +278,7 @@ class Socket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         session, self._session = self._session, None
+        self._rest, self._deaf = b"", True
         self._owner.socket_ends(self)
         if session is not None:
             log.debug("x %s %s", self.peer, "good-bye" if self._said_goodbye else exc or "gone")
@@ -218,6 +307,7 @@ class Socket(asyncio.Protocol):
 
     def _open(self, session: Session) -> None:
         self._session = session
+        self._pace = Pace(session.films, self._now())
         session.opened(self)
 
     def _frame(self, event: Frame) -> None:
@@ -230,8 +320,7 @@ class Socket(asyncio.Protocol):
             )
             return
         if opcode is Opcode.PONG:
-            if self._window.answer(bytes(event.data), self._heard) and self._session is not None:
-                self._session.drained()
+            self._pong(bytes(event.data))
             return
         if opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) or self._session is None:
             return
@@ -245,6 +334,18 @@ class Socket(asyncio.Protocol):
             message = bytes(self._begun)
             self._begun.clear()
         self._deliver(self._session, message)
+
+    def _pong(self, payload: bytes) -> None:
+        """What was asked for is free, once. Pongs that answer nothing count like all frames."""
+        if self._window.answer(payload, self._now()):
+            if self._pace is not None:
+                self._pace.give_back(1, _NUMBERED_PONG)
+            if self._session is not None:
+                self._session.drained()
+        elif self._asked and not payload:
+            self._asked = False
+            if self._pace is not None:
+                self._pace.give_back(1, _EMPTY_PONG)
 
     def _deliver(self, session: Session, message: bytes) -> None:
         try:
@@ -380,15 +481,15 @@ class Socket(asyncio.Protocol):
         self._transport.write(data)
 
     def _flush(self) -> None:
-        for data in self._protocol.data_to_send():
-            if data:
-                self._window.wrote(len(data), self._now())
-                self._send(data)
-            else:
-                # SEND_EOF of the Sans-I/O protocol: TLS cannot be closed one way, so the whole transport closes once flushed.
-                self._transport.close()
+        pieces = self._protocol.data_to_send()
+        if data := b"".join(pieces):
+            self._window.wrote(len(data), self._now())
+            self._send(data)
+        if b"" in pieces:
+            # SEND_EOF of the Sans-I/O protocol: TLS cannot be closed one way, so the whole transport closes once flushed.
+            self._transport.close()
         if self._closing is None and self._protocol.state > State.OPEN:
-            self._closing = self._now()
+            self._closing = self._owner.served()
         if self.held > FLOOD:
             log.info("x %s does not read; cut off", self.peer)
             self.abort()
@@ -396,12 +497,17 @@ class Socket(asyncio.Protocol):
     # --- time ---
 
     def sweep(self, now: float) -> None:
-        """Keep the deadlines. Called by the owner about once a second for every socket."""
+        """Keep the deadlines. Called by the owner about once a second for every socket.
+
+        Args:
+            now: As `Owner.served` has it.
+        """
         waiting, window = self.held, self._window
-        if waiting < self._waiting or (waiting == 0 and not window.answerless):
+        if waiting < self._waiting or (waiting == 0 and not window.answerless) or window.answered > self._answered:
             self._progress = now
-        self._progress = max(self._progress, window.answered)
-        self._waiting = waiting
+        if self._spoke:
+            self._heard, self._spoke = now, False
+        self._waiting, self._answered = waiting, window.answered
         if self._bursting and waiting <= LOW_WATER:
             self._end_burst()
         if self._closing is not None:
@@ -411,8 +517,8 @@ class Socket(asyncio.Protocol):
         if overdue:
             log.info("x %s does not %s; cut off", self.peer, "take what is sent" if waiting or window.answerless else "answer")
             self.abort()
-        elif self._protocol.state is State.OPEN and not self.behind and now - self._pinged >= PING_INTERVAL:
-            self._pinged = now
+        elif self._protocol.state is State.OPEN and not self.behind and self._now() - self._pinged >= PING_INTERVAL:
+            self._pinged, self._asked = self._now(), True
             self._protocol.send_ping(b"")
             self._flush()
 
@@ -423,6 +529,9 @@ class Owner(Protocol):
     def now(self) -> float:
         """Monotonic seconds."""
 
+    def served(self) -> float:
+        """The same for deadlines; see deadlines.ServedTime."""
+
     def route(self, request: Request, peer: str) -> Session | Response:
         """Decide what a handshake is for, or refuse it."""
 
@@ -431,6 +540,9 @@ class Owner(Protocol):
 
     def has_room(self, size: int) -> bool:
         """Whether a burst of so many bytes may wait in one of its sockets."""
+
+    def share(self, address: str) -> Share:
+        """What an address has of each turn of the event loop."""
 
     def socket_begins(self, socket: Socket) -> None: ...
 

@@ -23,9 +23,10 @@ from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, Side
 
 from ..access import Denied
+from ..deadlines import Deadline
 from .bodies import more
 from .http import Endless
-from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE, CameraSession
+from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
 from .socket import SILENCE_DEADLINE, SUBPROTOCOL, Owner, Session, Socket, peer_of
 
 PREFIX = "/over-http/"
@@ -56,6 +57,7 @@ class Stream(Socket):
 
     Attributes:
         gone: Set when the connection has ended, or its peer has.
+        free: Set while what came is taken at once, and when it is gone.
         posts: How many are under way.
     """
 
@@ -67,11 +69,12 @@ class Stream(Socket):
             owner: Told when the socket begins and ends.
             session: What it is for.
         """
-        self.gone = asyncio.Event()
+        self.gone, self.free = asyncio.Event(), asyncio.Event()
+        self.free.set()
         self.posts = 0
         self._http = http
         self._taken = 0  # bytes of the peer's half so far
-        limit = MAX_CAMERA_MESSAGE if isinstance(session, CameraSession) else MAX_OTHER_MESSAGE
+        limit = MAX_CAMERA_MESSAGE if session.films else MAX_OTHER_MESSAGE
         super().__init__(transport, Protocol(Side.SERVER, max_size=limit), owner)
         self._send(_PADDING)
         self._open(session)
@@ -88,6 +91,7 @@ class Stream(Socket):
         super().connection_lost(exc)
         self._http.connection_lost(exc)
         self.gone.set()
+        self.free.set()
 
     def take(self, at: int, data: bytes) -> bool:
         """A piece of the peer's half. What has been there before is passed over.
@@ -105,6 +109,12 @@ class Stream(Socket):
             self._taken += len(fresh)
             super().data_received(fresh)
         return True
+
+    def _read_on(self, on: bool) -> None:
+        if on:
+            self.free.set()
+        else:
+            self.free.clear()
 
 
 class Streams:
@@ -160,7 +170,7 @@ async def _feed(stream: Stream, at: int, request: web.Request) -> web.StreamResp
     size = 0
     while not request.content.at_eof():
         try:
-            async with asyncio.timeout(SILENCE_DEADLINE):
+            async with Deadline(SILENCE_DEADLINE):
                 data = await more(request.content)
         except TimeoutError:
             raise Denied(408, "too-slow", "The request does not go on.") from None
@@ -174,6 +184,7 @@ async def _feed(stream: Stream, at: int, request: web.Request) -> web.StreamResp
         if not stream.take(at, data):
             raise Denied(409, "gap", "Something is missing before this.")
         at += len(data)
+        await stream.free.wait()
     return web.Response(status=204)
 
 

@@ -45,7 +45,7 @@ PROOF_SPAN = 2.0
 UNPROVEN_WAIT = 0.5
 
 # Seconds between two looks that are surely in two turns of the event loop.
-_TURN = 0.02
+TURN = 0.02
 
 # Seconds: no measurement is better than this.
 _MOMENT = 1e-4
@@ -270,7 +270,7 @@ class Window:
         """
         if now < self._calm_until and stuck_since is None:
             return 0.0
-        if now - self._looked >= _TURN:
+        if now - self._looked >= TURN:
             self._seen, self._looked = self._looked, now
         oldest = self._pieces[0].sent if self._pieces else now
         if stuck_since is not None and stuck_since < oldest:

@@ -17,6 +17,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from drawercam.server.scheduler import Scheduler
 from drawercam.server.sessions import CameraSession
 from drawercam.server.socket import Session, Socket, frame
 from drawercam.server.streams import add_routes
@@ -172,10 +173,11 @@ class Echo(CameraSession):
 class Host:
     """Owns one socket, for an Echo."""
 
-    now = staticmethod(time.monotonic)
+    now = served = staticmethod(time.monotonic)
 
     def __init__(self, echo: Echo) -> None:
         self.echo = echo
+        self.share = Scheduler(asyncio.get_running_loop().call_soon).share
 
     def route(self, request: Request, peer: str) -> Session | Response:
         return self.echo

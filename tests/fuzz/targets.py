@@ -265,7 +265,7 @@ class _Rooms:
         self.entered: tuple[str, bytes] | None = None
         self.doors = 0
 
-    def now(self) -> float:
+    def served(self) -> float:
         return 0.0
 
     def enter_http(self, transport: object, head: bytes) -> None:

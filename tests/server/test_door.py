@@ -55,7 +55,7 @@ class FakeRooms:
         self.time = 1000.0
         self.entered: list[tuple[str, bytes, bytes]] = []
 
-    def now(self) -> float:
+    def served(self) -> float:
         return self.time
 
     def enter_http(self, transport: object, head: bytes) -> None:

@@ -16,8 +16,25 @@ from websockets.server import ServerProtocol
 
 from drawercam import control
 from drawercam.closing import Closing, Reason
+from drawercam.deadlines import ServedTime
+from drawercam.limits import (
+    BYTES_AT_ONCE,
+    CAMERA_FRAMES_AT_ONCE,
+    CAMERA_FRAMES_PER_SECOND,
+    FRAMES_AT_ONCE,
+    FRAMES_PER_SECOND,
+)
+from drawercam.server.scheduler import Scheduler
 from drawercam.server.server import too_full
-from drawercam.server.socket import PING_INTERVAL, SUBPROTOCOL, WRITE_DEADLINE, Session, Socket
+from drawercam.server.socket import (
+    CLOSE_DEADLINE,
+    PING_INTERVAL,
+    SILENCE_DEADLINE,
+    SUBPROTOCOL,
+    WRITE_DEADLINE,
+    Session,
+    Socket,
+)
 from drawercam.server.window import MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM
 from tests.peers import handshake
 
@@ -27,12 +44,20 @@ class FakeTransport:
     waiting: Bytes that the network has not taken; 0 lets it take everything again.
     written: All that was ever written.
     closed, aborted: The connection was ended in order, or cut.
+    reads: What the peer sends is taken from the network.
     """
 
     def __init__(self) -> None:
         self.waiting = 0
         self.written = b""
         self.closed = self.aborted = False
+        self.reads = True
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
 
     def write(self, data: bytes) -> None:
         self.waiting += len(data)
@@ -67,15 +92,20 @@ class FakeOwner:
         time: Seconds.
         room: Bytes that bursts may have.
         session: Whom all sockets are for.
+        later: What is to be done in the next turn of the event loop.
     """
 
     def __init__(self, session: Session | None = None) -> None:
         self.time = 1000.0
         self.room = 10**9
         self.session = session or FakeSession()
+        self.later: list[Callable[[], None]] = []
+        self.share = Scheduler(self.later.append).share
 
     def now(self) -> float:
         return self.time
+
+    served = now
 
     def route(self, request: Request, peer: str) -> Session | Response:
         return self.session
@@ -94,17 +124,18 @@ class FakeOwner:
 
 
 class FakeSession:
-    def __init__(self) -> None:
-        self.drains = 0
+    def __init__(self, films: bool = False) -> None:
+        self.films = films
+        self.drains = self.messages = 0
 
     def opened(self, socket: Socket) -> None:
         pass
 
     def text(self, message: str) -> None:
-        pass
+        self.messages += 1
 
     def binary(self, message: bytes) -> None:
-        pass
+        self.messages += 1
 
     def drained(self) -> None:
         self.drains += 1
@@ -116,11 +147,15 @@ class FakeSession:
         pass
 
 
+def masked(opcode: Opcode, payload: bytes = b"", fin: bool = True) -> bytes:
+    return Frame(opcode, payload, fin).serialize(mask=True, extensions=[])
+
+
 class Stage:
     """One socket, just opened."""
 
-    def __init__(self) -> None:
-        self.transport, self.session = FakeTransport(), FakeSession()
+    def __init__(self, films: bool = False) -> None:
+        self.transport, self.session = FakeTransport(), FakeSession(films)
         self.owner = FakeOwner(self.session)
         self.socket = Socket(cast(asyncio.Transport, self.transport), ServerProtocol(subprotocols=[SUBPROTOCOL]), self.owner)
         self.socket.begin(handshake("/player/porch", "localhost"), b"")
@@ -132,8 +167,19 @@ class Stage:
         """Payloads of those that were sent; tests write nothing else that looks like one."""
         return [one[1 : 1 + one[0]] for one in self.transport.written.split(b"\x89")[1:]]
 
+    @property
+    def code(self) -> int | None:
+        """The code with which the relay closes, if it does."""
+        sent = self.socket._protocol.close_sent
+        return sent.code if sent is not None else None
+
     def pong(self, payload: bytes) -> None:
-        self.socket.data_received(Frame(Opcode.PONG, payload).serialize(mask=True, extensions=[]))
+        self.socket.data_received(masked(Opcode.PONG, payload))
+
+    def turns(self) -> None:
+        """Let the event loop turn until all is done."""
+        while self.owner.later:
+            self.owner.later.pop()()
 
     def sweep(self, seconds: int) -> None:
         """Let so much time pass, with the owner's sweeps; the peer says something, but not what it was asked. The transport is empty."""
@@ -306,6 +352,145 @@ def test_a_peer_that_was_pinged_lately_is_not_pinged_again() -> None:
     assert b"" not in stage.pings
     stage.sweep(round(PING_INTERVAL) + 1)
     assert stage.pings[-1] == b""
+
+
+# --- too much ---
+
+FLOODS = {
+    "pings": (b"", masked(Opcode.PING)),
+    "pongs": (b"", masked(Opcode.PONG)),
+    "numbered pongs": (b"", masked(Opcode.PONG, (1).to_bytes(8, "big"))),
+    "texts": (b"", masked(Opcode.TEXT, b"{}")),
+    "binaries": (b"", masked(Opcode.BINARY, b"\1")),
+    "fragments": (masked(Opcode.TEXT, b"", fin=False), masked(Opcode.CONT, b"", fin=False)),
+    "pings between fragments": (masked(Opcode.TEXT, b"{", fin=False), masked(Opcode.PING) + masked(Opcode.CONT, b"", fin=False)),
+}
+
+
+@pytest.mark.parametrize("films", [True, False])
+@pytest.mark.parametrize("kind", FLOODS)
+def test_frames_of_all_kinds_count(kind: str, films: bool) -> None:
+    stage, (first, flood) = Stage(films), FLOODS[kind]
+    most = CAMERA_FRAMES_AT_ONCE if films else FRAMES_AT_ONCE
+    stage.socket.data_received(first)
+    stage.socket.data_received(flood * (most // 2 - 10))
+    stage.turns()
+    assert stage.code is None and stage.transport.reads
+    stage.socket.data_received(flood * most)
+    stage.turns()
+    assert stage.code == 4007
+    assert stage.session.messages <= most and stage.transport.written.count(b"\x8a\0") <= most, "it is cut off after its limit"
+    assert not stage.transport.reads
+    written = stage.transport.written
+    stage.socket.data_received(flood * most)
+    stage.turns()
+    assert stage.transport.written == written, "and nothing more is looked at"
+    stage.transport.waiting = 0
+    stage.owner.time += CLOSE_DEADLINE + 0.1
+    stage.socket.sweep(stage.owner.time)
+    assert stage.transport.aborted
+
+
+@pytest.mark.parametrize("films", [True, False])
+def test_bytes_count(films: bool) -> None:
+    stage = Stage(films)
+    frame = masked(Opcode.TEXT, b"{}".ljust(BYTES_AT_ONCE // 10))
+    for _ in range(9):
+        stage.socket.data_received(frame)
+    assert stage.code is None and stage.session.messages == 9
+    for _ in range(9):
+        stage.socket.data_received(frame)
+    assert stage.code == (None if films else 4007)
+
+
+@pytest.mark.parametrize(("films", "rate"), [(True, CAMERA_FRAMES_PER_SECOND), (False, FRAMES_PER_SECOND)])
+def test_at_the_pace_that_is_allowed_it_goes_on_for_ever(films: bool, rate: int) -> None:
+    stage = Stage(films)
+    for _ in range(30):
+        stage.socket.data_received(masked(Opcode.PONG, b"unasked") * (rate // 10))
+        stage.turns()
+        stage.owner.time += 0.1
+    assert stage.code is None
+
+
+def test_a_short_stream_may_come_in_single_bytes() -> None:
+    stage = Stage(films=True)
+    stage.socket.data_received(masked(Opcode.BINARY, b"\1") * 10_000)
+    stage.turns()
+    assert stage.code is None and stage.session.messages == 10_000
+
+
+def test_answers_to_the_relays_own_pings_are_free_once() -> None:
+    stage = Stage()
+    for number in range(1, 2 * FRAMES_AT_ONCE):
+        stage.socket.probe()
+        stage.pong(number.to_bytes(8, "big"))
+    assert stage.code is None
+    stage.transport.written, stage.transport.waiting = b"", 0
+    stage.owner.time += PING_INTERVAL
+    stage.socket.sweep(stage.owner.time)
+    assert stage.pings == [b""]
+    stage.socket.data_received(masked(Opcode.PING) * (FRAMES_AT_ONCE - 1))
+    stage.pong(b"")
+    assert stage.code is None, "this one was asked for"
+    stage.pong(b"")
+    assert stage.code is None
+    stage.pong(b"")
+    assert stage.code == 4007, "and these were not"
+
+
+def test_frames_after_a_good_bye_count_too() -> None:
+    stage = Stage()
+    stage.socket.end(Closing(Reason.REVOKED))
+    stage.socket.data_received(masked(Opcode.PING) * (FRAMES_AT_ONCE // 2))
+    assert not stage.transport.aborted
+    stage.socket.data_received(masked(Opcode.PING) * FRAMES_AT_ONCE)
+    assert stage.transport.aborted and stage.code == 4006
+
+
+def test_what_its_address_has_no_time_for_waits_for_the_next_turn() -> None:
+    stage, other = Stage(films=True), Stage(films=True)
+    share = stage.owner.share("")
+    share.spend(1.0)
+    pieces = masked(Opcode.BINARY, b"\1" * 50) * 100
+    stage.socket.data_received(pieces[:1000])
+    assert (stage.session.messages, stage.transport.reads) == (0, False)
+    stage.socket.data_received(pieces[1000:])  # some transports have read it already
+    other.socket.data_received(pieces)
+    assert other.session.messages == 100
+    stage.turns()
+    assert (stage.session.messages, stage.transport.reads) == (100, True)
+    share.spend(1.0)
+    stage.socket.data_received(pieces)
+    stage.socket.eof_received()
+    stage.turns()
+    assert stage.session.messages == 100, "it has gone"
+
+
+# --- the relay itself stands still ---
+
+
+def test_nobody_is_cut_off_because_the_relay_stood_still() -> None:
+    stage = Stage()
+    served = ServedTime(stage.owner.now)
+    stage.owner.served = served  # type: ignore[method-assign]
+    stage.socket.write(b"frame")
+    for stall in (SILENCE_DEADLINE, WRITE_DEADLINE, 3600.0):
+        stage.owner.time += stall
+        if served.look():
+            stage.socket.sweep(served())
+        assert not stage.transport.aborted
+        for ping in stage.pings:  # it had answered in time
+            stage.pong(ping)
+        stage.owner.time += 1
+        if served.look():
+            stage.socket.sweep(served())
+        assert not stage.transport.aborted
+    for _ in range(round(SILENCE_DEADLINE) + 2):
+        stage.owner.time += 1
+        assert served.look()
+        stage.socket.sweep(served())
+    assert stage.transport.aborted, "a peer that is silent is"
 
 
 @given(st.lists(st.integers(0, 100)), st.integers(0, 500))

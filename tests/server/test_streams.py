@@ -320,11 +320,10 @@ async def test_only_who_knows_the_id_may_send(relay: Relay) -> None:
 
 
 async def test_a_post_is_bounded(relay: Relay) -> None:
-    async with over_http(relay, "/wall") as (_, line):
+    async with over_http(relay, "/camera/bounded") as (_, line):
         half = Protocol(Side.CLIENT)
-        half.send_pong(bytes(125))
-        data = b"".join(half.data_to_send())
-        assert await line.post(data * (MAX_POST // len(data) + 1), 0) == 413
+        half.send_binary(bytes(MAX_POST), fin=False)
+        assert await line.post(b"".join(half.data_to_send()), 0) == 413
         line.cut()
 
 

@@ -21,7 +21,7 @@ class Reason(Enum):
     UNKNOWN_STREAM = 4004, "The camera sent bytes of a stream that it had not announced."
     UNEXPECTED_BINARY = 4005, "Only cameras may send binary messages."
     REVOKED = 4006, "The key of this connection has ended or was revoked."
-    TOO_MANY_MESSAGES = 4007, "Too many control messages came at once."
+    TOO_MANY_MESSAGES = 4007, "Too many messages came at once."
     KEYS_UNREAD = 4008, "The relay cannot read its keys now, so it lets nobody in by one. Its log says why."
 
     @property

@@ -246,7 +246,7 @@ class Socket(asyncio.Protocol):
         self._deaf = True
         self._read_on(False)
         if self._protocol.state is State.OPEN:
-            log.warning("x %s: %s", self.peer, Reason.TOO_MANY_MESSAGES.sentence)
+            log.warning(f"x %s ({Reason.TOO_MANY_MESSAGES.id}): %s", self.peer, Reason.TOO_MANY_MESSAGES.sentence)
             self.end(Closing(Reason.TOO_MANY_MESSAGES))
         else:
             self.abort()

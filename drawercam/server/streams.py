@@ -154,7 +154,7 @@ class Streams:
         """A piece of the other half, handed on as it comes in."""
         stream, at = self._streams.get(request.match_info["id"]), _place(request.query.get("at", ""))
         if stream is None:
-            raise Denied(404, "unknown-stream", "This connection has ended.")
+            raise _ended()
         if at is None:
             raise Denied(400, "bad-request", "at must be a place in the stream.")
         if stream.posts >= MAX_POSTS:
@@ -180,12 +180,19 @@ async def _feed(stream: Stream, at: int, request: web.Request) -> web.StreamResp
         if size > MAX_POST:
             raise Denied(413, "too-large", f"A request may have {MAX_POST} bytes.")
         if stream.gone.is_set():
-            raise Denied(404, "unknown-stream", "This connection has ended.")
+            raise _ended()
         if not stream.take(at, data):
             raise Denied(409, "gap", "Something is missing before this.")
         at += len(data)
-        await stream.free.wait()
+        if not stream.free.is_set():
+            await stream.free.wait()
+            if stream.gone.is_set():
+                raise _ended()
     return web.Response(status=204)
+
+
+def _ended() -> Denied:
+    return Denied(404, "unknown-stream", "This connection has ended.")
 
 
 def _place(text: str) -> int | None:

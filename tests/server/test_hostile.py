@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 
 from drawercam.brief import MAX_SENTENCE
 from drawercam.log_limit import MAX_LINE
@@ -18,7 +18,7 @@ from drawercam.media.ebml import element
 from drawercam.media.webm import Id
 from drawercam.server import door, socket
 from tests.media.samples import RECORDINGS
-from tests.peers import Peer, Raw, handshake, peer
+from tests.peers import PATIENCE, Peer, Raw, handshake, peer
 from tests.relays import Relay
 from tests.server.test_media import film, frames, packets
 from tests.server.test_promises import eventually
@@ -127,6 +127,41 @@ async def test_a_message_in_very_many_fragments(relay: Relay, name: str) -> None
             await raw.frame(Opcode.CONT, VP8[position : position + 50], fin=False)
         await raw.frame(Opcode.CONT, b"", fin=True)
         await viewer.until(lambda one: len(frames(one)) == len(packets(VP8)))
+
+
+FLOODS = {
+    "pings": (Opcode.PING, b"", True),
+    "pongs": (Opcode.PONG, b"1", True),
+    "fragments": (Opcode.CONT, b"", False),
+    "binaries": (Opcode.BINARY, b"\1", True),
+}
+
+
+async def test_a_flood_of_frames_of_any_kind_ends_itself_alone(relay: Relay, name: str) -> None:
+    """With 4007. Nothing is read then, so the connection ends with the deadline of a good-bye."""
+
+    async def flood(path: str, kind: str) -> bytes:
+        opcode, data, fin = FLOODS[kind]
+        async with await Raw.open(relay) as raw:
+            assert await raw.request(relay, path) == 101
+            if kind == "fragments":
+                await raw.frame(Opcode.TEXT, b"", fin=False)
+            if kind == "binaries":
+                await raw.frame(Opcode.TEXT, b'{"type": "stream", "stream": 1, "mime": ""}')
+            frames = Frame(opcode, data, fin).serialize(mask=True, extensions=[]) * 10_000
+            sending = asyncio.create_task(asyncio.wait_for(raw.write(frames * 20), PATIENCE))
+            said = b""
+            async with asyncio.timeout(PATIENCE):
+                with contextlib.suppress(ConnectionError):
+                    while piece := await raw.reader.read(2**16):
+                        said += piece
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        return said
+
+    paths = [("/wall", "pings"), (f"/camera/{name}", "binaries"), *((f"/player/{name}", kind) for kind in ("pings", "pongs", "fragments"))]
+    for said in await asyncio.gather(*(flood(path, kind) for path, kind in paths)):
+        assert said.count(b"\x88\x13" + (4007).to_bytes(2, "big") + b"too-many-messages") == 1
 
 
 async def test_a_camera_that_vanishes(relay: Relay, name: str) -> None:

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 from websockets.typing import Origin
 
-from drawercam import control
+from drawercam import control, limits
 from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, MAX_REPLAY, State
 from drawercam.closing import Reason
 from drawercam.hub import NAME
@@ -125,6 +125,11 @@ def test_numbers_in_the_text() -> None:
     assert f"for sound, it is {MAX_PATIENCE:.0f} s" in DOCUMENT
     assert PROBE_SELDOM == 1 and "one a second or" in DOCUMENT
     assert f"leaves them unanswered\nfor {WRITE_DEADLINE:.0f} s" in DOCUMENT
+    assert f"| control messages | {limits.MESSAGES_AT_ONCE} | {limits.MESSAGES_PER_SECOND} |" in DOCUMENT
+    assert f"frames of a camera | {limits.CAMERA_FRAMES_AT_ONCE} | {limits.CAMERA_FRAMES_PER_SECOND} |" in DOCUMENT
+    assert f"frames of a player or a wall | {limits.FRAMES_AT_ONCE} | {limits.FRAMES_PER_SECOND} |" in DOCUMENT
+    assert f"of a camera | {limits.CAMERA_BYTES_AT_ONCE // 2**20} MiB | {limits.CAMERA_BYTES_PER_SECOND // 2**20} MiB |" in DOCUMENT
+    assert f"a player or a wall | {limits.BYTES_AT_ONCE // 2**10} KiB | {limits.BYTES_PER_SECOND // 2**10} KiB |" in DOCUMENT
     assert f"lapses after {VOTE_LIFETIME // 10**6} s" in DOCUMENT
     assert f"nobody has watched for {SLEEP_AFTER // 10**6} s" in DOCUMENT
 

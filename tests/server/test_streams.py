@@ -327,6 +327,16 @@ async def test_a_post_is_bounded(relay: Relay) -> None:
         line.cut()
 
 
+async def test_frames_of_any_kind_are_counted_as_those_of_a_websocket_are(relay: Relay, name: str) -> None:
+    half = Protocol(Side.CLIENT)
+    half.send_pong(b"unasked")
+    flood = b"".join(half.data_to_send()) * 10_000
+    async with over_http(relay, "/wall") as (wall, _), over_http(relay, f"/player/{name}") as (viewer, line):
+        assert await line.post(flood, 0) == 404, "when it is gone"
+        await viewer.message("error", id="too-many-messages")
+        await wall.settled()
+
+
 async def test_posts_at_once_are_bounded(relay: Relay) -> None:
     async with over_http(relay, "/wall") as (wall, line):
         stalled = [await Raw.open(relay) for _ in range(MAX_POSTS)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,8 +17,21 @@ from .keys import ALL, COOKIE, NOTHING, TICKET, Key, Keyring, Scope
 # Seconds that a browser keeps its token: a phone on a wall should not have to scan again.
 COOKIE_AGE = 400 * 24 * 3600  # browsers cap it at 400 days (RFC 6265bis 5.5)
 
-# Keys that one browser may hold at once; of more cookies or tickets the rest is not looked at.
-MAX_HELD = 16
+# Characters of cookies and tickets that are looked at: as much as a request's head may have (server/door.py), which is some hundred short
+# ones. All of them, because whoever can set cookies for this host, a page at another of its ports for instance, could hide the good one.
+MAX_HELD = 16 * 2**10
+
+# Cookies that one answer takes back; the next one takes more. Proxies read heads of 4 KiB, of which each takes 140 bytes.
+MAX_STALE = 16
+
+# What a cookie's name is made of (RFC 6265 section 4.1.1). No other can be taken back.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# What a browser says of a request that no page of another site has caused (W3C Fetch Metadata section 2.3): one of the relay's own pages
+# has, or a person. Another port of the same computer is "same-site".
+_OWN_SITE = {"same-origin", "none"}
+
+_FOREIGN = "Pages of other sites may not use this relay."
 
 
 # Seconds after which it makes sense to ask again while the keys cannot be read.
@@ -207,7 +221,21 @@ class Access:
         # http://relay:443 is not https://relay:443: anybody on the way can put words into its mouth. A proxy may add the https.
         schemes = ("https",) if self._tls else ("https", "http")
         if not host or site.netloc.lower() != host.lower() or site.scheme not in schemes:
-            raise Denied(403, "foreign-origin", "Pages of other sites may not use this relay.")
+            raise Denied(403, "foreign-origin", _FOREIGN)
+
+    @staticmethod
+    def check_site(sites: Iterable[str]) -> None:
+        """A browser says of a request which site has caused it (old ones do not); programs say nothing, and cannot be tricked. Looked at where
+        one without Origin wakes a camera: for an ``<img>``, browsers send cookies, and the password that they remember.
+
+        Args:
+            sites: The headers Sec-Fetch-Site, of which there is one at most. What is not known is another site.
+
+        Raises:
+            Denied: 403, it was another site.
+        """
+        if not _OWN_SITE.issuperset(sites):
+            raise Denied(403, "foreign-origin", _FOREIGN)
 
     # --- keys ---
 
@@ -232,7 +260,7 @@ class Access:
         """What a ticket allows; None when it is no good one."""
         if not self._tickets:
             return None
-        grant = self._grant_of(ticket.split("."), TICKET)
+        grant = self._grant_of(ticket[:MAX_HELD].split("."), TICKET)
         return grant if grant.keys else None
 
     def still(self, grant: Grant) -> Grant:
@@ -245,9 +273,14 @@ class Access:
         return self._prefix + key.id
 
     def stale_cookies(self, cookie: str | None) -> list[str]:
-        """Names of this relay's cookies that are no longer good for anything."""
+        """Names of this relay's cookies that are no longer good for anything; at most `MAX_STALE`."""
         ring = self.ring
-        return [] if ring is None else [name for name, value in self._held(cookie) if ring.with_token(value, COOKIE) is None]
+        if ring is None:
+            return []
+        held = self._held(cookie)
+        good = {name for name, value in held if ring.with_token(value, COOKIE) is not None}
+        stale = dict.fromkeys(name for name, _ in held if name not in good and _TOKEN.fullmatch(name))
+        return list(stale)[:MAX_STALE]
 
     @property
     def _prefix(self) -> str:
@@ -255,12 +288,12 @@ class Access:
 
     def _held(self, cookie: str | None) -> list[tuple[str, str]]:
         """Names and values of this relay's cookies. By hand, because the library gives up on all of them when one is odd."""
-        pairs = (part.strip().partition("=") for part in (cookie or "").split(";"))
-        return [(name, value) for name, _, value in pairs if name.startswith(self._prefix)][:MAX_HELD]
+        pairs = (part.strip().partition("=") for part in (cookie or "")[:MAX_HELD].split(";"))
+        return [(name, value) for name, _, value in pairs if name.startswith(self._prefix)]
 
-    def _grant_of(self, tokens: list[str], purpose: str) -> Grant:
+    def _grant_of(self, tokens: Iterable[str], purpose: str) -> Grant:
         assert self.ring is not None
-        found = [self.ring.with_token(token, purpose) for token in tokens[:MAX_HELD]]
+        found = [self.ring.with_token(token, purpose) for token in tokens]
         return Grant.of(dict.fromkeys(key for key in found if key is not None))
 
 

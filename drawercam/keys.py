@@ -531,7 +531,7 @@ def _key(stored: Any) -> Key:
 
 
 def _secret(stored: object) -> str:
-    if not isinstance(stored, str) or len(_letters(stored)) < _SHORTEST_KEY:
+    if not isinstance(stored, str) or len(letters(stored)) < _SHORTEST_KEY:
         raise KeysError("A key in it is too short.")
     return stored
 
@@ -553,15 +553,15 @@ def _new_id() -> str:
     return base64.b32encode(secrets.token_bytes(_ID_LENGTH)).decode().lower()[:_ID_LENGTH]
 
 
-def _letters(secret: str) -> str:
+def letters(secret: str) -> str:
     """A key without what people leave out or add when they type it."""
     return "".join(secret.lower().replace("-", "").split())
 
 
 def _digest(secret: str) -> bytes:
-    return sha256(_letters(secret).encode("utf-8", "replace")).digest()
+    return sha256(letters(secret).encode("utf-8", "replace")).digest()
 
 
 def _token(salt: bytes, key: Key, purpose: str) -> str:
-    made = hmac.digest(salt, f"{purpose} {key.id} {_letters(key.secret)}".encode(), "sha256")
+    made = hmac.digest(salt, f"{purpose} {key.id} {letters(key.secret)}".encode(), "sha256")
     return base64.urlsafe_b64encode(made).decode().rstrip("=")

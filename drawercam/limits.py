@@ -65,7 +65,14 @@ GUESSES_KNOWN = 8
 were a guess, it would keep out whoever else has this address."""
 
 MAX_ADDRESSES = 4096
-"""Addresses remembered for wrong keys: 3 MB. Beyond it, those are forgotten whose last guess is the longest ago."""
+"""Addresses remembered for wrong keys: 3 MB."""
+
+MAX_SHOWN, MAX_SHOWN_FROM = 200, 100
+"""Right keys that are remembered, as many as there may be (keys.MAX_KEYS), and addresses of each: 3 MB. So who holds one key, and has many
+addresses, has at most that one forgotten."""
+
+SHARED = 10
+"""How many times as much as one address the addresses have together that there is no memory for (see `Buckets`)."""
 
 
 class Bucket:
@@ -91,6 +98,58 @@ class Bucket:
         self._spent = max(0.0, self._spent - (now - self._then) / self._interval)
         self._then = now
         return max(0.0, (self._spent + 1 - self._size) * self._interval)
+
+    def is_full(self, now: float) -> bool:
+        """Nothing is missing: it is as good as a new one."""
+        return self._spent <= (now - self._then) / self._interval
+
+
+class Buckets:
+    """A bucket for each address. Those of one foreign network of IPv6 have one together (see `counted_as`).
+
+    The memory is bounded, and nobody can have it forget what counts: a bucket is forgotten only once it is full again, which is as good as
+    new. While there is none such, addresses that are not known have one bucket together, `SHARED` times as large.
+    """
+
+    def __init__(self, size: int, interval: float, clock: Callable[[], float], most: int) -> None:
+        """
+        Args:
+            size, interval: As for `Bucket`.
+            clock: Monotonic seconds.
+            most: Addresses that are known at once.
+        """
+        self._size, self._interval = size, interval
+        self._clock = clock
+        self._most = most
+        self._known: OrderedDict[str, Bucket] = OrderedDict()  # that from which nothing was taken for longest first
+        self._shared = Bucket(size * SHARED, interval / SHARED, clock())
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def wait(self, address: str) -> float:
+        """Seconds until there is one for this address; 0 when there is."""
+        now = self._clock()
+        bucket = self._known.get(_counted_once(address))
+        if bucket is None and self._has_room(now):
+            return 0.0
+        return (bucket or self._shared).wait(now)
+
+    def take(self, address: str) -> bool:
+        """Take one for this address; False when there is none, and then it costs nothing."""
+        now, name = self._clock(), _counted_once(address)
+        bucket = self._known.get(name)
+        if bucket is None and self._has_room(now):
+            if len(self._known) >= self._most:
+                self._known.popitem(last=False)
+            bucket = self._known[name] = Bucket(self._size, self._interval, now)
+        if bucket is None:
+            return self._shared.take(now)
+        self._known.move_to_end(name)
+        return bucket.take(now)
+
+    def _has_room(self, now: float) -> bool:
+        return len(self._known) < self._most or next(iter(self._known.values())).is_full(now)
 
 
 class Pace:
@@ -129,7 +188,9 @@ class Pace:
 class WrongKeys:
     """Slows down who tries keys, address by address.
 
-    Tokens in cookies are not slowed down: they have 256 bits, and somebody in the same household who holds a good one must get in.
+    Tokens in cookies are not slowed down: they have 256 bits, and somebody in the same household who holds a good one must get in. Nor is a
+    key that this address has shown rightly before: behind a proxy, one that guesses would keep out everybody. A key is spelt in one way
+    (`keys.letters`), and remembered as a digest.
 
     Attributes:
         count: Guesses so far, of all addresses.
@@ -141,28 +202,51 @@ class WrongKeys:
             clock: Monotonic seconds.
         """
         self.count = 0
-        self._clock = clock
-        self._guesses: OrderedDict[str, tuple[Bucket, deque[bytes]]] = OrderedDict()  # with digests of the last keys
+        self._guesses = Buckets(GUESSES_AT_ONCE, SECONDS_PER_GUESS, clock, MAX_ADDRESSES)
+        self._wrong: OrderedDict[str, deque[bytes]] = OrderedDict()  # the last ones of each address, that of the last guess last
+        self._right: OrderedDict[bytes, OrderedDict[str, None]] = OrderedDict()  # who has shown it, the last one last
 
-    def wait(self, address: str) -> int:
-        """Whole seconds until this address may try a key; 0 for now."""
-        found = self._guesses.get(address)
-        return math.ceil(found[0].wait(self._clock())) if found is not None else 0
+    def wait(self, address: str, key: str) -> int:
+        """Whole seconds until this address may try this key; 0 for now. What is no right key of this address changes nothing."""
+        # Both are looked at each time, so that what this takes tells nothing.
+        known, wait = _counted_once(address) in self._right.get(_digest(key), ()), self._guesses.wait(address)
+        return 0 if known else math.ceil(wait)
+
+    def right(self, address: str, key: str) -> None:
+        """It has shown a right one."""
+        name, digest = _counted_once(address), _digest(key)
+        shown_by = self._right.setdefault(digest, OrderedDict())
+        shown_by[name] = None
+        shown_by.move_to_end(name)
+        self._right.move_to_end(digest)
+        if len(shown_by) > MAX_SHOWN_FROM:
+            shown_by.popitem(last=False)
+        if len(self._right) > MAX_SHOWN:
+            self._right.popitem(last=False)
 
     def add(self, address: str, key: str) -> bool:
         """It tried a wrong one; whether that was a guess, and not one of its last keys again."""
-        now, digest = self._clock(), hashlib.sha256(key.encode("utf-8", "replace")).digest()
-        new = Bucket(GUESSES_AT_ONCE, SECONDS_PER_GUESS, now), deque[bytes](maxlen=GUESSES_KNOWN)
-        bucket, known = self._guesses.setdefault(address, new)
-        self._guesses.move_to_end(address)
-        if len(self._guesses) > MAX_ADDRESSES:
-            self._guesses.popitem(last=False)
+        name, digest = _counted_once(address), _digest(key)
+        self._right.pop(digest, None)  # it was revoked
+        known = self._wrong.setdefault(name, deque(maxlen=GUESSES_KNOWN))
+        self._wrong.move_to_end(name)
+        if len(self._wrong) > MAX_ADDRESSES:
+            self._wrong.popitem(last=False)
         if digest in known:
             return False
         known.append(digest)
-        bucket.take(now)
+        self._guesses.take(address)
         self.count += 1
         return True
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "replace")).digest()
+
+
+def _counted_once(address: str) -> str:
+    """The widest name by which an address is counted (see `counted_as`), for what one name of all may have."""
+    return counted_as(address)[-1]
 
 
 def counted_as(address: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drawercam.access import EVERYTHING, MAX_HELD, Access, Denied, Grant, Right
+from drawercam.access import EVERYTHING, MAX_HELD, MAX_STALE, Access, Denied, Grant, Right
 from drawercam.brief import MAX_SENTENCE
 from drawercam.closing import Closing, Reason, Refused
 from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
@@ -103,7 +103,44 @@ def test_cookies_that_prove_nothing(access: Access, ring: Keyring) -> None:
     ):
         assert access.grant(wrong).keys == ()
     assert access.grant(f"a=b; \0odd; {name}={token}; c").keys == (camera,), "odd cookies of others do not matter"
-    assert access.grant("; ".join([f"{name}-x=y"] * MAX_HELD + [f"{name}={token}"])).keys == (), "not all of a flood is looked at"
+
+
+def test_no_junk_hides_a_good_cookie_or_ticket(access: Access, ring: Keyring) -> None:
+    camera, _ = ring.keys
+    name, token = access.cookie_name(camera), ring.token(camera, "cookie")
+    junk = [f"{name}{number}=junk" for number in range(400)]
+    for header in ("; ".join([*junk, f"{name}={token}"]), "; ".join([f"{name}=junk", *junk[:100], f"{name}={token}", *junk[100:]])):
+        assert len(header) < MAX_HELD and access.grant(header).keys == (camera,)
+        stale = access.stale_cookies(header)
+        assert len(set(stale)) == MAX_STALE and name not in stale
+    assert access.grant("; ".join([*junk * 3, f"{name}={token}"])).keys == (), "no request is that large"
+    good = access.ticket(Grant.of((camera,)))
+    granted = access.grant_of_ticket(f"{'junk.' * 400}{good}")
+    assert granted is not None and granted.keys == (camera,)
+
+
+def test_what_cannot_be_taken_back_is_left_alone(access: Access, ring: Keyring) -> None:
+    name = access.cookie_name(ring.keys[0])
+    odd = [f"{name}{one}" for one in (" x", ",", "\xff", '"', "/", "\t", "(", "")]
+    assert access.stale_cookies("; ".join(f"{one}=x" for one in odd)) == [name]
+
+
+@pytest.mark.parametrize("sites", [(), ("same-origin",), ("none",), ("same-origin", "same-origin")])
+def test_own_pages_people_and_programs_may_ask(sites: tuple[str, ...]) -> None:
+    Access.check_site(sites)
+
+
+@pytest.mark.parametrize(
+    "sites",
+    [
+        *(("cross-site",), ("same-site",), ("",), ("Same-Origin",), ("NONE",), ("same-origin, cross-site",), ("same-origin;x",), ("x",)),
+        *(("same-origin", "cross-site"), ("cross-site", "none"), ("none", "")),
+    ],
+)
+def test_pages_of_other_sites_may_not(sites: tuple[str, ...]) -> None:
+    with pytest.raises(Denied) as denied:
+        Access.check_site(sites)
+    assert (denied.value.status, denied.value.id) == (403, "foreign-origin")
 
 
 def test_a_revoked_key_is_worth_nothing_at_once(access: Access, ring: Keyring) -> None:

@@ -13,8 +13,12 @@ from drawercam.limits import (
     GUESSES_AT_ONCE,
     GUESSES_KNOWN,
     MAX_ADDRESSES,
+    MAX_SHOWN,
+    MAX_SHOWN_FROM,
     SECONDS_PER_GUESS,
+    SHARED,
     Bucket,
+    Buckets,
     Lobby,
     Places,
     Room,
@@ -96,37 +100,93 @@ def test_wrong_keys_are_slowed_down_for_their_address_only() -> None:
     clock = Clock()
     wrong = WrongKeys(clock)
     for _ in range(GUESSES_AT_ONCE):
-        assert wrong.wait("a") == 0
+        assert wrong.wait("a", "?") == 0
         assert wrong.add("a", str(wrong.count))
-    assert wrong.wait("a") == SECONDS_PER_GUESS and wrong.wait("b") == 0
+    assert wrong.wait("a", "?") == SECONDS_PER_GUESS and wrong.wait("b", "?") == 0
     clock.time += SECONDS_PER_GUESS
-    assert wrong.wait("a") == 0
+    assert wrong.wait("a", "?") == 0
     assert wrong.add("a", "one more")
-    assert wrong.wait("a") == SECONDS_PER_GUESS and wrong.count == GUESSES_AT_ONCE + 1
+    assert wrong.wait("a", "?") == SECONDS_PER_GUESS and wrong.count == GUESSES_AT_ONCE + 1
     clock.time += SECONDS_PER_GUESS * GUESSES_AT_ONCE
-    assert wrong.wait("a") == 0
+    assert wrong.wait("a", "?") == 0
 
 
-def test_the_memory_for_wrong_keys_is_bounded() -> None:
+def test_nobody_can_have_a_bucket_forgotten_that_counts() -> None:
+    clock = Clock()
+    buckets = Buckets(3, 1.0, clock, 5)
+    assert [buckets.take("first") for _ in range(4)] == [True, True, True, False]
+    assert all(buckets.take(f"many {number}") for number in range(4))
+    assert [buckets.take(f"more {number}") for number in range(3 * SHARED + 2)] == [True] * 3 * SHARED + [False] * 2, "together"
+    assert len(buckets) == 5 and buckets.wait("first") == 1.0 and buckets.wait("one more") == pytest.approx(1 / SHARED)
+    assert not buckets.wait("many 0"), "who is known is served as before"
+    clock.time += 2.9
+    assert [buckets.take("first") for _ in range(3)] == [True, True, False]
+    assert buckets.take("new") and buckets.take("new") and buckets.take("new") and not buckets.take("new"), "for one that is full again"
+    assert len(buckets) == 5 and buckets.wait("first") == pytest.approx(0.1)
+
+
+def test_what_is_not_given_costs_nothing() -> None:
+    """Who asks at twice the rate gets half of what it asks for."""
+    clock = Clock()
+    buckets = Buckets(10, 1.0, clock, 5)
+    given = []
+    for _ in range(200):
+        given.append(buckets.take("a"))
+        clock.time += 0.5
+    assert given[-100:].count(True) == 50
+
+
+@pytest.mark.usefixtures("own")
+def test_all_addresses_of_a_foreign_network_are_one_guesser() -> None:
     wrong = WrongKeys(Clock())
     for number in range(GUESSES_AT_ONCE):
-        wrong.add("first", str(number))
-    for number in range(MAX_ADDRESSES - 1):
-        wrong.add(str(number), "")
-    assert wrong.wait("first") > 0
-    wrong.add("one more", "")
-    assert wrong.wait("first") == 0, "the one whose last guess is the longest ago"
-    assert len(wrong._guesses) == MAX_ADDRESSES
+        assert wrong.wait(f"2001:db8:2::{number:x}", "?") == 0
+        wrong.add(f"2001:db8:2::{number:x}", str(number))
+    assert wrong.wait("2001:db8:2::ffff", "?") == SECONDS_PER_GUESS
+    assert wrong.wait("2001:db8:3::1", "?") == wrong.wait("2001:db8:1::1", "?") == 0
+    wrong.right("2001:db8:2::1", "right")
+    assert wrong.wait("2001:db8:2::2", "right") == 0, "it has another address each day"
+
+
+def test_a_key_that_was_right_there_before_passes_a_slow_down_and_no_other_does() -> None:
+    clock = Clock()
+    wrong = WrongKeys(clock)
+    wrong.right("proxy", "of anna")
+    wrong.right("elsewhere", "of bert")
+    for number in range(GUESSES_AT_ONCE):
+        wrong.add("proxy", str(number))
+    assert wrong.wait("proxy", "of anna") == 0
+    assert {wrong.wait("proxy", key) for key in ("of bert", "a guess", "", str(0))} == {SECONDS_PER_GUESS}
+    wrong.right("proxy", "of bert")
+    assert wrong.wait("proxy", "of bert") == 0
+    wrong.add("proxy", "of anna")  # it was revoked meanwhile
+    assert wrong.wait("proxy", "of anna") > 0
+
+
+def test_the_memory_for_keys_is_bounded_and_one_key_pushes_out_no_other() -> None:
+    wrong = WrongKeys(Clock())
+    wrong.right("proxy", "of anna")
+    for number in range(2 * MAX_SHOWN_FROM):
+        wrong.right(f"address {number}", "of bert")
+    for number in range(GUESSES_AT_ONCE):
+        wrong.add("proxy", str(number))
+    assert wrong.wait("proxy", "of anna") == 0 < wrong.wait("proxy", "of bert")
+    for number in range(2 * MAX_SHOWN):
+        wrong.right("proxy", str(number))
+    assert len(wrong._right) == MAX_SHOWN and {len(by) for by in wrong._right.values()} == {1}
+    for number in range(MAX_ADDRESSES + 9):
+        wrong.add(f"address {number}", "wrong")
+    assert len(wrong._wrong) == len(wrong._guesses) == MAX_ADDRESSES and wrong.wait("proxy", "?") > 0
 
 
 def test_a_program_that_shows_its_revoked_key_again_and_again_keeps_nobody_out() -> None:
     wrong = WrongKeys(Clock())
     old = [f"revoked {number}" for number in range(GUESSES_KNOWN)]
     assert [wrong.add("a", key) for _ in range(100) for key in old].count(True) == wrong.count == GUESSES_KNOWN
-    assert wrong.wait("a") == 0
+    assert wrong.wait("a", "?") == 0
     for number in range(GUESSES_AT_ONCE - GUESSES_KNOWN):
         assert wrong.add("a", f"guess {number}")
-    assert wrong.wait("a") == SECONDS_PER_GUESS, "guesses count as before"
+    assert wrong.wait("a", "?") == SECONDS_PER_GUESS, "guesses count as before"
     assert not wrong.add("a", f"guess {number}"), "and are known again"
     assert wrong.add("a", old[0]), "so are only the last ones"
 

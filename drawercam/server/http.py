@@ -220,18 +220,24 @@ def _admission(site: Site, request: web.Request) -> Admission:
     row = _ROWS.get(("GET" if request.method == "HEAD" else request.method, resource.canonical if resource else ""))
     if row is None:
         raise Denied(404, "unknown-path", SENTENCES[404])
-    grant = site.access.grant(request.headers.get("Cookie"))
+    grant = site.access.grant(_cookies(request))
     if row.tickets and (by_ticket := site.access.grant_of_ticket(request.headers.get(TICKET_HEADER, ""))):
         request[_BY_TICKET] = True
         return _admitted(row, by_ticket, request)  # and no more than that: its page is of another origin
     if not row.programs:
         return _admitted(row, grant, request)
+    if not request.headers.get("Authorization", "").lower().startswith("bearer "):  # which no browser shows by itself
+        site.access.check_site(request.headers.getall("Sec-Fetch-Site", ()))
     try:
         return _admitted(row, _with_key(site, request, grant), request)
     except Denied as denied:
         if denied.status == 401:
             denied.headers["WWW-Authenticate"] = CHALLENGE
         raise
+
+
+def _cookies(request: web.Request) -> str:
+    return "; ".join(request.headers.getall("Cookie", ()))
 
 
 def _admitted(row: routes.Route, grant: Grant, request: web.Request) -> Admission:
@@ -279,21 +285,22 @@ def shown_key(authorization: str) -> str | None:
 
 
 def _key(site: Site, ring: Keyring, given: object, address: str) -> Key:
-    """The key that was given; not looked at while its address has to wait.
+    """The key that was given; not looked at while its address has to wait, but for one that was right there before.
 
     Raises:
         Denied: 401, there is no such key; 429, there were too many wrong ones; 503, the keys cannot be read now.
     """
     if ring.closed:
         raise keys_unread()
-    wrong_keys = site.wrong_keys
-    if wait := wrong_keys.wait(address):
+    wrong_keys, spelt = site.wrong_keys, keys.letters(str(given))
+    if wait := wrong_keys.wait(address, spelt):
         raise Denied(429, "too-many-keys", f"Too many wrong keys came from this address. Try again in {wait} s.", wait)
     key = ring.with_secret(given) if isinstance(given, str) and len(given) < _LONGEST_KEY else None
     if key is None:
-        if wrong_keys.add(address, str(given)):
+        if wrong_keys.add(address, spelt):
             log.warning("x %s gave a wrong key (the %d. in all)", address, wrong_keys.count)
         raise Denied(401, "wrong-key", "The relay does not know this key.")
+    wrong_keys.right(address, spelt)
     return key
 
 
@@ -448,7 +455,7 @@ class _Api:
         key = _key(self._site, ring, given, request.remote or "")
         held: Grant = request["grant"]
         response = web.json_response(self._session(Grant.of(dict.fromkeys((*held.keys, key)))))
-        for name in self._access.stale_cookies(request.headers.get("Cookie")):
+        for name in self._access.stale_cookies(_cookies(request)):
             response.del_cookie(name, path="/", secure=self._site.tls, httponly=True, samesite="Strict")
         age = COOKIE_AGE if key.expires is None else min(COOKIE_AGE, max(1, key.expires - int(time.time())))
         name, token = self._access.cookie_name(key), ring.token(key, keys.COOKIE)

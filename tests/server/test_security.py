@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import re
@@ -23,7 +24,7 @@ from websockets.typing import Origin, Subprotocol
 from yarl import URL
 
 from drawercam import limits
-from drawercam.access import Access, Denied, Grant, Right
+from drawercam.access import MAX_STALE, Access, Denied, Grant, Right
 from drawercam.hub import Hub
 from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
 from drawercam.limits import GUESSES_AT_ONCE
@@ -272,6 +273,51 @@ async def test_a_name_or_an_address_that_is_not_the_relays_gets_nothing(house: R
                     assert answer.status == 421, row
 
 
+async def test_what_a_browser_shows_by_itself_wakes_no_camera_for_another_site(house: Relay, ring: Keyring) -> None:
+    """A page of another site has an image of a camera, and the browser remembers a password, or sends a cookie to another port."""
+    everything = cookie(ring, *ring.keys[:2])
+    for_programs = [row for row in REQUESTS if row.programs and row.method == "GET"]
+    assert len(for_programs) > 4
+    right, wrong = (base64.b64encode(f"x:{key}".encode()).decode() for key in (ring.keys[1].secret, "aaaa-bbbb-cccc-dddd"))
+    async with browser(house) as page, browser(house, everything) as manager:
+
+        async def asked(row: Route, **headers: str) -> tuple[int, str]:
+            async with (manager if "Cookie" in headers else page).get(filled(row, "asleep"), headers=headers) as answer:
+                return answer.status, "" if answer.status == 200 else (await answer.json())["error"]
+
+        async with manager.get("/api/keys") as answer:
+            guesses = (await answer.json())["wrongKeys"]
+        for row in for_programs:
+            there = (200, "") if row.path == "/metrics" else (404, "unknown-camera")
+            for site in ("cross-site", "same-site", "Same-Origin", ""):
+                foreign = {"Sec-Fetch-Site": site}
+                for shown in ({"Authorization": f"Basic {right}"}, {"Authorization": f"basic {wrong}"}, {"Cookie": everything}, {}):
+                    assert await asked(row, **foreign, **shown) == (403, "foreign-origin"), (row, site)
+                assert await asked(row, **foreign, Authorization=f"Bearer {ring.keys[1].secret}") == there, "no browser shows it by itself"
+            for own in ({}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}):
+                for shown in ({"Authorization": f"Basic {right}"}, {"Cookie": everything}):
+                    assert await asked(row, **own, **shown) == there, (row, own)
+        async with manager.get("/api/keys") as answer:
+            assert (await answer.json())["wrongKeys"] == guesses, "nor can it have an address slowed down"
+
+
+async def test_a_good_cookie_is_found_in_whatever_line_and_odd_ones_are_no_fault(house: Relay, ring: Keyring) -> None:
+    held = cookie(ring, ring.keys[1])
+    name = held.partition("=")[0]
+    lines = [f"{name}{number}=junk; {name}/{number}=odd" for number in range(30)]
+    async with await Raw.open(house) as raw:
+        head = [f"GET /api/cameras HTTP/1.1\r\nHost: {house.authority}", *(f"Cookie: {line}" for line in (*lines, held)), "\r\n"]
+        await raw.write("\r\n".join(head).encode())
+        assert await raw.status() == 200
+    async with (
+        browser(house, "; ".join([*lines, held])) as one,
+        one.post("/api/session", json={"key": ring.keys[0].secret}) as answer,
+    ):
+        assert answer.status == 200
+        taken_back = [line for line in answer.headers.getall("Set-Cookie") if "Max-Age=0" in line]
+        assert len(taken_back) == MAX_STALE and not any(line.startswith(f"{name}=") for line in taken_back)
+
+
 # --- keys ---
 
 
@@ -449,14 +495,20 @@ async def test_wrong_keys_are_slowed_down_and_right_cookies_are_not() -> None:
     """A relay of its own, because it is this address that has to wait."""
     with Relay("--tls", "--host", "127.0.0.1") as relay:
         own = Keyring.open(relay.state)
-        secret, held = own.keys[1].secret, cookie(own, own.keys[1])
+        other, secret, held = own.keys[0].secret, own.keys[1].secret, cookie(own, own.keys[1])
         async with browser(relay) as guesser, browser(relay, held) as member:
 
             async def guess(key: str) -> tuple[int, str]:
                 async with guesser.post("/api/session", json={"key": key}) as answer:
                     return answer.status, answer.headers.get("Retry-After", "")
 
+            async def shown(key: str) -> int:
+                async with guesser.get("/metrics", headers={"Authorization": f"Bearer {key}"}) as answer:
+                    return answer.status
+
+            assert await shown(secret) == 200
             answers = [await guess(f"aaaa-bbbb-cccc-{number:04}") for number in range(GUESSES_AT_ONCE * 2)]
+            assert [await shown(key) for key in (secret, secret.upper(), other)] == [200, 200, 429], "one that was right there before"
             assert {code for code, _ in answers[:GUESSES_AT_ONCE]} == {401}
             waits = [int(wait) for code, wait in answers if code == 429]
             assert waits and all(1 <= wait <= limits.SECONDS_PER_GUESS for wait in waits)
@@ -464,7 +516,7 @@ async def test_wrong_keys_are_slowed_down_and_right_cookies_are_not() -> None:
                 assert answer.status == 200, "somebody in the same house who holds a cookie"
 
             async def right() -> bool:
-                return (await guess(secret))[0] == 200
+                return (await guess(other))[0] == 200
 
             await eventually(right, "the right key is taken again after a while")
         assert "gave a wrong key" in relay.output and "aaaa-bbbb" not in relay.output
@@ -525,7 +577,7 @@ async def test_a_ticket_shows_pictures_to_the_page_of_a_relay_that_has_moved(hou
             async with page.options(path, headers=question | {"Access-Control-Request-Headers": other}) as answer:
                 assert (answer.status, (await answer.json())["error"]) == (403, "foreign-origin"), "no key is asked for across origins"
                 assert "Access-Control-Allow-Origin" not in answer.headers
-        async with page.get(path, headers=ticket) as answer:
+        async with page.get(path, headers=ticket | {"Sec-Fetch-Site": "cross-site"}) as answer:
             assert answer.status == 200 and (await answer.read()).startswith(b"\xff\xd8")
             assert answer.headers["Access-Control-Allow-Origin"] == "*"
             assert answer.headers["Access-Control-Expose-Headers"] == "Drawercam-Time"

@@ -164,7 +164,7 @@ def test_an_attacker_offers_what_is_due_whatever_is_taken() -> None:
     assert force.catch_up(lambda: next(taken))
     now = 1.0
     report = force.report()
-    assert (report.due, report.offered, report.taken) == (12, 6, 4)
+    assert (report.due, report.offered, report.taken) == (10, 6, 4)
 
 
 def test_an_attacker_that_is_slow_looks_up_in_between() -> None:

@@ -108,10 +108,11 @@ class Force:
         answers = dict(self.answers)
         if self._counts is not None:
             return Assault(seconds, self.rate, self._came, fmean(self._counts or [0]), self.landed, answers)
-        return Assault(seconds, self._due(seconds) / seconds, self._offered / seconds, self._taken / seconds, self.landed, answers)
+        due = max(self._step, self._due(seconds) - self._step)  # the last step may be about to be offered
+        return Assault(seconds, due / seconds, self._offered / seconds, self._taken / seconds, self.landed, answers)
 
     def _due(self, seconds: float) -> float:
-        """How much must have been offered so many seconds after the begin: the first step at once."""
+        """How much is to be offered so many seconds after the begin: the first step at once."""
         return (1 + int(seconds * self.rate / self._step)) * self._step
 
     # --- the pace ---

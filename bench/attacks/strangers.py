@@ -88,15 +88,20 @@ class Knock(Peer):
         self.leave()
 
 
-async def knocks(force: Force, data: Callable[[Force], bytes] | None = None) -> None:
-    """Whole handshakes of TLS, each with the same bytes behind it; without any, it goes at once."""
+async def knocks(force: Force, data: Callable[[Force], bytes] | None = None, *, trust: bool = False) -> None:
+    """Whole handshakes of TLS, each with the same bytes behind it; without any, it goes at once.
+
+    Args:
+        trust: At the trust page, without TLS.
+    """
     sent = data(force) if data is not None else b""
+    port = force.site.trust_port if trust else force.site.port
     await force.begin()
 
     async def once() -> None:
         peer = Knock()
         try:
-            await peer.open(force.site.port, SOURCE)
+            await peer.open(port, SOURCE, tls=not trust)
             force.landed += 1
             if sent:
                 peer.send(sent)
@@ -111,6 +116,11 @@ async def knocks(force: Force, data: Callable[[Force], bytes] | None = None) -> 
 def refused(force: Force) -> bytes:
     """A WebSocket's handshake without a key."""
     return handshake("/player/film", force.site.authority)
+
+
+def trust_page(force: Force) -> bytes:
+    """A request for the trust page."""
+    return request(force.site, "GET", "/trust", port=force.site.trust_port)
 
 
 def refused_then_frames(force: Force) -> bytes:
@@ -174,18 +184,16 @@ class Deaf(Peer):
             self._transport.pause_reading()
 
 
-async def asks(force: Force, make: Callable[[Force], Callable[[], bytes]], connections: int = 8, *, trust: bool = False) -> None:
+async def asks(force: Force, make: Callable[[Force], Callable[[], bytes]], connections: int = 8) -> None:
     """Requests over some connections that are kept.
 
     Args:
         make: Gives what gives each request.
-        trust: At the trust page.
     """
-    port = force.site.trust_port if trust else force.site.port
     each = make(force)
 
     async def connect() -> Asker:
-        return await Asker(force.answers).open(port, SOURCE, tls=not trust)
+        return await Asker(force.answers).open(force.site.port, SOURCE)
 
     await force.begin()
     following = in_turn([Lane(force, connect) for _ in range(connections)])
@@ -234,7 +242,7 @@ async def scattered_guesses(force: Force) -> None:
 
 _FIELD = partial(half, groups=(hellos.FFDHE8192,))
 _OTHER_GROUPS = (hellos.FFDHE2048, hellos.FFDHE3072, hellos.FFDHE4096, hellos.FFDHE6144, hellos.SECP521R1, hellos.X448)
-_ORDINARY = partial(half, groups=(hellos.X25519,))
+_ORDINARY = partial(half, groups=(hellos.SECP256R1,))
 _HALF = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: b"
 _HALF_BODY = b"POST /api/session HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n{"
 
@@ -247,8 +255,8 @@ def _hold(name: str, does: str, run: Callable[..., Coroutine[Any, Any, None]], c
     return Attack(name, does, run, count, HELD, why, **more)
 
 
-def _get(path: str, *, trust: bool = False) -> Callable[[Force], Coroutine[Any, Any, None]]:
-    return partial(asks, make=one_request("GET", path), trust=trust)
+def _get(path: str) -> Callable[[Force], Coroutine[Any, Any, None]]:
+    return partial(asks, make=one_request("GET", path))
 
 
 ATTACKS = [
@@ -302,5 +310,5 @@ ATTACKS = [
         "it has 64 places",
         wish=Wish.TRUST,
     ),
-    _flow("trust-flood", "requests at the trust page", _get("/trust", trust=True), 800, "half a core", wish=Wish.TRUST),
+    _flow("trust-flood", "requests at the trust page", partial(knocks, data=trust_page, trust=True), 300, "half a core", wish=Wish.TRUST),
 ]

@@ -37,7 +37,7 @@ def options(arguments: "list[str]") -> argparse.Namespace:
     parser.add_argument("--port", type=int, help=f"port to listen on (default: {TLS_PORT} with --tls, {PLAIN_PORT} without)")
     state = "where keys and certificates are kept (default: state/ beside the program)"
     parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help=state)
-    reached = "another name under which the relay is reached; may be repeated"
+    reached = "another name under which the relay is reached, of two labels or more (or with --cert); may be repeated"
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=reached)
     parser.add_argument("--cert", type=Path, metavar="FILE", help="a certificate of your own (PEM, with --key); none is made then")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the private key of --cert (PEM, without passphrase)")

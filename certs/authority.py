@@ -63,9 +63,10 @@ class Served:
         addresses, names: Everything that the certificate is valid for; a name may begin with ``*.``.
         expires: When the certificate ends, in UTC.
         chain: SHA-256 of the certificates in ``cert_file``: tells one from another that says the same of itself.
-        ca_file: PEM: the authority's certificate alone. None when the authority is not the relay's own; then the next three are empty.
+        ca_file: PEM: the authority's certificate alone. None when the authority is not the relay's own; then the next four are empty.
         ca_pem, ca_der: The authority's certificate, for download as ``application/x-x509-ca-cert``.
         fingerprint: SHA-256 of ``ca_der`` in upper-case hexadecimal bytes with colons, as phones show it.
+        unlimited: What the authority may vouch for though that is other people's, as it follows "for"; "" for nothing.
         left_out: What was asked for and lies outside the authority's limits.
         warnings: Sentences about what browsers will object to, or soon will.
     """
@@ -80,6 +81,7 @@ class Served:
     ca_pem: bytes = b""
     ca_der: bytes = b""
     fingerprint: str = ""
+    unlimited: str = ""
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -110,6 +112,7 @@ class Served:
             ca_pem=root.public_pem() if root else b"",
             ca_der=root.certificate.public_bytes(Encoding.DER) if root else b"",
             fingerprint=root.certificate.fingerprint(SHA256()).hex(":").upper() if root else "",
+            unlimited=root.unlimited() if root else "",
             left_out=left_out,
             warnings=warnings,
         )
@@ -259,7 +262,7 @@ class Authority:
 
     def _wanted(self, root: Root, addresses: Sequence[IPAddress], names: Sequence[str]) -> Wanted:
         wanted = Wanted.sorted_out(root, addresses, names)
-        news = [text for text in wanted.left_out if text not in self._warned]
+        news = [text for text in wanted.left_out if text not in (*self._warned, *wanted.never)]
         if news:
             # A computer changes its public IPv6 addresses every day (RFC 8981), and no phone at home needs them.
             log.log(
@@ -267,7 +270,7 @@ class Authority:
                 "Left out of the certificate, so that browsers will refuse to open it there: %s (the certificate authority is limited to "
                 "private networks and to what this computer had when it was made; delete %s to make one that knows it, which phones must "
                 "then install).",
-                ", ".join(wanted.left_out),
+                ", ".join(text for text in wanted.left_out if text not in wanted.never),
                 self.folder,
             )
         self._warned = wanted.left_out
@@ -300,7 +303,21 @@ class Authority:
         return self._served(root, wanted)
 
     def _served(self, root: Root, wanted: Wanted) -> Served:
-        return Served.read(self.served_file, self.served_file, root=root, ca_file=self.ca_file, left_out=wanted.left_out)
+        warnings = tuple(self._warnings(root, wanted))
+        return Served.read(self.served_file, self.served_file, root=root, ca_file=self.ca_file, left_out=wanted.left_out, warnings=warnings)
+
+    def _warnings(self, root: Root, wanted: Wanted) -> Iterator[str]:
+        if wide := root.unlimited():
+            yield (
+                f"The certificate authority in {self.folder} was made by an earlier version and may vouch for {wide}, other people's "
+                "sites among them. Somebody who steals its key can pose as those to phones that trust it. To make one that may not, delete "
+                "that folder and start again; then let the phones trust the new one, and take the old one off them."
+            )
+        if wanted.never:
+            yield (
+                f"Browsers will warn at {', '.join(wanted.never)}: an authority that may vouch for such a name may do so for all that end "
+                "in it, so this one may not. Use a name that ends in .local, or a certificate of your own (--cert and --key)."
+            )
 
     # the folder
 

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from drawercam.addresses import is_dns_name
+
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
@@ -48,6 +50,10 @@ PRIVATE_NETWORKS: tuple[IPNetwork, ...] = tuple(
 
 PRIVATE_DOMAINS = ("local", "localhost")
 
+SHARED_DOMAINS = ("ac", "co", "com", "edu", "gen", "go", "gob", "gov", "ltd", "me", "mil", "ne", "net", "nom", "or", "org", "plc", "sch")
+"""Below the two letters of many a country these are for everybody, as in co.uk. (The list of all such domains has 10,000 and changes every
+week. One that is not here gets in only by a person: as this computer's full name, or by `--allow-host`.)"""
+
 LOOPBACK_ADDRESSES: tuple[IPAddress, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 LOOPBACK_NAMES = ("localhost",)
 """In every certificate, so that the relay's own computer can always open its pages."""
@@ -60,6 +66,8 @@ class Wanted:
     addresses: tuple[IPAddress, ...]
     names: tuple[str, ...]
     left_out: tuple[str, ...]
+    never: tuple[str, ...] = ()
+    """What is left out by any authority, see `may_permit`."""
 
     @classmethod
     def sorted_out(cls, root: Root, addresses: Iterable[IPAddress], names: Iterable[str]) -> Wanted:
@@ -67,10 +75,12 @@ class Wanted:
         names = list(dict.fromkeys(name.lower().rstrip(".") for name in names))
         left_out = [str(address) for address in addresses if not root.permits_address(address)]
         left_out += [name for name in names if not root.permits_name(name)]
+        # What an older authority may vouch for it always could, so pages that were opened there stay open.
         return cls(
             addresses=tuple(a for a in dict.fromkeys([*addresses, *LOOPBACK_ADDRESSES]) if root.permits_address(a)),
-            names=tuple(n for n in dict.fromkeys([*names, *LOOPBACK_NAMES]) if root.permits_name(n)),
+            names=tuple(n for n in dict.fromkeys([*names, *LOOPBACK_NAMES, *root.too_wide]) if root.permits_name(n)),
             left_out=tuple(left_out),
+            never=tuple(name for name in left_out if is_dns_name(name) and not may_permit(name)),
         )
 
     def texts(self) -> list[str]:
@@ -87,12 +97,13 @@ class Root:
         permitted = constraints.permitted_subtrees or [] if constraints else []
         self.networks = [name.value for name in permitted if isinstance(name.value, IPv4Network | IPv6Network)]
         self.domains = [name.value.lower().lstrip(".") for name in permitted if isinstance(name, x509.DNSName)]
+        self.too_wide = [domain for domain in self.domains if is_dns_name(domain) and not may_permit(domain)]
 
     @classmethod
     def create(cls, addresses: Iterable[IPAddress], names: Iterable[str], now: datetime) -> Root:
-        hosts = [name.lower().rstrip(".") for name in names if name.isascii()]
+        hosts = [host for host in (name.lower().rstrip(".") for name in names) if may_permit(host)]
         domains = [*PRIVATE_DOMAINS]
-        domains += [host for host in dict.fromkeys(hosts) if host and not any(_within(host, domain) for domain in PRIVATE_DOMAINS)]
+        domains += [host for host in dict.fromkeys(hosts) if not any(_within(host, domain) for domain in PRIVATE_DOMAINS)]
         networks = [*PRIVATE_NETWORKS]
         networks += [
             ip_network(address.packed)
@@ -147,6 +158,13 @@ class Root:
     def not_before_made(self, now: datetime) -> datetime:
         """A computer without a battery for its clock starts in the past; that must not make certificates which end there."""
         return max(now, self.certificate.not_valid_before_utc + CLOCK_SKEW)
+
+    def unlimited(self) -> str:
+        """What it may vouch for though that is other people's, as it follows "for"; "" for nothing. Earlier versions made such ones."""
+        if not self.domains or "" in self.domains:
+            return "every name there is"
+        ends = " or ".join(f".{domain}" for domain in self.too_wide)
+        return f"every name that ends in {ends}" if ends else ""
 
     def permits_address(self, address: IPAddress) -> bool:
         return not self.networks or any(address in network for network in self.networks)
@@ -210,6 +228,17 @@ def _name(common_name: str) -> x509.Name:
 
 def private_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def may_permit(name: str) -> bool:
+    """Whether an authority is made for a name, which covers all names that end in it (RFC 5280 4.2.1.10).
+
+    Never for one of a single label, however a computer is called: `garden`, `dev` and `box` are public top-level domains, and any other may
+    become one. Nor for one that many share (`SHARED_DOMAINS`).
+    """
+    labels = name.split(".")
+    shared = len(labels) < 2 or (len(labels) == 2 and labels[0] in SHARED_DOMAINS and len(labels[1]) == 2)
+    return is_dns_name(name) and (name in PRIVATE_DOMAINS or not shared)
 
 
 def _within(name: str, domain: str) -> bool:

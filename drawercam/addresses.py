@@ -128,20 +128,29 @@ _own_networks: tuple[float, frozenset[IPv6Network]] = (float("-inf"), frozenset(
 
 
 def host_names() -> list[str]:
-    """Names at which this computer may be reached, in lower case; the last one is ``localhost``."""
+    """Names at which this computer may be reached, in lower case; the last one is ``localhost``. See also `short_name`."""
     return names_of(socket.gethostname())
 
 
 def names_of(host: str) -> list[str]:
-    """What a host of this name is called: ``<host>``, the full name if it has a domain, ``<host>.local`` (RFC 6762), ``localhost``.
+    """What a host of this name is called: the full name if it has a domain, ``<host>.local`` (RFC 6762), ``localhost``.
 
-    What is not a valid DNS name is left out, because no certificate can hold it; so is a bare name of digits, because browsers take it for
-    an IPv4 address.
+    What is not a valid DNS name is left out, because no certificate can hold it.
     """
     full = host.lower().rstrip(".")
     short = full.partition(".")[0]
-    candidates = [short, full, f"{short}.local"] if short != "localhost" else []
-    return [*dict.fromkeys(name for name in candidates if _is_dns_name(name)), "localhost"]
+    candidates = [full if "." in full else "", f"{short}.local"] if short != "localhost" else []
+    return [*dict.fromkeys(name for name in candidates if is_dns_name(name)), "localhost"]
+
+
+def short_name(host: str | None = None) -> str:
+    """This computer's name of one label, or ""; a name of digits is none, because browsers take it for an IPv4 address.
+
+    Some networks know a computer by it. It is never in a certificate of the relay's own, and so in no link: an authority that may vouch for
+    `garden` may also do so for bank.garden (see `certs.root.may_permit`).
+    """
+    short = (socket.gethostname() if host is None else host).lower().partition(".")[0]
+    return short if is_dns_name(short) else ""
 
 
 def url(scheme: str, host: IPAddress | str, port: int, path: str = "/") -> str:
@@ -182,6 +191,7 @@ def _rank(ip: IPAddress, default: IPAddress | None) -> int:
     return 4 if ip in UNIQUE_LOCAL else 5
 
 
-def _is_dns_name(name: str) -> bool:
+def is_dns_name(name: str) -> bool:
+    """Whether a certificate can hold this name, which is in lower case and has no dot at its end, and a browser asks DNS for it."""
     labels = name.split(".")
     return len(name) <= 253 and all(map(DNS_LABEL.fullmatch, labels)) and not labels[-1].isdigit()

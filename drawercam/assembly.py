@@ -159,7 +159,8 @@ class Relay:
         return Announcement(self._chosen.relay_name, tuple(origins[:MAX_URLS]), fingerprint) if origins else None
 
     def _learn_hosts(self) -> None:
-        self._access.set_hosts([*self._names, *(self._served.names if self._served else ())], self._present)
+        certified = self._served.names if self._served else ()
+        self._access.set_hosts([*self._names, addresses.short_name(), *certified], self._present)
 
     def _moved(self) -> None:
         """Addresses or certificate have changed."""

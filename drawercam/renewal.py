@@ -80,7 +80,7 @@ class Renewal:
         """
         self._source = source
         self._hosts = hosts
-        self._names = [*names]
+        self._names = [name for name in names if not _is_address(name.strip("[]"))]  # which is not looked for among names
         self._present = present
         self._now = now
         self._interval = interval
@@ -97,12 +97,17 @@ class Renewal:
         is told (if there is any such).
         """
         there: list[IPAddress | str] = [ip for ip in self.addresses if not ip.is_loopback]
-        there = there or [name for name in self._hosts or () if not _is_address(name)]
+        there = there or [self._certain(name) for name in self._hosts or () if not _is_address(name)]
         if not self.served.ca_pem:
             certain = [name for name in (*self._names, *self.served.names) if "*" not in name and name != "localhost"]
             there = [host for host in [*dict.fromkeys(certain), *there] if self.served.covers(host)] or there
         # What is outside the authority's limits can be opened after a warning, so it comes last.
         return [str(host) for host in sorted(there, key=lambda host: not self.served.covers(host))] or ["localhost"]
+
+    def _certain(self, name: str) -> str:
+        """This name, or where the certificate is only good for the one that ends in .local, that."""
+        local = f"{name}.local"
+        return local if self.served.covers(local) and not self.served.covers(name) else name
 
     def start(self, on_change: Callable[[], None]) -> None:
         """Begin to look. ``on_change`` is called in the loop when `addresses` or `served` have changed."""

@@ -62,6 +62,16 @@ _HEADERS = {
 
 _NOTHING = "'none'"
 
+_UNLIMITED = string.Template("""
+    <section class="panel unlimited" aria-labelledby="unlimited">
+      <h2 id="unlimited">This certificate may vouch for too much</h2>
+      <p>It was made by an earlier version of drawercam, and may vouch for $what, other people’s sites among them. Somebody who
+        steals its key from that computer could pose as those to a device that trusts it. Better have a new one made first: on that
+        computer, delete the folder <i>certs</i> in the state folder and start drawercam again. Then install the new one here, and
+        take this one off the devices that have it.</p>
+    </section>
+""")
+
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -230,6 +240,7 @@ class TrustPage:
         text = self._page.substitute(
             relay=html.escape(self._relay(request)),
             rows="".join(f"<li>{html.escape(row)}</li>" for row in rows(served.fingerprint)),
+            unlimited=_UNLIMITED.substitute(what=html.escape(served.unlimited)) if served.unlimited else "",
         )
         return web.Response(text=text, content_type="text/html")
 

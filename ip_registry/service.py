@@ -130,6 +130,8 @@ async def run(chosen: argparse.Namespace) -> None:
         if renewal:
             renewal.start(lambda: None)
         port = listener.sockets[0].getsockname()[1]
+        for sentence in served.warnings if served else ():
+            log.warning("%s", sentence)
         print(_greeting(_urls(chosen, port), served.fingerprint if served else "", chosen.secret_file, is_new), flush=True)
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):

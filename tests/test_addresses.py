@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import ifaddr
 import pytest
 
-from drawercam.addresses import arrange, default_address, host_names, lan_addresses, listening, names_of, url
+from drawercam.addresses import arrange, default_address, host_names, lan_addresses, listening, names_of, short_name, url
 
 
 def adapter(name: str, *ips: str, nice_name: str = "", connection: str = "") -> ifaddr.Adapter:
@@ -122,9 +122,10 @@ def test_offline_there_is_no_default_address(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("host", "names"),
     [
-        ("drawer", ["drawer", "drawer.local", "localhost"]),
-        ("Drawer-Pi.local", ["drawer-pi", "drawer-pi.local", "localhost"]),
-        ("pc.Home.example.", ["pc", "pc.home.example", "pc.local", "localhost"]),
+        ("drawer", ["drawer.local", "localhost"]),
+        ("drawer.", ["drawer.local", "localhost"]),
+        ("Drawer-Pi.local", ["drawer-pi.local", "localhost"]),
+        ("pc.Home.example.", ["pc.home.example", "pc.local", "localhost"]),
         ("localhost", ["localhost"]),
         ("localhost.localdomain", ["localhost"]),
         ("my_pc", ["localhost"]),
@@ -137,6 +138,14 @@ def test_offline_there_is_no_default_address(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_names(host: str, names: list[str]) -> None:
     assert names_of(host) == names
+
+
+@pytest.mark.parametrize(
+    ("host", "short"),
+    [("Garden", "garden"), ("pc.home.example", "pc"), ("garden.", "garden"), ("20301", ""), ("my_pc", ""), ("büro", ""), ("", "")],
+)
+def test_the_short_name_is_known_apart(host: str, short: str) -> None:
+    assert short_name(host) == short and short not in names_of(host)
 
 
 def test_this_computer_has_names() -> None:

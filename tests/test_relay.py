@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
+from certs import Authority
+from drawercam.addresses import short_name
 from relay import options
+from tests.certs.test_authority import make_as_before
 from tests.relays import ROOT, Relay
 
 
@@ -96,6 +101,24 @@ def test_the_other_commands_are_there() -> None:
 def test_a_relay_is_called_like_its_computer(monkeypatch: pytest.MonkeyPatch, host: str, name: str) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: host)
     assert options([]).relay_name == name
+
+
+def test_names_of_one_label_are_said_at_the_start_and_are_in_no_link(tmp_path: Path) -> None:
+    make_as_before(Authority(tmp_path / "certs"), "garden")
+    with Relay("--tls", "--host", "127.0.0.1", "--allow-host", "garden", "--allow-host", "bench", state=tmp_path) as relay:
+        served = x509.load_pem_x509_certificate((tmp_path / "certs" / "served.pem").read_bytes())
+        answers = {}
+        for name in filter(None, ("garden", "bench", short_name(), "other")):
+            connection = http.client.HTTPSConnection("localhost", relay.port, context=relay.context, timeout=20)
+            connection.request("GET", "/healthz", headers={"Host": f"{name}:{relay.port}"})
+            answers[name] = connection.getresponse().status
+            connection.close()
+    said = " ".join(relay.output.split())
+    assert "may vouch for every name that ends in .garden" in said and "Browsers will warn at bench:" in said
+    names = served.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    assert {name for name in names if "." not in name} == {"localhost", "garden"}
+    assert answers.pop("other") == 421 and set(answers.values()) == {200}, "as Host they are known all the same"
+    assert "//garden" not in said and "//bench" not in said
 
 
 def test_without_keys_it_warns() -> None:

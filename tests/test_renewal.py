@@ -34,7 +34,7 @@ from tests.relays import ROOT, SUBPROTOCOL, Relay
 PATIENCE = 20.0
 DAY = timedelta(days=1)
 HOME, OFFICE = ip_address("192.168.1.20"), ip_address("10.9.8.7")
-NAMES = ["drawer", "drawer.local", "localhost"]
+NAMES = ["drawer.lan", "drawer.local", "localhost"]
 
 
 class World:
@@ -383,7 +383,9 @@ def test_where_pages_can_be_opened(tmp_path: Path, authority: Authority) -> None
     assert watching(authority, world).hosts() == [str(HOME), str(public)], "what browsers refuse comes last"
     world.addresses = []
     assert watching(authority, world).hosts() == ["localhost"]
-    assert watching(authority, world, hosts=["drawer.local"]).hosts() == ["drawer.local"]
+    for host in ("drawer.local", "drawer"):
+        assert watching(authority, world, hosts=[host]).hosts() == ["drawer.local"], "a short name is never printed"
+    assert watching(authority, world, hosts=["elsewhere"]).hosts() == ["elsewhere"]
 
 
 def test_where_pages_can_be_opened_with_a_certificate_of_ones_own(tmp_path: Path) -> None:

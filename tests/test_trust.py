@@ -7,6 +7,7 @@ import contextlib
 import plistlib
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -66,6 +67,13 @@ async def test_its_fingerprint_is_the_authority_s_in_rows(desk: Desk) -> None:
     shown = re.findall(r"<li>((?:[0-9A-F]{2}:){7}[0-9A-F]{2})</li>", body.decode())
     assert shown == rows(desk.served.fingerprint)
     assert bytes.fromhex("".join(shown).replace(":", "")) == x509.load_der_x509_certificate(desk.served.ca_der).fingerprint(SHA256())
+
+
+async def test_it_says_what_an_older_authority_may_vouch_for_and_what_to_do(desk: Desk) -> None:
+    assert "may vouch" not in (await desk.get("/trust"))[2].decode()
+    desk.served = replace(desk.served, unlimited="every name that ends in .<garden>")
+    text = " ".join((await desk.get("/trust"))[2].decode().split())
+    assert "may vouch for every name that ends in .&lt;garden&gt;, other people" in text and "delete the folder <i>certs</i>" in text
 
 
 @pytest.mark.parametrize(("path", "disposition"), [("/ca.crt", "attachment"), ("/ca.crt?open", "inline")])

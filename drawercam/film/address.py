@@ -72,10 +72,12 @@ class Address:
 
 
 def own(state: Path, tls_port: int, plain_port: int) -> Address:
-    """The relay of this computer: with https if its state folder has an authority."""
-    if _authority(state).is_file():
-        return Address(f"https://localhost:{tls_port}")
-    return Address(f"http://127.0.0.1:{plain_port}")
+    """The relay of this computer: with https if its state folder has an authority, or is another user's: only with https there is one."""
+    try:
+        tls = _authority(state).is_file()
+    except PermissionError:
+        tls = True
+    return Address(f"https://localhost:{tls_port}") if tls else Address(f"http://127.0.0.1:{plain_port}")
 
 
 def own_key(state: Path) -> str:

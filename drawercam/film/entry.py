@@ -30,6 +30,9 @@ _UNSENT = 64 * 2**10
 # Seconds that a good-bye may take.
 _CLOSE_DEADLINE = 1.0
 
+# X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH (x509_vfy.h): the certificate is a good one, but not for this.
+_OF_ANOTHER = (62, 64)
+
 log = logging.getLogger(__name__)
 
 
@@ -144,6 +147,8 @@ class Entry:
     def _distrust(self, error: BaseException) -> str:
         origin = self._address.origin
         why = getattr(error, "verify_message", "") or str(error)
+        if getattr(error, "verify_code", 0) in _OF_ANOTHER:
+            return f"{why.rstrip('.')}. Give an address that the relay prints, or its computer's name with .local at the end."
         return (
             f"The certificate of {origin} is not trusted ({why}). Copy certs/ca.crt from the state folder of the relay's computer, "
             f"or save {origin}/ca.crt and compare its SHA-256 with what the relay prints; then add --ca ca.crt."

@@ -35,13 +35,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from certs import Authority, AuthorityError, Served, check
+from certs.root import Root
+from drawercam.addresses import names_of
 from tests import hellos
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = [ip_address("192.168.1.20"), ip_address("fd00::20")]
 OFFICE = [ip_address("10.9.8.7")]
 PUBLIC = ip_address("198.51.100.7")
-NAMES = ["drawer", "drawer.local", "localhost"]
+NAMES = ["drawer.lan", "drawer.local", "localhost"]
 START = datetime(2030, 1, 15, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 
@@ -106,7 +108,7 @@ def trusting(served: Served) -> ssl.SSLContext:
 # what browsers see
 
 
-@pytest.mark.parametrize("name", ["192.168.1.20", "fd00::20", "drawer", "drawer.local", "localhost", "127.0.0.1", "::1"])
+@pytest.mark.parametrize("name", ["192.168.1.20", "fd00::20", "drawer.lan", "drawer.local", "localhost", "127.0.0.1", "::1"])
 def test_a_client_that_trusts_the_authority_accepts_every_name(authority: Authority, name: str) -> None:
     served = authority.ensure(HOME, NAMES)
     assert handshake(served, trusting(served), name)[0] == "TLSv1.3"
@@ -200,7 +202,7 @@ def test_the_profile_of_the_authority(authority: Authority) -> None:
     assert not names.critical
     permitted = {str(name.value) for name in names.value.permitted_subtrees or []}
     assert permitted >= {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8"}
-    assert permitted >= {"fc00::/7", "fe80::/10", "::1/128", "local", "localhost", "drawer", f"{PUBLIC}/32"}
+    assert permitted >= {"fc00::/7", "fe80::/10", "::1/128", "local", "localhost", "drawer.lan", f"{PUBLIC}/32"}
     assert "0.0.0.0/0" not in permitted
     assert root.not_valid_after_utc - START > timedelta(days=3650)
 
@@ -217,7 +219,7 @@ def test_the_profile_of_the_certificate(authority: Authority) -> None:
     issuer_key = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     assert issuer_key == root_of(served).extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     assert served.expires == leaf.not_valid_after_utc
-    assert texts(served) == {"192.168.1.20", "fd00::20", "127.0.0.1", "::1", "drawer", "drawer.local", "localhost"}
+    assert texts(served) == {"192.168.1.20", "fd00::20", "127.0.0.1", "::1", "drawer.lan", "drawer.local", "localhost"}
 
 
 def test_what_is_handed_out_for_download(authority: Authority) -> None:
@@ -306,9 +308,76 @@ def test_the_openssl_program_refuses_what_is_outside_the_limits(authority: Autho
     assert "permitted subtree violation" in openssl_verify(served, outside)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("garden", "Garden.", "com", "dev.", "xn--p1ai", "camera"),
+        *("co.uk", "com.au", "or.jp."),
+        *("*.com", ".com", "a..com", "", ".", "8.8.8.8", "my_pc", "x" * 64 + ".example"),
+    ],
+)
+def test_no_authority_may_vouch_for_a_name_of_one_label_or_one_that_many_share(name: str) -> None:
+    assert Root.create(HOME, [name, *names_of(name)], START).domains == ["local", "localhost"]
+
+
+@pytest.mark.parametrize("name", ["garden.local", "cams.example", "pc.home.example", "xn--caf-dma.example", "shop.co.uk", "co.lan"])
+def test_an_authority_may_vouch_for_what_is_this_computers(name: str) -> None:
+    root = Root.create(HOME, [name, f"{name}."], START)
+    assert root.domains[2:] == ([] if name.endswith(".local") else [name]) and root.permits_name(name) and not root.too_wide
+
+
+def test_a_single_label_is_never_in_the_certificate_and_a_sentence_says_what_to_do(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = authority.ensure(HOME, [*names_of("garden"), "bench", "co.uk"])
+    assert served.names == ("garden.local", "localhost") and served.left_out == ("bench", "co.uk") and not served.unlimited
+    (sentence,) = served.warnings
+    assert "Browsers will warn at bench, co.uk" in sentence and ".local" in sentence and "--cert" in sentence
+    assert warnings_in(caplog) == [], "deleting the folder would not help"
+    assert authority.ensure(HOME, names_of("garden")).warnings == (), "the computer's own short name is not asked for"
+    for name in ("garden", "bank.garden", "x.bench", "bank.co.uk"):
+        forged = served.cert_file.with_name("forged.pem")
+        forged.write_bytes(forge(authority, x509.SubjectAlternativeName([x509.DNSName(name)])))
+        (problem,) = check(forged, forged, served.ca_file, [name])
+        assert "permitted subtree violation" in problem
+
+
+def make_as_before(authority: Authority, *names: str) -> Served:
+    """The authority as earlier versions made it: it may vouch for whatever it is asked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("certs.root.may_permit", bool)
+        return authority.ensure(HOME, names)
+
+
+def test_an_authority_of_an_earlier_version_stays_with_its_names_and_says_so(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = make_as_before(authority, "garden", "garden.local", "cams")
+    assert before.names == ("garden", "garden.local", "cams", "localhost") and not before.warnings
+    after = authority.ensure(OFFICE, [*names_of("garden"), "cams", "bench"])
+    assert after.fingerprint == before.fingerprint and after.unlimited == "every name that ends in .garden or .cams"
+    assert after.covers(OFFICE[0]) and {"garden", "cams", "garden.local"} <= set(after.names)
+    assert handshake(after, trusting(before), "garden")[0] == "TLSv1.3", "pages that were opened there stay open"
+    wide, never = after.warnings
+    assert after.unlimited in wide and str(authority.folder) in wide and "delete that folder" in wide
+    assert "Browsers will warn at bench:" in never
+    assert warnings_in(caplog) == []
+    shutil.rmtree(authority.folder)
+    new = authority.ensure(OFFICE, names_of("garden"))
+    assert (new.unlimited, new.warnings, new.names) == ("", (), ("garden.local", "localhost"))
+
+
+def test_an_authority_without_any_limit_is_told_of(authority: Authority) -> None:
+    before = authority.ensure(HOME, [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("certs.root._extension", lambda *_: None)
+        after = authority.ensure(HOME, [])
+    assert before.unlimited == "" and after.unlimited == "every name there is" and "every name there is" in after.warnings[0]
+
+
 def test_names_are_normalised(authority: Authority) -> None:
-    served = authority.ensure([ip_address("fe80::5%3"), *HOME, *HOME], ["Drawer", "drawer", "DRAWER.local.", "schrank-ä.local"])
-    assert served.names == ("drawer", "drawer.local", "localhost")
+    served = authority.ensure([ip_address("fe80::5%3"), *HOME, *HOME], ["Drawer.lan", "drawer.lan", "DRAWER.local.", "schrank-ä.local"])
+    assert served.names == ("drawer.lan", "drawer.local", "localhost")
     assert served.left_out == ("schrank-ä.local",)
     assert ip_address("fe80::5") in served.addresses
     assert len(set(served.addresses)) == len(served.addresses)

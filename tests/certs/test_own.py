@@ -24,7 +24,7 @@ from drawercam import files
 START = datetime(2030, 1, 15, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 HOME = [ip_address("192.168.1.20")]
-NAMES = ["drawer", "drawer.local", "localhost"]
+NAMES = ["drawer.lan", "drawer.local", "localhost"]
 
 Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
@@ -181,7 +181,7 @@ def test_what_tls_cannot_serve_is_refused_in_a_sentence(desk: Desk, fault: str) 
         ((LEAF, ROOT), "The certificates in .* are no chain (unable to get local issuer certificate)"),
         ((signed("cams", MIDDLE, "cams.example", server=False), MIDDLE), "does not say that it is meant for servers"),
         ((signed("cams", MIDDLE, "cams.example", days=900), MIDDLE), "is valid for 900 days; iPhones and Macs refuse more than 825"),
-        ((signed("cams", MIDDLE, "10.1.1.1"), MIDDLE), "is valid for none of drawer, drawer.local, 192.168.1.20"),
+        ((signed("cams", MIDDLE, "10.1.1.1"), MIDDLE), "is valid for none of drawer.lan, drawer.local, 192.168.1.20"),
         ((signed("cams", MIDDLE), MIDDLE), "has no subject alternative names"),
     ],
 )

@@ -10,13 +10,14 @@ import logging
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import av
 import pytest
@@ -552,13 +553,28 @@ async def test_the_printed_link_is_enough_and_the_state_folder_too(locked: Relay
         assert b"Filming the test picture" in said and b"Traceback" not in said
 
 
-def test_the_relays_of_this_computer_and_links_are_understood(tmp_path: Path) -> None:
+def test_a_certificate_of_another_name_is_told_from_one_that_is_not_trusted() -> None:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = 62, "Hostname mismatch, certificate is not valid for 'garden'."
+    said = Entry(Address("https://garden:8443"), "nest", "", None)._distrust(error)
+    assert "not valid for 'garden'. Give an address" in said and ".local" in said and "--ca" not in said
+
+
+def test_the_relays_of_this_computer_and_links_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert address.own(tmp_path, 8443, 8080).socket == "ws://127.0.0.1:8080"
     assert address.own_key(tmp_path) == ""
     assert not (tmp_path / "keys.json").exists()  # looking makes nothing
     (tmp_path / "certs").mkdir()
     (tmp_path / "certs" / "ca.crt").write_text("")
     assert address.own(tmp_path, 8443, 8080).socket == "wss://localhost:8443"
+    with monkeypatch.context() as patch:
+
+        def refuse(_: Path) -> NoReturn:
+            raise PermissionError(13, "Permission denied")
+
+        patch.setattr(Path, "is_file", refuse)
+        assert address.own(tmp_path, 8443, 8080).tls, "a state folder that is another user's"
+        assert address.own_key(tmp_path) == ""
     link = Address.parse("https://[fe80::1]:8443/camera.html?name=porch#key=abcd-efgh")
     assert (link.socket, link.key, link.name, link.here) == ("wss://[fe80::1]:8443", "abcd-efgh", "porch", False)
     assert Address.parse("127.0.0.2:8443") == Address("https://127.0.0.2:8443")

@@ -225,8 +225,9 @@ class Access:
 
     @staticmethod
     def check_site(sites: Iterable[str]) -> None:
-        """A browser says of a request which site has caused it (old ones do not); programs say nothing, and cannot be tricked. Looked at where
-        one without Origin wakes a camera: for an ``<img>``, browsers send cookies, and the password that they remember.
+        """A browser says of a request which site has caused it (old ones do not); programs say nothing, and cannot be tricked.
+
+        Looked at where a request without Origin wakes a camera: for an ``<img>``, browsers send cookies, and the password that they remember.
 
         Args:
             sites: The headers Sec-Fetch-Site, of which there is one at most. What is not known is another site.

@@ -227,7 +227,7 @@ class Access:
     def check_site(sites: Iterable[str]) -> None:
         """A browser says of a request which site has caused it (old ones do not); programs say nothing, and cannot be tricked.
 
-        Looked at where a request without Origin wakes a camera: for an ``<img>``, browsers send cookies, and the password that they remember.
+        Looked at where a request without Origin wakes a camera: for an ``<img>``, browsers send cookies, and passwords that they remember.
 
         Args:
             sites: The headers Sec-Fetch-Site, of which there is one at most. What is not known is another site.

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Protocol
@@ -71,7 +71,7 @@ MAX_SHOWN, MAX_SHOWN_FROM = 200, 100
 """Right keys that are remembered, as many as there may be (keys.MAX_KEYS), and addresses of each: 3 MB. So who holds one key, and has many
 addresses, has at most that one forgotten."""
 
-SHARED = 10
+SHARED = 25
 """How many times as much as one address the addresses have together that there is no memory for (see `Buckets`)."""
 
 
@@ -130,14 +130,14 @@ class Buckets:
     def wait(self, address: str) -> float:
         """Seconds until there is one for this address; 0 when there is."""
         now = self._clock()
-        bucket = self._known.get(_counted_once(address))
+        bucket = self._known.get(counted_once(address))
         if bucket is None and self._has_room(now):
             return 0.0
         return (bucket or self._shared).wait(now)
 
     def take(self, address: str) -> bool:
         """Take one for this address; False when there is none, and then it costs nothing."""
-        now, name = self._clock(), _counted_once(address)
+        now, name = self._clock(), counted_once(address)
         bucket = self._known.get(name)
         if bucket is None and self._has_room(now):
             if len(self._known) >= self._most:
@@ -209,12 +209,12 @@ class WrongKeys:
     def wait(self, address: str, key: str) -> int:
         """Whole seconds until this address may try this key; 0 for now. What is no right key of this address changes nothing."""
         # Both are looked at each time, so that what this takes tells nothing.
-        known, wait = _counted_once(address) in self._right.get(_digest(key), ()), self._guesses.wait(address)
+        known, wait = counted_once(address) in self._right.get(_digest(key), ()), self._guesses.wait(address)
         return 0 if known else math.ceil(wait)
 
     def right(self, address: str, key: str) -> None:
         """It has shown a right one."""
-        name, digest = _counted_once(address), _digest(key)
+        name, digest = counted_once(address), _digest(key)
         shown_by = self._right.setdefault(digest, OrderedDict())
         shown_by[name] = None
         shown_by.move_to_end(name)
@@ -226,7 +226,7 @@ class WrongKeys:
 
     def add(self, address: str, key: str) -> bool:
         """It tried a wrong one; whether that was a guess, and not one of its last keys again."""
-        name, digest = _counted_once(address), _digest(key)
+        name, digest = counted_once(address), _digest(key)
         self._right.pop(digest, None)  # it was revoked
         known = self._wrong.setdefault(name, deque(maxlen=GUESSES_KNOWN))
         self._wrong.move_to_end(name)
@@ -244,7 +244,7 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "replace")).digest()
 
 
-def _counted_once(address: str) -> str:
+def counted_once(address: str) -> str:
     """The widest name by which an address is counted (see `counted_as`), for what one name of all may have."""
     return counted_as(address)[-1]
 
@@ -287,10 +287,10 @@ class Places:
     def __init__(self, in_all: int, of_one: int | None = None) -> None:
         """
         Args:
-            of_one: Three quarters of all if None: what an honest house behind one router needs, and the others always find the rest.
+            of_one: See `share_of` if None.
         """
         self.in_all = in_all
-        self.of_one = max(1, in_all * 3 // 4) if of_one is None else of_one
+        self.of_one = share_of(in_all) if of_one is None else of_one
         self._total = 0
         self._held: Counter[str] = Counter()  # by the names of `counted_as`
         self._addresses: Counter[str] = Counter()
@@ -330,6 +330,28 @@ class Places:
         less(self._addresses, address)
         if address not in self._addresses:
             del self._names[address]
+
+
+def room_among(held: Iterable[str | None], address: str | None, in_all: int) -> Room:
+    """As `Places` with their usual share, where so few are held that they can be looked through, and how many there are may change.
+
+    Args:
+        held: By whom; None where that is not known.
+        address: Who asks for one more. If it is not known, it has no share.
+        in_all: How many there are.
+    """
+    taken = list(held)
+    if address is not None:
+        others = [counted_as(one) for one in taken if one is not None]
+        if any(sum(name in names for names in others) >= share_of(in_all) for name in counted_as(address)):
+            return Room.NONE_FOR_THIS_ADDRESS
+    return Room.FREE if len(taken) < in_all else Room.NONE
+
+
+def share_of(in_all: int) -> int:
+    """How many of all one address may have: three quarters, which is what an honest house behind one router needs; the others always find
+    the rest."""
+    return max(1, in_all * 3 // 4)
 
 
 def less(counter: Counter[str], key: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from drawercam import tasks
+from drawercam import limits, tasks
 from drawercam.brief import cut
 from drawercam.hub import NAME, NAME_RULE
 
@@ -40,8 +40,11 @@ IDLE_WRITE = 60.0
 BURST = 100
 RATE = 20.0
 
-# Addresses whose requests are counted; beyond it the one that was quiet for longest is forgotten.
+# Addresses whose requests are counted (see `drawercam.limits.Buckets`).
 MAX_COUNTED = 1000
+
+# Relays of one address that are there at once: more than a proxy leads to, and others always find room.
+MAX_RELAYS_OF_ONE = MAX_RELAYS * 3 // 4
 
 # Leading bits that two addresses of one network have in common: what homes and offices use, since nobody tells us their masks.
 _NETWORK_BITS = {4: 24, 6: 64}
@@ -73,6 +76,7 @@ class Entry:
         heard: When that was, on the monotonic clock, which no change of the date moves.
         since: When it came; seen: when it was last heard. Seconds since 1970, for people.
         nonce: What its next request must be signed with.
+        address: By which its address is counted; None where that is not known.
     """
 
     announcement: Announcement
@@ -81,6 +85,7 @@ class Entry:
     since: float
     seen: float
     nonce: str
+    address: str | None = None
 
     @property
     def name(self) -> str:
@@ -116,7 +121,7 @@ class Registry:
         # What the first request of an unknown relay must be signed with. It changes whenever one has been let in, so that its announcement
         # cannot be repeated after it was forgotten.
         self._newcomers = _nonce()
-        self._requests: dict[str, tuple[float, float]] = {}  # address: requests left, and when that was counted
+        self._requests = limits.Buckets(BURST, 1 / RATE, clock, MAX_COUNTED)
         self._changed = False
         self._written = 0.0
         self._failed = False
@@ -147,13 +152,14 @@ class Registry:
 
     # --- what relays say ---
 
-    def announce(self, name: str, body: bytes, header: str | None) -> str:
+    def announce(self, name: str, body: bytes, header: str | None, address: str | None = None) -> str:
         """A relay says where it is.
 
         Args:
             name: From the path.
             body: The request's.
             header: Its `Authorization`.
+            address: From where, if that is known.
 
         Returns:
             What its next request is to be signed with.
@@ -171,6 +177,9 @@ class Registry:
         if (own and own.name == name) or (known and known.alive and _differs(known.announcement, announcement)):
             sentence = f"Another relay called {name} is there already; start this one with another --relay-name."
             raise Refused(409, "name-taken", sentence, self._next(name))
+        counted = limits.counted_once(address) if address else None
+        if known is None or not known.alive:
+            self._check_share(counted, self._next(name))
         if known is None:
             self._make_room(self._next(name))
             self._newcomers = _nonce()
@@ -180,7 +189,7 @@ class Registry:
             log.info("+ %s is at %s", name, ", ".join(announcement.urls))
             self._changed = True
         nonce = _nonce()
-        self._entries[name] = Entry(announcement, True, self._clock(), since, now, nonce)
+        self._entries[name] = Entry(announcement, True, self._clock(), since, now, nonce, counted)
         return nonce
 
     def leave(self, name: str, header: str | None) -> str:
@@ -222,6 +231,11 @@ class Registry:
         entry = self._entries.get(name)
         return entry.nonce if entry else self._newcomers
 
+    def _check_share(self, address: str | None, nonce: str) -> None:
+        held = sum(entry.alive and entry.address == address for entry in self._entries.values())
+        if address is not None and held >= MAX_RELAYS_OF_ONE:
+            raise Refused(503, "too-many", f"There are {MAX_RELAYS_OF_ONE} relays at this address already.", nonce)
+
     def _make_room(self, nonce: str) -> None:
         if len(self._entries) < MAX_RELAYS:
             return
@@ -247,18 +261,12 @@ class Registry:
         return [Entry(own, True, self._clock(), self._began, self._now(), "")] if own else []
 
     def admit(self, address: str) -> None:
-        """Count a request of this address.
+        """Count a request of this address that is going to be answered. One that is not costs the address nothing.
 
         Raises:
             Refused: There were too many.
         """
-        now = self._clock()
-        left, counted = self._requests.pop(address, (float(BURST), now))
-        left = min(float(BURST), left + (now - counted) * RATE)
-        if len(self._requests) >= MAX_COUNTED:
-            del self._requests[next(iter(self._requests))]
-        self._requests[address] = (max(0.0, left - 1), now)
-        if left < 1:
+        if not self._requests.take(address):
             raise Refused(429, "too-fast", "There were too many requests from this address; try again in a few seconds.")
 
     # --- time ---
@@ -346,9 +354,9 @@ def _address(text: str | None) -> IPv4Address | IPv6Address | None:
     return (address.ipv4_mapped or address) if address.version == 6 else address
 
 
-def _differs(one: Announcement, other: Announcement) -> bool:
-    """Whether these are surely two relays."""
-    return bool(one.fingerprint and other.fingerprint and one.fingerprint != other.fingerprint)
+def _differs(there: Announcement, now: Announcement) -> bool:
+    """Whether what is said now cannot be by the relay that is there: its authority is another one, or none. One may come later."""
+    return bool(there.fingerprint and there.fingerprint != now.fingerprint)
 
 
 def _nonce() -> str:

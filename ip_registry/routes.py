@@ -9,12 +9,17 @@ from pathlib import Path
 
 from aiohttp import web
 
+from drawercam.limits import Places
+
 from . import page
 from .messages import MAX_BODY
 from .registry import Refused, Registry, described, nearest
 
 # Seconds for an announcement's body to arrive: it fits into one packet.
 BODY_DEADLINE = 5.0
+
+# Announcements that are on their way at once, of which one address has its share (drawercam.limits.Places).
+MAX_BODIES = 100
 
 # Where the list for people is. By itself a registry has it at / as well; inside a relay that is the relay's own.
 PAGE = "/relays"
@@ -92,6 +97,7 @@ def _counted(handler: Handler) -> Callable[[_Routes, web.Request], Awaitable[web
 class _Routes:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
+        self._bodies = Places(MAX_BODIES)
 
     @_counted
     async def people(self, request: web.Request) -> web.Response:
@@ -118,8 +124,14 @@ class _Routes:
 
     @_counted
     async def announce(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        nonce = self.registry.announce(request.match_info["name"], body, request.headers.get("Authorization"))
+        address = request.remote or ""
+        if not self._bodies.take(address):
+            raise Refused(503, "too-many", "There are too many announcements on their way; try again in a few seconds.")
+        try:
+            body = await _body(request)
+        finally:
+            self._bodies.leave(address)
+        nonce = self.registry.announce(request.match_info["name"], body, request.headers.get("Authorization"), address)
         return web.json_response({"nonce": nonce}, headers=_HEADERS)
 
     @_counted

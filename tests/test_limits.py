@@ -24,6 +24,7 @@ from drawercam.limits import (
     Room,
     WrongKeys,
     counted_as,
+    share_of,
 )
 
 
@@ -83,6 +84,25 @@ def test_places_are_for_all_and_a_share_of_them_for_each_address() -> None:
     for _ in range(6):
         places.leave("a")
     assert (places.total, places.held("a")) == (2, 0) and places.take("c")
+
+
+@pytest.mark.usefixtures("own")
+def test_what_is_looked_through_has_the_same_shares() -> None:
+    assert [share_of(most) for most in (1, 2, 4, 200)] == [1, 1, 3, 150]
+    foreign = [f"2001:db8:2::{number}" for number in range(3)]
+    for held, address, room in (
+        ([], "a", Room.FREE),
+        (["a", "a"], "a", Room.FREE),
+        (["a", "a", "a"], "a", Room.NONE_FOR_THIS_ADDRESS),
+        (["a", "a", "a"], "b", Room.FREE),
+        (["a", "a", "a", "b"], "b", Room.NONE),
+        (["a", "a", "a", "b"], "a", Room.NONE_FOR_THIS_ADDRESS),
+        (foreign, "2001:db8:2::9", Room.NONE_FOR_THIS_ADDRESS),
+        (foreign, "2001:db8:3::9", Room.FREE),
+        ([None] * 3, None, Room.FREE),
+        ([None] * 4, None, Room.NONE),
+    ):
+        assert limits.room_among(held, address, 4) is room
 
 
 @pytest.mark.usefixtures("own")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from .. import control
 from ..channel import MAX_MEMORY, NUMBERS, Channel, Follower, Fragment, Run, State
 from ..hub import Hub
+from ..limits import Room, counted_once, room_among
 from ..media.packets import Kind
 from .decoder import Decoder, DecoderError, Picture
 
@@ -40,6 +41,7 @@ MAX_SIZES = 8
 
 # Widths of one camera's pictures that may be waited for at once. Each takes the worker's time in turn, 40 ms of it for the largest: so who
 # asks for every width there is makes the others wait for a second, and no longer. Pages ask for 13 different ones at most (jpeg.js).
+# Of widths, askers and workers one address has its share (limits.share_of).
 MAX_WIDTHS = 24
 
 # Bytes that may wait for a worker; what a channel remembers may come in addition, when it begins. With more, frames are left out.
@@ -120,12 +122,14 @@ class _Size:
     """What is asked for in one width.
 
     Attributes:
+        address: Who waits for it, the first of them, if that is known.
         wishes: Of those who wait.
         kept: The last picture of this width.
         current: How many frames had been fed when that was asked for: while there are no more, it is the newest.
         missed: The same of the last question to which there was no picture, and after which time that should have been.
     """
 
+    address: str | None = None
     wishes: list[_Wish] = field(default_factory=list)
     kept: Picture | None = None
     current: int = -1
@@ -142,20 +146,23 @@ class Desk(Follower):
     """One camera's pictures. See channel.Viewer.
 
     Attributes:
+        address: Who has asked first, if that is known.
         asked_at: When somebody asked last, or had an answer (seconds of the event loop).
         decoder: The worker, while there is one.
         questions: How many the workers were asked.
         decoded: Frames that they had decoded at their last answers.
     """
 
-    def __init__(self, channel: Channel, decoder: Callable[[], Decoder], over: Callable[[Desk], None]) -> None:
+    def __init__(self, channel: Channel, decoder: Callable[[], Decoder], over: Callable[[Desk], None], address: str | None = None) -> None:
         """
         Args:
             channel: The camera's.
             decoder: Makes a worker, to be started.
             over: Told when nobody has asked for a while, and all is ended.
+            address: Who asks, if that is known.
         """
         super().__init__()
+        self.address = address
         self.channel = channel
         self.who = "pictures"
         self.asked_at = asyncio.get_running_loop().time()
@@ -178,13 +185,14 @@ class Desk(Follower):
         """Somebody waits."""
         return any(size.wishes for size in self._sizes.values())
 
-    async def picture(self, width: int, after: int, patience: float) -> Picture:
+    async def picture(self, width: int, after: int, patience: float, address: str | None = None) -> Picture:
         """The newest picture.
 
         Args:
             width: In pixels; 0 for its own.
             after: It must be of a later time, in µs.
             patience: Seconds to wait for it.
+            address: Who asks, if that is known.
 
         Raises:
             NoPicture: There is none, or none within this time, or too many others are asked for.
@@ -192,10 +200,12 @@ class Desk(Follower):
         loop = asyncio.get_running_loop()
         if self._refused_until is not None:
             raise _undecodable(self._refused_until - loop.time())
-        size = self._size(width)
+        size = self._size(width, address)
         self.asked_at = loop.time()
         if size.kept is not None and size.current == self._fed and size.kept.time > after:
             return size.kept
+        if not size.wishes:
+            size.address = address
         wish = _Wish(after, loop.create_future())
         size.wishes.append(wish)
         self._news.set()
@@ -210,13 +220,15 @@ class Desk(Follower):
             self.asked_at = loop.time()
             self._news.set()
 
-    def _size(self, width: int) -> _Size:
+    def _size(self, width: int, address: str | None) -> _Size:
         if width not in self._sizes and len(self._sizes) >= MAX_SIZES:
             for other in [one for one, size in self._sizes.items() if not size.wishes]:
                 del self._sizes[other]
-        if width not in self._sizes and len(self._sizes) >= MAX_WIDTHS:
-            raise NoPicture("too-many", "Pictures of this camera are being asked for in too many widths.")
-        return self._sizes.setdefault(width, _Size())
+        if width not in self._sizes:
+            waited_for = (size.address for size in self._sizes.values() if size.wishes)
+            if (room := room_among(waited_for, address, MAX_WIDTHS)) is not Room.FREE:
+                raise _too_many("Pictures of this camera are being asked for in too many widths", room)
+        return self._sizes.setdefault(width, _Size(address))
 
     async def end(self, why: NoPicture) -> None:
         """Whoever waits is told, and the worker is ended."""
@@ -393,6 +405,10 @@ class Desk(Follower):
             size.wishes.clear()
 
 
+def _too_many(what: str, room: Room) -> NoPicture:
+    return NoPicture("too-many", f"{what} from this address." if room is Room.NONE_FOR_THIS_ADDRESS else f"{what}.")
+
+
 def _undecodable(pause: float) -> NoPicture:
     return NoPicture("undecodable", "The pictures of this camera cannot be decoded.", max(1, math.ceil(pause)))
 
@@ -416,28 +432,31 @@ class Desks:
         self._decoder = decoder
         self._desks: dict[str, Desk] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._askers = 0
+        self._askers: list[str | None] = []  # their addresses
         self._decoded = 0  # at desks that are no more
         self._closed = False
 
     @contextlib.contextmanager
-    def asking(self) -> Iterator[None]:
+    def asking(self, address: str | None = None) -> Iterator[None]:
         """For as long as somebody waits for pictures, or takes them.
+
+        Args:
+            address: Who, if that is known.
 
         Raises:
             NoPicture: There are too many, or the relay stops.
         """
         if self._closed:
             raise NoPicture(RESTARTING, "The relay is stopping or restarting.")
-        if self._askers >= MAX_ASKERS:
-            raise NoPicture("too-many", "There are too many who want pictures.")
-        self._askers += 1
+        if (room := room_among(self._askers, address, MAX_ASKERS)) is not Room.FREE:
+            raise _too_many("There are too many who want pictures", room)
+        self._askers.append(address)
         try:
             yield
         finally:
-            self._askers -= 1
+            self._askers.remove(address)
 
-    async def picture(self, name: str, width: int, after: int, patience: float) -> Picture:
+    async def picture(self, name: str, width: int, after: int, patience: float, address: str | None = None) -> Picture:
         """The newest picture of a camera, see `Desk.picture`. It wakes a camera up.
 
         Raises:
@@ -446,7 +465,7 @@ class Desks:
         channel = self._channel(name)
         if why := none_now(channel):
             raise why
-        return await self._desk(channel).picture(width, after, patience)
+        return await self._desk(channel, address).picture(width, after, patience, address)
 
     async def stop(self) -> None:
         """End all, and let nobody ask any more."""
@@ -477,19 +496,21 @@ class Desks:
             raise NoPicture(UNKNOWN, f"There is no camera {name} now.")
         return channel
 
-    def _desk(self, channel: Channel) -> Desk:
+    def _desk(self, channel: Channel, address: str | None) -> Desk:
         desk = self._desks.get(channel.name)
         if desk is not None and desk.channel is channel:
             return desk
         if desk is not None:
             self._end(desk, NoPicture(*_NONE_NOW[State.GONE, "left"]))
-        if len(self._desks) >= MAX_DESKS:
+        if (room := room_among((one.address for one in self._desks.values()), address, MAX_DESKS)) is not Room.FREE:
             now = asyncio.get_running_loop().time()
             idle = [one for one in self._desks.values() if not one.busy and now - one.asked_at >= MAKES_ROOM_AFTER]
+            if room is Room.NONE_FOR_THIS_ADDRESS:
+                idle = [one for one in idle if one.address is not None and counted_once(one.address) == counted_once(address or "")]
             if not idle:
-                raise NoPicture("too-many", f"Pictures of {MAX_DESKS} cameras are being decoded already.")
+                raise _too_many("Pictures of as many cameras as may be are being decoded already", room)
             self._end(min(idle, key=lambda one: one.asked_at), NoPicture(NOT_YET, "Another camera came first."))
-        desk = self._desks[channel.name] = Desk(channel, self._decoder, self._over)
+        desk = self._desks[channel.name] = Desk(channel, self._decoder, self._over, address)
         return desk
 
     def _over(self, desk: Desk) -> None:

@@ -3,20 +3,64 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+import contextlib
+from collections.abc import Awaitable, Iterator
 
 import aiohttp
 from aiohttp import web
 
 from ..access import Denied
 from ..deadlines import Deadline
+from ..limits import Places, Room
 from .socket import WRITE_DEADLINE
 
 # Seconds for the whole of a small body.
 _DEADLINE = 10.0
 
+# Seconds after which a request may be tried again for whose body there was no room.
+_RETRY = 1
+
+# Bodies that are on their way at once: of requests that have shown a right, such as cameras over HTTP, and of others, which can only be
+# small, and have _DEADLINE. One address has its share of each (limits.Places).
+MAX_BODIES = 600
+MAX_STRANGE = 200
+
+# Bytes of a connection that aiohttp takes before somebody wants them; twice as many, and what comes at once, may be held.
+READ_AHEAD = 16 * 2**10
+
 # Seconds between two looks whether everything is written.
 _LOOK = 0.01
+
+
+class Bodies:
+    """Places for bodies that are on their way."""
+
+    def __init__(self) -> None:
+        self._places, self._strange = Places(MAX_BODIES), Places(MAX_STRANGE)
+
+    @contextlib.contextmanager
+    def place(self, request: web.Request, shown: bool = True) -> Iterator[None]:
+        """For as long as a body is on its way. One that is here as a whole already needs none.
+
+        Args:
+            shown: The request has shown a right.
+
+        Raises:
+            Denied: 503, there are too many.
+        """
+        if request.content.is_eof():
+            yield
+            return
+        places, address = self._places if shown else self._strange, request.remote or ""
+        room = places.room(address)
+        if room is not Room.FREE:
+            whose = " from this address" if room is Room.NONE_FOR_THIS_ADDRESS else ""
+            raise Denied(503, "too-many", f"There are too many requests{whose} whose bodies are on their way.", _RETRY)
+        places.enter(address)
+        try:
+            yield
+        finally:
+            places.leave(address)
 
 
 async def more(content: aiohttp.StreamReader) -> bytes:

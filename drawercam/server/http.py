@@ -28,7 +28,7 @@ from ..hub import Hub
 from ..keys import NOTHING, Key, Keyring, KeysError, Scope
 from ..limits import WrongKeys
 from . import routes
-from .bodies import sent, whole
+from .bodies import Bodies, sent, whole
 from .visits import Admission, Book, RequestVisit
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -38,6 +38,9 @@ _MAX_BODY = 4096
 
 # Seconds for which a browser need not ask again whether it may show its ticket at an address: Chromium remembers it no longer.
 _WELCOME_AGE = 7200
+
+# Seconds between two looks into the folder of modules for one that is missing: files are replaced while the relay runs.
+LOOK_INTERVAL = 1.0
 
 # Hexadecimal digits of a file's contents by which a browser knows whether it has them.
 _TAG = 32
@@ -90,6 +93,7 @@ class Site:
         served_registry: The registry that this relay is itself, if it is one.
         relay: What this relay is called there.
         book: Who is in.
+        bodies: What is on its way to it.
         wrong_keys: Slows down who guesses.
         refusals: How often something was refused, by the id in the answer.
     """
@@ -106,6 +110,7 @@ class Site:
     served_registry: Registry | None = None
     relay: str = ""
     book: Book = field(default_factory=Book)
+    bodies: Bodies = field(default_factory=Bodies)
     wrong_keys: WrongKeys = field(default_factory=lambda: WrongKeys(time.monotonic))
     refusals: Counter[str] = field(default_factory=Counter)
 
@@ -389,17 +394,36 @@ async def _file(request: web.Request, path: Path) -> web.Response:
 class _Modules:
     """What lies in ``web/``. A request chooses among the files that are there; it never becomes a path."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
-        self._files: dict[str, Path] = {}
+        self._clock = clock
+        self._files = self._look()
+        self._looked = clock()
+        self._looking: asyncio.Task[dict[str, Path]] | None = None
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["file"]
         if name not in self._files:
-            self._files = {path.relative_to(self._folder).as_posix(): path for path in self._folder.rglob("*") if path.is_file()}
+            await self._look_again()
         if name not in self._files:
             raise Denied(404, "unknown-path", SENTENCES[404])
         return await _file(request, self._files[name])
+
+    def _look(self) -> dict[str, Path]:
+        return {path.relative_to(self._folder).as_posix(): path for path in self._folder.rglob("*") if path.is_file()}
+
+    async def _look_again(self) -> None:
+        """See what is there now, for all who miss something meanwhile, and not more often than every LOOK_INTERVAL."""
+        if self._looking is None:
+            if self._clock() - self._looked < LOOK_INTERVAL:
+                return
+            self._looking = asyncio.create_task(asyncio.to_thread(self._look))
+        looking = self._looking
+        try:
+            self._files = await asyncio.shield(looking)
+        finally:
+            if looking.done() and self._looking is looking:
+                self._looked, self._looking = self._clock(), None
 
 
 class _Api:
@@ -446,7 +470,7 @@ class _Api:
 
     async def use_key(self, request: web.Request) -> web.StreamResponse:
         """A key for a cookie. SameSite=Strict keeps other sites from using it, HttpOnly keeps it from scripts."""
-        given = (await _body(request)).get("key")
+        given = (await self._body(request)).get("key")
         if given is None:
             raise Denied(400, "bad-request", 'The body must be {"key": "..."}.')
         ring = self._access.ring
@@ -488,7 +512,7 @@ class _Api:
 
     async def orient(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        body = await _body(request)
+        body = await self._body(request)
         channel = self._site.hub.find(name)
         try:
             wish = control.read(body, control.Orient)
@@ -525,7 +549,7 @@ class _Api:
         return web.json_response({"keys": listed, "wrongKeys": self._site.wrong_keys.count})
 
     async def add_key(self, request: web.Request) -> web.StreamResponse:
-        ring, body = self._ring(), await _body(request)
+        ring, body = self._ring(), await self._body(request)
         try:
             publish, watch = (Scope.from_json(body[what]) if what in body else NOTHING for what in ("publish", "watch"))
             lasts = keys.seconds(str(body["expires"])) if body.get("expires") is not None else None
@@ -565,13 +589,14 @@ class _Api:
             raise Denied(404, "no-keys", "This relay runs without keys.")
         return self._access.ring
 
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    given = await whole(request)
-    try:
-        body = json.loads(given)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        raise Denied(400, "bad-request", "The body must be a JSON object.")
-    return body
+    async def _body(self, request: web.Request) -> dict[str, Any]:
+        grant: Grant = request["grant"]
+        with self._site.bodies.place(request, shown=self._access.ring is None or bool(grant.keys)):
+            given = await whole(request)
+        try:
+            body = json.loads(given)
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            raise Denied(400, "bad-request", "The body must be a JSON object.")
+        return body

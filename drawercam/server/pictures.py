@@ -46,7 +46,7 @@ class _Pictures:
         """The newest picture; with `after`, one of a later time, or 204 when none comes for a while."""
         width, after = _width(request), _after(request)
         try:
-            with self._desks.asking():
+            with self._desks.asking(request.remote):
                 picture = await self._picture(request, width, after, PATIENCE)
                 headers = {"Cache-Control": "no-store", TIME_HEADER: str(picture.time)}
                 response = web.Response(body=picture.jpeg, content_type="image/jpeg", headers=headers)
@@ -65,7 +65,7 @@ class _Pictures:
         now = asyncio.get_running_loop().time
         response = None
         try:
-            with self._desks.asking():
+            with self._desks.asking(request.remote):
                 picture = await self._picture(request, width, -1, PATIENCE)
                 transport = _bare(request)
                 response = Endless(
@@ -98,7 +98,7 @@ class _Pictures:
         end = now() + patience
         while request.transport is not None and not request.transport.is_closing():
             try:
-                return await self._desks.picture(name, width, after, min(_GLANCE, max(0.0, end - now())))
+                return await self._desks.picture(name, width, after, min(_GLANCE, max(0.0, end - now())), request.remote)
             except NoPicture as none:
                 if none.id != NOT_YET or now() >= end:
                     raise

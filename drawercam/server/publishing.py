@@ -19,7 +19,7 @@ from ..deadlines import Deadline
 from ..hub import Hub, HubFull
 from ..source import Source
 from . import routes
-from .bodies import more
+from .bodies import Bodies, more
 from .socket import SILENCE_DEADLINE
 
 # The statuses of what ends a stream.
@@ -110,19 +110,21 @@ class Publisher:
         return Denied(_STATUSES[closing.reason], closing.reason.id, closing.sentence)
 
 
-def add_routes(app: web.Application, hub: Hub) -> None:
+def add_routes(app: web.Application, hub: Hub, bodies: Bodies) -> None:
     """Let programs publish; who may is in routes.py.
 
     Args:
         app: The HTTP side.
         hub: The cameras.
+        bodies: Those that are on their way.
     """
 
     async def publish(request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110 section 10.1.1
-            request.writer.output_size = 0  # as aiohttp's own handler does: the answer has not begun
-        await Publisher(hub, request.match_info["name"], request.remote or "").read(request.content)
+        with bodies.place(request):
+            if request.headers.get("Expect", "").lower() == "100-continue":
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110 section 10.1.1
+                request.writer.output_size = 0  # as aiohttp's own handler does: the answer has not begun
+            await Publisher(hub, request.match_info["name"], request.remote or "").read(request.content)
         return web.Response(status=204)
 
     for route in (routes.PUBLISH, routes.PUBLISH_BY_POST):

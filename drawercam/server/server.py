@@ -27,6 +27,7 @@ from ..keys import Keyring
 from ..pictures.desk import Desks
 from ..tally import Histogram, Traffic
 from . import live, pictures, publishing, routes, scraping, streams
+from .bodies import READ_AHEAD
 from .door import Door
 from .gate import Gate
 from .http import HEADERS, SENTENCES, Site, application, content_policy
@@ -84,11 +85,11 @@ class Server:
         self._hub: Hub = site.hub
         self._access: Access = site.access
         app = application(site)
-        streams.add_routes(app, lambda transport: _Arrival(self, transport))
+        streams.add_routes(app, lambda transport: _Arrival(self, transport), site.bodies)
         self._desks = Desks(self._hub)
         pictures.add_routes(app, self._desks)
         live.add_routes(app, self._hub, self)
-        publishing.add_routes(app, self._hub)
+        publishing.add_routes(app, self._hub, site.bodies)
         scraping.add_routes(app, self._hub, self._traffic, MAX_WAITING_IN_ALL)
         self._runner = web.AppRunner(
             app,
@@ -97,6 +98,7 @@ class Server:
             logger=unread.LOG,
             keepalive_timeout=_KEEPALIVE,
             lingering_time=_LINGERING,
+            read_bufsize=READ_AHEAD,
             auto_decompress=False,  # nobody packs what is sent here, and a few bytes could become much
         )
         self._room = limits.MAX_CONNECTIONS

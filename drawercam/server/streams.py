@@ -24,7 +24,7 @@ from websockets.protocol import Protocol, Side
 
 from ..access import Denied
 from ..deadlines import Deadline
-from .bodies import more
+from .bodies import Bodies, more
 from .http import Endless
 from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
 from .socket import SILENCE_DEADLINE, SUBPROTOCOL, Owner, Session, Socket, peer_of
@@ -120,8 +120,9 @@ class Stream(Socket):
 class Streams:
     """The handlers of everything below PREFIX."""
 
-    def __init__(self, owner: Callable[[asyncio.Transport], Owner]) -> None:
+    def __init__(self, owner: Callable[[asyncio.Transport], Owner], bodies: Bodies) -> None:
         self._owner = owner
+        self._bodies = bodies
         self._streams: dict[str, Stream] = {}
 
     async def begin(self, request: web.Request) -> web.StreamResponse:
@@ -161,7 +162,8 @@ class Streams:
             raise Denied(429, "too-many", "There are too many requests for this connection.")
         stream.posts += 1
         try:
-            return await _feed(stream, at, request)
+            with self._bodies.place(request):
+                return await _feed(stream, at, request)
         finally:
             stream.posts -= 1
 
@@ -200,13 +202,14 @@ def _place(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 15 else None
 
 
-def add_routes(app: web.Application, owner: Callable[[asyncio.Transport], Owner]) -> None:
+def add_routes(app: web.Application, owner: Callable[[asyncio.Transport], Owner], bodies: Bodies | None = None) -> None:
     """Let sockets over HTTP begin at the same paths as WebSockets do, below PREFIX.
 
     Args:
         app: The HTTP side.
         owner: Gives the owner of the socket that comes by a connection.
+        bodies: Those that are on their way; its own if None.
     """
-    streams = Streams(owner)
+    streams = Streams(owner, bodies or Bodies())
     app.router.add_post(f"{PREFIX}{{path:.*/.*|wall}}", streams.begin)
     app.router.add_post(f"{PREFIX}{{id}}", streams.send)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ip_registry.messages import MIN_SECRET, Announcement, authorization, is_origin, path_of
-from ip_registry.registry import BURST, MAX_COUNTED, MAX_RELAYS, REMEMBERED, Refused, Registry, described, nearest
+from ip_registry.registry import BURST, MAX_COUNTED, MAX_RELAYS, MAX_RELAYS_OF_ONE, RATE, REMEMBERED, Refused, Registry, described, nearest
 from ip_registry.secret import SecretError, load, load_or_create
 from ip_registry.store import FILE
 
@@ -178,8 +178,18 @@ def test_two_relays_of_one_name_do_not_take_turns(house: House) -> None:
     with pytest.raises(Refused, match="--relay-name") as refused:
         house.announce("porch", fingerprint=OTHER)
     assert refused.value.status == 409 and house.there() == {"porch": True}
+    for _ in range(3):
+        with refusal(409):
+            house.announce("porch", "https://6.6.6.6")  # nor does one without an authority take its place
+        house.clock.wait(10)
+        house.announce("porch", fingerprint=ONE)
     house.leave("porch")
     house.announce("porch", fingerprint=OTHER)
+    house.leave("porch")
+    house.announce("porch")
+    house.announce("porch", fingerprint=ONE)  # it has got one
+    with refusal(409):
+        house.announce("porch")
 
 
 def test_the_relay_around_it_is_always_there_and_keeps_its_name(tmp_path: Path) -> None:
@@ -365,6 +375,35 @@ def test_an_address_that_asks_too_much_waits_and_nobody_else_does(house: House) 
     for number in range(3 * MAX_COUNTED):
         house.registry.admit(f"fd00::{number}")
     assert len(house.registry._requests) == MAX_COUNTED
+
+
+def test_an_address_that_asks_at_twice_the_rate_is_served_at_the_rate(house: House) -> None:
+    served = 0
+    for number in range(800):
+        try:
+            house.registry.admit("10.0.0.1")
+            served += number >= 400
+        except Refused:
+            pass
+        house.clock.wait(1 / (2 * RATE))
+    assert served == 200
+
+
+def test_one_address_does_not_take_all_the_names(house: House) -> None:
+    def announce(name: str, address: str) -> None:
+        body = Announcement(name, ("https://192.168.1.20:8443",)).body()
+        house.registry.announce(name, body, house.signed(name, body), address)
+
+    for number in range(MAX_RELAYS_OF_ONE):
+        announce(f"relay-{number}", "10.0.0.1")
+    with refusal(503):
+        announce("one-more", "10.0.0.1")
+    announce("relay-0", "10.0.0.1")  # who is there stays
+    announce("porch", "10.0.0.2")
+    house.leave("relay-0")
+    announce("one-more", "10.0.0.1")
+    with refusal(503):
+        announce("relay-0", "10.0.0.1")
 
 
 def test_the_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -72,8 +74,10 @@ class Scene:
             (channel or self.channel).publish(packet, self.clock.time)
         return self.clock.time
 
-    async def picture(self, after: int = -1, width: int = 0, name: str = "porch", patience: float = PATIENCE) -> Picture:
-        return await self.desks.picture(name, width, after, patience)
+    async def picture(
+        self, after: int = -1, width: int = 0, name: str = "porch", patience: float = PATIENCE, address: str | None = None
+    ) -> Picture:
+        return await self.desks.picture(name, width, after, patience, address)
 
     def wishes(self) -> int:
         """How often the camera was asked for a keyframe."""
@@ -329,6 +333,47 @@ async def test_askers_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch)
     assert none.value.id == "too-many"
     with scene.desks.asking():
         pass
+
+
+async def test_one_address_has_a_share_of_askers_widths_and_workers(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("MAX_ASKERS", "MAX_WIDTHS", "MAX_DESKS"):
+        monkeypatch.setattr(desk, limit, 4)
+
+    async def refused(**question: Any) -> bool:
+        with pytest.raises(NoPicture) as none:
+            await scene.picture(**question)
+        return none.value.id == "too-many" and "this address" in str(none.value)
+
+    with contextlib.ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(scene.desks.asking("a"))
+        with pytest.raises(NoPicture), scene.desks.asking("a"):
+            pass
+        held.enter_context(scene.desks.asking("b"))
+
+    newest = scene.film(2)
+    waiting = [asyncio.create_task(scene.picture(newest, width, address="a")) for width in (100, 101, 102)]
+    await asyncio.sleep(0)
+    assert await refused(width=103, address="a")
+    waiting += [asyncio.create_task(scene.picture(newest, width, address=who)) for width, who in ((103, "b"), (100, "a"))]
+    await asyncio.sleep(0)
+    scene.film(1)
+    assert [one.width for one in await asyncio.gather(*waiting)] == [100, 101, 102, 103, 100]
+
+    for name in ("one", "two", "three", "four"):
+        scene.filmed = 0
+        scene.film(2, scene.begin(name))
+    waiting = [asyncio.create_task(scene.picture(10**15, name=name, address="a")) for name in ("one", "two")]
+    await asyncio.sleep(0.05)
+    assert await refused(name="three", address="a"), "it has that of porch, too, where it has asked a moment ago"
+    waiting.append(asyncio.create_task(scene.picture(10**15, name="three", address="b")))
+    await asyncio.sleep(0.05)
+    assert not waiting[-1].done() and len(scene.desks.desks) == 4
+    monkeypatch.setattr(desk, "MAKES_ROOM_AFTER", 0.0)
+    assert (await scene.picture(name="four", address="a")).width == 320, "its own makes room for it"
+    assert [one.channel.name for one in scene.desks.desks] == ["one", "two", "three", "four"]
+    for task in waiting:
+        task.cancel()
 
 
 def test_the_frame_in_a_message_is_found_at_its_place() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket as sockets
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from drawercam.access import Access
+from drawercam.keys import Keyring
+from drawercam.limits import Places
 from drawercam.server import bodies
 from tests.peers import PATIENCE
 from tests.server.test_live import House
@@ -32,6 +36,42 @@ async def test_a_body_that_does_not_go_on_is_given_up(monkeypatch: pytest.Monkey
         answer = await reader.readuntil(b"\r\n\r\n")
         assert b" 408 " in answer.partition(b"\r\n")[0] and b"too-slow" in await reader.readuntil(b"}")
         writer.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "most"), [("/api/session", "_strange"), ("/cameras/porch/publish", "_places"), ("/over-http/{id}?at=0", "_places")]
+)
+async def test_one_address_leaves_room_for_the_bodies_of_others(path: str, most: str, tmp_path: Path) -> None:
+    access = Access(Keyring.open(tmp_path)) if most == "_strange" else Access(None)
+    async with House(access) as house, asyncio.timeout(PATIENCE):
+        places = Places(4, 2)
+        setattr(house.server._site.bodies, most, places)
+        opened = []
+        if "{id}" in path:
+            asks = post("/over-http/wall", house).replace(b"Host:", b"Drawercam-Protocol: drawercam.1\r\nHost:", 1)
+            opened.append(await connected(house, asks))
+            head = (await opened[0][0].readuntil(b"\r\n\r\n")).decode()
+            path = path.format(id=head.partition("Drawercam-Stream: ")[2].partition("\r\n")[0])
+        slow = [await connected(house, post(path, house, length=10)) for _ in range(2)]
+        await eventually(lambda: places.total == 2, "they are on their way")
+        reader, writer = await connected(house, post(path, house, length=10))
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert b" 503 " in answer.partition(b"\r\n")[0] and b"Retry-After: 1" in answer and b"too-many" in await reader.readuntil(b"}")
+        writer.close()
+        if path == "/api/session":
+            reader, writer = await connected(house, post(path, house, b'{"key": "x"}'))
+            assert b" 401 " in (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0], "what has come as a whole takes no place"
+            writer.close()
+        assert places.total == 2, "who is in stays"
+        for _, writer in (*slow, *opened):
+            writer.transport.abort()
+        await eventually(lambda: places.total == 0, "there is room again")
+
+
+async def connected(house: House, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(request)
+    return reader, writer
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=nope", "application/json; charset=utf-16", "text/plain"])

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import AsyncIterator
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from cryptography import x509
 from websockets.exceptions import InvalidStatus
 from yarl import URL
 
-from tests.peers import peer
+from drawercam.access import Denied
+from drawercam.server.http import LOOK_INTERVAL, _Modules
+from tests.peers import PATIENCE, peer
 from tests.relays import ROOT, Relay
 
 
@@ -76,6 +81,54 @@ async def test_nothing_else_is_served(client: aiohttp.ClientSession, path: str) 
         assert answer.status in (403, 404)
         body = await answer.json()
         assert body["error"] and body["text"].endswith(".")
+
+
+class FakeRequest:
+    """As much of one as a module needs."""
+
+    if_none_match = None
+
+    def __init__(self, file: str) -> None:
+        self.match_info = {"file": file}
+
+
+async def test_what_is_missing_costs_one_look_a_second_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there.js").write_text("here")
+    now, looks, looking = [1000.0], list[str](), threading.Event()
+    looking.set()
+    modules = _Modules(tmp_path, lambda: now[0])
+    look = modules._look
+
+    def counted() -> dict[str, Path]:
+        looks.append(threading.current_thread().name)
+        looking.wait(PATIENCE)
+        return look()
+
+    monkeypatch.setattr(modules, "_look", counted)
+
+    async def status(name: str) -> int:
+        try:
+            return (await modules.get(cast(web.Request, FakeRequest(name)))).status
+        except Denied as denied:
+            return denied.status
+
+    assert [await status(name) for name in ("there.js", "missing", "../there.js")] == [200, 404, 404] and not looks
+    now[0] += LOOK_INTERVAL
+    (tmp_path / "new.js").write_text("here")
+    (tmp_path / "newer.js").write_text("here")
+    looking.clear()
+    asking = [asyncio.create_task(status(name)) for name in ("new.js", "newer.js", "missing", "there.js")]
+    await asyncio.sleep(0.01)
+    gone = asyncio.create_task(status("newer.js"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    looking.set()
+    assert await asyncio.gather(*asking) == [200, 200, 404, 200], "a page asks for many at once"
+    assert {await status(f"missing {number}") for number in range(100)} == {404} and len(looks) == 1
+    now[0] += LOOK_INTERVAL
+    (tmp_path / "new.js").unlink()
+    assert [await status(name) for name in ("new.js", "missing", "new.js")] == [404, 404, 404] and len(looks) == 2
+    assert threading.main_thread().name not in looks
 
 
 async def test_healthz_and_a_connection_that_is_kept(client: aiohttp.ClientSession) -> None:

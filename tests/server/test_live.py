@@ -188,8 +188,12 @@ async def test_programs_are_viewers_like_others(relay: Relay, client: aiohttp.Cl
 class House:
     """A server in this process, with a camera `porch` whose frames the test makes."""
 
-    def __init__(self) -> None:
-        self.server = Server(site(Access(None)))
+    def __init__(self, access: Access | None = None) -> None:
+        """
+        Args:
+            access: Everybody may do everything if None.
+        """
+        self.server = Server(site(access or Access(None)))
         self.clock = self.server._hub.clock
         self.camera = FakeCamera()
         self.channel: Channel = self.server._hub.channel("porch")

@@ -12,8 +12,8 @@ def cut(text: str, most: int = MAX_SENTENCE) -> str:
 
 
 def one_line(text: str, most: int) -> str:
-    """A text without what could begin another line in a log, or steer a terminal; at most so many characters."""
+    """A text without what could begin another line in a log, or steer a terminal, and in ASCII; at most so many characters."""
     text = cut(text, most)
-    if not text.isprintable():
-        text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    if not text.isascii() or not text.isprintable():
+        text = "".join(one if " " <= one <= "~" else ascii(one)[1:-1] for one in text)
     return cut(text, most)

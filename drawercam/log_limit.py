@@ -18,13 +18,13 @@ from typing import Any, TextIO
 
 from .brief import cut, one_line
 
-OWN = ("drawercam.assembly", "drawercam.certs", "drawercam.keys", "drawercam.mdns", "drawercam.renewal")
+OWN = ("drawercam.assembly", "drawercam.certs", "drawercam.files", "drawercam.keys", "drawercam.mdns", "drawercam.renewal")
 """Loggers of what only the relay's owner causes."""
 
 _OURS = ("drawercam", "ip_registry")
 
 MAX_LINE = 300
-"""Characters of a line."""
+"""Characters of a line, of which each is a byte."""
 
 MAX_TRACEBACK = 24
 """Lines of a traceback: its first two, and its last ones, which name the place."""
@@ -46,12 +46,6 @@ _AT_ONCE = 2_000_000
 
 _FOR_NEWS = 500_000
 """Bytes of those at once that are left for kinds that have not been written yet."""
-
-_WIDEST = 4
-"""Bytes of a character."""
-
-_LONGEST = _WIDEST * (MAX_LINE + 1)
-"""Bytes of a line."""
 
 _DAY = 24 * 3600.0
 
@@ -141,17 +135,15 @@ class Handler(logging.StreamHandler[TextIO]):
         self._budget = min(float(_AT_ONCE), self._budget + (now - self._counted) * (MAX_A_DAY - _AT_ONCE) / _DAY)
         self._counted = now
         room = int(self._budget) - (0 if kind.written < kind.began else _FOR_NEWS)
-        return room if room >= _LONGEST else 0
+        return room if room > MAX_LINE else 0
 
     def _write(self, kind: _Kind, now: float, traceback: str = "") -> None:
         """Write the last line of this kind, for which there is room; its traceback only if there is room for that, too."""
         more = f" (and {kind.unwritten - 1} more of this kind)" if kind.unwritten > 1 else ""
         length = MAX_LINE - len(more) - len(self.format(_record(kind, "")))
         line = self.format(_record(kind, one_line(kind.text, length) + more))
-        if len(traceback) * _WIDEST + _LONGEST > self._room(kind, now):
-            traceback = ""
-        line += traceback + self.terminator
-        self._budget -= len(line.encode(errors="replace"))
+        line += (traceback if MAX_LINE + len(traceback) < self._room(kind, now) else "") + self.terminator
+        self._budget -= len(line)
         kind.written, kind.unwritten = now, 0
         self.stream.write(line)
         self.flush()

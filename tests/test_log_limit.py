@@ -143,7 +143,7 @@ def test_no_line_is_long_or_more_than_one(text: str, times: int, foreign_format:
         stage.say(*((said,) if foreign_format else ("x: %s", said)))
         stage.pass_by(OFTEN)
     assert len(stage.lines) == stage.out.getvalue().count("\n") == 2
-    assert all(len(line) <= MAX_LINE and line.isprintable() for line in stage.lines)
+    assert all(len(line) <= MAX_LINE and line.isprintable() and line.isascii() for line in stage.lines)
 
 
 def test_a_line_that_does_not_fit_its_values_is_no_fault() -> None:
@@ -230,4 +230,6 @@ del (odd := [Odd()])[0]
 @given(st.text(), st.integers(3, 300))
 def test_sentences_are_cut(text: str, most: int) -> None:
     assert cut(text, most) == (text if len(text) <= most else text[: most - 3] + "...")
-    assert len(one_line(text, most)) <= most and one_line(text, most).isprintable()
+    line = one_line(text, most)
+    assert len(line) <= most and line.isprintable() and line.isascii()
+    assert not text.isascii() or not text.isprintable() or line == cut(text, most)

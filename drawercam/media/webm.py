@@ -211,7 +211,7 @@ class WebmReader:
             if child == Id.DOC_TYPE:
                 doc_type = ebml.read_text(value)
         if doc_type not in ("webm", "matroska"):
-            raise MediaError(f"an EBML document of type {doc_type!r} is neither WebM nor Matroska")
+            raise MediaError(f"an EBML document of type {doc_type[:40]!r} is neither WebM nor Matroska")
         self._enter(Id.EBML)
         self._scale = _DEFAULT_SCALE
         self._entries = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -610,7 +610,8 @@ class Channel:
         last = self._last_timestamps.get(number)
         if decode_time < 0 or (last is not None and decode_time < last + _LEAST_STEP):
             decode_time = 0 if last is None else last + _LEAST_STEP
-            packet = replace(packet, timestamp=decode_time + packet.decode_offset)
+            time = decode_time + packet.decode_offset
+            packet = Packet(packet.track, time, packet.key, packet.data, packet.duration, packet.decode_offset)
         self._last_timestamps[number] = decode_time
         return packet
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from . import control
 from .budget import Budget
 from .channel import Channel, State
+from .ledger import Ledger
 from .policy import Policy
 from .tally import Tally
 
@@ -23,7 +24,7 @@ LOST_LINGER = 60_000_000
 # Channels that may exist at once; viewers can make them too, by waiting for a camera that never comes.
 MAX_CHANNELS = 500
 
-# Bytes that all channels together remember for late viewers: 250 cameras with 2 s at 4 Mbit/s.
+# Bytes that all channels together remember for late viewers, and that their cameras have begun: 250 cameras with 2 s at 4 Mbit/s.
 MAX_MEMORY_IN_ALL = 256 * 2**20
 
 # Seconds from 1970-01-01 to 2001-01-01, where DateUTC counts from (RFC 8794 section 7.6).
@@ -42,7 +43,12 @@ class Watcher(Protocol):
 
 
 class Hub:
-    """The cameras of this relay."""
+    """The cameras of this relay.
+
+    Attributes:
+        clock: The relay's clock: monotonic microseconds since its start.
+        ledger: What cameras have begun to send.
+    """
 
     def __init__(self, clock: Callable[[], int], policy: Policy | None = None) -> None:
         """
@@ -53,6 +59,7 @@ class Hub:
         self.clock = clock
         self._policy = policy or Policy()
         self._budget = Budget(MAX_MEMORY_IN_ALL)
+        self.ledger = Ledger(self._budget, clock)
         self._date_utc = time.time_ns() - clock() * 1000 - _EPOCH_2001 * 10**9
         self._channels: dict[str, Channel] = {}
         self._watchers: set[Watcher] = set()
@@ -104,7 +111,7 @@ class Hub:
     @property
     def remembered(self) -> int:
         """Bytes that all channels together hold for late viewers."""
-        return self._budget.used
+        return self._budget.used - self.ledger.shared
 
     def tally(self) -> Tally:
         """What has passed through all channels there have ever been. No number of it is ever smaller than the last time."""

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from .budget import Budget
 from .channel import Channel
 from .closing import Reason, Refused
 from .control import MAX_STREAM
+from .ledger import MAX_OF_CAMERA, WORK_PER_SECOND, Account, Ledger
+from .limits import Bucket
 from .media.containers import StreamReader
 from .media.packets import Kind, MediaError, MediaLimitError, Packet, Track
+from .media.work import MOST, Work
 from .timeline import Timeline
+
+PUBLISHING = 8
+"""Units of work for handing on a frame, beside reading it."""
+
+ANNOUNCING = 64
+"""Units of work for a track, also if only the size of its pictures changes."""
+
+CHANGES_AT_ONCE, CHANGES_PER_SECOND = 16, 1
+"""Tracks that begin, or change so that viewers have to be told. A phone that is turned or chooses another size does that a few times a
+minute; each change costs every viewer an init segment and a keyframe."""
 
 log = logging.getLogger(__name__)
 
@@ -34,16 +48,50 @@ class Source:
     kind in other streams are ignored.
     """
 
-    def __init__(self, channel: Channel, clock: Callable[[], int]) -> None:
+    def __init__(self, channel: Channel, clock: Callable[[], int], account: Account | None = None) -> None:
         """
         Args:
             channel: Where tracks and packets go.
             clock: The relay's clock, microseconds.
+            account: Where it counts what has begun to come; one by itself if None.
         """
+        if account is None:
+            account = Ledger(Budget(MAX_OF_CAMERA), clock).account("")
         self._channel = channel
         self._clock = clock
         self._streams: dict[int, _Stream] = {}
         self._owners: dict[Kind, int] = {}
+        self._tracks: dict[Kind, Track] = {}  # that the channel has of it
+        self._account = account
+        self._work = Work(account.work)
+        self._renewed = clock()  # when that was
+        self._changes = Bucket(CHANGES_AT_ONCE, 1 / CHANGES_PER_SECOND, self._renewed / 1e6)
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory for what has begun to come and is not complete."""
+        return sum(stream.reader.held for stream in self._streams.values())
+
+    @property
+    def rest(self) -> float:
+        """Seconds for which the next bytes should wait, if they can, so that they never cost more than they may."""
+        return max(0.0, (MOST / 2 - self._work.left) / WORK_PER_SECOND)
+
+    def settle(self, more: int = 0) -> None:
+        """Count what has begun to come. To be called when all that came together is taken.
+
+        Args:
+            more: Bytes that have not reached the source yet.
+
+        Raises:
+            Refused: It is too much.
+        """
+        self._account.hold(self.held + more)
+
+    def close(self) -> None:
+        """Nothing comes any more: forget what has begun to come."""
+        self._streams.clear()
+        self._account.close()
 
     def begin(
         self,
@@ -69,6 +117,7 @@ class Source:
         del self._streams[number]
         for kind in self._kinds_of(number):
             del self._owners[kind]
+            self._tracks.pop(kind, None)
             self._channel.end_track(kind)
 
     def feed(self, message: bytes, hold: bool = False) -> None:
@@ -79,22 +128,29 @@ class Source:
             hold: More may have come together with it; the channel's `flush` follows.
 
         Raises:
-            Refused: The stream is unknown, or its bytes are not media.
+            Refused: The stream is unknown, its bytes are not media, they are too much work, or its tracks change too often.
         """
         arrived = self._clock()
         number = message[0] if message else 0
         stream = self._stream(number)
+        work = self._work
+        work.left = min(MOST, work.left + (arrived - self._renewed) * WORK_PER_SECOND / 1e6)
+        self._renewed = arrived
         try:
-            events = stream.reader.feed(message[1:])
+            events = stream.reader.feed(message[1:], work)
+            work.spend(PUBLISHING * len(events))
+            for event in events:
+                if isinstance(event, Track):
+                    work.spend(ANNOUNCING)
+                    self._set_track(number, event, stream, arrived)
+                else:
+                    self._publish(number, stream, event, arrived)
         except MediaLimitError as error:
+            if work.left < 0:
+                self._account.overworked()
             raise Refused(Reason.MEDIA_LIMIT, f"Stream {number}: {error}.") from error
         except MediaError as error:
             raise Refused(Reason.BAD_MEDIA, f"Stream {number}: {error}.") from error
-        for event in events:
-            if isinstance(event, Track):
-                self._set_track(number, event, stream)
-            else:
-                self._publish(number, stream, event, arrived)
         if not hold:
             self._channel.flush()
 
@@ -107,17 +163,24 @@ class Source:
     def _kinds_of(self, number: int) -> list[Kind]:
         return [kind for kind, owner in self._owners.items() if owner == number]
 
-    def _set_track(self, number: int, track: Track, stream: _Stream) -> None:
-        owner = self._owners.setdefault(track.kind, number)
-        if owner == number:
+    def _set_track(self, number: int, track: Track, stream: _Stream, now: int) -> None:
+        kind = track.kind
+        ours = self._owners.setdefault(kind, number) == number
+        if not (ours and self._tracks.get(kind) == track) and not self._changes.take(now / 1e6):
+            raise Refused(Reason.MEDIA_LIMIT, f"Stream {number}: its tracks change too often.")
+        if ours:
+            self._tracks[kind] = track
             self._channel.set_track(track, stream.keyframes, stream.interval, stream.sound)
         else:
-            log.info("< %s: stream %d has a second %s track; it is ignored", self._channel.name, number, track.kind)
+            log.info("< %s: stream %d has a second %s track; it is ignored", self._channel.name, number, kind)
 
     def _publish(self, number: int, stream: _Stream, packet: Packet, arrived: int) -> None:
-        if self._owners.get(packet.track.kind) != number:
+        track = packet.track
+        kind = track.codec.kind
+        if self._owners.get(kind) != number:
             return
+        timestamp, duration = packet.timestamp, packet.duration
         # A picture is whole at its timestamp, a packet of sound only at its end.
-        end = packet.timestamp + (packet.duration if packet.track.kind is Kind.AUDIO else 0)
-        offset = stream.timeline.place(end, arrived)
-        self._channel.publish(replace(packet, timestamp=packet.timestamp + offset), arrived, hold=True)
+        offset = stream.timeline.place(timestamp + duration if kind is Kind.AUDIO else timestamp, arrived)
+        packet = Packet(track, timestamp + offset, packet.key, packet.data, duration, packet.decode_offset)
+        self._channel.publish(packet, arrived, hold=True)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import cycle, islice
+
 import pytest
 
 from drawercam import control
+from drawercam.budget import Budget
 from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, Channel
 from drawercam.closing import Reason, Refused
-from drawercam.media.packets import Kind, Packet
-from drawercam.source import Source
-from tests.media.samples import RECORDINGS, read
+from drawercam.ledger import LEAST_WORK, Ledger
+from drawercam.media.containers import writer
+from drawercam.media.packets import Kind, Packet, Track
+from drawercam.media.work import MOST
+from drawercam.source import CHANGES_AT_ONCE, Source
+from tests.media.samples import RECORDINGS, Recording, read, recordings
+from tests.media.small_parts import VOID
+from tests.media.small_parts import VP8 as HEAD
+from tests.media.small_parts import VP9 as OTHER_HEAD
+from tests.media.test_mp4 import box, record
+from tests.media.test_webm import VP8_KEY, cluster, simple
 from tests.test_channel import Clock, FakeCamera, FakeViewer
 
 VP8 = (RECORDINGS / "chromium-vp8.webm").read_bytes()
@@ -152,3 +165,129 @@ def test_one_byte_at_a_time(stage: Stage) -> None:
         stage.source.feed(bytes([1, byte]))
     assert stage.numbers.count(1) > 3
     assert stage.channel.kinds == [Kind.VIDEO]
+
+
+# --- how much work a camera may make ---
+
+
+def frames(recording: bytes, kind: Kind, interval: int) -> Iterator[bytes]:
+    """The frames of a recording again and again, in their canonical form, so many microseconds apart; before them, their header."""
+    packets = [event for event in read([recording]) if isinstance(event, Packet) and event.track.kind is kind]
+    track = packets[0].track
+    written = writer(track, 1, 0)
+    yield written.init()
+    for number, packet in enumerate(cycle(one for one in packets if one.track == track)):
+        yield written.fragment(replace(packet, timestamp=number * interval, decode_offset=0))
+
+
+def of(recording: Recording) -> list[Kind]:
+    return [event.kind for event in read([recording.data]) if isinstance(event, Track)]
+
+
+@pytest.mark.parametrize("recording", [one for one in recordings() if Kind.VIDEO in of(one)], ids=str)
+def test_ten_seconds_of_two_recorders_at_once(stage: Stage, recording: Recording) -> None:
+    """60 pictures and 50 packets of sound a second, which come after a stall. Pictures of H.264 come in a fragment each."""
+    for number, (data, kind, interval) in enumerate(((recording.data, Kind.VIDEO, 16_667), (OPUS, Kind.AUDIO, 20_000)), 1):
+        stage.source.begin(number)
+        count = 10_000_000 // interval
+        stage.source.feed(bytes([number]) + b"".join(islice(frames(data, kind, interval), count + 1)))
+        assert stage.numbers.count(number) == count
+    assert stage.source._work.left > MOST / 3
+    stage.clock.time += 1_000_000
+    stage.source.feed(b"\x01")
+    assert stage.source._work.left > MOST * 0.8, "a second later, nearly as much may come again"
+
+
+def test_many_small_fragments_behind_a_large_header(stage: Stage) -> None:
+    """As FFmpeg writes them with frag_every_frame; the moov has 900 KB of what the relay does not read."""
+    film = record(movflags="frag_every_frame+empty_moov+default_base_moof", seconds=10)
+    at = film.index(b"moov") - 4
+    size = int.from_bytes(film[at : at + 4], "big")
+    moov = box(b"moov", film[at + 8 : at + size], box(b"udta", bytes(900_000)))
+    stage.source.begin(1)
+    stage.source.feed(b"\x01" + film[:at] + moov + film[at + size :])
+    assert stage.numbers.count(1) == 200
+    assert stage.source._work.left > MOST * 0.8
+
+
+def test_work_is_bounded_in_a_message_and_over_time(stage: Stage) -> None:
+    stage.source.begin(1)
+    stage.source.feed(b"\x01" + HEAD)
+    for _ in range(20):
+        stage.source.feed(b"\x01" + VOID * (MOST // 3))  # as much as there may be for long
+        assert stage.source.rest == 0
+        stage.clock.time += 1_000_000
+    for _ in range(2):
+        stage.source.feed(b"\x01" + VOID * (MOST // 3))
+    assert stage.source.rest == pytest.approx(1 / 3, abs=0.02), "who can wait for so long may send as much again"
+    with pytest.raises(Refused, match="small parts") as refused:
+        stage.source.feed(b"\x01" + VOID * (MOST // 3 + 10))
+    assert refused.value.closing.reason is Reason.MEDIA_LIMIT
+
+
+def test_streams_share_what_a_camera_may_cost(stage: Stage) -> None:
+    with pytest.raises(Refused, match="small parts"):
+        for number in range(1, 9):
+            stage.source.begin(number)
+            stage.source.feed(bytes([number]) + HEAD + VOID * (MOST // 8))
+
+
+def test_a_camera_that_comes_back_at_once_has_little_to_spend(stage: Stage) -> None:
+    ledger = Ledger(Budget(0), stage.clock)
+    for most in (MOST, LEAST_WORK, LEAST_WORK):
+        source = Source(stage.channel, stage.clock, ledger.account("192.0.2.1"))
+        source.begin(1)
+        source.feed(b"\x01" + HEAD + VOID * (most - 200))
+        with pytest.raises(Refused):
+            source.feed(b"\x01" + VOID * 200)
+        source.close()
+    source = Source(stage.channel, stage.clock, ledger.account("192.0.2.1"))
+    source.begin(1)
+    source.feed(b"\x01" + VP8[:4000])  # an honest one beside it is not disturbed
+    assert stage.numbers
+
+
+def test_tracks_may_not_change_all_the_time(stage: Stage) -> None:
+    documents = [head + cluster(0, simple(VP8_KEY)) for head in (HEAD, OTHER_HEAD)]
+    documents[1] = OTHER_HEAD + cluster(0, simple(b"\x82\x49\x83\x42\0\0\xf0\0\xf0\0\0\0"))
+    stage.source.begin(1)
+    for number in range(CHANGES_AT_ONCE):
+        stage.source.feed(b"\x01" + documents[number % 2] * 3)  # the same again is no change
+    for number in range(10):
+        stage.clock.time += 1_000_000
+        stage.source.feed(b"\x01" + documents[number % 2])
+    begins = [message for message in stage.viewer.told if isinstance(message, control.TrackBegins)]
+    assert len(begins) == CHANGES_AT_ONCE + 10
+    with pytest.raises(Refused, match="tracks change too often") as refused:
+        stage.source.feed(b"\x01" + documents[0])
+    assert refused.value.closing.reason is Reason.MEDIA_LIMIT
+
+
+def test_to_end_and_begin_again_is_a_change_too(stage: Stage) -> None:
+    with pytest.raises(Refused, match="tracks change too often"):
+        for _ in range(CHANGES_AT_ONCE + 1):
+            stage.source.begin(1)
+            stage.source.feed(b"\x01" + HEAD + cluster(0, simple(VP8_KEY)))
+            stage.source.end(1)
+    assert stage.viewer.told.count(control.TrackEnds(1)) == CHANGES_AT_ONCE
+
+
+def test_what_has_begun_is_counted_and_forgotten_with_its_stream(stage: Stage) -> None:
+    ledger = Ledger(Budget(2**30), stage.clock)
+    source = Source(stage.channel, stage.clock, ledger.account("192.0.2.1"))
+    size, picture = 300_000, simple(bytes(400_000))
+    for number in (1, 2, 3):
+        source.begin(number)
+        source.feed(bytes([number]) + HEAD + cluster(0) + picture[:size])
+        source.settle()
+        assert number * size <= source.held <= number * size * 1.2
+        assert ledger.held("192.0.2.1") >= number * size
+    source.settle(100_000)
+    assert ledger.held("192.0.2.1") >= 3 * size + 100_000
+    source.begin(1)
+    source.end(2)
+    source.feed(b"\x03" + picture[size:])
+    source.settle()
+    assert source.held < 1000 and ledger.held("192.0.2.1") < 10_000
+    source.close()
+    assert ledger.held("192.0.2.1") == 0

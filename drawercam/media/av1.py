@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .packets import MediaError, MediaLimitError
+from .work import Work
 
 # OBUs of one frame that are looked at; a picture has at most 4096 tiles.
 MAX_UNITS = 2**12
@@ -29,30 +30,60 @@ def sequence_header(frame: bytes) -> SequenceHeader | None:
     """Find and read the sequence header of a temporal unit; None when it has none (then it is no keyframe to start from).
 
     Raises:
-        MediaError: The OBUs do not fit the frame.
-        MediaLimitError: More than MAX_UNITS of them, or a sequence header of more than MAX_SEQUENCE_HEADER bytes.
+        MediaError: The OBUs do not fit the frame, or the header is broken.
+        MediaLimitError: As `find_sequence_header`.
     """
-    position = count = 0
-    while position < len(frame):
+    obu = find_sequence_header(frame)
+    if obu is None:
+        return None
+    position = 1 + (obu[0] >> 2 & 1)
+    if obu[0] >> 1 & 1:
+        _, position = _leb128(obu, position)
+    return _parse(obu[position:], obu)
+
+
+def find_sequence_header(frame: bytes, work: Work | None = None) -> bytes | None:
+    """Find the sequence header of a temporal unit.
+
+    Args:
+        frame: The temporal unit.
+        work: Pays for each OBU that is looked at.
+
+    Returns:
+        The OBU with its header; None when there is none.
+
+    Raises:
+        MediaError: The OBUs do not fit the frame.
+        MediaLimitError: More than MAX_UNITS of them, a sequence header of more than MAX_SEQUENCE_HEADER bytes, or too much work.
+    """
+    position, end = 0, len(frame)
+    count = 0
+    found = None
+    while position < end and found is None:
         count += 1
         if count > MAX_UNITS:
             raise MediaLimitError(f"an AV1 frame has more than {MAX_UNITS} OBUs")
         begin = position
         header = frame[position]
-        kind, extension, has_size = header >> 3 & 15, header >> 2 & 1, header >> 1 & 1
-        position += 1 + extension
-        size = len(frame) - position
-        if has_size:
-            size, position = _leb128(frame, position)
-        end = position + size
-        if header & 0x80 or size < 0 or end > len(frame):
+        position += 1 + (header >> 2 & 1)  # obu_extension_flag
+        size = end - position
+        if header & 2:  # obu_has_size_field
+            if size > 0 and frame[position] < 0x80:
+                size = frame[position]
+                position += 1
+            else:
+                size, position = _leb128(frame, position)
+                count += 3
+        if header & 0x80 or size < 0 or position + size > end:
             raise MediaError("an AV1 frame is not a sequence of OBUs")
-        if kind == _SEQUENCE_HEADER:
-            if end - begin > MAX_SEQUENCE_HEADER:
-                raise MediaLimitError(f"an AV1 sequence header has {end - begin} bytes; the limit is {MAX_SEQUENCE_HEADER}")
-            return _parse(frame[position:end], frame[begin:end])
-        position = end
-    return None
+        position += size
+        if header >> 3 == _SEQUENCE_HEADER:
+            if position - begin > MAX_SEQUENCE_HEADER:
+                raise MediaLimitError(f"an AV1 sequence header has {position - begin} bytes; the limit is {MAX_SEQUENCE_HEADER}")
+            found = frame[begin:position]
+    if work is not None:
+        work.spend(count)
+    return found
 
 
 def _leb128(data: bytes, position: int) -> tuple[int, int]:
@@ -84,6 +115,8 @@ def _parse(payload: bytes, obu: bytes) -> SequenceHeader:
         zeros = 0
         while not bits(1):
             zeros += 1
+            if zeros > 32:
+                raise MediaError("an AV1 sequence header has a number that does not end")
         if zeros < 32:
             bits(zeros)
 

@@ -6,6 +6,9 @@ import struct
 from collections.abc import Iterator
 
 from .packets import MAX_CHILDREN, MediaError, MediaLimitError
+from .work import Work
+
+_WORDS = [struct.Struct(f">{count}I") for count in range(9)]
 
 
 class Fields:
@@ -21,6 +24,14 @@ class Fields:
     def sint(self, size: int) -> int:
         return int.from_bytes(self.take(size), "big", signed=True)
 
+    def words(self, count: int) -> tuple[int, ...]:
+        """So many unsigned numbers of 4 bytes, 8 at most: faster than one after the other."""
+        begin = self._position
+        self._position += 4 * count
+        if self._position > len(self._data):
+            raise MediaError("an MP4 box is too short for its fields")
+        return _WORDS[count].unpack_from(self._data, begin)
+
     def take(self, size: int) -> memoryview:
         self._position += size
         if self._position > len(self._data):
@@ -35,8 +46,8 @@ HEADER = struct.Struct(">I4s")
 """Size and type."""
 
 
-def children(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """The boxes (4.2) in a complete container box, MAX_CHILDREN at most: type and payload of each."""
+def children(data: memoryview, work: Work | None = None) -> Iterator[tuple[bytes, memoryview]]:
+    """The boxes (4.2) in a complete container box, MAX_CHILDREN at most: type and payload of each. ``work`` pays for each, at the end."""
     position, end, count = 0, len(data), 0
     while position < end:
         count += 1
@@ -55,21 +66,30 @@ def children(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
             raise MediaError(f"an MP4 box {quoted(kind)} does not fit into its parent")
         yield kind, data[position + header : position + size]
         position += size
+    if work is not None:
+        work.spend(count)
 
 
-def find(data: memoryview, *path: bytes) -> memoryview | None:
-    """The first box at the end of a path of types."""
+def find(data: memoryview, *path: bytes, work: Work | None = None) -> memoryview | None:
+    """The first box at the end of a path of types. ``work`` pays for each that was looked at."""
     for wanted in path:
-        found = next((payload for kind, payload in children(data) if kind == wanted), None)
+        found, count = None, 0
+        for kind, payload in children(data):
+            count += 1
+            if kind == wanted:
+                found = payload
+                break
+        if work is not None:
+            work.spend(count)
         if found is None:
             return None
         data = found
     return data
 
 
-def need(data: memoryview, *path: bytes) -> memoryview:
+def need(data: memoryview, *path: bytes, work: Work | None = None) -> memoryview:
     """The first box at the end of a path of types; MediaError when there is none."""
-    found = find(data, *path)
+    found = find(data, *path, work=work)
     if found is None:
         raise MediaError(f"an MP4 header has no {'/'.join(map(quoted, path))}")
     return found

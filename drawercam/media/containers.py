@@ -7,6 +7,7 @@ from typing import Protocol
 from .mp4 import Mp4Reader, Mp4Writer
 from .packets import MediaError, Packet, Track
 from .webm import WebmReader, WebmWriter
+from .work import Work
 
 _EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 
@@ -20,7 +21,11 @@ _TELLING = 8
 class Reader(Protocol):
     """Push bytes, get tracks and packets; MediaError for anything else."""
 
-    def feed(self, data: bytes) -> list[Track | Packet]: ...
+    @property
+    def held(self) -> int:
+        """Bytes of memory for what is not complete yet."""
+
+    def feed(self, data: bytes, work: Work | None = None) -> list[Track | Packet]: ...
 
 
 class Writer(Protocol):
@@ -41,11 +46,17 @@ class StreamReader:
         self._reader: Reader | None = None
         self._head = b""
 
-    def feed(self, data: bytes) -> list[Track | Packet]:
+    @property
+    def held(self) -> int:
+        """Bytes of memory for what is not complete yet."""
+        return self._reader.held if self._reader is not None else len(self._head)
+
+    def feed(self, data: bytes, work: Work | None = None) -> list[Track | Packet]:
         """Take the next bytes of the stream, cut anywhere; see WebmReader.feed and Mp4Reader.feed.
 
         Raises:
             MediaError: The bytes are neither WebM nor MP4, or broken.
+            MediaLimitError: See there.
         """
         if self._reader is None:
             self._head += data
@@ -53,12 +64,13 @@ class StreamReader:
                 self._reader = WebmReader()
             elif len(self._head) >= _TELLING:
                 if self._head[4:_TELLING] not in _MP4_FIRST:
+                    self._head = self._head[:_TELLING]
                     raise MediaError("the bytes are neither WebM nor MP4")
                 self._reader = Mp4Reader()
             else:
                 return []
             data, self._head = self._head, b""
-        return self._reader.feed(data)
+        return self._reader.feed(data, work)
 
 
 def writer(track: Track, number: int, date_utc: int) -> Writer:

@@ -6,12 +6,16 @@ import struct
 from collections.abc import Iterator
 
 from .packets import MAX_CHILDREN, MediaError, MediaLimitError
+from .work import Work
 
 Buffer = bytes | bytearray | memoryview
 
 # RFC 8794 section 17.1: with the default EBMLMaxIDLength of 4 and EBMLMaxSizeLength of 8.
 MAX_ID_LENGTH = 4
 MAX_SIZE_LENGTH = 8
+
+# Characters of a string that are read. Names of codecs and kinds of documents have less than 20.
+MAX_TEXT = 32
 
 
 def read_id(data: Buffer, position: int) -> tuple[int, int] | None:
@@ -57,27 +61,61 @@ def read_size(data: Buffer, position: int) -> tuple[int | None, int] | None:
     return (None if value == value_bits else value), end
 
 
-def children(data: Buffer) -> Iterator[tuple[int, Buffer]]:
+def read_head(data: Buffer, position: int) -> tuple[int, int | None, int] | None:
+    """Read what stands before an element's data: both of the above.
+
+    Returns:
+        The ID, the size (None when it is unknown) and the position of the data; or None when the bytes end too early.
+
+    Raises:
+        MediaError: As both.
+    """
+    end = len(data)
+    if position < end and data[position] & 0x80:  # most IDs in a live stream have one byte
+        identifier = data[position]
+        position += 1
+    else:
+        long = read_id(data, position)
+        if long is None:
+            return None
+        identifier, position = long
+    if position < end and 0x80 <= data[position] < 0xFF:
+        return identifier, data[position] & 0x7F, position + 1
+    size = read_size(data, position)
+    return None if size is None else (identifier, *size)
+
+
+def children(data: Buffer, work: Work | None = None) -> Iterator[tuple[int, Buffer]]:
     """Iterate over the child elements of a complete master element.
+
+    Args:
+        data: The data of the master element.
+        work: Pays for each of them, at the end.
 
     Yields:
         ID and payload of each child.
 
     Raises:
         MediaError: A child is cut off, or its size is unknown.
-        MediaLimitError: There are more than MAX_CHILDREN.
+        MediaLimitError: There are more than MAX_CHILDREN, or they are too much work.
     """
     position = count = 0
-    while position < len(data):
+    end = len(data)
+    size: int | None
+    while position < end:
         count += 1
         if count > MAX_CHILDREN:
             raise MediaLimitError(f"an EBML element has more than {MAX_CHILDREN} others in it")
-        head = read_id(data, position)
-        size = read_size(data, head[1]) if head else None
-        if head is None or size is None or size[0] is None or size[1] + size[0] > len(data):
+        if position + 1 < end and data[position] & 0x80 and 0x80 <= data[position + 1] < 0xFF:  # most have one byte of each
+            identifier, size, begin = data[position], data[position + 1] & 0x7F, position + 2
+        else:
+            identifier, size, begin = read_head(data, position) or (0, None, 0)
+        if size is None or begin + size > end:
             raise MediaError("an EBML element does not fit into its parent")
-        position = size[1] + size[0]
-        yield head[0], data[size[1] : position]
+        position = begin + size
+        yield identifier, data[begin:position]
+    if work is not None:
+        work.spend(count)
 
 
 def read_uint(payload: Buffer) -> int:
@@ -100,8 +138,8 @@ def read_float(payload: Buffer) -> float:
 
 
 def read_text(payload: Buffer) -> str:
-    """Read a String Element (RFC 8794 section 7.4), ended early by a zero byte."""
-    return bytes(payload).split(b"\0", 1)[0].decode("ascii", "replace")
+    """Read a String Element (RFC 8794 section 7.4), ended early by a zero byte; of one that is longer than MAX_TEXT, its beginning."""
+    return bytes(payload[:MAX_TEXT]).split(b"\0", 1)[0].decode("ascii", "replace")
 
 
 def size_vint(size: int, length: int = 0) -> bytes:

@@ -11,6 +11,7 @@ from typing import Protocol
 from . import aac, av1, opus, vpx
 from .h264 import AccessUnits
 from .packets import Codec, Track
+from .work import KEY, SEQUENCE, Work
 
 Unpacked = tuple[Track | None, bytes, bool]
 
@@ -18,8 +19,13 @@ Unpacked = tuple[Track | None, bytes, bool]
 class Unpacker(Protocol):
     """One track's frames, from the container's form into the packets' form."""
 
-    def unpack(self, frame: bytes, key: bool) -> Unpacked | None:
+    def unpack(self, frame: bytes, key: bool, work: Work | None = None) -> Unpacked | None:
         """Take one frame and the container's keyframe flag.
+
+        Args:
+            frame: The frame.
+            key: The flag.
+            work: What it may cost beyond a frame's usual price; as much as a message if None.
 
         Returns:
             The track when this frame begins or changes it, the frame, and whether decoding can start here; None while nothing can
@@ -27,6 +33,7 @@ class Unpacker(Protocol):
 
         Raises:
             MediaError: The frame is broken.
+            MediaLimitError: It is too much work.
         """
 
 
@@ -36,7 +43,7 @@ class _Fixed:
     def __init__(self, track: Track) -> None:
         self._track: Track | None = track
 
-    def unpack(self, frame: bytes, key: bool) -> Unpacked | None:
+    def unpack(self, frame: bytes, key: bool, work: Work | None = None) -> Unpacked | None:
         track, self._track = self._track, None
         return track, frame, True
 
@@ -49,8 +56,10 @@ class _Vpx:
         self._read_key = vpx.vp8_key if codec is Codec.VP8 else vpx.vp9_key
         self._last: vpx.KeyFrame | None = None
 
-    def unpack(self, frame: bytes, key: bool) -> Unpacked | None:
+    def unpack(self, frame: bytes, key: bool, work: Work | None = None) -> Unpacked | None:
         head = self._read_key(frame)
+        if head is not None and work is not None:
+            work.spend(KEY)
         track = None
         if head is not None and head != self._last:
             self._last = head
@@ -63,37 +72,45 @@ class _Av1:
 
     def __init__(self) -> None:
         self._last: av1.SequenceHeader | None = None
+        self._obu = b""  # it was read from
 
-    def unpack(self, frame: bytes, key: bool) -> Unpacked | None:
+    def unpack(self, frame: bytes, key: bool, work: Work | None = None) -> Unpacked | None:
         # Encoders may repeat the sequence header anywhere, so the container's flag counts too.
-        head = av1.sequence_header(frame) if key else None
+        obu = av1.find_sequence_header(frame, work) if key else None
         track = None
-        if head is not None and head != self._last:
-            self._last = head
-            track = Track(Codec.AV1, head.codec_string, head.config, head.width, head.height)
-        return (track, frame, head is not None) if self._last else None
+        if obu is not None and obu != self._obu:
+            if work is not None:
+                work.spend(SEQUENCE)
+            head = av1.sequence_header(obu)
+            self._obu = obu
+            if head is not None and head != self._last:
+                self._last = head
+                track = Track(Codec.AV1, head.codec_string, head.config, head.width, head.height)
+        return (track, frame, obu is not None) if self._last else None
 
 
 class _H264:
     """H.264: parameter sets move into the configuration."""
 
-    def __init__(self, config: bytes) -> None:
-        self._units = AccessUnits(config)
+    def __init__(self, config: bytes, work: Work | None) -> None:
+        self._units = AccessUnits(config, work)
 
-    def unpack(self, frame: bytes, key: bool) -> Unpacked | None:
-        return self._units.unpack(frame)
+    def unpack(self, frame: bytes, key: bool, work: Work | None = None) -> Unpacked | None:
+        return self._units.unpack(frame, work)
 
 
-def unpacker(codec: Codec, config: bytes, sample_rate: int = 0, channels: int = 0) -> Unpacker:
+def unpacker(codec: Codec, config: bytes, sample_rate: int = 0, channels: int = 0, work: Work | None = None) -> Unpacker:
     """The unpacker for a track.
 
     Args:
         codec: What the container says the track holds.
         config: Its decoder configuration, as in ``Track.config``; may be empty.
         sample_rate, channels: Of audio, as the container has them.
+        work: What the configuration may cost.
 
     Raises:
         MediaError: The configuration is broken.
+        MediaLimitError: It is too much work.
     """
     match codec:
         case Codec.VP8 | Codec.VP9:
@@ -101,7 +118,7 @@ def unpacker(codec: Codec, config: bytes, sample_rate: int = 0, channels: int = 
         case Codec.AV1:
             return _Av1()
         case Codec.H264:
-            return _H264(config)
+            return _H264(config, work)
         case Codec.OPUS:
             config = config or opus.head(channels or 2, sample_rate or 48000)
             return _Fixed(Track(codec, "opus", config, sample_rate=48000, channels=opus.channels(config)))

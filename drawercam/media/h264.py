@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from .packets import Codec, MediaError, MediaLimitError, Track
+from .work import KEY, PARAMETER_SET, SPS_BYTE, Work
 
 # NAL units in one frame. A picture of level 6.2 with a slice for every row of macroblocks has about 500.
 MAX_UNITS = 4096
 
-# Bytes of all parameter sets of one track together. Real ones have less than 100; avcC can state 64 KiB for one.
-MAX_PARAMETER_SETS = 2**16 - 1
+# Bytes of all parameter sets of one track together. Real ones have less than 100, those with all scaling lists some hundred each.
+MAX_PARAMETER_SETS = 2**14
 
 # ITU-T H.264 A.3.1 and table A-1: a side of at most sqrt(8 * MaxFS) macroblocks, 1055 at level 6.2; in pixels.
 MAX_SIDE = 1055 * 16
@@ -30,8 +31,9 @@ _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 
 
 _BASELINE = 66
 
-# The first three fields of a slice header have at most 60 bits; the rest is room for emulation prevention.
-_SLICE_HEAD = 16
+# The first fields of a slice header, up to the id of its PPS, have at most 60 bits, those of a PPS less; the rest is room for emulation
+# prevention.
+_HEAD = 16
 
 
 class _Nal(IntEnum):
@@ -47,11 +49,16 @@ class _Nal(IntEnum):
     SPS_EXTENSION = 13
 
 
-# Nothing that a decoder with an avcC misses: delimiters only repeat where the container cuts, filler is filler, and the extension of an
-# SPS (7.3.2.1.2) describes auxiliary pictures, which are not shown.
-_DROPPED = frozenset((_Nal.DELIMITER, _Nal.FILLER, _Nal.SPS_EXTENSION))
+# What stays: neither parameter sets, which move into the avcC, nor what a decoder with one does not miss: delimiters only repeat where the
+# container cuts, filler is filler, and the extension of an SPS (7.3.2.1.2) describes auxiliary pictures, which are not shown.
+_SETS = frozenset((int(_Nal.SPS), int(_Nal.PPS)))
+_DROPPED = frozenset((int(_Nal.DELIMITER), int(_Nal.FILLER), int(_Nal.SPS_EXTENSION)))
+_PICTURES = frozenset((int(_Nal.SLICE), int(_Nal.PARTITION_A), int(_Nal.IDR)))
+_IDR = int(_Nal.IDR)
 
 _FORBIDDEN_BIT = 0x80
+
+_ZEROS = bytes(2**12)
 
 
 class BitReader:
@@ -90,6 +97,10 @@ class BitReader:
     def until_here(self) -> str:
         """All bits read so far, as characters 0 and 1."""
         return self._bits[: self.position]
+
+
+# In place of a reader that is needed no more: the bits of an SPS are eight times as long as itself.
+_USED_UP = BitReader(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +177,14 @@ def build_avcc(sps: Sequence[bytes], pps: Sequence[bytes]) -> bytes:
     Raises:
         MediaError: There is no SPS, it is broken, or there are more or longer parameter sets than the record can hold.
     """
-    if not 0 < len(sps) < 32 or len(pps) > 255 or any(len(unit) >= 2**16 for unit in (*sps, *pps)):
+    if not sps:
+        raise MediaError("an avcC needs an H.264 SPS")
+    return _avcc(_read_sps(sps[0]), sps, pps)
+
+
+def _avcc(first: _Sps, sps: Sequence[bytes], pps: Sequence[bytes]) -> bytes:
+    if len(sps) > 31 or len(pps) > 255 or any(len(unit) >= 2**16 for unit in (*sps, *pps)):
         raise MediaError("the H.264 parameter sets do not fit an avcC")
-    first = _read_sps(sps[0])
     parts = [b"\x01", sps[0][1:4], b"\xff", bytes((0xE0 | len(sps),))]
     parts += (len(unit).to_bytes(2, "big") + unit for unit in sps)
     parts.append(bytes((len(pps),)))
@@ -272,24 +288,28 @@ def with_reorder_bound(sps: bytes) -> bytes:
     Raises:
         MediaError: The SPS is broken before its VUI.
     """
-    parsed = _read_sps(sps)
-    if parsed.profile != _BASELINE and parsed.order_count_type != 2:
-        return sps
-    reader = parsed.reader
+    return _bounded(_read_sps(sps))
+
+
+def _bounded(sps: _Sps) -> bytes:
+    """The same of one that is read already; uses up its reader."""
+    reader = sps.reader
+    if sps.profile != _BASELINE and sps.order_count_type != 2:
+        return sps.unit
     before_vui = reader.until_here()
     try:
         if reader.u(1):  # vui_parameters_present_flag
             _skip_to_restriction(reader)
             bits = reader.until_here()
             if reader.u(1):  # bitstream_restriction_flag
-                return sps
+                return sps.unit
         else:
             # vui_parameters_present_flag, then eight flags up to pic_struct_present_flag: all that is optional is absent.
             bits = before_vui + "1" + "00000000"
     except MediaError:
-        return sps
+        return sps.unit
     # motion_vectors_over_pic_boundaries_flag and the four limits after it have the values that E.2.1 infers when they are absent.
-    bits += "1" + "1" + "".join(_ue_bits(value) for value in (2, 1, 15, 15, 0, parsed.reference_frames))
+    bits += "1" + "1" + "".join(_ue_bits(value) for value in (2, 1, 15, 15, 0, sps.reference_frames))
     bits += "1"  # rbsp_stop_one_bit
     bits += "0" * (-len(bits) % 8)
     payload = int(bits, 2).to_bytes(len(bits) // 8, "big")
@@ -332,42 +352,67 @@ def _ue_bits(value: int) -> str:
     return "0" * (len(code) - 1) + code
 
 
-def split_annexb(data: bytes) -> list[bytes]:
+def split_annexb(data: bytes, work: Work | None = None) -> list[bytes]:
     """Split a byte stream of Annex B into NAL units, without start codes and trailing zero bytes.
+
+    Args:
+        data: The byte stream.
+        work: Pays for each unit, an empty one too.
 
     Raises:
         MediaError: It does not begin with a start code.
-        MediaLimitError: More than MAX_UNITS units.
+        MediaLimitError: More than MAX_UNITS units, or too much work.
     """
     before, *units = data.split(START_CODE, MAX_UNITS + 1)
-    if before.strip(b"\0"):
+    if work is not None:
+        work.spend(len(units))
+    if _without_zeros(before):
         raise MediaError("an H.264 byte stream does not begin with a start code")
     if len(units) > MAX_UNITS:
         raise MediaLimitError(f"an H.264 frame has more than {MAX_UNITS} NAL units")
     # 7.4.1: no NAL unit ends with a zero byte, so those belong to the next start code or to trailing_zero_8bits.
-    return [unit for unit in (unit.rstrip(b"\0") for unit in units) if unit]
+    return [unit for unit in map(_without_zeros, units) if unit]
 
 
-def split_lengths(data: bytes, size: int) -> list[bytes]:
+def _without_zeros(unit: bytes) -> bytes:
+    """Without the zero bytes at its end, however many: to look at each of them would take longer than all the rest."""
+    if unit[-1:] != b"\0":
+        return unit
+    end = len(unit)
+    while unit.endswith(_ZEROS, 0, end):
+        end -= len(_ZEROS)
+    return unit[:end].rstrip(b"\0")
+
+
+def split_lengths(data: bytes, size: int, work: Work | None = None) -> list[bytes]:
     """Split NAL units that stand behind lengths of ``size`` bytes; empty ones are left out.
+
+    Args:
+        data: The units.
+        size: Of a length.
+        work: Pays for each unit, an empty one too.
 
     Raises:
         MediaError: The lengths do not add up to the data.
-        MediaLimitError: More than MAX_UNITS units.
+        MediaLimitError: More than MAX_UNITS units, or too much work.
     """
     units = []
     position, end = 0, len(data)
     count = 0
-    while position < end:
-        begin = position + size
-        position = begin + int.from_bytes(data[position:begin], "big")
-        if position > end:
-            raise MediaError("the NAL unit lengths of an H.264 frame do not add up")
-        count += 1
-        if count > MAX_UNITS:
-            raise MediaLimitError(f"an H.264 frame has more than {MAX_UNITS} NAL units")
-        if position > begin:
-            units.append(data[begin:position])
+    try:
+        while position < end:
+            begin = position + size
+            position = begin + int.from_bytes(data[position:begin], "big")
+            if position > end:
+                raise MediaError("the NAL unit lengths of an H.264 frame do not add up")
+            count += 1
+            if count > MAX_UNITS:
+                raise MediaLimitError(f"an H.264 frame has more than {MAX_UNITS} NAL units")
+            if position > begin:
+                units.append(data[begin:position])
+    finally:
+        if work is not None:
+            work.spend(count)
     return units
 
 
@@ -385,25 +430,29 @@ class AccessUnits:
     A track is as long as one SPS and the PPS that refer to it stay the same. A phone that is turned sends new ones in the stream.
     """
 
-    def __init__(self, config: bytes) -> None:
+    def __init__(self, config: bytes, work: Work | None = None) -> None:
         """
         Args:
             config: The container's ``avcC``; or its parameter sets with start codes, as some recorders write them; or nothing, when they
                 are in the stream.
+            work: What it may cost; as much as a message if None.
 
         Raises:
             MediaError: The configuration is broken.
+            MediaLimitError: More or longer parameter sets than the limits, or too much work.
         """
         self.track: Track | None = None
-        self._sps: dict[int, _Sps] = {}
+        self._sps: dict[int, tuple[_Sps, bytes]] = {}  # with a bound on reordering
         self._pps: dict[int, tuple[int, bytes]] = {}  # id -> id of its SPS, NAL unit
         self._tracks: dict[int, Track] = {}  # by id of the SPS, as long as no parameter set changes
         self._known: set[bytes] = set()  # the parameter sets in force: most that come are repetitions
+        self._known_size = 0  # their bytes
         self._length_size = 4
         self._start_codes = True
+        work = Work() if work is None else work
         units: list[bytes] = []
         if _begins_with_start_code(config):
-            units = split_annexb(config)
+            units = split_annexb(config, work)
         elif config:
             record = parse_avcc(config)
             self._length_size = record.length_size
@@ -411,11 +460,15 @@ class AccessUnits:
             units = [unit for unit in (*record.sps, *record.pps) if unit]
         for unit in units:
             kind = unit[0] & 0x1F
-            if kind in (_Nal.SPS, _Nal.PPS):
-                self._learn(kind, unit)
+            if kind in _SETS:
+                self._learn(kind, unit, work)
 
-    def unpack(self, frame: bytes) -> tuple[Track | None, bytes, bool] | None:
+    def unpack(self, frame: bytes, work: Work | None = None) -> tuple[Track | None, bytes, bool] | None:
         """Take one access unit, as the container has it.
+
+        Args:
+            frame: The access unit.
+            work: What it may cost; as much as a message if None.
 
         Returns:
             The track, when this frame is its first; the frame as slices and SEI with 4-byte lengths; and whether it is an IDR picture.
@@ -423,32 +476,35 @@ class AccessUnits:
 
         Raises:
             MediaError: The frame or a parameter set is broken.
-            MediaLimitError: More NAL units or parameter sets than the limits.
+            MediaLimitError: More NAL units or parameter sets than the limits, or too much work.
         """
-        units = self._split(frame)
+        work = Work() if work is None else work
+        units = self._split(frame, work)
         kept: list[bytes] = []
         picture: bytes | None = None
         key = False
         for unit in units:
-            kind = unit[0] & 0x1F
-            if unit[0] & _FORBIDDEN_BIT:
+            header = unit[0]
+            if header & _FORBIDDEN_BIT:
                 raise MediaError("an H.264 NAL unit has its forbidden bit set")
-            if kind in (_Nal.SPS, _Nal.PPS):
+            kind = header & 0x1F
+            if kind in _SETS:
                 if unit not in self._known:
-                    self._learn(kind, unit)
+                    self._learn(kind, unit, work)
                 continue
             if kind in _DROPPED:
                 continue
-            if kind == _Nal.IDR:
+            if kind == _IDR:
                 key = True
-            if picture is None and kind in (_Nal.SLICE, _Nal.PARTITION_A, _Nal.IDR):
+            if picture is None and kind in _PICTURES:
                 picture = unit
             kept.append(unit)
         if picture is None:
             return None
         track = None
         if key or not self._tracks:
-            current = self._active_track(picture)
+            work.spend(KEY)
+            current = self._active_track(picture, work)
             if current is None:
                 self._tracks.clear()  # so that the pictures that refer to this one are not shown either
                 return None
@@ -457,55 +513,64 @@ class AccessUnits:
         as_it_was = not self._start_codes and self._length_size == 4 and len(frame) == sum(map(len, kept)) + 4 * len(kept)
         return track, frame if as_it_was else join_lengths(kept), key
 
-    def _split(self, frame: bytes) -> list[bytes]:
+    def _split(self, frame: bytes, work: Work) -> list[bytes]:
         """Tell the two forms apart: 00 00 01 may begin a unit of 256 to 511 bytes as well as be a start code, so the last form counts."""
         if self._start_codes:
             if not frame or _begins_with_start_code(frame):
-                return split_annexb(frame)
-            units = split_lengths(frame, self._length_size)
+                return split_annexb(frame, work)
+            units = split_lengths(frame, self._length_size, work)
             self._start_codes = False
             return units
         try:
-            return split_lengths(frame, self._length_size)
+            return split_lengths(frame, self._length_size, work)
         except MediaError:
             if not _begins_with_start_code(frame):
                 raise
             self._start_codes = True
-            return split_annexb(frame)
+            return split_annexb(frame, work)
 
-    def _learn(self, kind: int, unit: bytes) -> None:
+    def _learn(self, kind: int, unit: bytes, work: Work) -> None:
         """Take a new parameter set; it replaces the one with the same id (7.4.1.2.1)."""
-        if len(unit) > MAX_PARAMETER_SETS:
+        work.spend(PARAMETER_SET)
+        size = len(unit)
+        if size > MAX_PARAMETER_SETS:
             raise MediaLimitError(f"an H.264 parameter set has more than {MAX_PARAMETER_SETS} bytes")
+        replaced = b""
         if kind == _Nal.SPS:
+            work.spend(SPS_BYTE * size)
             sps = _read_sps(unit)
-            replaced = self._sps.get(sps.number)
-            self._known.discard(replaced.unit if replaced else b"")
-            self._sps[sps.number] = sps
+            if sps.number in self._sps:
+                replaced = self._sps[sps.number][0].unit
+            self._sps[sps.number] = replace(sps, reader=_USED_UP), _bounded(sps)
         else:
-            reader = BitReader(unit)
+            reader = BitReader(unit[:_HEAD])
             reader.u(8)
             number = reader.ue(255)
-            self._known.discard(self._pps.get(number, (0, b""))[1])
+            if number in self._pps:
+                replaced = self._pps[number][1]
             self._pps[number] = (reader.ue(31), unit)
+        self._known.discard(replaced)
         self._known.add(unit)
-        if sum(map(len, self._known)) > MAX_PARAMETER_SETS:
+        self._known_size += size - len(replaced)
+        if self._known_size > MAX_PARAMETER_SETS:
             raise MediaLimitError(f"the H.264 parameter sets have more than {MAX_PARAMETER_SETS} bytes")
         self._tracks.clear()
 
-    def _active_track(self, picture: bytes) -> Track | None:
+    def _active_track(self, picture: bytes, work: Work) -> Track | None:
         """The track to which a slice belongs by its PPS (7.3.3); None while its parameter sets are unknown."""
-        reader = BitReader(picture[:_SLICE_HEAD])
+        reader = BitReader(picture[:_HEAD])
         reader.u(8)
         reader.ue()  # first_mb_in_slice
         reader.ue()  # slice_type
         pps = self._pps.get(reader.ue(255))
-        sps = self._sps.get(pps[0]) if pps else None
-        if sps is None:
+        found = self._sps.get(pps[0]) if pps else None
+        if found is None:
             return None
+        sps, bounded = found
         if sps.number not in self._tracks:
+            work.spend(PARAMETER_SET + len(self._pps))
             units = [unit for _, (owner, unit) in sorted(self._pps.items()) if owner == sps.number]
-            config = build_avcc([with_reorder_bound(sps.unit)], units)
+            config = _avcc(sps, [bounded], units)
             self._tracks[sps.number] = Track(Codec.H264, codec_string(config), config, sps.width, sps.height)
         return self._tracks[sps.number]
 

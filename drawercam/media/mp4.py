@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import repeat
+from operator import attrgetter, itemgetter
+from typing import NamedTuple
 
 from . import boxes
 from .frames import Unpacker, audio_duration, unpacker
-from .packets import MAX_EVENTS, MAX_PARTS, Codec, Kind, MediaError, MediaLimitError, Packet, Track
+from .packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
+from .work import BOX, DESCRIPTOR, FRAGMENT, FRAME, READ, RUN, SAMPLE, TRACK, Work
 
 # The largest sample, and the largest box that is passed over, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
 MAX_BOX = 8 * 2**20
@@ -22,8 +27,14 @@ MAX_MDAT = 64 * 2**20
 
 _LIMITS = {b"moov": MAX_HEADER, b"moof": MAX_HEADER, b"mdat": MAX_MDAT}
 
-# Samples in one fragment: 5 minutes of AAC. Without a limit a few bytes could promise 2**32 of them.
-MAX_SAMPLES = 2**14
+# Samples in one fragment: a minute of pictures, a minute and a half of AAC. Without a limit a few bytes could promise 2**32 of them.
+MAX_SAMPLES = 2**12
+
+# Tracks in one moov. Recorders have two, files with several languages a dozen.
+MAX_TRACKS = 64
+
+# Bytes of memory for a sample that is expected.
+_SAMPLE_SIZE = 256
 
 # Times in a stream, in microseconds: what JavaScript still counts exactly, 285 years.
 MAX_TIME = 2**53
@@ -87,9 +98,9 @@ def _timescale(header: memoryview) -> int:
     return scale
 
 
-def _edit_shift(trak: memoryview, movie_scale: int, scale: int) -> int:
+def _edit_shift(trak: memoryview, movie_scale: int, scale: int, work: Work) -> int:
     """Ticks to add to media times for presentation times (8.6.6): of one edit, maybe with an empty one before it; of others, 0."""
-    elst = boxes.find(trak, b"edts", b"elst")
+    elst = boxes.find(trak, b"edts", b"elst", work=work)
     if elst is None:
         return 0
     fields = boxes.Fields(elst)
@@ -109,7 +120,7 @@ def _edit_shift(trak: memoryview, movie_scale: int, scale: int) -> int:
     return 0
 
 
-def _read_entry(stsd: memoryview) -> Unpacker | None:
+def _read_entry(stsd: memoryview, work: Work) -> Unpacker | None:
     """The unpacker for the first sample entry of an stsd (8.5.2); None when the relay does not pass its codec on."""
     fields = boxes.Fields(stsd)
     fields.take(4)
@@ -123,15 +134,15 @@ def _read_entry(stsd: memoryview) -> Unpacker | None:
     if codec.kind is Kind.VIDEO:
         fields.take(_VISUAL_ENTRY)
         box = {Codec.H264: b"avcC", Codec.AV1: b"av1C"}.get(codec)
-        config = boxes.find(fields.rest(), box) if box else None
-        return unpacker(codec, bytes(config or b""))
+        config = boxes.find(fields.rest(), box, work=work) if box else None
+        return unpacker(codec, bytes(config or b""), work=work)
     fields.take(16)
     channels = fields.uint(2)
     fields.take(6)
     sample_rate = fields.uint(4) >> 16
     if codec is Codec.OPUS:
-        return unpacker(codec, _opus_head(boxes.need(fields.rest(), b"dOps")), sample_rate, channels)
-    audio_config = _audio_specific_config(boxes.need(fields.rest(), b"esds"))
+        return unpacker(codec, _opus_head(boxes.need(fields.rest(), b"dOps", work=work)), sample_rate, channels)
+    audio_config = _audio_specific_config(boxes.need(fields.rest(), b"esds", work=work), work)
     return unpacker(codec, audio_config, sample_rate, channels) if audio_config else None
 
 
@@ -147,11 +158,11 @@ def _opus_head(dops: memoryview) -> bytes:
     return b"OpusHead" + struct.pack("<BBHIhB", 1, channels, pre_skip, sample_rate, gain, family) + mapping
 
 
-def _audio_specific_config(esds: memoryview) -> bytes:
+def _audio_specific_config(esds: memoryview, work: Work) -> bytes:
     """The DecoderSpecificInfo of an esds (ISO/IEC 14496-14 5.6, 14496-1 7.2.6); empty when it does not hold AAC."""
     data = esds[4:]
     for wanted in (_ES_DESCRIPTOR, _DECODER_CONFIG, _DECODER_SPECIFIC):
-        fields = boxes.Fields(_descriptor(data, wanted))
+        fields = boxes.Fields(_descriptor(data, wanted, work))
         match wanted:
             case 3:
                 fields.take(2)
@@ -170,10 +181,11 @@ def _audio_specific_config(esds: memoryview) -> bytes:
     return bytes(data)
 
 
-def _descriptor(data: memoryview, wanted: int) -> memoryview:
+def _descriptor(data: memoryview, wanted: int, work: Work) -> memoryview:
     """The payload of the first descriptor with a tag; its size comes in 7-bit groups (ISO/IEC 14496-1 8.3.3)."""
     fields = boxes.Fields(data)
     while True:
+        work.spend(DESCRIPTOR)
         tag = fields.uint(1)
         size = 0
         for _ in range(4):
@@ -186,8 +198,7 @@ def _descriptor(data: memoryview, wanted: int) -> memoryview:
             return payload
 
 
-@dataclass(slots=True)
-class _Defaults:
+class _Defaults(NamedTuple):
     """A trex (8.8.3), overridden by the fields of a tfhd."""
 
     description: int = 1
@@ -243,20 +254,31 @@ class Mp4Reader:
         self._streams: dict[int, _Stream] | None = None  # by track_ID
         self._defaults: dict[int, _Defaults] = {}  # by track_ID, of all tracks
         self._error: MediaError | None = None
+        self._work = Work()
 
-    def feed(self, data: bytes) -> list[Track | Packet]:
+    @property
+    def held(self) -> int:
+        """Bytes of memory for what is not complete yet, and for what is expected."""
+        return sys.getsizeof(self._buffer) + _SAMPLE_SIZE * len(self._samples)
+
+    def feed(self, data: bytes, work: Work | None = None) -> list[Track | Packet]:
         """Take the next bytes of the stream.
+
+        Args:
+            data: The bytes.
+            work: What they may cost; as much as a message if None.
 
         Returns:
             What they complete, in file order: a Track before its first packet and whenever it changes, and packets.
 
         Raises:
             MediaError: The bytes are not fragmented MP4, or broken. The reader stays dead.
-            MediaLimitError: A box claims more than MAX_BOX, MAX_HEADER or MAX_MDAT bytes, a fragment more than MAX_SAMPLES samples, or the
-                bytes complete more than MAX_EVENTS of those or MAX_PARTS boxes.
+            MediaLimitError: A box claims more than MAX_BOX, MAX_HEADER or MAX_MDAT bytes, a fragment more than MAX_SAMPLES samples, a moov
+                more than MAX_TRACKS tracks, or the bytes are too much work.
         """
         if self._error:
             raise self._error
+        self._work = Work() if work is None else work
         try:
             return self._feed(data)
         except MediaError as error:
@@ -273,29 +295,27 @@ class Mp4Reader:
         buffer = self._buffer
         buffer += data
         found: list[Track | Packet] = []
-        begin = count = 0  # of what is not used up yet; of what was looked at
-        while len(buffer) - begin >= self._needed:
-            count += 1
-            if count > MAX_PARTS:
-                raise MediaLimitError("a piece of an MP4 stream has too many boxes")
-            before = self._position
-            with memoryview(buffer) as whole, whole[begin:] as view:
+        begin, available = 0, len(buffer)  # of what is not used up yet
+        with memoryview(buffer) as view:
+            while available - begin >= self._needed:
+                before = self._position
                 if self._media_end is None:
-                    self._read_box(view)
+                    self._read_box(view, begin)
                 else:
-                    self._read_media(view, self._media_end, found)
-            begin += self._position - before
-            if begin > len(buffer):
-                self._skip = begin - len(buffer)
-                begin = len(buffer)
+                    self._read_media(view, begin, self._media_end, found)
+                begin += self._position - before
+                if begin > available:
+                    self._skip = begin - available
+                    begin = available
         del buffer[:begin]
         return found
 
-    def _read_box(self, view: memoryview) -> None:
-        """Look at the box that begins here; use it up, or say how many bytes it needs."""
+    def _read_box(self, view: memoryview, begin: int) -> None:
+        """Look at the box that begins there; use it up, or say how many bytes it needs."""
+        self._work.spend(BOX)
         if self._endless is not None:
             raise MediaLimitError(f"an MP4 box {boxes.quoted(self._endless)} without an end is too long")
-        size, kind = boxes.HEADER.unpack_from(view)
+        size, kind = boxes.HEADER.unpack_from(view, begin)
         if not self._began and kind not in _BEGINNINGS:
             raise MediaError("the stream does not begin with an MP4 box")
         self._began = True
@@ -303,27 +323,29 @@ class Mp4Reader:
         header = 8
         if size == 1:
             header = 16
-            if len(view) < header:
+            if len(view) - begin < header:
                 self._needed = header
                 return
-            (size,) = struct.unpack_from(">Q", view, 8)
+            (size,) = struct.unpack_from(">Q", view, begin + 8)
         elif size == 0 and kind not in (b"moov", b"moof"):
             # 4.2: to the end of the file. Of a live stream, nobody knows where that is.
             self._endless = kind
             size = header + limit
-        if size < header or not all(0x20 <= byte < 0x7F for byte in kind):
+        if size < header or not (kind in _LIMITS or (kind.isascii() and kind.decode("ascii").isprintable())):
             raise MediaError(f"an MP4 box {boxes.quoted(kind)} has an impossible type or size")
         if size - header > limit:
             raise MediaLimitError(f"an MP4 box {boxes.quoted(kind)} claims {size} bytes; the limit is {limit}")
         self._needed = 8
         if kind in (b"moov", b"moof"):
-            if len(view) < size:
+            if len(view) - begin < size:
                 self._needed = size
                 return
+            self._work.spend(READ)
+            payload = memoryview(bytes(view[begin + header : begin + size]))
             if kind == b"moov":
-                self._read_moov(memoryview(bytes(view[header:size])))
+                self._read_moov(payload)
             else:
-                self._read_moof(memoryview(bytes(view[header:size])), self._position, self._position + size)
+                self._read_moof(payload, self._position, self._position + size)
         elif kind == b"mdat":
             if self._streams is None:
                 raise MediaError("this MP4 has media before its moov; only fragmented MP4 can be passed on live")
@@ -332,30 +354,36 @@ class Mp4Reader:
             size = header
         self._position += size
 
-    def _read_media(self, view: memoryview, end: int, found: list[Track | Packet]) -> None:
-        """Take the samples that have come of an mdat, and pass over it when it has no more."""
-        begin = self._position  # of the view
+    def _read_media(self, view: memoryview, place: int, end: int, found: list[Track | Packet]) -> None:
+        """Take the samples that have come of an mdat, and pass over it when it has no more.
+
+        Args:
+            view: What has come.
+            place: Where in it the next byte lies that was not looked at.
+            end: Where the mdat ends in the stream.
+            found: Packets are added here.
+        """
+        shift = place - self._position  # from a position in the stream to one in the view
         self._needed = 8
         while self._samples and self._samples[0].begin < end:
             sample = self._samples[0]
             if sample.begin < self._position or sample.begin + sample.size > end:
                 raise MediaError("a sample of an MP4 fragment does not lie in its mdat")
-            at = sample.begin - begin
+            at = sample.begin + shift
             if at + sample.size > len(view):
                 self._position = sample.begin
                 self._needed = sample.size
                 return
+            self._work.spend(FRAME)
             self._samples.popleft()
             self._position = sample.begin + sample.size
             self._unpack(sample, bytes(view[at : at + sample.size]), found)
-            if len(found) > MAX_EVENTS:
-                raise MediaLimitError("a piece of an MP4 stream has too many samples")
         self._position = end
         self._media_end = None
 
     def _unpack(self, sample: _Sample, data: bytes, found: list[Track | Packet]) -> None:
         stream = sample.stream
-        unpacked = stream.unpacker.unpack(data, sample.sync)
+        unpacked = stream.unpacker.unpack(data, sample.sync, self._work)
         if unpacked is None:
             return
         track, frame, key = unpacked
@@ -375,35 +403,40 @@ class Mp4Reader:
         found.append(Packet(stream.track, timestamp, key, frame, duration, decode_offset))
 
     def _read_moov(self, moov: memoryview) -> None:
-        mvex = boxes.find(moov, b"mvex")
+        work = self._work
+        mvex = boxes.find(moov, b"mvex", work=work)
         if mvex is None:
             raise MediaError("this MP4 is not fragmented: its moov has no mvex, so its pictures could only be read when it is complete")
-        movie_scale = _timescale(boxes.need(moov, b"mvhd"))
+        movie_scale = _timescale(boxes.need(moov, b"mvhd", work=work))
         streams: dict[int, _Stream] = {}
         defaults: dict[int, _Defaults] = {}
         kinds: set[Kind] = set()
-        for box, trak in boxes.children(moov):
+        for box, trak in boxes.children(moov, work):
             if box != b"trak":
                 continue
-            tkhd = boxes.Fields(boxes.need(trak, b"tkhd"))
+            tkhd = boxes.Fields(boxes.need(trak, b"tkhd", work=work))
             tkhd.take(16 if tkhd.uint(4) >> 24 == 1 else 8)
             number = tkhd.uint(4)
             defaults[number] = _Defaults()
-            mdia = boxes.need(trak, b"mdia")
-            kind = _HANDLERS.get(bytes(boxes.need(mdia, b"hdlr")[8:12]))
+            mdia = boxes.need(trak, b"mdia", work=work)
+            kind = _HANDLERS.get(bytes(boxes.need(mdia, b"hdlr", work=work)[8:12]))
             if kind is None or kind in kinds:
                 continue
-            found = _read_entry(boxes.need(mdia, b"minf", b"stbl", b"stsd"))
+            found = _read_entry(boxes.need(mdia, b"minf", b"stbl", b"stsd", work=work), work)
             if found is not None:
+                work.spend(TRACK)
                 kinds.add(kind)
-                scale = _timescale(boxes.need(mdia, b"mdhd"))
-                streams[number] = _Stream(found, scale, _edit_shift(trak, movie_scale, scale))
-        for box, trex in boxes.children(mvex):
+                scale = _timescale(boxes.need(mdia, b"mdhd", work=work))
+                streams[number] = _Stream(found, scale, _edit_shift(trak, movie_scale, scale, work))
+        for box, trex in boxes.children(mvex, work):
             if box == b"trex":
+                work.spend(READ)
                 fields = boxes.Fields(trex)
                 fields.take(4)
                 number = fields.uint(4)
                 defaults[number] = _Defaults(*(fields.uint(4) for _ in range(4)))
+        if len(defaults) > MAX_TRACKS:
+            raise MediaLimitError(f"an MP4 moov has more than {MAX_TRACKS} tracks")
         if not streams:
             raise MediaError("no track of this stream has a codec that the relay passes on")
         self._samples.clear()
@@ -424,10 +457,10 @@ class Mp4Reader:
         planned: list[_Sample] = []
         counted = 0
         data_end = begin  # of the track fragment before
-        for kind, traf in boxes.children(moof):
+        for kind, traf in boxes.children(moof, self._work):
             if kind == b"traf":
                 data_end, counted = self._read_traf(traf, begin, data_end, planned, counted)
-        planned.sort(key=lambda sample: sample.begin)
+        planned.sort(key=attrgetter("begin"))
         for sample in planned:
             if sample.begin < end:
                 raise MediaError("the samples of an MP4 fragment overlap")
@@ -451,24 +484,21 @@ class Mp4Reader:
             ``data_end`` and ``counted`` for the next one.
         """
         assert self._streams is not None
-        inner = list(boxes.children(traf))
+        self._work.spend(FRAGMENT)
+        inner = list(boxes.children(traf, self._work))
         heads = dict(inner)
         if b"tfhd" not in heads:
             raise MediaError("an MP4 track fragment has no tfhd")
         tfhd = boxes.Fields(heads[b"tfhd"])
-        flags = tfhd.uint(4)
-        number = tfhd.uint(4)
+        flags, number = tfhd.words(2)
         if number not in self._defaults:
             raise MediaError(f"an MP4 fragment is for track {number}, which moov does not have")
         stream = self._streams.get(number)
-        trex = self._defaults[number]
+        defaults = self._defaults[number]
         base = tfhd.uint(8) if flags & 0x01 else moof if flags & 0x20000 else data_end
-        defaults = _Defaults(
-            tfhd.uint(4) if flags & 0x02 else trex.description,
-            tfhd.uint(4) if flags & 0x08 else trex.duration,
-            tfhd.uint(4) if flags & 0x10 else trex.size,
-            tfhd.uint(4) if flags & 0x20 else trex.flags,
-        )
+        if flags & 0x3A:
+            record, picked = _OVERRIDES[flags >> 1 & 1 | flags >> 2 & 14]
+            defaults = _Defaults._make(picked(record.unpack(tfhd.take(record.size)) + defaults))
         if stream and defaults.description != 1:
             raise MediaError("an MP4 track changes to another sample description; only the first can be passed on")
         decode = stream.next_decode if stream else 0
@@ -479,9 +509,9 @@ class Mp4Reader:
         for kind, trun in inner:
             if kind != b"trun":
                 continue
+            self._work.spend(RUN)
             fields = boxes.Fields(trun)
-            flags = fields.uint(4)
-            count = fields.uint(4)
+            flags, count = fields.words(2)
             counted += count
             if counted > MAX_SAMPLES:
                 raise MediaLimitError(f"an MP4 fragment has {counted} samples; the limit is {MAX_SAMPLES}")
@@ -492,6 +522,7 @@ class Mp4Reader:
                 position += count * defaults.size
                 decode += count * defaults.duration
                 continue
+            self._work.spend(SAMPLE * count)
             first_flags = fields.uint(4) if flags & 0x04 else None
             for duration, size, sample_flags, composition in _run(fields, flags, count, defaults):
                 if size > MAX_BOX:
@@ -508,22 +539,39 @@ class Mp4Reader:
         return position, counted
 
 
-def _run(fields: boxes.Fields, flags: int, count: int, defaults: _Defaults) -> Iterator[tuple[int, int, int, int]]:
+_Four = tuple[int, int, int, int]
+
+
+def _fields(forms: str, present: int) -> tuple[struct.Struct, Callable[[tuple[int, ...]], _Four]]:
+    """Four optional fields.
+
+    Args:
+        forms: The form of each, for `struct`.
+        present: The bits of those that are there, from the lowest.
+
+    Returns:
+        How those that are there are read; and what picks all four out of them with the usual four behind them.
+    """
+    there = [bool(present >> field & 1) for field in range(4)]
+    places = [sum(there[:field]) if there[field] else sum(there) + field for field in range(4)]
+    return struct.Struct(">" + "".join(form for form, is_there in zip(forms, there, strict=True) if is_there)), itemgetter(*places)
+
+
+# 8.8.7.1: of a tfhd, the fields that override a trex. 8.8.8.1: of a trun, what it has of each sample.
+_OVERRIDES = [_fields("IIII", present) for present in range(16)]
+_ROWS = [_fields("IIIi", present) for present in range(16)]
+
+
+def _run(fields: boxes.Fields, flags: int, count: int, defaults: _Defaults) -> Iterable[_Four]:
     """The samples of a trun (8.8.8): duration, size, flags and composition offset of each.
 
     Composition offsets are read as signed in version 0 too: some writers take that liberty, and none means a delay of 2**31 ticks.
     """
-    present = [flags & bit for bit in (0x100, 0x200, 0x400, 0x800)]
-    record = struct.Struct(">" + "".join(form for form, bit in zip("IIIi", present, strict=True) if bit))
     usual = (defaults.duration, defaults.size, defaults.flags, 0)
+    record, picked = _ROWS[flags >> 8 & 15]
     if not record.size:
-        for _ in range(count):
-            yield usual
-        return
-    for values in record.iter_unpack(fields.take(record.size * count)):
-        given = iter(values)
-        duration, size, sample_flags, composition = (next(given) if bit else other for bit, other in zip(present, usual, strict=True))
-        yield duration, size, sample_flags, composition
+        return repeat(usual, count)
+    return [picked(row + usual) for row in record.iter_unpack(fields.take(record.size * count))]
 
 
 # The frame message of docs/protocol.md up to the frame itself: moof, mfhd, traf, tfhd, tfdt, trun, mdat header.

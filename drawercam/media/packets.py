@@ -5,13 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
-# Tracks and packets that one piece of a stream may complete: 5 minutes of 20 ms sound. Without a limit a message of tiny frames would
-# become objects of a hundred times its size.
-MAX_EVENTS = 2**14
-
-# Elements or boxes that one piece of a stream may complete: four for each of those. Recorders with a Cluster for each frame need three.
-MAX_PARTS = 2**16
-
 # Elements or boxes that stand in one parent. Real ones have a few dozen.
 MAX_CHILDREN = 2**12
 
@@ -33,9 +26,10 @@ class Codec(Enum):
     OPUS = "opus"
     AAC = "aac"
 
-    @property
-    def kind(self) -> Kind:
-        return Kind.AUDIO if self in (Codec.OPUS, Codec.AAC) else Kind.VIDEO
+    kind: Kind
+
+    def __init__(self, name: str) -> None:
+        self.kind = Kind.AUDIO if name in ("opus", "aac") else Kind.VIDEO
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +62,9 @@ class Track:
         return self.codec.kind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Packet:
-    """One frame of one track.
+    """One frame of one track. It is made twice on its way and changed never; to be frozen would make that three times as long.
 
     Attributes:
         track: The track it belongs to.

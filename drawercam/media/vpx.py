@@ -28,16 +28,16 @@ def vp8_key(frame: bytes) -> KeyFrame | None:
 
 def vp9_key(frame: bytes) -> KeyFrame | None:
     """Read the uncompressed header of a VP9 keyframe (VP9 bitstream specification 6.2); None for any other frame."""
+    if len(frame) < 10 or frame[0] >> 6 != 2 or (frame[0] & 0x30 != 0x30 and frame[0] & 0x0C):
+        return None  # most frames are none, which the first byte tells
     head = int.from_bytes(frame[:16].ljust(16, b"\0"), "big")
-    position = 0
+    position = 2
 
     def bits(count: int) -> int:
         nonlocal position
         position += count
         return (head >> (128 - position)) & ((1 << count) - 1)
 
-    if len(frame) < 10 or bits(2) != 2:
-        return None
     profile = bits(1) | bits(1) << 1
     if profile == 3:
         bits(1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+import sys
 from dataclasses import dataclass
 
 from . import ebml
 from .frames import Unpacker, audio_duration, unpacker
-from .packets import MAX_EVENTS, MAX_PARTS, Codec, Kind, MediaError, MediaLimitError, Packet, Track
+from .packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
+from .work import FRAME, LONG, READ, TRACK, Work
 
 # The largest element inside a Cluster, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
 MAX_ELEMENT = 8 * 2**20
@@ -56,6 +58,10 @@ class Id:
 
 _HEADERS = frozenset((Id.EBML, Id.INFO, Id.TRACKS))
 _MEDIA = frozenset((Id.CLUSTER, Id.TIMESTAMP, Id.SIMPLE_BLOCK, Id.BLOCK_GROUP))
+_MASTERS = frozenset((Id.SEGMENT, Id.CLUSTER))  # what is in them is read as it comes
+
+# Units of work that are paid for together: less of the time goes into counting.
+_AT_ONCE = 64
 
 # Codec IDs of RFC 9559's companion, draft-ietf-cellar-codec.
 _CODECS = {
@@ -104,20 +110,30 @@ class WebmReader:
         self._began = False
         self._entries: dict[int, _Entry] | None = None
         self._error: MediaError | None = None
+        self._work = Work()
 
-    def feed(self, data: bytes) -> list[Track | Packet]:
+    @property
+    def held(self) -> int:
+        """Bytes of memory for what is not complete yet."""
+        return sys.getsizeof(self._buffer)
+
+    def feed(self, data: bytes, work: Work | None = None) -> list[Track | Packet]:
         """Take the next bytes of the stream.
+
+        Args:
+            data: The bytes.
+            work: What they may cost; as much as a message if None.
 
         Returns:
             What they complete, in order: a Track before its first packet and whenever it changes, and packets.
 
         Raises:
             MediaError: The bytes are not WebM, or broken. The reader stays dead.
-            MediaLimitError: An element claims more than MAX_ELEMENT or MAX_HEADER bytes, or the bytes complete more than MAX_EVENTS of
-                those or MAX_PARTS elements.
+            MediaLimitError: An element claims more than MAX_ELEMENT or MAX_HEADER bytes, or the bytes are too much work.
         """
         if self._error:
             raise self._error
+        self._work = Work() if work is None else work
         try:
             return self._feed(data)
         except MediaError as error:
@@ -135,23 +151,24 @@ class WebmReader:
         found: list[Track | Packet] = []
         if len(buffer) < self._needed:
             return found
+        work, available = self._work, len(buffer)
         position = count = 0
         while True:
-            count += 1
-            if count > MAX_PARTS or len(found) > MAX_EVENTS:
-                raise MediaLimitError("a piece of a WebM stream has too many elements or frames")
-            head = ebml.read_id(buffer, position)
-            size = ebml.read_size(buffer, head[1]) if head else None
-            if head is None or size is None:
-                self._needed = len(buffer) - position + 1
+            if count >= _AT_ONCE:
+                work.spend(count)
+                count = 0
+            head = ebml.read_head(buffer, position)
+            if head is None:
+                self._needed = available - position + 1
                 break
-            identifier, (length, begin) = head[0], size
+            identifier, length, begin = head
+            count += 1 if begin - position == 2 else LONG
             if not self._began and identifier != Id.EBML:
                 raise MediaError("the stream does not begin with an EBML header")
             self._began = True
             if self._entries is None and identifier in _MEDIA:
                 raise MediaError("a WebM stream has a block before its Tracks")
-            if identifier in (Id.SEGMENT, Id.CLUSTER):
+            if identifier in _MASTERS:
                 self._enter(identifier)
                 position = begin
                 continue
@@ -163,17 +180,23 @@ class WebmReader:
             end = begin + length
             if not self._wanted(identifier):
                 position = end
-                if end > len(buffer):
-                    self._skip = end - len(buffer)
-                    position = len(buffer)
+                if end > available:
+                    self._skip = end - available
+                    position = available
                     self._needed = 1
                     break
                 continue
-            if end > len(buffer):
+            if end > available:
                 self._needed = end - position
                 break
-            self._element(identifier, bytes(memoryview(buffer)[begin:end]), found)
+            count += READ
+            payload = bytes(memoryview(buffer)[begin:end])
+            if identifier == Id.SIMPLE_BLOCK:
+                self._read_block(payload, None, 0, found)
+            else:
+                self._element(identifier, payload, found)
             position = end
+        work.spend(count)
         del buffer[:position]
         return found
 
@@ -186,11 +209,15 @@ class WebmReader:
 
     def _element(self, identifier: int, payload: bytes, found: list[Track | Packet]) -> None:
         match identifier:
+            case Id.BLOCK_GROUP:
+                self._read_group(payload, found)
+            case Id.TIMESTAMP:
+                self._cluster = ebml.read_uint(payload)
             case Id.EBML:
                 self._begin_document(payload)
             case Id.INFO:
                 self._enter(identifier)
-                for child, value in ebml.children(payload):
+                for child, value in ebml.children(payload, self._work):
                     if child == Id.TIMESTAMP_SCALE:
                         self._scale = ebml.read_uint(value)
                 if not 0 < self._scale <= 10**9:
@@ -198,16 +225,10 @@ class WebmReader:
             case Id.TRACKS:
                 self._enter(identifier)
                 self._read_tracks(payload)
-            case Id.TIMESTAMP:
-                self._cluster = ebml.read_uint(payload)
-            case Id.SIMPLE_BLOCK:
-                self._read_block(payload, None, 0, found)
-            case Id.BLOCK_GROUP:
-                self._read_group(payload, found)
 
     def _begin_document(self, payload: bytes) -> None:
         doc_type = "matroska"
-        for child, value in ebml.children(payload):
+        for child, value in ebml.children(payload, self._work):
             if child == Id.DOC_TYPE:
                 doc_type = ebml.read_text(value)
         if doc_type not in ("webm", "matroska"):
@@ -219,7 +240,7 @@ class WebmReader:
     def _read_tracks(self, payload: bytes) -> None:
         entries: dict[int, _Entry] = {}
         kinds: set[Kind] = set()
-        for child, value in ebml.children(payload):
+        for child, value in ebml.children(payload, self._work):
             if child != Id.TRACK_ENTRY:
                 continue
             number, codec, entry = self._read_entry(value)
@@ -232,7 +253,7 @@ class WebmReader:
 
     def _read_entry(self, payload: ebml.Buffer) -> tuple[int, Codec | None, _Entry | None]:
         number, codec_id, config, duration, rate, channels = 0, "", b"", 0, 8000.0, 1
-        for child, value in ebml.children(payload):
+        for child, value in ebml.children(payload, self._work):
             match child:
                 case Id.TRACK_NUMBER:
                     number = ebml.read_uint(value)
@@ -245,7 +266,7 @@ class WebmReader:
                 case Id.CONTENT_ENCODINGS:
                     raise MediaError("compressed or encrypted tracks cannot be passed on")
                 case Id.AUDIO:
-                    for inner, number_of in ebml.children(value):
+                    for inner, number_of in ebml.children(value, self._work):
                         if inner == Id.SAMPLING_FREQUENCY:
                             rate = ebml.read_float(number_of)
                         elif inner == Id.CHANNELS:
@@ -253,14 +274,15 @@ class WebmReader:
         codec = next((codec for prefix, codec in _CODECS.items() if codec_id == prefix or codec_id.startswith(prefix + "/")), None)
         if codec is None:
             return number, None, None
+        self._work.spend(TRACK)
         if not (0 < rate < 10**6 and 0 < channels < 256):
             raise MediaError("an audio track has an impossible sample rate or channel count")
-        return number, codec, _Entry(unpacker(codec, config, int(rate), channels), duration)
+        return number, codec, _Entry(unpacker(codec, config, int(rate), channels, self._work), duration)
 
     def _read_group(self, payload: bytes, found: list[Track | Packet]) -> None:
         block: bytes | None = None
         duration, key = 0, True
-        for child, value in ebml.children(payload):
+        for child, value in ebml.children(payload, self._work):
             if child == Id.BLOCK:
                 block = bytes(value)
             elif child == Id.BLOCK_DURATION:
@@ -272,26 +294,26 @@ class WebmReader:
 
     def _read_block(self, payload: bytes, key: bool | None, duration: int, found: list[Track | Packet]) -> None:
         """Read a SimpleBlock (``key`` None: its own flag counts) or a Block, RFC 9559 section 10."""
-        number = ebml.read_size(payload, 0)
-        if number is None or number[0] is None or len(payload) < number[1] + 3:
+        number, body = ebml.read_size(payload, 0) or (None, 0)
+        if number is None or len(payload) < body + 3:
             raise MediaError("a block is too short")
         if self._cluster is None:
             raise MediaError("a block stands before its Cluster's Timestamp")
         assert self._entries is not None
-        entry = self._entries.get(number[0])
+        entry = self._entries.get(number)
         if entry is None:
             return
-        relative, flags = struct.unpack_from(">hB", payload, number[1])
-        ticks = self._cluster + relative
-        timestamp = ticks * self._scale // 1000
-        body = number[1] + 3
+        relative, flags = _BLOCK_HEAD.unpack_from(payload, body)
+        body += 3
+        timestamp = (self._cluster + relative) * self._scale // 1000
         lacing = flags & 0x06
         frames = _unlace(payload, body, lacing) if lacing else [payload[body:]]
         if key is None:
             key = bool(flags & 0x80)
         share = duration // len(frames)
+        self._work.spend(FRAME * len(frames))
         for frame in frames:
-            unpacked = entry.unpacker.unpack(frame, key)
+            unpacked = entry.unpacker.unpack(frame, key, self._work)
             if unpacked is None:
                 continue
             track, frame, frame_key = unpacked
@@ -314,17 +336,18 @@ def _unlace(payload: bytes, position: int, lacing: int) -> list[bytes]:
     if lacing == 0x04:
         sizes = [(len(payload) - position) // count] * (count - 1)
     elif lacing == 0x02:
+        total = 0
         for _ in range(count - 1):
-            size = 0
+            before = total
             while True:
-                if position >= len(payload):
+                if position >= len(payload) or total > len(payload):  # or a block could consist of sizes alone
                     raise MediaError("a laced block is cut off")
                 byte = payload[position]
                 position += 1
-                size += byte
+                total += byte
                 if byte != 255:
                     break
-            sizes.append(size)
+            sizes.append(total - before)
     else:
         size = 0
         for index in range(count - 1):
@@ -346,6 +369,8 @@ def _unlace(payload: bytes, position: int, lacing: int) -> list[bytes]:
         position += size
     return frames
 
+
+_BLOCK_HEAD = struct.Struct(">hB")  # time and flags, behind the track's number
 
 # The frame message of docs/protocol.md: Cluster and its size, Timestamp, SimpleBlock and its size, track number, 0, flags.
 _FRAME = struct.Struct(">4sI2sQ1sIBhB")

@@ -6,7 +6,10 @@ films all the time, whoever watches.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
+from collections.abc import Callable
 
 import aiohttp
 from aiohttp import web
@@ -20,6 +23,7 @@ from ..hub import Hub, HubFull
 from ..source import Source
 from . import routes
 from .bodies import Bodies, more
+from .scheduler import Share
 from .socket import SILENCE_DEADLINE
 
 # The statuses of what ends a stream.
@@ -28,16 +32,29 @@ _STATUSES = {Reason.BAD_MEDIA: 400, Reason.MEDIA_LIMIT: 400, Reason.TAKEN_OVER: 
 # The one stream that there is (control.Stream).
 _STREAM = 1
 
+# Bytes that are taken at once: before more, others are served.
+_PIECE = 8 * 2**10
+
 log = logging.getLogger(__name__)
 
 
 class Publisher:
     """A request that publishes; see channel.Camera."""
 
-    def __init__(self, hub: Hub, name: str, who: str) -> None:
+    def __init__(self, hub: Hub, name: str, who: str, share: Share | None = None) -> None:
+        """
+        Args:
+            hub: The cameras.
+            name: Of this one.
+            who: Its address.
+            share: What this address has of each turn; all that it wants if None.
+        """
         self._hub = hub
         self._name = name
         self._who = who
+        self._share = share
+        self._piece = b""  # waits for the next turn
+        self._fed: asyncio.Future[None]
         self._channel: Channel | None = None
         self._source: Source | None = None
         self._closing: Closing | None = None  # why it has to end
@@ -57,7 +74,8 @@ class Publisher:
         try:
             async with Deadline(SILENCE_DEADLINE) as self._deadline:
                 while data := await more(content):
-                    self._take(data)
+                    for begin in range(0, len(data), _PIECE):
+                        await self._take(data[begin : begin + _PIECE])
             if self._closing is not None:
                 raise self._denied(self._closing)
             if self._channel is None:
@@ -74,14 +92,44 @@ class Publisher:
             self._deadline = None
             if self._channel is not None:
                 self._channel.leave(self, reason)
+            if self._source is not None:
+                self._source.close()
 
-    def _take(self, data: bytes) -> None:
-        assert self._deadline is not None
-        if self._closing is not None:
+    async def _take(self, data: bytes) -> None:
+        """Take a piece when it is this address' turn, and wait until the next one costs no more than it may: a program sends as fast as it
+        is read."""
+        if self._share is None or self._share.is_free:
+            self._feed(data)
+        else:
+            self._piece, self._fed = data, asyncio.get_running_loop().create_future()
+            self._share.wait(self)
+            await self._fed
+        if self._source is not None:
+            await asyncio.sleep(self._source.rest)
+
+    def go_on(self) -> None:
+        """See scheduler.Worker."""
+        if self._fed.done():
+            return  # it has gone
+        try:
+            self._feed(self._piece)
+        except Exception as error:
+            self._fed.set_exception(error)
+        else:
+            self._fed.set_result(None)
+
+    def _feed(self, data: bytes) -> None:
+        if self._closing is not None or self._deadline is None:
             return  # bytes that were on their way when the name was taken over
-        if self._source is None:
-            self._source = self._begin()
-        self._source.feed(bytes((_STREAM,)) + data)
+        began = time.monotonic()
+        try:
+            if self._source is None:
+                self._source = self._begin()
+            self._source.feed(bytes((_STREAM,)) + data)
+            self._source.settle()
+        finally:
+            if self._share is not None:
+                self._share.spend(time.monotonic() - began)
         self._deadline.restart()
 
     def _begin(self) -> Source:
@@ -92,7 +140,7 @@ class Publisher:
             raise Denied(503, "too-many", f"{str(full).capitalize()}.") from None
         log.info("< %s publishes as %s", self._who, self._name)
         self._channel.take(self)
-        source = Source(self._channel, self._hub.clock)
+        source = Source(self._channel, self._hub.clock, self._hub.ledger.account(self._who))
         source.begin(_STREAM)
         return source
 
@@ -110,13 +158,14 @@ class Publisher:
         return Denied(_STATUSES[closing.reason], closing.reason.id, closing.sentence)
 
 
-def add_routes(app: web.Application, hub: Hub, bodies: Bodies) -> None:
+def add_routes(app: web.Application, hub: Hub, bodies: Bodies, share: Callable[[str], Share]) -> None:
     """Let programs publish; who may is in routes.py.
 
     Args:
         app: The HTTP side.
         hub: The cameras.
         bodies: Those that are on their way.
+        share: What an address has of each turn of the event loop.
     """
 
     async def publish(request: web.Request) -> web.StreamResponse:
@@ -124,7 +173,8 @@ def add_routes(app: web.Application, hub: Hub, bodies: Bodies) -> None:
             if request.headers.get("Expect", "").lower() == "100-continue":
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110 section 10.1.1
                 request.writer.output_size = 0  # as aiohttp's own handler does: the answer has not begun
-            await Publisher(hub, request.match_info["name"], request.remote or "").read(request.content)
+            who = request.remote or ""
+            await Publisher(hub, request.match_info["name"], who, share(who)).read(request.content)
         return web.Response(status=204)
 
     for route in (routes.PUBLISH, routes.PUBLISH_BY_POST):

@@ -84,12 +84,13 @@ class Server:
         self._site = site
         self._hub: Hub = site.hub
         self._access: Access = site.access
+        self.scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
         app = application(site)
         streams.add_routes(app, lambda transport: _Arrival(self, transport), site.bodies)
         self._desks = Desks(self._hub)
         pictures.add_routes(app, self._desks)
         live.add_routes(app, self._hub, self)
-        publishing.add_routes(app, self._hub, site.bodies)
+        publishing.add_routes(app, self._hub, site.bodies, self.scheduler.share)
         scraping.add_routes(app, self._hub, self._traffic, MAX_WAITING_IN_ALL)
         self._runner = web.AppRunner(
             app,
@@ -107,7 +108,6 @@ class Server:
         self._doors: set[Door] = set()
         self._sockets: set[Socket] = set()
         self.served = ServedTime(self.now)
-        self.scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
         self._readers: set[Reader] = set()
         self._waiting = 0  # bytes in all sockets at the last look, and what bursts have added since
         self._ended = site.access.ring.ended if site.access.ring is not None else 0  # see Keyring.ended

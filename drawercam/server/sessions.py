@@ -77,7 +77,7 @@ class CameraSession:
     def __init__(self, hub: Hub, name: str) -> None:
         self._hub = hub
         self._channel = hub.channel(name)
-        self._source = Source(self._channel, hub.clock)
+        self._source: Source
         self._socket: Socket | None = None
         self._wish: control.Orient | None = None  # where to look next; waits until the camera may be told again
         self._orienting: asyncio.TimerHandle | None = None  # the camera was told a moment ago
@@ -85,6 +85,7 @@ class CameraSession:
     def opened(self, socket: Socket) -> None:
         log.info("< %s films as %s", socket.peer, self._channel.name)
         self._socket = socket
+        self._source = Source(self._channel, self._hub.clock, self._hub.ledger.account(socket.peer.rpartition(":")[0]))
         socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
         self._channel.take(self)
 
@@ -109,20 +110,30 @@ class CameraSession:
         try:
             self._source.feed(message, hold=True)
         except Refused:
-            self._channel.leave(self, "media")
+            self._refused()
             raise
 
     def drained(self) -> None:
         pass
 
     def settled(self) -> None:
-        if self._current:
+        if self._current and self._socket is not None:
             self._channel.flush()
+            try:
+                self._source.settle(self._socket.unfinished)
+            except Refused:
+                self._refused()
+                raise
+
+    def _refused(self) -> None:
+        self._channel.leave(self, "media")
+        self._source.close()
 
     def closed(self, said_goodbye: bool) -> None:
         if self._orienting is not None:
             self._orienting.cancel()
         self._channel.leave(self, "left" if said_goodbye else "lost")
+        self._source.close()
 
     def tell(self, message: control.Message) -> None:
         """See channel.Camera."""
@@ -143,6 +154,7 @@ class CameraSession:
     def end(self, closing: Closing) -> None:
         """See channel.Camera."""
         if self._socket is not None:
+            self._source.close()
             self._socket.end(closing)
 
     @property

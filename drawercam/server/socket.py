@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket as sockets
+import sys
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Protocol
@@ -53,6 +54,9 @@ SILENCE_DEADLINE = 15.0
 # Seconds that a peer has for its half of the closing handshake.
 CLOSE_DEADLINE = 2.0
 
+# Bytes of a message that may wait for its rest while the socket closes: only its last frame matters, and is short.
+LAST_WORDS = 64 * 2**10
+
 # Frames that are taken apart together; a read may hold 40,000. What they make the relay do is done before the next ones are looked at.
 FRAMES_TOGETHER = 32
 
@@ -84,7 +88,7 @@ class Session(Protocol):
         """The socket is no longer behind, or something that was sent has arrived."""
 
     def settled(self) -> None:
-        """All that came together was handed on."""
+        """All that came together was handed on. Raises Refused to end the socket."""
 
     def closed(self, said_goodbye: bool) -> None:
         """The socket is gone. Called once, if ``opened`` was."""
@@ -242,14 +246,18 @@ class Socket(asyncio.Protocol):
         self._share.wait(self)
 
     def _flooded(self) -> None:
-        """It sent more than any honest peer. What still comes is not even read."""
-        self._deaf = True
-        self._read_on(False)
+        """It sent more than any honest peer. One that is closing already may still read why: to cut it off would throw that away."""
+        self._ignore()
         if self._protocol.state is State.OPEN:
             log.warning(f"x %s ({Reason.TOO_MANY_MESSAGES.id}): %s", self.peer, Reason.TOO_MANY_MESSAGES.sentence)
             self.end(Closing(Reason.TOO_MANY_MESSAGES))
-        else:
-            self.abort()
+
+    def _ignore(self) -> None:
+        """What still comes is not even read, and what has begun to come is forgotten."""
+        self._deaf = True
+        self._read_on(False)
+        self._protocol.reader.buffer.clear()
+        self._begun.clear()
 
     def _read_on(self, on: bool) -> None:
         """Read what comes, or leave it to the network to hold it back."""
@@ -291,8 +299,13 @@ class Socket(asyncio.Protocol):
             if isinstance(event, Frame):
                 self._frame(event)
         if self._session is not None:
-            self._session.settled()
+            try:
+                self._session.settled()
+            except Refused as refusal:
+                self._refuse(refusal)
         self._flush()
+        if self._closing is not None and self.unfinished > LAST_WORDS:
+            self._ignore()
 
     def _handshake(self, protocol: ServerProtocol, request: Request) -> None:
         answer = self._owner.route(request, self.peer)
@@ -358,10 +371,18 @@ class Socket(asyncio.Protocol):
                 raise Refused(Reason.NOT_TEXT) from None
             session.text(text)
         except Refused as refusal:
-            log.warning(f"x %s ({refusal.closing.reason.id}): %s", self.peer, refusal)
-            self.end(refusal.closing)
+            self._refuse(refusal)
         except Exception:
             self._fail()
+
+    def _refuse(self, refusal: Refused) -> None:
+        log.warning(f"x %s ({refusal.closing.reason.id}): %s", self.peer, refusal)
+        self.end(refusal.closing)
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes of memory for what has come of messages that are not complete."""
+        return sys.getsizeof(self._protocol.reader.buffer) + sys.getsizeof(self._begun)
 
     # --- sending ---
 

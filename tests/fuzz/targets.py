@@ -13,12 +13,14 @@ from drawercam import control
 from drawercam.budget import Budget
 from drawercam.channel import MAX_MEMORY, Channel, Fragment, NotTurned, Run, State
 from drawercam.closing import Closing, Refused
+from drawercam.ledger import Ledger
 from drawercam.media import aac, av1, h264, opus, vpx
 from drawercam.media.containers import Reader, StreamReader, writer
 from drawercam.media.frames import unpacker
 from drawercam.media.mp4 import Mp4Reader, Mp4Writer
 from drawercam.media.packets import Codec, Kind, MediaError, Packet, Track
 from drawercam.media.webm import WebmReader
+from drawercam.media.work import FRAME, MOST, Work
 from drawercam.policy import PausePolicy, Policy
 from drawercam.server import door
 from drawercam.source import Source
@@ -62,15 +64,26 @@ class Choices:
 _GROWTH = 3
 
 
+# Bytes that a reader holds beside those that were fed: for samples that a fragment promises, and for empty buffers.
+_PROMISED = 2**20 + 2**10
+
+
 def _read(reader: Reader, pieces: Sequence[bytes]) -> tuple[list[Track | Packet], str | None]:
     """What a reader makes of the pieces, and what it complains of in the end."""
     events: list[Track | Packet] = []
+    fed = 0
     for piece in pieces:
+        fed += len(piece)
+        work = Work()
         try:
-            events += reader.feed(piece)
+            found = reader.feed(piece, work)
         except MediaError as error:
             _stays_dead(reader)
+            assert reader.held < _PROMISED, "a reader that is dead holds nothing"
             return events, f"{type(error).__name__}: {error}"
+        assert len(found) * FRAME <= MOST - work.left + FRAME, "frames are paid for"
+        assert reader.held <= fed * 1.2 + _PROMISED, "what is held has come"
+        events += found
     return events, None
 
 
@@ -389,6 +402,8 @@ class _House:
         policy = Policy([*PausePolicy][choices.upto(2)], frozenset(("porch",) if choices.upto(1) else ()))
         self._budget = Budget(MAX_MEMORY)
         self._channel = Channel("porch", lambda: self.now, 0, lambda: None, policy, self._budget)
+        self._ledger = Ledger(self._budget, lambda: self.now)
+        self._source = Source(self._channel, lambda: self.now)
         self._viewers = [_Viewer() for _ in range(4)]
         self._here: set[_Viewer] = set()
         self._places: dict[int, int] = {}  # by stream: how much of its film was sent
@@ -396,7 +411,8 @@ class _House:
 
     def _arrive(self) -> None:
         self._camera = _Camera()
-        self._source = Source(self._channel, lambda: self.now)
+        self._source.close()
+        self._source = Source(self._channel, lambda: self.now, self._ledger.account("192.0.2.1"))
         self._channel.take(self._camera)
 
     def step(self) -> None:
@@ -408,11 +424,12 @@ class _House:
     def finish(self) -> None:
         """All go; nothing may be left."""
         self._channel.leave(self._camera, "left")
+        self._source.close()
         for viewer in self._here:
             self._channel.part(viewer)
         self._channel.report()
         assert self._channel.deserted
-        assert self._budget.used == 0, "memory is held for nobody"
+        assert self._budget.used == self._ledger.held("192.0.2.1") == 0, "memory is held for nobody"
 
     def _film(self) -> None:
         """Go on with a recording."""
@@ -432,6 +449,8 @@ class _House:
             if half < len(data):
                 self._source.feed(bytes([number]) + data[half:], hold=True)
             self._channel.flush()
+            self._source.settle()
+            assert self._source.held <= self._ledger.held("192.0.2.1")
         except Refused:
             self._channel.leave(self._camera, "media")
             self._arrive()

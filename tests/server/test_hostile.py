@@ -15,9 +15,12 @@ from websockets.frames import Frame, Opcode
 from drawercam.brief import MAX_SENTENCE
 from drawercam.log_limit import MAX_LINE
 from drawercam.media.ebml import element
-from drawercam.media.webm import Id
+from drawercam.media.webm import MAX_ELEMENT, Id
 from drawercam.server import door, socket
 from tests.media.samples import RECORDINGS
+from tests.media.small_parts import SMALL_PARTS
+from tests.media.small_parts import VP8 as HEAD
+from tests.media.test_webm import cluster, simple
 from tests.peers import PATIENCE, Peer, Raw, handshake, peer
 from tests.relays import Relay
 from tests.server.test_media import film, frames, packets
@@ -114,6 +117,47 @@ async def test_what_a_peer_sent_is_quoted_at_length_neither_to_it_nor_in_the_log
     await eventually(lambda: "(bad-message)" in relay.output[before:], "it says what has happened")
     said = relay.output[before:].splitlines()
     assert 2 <= len([line for line in said if "(bad-m" in line]) < 20 and all(len(line) <= MAX_LINE for line in said)
+
+
+@pytest.mark.parametrize("name_of", ["elements of nothing", "PPS that change", "boxes of nothing"])
+async def test_a_message_of_small_parts_is_refused_each_time(relay: Relay, name: str, name_of: str) -> None:
+    small = next(one for one in SMALL_PARTS if one.name == name_of)
+    parts = small.begin + small.parts(2**20)
+    for _ in range(3):
+        async with peer(relay, f"/camera/{name}") as camera:
+            with contextlib.suppress(ConnectionClosed):
+                await camera.send(type="stream", stream=1, mime="")
+                await camera.send_media(1, [parts])
+            assert "small parts" in (await camera.message("error", id="media-limit"))["text"]
+            assert await camera.closed() == 4002
+
+
+@pytest.mark.long
+async def test_what_is_begun_and_not_ended_is_bounded(relay: Relay, name: str) -> None:
+    """For each camera, and for each address; and there is room again when a camera goes."""
+    picture = HEAD + cluster(0) + simple(bytes(MAX_ELEMENT - 100))
+
+    async def begin(camera: Peer, *streams: int) -> None:
+        """Of a picture of 8 MiB, 6 in each of these streams."""
+        for stream in streams:
+            await camera.send(type="stream", stream=stream, mime="")
+            await camera.send_media(stream, (picture[at : at + 2**20] for at in range(0, 6 * 2**20, 2**20)))
+        await camera.settled()
+
+    async with contextlib.AsyncExitStack() as stack:
+        cameras = [await stack.enter_async_context(peer(relay, f"/camera/{name}-{number}")) for number in range(5)]
+        with contextlib.suppress(ConnectionClosed, AssertionError):
+            await begin(cameras[0], 1, 2, 3)
+        assert "The camera has begun more than 16 MiB" in (await cameras[0].message("error", id="media-limit"))["text"]
+        assert await cameras[0].closed() == 4002
+        await begin(cameras[1], 1, 2)
+        await begin(cameras[2], 1, 2)
+        with contextlib.suppress(ConnectionClosed, AssertionError):
+            await begin(cameras[3], 1, 2)
+        assert "Cameras of this address have begun more than 32 MiB" in (await cameras[3].message("error", id="media-limit"))["text"]
+        await cameras[1].close()
+        await begin(cameras[4], 1, 2)
+        assert cameras[2].code is None
 
 
 async def test_a_message_in_very_many_fragments(relay: Relay, name: str) -> None:

@@ -7,7 +7,7 @@ import base64
 import json
 import re
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -17,10 +17,14 @@ from aiohttp.base_protocol import BaseProtocol
 from drawercam.access import EVERYTHING, Access, Denied, Right
 from drawercam.hub import Hub
 from drawercam.keys import Keyring
+from drawercam.media.webm import MAX_ELEMENT
 from drawercam.server import publishing, visits
+from drawercam.server.scheduler import TURN, Scheduler
 from drawercam.server.server import Server
 from drawercam.server.visits import Admission, Book, RequestVisit
 from tests.media.samples import RECORDINGS
+from tests.media.small_parts import VP8 as HEAD
+from tests.media.test_webm import VP8_KEY, cluster, simple
 from tests.peers import PATIENCE, Raw, peer
 from tests.programs import finished, running
 from tests.relays import ROOT, Relay
@@ -147,6 +151,68 @@ async def test_a_publisher_that_has_vanished_before_it_was_read_is_lost() -> Non
         await publishing.Publisher(hub, "porch", "somebody").read(body)
     assert (denied.value.status, denied.value.id) == (400, "broken-off")
     assert [(channel.state, channel.reason) for channel in hub.cameras()] == [("gone", "lost")]
+
+
+async def test_a_program_that_sends_fast_is_read_as_fast_as_its_work_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many pictures at once, in which a socket would be refused: a program can wait. All of them are passed on."""
+    clock = Clock()
+    slept = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.time += round(seconds * 1e6)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    hub = Hub(clock)
+    pictures = simple(b"\1", flags=0) * 10_000
+    body = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16)
+    body.feed_data(HEAD + cluster(0, simple(VP8_KEY)) + pictures)
+    body.feed_eof()
+    await publishing.Publisher(hub, "porch", "somebody").read(body)
+    assert hub.tally().video == 10_001
+    assert 2 < sum(slept) < 8 and max(slept) < 1
+    assert hub.ledger.held("somebody") == 0
+
+
+async def test_programs_of_one_address_take_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one of them brings waits where the address had its share of this turn; an error comes to its own request."""
+    later: list[Callable[[], None]] = []
+    share = Scheduler(later.append).share("somebody")
+    share.spend(TURN)
+    hub = Hub(Clock())
+
+    async def publish(name: str, data: bytes) -> str:
+        body = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16)
+        body.feed_data(data)
+        body.feed_eof()
+        try:
+            await publishing.Publisher(hub, name, "somebody", share).read(body)
+        except Denied as denied:
+            return denied.id
+        return "done"
+
+    requests = [asyncio.create_task(publish(f"porch-{number}", data)) for number, data in enumerate((VP8, b"no film" * 9))]
+    await asyncio.sleep(0)
+    assert not hub.cameras()
+    while not all(request.done() for request in requests):
+        while later:
+            later.pop(0)()
+        await asyncio.sleep(0)
+    assert [request.result() for request in requests] == ["done", "bad-media"]
+
+
+async def test_what_programs_begin_and_do_not_end_is_bounded(client: aiohttp.ClientSession, name: str) -> None:
+    """For their address together. The others go on, and what has ended makes room."""
+    picture = HEAD + cluster(0) + simple(bytes(MAX_ELEMENT - 100))
+    hoses = [Hose(picture[: 7 * 2**20]) for _ in range(5)]
+    requests = [asyncio.create_task(put(client, f"{name}-{number}", hose)) for number, hose in enumerate(hoses)]
+    done, _ = await asyncio.wait(requests, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    (refused,) = (request.result() for request in done)
+    assert refused[:2] == (400, "media-limit") and "32 MiB" in refused[2]
+    for hose in hoses:
+        hose.give(None)
+    assert [(await request)[0] for request in requests if request not in done] == [204] * 4
+    assert (await put(client, name, VP8))[0] == 204
 
 
 async def test_a_publisher_is_always_on(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:

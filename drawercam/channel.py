@@ -15,6 +15,7 @@ from .closing import Closing, Reason
 from .media.containers import writer
 from .media.packets import Codec, Kind, Packet, Track
 from .meter import Meter
+from .plays import Audience, Plays
 from .policy import SLEEP_AFTER, VOTE_LIFETIME, Policy
 from .tally import Tally
 from .timing import Parts, Timing
@@ -34,6 +35,9 @@ MAX_REPLAY = 256 * 2**10
 
 # Microseconds between two wishes for a keyframe that are passed on to the camera: each costs every viewer a large frame.
 KEYFRAME_INTERVAL = 150_000
+
+# Microseconds between two wishes for another codec that are passed on to the camera: each one begins everybody's picture afresh.
+CODEC_INTERVAL = 30_000_000
 
 # Viewers whose addresses a camera is told when they pause it.
 MAX_NAMED = 3
@@ -201,7 +205,7 @@ class _Output:
         self.track = track
         self.writer = writer(track, number, date_utc)
         self.init = self.writer.init()
-        self.avoided = False  # the camera was told that a viewer cannot play it
+        self.wished: frozenset[Codec] | None = None  # the camera was asked for one of these instead
 
     def begins(self) -> control.TrackBegins:
         track = self.track
@@ -274,6 +278,8 @@ class Channel:
         self._timing = Timing()
         self._key_wished = False  # a wish waits until the camera may be asked again
         self._key_asked: int | None = None  # when the camera was asked last
+        self._audience = Audience()
+        self._codec_asked: int | None = None  # when the camera was asked for another codec last
 
     # --- the camera's side ---
 
@@ -335,7 +341,8 @@ class Channel:
         if output is not None and output.track == track:
             if (output.track.width, output.track.height) != (track.width, track.height):
                 # The phone was turned. Who watches reads the new size in the frames, who comes later in the track's beginning.
-                self._outputs[number] = _Output(number, track, self._date_utc)
+                turned = self._outputs[number] = _Output(number, track, self._date_utc)
+                turned.wished = output.wished
             return
         self.flush()
         output = self._outputs[number] = _Output(number, track, self._date_utc)
@@ -343,6 +350,7 @@ class Channel:
         self._forget(number)
         for viewer in self._viewers:
             self._introduce(viewer, output)
+        self._ask_for_codecs()
         self._changed()
 
     def end_track(self, kind: Kind) -> None:
@@ -424,13 +432,18 @@ class Channel:
 
     # --- the viewers' side ---
 
-    def join(self, viewer: Viewer) -> None:
+    def join(self, viewer: Viewer, plays: Plays | None = None) -> None:
         """A viewer comes, or wants to start over: it gets state, tracks and everything since the last keyframe.
 
         Where that is long and the camera can make a fresh keyframe at once, the viewer gets that one too, or instead.
+
+        Args:
+            viewer: It watches from now on.
+            plays: What it can play, if it has said that.
         """
         new = viewer not in self._watching
         self._watching.setdefault(viewer)
+        self._audience.says(viewer, plays or Plays())
         self._greet(viewer)
         pictures = sum(fragment.number == _VIDEO for fragment in self._memory)
         fresh = self.keyframes and self.state is State.LIVE and pictures - 1 > FEW_PICTURES
@@ -438,6 +451,7 @@ class Channel:
             viewer.catch_up(self._memory)
         if fresh or not pictures:
             self.want_keyframe()
+        self._ask_for_codecs()  # before a camera that sleeps is woken up
         if new:
             self.tally.joins += 1
             self._viewers_changed()
@@ -466,12 +480,15 @@ class Channel:
         self._key_wished = _VIDEO in self._outputs
         self._ask_for_keyframe()
 
-    def avoid(self, codec: str) -> None:
-        """A viewer's browser does not decode this codec. The camera is told once for each track, whoever says it how often."""
-        for output in self._outputs.values():
-            if output.track.codec_string == codec and not output.avoided and self.camera is not None:
-                output.avoided = True
-                self.camera.tell(control.Unplayable(codec))
+    def plays(self, viewer: Viewer, plays: Plays) -> None:
+        """A viewer can play something else than it said when it joined. One that does not watch has no say."""
+        if viewer in self._watching:
+            self._audience.says(viewer, plays)
+            self._ask_for_codecs()
+
+    def codec(self, codec_string: str) -> Codec | None:
+        """The codec of the track that has this codec string (RFC 6381) now, None if there is no such track."""
+        return next((output.track.codec for output in self._outputs.values() if output.track.codec_string == codec_string), None)
 
     def orient(self, wish: control.Orient) -> dict[str, float]:
         """Somebody who may watch wishes that the camera looks elsewhere. The camera is told, and tells where it stands then.
@@ -497,8 +514,10 @@ class Channel:
         return {name: axis.now for name, axis in axes.items() if axis.now is not None} | wish.wishes()
 
     def sweep(self) -> None:
-        """What time changes: votes lapse, and a camera that nobody watches falls asleep. To be called about once a second."""
+        """What time changes: votes lapse, a camera that nobody watches falls asleep, and one may be asked for another codec again. To be
+        called about once a second."""
         self._decide()
+        self._ask_for_codecs()
 
     # --- what others may know ---
 
@@ -586,7 +605,7 @@ class Channel:
         self._needs_key.clear()
         self._forget_frames()
         self._filmed = self.keyframes = self._key_wished = False
-        self._key_asked = None
+        self._key_asked = self._codec_asked = None
         self._timing = Timing()
         self.sound = None
         self.camera_turns(control.Turns())
@@ -650,10 +669,25 @@ class Channel:
             self.tally.keyframe_requests += 1
             self.camera.tell(control.Keyframe())
 
+    def _ask_for_codecs(self) -> None:
+        """Where a viewer cannot play a track, and all can play another codec, ask the camera for that, unless it was asked lately."""
+        now = self._clock()
+        if self.camera is None or (self._codec_asked is not None and now - self._codec_asked < CODEC_INTERVAL):
+            return
+        tracks = {output.track.kind: output.track.codec for output in self._outputs.values()}
+        common = {kind: self._audience.common(kind, tracks.get(kind)) for kind in Kind}
+        plays = tuple(codec.value for codec in Codec if codec in common[codec.kind])
+        for output in self._outputs.values():
+            codecs = common[output.track.kind]
+            if codecs and output.track.codec not in codecs and codecs != output.wished:
+                output.wished, self._codec_asked = codecs, now
+                self.camera.tell(control.CameraUnplayable(output.track.codec_string, plays))
+
     def _look_away(self, viewer: Viewer) -> None:
         if viewer in self._watching:
             self._watched = self._clock()
             del self._watching[viewer]
+            self._audience.goes(viewer)
             self._viewers_changed()
 
     def _viewers_changed(self) -> None:

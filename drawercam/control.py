@@ -65,6 +65,10 @@ def _is_text(longest: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and len(value) <= longest
 
 
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
 def _one_of(*allowed: str) -> Callable[[Any], bool]:
     return lambda value: value in allowed
 
@@ -201,10 +205,12 @@ class Join(Message):
 
     Attributes:
         video: False where somebody listens only: no pictures, and the sound from now on.
+        plays: Families of codecs that the player decodes, also such as are not known here; None where it says nothing of them.
     """
 
     type: ClassVar[str] = "join"
     video: bool = _checked(_is_flag, True)
+    plays: tuple[str, ...] | None = _checked(_is_texts, None, tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,15 +228,15 @@ class Pause(Message):
     reason: str | None = _checked(_is_text(_MAX_REASON), None)
 
 
-# --- both ways ---
-
-
 @dataclass(frozen=True, slots=True)
 class Unplayable(Message):
-    """From a player: its browser does not decode this codec. To a camera: a viewer's browser does not; film with another one if you can."""
+    """The player's browser does not decode this codec after all."""
 
     type: ClassVar[str] = "unplayable"
     codec: str = _checked(_is_text(_MAX_MIME))
+
+
+# --- both ways ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +346,20 @@ class CameraPause(Message):
     by: tuple[str, ...] = ()
     votes: int = 0
     watching: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CameraUnplayable(Message):
+    """A viewer does not play the codec of this track; film with another one if you can.
+
+    Attributes:
+        codec: As in TrackBegins.
+        plays: Families of codecs that all who watch can play, some of them of this track's kind.
+    """
+
+    type: ClassVar[str] = "unplayable"
+    codec: str
+    plays: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,22 @@ from hypothesis import strategies as st
 
 from drawercam import control
 from drawercam.budget import Budget
-from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, MAX_MEMORY, MAX_NAMED, MAX_REPLAY, Channel, Fragment, Run, State
+from drawercam.channel import (
+    CODEC_INTERVAL,
+    FEW_PICTURES,
+    KEYFRAME_INTERVAL,
+    MAX_MEMORY,
+    MAX_NAMED,
+    MAX_REPLAY,
+    Channel,
+    Fragment,
+    Run,
+    State,
+)
 from drawercam.closing import Closing, Reason
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.media.webm import WebmReader, WebmWriter
+from drawercam.plays import Plays
 from drawercam.policy import SLEEP_AFTER, VOTE_LIFETIME, PausePolicy, Policy
 from drawercam.timing import Parts
 
@@ -750,11 +762,143 @@ def test_the_way_of_a_picture(stage: Stage) -> None:
     assert stage.channel.timing() == Parts(None, None, None), "another camera has another way"
 
 
-def test_the_camera_hears_once_that_a_codec_cannot_be_played(stage: Stage) -> None:
+# --- what viewers can play ---
+
+H264 = Track(Codec.H264, "avc1.42E01E", b"avcC", width=320, height=240)
+
+
+def asked(camera: FakeCamera) -> list[tuple[str, tuple[str, ...]]]:
+    """For what the camera was asked: instead of which codec, and which ones will do."""
+    return [(message.codec, message.plays) for message in camera.told if isinstance(message, control.CameraUnplayable)]
+
+
+def playing(channel: Channel, *names: str) -> FakeViewer:
+    """A viewer that plays these."""
+    viewer = FakeViewer()
+    channel.join(viewer, Plays.of(names))
+    return viewer
+
+
+def test_the_camera_is_asked_for_what_all_can_play_once(stage: Stage) -> None:
     stage.start(PICTURE, SOUND)
-    wished = control.Unplayable(PICTURE.codec_string)
-    stage.channel.avoid("av01.0.04M.08")
-    assert wished not in stage.camera.told
+    playing(stage.channel, "vp8", "vp9", "av1", "h264", "opus", "aac")
+    assert asked(stage.camera) == []
+    viewer = playing(stage.channel, "aac", "opus", "h264", "vp9")
+    assert asked(stage.camera) == [("vp8", ("vp9", "h264", "opus", "aac"))]
     for _ in range(3):
-        stage.channel.avoid(PICTURE.codec_string)
-    assert stage.camera.told.count(wished) == 1
+        stage.clock.time += CODEC_INTERVAL
+        stage.channel.sweep()
+        stage.channel.join(viewer, Plays.of(("h264", "vp9")))
+        stage.channel.set_track(replace(PICTURE, width=240, height=320))  # the phone was turned
+    assert len(asked(stage.camera)) == 1, "it stays: it cannot, and is left alone"
+    stage.channel.set_track(H264)
+    assert len(asked(stage.camera)) == 1
+
+
+def test_a_new_camera_is_another_one(stage: Stage) -> None:
+    playing(stage.channel, "vp8", "opus")
+    stage.start(H264)
+    assert asked(stage.camera) == [("avc1.42E01E", ("vp8", "opus"))]
+    stage.camera = FakeCamera()
+    stage.start(H264)
+    assert asked(stage.camera) == [("avc1.42E01E", ("vp8", "opus"))]
+
+
+def test_sound_and_picture_are_asked_for_together(stage: Stage) -> None:
+    stage.start(H264, SOUND)
+    playing(stage.channel, "vp8", "aac")
+    assert asked(stage.camera) == [("avc1.42E01E", ("vp8", "aac")), ("opus", ("vp8", "aac"))]
+
+
+@pytest.mark.parametrize("names", [(), ("aac",), ("av1",), ("vp10", "", "VP8"), ("vp8",)])
+def test_what_a_stranger_says_changes_nothing_for_those_who_play_other_things(stage: Stage, names: tuple[str, ...]) -> None:
+    stage.start(PICTURE, SOUND)
+    playing(stage.channel, "vp8", "h264", "opus")
+    stranger = playing(stage.channel, *names)
+    for codec in (Codec.VP8, Codec.H264, Codec.OPUS, Codec.AAC):
+        stage.channel.plays(stranger, Plays.of(names).without(codec))
+        stage.clock.time += CODEC_INTERVAL
+        stage.channel.sweep()
+    assert asked(stage.camera) == []
+
+
+def test_who_has_said_nothing_plays_what_comes_and_nothing_else(stage: Stage) -> None:
+    """Such as a program that reads a file: it would end."""
+    stage.start(PICTURE)
+    reader = stage.watch()
+    playing(stage.channel, "h264", "vp9")
+    stage.channel.set_track(H264)  # of its own accord
+    assert asked(stage.camera) == []
+    stage.channel.part(reader)
+    stage.channel.set_track(PICTURE)
+    assert asked(stage.camera) == [("vp8", ("vp9", "h264"))]
+
+
+def test_who_can_play_no_picture_at_all_has_no_say_about_it(stage: Stage) -> None:
+    stage.start(PICTURE, SOUND)
+    stage.channel.join(FakeViewer(), Plays().without(Codec.VP8))
+    playing(stage.channel)
+    stage.channel.join(FakeViewer(), Plays.of(("vp8", "opus")).sound_only())
+    assert asked(stage.camera) == []
+    playing(stage.channel, "h264", "opus")
+    assert asked(stage.camera) == [("vp8", ("h264", "opus"))]
+
+
+def test_a_camera_is_asked_again_after_a_while_for_those_who_watch_then(stage: Stage) -> None:
+    stage.start(PICTURE)
+    everything = playing(stage.channel, "vp8", "vp9", "h264")
+    first = playing(stage.channel, "h264")
+    stage.channel.set_track(H264)
+    stage.channel.part(first)
+    second, third = playing(stage.channel, "vp8"), playing(stage.channel, "vp8", "vp9")
+    stage.clock.time += CODEC_INTERVAL - 1
+    stage.channel.sweep()
+    assert asked(stage.camera) == [("vp8", ("h264",))]
+    stage.channel.rest(second)
+    stage.clock.time += 1
+    stage.channel.sweep()
+    assert asked(stage.camera)[1:] == [("avc1.42E01E", ("vp8", "vp9"))]
+    stage.channel.set_track(PICTURE)
+    for viewer in (everything, third):
+        stage.channel.plays(viewer, Plays.of(("h264",)))
+        stage.channel.rest(viewer)
+        stage.channel.plays(viewer, Plays.of(("h264",)))
+    stage.clock.time += CODEC_INTERVAL
+    stage.channel.sweep()
+    assert len(asked(stage.camera)) == 2, "nobody watches any more"
+
+
+def test_a_camera_that_sleeps_is_asked_before_it_is_woken_up(stage: Stage) -> None:
+    stage.start(PICTURE)
+    stage.clock.time += SLEEP_AFTER
+    stage.channel.sweep()
+    stage.camera.told.clear()
+    playing(stage.channel, "h264")
+    assert [message.type for message in stage.camera.told] == ["unplayable", "viewers", "resume"]
+
+
+FAMILIES = st.sets(st.sampled_from([codec.value for codec in Codec]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), FAMILIES, st.integers(0, CODEC_INTERVAL // 3))))
+def test_a_camera_changes_seldom_and_to_what_all_can_play(turns: list[tuple[int, set[str], int]]) -> None:
+    stage, viewers = Stage(), [FakeViewer() for _ in range(6)]
+    stage.start(PICTURE)
+    watching: dict[int, set[str]] = {}
+    changes: list[int] = []
+    for who, names, wait in turns:
+        stage.clock.time += wait
+        if watching.get(who) == names:
+            stage.channel.rest(viewers[who])
+            del watching[who]
+        else:
+            stage.channel.join(viewers[who], Plays.of(names))
+            watching[who] = names
+        stage.channel.sweep()
+        if len(asked(stage.camera)) > len(changes):
+            changes.append(stage.clock.time)
+            codec = [one for one in map(Codec, asked(stage.camera)[-1][1]) if one.kind is Kind.VIDEO][-1]
+            stage.channel.set_track(replace(PICTURE, codec=codec, codec_string=codec.value) if codec is not Codec.H264 else H264)
+            with_a_say = [names for names in watching.values() if names - {"opus", "aac"}]
+            assert with_a_say and all(codec.value in names for names in with_a_say)
+    assert all(later - earlier >= CODEC_INTERVAL for earlier, later in itertools.pairwise(changes))

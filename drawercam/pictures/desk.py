@@ -19,6 +19,7 @@ from ..channel import MAX_MEMORY, NUMBERS, Channel, Follower, Fragment, Run, Sta
 from ..hub import Hub
 from ..limits import Room, counted_once, room_among
 from ..media.packets import Kind
+from ..plays import Plays
 from .decoder import Decoder, DecoderError, Picture
 
 # Seconds after the last question until the camera's frames are decoded no more and its worker is ended. Starting one takes 60 ms of
@@ -62,6 +63,9 @@ _VIDEO = NUMBERS[Kind.VIDEO]
 
 # The worker's names of the codecs, by the beginning of the codec string.
 _CODECS = {"vp8": b"vp8 ", "vp09": b"vp9 ", "av01": b"av1 ", "avc1": b"h264", "avc3": b"h264"}
+
+# What they decode: all pictures there are, and no sound.
+_PLAYS = Plays.of(("vp8", "vp9", "av1", "h264"))
 
 # Docs/protocol.md, "Tracks to a player": where the frame begins in the two kinds of message.
 _CLUSTER, _IN_CLUSTER, _IN_FRAGMENT = b"\x1f\x43\xb6\x75", 27, 112
@@ -353,7 +357,7 @@ class Desk(Follower):
         try:
             await decoder.start()
             self.decoder = decoder
-            self.channel.join(self)
+            self.channel.join(self, _PLAYS)
             while not self._deserted():
                 width = self._due()
                 if width is None:

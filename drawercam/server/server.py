@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 from websockets.datastructures import Headers
@@ -25,6 +25,7 @@ from ..deadlines import STEP, ServedTime
 from ..hub import Hub, HubFull
 from ..keys import Keyring
 from ..pictures.desk import Desks
+from ..plays import Plays
 from ..tally import Histogram, Traffic
 from . import live, pictures, publishing, routes, scraping, streams
 from .bodies import READ_AHEAD
@@ -279,7 +280,9 @@ class Server:
             if route is routes.CAMERA:
                 visit = CameraVisit(self._hub, name)
             elif route is routes.PLAYER:
-                visit = PlayerVisit(self._hub, name, rests="rest=1" in address.query.split("&"))
+                query = dict(parse_qsl(address.query, keep_blank_values=True))
+                plays = query.get("plays")
+                visit = PlayerVisit(self._hub, name, query.get("rest") == "1", None if plays is None else Plays.of(plays.split(",")))
             elif route is routes.WALL:
                 visit = WallVisit(self._hub)
             else:

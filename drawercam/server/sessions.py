@@ -11,6 +11,7 @@ from ..channel import NUMBERS, Channel, Follower, Fragment, NotTurned, Run, Stat
 from ..closing import Closing, Reason, Refused
 from ..hub import Hub
 from ..media.packets import Kind
+from ..plays import Plays
 from ..source import Source
 from .socket import Socket, frame
 
@@ -167,18 +168,20 @@ class PlayerSession(Follower):
 
     Args:
         rests: It comes without watching, and joins later.
+        plays: What it can play, if it says that when it comes.
     """
 
-    __slots__ = ("_channel", "_earlier", "_hub", "_rests", "_socket", "_viewer", "who")  # see Socket
+    __slots__ = ("_channel", "_earlier", "_hub", "_plays", "_rests", "_socket", "_viewer", "who")  # see Socket
 
     films = False
 
-    def __init__(self, hub: Hub, name: str, rests: bool = False) -> None:
+    def __init__(self, hub: Hub, name: str, rests: bool = False, plays: Plays | None = None) -> None:
         super().__init__()
         self.who = ""
         self._earlier = 0  # frames left out before it began to listen only, or to watch again
         self._hub = hub
         self._channel = hub.channel(name)
+        self._plays = plays or Plays()
         self._viewer: Viewer = self  # who stands for it in the channel
         self._rests = rests
         self._socket: Socket | None = None
@@ -191,7 +194,7 @@ class PlayerSession(Follower):
         if self._rests:
             self._channel.rest(self)
         else:
-            self._channel.join(self)
+            self._channel.join(self, self._plays)
 
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_PLAYER):
@@ -204,9 +207,13 @@ class PlayerSession(Follower):
                 self._channel.vote(self._viewer, False)
             case control.Keyframe():
                 self._channel.want_keyframe()
-            case control.Unplayable(codec):
-                self._channel.avoid(codec)
-            case control.Join(video):
+            case control.Unplayable(codec_string):
+                if codec := self._channel.codec(codec_string):
+                    self._plays = self._plays.without(codec)
+                    self._channel.plays(self._viewer, self._said)
+            case control.Join(video, plays):
+                if plays is not None:
+                    self._plays = Plays.of(plays)
                 self.begin_anew()
                 self._join(video)
             case control.Rest():
@@ -225,10 +232,15 @@ class PlayerSession(Follower):
         before = self._viewer
         if video == isinstance(before, _Listener):
             self._viewer = self if video else _Listener(self)
-        self._channel.join(self._viewer)
+        self._channel.join(self._viewer, self._said)
         if before is not self._viewer:
             self._channel.part(before)  # only now, or its camera would be told that nobody is there
             self._earlier, before.drops = self._earlier + before.drops, 0
+
+    @property
+    def _said(self) -> Plays:
+        """What it can play of that which it takes."""
+        return self._plays if self._viewer is self else self._plays.sound_only()
 
     def drained(self) -> None:
         if self.needs_key and not self.asked and not self._late(True):

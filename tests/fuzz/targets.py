@@ -21,6 +21,7 @@ from drawercam.media.mp4 import Mp4Reader, Mp4Writer
 from drawercam.media.packets import Codec, Kind, MediaError, Packet, Track
 from drawercam.media.webm import WebmReader
 from drawercam.media.work import FRAME, MOST, Work
+from drawercam.plays import Plays
 from drawercam.policy import PausePolicy, Policy
 from drawercam.server import door
 from drawercam.source import Source
@@ -527,7 +528,8 @@ class _House:
             case 2:
                 self._channel.want_keyframe()
             case 3:
-                self._channel.avoid(("vp8", "opus", "avc1.42E01E")[self._choices.upto(2)])
+                viewer, names = self._viewers[self._choices.upto(3)], (codec.value for codec in Codec if self._choices.upto(1))
+                self._channel.plays(viewer, (Plays.of(names), Plays(), Plays().without(Codec.OPUS))[self._choices.upto(2)])
             case _:
                 self._channel.report()
                 self._channel.timing()

@@ -13,7 +13,7 @@ from websockets.frames import Opcode
 from websockets.typing import Origin
 
 from drawercam import control, limits
-from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, MAX_REPLAY, State
+from drawercam.channel import CODEC_INTERVAL, FEW_PICTURES, KEYFRAME_INTERVAL, MAX_REPLAY, State
 from drawercam.closing import Reason
 from drawercam.hub import NAME
 from drawercam.media.packets import Codec, Packet, Track
@@ -71,7 +71,7 @@ def test_what_peers_may_say(title: str, vocabulary: control.Vocabulary) -> None:
                 control.CameraPause,
                 control.Resume,
                 control.Keyframe,
-                control.Unplayable,
+                control.CameraUnplayable,
                 control.Orient,
             ],
         ),
@@ -116,6 +116,7 @@ def test_numbers_in_the_text() -> None:
     assert f"as the camera knows it, at most {control.MAX_DELAY // 10**6} s" in DOCUMENT
     assert f"more than {FEW_PICTURES + 1} pictures" in DOCUMENT
     assert f"every {KEYFRAME_INTERVAL // 1000} ms at most" in DOCUMENT
+    assert f"within {CODEC_INTERVAL // 10**6} s after it was asked last" in DOCUMENT
     assert f"one `orient` in {ORIENT_INTERVAL * 1000:.0f} ms" in DOCUMENT
     assert f"{control.MAX_ANGLE} degrees to either side" in DOCUMENT
     assert f"factors from {control.MIN_ZOOM} to {control.MAX_ZOOM}" in DOCUMENT

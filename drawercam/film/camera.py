@@ -40,8 +40,23 @@ _PASSED_OLDEST = 300_000
 _FIRST_RETRY = 0.5
 _LONGEST_RETRY = 5.0
 
+# Seconds without a viewer after which nobody's word counts any more about the codecs: a page that is reloaded is back by then.
+_ALONE = 10.0
+
 # Seconds for which a source stays open when the relay is lost: one that restarts is back by then.
 _LINGER = 10.0
+
+# The codecs, by the beginning of the names that the relay tells (RFC 6381).
+_FAMILIES = {
+    "vp8": Codec.VP8,
+    "vp08": Codec.VP8,
+    "vp09": Codec.VP9,
+    "av01": Codec.AV1,
+    "avc1": Codec.H264,
+    "avc3": Codec.H264,
+    "opus": Codec.OPUS,
+    "mp4a": Codec.AAC,
+}
 
 # Pictures of which the median of the time up to the socket is said.
 _TIMINGS = 64
@@ -87,6 +102,7 @@ class Camera:
         self._timings: deque[int] = deque(maxlen=_TIMINGS)
         self._wanted = asyncio.Event()  # the source is to be open
         self._lingering: asyncio.TimerHandle | None = None
+        self._alone: asyncio.TimerHandle | None = None  # nobody watches
         self._turner = turner
         self._wish: Orient | None = None
         self._turning: asyncio.Task[None] | None = None
@@ -108,8 +124,9 @@ class Camera:
             for task in (link, film):
                 if not task.done():
                     await tasks.end(task)
-            if self._lingering is not None:
-                self._lingering.cancel()
+            for timer in (self._lingering, self._alone):
+                if timer is not None:
+                    timer.cancel()
             if self._turner is not None:
                 await tasks.end(self._turning)
                 await asyncio.to_thread(self._turner.rest)
@@ -142,8 +159,10 @@ class Camera:
                     self._restart()
             case "keyframe":
                 self._gate.want_key()
+            case "viewers":
+                self._count(message.get("count") != 0)
             case "unplayable":
-                self._avoid(str(message.get("codec")))
+                self._suit(str(message.get("codec")), message.get("plays"))
             case "orient":
                 self._orient(message)
         self._settle()
@@ -211,18 +230,35 @@ class Camera:
             outlet.restart()
         self._gate.want_key()
 
-    def _avoid(self, codec: str) -> None:
-        """A viewer's browser does not decode this codec: another one, if there is."""
-        families = {"avc1": Codec.H264, "avc3": Codec.H264, "vp8": Codec.VP8, "vp08": Codec.VP8, "vp09": Codec.VP9, "av01": Codec.AV1}
-        avoided = families.get(codec.split(".")[0])
-        others = [recipe for recipe in self._recipes if recipe.codec is not avoided]
-        if avoided is None or not others:
+    def _suit(self, codec: str, plays: object) -> None:
+        """A viewer does not play this codec, and all who watch play these: one of them, if it can be had."""
+        gate, family = self._gate, _FAMILIES.get(codec.split(".")[0])
+        playable = frozenset(one for one in Codec if isinstance(plays, list) and one.value in plays)
+        if family is None or family in playable:
             return
-        self._recipes = others
-        self._gate.recipe = others[0]
-        self._gate.encode = True
-        self._gate.want_key()
-        self._say(f"A viewer cannot play {codec}. The pictures are encoded as {others[0].codec.name} now.")
+        gate.unplayable -= playable  # what was encoded for others, who have gone
+        others = frozenset(one for one in Codec if one.kind is family.kind) - playable
+        if family.kind is Kind.AUDIO:
+            if Codec.OPUS in playable:
+                gate.unplayable |= others
+                self._say(f"A viewer cannot play {codec}. The sound is encoded as Opus now.")
+        elif recipe := next((one for one in self._recipes if one.codec in playable), None):
+            gate.unplayable |= others
+            gate.recipe = recipe
+            gate.want_key()
+            self._say(f"A viewer cannot play {codec}. The pictures are encoded as {recipe.codec.name} now.")
+
+    def _count(self, watched: bool) -> None:
+        """Somebody watches, or nobody does. Then it films again as it likes best, after a while."""
+        if self._alone is not None:
+            self._alone.cancel()
+        self._alone = None if watched else asyncio.get_running_loop().call_later(_ALONE, self._prefer)
+
+    def _prefer(self) -> None:
+        """Nobody is there any more for whom something had to be encoded in another way."""
+        self._gate.unplayable = frozenset()
+        if self._recipes:
+            self._gate.recipe = self._recipes[0]
 
     # --- the source ---
 

@@ -168,14 +168,17 @@ class _Track:
         self._next: int | None = None  # where its line goes on (µs)
         self._shift = 0  # what the cuts have added to its timestamps (µs)
 
-    def is_passed(self, packet: AvPacket[Any], encode: bool) -> bool:
+    def is_passed(self, packet: AvPacket[Any], sink: Sink) -> bool:
         """Whether this packet goes as it is. What changes, changes with a keyframe."""
         at = _microseconds(packet.pts, packet.time_base)
         if self.is_video and at is not None:
             self._reordered = self._reordered or _goes_back(self._passed, at)
             self._passed = at
-        if (encode or self._reordered) and packet.is_keyframe:
-            self._decoding = True
+        if self.form is not None and packet.is_keyframe:
+            passes = sink.passes(self.form.codec) and not self._reordered
+            if not passes and not self._decoding:
+                self.stream.codec_context.flush_buffers()  # of what it may have decoded long ago
+            self._decoding = not passes
         return not self._decoding
 
     def time_of(self, frame: VideoFrame | AudioFrame) -> int | None:
@@ -283,7 +286,7 @@ class _Play:
                 return True
             self._skipping.discard(packet.stream_index)
             track.stream.codec_context.flush_buffers()
-        if packet.size and track.is_passed(packet, self._sink.encode):
+        if packet.size and track.is_passed(packet, self._sink):
             assert track.form is not None
             moment = self._moment(track, timestamp, packet.time_base, arrived)
             if not self._wait(moment):

@@ -13,6 +13,7 @@ from typing import Protocol
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
+from ..media.packets import Codec
 from .moments import now
 from .pattern import PACKETS_PER_SECOND, Pattern, sound
 from .streams import Frame
@@ -43,9 +44,8 @@ class SourceError(Exception):
 class Sink(Protocol):
     """Where a source's thread gives what it has. Nothing here waits for the network."""
 
-    @property
-    def encode(self) -> bool:
-        """Nothing is to be passed on as it is."""
+    def passes(self, codec: Codec) -> bool:
+        """Whether frames of this codec are to be passed on as they are; otherwise they have to be encoded anew."""
 
     @property
     def wanted(self) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
-from ..media.packets import Kind
+from ..media.packets import Codec, Kind
 from .encoding import PictureEncoder, Recipe, SoundEncoder
 from .moments import now
 from .sources import Source, SourceError, sentence
@@ -43,6 +43,7 @@ class Gate:
     Attributes:
         wanted: Somebody wants pictures and sound now.
         encode: Nothing is to be passed on as it is.
+        unplayable: Frames of these codecs are not, either.
         recipe: The encoder for pictures, None if there is none.
         share: Of the full bit rate.
         has_room: Given the bit rate, whether a picture would be sent in time.
@@ -52,6 +53,7 @@ class Gate:
     def __init__(self, recipe: Recipe | None, encode: bool, has_room: Callable[[int], bool], hears: Callable[[], bool]) -> None:
         self.wanted = False
         self.encode = encode
+        self.unplayable: frozenset[Codec] = frozenset()
         self.recipe = recipe
         self.share = 1.0
         self.has_room = has_room
@@ -146,10 +148,9 @@ class Take:
 
     # --- Sink, in the source's thread ---
 
-    @property
-    def encode(self) -> bool:
+    def passes(self, codec: Codec) -> bool:
         """See sources.Sink."""
-        return self._gate.encode
+        return not self._gate.encode and codec not in self._gate.unplayable
 
     @property
     def wanted(self) -> bool:

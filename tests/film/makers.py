@@ -15,6 +15,7 @@ from drawercam.film import pattern
 from drawercam.film.encoding import PictureEncoder, recipes
 from drawercam.film.sources import SourceError
 from drawercam.film.streams import Frame
+from drawercam.media.packets import Codec
 
 WIDTH, HEIGHT, RATE = 320, 240, 30
 
@@ -80,16 +81,19 @@ def access_units(count: int) -> list[bytes]:
 class Collector:
     """A sink that keeps what comes, until it has enough."""
 
-    encode = False
     wanted = True
 
     def __init__(self, enough: int) -> None:
+        self.encode = False
         self.pictures: list[tuple[VideoFrame, int]] = []
         self.sounds: list[int] = []
         self.frames: list[Frame] = []
         self.what: list[str] = []
         self.heard: list[bool] = []  # whether it has sound, as often as it was opened
         self._enough = enough
+
+    def passes(self, codec: Codec) -> bool:
+        return not self.encode
 
     def opened(self, what: str, sound: bool) -> None:
         self.what.append(what)

@@ -39,7 +39,7 @@ from drawercam.film.turning import Simulator
 from drawercam.keys import NOTHING, Keyring, Scope
 from drawercam.media.containers import StreamReader
 from drawercam.media.h264 import join_lengths, split_annexb
-from drawercam.media.packets import Packet
+from drawercam.media.packets import Codec, Packet
 from tests.peers import PATIENCE, Peer, peer, voting
 from tests.proxies import Proxy
 from tests.relays import ROOT, START_LIMIT, Relay
@@ -145,8 +145,49 @@ async def test_a_codec_that_a_viewer_cannot_play_is_replaced(relay: Relay) -> No
     async with peer(relay, "/player/test-b") as viewer, filming(relay, "test-b", picture()):
         track = await viewer.message("track", number=1)
         assert track["codec"].startswith("avc1")
-        await viewer.send(type="unplayable", codec=track["codec"])
+        await viewer.send(type="join", plays=["vp8", "opus"])
         await viewer.message("track", number=1, codec="vp8")
+
+
+async def test_a_camera_takes_what_all_can_play_or_stays_and_forgets_it_when_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filmcamera, "_ALONE", 0.0)
+    camera = Camera(Entry(Address("http://127.0.0.1:1"), "test-m", "", None), picture(), recipes())
+    gate = camera._gate
+    h264, vp8 = recipes()
+    assert (h264.codec, vp8.codec) == (Codec.H264, Codec.VP8)
+    for codec, plays in (
+        ("avc1.42E01F", ["vp9", "opus"]),
+        ("avc1.42E01F", None),
+        ("avc1.42E01F", ["h264", 8]),
+        ("x", ["vp8"]),
+        ("opus", ["aac"]),
+    ):
+        camera.told({"type": "unplayable", "codec": codec, "plays": plays})
+        assert (gate.recipe, gate.unplayable) == (h264, frozenset())
+    camera.told({"type": "unplayable", "codec": "mp4a.40.2", "plays": ["vp9", "opus"]})
+    assert (gate.recipe, set(gate.unplayable)) == (h264, {Codec.AAC}), "the picture stays"
+    camera.told({"type": "unplayable", "codec": "avc1.42E01F", "plays": ["vp8", "vp9", "opus"]})
+    assert (gate.recipe, set(gate.unplayable)) == (vp8, {Codec.AAC, Codec.H264, Codec.AV1})
+    camera.told({"type": "unplayable", "codec": "vp8", "plays": ["h264", "aac"]})
+    assert (gate.recipe, set(gate.unplayable)) == (h264, {Codec.VP8, Codec.VP9, Codec.AV1})
+    camera.told({"type": "unplayable", "codec": "avc1.42E01F", "plays": ["vp8"]})
+    camera.told({"type": "viewers", "count": 0})
+    camera.told({"type": "viewers", "count": 1})
+    await asyncio.sleep(0.01)
+    assert gate.recipe is vp8
+    camera.told({"type": "viewers", "count": 0})
+    await asyncio.sleep(0.01)
+    assert (gate.recipe, gate.unplayable) == (h264, frozenset())
+
+
+async def test_sound_that_a_viewer_cannot_play_is_encoded_and_the_picture_goes_as_it_is(relay: Relay, tmp_path: Path) -> None:
+    path = file(tmp_path / "aac.mp4", "libx264", 60, sound=True, g="10", bf="0")
+    async with peer(relay, "/player/test-n?plays=h264,aac,opus") as viewer, filming(relay, "test-n", libav.file(path)) as camera:
+        await viewer.message("track", number=2, codec="mp4a.40.2")
+        await viewer.send(type="join", plays=["h264", "opus"])
+        await viewer.message("track", number=2, codec="opus")
+        take = camera.take
+        assert take is not None and take.decoded == 0
 
 
 class JpegCamera:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -65,18 +66,20 @@ def test_a_file_with_reordered_pictures_is_decoded_in_their_order(tmp_path: Path
 
 
 def test_what_is_to_be_encoded_is_decoded_from_a_keyframe_on(tmp_path: Path) -> None:
-    path = file(tmp_path / "vp8.webm", "libvpx", 12, g="6")
-    sink = Collector(16)
-    passed: list[int] = []
+    path = file(tmp_path / "vp8.webm", "libvpx", 24, g="6")
+    sink = Collector(24)
+    moments: list[int] = []
 
-    def count(frame: object) -> None:
-        passed.append(len(passed))
-        sink.encode = len(passed) >= 3  # in the middle of a group of pictures
+    def count(kept: list[Any], one: Any) -> None:
+        kept.append(one)
+        moments.append(len(moments))
+        sink.encode = 3 <= len(moments) < 15  # in the middle of groups of pictures
 
-    sink.passed = count  # type: ignore[method-assign]
+    sink.passed = lambda frame: count(sink.frames, frame)  # type: ignore[method-assign]
+    sink.picture = lambda picture, captured: count(sink.pictures, (picture, captured))  # type: ignore[method-assign]
     libav.file(path).run(sink)
-    assert len(passed) == 6
-    assert painted(sink.pictures[0][0]) == painted(pictures(7)[6])
+    assert [painted(picture) for picture, _ in sink.pictures] == [painted(picture) for picture in pictures(18)[6:]]
+    assert len(sink.frames) == 12 and sink.frames[6].key, "and passed on again from one on"
 
 
 @pytest.mark.parametrize("times", ["none", "hours back", "hours on", "of decoding"])

@@ -11,6 +11,7 @@
 // of uplink.js.
 
 import { recorderDelays } from "./ability.js";
+import { familyOf } from "./codec-families.js";
 import { CodecsEngine, CodecsSoundEngine } from "./codecs.js";
 import { elsewhere } from "./finder.js";
 import { lastSession } from "./session.js";
@@ -33,6 +34,8 @@ import { Uplink } from "./uplink.js";
  *  which no byte came although there should be some; encoder, codec: what films, "" before it is chosen; delay: ms from capture to sending;
  *  dropped: pictures left out before they were encoded; remark: why it is not the encoder that was chosen, or ""; transport: how it goes to the relay */
 /** @typedef {RecorderEngine | CodecsEngine | CodecsSoundEngine} Engine */
+/** What films the pictures: WebCodecs with this codec, or, where that is "", a recorder with one of these types.
+ *  @typedef {{codec: string, types: string[]}} Way */
 /** still: the lens gives nothing new although it looks well
  *  @typedef {{video: MediaStreamTrack | null, audio: MediaStreamTrack | null, muted: boolean, still: boolean}} Tracks */
 
@@ -52,6 +55,12 @@ const ASLEEP = 1500;
 
 /** Milliseconds without a track before it counts as an interruption: changing to the other lens takes up to a second on a phone. */
 const CHANGE_GRACE = 1500;
+
+/** Families of codecs: this page's sound stays as it is. */
+const SOUNDS = ["opus", "aac"];
+
+/** Nobody has watched for so long (ms): what viewers have said about codecs counts no more. A page that is reloaded is back by then. */
+const ALONE = 10000;
 
 /** Pictures per second that the relay would believe (docs/protocol.md). */
 const RATES = { least: 0.1, most: 240 };
@@ -90,6 +99,13 @@ export class Filming {
     this.codecs = [];
     /** Those to try if a recorder gives nothing. @type {string[]} */
     this.spare = [];
+    /** What films the pictures. @type {Way} */
+    this.way = { codec: "", types: VIDEO_TYPES };
+    /** The families of codecs that all viewers play, as far as the relay has said that it matters. @type {string[] | null} */
+    this.plays = null;
+    /** Those that were tried for the viewers' sake and did not work. @type {Set<string>} */
+    this.unfit = new Set();
+    this.watchedAt = 0; // performance.now() when somebody watched last
     this.drawn = false;
     this.soundCodecs = false;
     this.remark = "";
@@ -142,7 +158,7 @@ export class Filming {
     if (this.ticker === 0) return; // stopped meanwhile
     this.recorderDelays = recorderDelays(choice);
     this.remark = choice.remark;
-    this.codecs = choice.codecs.slice();
+    this.codecs = choice.codecs;
     this.spare = choice.spare;
     this.drawn = choice.drawn;
     this.soundCodecs = choice.sound;
@@ -154,17 +170,32 @@ export class Filming {
 
   /** Makes the engine for pictures, instead of the one that there may be. */
   _equipPictures() {
-    const { link, drawn, codecs } = this;
+    const { link, drawn } = this;
     this._retire(VIDEO, this.video);
-    if (codecs.length > 0) this.video = new CodecsEngine(VIDEO, this._output(VIDEO), { link, codec: codecs[0], drawn });
+    this.way = this._best(this.plays) || /** @type {Way} */ (this._best(null));
+    const { codec, types } = this.way;
+    if (codec) this.video = new CodecsEngine(VIDEO, this._output(VIDEO), { link, codec, drawn });
     else {
       const halfTrip = () => (this.link.roundTrip || 0) / 2;
       const { mime } = this.options;
-      const replaceable = this.spare.length > 0;
+      const replaceable = this.spare.length > 0 || this.plays !== null;
       const more = { mime, delays: this.recorderDelays, halfTrip, replaceable };
-      this.video = new RecorderEngine(VIDEO, this._output(VIDEO), Object.assign({ types: VIDEO_TYPES }, more));
+      this.video = new RecorderEngine(VIDEO, this._output(VIDEO), Object.assign({ types }, more));
     }
     this._adjust(this.video);
+  }
+
+  /** The best way to film pictures that all viewers play. @param {string[] | null} plays families; null: any @returns {Way | null} */
+  _best(plays) {
+    const fits = (/** @type {string} */ name) => plays === null || (plays.includes(familyOf(name)) && !this.unfit.has(familyOf(name)));
+    const codec = this.codecs.find(fits);
+    if (codec) return { codec, types: [] };
+    const { mime } = this.options;
+    const types = (mime ? [mime] : VIDEO_TYPES).filter(fits);
+    if (plays === null) return { codec: "", types };
+    if (typeof MediaRecorder !== "undefined" && types.some((type) => MediaRecorder.isTypeSupported(type))) return { codec: "", types };
+    const spare = this.spare.find(fits);
+    return spare ? { codec: spare, types: [] } : null;
   }
 
   _equipSound() {
@@ -230,7 +261,7 @@ export class Filming {
       restarts: { video: video.restarts + this.pastRestarts[VIDEO], audio: audio.restarts + this.pastRestarts[AUDIO] },
       silence: { video: this._silence(VIDEO), audio: this._silence(AUDIO) },
       encoder: this.video === null ? "" : this.video instanceof CodecsEngine ? "codecs" : "recorder",
-      codec: this.codecs[0] || "",
+      codec: this.way.codec,
       delay: video.delay,
       dropped: video.dropped,
       remark: this.remark,
@@ -285,11 +316,16 @@ export class Filming {
     };
   }
 
-  /** An engine has given up. A recorder takes the place of WebCodecs, and WebCodecs once the place of a recorder.
+  /** An engine has given up. What was there for the viewers' sake makes room for what films best here; a recorder takes the place of
+   *  WebCodecs, and WebCodecs once the place of a recorder.
    *  @param {number} number @param {string} text */
   _giveWay(number, text) {
     if (number === VIDEO && this.tracks.still) this._equipPictures(); // no engine can film what does not move
-    else if (number === VIDEO && this.video instanceof CodecsEngine) {
+    else if (number === VIDEO && this.plays) {
+      for (const name of [this.way.codec, ...this.way.types]) this.unfit.add(familyOf(name));
+      this.plays = null;
+      this._equipPictures();
+    } else if (number === VIDEO && this.video instanceof CodecsEngine) {
       this.codecs = [];
       this.remark = "WebCodecs has failed on this phone.";
       this._equipPictures();
@@ -305,18 +341,19 @@ export class Filming {
     this._settle();
   }
 
-  /** A viewer's browser does not decode this codec: another one, if there is. @param {string} codec as the relay calls it */
-  _avoid(codec) {
-    const family = codec.split(".")[0];
-    if (!(this.video instanceof CodecsEngine) || !this.codecs[0].startsWith(family)) return;
-    this.codecs.shift();
-    this._equipPictures();
+  /** Films so that all viewers play it, if that is possible. @param {string[] | null} plays families of codecs; null: as it is best here */
+  _suit(plays) {
+    const best = this._best(plays);
+    if (!this.video || !best) return;
+    this.plays = plays;
+    if (best.codec !== this.way.codec || best.types.join() !== this.way.types.join()) this._equipPictures();
   }
 
   /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} detail */
   _linked(state, detail) {
     if (state === "open") {
       this.wasOpen = true;
+      this.watchedAt = performance.now();
       this.asked = null; // the relay asks again if it still wants a pause
       this.restartsAt = -Infinity;
       if (Object.keys(this.axes).length > 0) this._sendTurns();
@@ -351,7 +388,9 @@ export class Filming {
       if (!this.tracks.video) this.lostAt = performance.now(); // a lens that was let go as well needs a moment
     } else if (message.type === "keyframe") {
       if (this.video) this.video.keyframe();
-    } else if (message.type === "unplayable") this._avoid(message.codec);
+    } else if (message.type === "unplayable") {
+      if (!SOUNDS.includes(familyOf(message.codec))) this._suit(message.plays);
+    }
     else if (message.type === "orient") this.handlers.onorient(message);
     else if (message.type === "error") console.warn(`relay: ${message.id}: ${message.text}`);
     this._settle();
@@ -425,6 +464,8 @@ export class Filming {
   _tick() {
     if (this.link.state === "open") {
       this.ticks += 1;
+      if (this.viewers > 0) this.watchedAt = performance.now();
+      else if (this.plays && performance.now() - this.watchedAt > ALONE) this._suit(null);
       if (this.ticks % TICKS_PER_PROBE === 0) this.link.probe();
       if (this.video) this._pace(this.video);
       const hidden = document.visibilityState !== "visible";

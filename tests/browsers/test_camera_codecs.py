@@ -330,11 +330,48 @@ async def test_the_rule_of_the_choice(idle: Page, delays: dict[str, Any], codecs
     assert chosen == codecs
 
 
+async def test_a_camera_films_what_all_viewers_play_or_stays(idle: Page) -> None:
+    """Each step: what happens, and what films after that."""
+    ways = await idle.evaluate(
+        """async () => {
+          const { Filming } = await import("/web/filming.js");
+          const ways = {};
+          const handlers = { onstatus() {}, onend() {}, onfit() {}, onorient() {} };
+          for (const [name, codecs, spare] of [["codecs", ["avc1.42E01F", "vp8"], []], ["recorder", [], ["avc1.42E01F"]]]) {
+            const filming = new Filming("porch", handlers, { choice: new Promise(() => {}) });
+            filming.ticker = 1; // it goes on, although nothing ticks
+            filming._equip({ codecs, spare, delays: {}, drawn: false, sound: false, remark: "" });
+            const now = () => filming.way.codec || filming.way.types[0];
+            const asked = (codec, ...plays) => (filming._told({ type: "unplayable", codec, plays }), now());
+            ways[name] = [now(), asked("avc1.42E01F", "vp8", "opus"), asked("vp8", "h264"), asked("vp8", "vp9", "aac")];
+            ways[name].push((filming._giveWay(1, "it does not work"), now()), asked("vp8", "vp9"), asked("opus", "h264", "aac"));
+            ways[name].push(asked("avc1.42E01F", "av1", "hevc"), asked("avc1.42E01F", "vp8"));
+            filming.link.state = "open";
+            filming.watchedAt = performance.now() - 10001;
+            filming.viewers = 1;
+            ways[name].push((filming._tick(), now()));
+            filming.viewers = 0;
+            ways[name].push((filming._tick(), now()));
+            filming.watchedAt = performance.now() - 10001;
+            ways[name].push((filming._tick(), now()));
+            filming.stop();
+          }
+          return ways;
+        }"""
+    )
+    recorded = [f"video/webm;codecs={codec}" for codec in ("vp8", "h264", "vp9")]
+    vp8, h264, vp9 = recorded
+    own = "avc1.42E01F"
+    assert ways["codecs"] == [own, "vp8", own, vp9, own, own, own, own, "vp8", "vp8", "vp8", own]
+    assert ways["recorder"] == [vp8, vp8, h264, vp9, vp8, vp8, vp8, vp8, vp8, vp8, vp8, vp8]
+
+
 async def test_a_codec_that_a_viewer_cannot_play_is_given_up(relay: Relay, chromium: Browser) -> None:
     page = await film(chromium, relay, "other-codec", "&encoder=avc1")
     async with peer(relay, "/player/other-codec") as player:
         first = await player.message("track", number=1)
         assert first["codec"].startswith("avc1")
+        await player.send(type="join", plays=["vp8", "vp9", "h264", "opus"])
         await player.send(type="unplayable", codec=first["codec"])
         await page.wait_for("document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE)
         await player.until(lambda one: [text for text in one.messages if text.get("kind") == "video" and text["codec"] != first["codec"]])

@@ -6,7 +6,7 @@ import { lastSession } from "./session.js";
 /** What the place can do where pictures are decoded.
  *  @typedef {{decodes: boolean, offscreen: boolean, trackGenerator: boolean}} Abilities */
 
-/** @typedef {{abilities: Abilities, receive: (port: MessagePort, name: string) => void}} Place */
+/** @typedef {{abilities: Abilities, receive: (port: MessagePort, name: string, plays: string[]) => void}} Place */
 
 /** Milliseconds in which the worker must have come up; it is fetched in a few small files. */
 const START_LIMIT = 8000;
@@ -30,7 +30,9 @@ function startWorker() {
       worker.onerror = null;
       const canDecode = abilities.decodes || typeof VideoDecoder === "undefined";
       if (!canDecode) return fail("it cannot decode");
-      resolve({ abilities, receive: (port, name) => worker.postMessage({ port, name, session: lastSession() }, [port]) });
+      const receive = (/** @type {MessagePort} */ port, /** @type {string} */ name, /** @type {string[]} */ plays) =>
+        worker.postMessage({ port, name, session: lastSession(), plays }, [port]);
+      resolve({ abilities, receive });
     };
   });
 }
@@ -42,7 +44,7 @@ async function openPlace() {
   } catch (error) {
     const { Receiver } = await import("./receiver.js");
     const abilities = { decodes: "VideoDecoder" in globalThis, offscreen: "OffscreenCanvas" in globalThis, trackGenerator: false };
-    return { abilities, receive: (port, name) => void new Receiver(port, name, lastSession()) };
+    return { abilities, receive: (port, name, plays) => void new Receiver(port, name, lastSession(), plays) };
   }
 }
 
@@ -52,11 +54,12 @@ const place = openPlace();
 export class Feed {
   /**
    * @param {string} name of the camera
+   * @param {Promise<string[]>} plays see plays.js
    * @param {{onready: (abilities: Abilities) => void} & Record<string, (message: any) => void>} handlers
    *        one for each type of message that a Receiver sends, by that name; onready: the place is known, now it can be told which engine
    *        plays
    */
-  constructor(name, handlers) {
+  constructor(name, plays, handlers) {
     this.handlers = handlers;
     this.takenBytes = 0;
     this.toldBytes = 0;
@@ -70,9 +73,9 @@ export class Feed {
     };
     document.addEventListener("visibilitychange", this.wake);
     addEventListener("pageshow", this.wake);
-    place.then(({ abilities, receive }) => {
+    Promise.all([place, plays]).then(([{ abilities, receive }, known]) => {
       if (this.closed) return;
-      receive(port2, name);
+      receive(port2, name, known);
       handlers.onready(abilities);
     });
   }

@@ -5,8 +5,8 @@ import { Receiver } from "./receiver.js";
 /** @type {any} */
 const worker = globalThis;
 
-worker.onmessage = (/** @type {MessageEvent<{port: MessagePort, name: string, session: any}>} */ { data: { port, name, session } }) => {
-  new Receiver(port, name, session);
+worker.onmessage = (/** @type {MessageEvent<{port: MessagePort, name: string, session: any, plays: string[]}>} */ { data }) => {
+  new Receiver(data.port, data.name, data.session, data.plays);
 };
 
 // It stands, and this is what it can do: a message before would be lost on a browser without module workers, and its port with it.

@@ -71,9 +71,11 @@ export class Receiver {
    * @param {MessagePort} port to the page's Feed
    * @param {string} name of the camera
    * @param {import("./session.js").Session | null} session what the relay has said last to the page
+   * @param {string[]} plays what this browser plays (plays.js)
    */
-  constructor(port, name, session) {
+  constructor(port, name, session, plays) {
     this.port = port;
+    this.plays = plays;
     /** Who shows the pictures, as the page has said. */
     this.engine = { name: "none", choice: 0 };
     /** @type {import("./surface.js").Surface | null} */
@@ -108,8 +110,9 @@ export class Receiver {
     this.arrivals = [];
     /** @type {number[]} */
     this.decodings = [];
-    this.path = `/player/${name}`;
-    this.link = new Link(this.path, {
+    this.restPath = `/player/${name}?rest=1`;
+    this.joinPath = `/player/${name}?plays=${plays.join()}`; // as `join` would say
+    this.link = new Link(this.joinPath, {
       onstate: (state, refusal, transport) => this.onlink(state, refusal, transport),
       onmessage: (message) => this.onmessage(message),
       onbinary: (data) => this.onbinary(data),
@@ -156,7 +159,7 @@ export class Receiver {
   onlink(state, refusal, transport) {
     if (state !== "open") this.announced = null;
     // Else it would wake a camera up for nobody.
-    if (state === "connecting") this.link.path = this.wish === "all" ? this.path : `${this.path}?rest=1`;
+    if (state === "connecting") this.link.path = this.wish === "all" ? this.joinPath : this.restPath;
     this.tell("link", { state, refusal, transport, place: this.link.settled });
   }
 
@@ -175,7 +178,7 @@ export class Receiver {
   onwelcome() {
     this.announced = null;
     this.joined = true;
-    this.given = this.link.path === this.path ? "all" : "nothing";
+    this.given = this.link.path === this.joinPath ? "all" : "nothing";
     this.forgetVideo();
     this.settle();
     this.tellClock(null);
@@ -273,7 +276,7 @@ export class Receiver {
   join() {
     this.joined = false;
     this.given = "all";
-    this.link.send({ type: "join" });
+    this.link.send({ type: "join", plays: this.plays });
   }
 
   /** The pictures come by another way: no frames are needed for them. */
@@ -297,7 +300,7 @@ export class Receiver {
     if (wish === this.given) return;
     if (wish === "all") return this.join();
     this.given = wish;
-    this.link.send(wish === "sound" ? { type: "join", video: false } : { type: "rest" });
+    this.link.send(wish === "sound" ? { type: "join", video: false, plays: this.plays } : { type: "rest" });
   }
 
   /** @param {any} pong the relay's answer to a ping, or null when its clock is not known any more */

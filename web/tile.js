@@ -22,6 +22,7 @@ import { Details } from "./details.js";
 import { Feed } from "./feed.js";
 import { JpegEngine } from "./jpeg.js";
 import { MseEngine } from "./mse.js";
+import { playable, playsOthers } from "./plays.js";
 import { median } from "./recent.js";
 import { Sound } from "./sound.js";
 import { Screen, surfaceKinds } from "./surface.js";
@@ -87,6 +88,11 @@ const FEEDING = 1000;
  *  long: a computer that was busy for a moment should show its pictures soon, and one that cannot need not try all the time. */
 const FORGIVE_FIRST = 4000;
 const FORGIVE_LAST = 60000;
+
+/** Where this browser does not play the camera's codec, but others, that is tried again after so long (ms), and each time after twice as long:
+ *  the relay asks a camera every 30 s at most to change its codec, and only while a viewer that needs it wants frames. */
+const HOPE_FIRST = 40000;
+const HOPE_LAST = 3600000;
 
 /** What was measured is true for so long (ms). */
 const FRESH = 1500;
@@ -205,6 +211,9 @@ export class Tile {
     this.unable = new Set();
     this.failedAt = 0;
     this.forgiveAfter = FORGIVE_FIRST;
+    this.hopeAfter = HOPE_FIRST;
+    /** What this browser plays (plays.js). @type {string[]} */
+    this.plays = [];
     this.watched = true;
     this.onScreen = true;
     this.blocked = false;
@@ -234,7 +243,9 @@ export class Tile {
     /** @type {{arrival: number | null, decode: number | null, at: number}} */
     this.come = { arrival: null, decode: null, at: 0 };
     this.build();
-    this.feed = new Feed(name, {
+    const plays = playable(wall.engine);
+    plays.then((families) => (this.plays = families));
+    this.feed = new Feed(name, plays, {
       onready: (abilities) => this.onready(abilities),
       link: ({ state, refusal, transport, place }) => this.onlink(state, refusal, transport, place),
       clock: (message) => this.onclock(message),
@@ -438,6 +449,7 @@ export class Tile {
       this.failures.clear();
       this.unable.clear();
       this.forgiveAfter = FORGIVE_FIRST;
+      this.hopeAfter = HOPE_FIRST;
     }
     this.begunAt = performance.now();
     const { engine } = this;
@@ -772,6 +784,12 @@ export class Tile {
   checkEngine() {
     const now = performance.now();
     const { engine } = this;
+    if (engine instanceof JpegEngine && this.hopes && now - this.failedAt > this.hopeAfter) {
+      this.hopeAfter = Math.min(2 * this.hopeAfter, HOPE_LAST);
+      this.unable.clear();
+      this.failures.clear();
+      return this.useEngine(this.bestEngine());
+    }
     // Single pictures are better than none, but not than an engine that could not for a moment only.
     if (!engine || (engine instanceof JpegEngine && this.failures.size > this.unable.size)) {
       if (this.video && this.failedAt > 0 && now - this.failedAt > this.forgiveAfter) {
@@ -793,6 +811,12 @@ export class Tile {
     if (!(engine instanceof Screen)) return;
     if (engine.lit || shown === 0 || !this.watched) this.darkAt = now;
     if (now - this.darkAt > DARK_SURFACE_AFTER) this.onfail("the pictures do not reach the screen", true);
+  }
+
+  /** Whether the camera may be asked once more for a codec that this browser plays. */
+  get hopes() {
+    if (!this.watched || this.video === null || this.unable.size === 0 || this.failures.size > this.unable.size) return false;
+    return playsOthers(this.plays, this.video.codec);
   }
 
   /** @returns {[TileState, string, string?]} the sentence that belongs over the picture, "" for none; and why it is frozen */

@@ -7,6 +7,8 @@ import pytest
 from tests.browsers import films
 from tests.browsers.drivers import Chromium, Page
 from tests.browsers.pages import PATIENCE, facts, listening, moving, state
+from tests.film.test_filming import filming, picture
+from tests.peers import peer
 from tests.relays import Relay
 from tests.server.test_promises import eventually, report
 
@@ -64,16 +66,50 @@ async def test_a_browser_that_plays_no_video_shows_pictures(relay: Relay) -> Non
         await moving(never)
         await state(never, "live")
         assert (await facts(never))["engine"] == "jpeg"
-        await camera.phone.message("unplayable", codec="vp8")  # another codec might be better still
+        assert camera.told("unplayable") == [], "no codec would help it"
 
         sometimes = await old.page(f"{relay.origin}/player.html?camera=plain")
         await moving(sometimes)
         assert (await facts(sometimes))["engine"] == "jpeg"
+        wish = await camera.phone.message("unplayable", codec="vp8")
+        assert "vp9" in wish["plays"], "another codec might be better still"
         await sometimes.evaluate("void (window.well = true)")
         await sometimes.wait_for("document.querySelector('[data-camera]').dataset.engine === 'frames'", PATIENCE)
         await moving(sometimes)
         assert (await facts(sometimes))["engine"] == "frames", "what could not for a moment is tried again"
         assert never.errors == sometimes.errors == []
+
+
+# A browser that plays no H.264, and has no worker in which it does.
+WITHOUT_H264 = """
+  delete window.Worker;
+  const isTypeSupported = MediaSource.isTypeSupported.bind(MediaSource);
+  MediaSource.isTypeSupported = (type) => !type.includes("avc") && isTypeSupported(type);
+  const isConfigSupported = VideoDecoder.isConfigSupported.bind(VideoDecoder);
+  VideoDecoder.isConfigSupported = async (config) =>
+    config.codec.startsWith("avc") ? { supported: false, config } : isConfigSupported(config);
+"""
+
+
+async def test_a_camera_changes_its_codec_for_a_browser_once_all_play_the_other_one(relay: Relay) -> None:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    async with Chromium(camera=False, init_scripts=[WITHOUT_H264]) as old, filming(relay, "other", picture()):
+        async with peer(relay, "/player/other") as blocker:  # of which it is not known what it plays
+            assert (await blocker.message("track", number=1))["codec"].startswith("avc1")
+            page = await old.page(f"{relay.origin}/player.html?camera=other")
+            await moving(page)
+            assert (await facts(page))["engine"] == "jpeg"
+        await page.evaluate("void (document.querySelector('[data-camera]').tile.hopeAfter = 0)")
+        await page.wait_for("document.querySelector('[data-camera]').dataset.engine === 'frames'", PATIENCE)
+        await moving(page)
+        await page.evaluate("location.reload()")
+        await page.wait_for("document.querySelector('[data-camera]')?.dataset.engine === 'frames'", PATIENCE)
+        await moving(page)
+        assert page.errors == []
+        await page.close()
+        async with peer(relay, "/player/other?rest=1") as viewer:
+            await viewer.message("track", codec="vp8")
 
 
 # Counts the frames of each track that come by the socket, in a page that has no worker: [unused, pictures, sound].

@@ -181,3 +181,56 @@ async def test_a_broken_frame_ends_no_picture_but_three_do(page: Page) -> None:
 async def test_nobody_looks_so_nothing_is_decoded(page: Page) -> None:
     told = await page.evaluate(DECODER, [["track"], *frames(1, 5, key=True), ["rest"], *frames(6, 5, key=True)])
     assert (told["waiting"], told["arrivals"], told["stats"]["fed"]) == (0, 0, 5)
+
+
+async def test_a_browser_is_asked_once_what_it_plays_and_no_answer_is_no_no(page: Page) -> None:
+    """With WebCodecs that refuses VP9, never answers for AV1 and fails for the rest; MediaSource that plays H.264 and AAC."""
+    found = await page.evaluate(
+        """async () => {
+          const { VideoDecoder, MediaSource, AudioWorkletNode } = window;
+          const asked = [];
+          const answers = { vp09: Promise.resolve({ supported: false }), av01: new Promise(() => {}) };
+          window.VideoDecoder = { isConfigSupported({ codec }) {
+            asked.push(codec);
+            return answers[codec.split(".")[0]] || Promise.reject(new TypeError(codec));
+          } };
+          window.MediaSource = { isTypeSupported: (type) => (asked.push(type), /avc1|mp4a/.test(type)) };
+          delete window.AudioWorkletNode;
+          const { playable, playsOthers } = await import("/web/plays.js?afresh");
+          const found = {};
+          for (const engine of [null, "frames", "mse", "jpeg"]) found[engine] = await playable(engine);
+          found.asked = asked.length;
+          const film = "avc1.64001F";
+          found.others = [playsOthers(["h264", "opus"], film), playsOthers(["h264", "av1"], film), playsOthers([], film)];
+          Object.assign(window, { VideoDecoder, MediaSource, AudioWorkletNode });
+          return found;
+        }"""
+    )
+    assert found == {
+        "null": ["av1", "h264", "aac"],
+        "frames": ["av1", "aac"],
+        "mse": ["h264", "aac"],
+        "jpeg": ["aac"],
+        "asked": 10,
+        "others": [False, True, False],
+    }
+
+
+async def test_a_codecs_family_is_told_from_every_name_that_it_has(page: Page) -> None:
+    names = {
+        "vp8": ["vp8", "vp08.00.10.08", "video/webm;codecs=vp8", 'video/mp4; codecs="vp08.00.10.08"'],
+        "vp9": ["vp9", "vp09.00.10.08", "video/webm;codecs=vp9"],
+        "av1": ["av01.0.04M.08", "video/mp4;codecs=av1"],
+        "h264": ["avc1.42E01E", "avc3.64001F", "video/webm;codecs=h264", "video/x-matroska;codecs=avc1"],
+        "opus": ["opus", 'audio/webm; codecs="opus"'],
+        "aac": ["mp4a.40.2"],
+        "": ["", "hvc1.1.6", "video/mp4", "avenue/av1"],
+    }
+    told = await page.evaluate(
+        """async (names) => {
+          const { familyOf } = await import("/web/codec-families.js");
+          return Object.entries(names).flatMap(([family, those]) => those.filter((name) => familyOf(name) !== family));
+        }""",
+        names,
+    )
+    assert told == []

@@ -124,30 +124,22 @@ class Served:
         return host in self.addresses
 
     def server_context(self) -> ssl.SSLContext:
-        """A context to serve with.
+        """A context to serve with. For another certificate there is another one: a context keeps one of each kind of key.
 
         TLS 1.2 is the floor and not 1.3, because phones on Android 9 and iOS 12 end there. There is no compression (CRIME), and
         HTTP/1.1 alone is offered (ALPN), because WebSocket over HTTP/2 is something the relay does not speak. Keys are exchanged in
         `KEY_EXCHANGE`, whatever kind of key the certificate has.
+
+        Raises:
+            OSError: The files have been taken away or spoiled since they were checked.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
         context.set_alpn_protocols(["http/1.1"])
         context.set_ecdh_curve(KEY_EXCHANGE)
-        self.load_into(context)
+        context.load_cert_chain(self.cert_file, self.key_file, password="")  # with the empty one OpenSSL never asks at the terminal
         return context
-
-    def load_into(self, context: ssl.SSLContext) -> None:
-        """Serve this certificate from now on. For a relay that runs for months: live connections stay, new handshakes get it.
-
-        Raises:
-            OSError: The files have been taken away or spoiled since they were checked; what was served is served on.
-        """
-        # A context that has taken the certificate and then finds a key that does not belong to it can serve nobody any more; so the files
-        # are tried elsewhere first. And with the empty password OpenSSL never asks at the terminal.
-        for one in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
-            one.load_cert_chain(self.cert_file, self.key_file, password="")
 
 
 class Authority:

@@ -14,7 +14,7 @@ from ip_registry import secret
 from ip_registry.messages import MAX_URLS, Announcement
 from ip_registry.registry import Registry
 
-from . import addresses, banner, faults, files
+from . import addresses, banner, faults, files, heap
 from .access import Access
 from .addresses import IPAddress
 from .announce import Announcer
@@ -93,7 +93,7 @@ class Relay:
         """
         chosen, renewal = self._chosen, self._renewal
         asyncio.get_running_loop().set_exception_handler(faults.unhandled)
-        self._port = await self._server.start(chosen.hosts, chosen.port, renewal.context if renewal else None)
+        self._port = await self._server.start(chosen.hosts, chosen.port, (lambda: renewal.context) if renewal else None)
         if renewal:
             await self._start_trust_page(renewal)
             if not chosen.no_mdns:
@@ -102,6 +102,7 @@ class Relay:
             renewal.start(self._moved)
         if self._announcer:
             self._announcer.start()
+        heap.settle()
         self._show()
 
     async def stop(self) -> None:
@@ -115,7 +116,8 @@ class Relay:
         """A relay without it is better than none: another program may have its port."""
         if self._chosen.no_trust_page or not renewal.served.ca_pem:
             return
-        trust = TrustPage(lambda: renewal.served, self._port, self._access.check_host, self._root / "web")
+        most = self._server.capacity.trust
+        trust = TrustPage(lambda: renewal.served, self._port, self._access.check_host, self._root / "web", most)
         try:
             self._trust_port = await trust.start(self._chosen.hosts, self._chosen.trust_port)
         except OSError as error:

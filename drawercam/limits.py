@@ -1,7 +1,8 @@
 """How much one peer may take: connections, messages, guesses. No sockets: addresses and times in, a decision out.
 
 An address here is a whole household when its router translates, so the limits for one are far above what a family with a wall of
-screens needs (a wall takes one connection for each camera), and no limit is a punishment: who stays below it again is served again.
+screens needs (a wall takes one connection for each camera), and no limit is a punishment: who stays below it again is served again. Of
+whatever there is for all, one address has a share.
 """
 
 from __future__ import annotations
@@ -11,35 +12,52 @@ import hashlib
 import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Protocol
 
 from .addresses import own_networks
 
 MAX_SOCKETS = 2000
-"""WebSockets at once: a hall that watches its stage. Each takes 0.1 MB over TLS. Where the system gives fewer files, see `sockets_in`."""
+"""WebSockets at once: a hall that watches its stage. Each takes 0.1 MB over TLS. Where the system gives fewer files, see `Capacity`."""
 
 MAX_SOCKETS_OF_ONE = 600
 """WebSockets at once from one address: whatever one computer does, most stay free for the others."""
 
-MAX_DOORS = 500
-"""Connections whose first request is not complete yet. When a thousand viewers join at once, so many wait at the same time."""
+MAX_PAGES = 700
+"""Connections that are no sockets: in their TLS handshake, with a first request that is not complete, or for pages. There may be more of
+them as long as there are fewer sockets."""
 
-MAX_CONNECTIONS = MAX_SOCKETS + MAX_DOORS + 400
-"""Connections of any kind at once, those in their TLS handshake and those for pages among them. A browser keeps six for pages."""
+MAX_PAGES_OF_ONE = MAX_PAGES * 3 // 4
+"""The same of one address. Eight people whose walls of thirty cameras begin anew have 248 handshakes at once, and six connections each for
+pages. One in its handshake takes 60 KB."""
 
-MAX_CONNECTIONS_OF_ONE = MAX_SOCKETS_OF_ONE + MAX_DOORS + 50
-"""The same from one address: as many more than its sockets as there are doors, so that its sockets are refused with a sentence."""
+MAX_TURNED_AWAY = 64
+"""Connections beyond those, of whom there are none that could make room: they are told that there is none."""
 
-SPARE_FILES = 60
-"""File descriptors for listeners, databases, certificates and pages on their way."""
+MAX_CONNECTIONS = MAX_SOCKETS + MAX_PAGES
+"""Connections of any kind at once, but for those that are turned away and those of the trust page."""
+
+MAX_TRUST = 64
+"""Connections to the trust page at once. A browser opens six."""
+
+MAX_DECODERS = 16
+"""Workers that make pictures, at once: 60 MB and a part of a core each."""
+
+STANDING_FILES = 40
+"""File descriptors for all else: listeners, loop, log, multicast DNS, a registry's database and an announcement to one, certificates, the
+file of keys and what is in reserve for it, pages that are just being read. A relay that has nothing to do has 17."""
+
+FILES_OF_A_DECODER = 3
+"""File descriptors of a worker: two pipes, and what tells of its end."""
 
 MAX_CAMERAS = 250
 """Cameras on the air at once: as many as share the memory for late viewers (hub.MAX_MEMORY_IN_ALL) with 2 s each."""
 
 TLS_DEADLINE = 10.0
-"""Seconds for a TLS handshake. A phone at the far end of the garden takes one."""
+"""Seconds until a connection says something, and then for its TLS handshake. A phone at the far end of the garden takes one."""
 
 MESSAGES_AT_ONCE, MESSAGES_PER_SECOND = 300, 50
 """Control messages of one socket. A camera sends three a second and a player one; a page that wakes up sends some at once."""
@@ -256,6 +274,11 @@ def counted_as(address: str) -> tuple[str, ...]:
     Args:
         address: As sockets give it, perhaps with a scope (``%eth0``). IPv4 within IPv6 counts as IPv4; what is no address, as it is.
     """
+    return _counted_as(address, own_networks() if ":" in address else frozenset())
+
+
+@lru_cache(MAX_ADDRESSES)
+def _counted_as(address: str, own: frozenset[IPv6Network]) -> tuple[str, ...]:
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
@@ -264,7 +287,7 @@ def counted_as(address: str) -> tuple[str, ...]:
         return (str(found),)
     if found.ipv4_mapped is not None:
         return (str(found.ipv4_mapped),)
-    if any(found in network for network in own_networks()):
+    if any(found in network for network in own):
         return (str(found),)
     return (str(found), str(IPv6Network((found, 64), strict=False)))
 
@@ -361,68 +384,193 @@ def less(counter: Counter[str], key: str) -> None:
         del counter[key]
 
 
-class Connection(Protocol):
-    """As much of a socket as a `Lobby` needs."""
+class Guest(Protocol):
+    """A connection, as far as a `Lobby` is concerned.
 
-    def fileno(self) -> int:
-        """Negative when it is closed."""
+    Attributes:
+        address: From where.
+    """
+
+    address: str
+
+    def displace(self) -> None:
+        """End it: its place is another's now."""
 
 
 class Lobby:
-    """Counts connections from their first moment, in all and by address.
+    """Connections from their first moment, in all and by address.
 
-    Nobody tells it of ends: which connections are closed is looked up before anybody is refused.
+    Those that have shown no right yet make room for newcomers: the oldest goes, of the address that has its share, or where all places are
+    taken of the address (or its /64, see `counted_as`) that has the most such connections. One that has shown a right stays.
     """
 
-    def __init__(self, in_all: int = MAX_CONNECTIONS, of_one: int = MAX_CONNECTIONS_OF_ONE) -> None:
-        self._in_all = in_all
-        self._of_one = of_one
-        self._by_address: dict[str, list[Connection]] = {}
-        self._count = 0
+    def __init__(self, in_all: int, of_one: int | None = None) -> None:
+        """
+        Args:
+            of_one: See `Places`.
+        """
+        self._places = Places(in_all, of_one)
+        self._strangers: OrderedDict[str, OrderedDict[Guest, None]] = OrderedDict()  # by how they are counted; the oldest first
+        self._counted: dict[Guest, str] = {}  # how each stranger is
+        self._shown: set[Guest] = set()
+        self._let_in: set[Guest] = set()
 
-    def enter(self, address: str, connection: Connection) -> bool:
-        """Count a connection; False, and it is not counted, when there is no room for it."""
-        if self._count >= self._in_all or len(self._by_address.get(address, ())) >= self._of_one:
-            self.tidy()
-        theirs = self._by_address.get(address, [])
-        if self._count >= self._in_all or len(theirs) >= self._of_one:
+    @property
+    def total(self) -> int:
+        """How many are in, those that were let in among them."""
+        return self._places.total + len(self._let_in)
+
+    def enter(self, guest: Guest) -> bool:
+        """Take a newcomer in, in place of another if need be; False if all who are in have shown a right."""
+        if not self._make_room(guest.address):
             return False
-        self._by_address.setdefault(address, theirs).append(connection)
-        self._count += 1
+        self._places.enter(guest.address)
+        counted = self._counted[guest] = counted_as(guest.address)[-1]
+        self._strangers.setdefault(counted, OrderedDict())[guest] = None
         return True
 
-    def tidy(self) -> None:
-        """Forget those that have closed."""
-        for address, theirs in list(self._by_address.items()):
-            theirs[:] = [one for one in theirs if one.fileno() >= 0]
-            if not theirs:
-                del self._by_address[address]
-        self._count = sum(map(len, self._by_address.values()))
+    def show(self, guest: Guest) -> None:
+        """It has shown a right: from now on it stays."""
+        if guest in self._counted:
+            self._forget_stranger(guest)
+            self._shown.add(guest)
+
+    def let_in(self, guest: Guest) -> None:
+        """It has a place elsewhere (see `visits.Book`), where it is counted for its address; here it counts in all, and stays."""
+        if guest in self._let_in:
+            return
+        if self._give_up(guest):
+            self._let_in.add(guest)
+            self._places.in_all -= 1
+
+    def come_back(self, guest: Guest) -> bool:
+        """It was let in and has no place elsewhere any more. It counts for its address again, and stays; False if it must go because that
+        has no room."""
+        if guest not in self._let_in:
+            return True
+        self._out(guest)
+        if not self._make_room(guest.address):
+            return False
+        self._places.enter(guest.address)
+        self._shown.add(guest)
+        return True
+
+    def leave(self, guest: Guest) -> None:
+        """It has ended; also to be called of one that was displaced, or never came in."""
+        if guest in self._let_in:
+            self._out(guest)
+        else:
+            self._give_up(guest)
+
+    def _make_room(self, address: str) -> bool:
+        places = self._places
+        if places.held(address) >= places.of_one:
+            oldest = self._oldest(counted_as(address)[-1])
+        elif places.total >= places.in_all:
+            most = max(self._strangers, key=lambda name: len(self._strangers[name]), default="")
+            oldest = self._oldest(most)
+        else:
+            return True
+        if oldest is None:
+            return False
+        self._give_up(oldest)
+        oldest.displace()
+        return True
+
+    def _oldest(self, counted: str) -> Guest | None:
+        return next(iter(self._strangers.get(counted, ())), None)
+
+    def _give_up(self, guest: Guest) -> bool:
+        """Whether it had a place here."""
+        if guest in self._shown:
+            self._shown.remove(guest)
+        elif guest in self._counted:
+            self._forget_stranger(guest)
+        else:
+            return False
+        self._places.leave(guest.address)
+        return True
+
+    def _forget_stranger(self, guest: Guest) -> None:
+        counted = self._counted.pop(guest)
+        del self._strangers[counted][guest]
+        if not self._strangers[counted]:
+            del self._strangers[counted]
+
+    def _out(self, guest: Guest) -> None:
+        self._let_in.remove(guest)
+        self._places.in_all += 1
 
 
-def make_room(wanted: int = MAX_CONNECTIONS) -> int:
-    """Ask the system for as many open files as the connections need (many systems start with 1024, or 256).
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many connections of each kind, and how many workers, there may be where the system gives so many files.
+
+    Attributes:
+        sockets, sockets_of_one: WebSockets, and of one address.
+        pages, pages_of_one: Connections that are no sockets; the first beside as many sockets as there may be.
+        turned_away: Connections that are told that there is no room.
+        trust: Connections to the trust page.
+        decoders: Workers that make pictures.
+    """
+
+    sockets: int = MAX_SOCKETS
+    sockets_of_one: int = MAX_SOCKETS_OF_ONE
+    pages: int = MAX_PAGES
+    pages_of_one: int = MAX_PAGES_OF_ONE
+    turned_away: int = MAX_TURNED_AWAY
+    trust: int = MAX_TRUST
+    decoders: int = MAX_DECODERS
+
+    @property
+    def connections(self) -> int:
+        """Sockets and pages."""
+        return self.sockets + self.pages
+
+    @property
+    def files(self) -> int:
+        """How many file descriptors all of it needs."""
+        return STANDING_FILES + self.connections + self.turned_away + self.trust + self.decoders * FILES_OF_A_DECODER
+
+    @classmethod
+    def within(cls, files: int) -> Capacity:
+        """What there can be with so many file descriptors: the same part of everything, but enough of each for one phone and one viewer."""
+        full = cls()
+        part = max(0.0, min(1.0, (files - _LEAST.files) / (full.files - _LEAST.files)))
+
+        def some(least: int, most: int) -> int:
+            return least + int((most - least) * part)
+
+        sockets, pages = some(_LEAST.sockets, full.sockets), some(_LEAST.pages, full.pages)
+        return cls(
+            sockets=sockets,
+            sockets_of_one=min(MAX_SOCKETS_OF_ONE, sockets * 3 // 4),
+            pages=pages,
+            pages_of_one=pages * 3 // 4,
+            turned_away=some(_LEAST.turned_away, full.turned_away),
+            trust=some(_LEAST.trust, full.trust),
+            decoders=some(_LEAST.decoders, full.decoders),
+        )
+
+
+_LEAST = Capacity(sockets=6, sockets_of_one=4, pages=8, pages_of_one=6, turned_away=2, trust=4, decoders=1)
+"""For 63 file descriptors."""
+
+
+def make_room(wanted: int) -> int:
+    """Ask the system for as many open files as are needed (many systems start with 1024, or 256).
 
     Returns:
-        How many connections there may be.
+        How many there may be, at most what was wanted.
     """
     try:
         import resource
     except ImportError:  # Windows has no such limit for sockets
         return wanted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted + SPARE_FILES:
-        more = wanted + SPARE_FILES if hard == resource.RLIM_INFINITY else min(hard, wanted + SPARE_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        more = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - SPARE_FILES))
-
-
-def sockets_in(room: int) -> int:
-    """How many of so many connections may be WebSockets: pages have to get in beside them.
-
-    Args:
-        room: As `make_room` says.
-    """
-    return max(1, min(MAX_SOCKETS, room * MAX_SOCKETS // MAX_CONNECTIONS))
+    return wanted if soft == resource.RLIM_INFINITY else min(wanted, soft)

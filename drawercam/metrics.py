@@ -31,8 +31,8 @@ _LIMITS = {
     "names": MAX_CHANNELS,
     "sockets": limits.MAX_SOCKETS,
     "sockets_of_one_address": limits.MAX_SOCKETS_OF_ONE,
-    "connections_of_one_address": limits.MAX_CONNECTIONS_OF_ONE,
-    "doors": limits.MAX_DOORS,
+    "pages": limits.MAX_PAGES,
+    "pages_of_one_address": limits.MAX_PAGES_OF_ONE,
 }
 
 

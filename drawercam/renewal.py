@@ -1,7 +1,7 @@
 """Keeps the certificate true while the relay runs: addresses come and go, certificates end, files are replaced.
 
-Live connections stay: a TLS connection keeps the certificate that it began with, and `SSLContext.load_cert_chain` changes only what the
-next handshake gets. Phones notice nothing, because the authority that they trust is the same.
+Live connections stay: a TLS connection keeps the certificate that it began with, and another context is only for the handshakes that begin
+from then on. Phones notice nothing, because the authority that they trust is the same.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Renewal:
     Attributes:
         addresses: Where the relay can be reached now, likeliest first.
         served: The certificate.
-        context: What the relay listens with.
+        context: With what a handshake is to begin now.
     """
 
     def __init__(
@@ -148,8 +148,7 @@ class Renewal:
             with spares.lent(FILES):
                 served = await asyncio.to_thread(self._source.ensure, present, self._names, now)
                 if served != self.served:
-                    # Not in the thread: while it works on the context, no handshake may begin.
-                    served.load_into(self.context)
+                    self.context = served.server_context()
         except (AuthorityError, OSError, ssl.SSLError) as error:
             self._failures += 1
             if self._failures == FAILURES_TO_SAY:

@@ -16,6 +16,7 @@ import plistlib
 import string
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -26,17 +27,16 @@ from certs import Served
 
 from . import addresses, unread
 from .access import Denied, host_name
+from .gate import Gate, Seat
+from .limits import MAX_TRUST, Lobby
 
 PAGE_PATH = "/trust"
 
 WAYS = ("/", "/camera.html", "/player.html")
 """What leads to the same path by https; a key behind a # goes along without ever being sent here."""
 
-PARTS = ("style.css", "trust.css", "trust.js", "icon.svg")
-"""The files of `web/` that the page is made of, and nothing else of it."""
-
-MAX_CONNECTIONS = 64
-"""A browser opens 6; beyond this the oldest goes, because it is the likeliest to hang."""
+PARTS = {"style.css": "text/css", "trust.css": "text/css", "trust.js": "text/javascript", "icon.svg": "image/svg+xml"}
+"""The files of `web/` that the page is made of, and nothing else of it; with their types."""
 
 MAX_BODY = 1024
 """Bytes; nothing here takes any."""
@@ -121,7 +121,9 @@ def profile(served: Served) -> bytes:
 class TrustPage:
     """A small server of its own beside the relay."""
 
-    def __init__(self, served: Callable[[], Served], https_port: int, check_host: CheckHost, web_folder: Path) -> None:
+    def __init__(
+        self, served: Callable[[], Served], https_port: int, check_host: CheckHost, web_folder: Path, most: int = MAX_TRUST
+    ) -> None:
         """
         Args:
             served: What the relay serves now; its authority must be the relay's own.
@@ -129,6 +131,7 @@ class TrustPage:
             check_host: `Access.check_host`: raises `Denied` for a Host header that is not the relay's, so that a page of another site whose
                 name is made to point here (DNS rebinding) gets nothing.
             web_folder: The folder ``web/``.
+            most: Connections at once. One more takes the place of another, see `limits.Lobby`.
         """
         self._served = served
         self._https_port = https_port
@@ -144,8 +147,8 @@ class TrustPage:
         for part in PARTS:
             app.router.add_get(f"/web/{part}", self._part)
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None, logger=unread.LOG)
-        self._listeners: list[asyncio.Server] = []
-        self._ends: dict[asyncio.Transport, asyncio.TimerHandle] = {}  # of the connections that are open, the oldest first
+        self._gate = Gate(Lobby(most), None, lambda seat: _Door(self, seat))
+        self._ends: dict[asyncio.Transport, asyncio.TimerHandle] = {}  # of the connections that are open
 
     async def start(self, hosts: Sequence[str] | None, port: int) -> int:
         """Listen.
@@ -161,46 +164,36 @@ class TrustPage:
             OSError: It cannot be had.
         """
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
         try:
-            wanted: Sequence[str | None] = hosts or [None]
-            for host in wanted:
-                listener = await loop.create_server(lambda: _Door(self), host, port, reuse_address=True)
-                self._listeners.append(listener)
-                port = port or listener.sockets[0].getsockname()[1]
+            return await self._gate.open(hosts, port)
         except OSError:
             await self.stop()
             raise
-        return port
 
     async def stop(self) -> None:
         """Stop at once, whoever is connected."""
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()
-        for transport, end in self._ends.items():
-            end.cancel()
+        self._gate.close()
+        for transport in list(self._ends):
+            self._end(transport)
             transport.abort()
-        self._ends.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._runner.cleanup(), STOP_BUDGET)
 
-    def admit(self, transport: asyncio.Transport) -> None:
+    def admit(self, transport: asyncio.Transport, seat: Seat) -> None:
         """Hand a new connection to aiohttp, as if it had accepted it, and see to its end."""
         server = self._runner.server
         if server is None:  # it has stopped
             transport.abort()
             return
-        for one in [one for one in self._ends if one.is_closing()]:
-            self._ends.pop(one).cancel()
-        if len(self._ends) >= MAX_CONNECTIONS:
-            oldest = next(iter(self._ends))
-            self._ends.pop(oldest).cancel()
-            oldest.abort()
         self._ends[transport] = asyncio.get_running_loop().call_later(CONNECTION_LIFE, transport.abort)
+        seat.ended = partial(self._end, transport)
         handler = unread.protocol(server)
         transport.set_protocol(handler)
         handler.connection_made(transport)
+
+    def _end(self, transport: asyncio.Transport) -> None:
+        if (end := self._ends.pop(transport, None)) is not None:
+            end.cancel()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -264,7 +257,9 @@ class TrustPage:
         return web.Response(status=302, headers={"Location": self._relay(request) + request.path_qs})
 
     async def _part(self, request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(self._web / Path(request.path).name)
+        # As a whole, because whoever reads slowly is to hold no file open.
+        name = Path(request.path).name
+        return web.Response(body=await asyncio.to_thread((self._web / name).read_bytes), content_type=PARTS[name], charset="utf-8")
 
 
 def _arrived_at(request: web.Request) -> str | None:
@@ -275,8 +270,9 @@ def _arrived_at(request: web.Request) -> str | None:
 class _Door(asyncio.Protocol):
     """A connection before it is anybody's."""
 
-    def __init__(self, page: TrustPage) -> None:
+    def __init__(self, page: TrustPage, seat: Seat) -> None:
         self._page = page
+        self._seat = seat
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._page.admit(cast(asyncio.Transport, transport))  # uvloop's are of no common class
+        self._page.admit(cast(asyncio.Transport, transport), self._seat)  # uvloop's are of no common class

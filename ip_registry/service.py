@@ -16,8 +16,9 @@ from pathlib import Path
 from aiohttp import web
 
 from certs.authority import Authority, AuthorityError
-from drawercam import addresses, faults, files, log_limit, unread
+from drawercam import addresses, faults, files, limits, log_limit, unread
 from drawercam.bootstrap import PYTHON
+from drawercam.gate import Gate
 from drawercam.renewal import Renewal
 
 from . import secret as secrets
@@ -28,8 +29,13 @@ from .routes import PAGE, add_routes, refusal
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 8099
 
-# Seconds for a TLS handshake, that an idle connection is kept, and for requests that run when the registry stops.
-_TLS_DEADLINE = 10.0
+# Connections at once. A relay keeps one, a phone one or two for a moment.
+MAX_CONNECTIONS = 500
+
+# File descriptors for all else: listeners, the loop, the list, certificates.
+_OTHER_FILES = 30
+
+# Seconds that an idle connection is kept, and for requests that run when the registry stops.
 _KEEPALIVE = 30.0
 _STOP_BUDGET = 1.0
 
@@ -123,13 +129,12 @@ async def run(chosen: argparse.Namespace) -> None:
     try:
         server = runner.server
         assert server is not None
-        context = renewal.context if renewal else None
-        listener = await asyncio.get_running_loop().create_server(
-            lambda: unread.protocol(server), chosen.host, chosen.port, ssl=context, ssl_handshake_timeout=_TLS_DEADLINE if context else None
-        )
+        room = limits.make_room(MAX_CONNECTIONS + _OTHER_FILES)
+        lobby = limits.Lobby(max(1, room - _OTHER_FILES))
+        gate = Gate(lobby, (lambda: renewal.context) if renewal else None, lambda seat: unread.protocol(server))
+        port = await gate.open(hosts, chosen.port)
         if renewal:
             renewal.start(lambda: None)
-        port = listener.sockets[0].getsockname()[1]
         for sentence in served.warnings if served else ():
             log.warning("%s", sentence)
         print(_greeting(_urls(chosen, port), served.fingerprint if served else "", chosen.secret_file, is_new), flush=True)
@@ -138,7 +143,7 @@ async def run(chosen: argparse.Namespace) -> None:
             with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await stop.wait()
-        listener.close()
+        gate.close()
     finally:
         if renewal:
             await renewal.stop()

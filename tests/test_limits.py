@@ -7,6 +7,8 @@ import sys
 from ipaddress import IPv6Network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drawercam import limits
 from drawercam.limits import (
@@ -19,6 +21,7 @@ from drawercam.limits import (
     SHARED,
     Bucket,
     Buckets,
+    Capacity,
     Lobby,
     Places,
     Room,
@@ -37,11 +40,13 @@ class Clock:
 
 
 class Connection:
-    def __init__(self) -> None:
-        self.number = 7
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.displaced = False
 
-    def fileno(self) -> int:
-        return self.number
+    def displace(self) -> None:
+        assert not self.displaced, "once"
+        self.displaced = True
 
 
 def test_a_bucket_gives_some_at_once_and_then_one_by_one() -> None:
@@ -211,28 +216,106 @@ def test_a_program_that_shows_its_revoked_key_again_and_again_keeps_nobody_out()
     assert wrong.add("a", old[0]), "so are only the last ones"
 
 
-def test_a_lobby_counts_in_all_and_by_address_and_forgets_who_has_gone() -> None:
+def crowd(lobby: Lobby, address: str, count: int) -> list[Connection]:
+    """So many who come from there one after the other."""
+    came = [Connection(address) for _ in range(count)]
+    assert all(map(lobby.enter, came))
+    return came
+
+
+def displaced(*those: list[Connection]) -> list[list[int]]:
+    """The numbers of those that had to go."""
+    return [[number for number, one in enumerate(some) if one.displaced] for some in those]
+
+
+@pytest.mark.usefixtures("own")
+def test_where_an_address_has_its_share_its_own_oldest_goes() -> None:
+    lobby = Lobby(in_all=10, of_one=3)
+    others = crowd(lobby, "b", 3)
+    theirs = crowd(lobby, "a", 5)
+    assert displaced(theirs, others) == [[0, 1], []] and lobby.total == 6
+    lobby.leave(theirs[3])
+    lobby.leave(theirs[3])
+    assert displaced(crowd(lobby, "a", 1), theirs) == [[], [0, 1]], "there was room again"
+
+
+@pytest.mark.usefixtures("own")
+def test_where_all_places_are_taken_the_oldest_goes_of_the_address_that_has_the_most() -> None:
+    lobby = Lobby(in_all=9, of_one=6)
+    few, many, newcomers = crowd(lobby, "b", 3), crowd(lobby, "a", 6), crowd(lobby, "c", 2)
+    assert displaced(few, many, newcomers) == [[], [0, 1], []]
+    net = [Connection(f"2001:db8:2::{number:x}") for number in range(20)]
+    assert all(map(lobby.enter, net))
+    assert sum(not one.displaced for one in net) <= 6 and lobby.total == 9, "a foreign network has the share of one address"
+
+
+@pytest.mark.usefixtures("own")
+def test_a_network_of_many_addresses_is_the_one_that_has_the_most() -> None:
+    lobby = Lobby(in_all=8, of_one=5)
+    honest, net = crowd(lobby, "b", 4), [Connection(f"2001:db8:2::{number:x}") for number in range(4)]
+    assert all(map(lobby.enter, net))
+    lobby.leave(honest[0])
+    assert displaced(crowd(lobby, "c", 2), honest, net) == [[], [], [0]]
+
+
+@pytest.mark.usefixtures("own")
+def test_one_that_has_shown_a_right_stays() -> None:
     lobby = Lobby(in_all=5, of_one=3)
-    theirs = [Connection() for _ in range(4)]
-    assert [lobby.enter("a", one) for one in theirs] == [True, True, True, False]
-    assert [lobby.enter("b", Connection()) for _ in range(3)] == [True, True, False]
-    theirs[0].number = -1
-    assert lobby.enter("c", Connection()) and not lobby.enter("a", Connection())
-    theirs[1].number = theirs[2].number = -1
-    assert lobby.enter("a", Connection()), "nobody had to say that they went"
+    theirs = crowd(lobby, "a", 3)
+    lobby.show(theirs[0])
+    lobby.show(theirs[2])
+    newcomers = crowd(lobby, "a", 2)
+    assert displaced(theirs, newcomers) == [[1], [0]]
+    lobby.show(newcomers[1])
+    assert not lobby.enter(Connection("a")), "its whole share has shown a right"
+    others = crowd(lobby, "b", 3)
+    assert displaced(others, theirs) == [[0], [1]], "there are two places for it"
+    for one in others[1:]:
+        lobby.show(one)
+    assert not lobby.enter(Connection("c")) and lobby.total == 5
+    lobby.leave(theirs[0])
+    assert lobby.enter(Connection("c"))
+
+
+@pytest.mark.usefixtures("own")
+def test_what_was_let_in_counts_in_all_alone() -> None:
+    lobby = Lobby(in_all=6, of_one=2)
+    inside = []
+    for _ in range(3):
+        inside += crowd(lobby, "a", 1)
+        lobby.let_in(inside[-1])
+        lobby.let_in(inside[-1])
+    pages = crowd(lobby, "a", 2)
+    assert displaced(inside, pages) == [[], []] and lobby.total == 5
+    crowd(lobby, "b", 1)
+    assert displaced(crowd(lobby, "c", 1), pages) == [[], [0]], "all places are taken, and those that were let in stay"
+    assert lobby.come_back(inside[0]) and not pages[1].displaced and lobby.total == 6
+    assert lobby.come_back(inside[1]) and pages[1].displaced, "it has shown a right"
+    assert not lobby.come_back(inside[2]) and lobby.total == 4, "so have all of its address now"
+    stranger = Connection("d")
+    lobby.leave(stranger)
+    lobby.show(stranger)
+    lobby.let_in(stranger)
+    assert lobby.come_back(stranger) and lobby.total == 4, "one that never came in changes nothing"
 
 
 def test_a_family_behind_one_router_has_room() -> None:
     """Eight people, each with a wall of thirty cameras and a browser's six connections for pages, and thirty phones that film."""
     sockets = 8 * (30 + 1) + 30
     assert sockets < limits.MAX_SOCKETS_OF_ONE < limits.MAX_SOCKETS
-    assert sockets + 6 * (8 + 30) < limits.MAX_CONNECTIONS_OF_ONE < limits.MAX_CONNECTIONS
+    assert sockets + 6 * (8 + 30) < limits.MAX_PAGES_OF_ONE < limits.MAX_PAGES, "also when all of it begins at once"
 
 
-def test_pages_get_in_beside_a_crowd_also_where_there_are_few_files() -> None:
-    assert limits.sockets_in(limits.MAX_CONNECTIONS) == limits.MAX_SOCKETS
-    for room in (1, 200, 964, limits.MAX_CONNECTIONS):
-        assert 1 <= limits.sockets_in(room) <= max(1, room * 3 // 4)
+@given(st.integers(min_value=0, max_value=5000))
+def test_where_there_are_few_files_there_is_less_of_everything_and_some_for_each(files: int) -> None:
+    some, full = Capacity.within(files), Capacity()
+    assert some.files <= max(files, 64), "64 are needed, and that is as little as systems give"
+    if files >= full.files:
+        assert some == full
+    for name in ("sockets", "pages", "turned_away", "trust", "decoders"):
+        assert 1 <= getattr(some, name) <= getattr(full, name)
+    assert some.sockets_of_one == min(limits.MAX_SOCKETS_OF_ONE, some.sockets * 3 // 4) > 2
+    assert some.pages_of_one == some.pages * 3 // 4 >= 6, "what a browser opens"
 
 
 def test_an_honest_camera_never_meets_the_limit_of_messages() -> None:
@@ -252,6 +335,6 @@ def test_it_asks_for_as_many_files_as_it_needs_and_makes_do_with_less() -> None:
         "resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))\n"
         "print(limits.make_room(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
-    for hard, rooms, files in ((4096, 1000, 1000 + limits.SPARE_FILES), (300, 300 - limits.SPARE_FILES, 300)):
+    for hard, files in ((4096, 1000), (300, 300)):
         done = subprocess.run([sys.executable, "-c", program.format(hard=hard)], capture_output=True, text=True, check=True, timeout=60)
-        assert done.stdout.split() == [str(rooms), str(files)]
+        assert done.stdout.split() == [str(files), str(files)]

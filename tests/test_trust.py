@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from certs import Authority, Served
 from drawercam import trust
 from drawercam.access import Access
+from drawercam.limits import MAX_TRUST
 from drawercam.trust import TrustPage, profile, rows
 from tests.relays import ROOT
 
@@ -29,10 +30,10 @@ PATIENCE = 20.0
 class Desk:
     """A trust page that runs, and a client for it."""
 
-    def __init__(self, served: Served, client: ClientSession) -> None:
+    def __init__(self, served: Served, client: ClientSession, most: int = MAX_TRUST) -> None:
         self.served = served
         self.client = client
-        self.page = TrustPage(lambda: self.served, 8443, Access(None, ["drawer.local"]).check_host, ROOT / "web")
+        self.page = TrustPage(lambda: self.served, 8443, Access(None, ["drawer.local"]).check_host, ROOT / "web", most)
         self.port = 0
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -41,13 +42,19 @@ class Desk:
             return answer.status, dict(answer.headers), await answer.read()
 
 
-@pytest_asyncio.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+@contextlib.asynccontextmanager
+async def desk_of(folder: Path, most: int = MAX_TRUST) -> AsyncIterator[Desk]:
     async with ClientSession() as client:
-        one = Desk(Authority(tmp_path / "certs").ensure([ip_address("192.168.1.20")], ["drawer.local"]), client)
+        one = Desk(Authority(folder / "certs").ensure([ip_address("192.168.1.20")], ["drawer.local"]), client, most)
         one.port = await one.page.start(["127.0.0.1"], 0)
         yield one
         await one.page.stop()
+
+
+@pytest_asyncio.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_of(tmp_path) as one:
+        yield one
 
 
 async def test_the_page_has_steps_with_pictures_for_every_system(desk: Desk) -> None:
@@ -223,18 +230,23 @@ async def test_who_never_asks_is_cut_off(desk: Desk, monkeypatch: pytest.MonkeyP
     writer.close()
 
 
-async def test_a_crowd_that_never_asks_keeps_nobody_out(desk: Desk) -> None:
-    crowd = [await asyncio.open_connection("127.0.0.1", desk.port) for _ in range(trust.MAX_CONNECTIONS * 2)]
-    assert (await desk.get("/trust"))[0] == 200
-    assert len(desk.page._ends) <= trust.MAX_CONNECTIONS
-    gone = 0
-    for reader, _ in crowd[: trust.MAX_CONNECTIONS]:
-        with contextlib.suppress(ConnectionError):
-            assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
-        gone += 1
-    assert gone == trust.MAX_CONNECTIONS
-    for _, writer in crowd:
-        writer.close()
+async def test_a_crowd_that_never_asks_keeps_nobody_out_and_harms_no_other(tmp_path: Path) -> None:
+    """It takes the share of its own address, and its oldest go for its newest."""
+    async with desk_of(tmp_path, most=8) as desk:
+        other, (waiting, writer) = b"GET /trust HTTP/1.1\r\n", await asyncio.open_connection("127.0.0.1", desk.port)
+        writer.write(other)
+        crowd = [await asyncio.open_connection("127.0.0.1", desk.port, local_addr=("127.0.0.2", 0)) for _ in range(20)]
+        for _, begun in crowd[::2]:
+            begun.write(other)
+        assert (await desk.get("/trust"))[0] == 200
+        for reader, _ in crowd[:14]:
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+        assert not any(reader.at_eof() for reader, _ in crowd[14:])
+        writer.write(b"Host: 127.0.0.1\r\n\r\n")
+        assert (await asyncio.wait_for(waiting.read(), PATIENCE)).startswith(b"HTTP/1.1 200 OK")
+        for _, begun in (*crowd, (waiting, writer)):
+            begun.close()
 
 
 async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing(desk: Desk) -> None:

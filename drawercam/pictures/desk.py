@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from .. import control
 from ..channel import MAX_MEMORY, NUMBERS, Channel, Follower, Fragment, Run, State
 from ..hub import Hub
-from ..limits import Room, counted_once, room_among
+from ..limits import MAX_DECODERS, Room, counted_once, room_among
 from ..media.packets import Kind
 from ..plays import Plays
 from .decoder import Decoder, DecoderError, Picture
@@ -26,9 +26,6 @@ from .decoder import Decoder, DecoderError, Picture
 # computing, as much as 60 frames of 640x480: so who wants a picture every ten seconds pays for one start each, and who wants one every
 # second pays for all frames.
 LINGER = 3.0
-
-# Workers at once: 60 MB and a part of a core each.
-MAX_DESKS = 16
 
 # Seconds without a question after which a desk makes room for another camera's. Who asks for one picture after the other is silent for less
 # than that: or a wall of more cameras than there may be workers would end them all, again and again.
@@ -424,7 +421,11 @@ def none_now(channel: Channel) -> NoPicture | None:
 
 
 class Desks:
-    """All desks of a relay."""
+    """All desks of a relay.
+
+    Attributes:
+        most: How many there may be at once. Each has a worker.
+    """
 
     def __init__(self, hub: Hub, decoder: Callable[[], Decoder] = Decoder) -> None:
         """
@@ -432,6 +433,7 @@ class Desks:
             hub: The cameras.
             decoder: Makes a worker, to be started.
         """
+        self.most = MAX_DECODERS
         self._hub = hub
         self._decoder = decoder
         self._desks: dict[str, Desk] = {}
@@ -506,13 +508,13 @@ class Desks:
             return desk
         if desk is not None:
             self._end(desk, NoPicture(*_NONE_NOW[State.GONE, "left"]))
-        if (room := room_among((one.address for one in self._desks.values()), address, MAX_DESKS)) is not Room.FREE:
+        if (room := room_among((one.address for one in self._desks.values()), address, self.most)) is not Room.FREE:
             now = asyncio.get_running_loop().time()
             idle = [one for one in self._desks.values() if not one.busy and now - one.asked_at >= MAKES_ROOM_AFTER]
             if room is Room.NONE_FOR_THIS_ADDRESS:
                 idle = [one for one in idle if one.address is not None and counted_once(one.address) == counted_once(address or "")]
             if not idle:
-                raise _too_many("Pictures of as many cameras as may be are being decoded already", room)
+                raise _too_many(f"Pictures of {self.most} cameras are being decoded already", room)
             self._end(min(idle, key=lambda one: one.asked_at), NoPicture(NOT_YET, "Another camera came first."))
         desk = self._desks[channel.name] = Desk(channel, self._decoder, self._over, address)
         return desk

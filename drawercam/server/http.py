@@ -29,6 +29,7 @@ from ..keys import NOTHING, Key, Keyring, KeysError, Scope
 from ..limits import WrongKeys
 from . import routes
 from .bodies import Bodies, sent, whole
+from .hall import Hall
 from .visits import Admission, Book, RequestVisit
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -94,6 +95,7 @@ class Site:
         relay: What this relay is called there.
         book: Who is in.
         bodies: What is on its way to it.
+        hall: By which connection.
         wrong_keys: Slows down who guesses.
         refusals: How often something was refused, by the id in the answer.
     """
@@ -111,6 +113,7 @@ class Site:
     relay: str = ""
     book: Book = field(default_factory=Book)
     bodies: Bodies = field(default_factory=Bodies)
+    hall: Hall = field(default_factory=Hall)
     wrong_keys: WrongKeys = field(default_factory=lambda: WrongKeys(time.monotonic))
     refusals: Counter[str] = field(default_factory=Counter)
 
@@ -168,6 +171,8 @@ def _guard(site: Site) -> Any:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request passes here."""
         response = await answer(request, handler)
+        if not site.hall.come_back(request.transport):
+            response.force_close()
         if not response.prepared:
             await sent(request, response)
         return response
@@ -184,11 +189,14 @@ def _guard(site: Site) -> Any:
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 raise Denied(426, "new-connection", "A WebSocket needs a connection of its own.")
             request["grant"] = admission.grant
+            if admission.grant.keys:
+                site.hall.show(request.transport)
             if admission.right is Right.AS_SOCKET:
                 return await handler(request)  # its socket stands in the book by itself
             visit = RequestVisit(admission, request.transport)
             if visit.counts:
                 site.book.check_room(admission)
+                site.hall.let_in(request.transport)
             site.book.enter(visit)
             try:
                 return await handler(request)
@@ -477,6 +485,7 @@ class _Api:
         if ring is None:
             return web.json_response(self._session(request["grant"]))
         key = _key(self._site, ring, given, request.remote or "")
+        self._site.hall.show(request.transport)
         held: Grant = request["grant"]
         response = web.json_response(self._session(Grant.of(dict.fromkeys((*held.keys, key)))))
         for name in self._access.stale_cookies(_cookies(request)):

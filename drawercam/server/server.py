@@ -8,7 +8,7 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -22,15 +22,16 @@ from .. import heap, keys, limits, tasks, unread
 from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
 from ..deadlines import STEP, ServedTime
+from ..gate import Gate, Seat
 from ..hub import Hub, HubFull
 from ..keys import Keyring
+from ..limits import Capacity, Lobby, Places
 from ..pictures.desk import Desks
 from ..plays import Plays
 from ..tally import Histogram, Traffic
 from . import live, pictures, publishing, routes, scraping, streams
 from .bodies import READ_AHEAD
 from .door import Door
-from .gate import Gate
 from .http import HEADERS, SENTENCES, Site, application, content_policy
 from .live import Reader
 from .publishing import Publisher
@@ -79,7 +80,12 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """One relay on one port."""
+    """One relay on one port.
+
+    Attributes:
+        hall: Who has come in, by which connection.
+        capacity: How much of everything there may be; known when it has started.
+    """
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -103,8 +109,8 @@ class Server:
             read_bufsize=READ_AHEAD,
             auto_decompress=False,  # nobody packs what is sent here, and a few bytes could become much
         )
-        self._room = limits.MAX_CONNECTIONS
-        self._lobby = limits.Lobby()
+        self.hall = site.hall
+        self.capacity = Capacity()
         self._gate: Gate | None = None
         self._doors: set[Door] = set()
         self._sockets: set[Socket] = set()
@@ -125,13 +131,13 @@ class Server:
 
     # --- start and stop ---
 
-    async def start(self, hosts: Sequence[str] | None, port: int, context: ssl.SSLContext | None) -> int:
+    async def start(self, hosts: Sequence[str] | None, port: int, context: Callable[[], ssl.SSLContext] | None) -> int:
         """Listen.
 
         Args:
             hosts: Addresses to listen on; None for all.
             port: 0 to let the system choose.
-            context: For TLS, or None.
+            context: Gives that for TLS, as it is now; None without TLS.
 
         Returns:
             The port.
@@ -140,10 +146,11 @@ class Server:
             OSError: An address cannot be had.
         """
         await self._runner.setup()
-        self._room = limits.make_room()
-        self._lobby = limits.Lobby(self._room)
-        self._site.book.most_sockets = limits.sockets_in(self._room)
-        self._gate = Gate(self._lobby, context, lambda: Door(self))
+        capacity = self.capacity = Capacity.within(limits.make_room(Capacity().files))
+        self._site.book.sockets = Places(capacity.sockets, capacity.sockets_of_one)
+        self._desks.most = capacity.decoders
+        self.hall.lobby = Lobby(capacity.connections, capacity.pages_of_one)
+        self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Entrance(self, seat)), Lobby(capacity.turned_away))
         port = await self._gate.open(hosts, port)
         self._sweep_later()
         self._watch_keys()
@@ -189,7 +196,7 @@ class Server:
     now = staticmethod(time.monotonic)
 
     def door_opens(self, door: Door) -> bool:
-        if self._stopping or len(self._doors) >= limits.MAX_DOORS:
+        if self._stopping:
             return False
         self._doors.add(door)
         self._connections += 1
@@ -197,6 +204,11 @@ class Server:
 
     def door_closes(self, door: Door) -> None:
         self._doors.discard(door)
+
+    def turn_away(self, transport: asyncio.Transport) -> None:
+        """Tell a connection that there is no room for it."""
+        transport.write(self._refusal(Denied(503, "too-many", "There are too many connections.")).serialize())
+        transport.close()
 
     def enter_http(self, transport: asyncio.Transport, head: bytes) -> None:
         """Hand a connection to aiohttp, as if it had accepted it."""
@@ -340,7 +352,7 @@ class Server:
             waiting=self._waiting,
             refusals=dict(self._site.refusals),
             wrong_keys=self._site.wrong_keys.count,
-            room=self._room,
+            room=self.capacity.connections,
             loop_lag=self._lag.copy(),
         )
 
@@ -356,7 +368,6 @@ class Server:
         self._lag.add(round((now - self._sweep_due) * 1e6))
         if self.served.look():
             self._keep_deadlines(self.served())
-        self._lobby.tidy()
         lines = self._lines()
         self._waiting = sum(line.held for line in lines)
         for line in too_full(lines, MAX_WAITING_IN_ALL):
@@ -374,7 +385,8 @@ class Server:
 
     def _give_back(self, lines: int) -> None:
         """Where many have come or gone, and it is calm now, what their handshakes needed goes back to the system."""
-        calm, self._seen = self._connections == self._seen[0], (self._connections, lines)
+        arrived = self._gate.arrived if self._gate is not None else 0
+        calm, self._seen = arrived == self._seen[0], (arrived, lines)
         if calm and max(abs(now - then) for now, then in zip(self._seen, self._trimmed, strict=True)) >= TRIM_AFTER:
             self._trimmed = self._seen
             heap.trim()
@@ -404,11 +416,36 @@ class Server:
 Line = TypeVar("Line", bound=Socket | Reader)
 
 
+class _Entrance:
+    """The server as one door sees it: it knows whose connection it is. See door.Rooms."""
+
+    def __init__(self, server: Server, seat: Seat) -> None:
+        self._server = server
+        self._seat = seat
+        self.served = server.served
+        self.door_opens = server.door_opens
+        self.door_closes = server.door_closes
+
+    def enter_http(self, transport: asyncio.Transport, head: bytes) -> None:
+        self._enter(transport, lambda: self._server.enter_http(transport, head))
+
+    def enter_websocket(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
+        self._enter(transport, lambda: self._server.enter_websocket(transport, head, rest))
+
+    def _enter(self, transport: asyncio.Transport, go: Callable[[], None]) -> None:
+        if self._seat.turned_away:
+            self._server.turn_away(transport)
+        else:
+            self._server.hall.sit(transport, self._seat)
+            go()
+
+
 class _Arrival:
     """The server as one socket sees it that came by TCP: it knows the address at which it arrived. See socket.Owner."""
 
     def __init__(self, server: Server, transport: asyncio.Transport) -> None:
         self._server = server
+        self._transport = transport
         self._at = _own_address(transport)
         self.now = server.now
         self.unfit = server.unfit
@@ -419,7 +456,10 @@ class _Arrival:
         self.socket_ends = server.socket_ends
 
     def route(self, request: Request, peer: str) -> Session | Response:
-        return self._server.route(request, peer, self._at)
+        answer = self._server.route(request, peer, self._at)
+        if not isinstance(answer, Response):
+            self._server.hall.let_in(self._transport)
+        return answer
 
 
 def too_full(lines: Iterable[Line], limit: int) -> list[Line]:

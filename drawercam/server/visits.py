@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from .. import control
 from ..access import Access, Denied, Grant, Right
 from ..closing import Closing, Reason, Refused
-from ..limits import MAX_CAMERAS, MAX_SOCKETS, MAX_SOCKETS_OF_ONE, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket, less
+from ..limits import MAX_CAMERAS, MAX_SOCKETS, MAX_SOCKETS_OF_ONE, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket, Places, Room, less
 from .sessions import CameraSession, PlayerSession, WallSession
 from .socket import Session, Socket
 
@@ -58,22 +58,21 @@ class Book:
 
     Attributes:
         messages: Control messages that have come so far, from all who are or were in.
-        most_sockets: How many may be in at once.
+        sockets: The places that there are for those who count (see Visit).
         closed: The relay stops: nobody is let in any more, also not by connections that are still open.
     """
 
     def __init__(self) -> None:
         self.messages = 0
-        self.most_sockets = MAX_SOCKETS
+        self.sockets = Places(MAX_SOCKETS, MAX_SOCKETS_OF_ONE)
         self.closed = False
         self._visits: set[Visit] = set()
-        self._sockets: Counter[str] = Counter()  # by address
         self._cameras: Counter[str] = Counter()  # by name; two while one takes the name over
 
     def enter(self, visit: Visit) -> None:
         self._visits.add(visit)
         if visit.counts:
-            self._sockets[visit.admission.address] += 1
+            self.sockets.enter(visit.admission.address)
             if visit.admission.right is Right.PUBLISH:
                 self._cameras[visit.admission.name] += 1
 
@@ -82,7 +81,7 @@ class Book:
             return
         self._visits.remove(visit)
         if visit.counts:
-            less(self._sockets, visit.admission.address)
+            self.sockets.leave(visit.admission.address)
             if visit.admission.right is Right.PUBLISH:
                 less(self._cameras, visit.admission.name)
 
@@ -92,10 +91,10 @@ class Book:
             Denied: 503, there is no room for one more such socket or request.
         """
         self.check_open()
-        if self._sockets.total() >= self.most_sockets:
-            raise Denied(503, "too-many", "There are too many connections.")
-        if self._sockets[admission.address] >= MAX_SOCKETS_OF_ONE:
-            raise Denied(503, "too-many", "There are too many connections from this address.")
+        room = self.sockets.room(admission.address)
+        if room is not Room.FREE:
+            whose = " from this address" if room is Room.NONE_FOR_THIS_ADDRESS else ""
+            raise Denied(503, "too-many", f"There are too many connections{whose}.")
         if admission.right is Right.PUBLISH and admission.name not in self._cameras and len(self._cameras) >= MAX_CAMERAS:
             raise Denied(503, "too-many", f"There are {MAX_CAMERAS} cameras already.")
 

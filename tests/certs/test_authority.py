@@ -154,18 +154,16 @@ def answer(context: ssl.SSLContext, hello: bytes) -> bytes | None:
 @pytest.mark.parametrize(("group", "bits"), hellos.FFDHE.items())
 def test_a_stranger_cannot_choose_a_costly_key_exchange(authority: Authority, group: int, bits: int) -> None:
     served = authority.ensure(HOME, NAMES)
-    renewed = served.server_context()
-    served.load_into(renewed)
+    context = served.server_context()
     usual = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     usual.load_cert_chain(served.cert_file)
     share = [(group, hellos.public_key(bits))]
     modern, mixed = hellos.client_hello([group], share), hellos.client_hello([group, hellos.P256], share)
     older = hellos.client_hello([group], None, hellos.DHE)
     assert answer(usual, modern), "what it refuses is in order"
-    for context in (served.server_context(), renewed):
-        assert answer(context, modern) is None and answer(context, older) is None
-        asked_again = answer(context, mixed)
-        assert asked_again and hellos.is_retry(asked_again), "for a key of P-256, before anything was computed"
+    assert answer(context, modern) is None and answer(context, older) is None
+    asked_again = answer(context, mixed)
+    assert asked_again and hellos.is_retry(asked_again), "for a key of P-256, before anything was computed"
 
 
 def test_browsers_old_and_new_are_answered(authority: Authority) -> None:
@@ -470,35 +468,11 @@ def test_it_is_stale_in_its_last_30_days_and_not_before(authority: Authority) ->
     assert authority.stale(served, served.expires + DAY)
 
 
-def test_files_that_are_spoiled_meanwhile_do_not_spoil_what_is_served(authority: Authority, tmp_path: Path) -> None:
+def test_files_that_are_spoiled_meanwhile_are_not_served(authority: Authority, tmp_path: Path) -> None:
     first = authority.ensure(HOME, NAMES)
-    context = first.server_context()
     stranger = Authority(tmp_path / "stranger").ensure(HOME, NAMES)
-    mixed = tmp_path / "mixed.pem"
-    mixed.write_bytes(stranger.cert_file.read_bytes())
     with pytest.raises(ssl.SSLError):
-        replace(first, cert_file=mixed).load_into(context)
-    client, server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    asking = trusting(first).wrap_bio(server, client, server_hostname="drawer.local")
-    answering = context.wrap_bio(client, server, server_side=True)
-    for side in (asking, answering) * 3:
-        with suppress(ssl.SSLWantReadError):
-            side.do_handshake()
-    assert asking.getpeercert(binary_form=True) == leaf_of(first).public_bytes(Encoding.DER)
-
-
-def test_a_running_relay_takes_over_a_new_certificate(authority: Authority) -> None:
-    first = authority.ensure(HOME, NAMES)
-    context = first.server_context()
-    second = authority.ensure(OFFICE, NAMES)
-    second.load_into(context)
-    client, server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    asking = trusting(first).wrap_bio(server, client, server_hostname="10.9.8.7")
-    answering = context.wrap_bio(client, server, server_side=True)
-    for side in (asking, answering) * 3:
-        with suppress(ssl.SSLWantReadError):
-            side.do_handshake()
-    assert asking.getpeercert(binary_form=True) == leaf_of(second).public_bytes(Encoding.DER)
+        replace(first, cert_file=stranger.cert_file).server_context()
 
 
 # files

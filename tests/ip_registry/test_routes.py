@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from ip_registry.messages import MAX_BODY, Announcement, authorization, path_of
 from ip_registry.page import listing, not_there
 from ip_registry.registry import BURST, Entry, Registry
 from ip_registry.routes import ROUTES, add_routes
-from ip_registry.service import application
+from ip_registry.service import MAX_CONNECTIONS, application
 from tests.registries import RegistryProcess
 from tests.relays import ROOT
 
@@ -258,6 +260,30 @@ async def test_the_program_serves_https_with_an_authority_of_its_own(tmp_path: P
                 assert await answer.read() == (tmp_path / "certs" / "ca.crt").read_bytes()
             async with client.get("/") as answer:
                 assert "No relay is known here" in await answer.text()
+
+
+async def test_a_crowd_at_the_program_makes_room_within_its_own_address(tmp_path: Path) -> None:
+    """More connections than one address may have, half of them with half of a handshake."""
+    share = MAX_CONNECTIONS * 3 // 4
+    with RegistryProcess(tmp_path, "--tls") as registry, contextlib.ExitStack() as held:
+        crowd = []
+        for number in range(share + 40):
+            one = socket.create_connection(("127.0.0.1", registry.port), 20, source_address=("127.0.0.2", 0))
+            crowd.append(held.enter_context(one))
+            if number % 2:
+                one.sendall(b"\x16\x03\x01")
+        context = ssl.create_default_context(cafile=str(tmp_path / "certs" / "ca.crt"))
+        for source in ("127.0.0.1", "127.0.0.2"):
+            connector = aiohttp.TCPConnector(ssl=context, local_addr=(source, 0))
+            async with aiohttp.ClientSession(registry.origin, connector=connector) as client, client.get("/") as answer:
+                assert "No relay is known here" in await answer.text()
+        for one in crowd[:40]:
+            with contextlib.suppress(ConnectionError):
+                assert one.recv(1) == b""
+        crowd[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            crowd[-1].recv(1)
+        assert registry.stop() == 0 and "Traceback" not in registry.output
 
 
 @pytest.mark.parametrize(

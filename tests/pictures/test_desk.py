@@ -228,7 +228,7 @@ async def test_a_worker_that_is_killed_is_replaced_without_a_word(scene: Scene) 
 
 
 async def test_workers_are_few_and_those_make_room_at_which_nobody_asks(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "MAX_DESKS", 2)
+    scene.desks.most = 2
     for name in ("one", "two", "three"):
         scene.film(2, scene.begin(name))
         scene.filmed = 0
@@ -336,8 +336,9 @@ async def test_askers_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_one_address_has_a_share_of_askers_widths_and_workers(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    for limit in ("MAX_ASKERS", "MAX_WIDTHS", "MAX_DESKS"):
+    for limit in ("MAX_ASKERS", "MAX_WIDTHS"):
         monkeypatch.setattr(desk, limit, 4)
+    scene.desks.most = 4
 
     async def refused(**question: Any) -> bool:
         with pytest.raises(NoPicture) as none:

@@ -683,7 +683,6 @@ class FakeVisit(SocketVisit):
 
 
 def test_one_address_leaves_room_for_the_others_and_one_camera_more_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visits, "MAX_SOCKETS_OF_ONE", 3)
     monkeypatch.setattr(visits, "MAX_CAMERAS", 2)
 
     def camera(name: str, address: str) -> Admission:
@@ -693,7 +692,7 @@ def test_one_address_leaves_room_for_the_others_and_one_camera_more_may_come_bac
         return Admission(Grant.of(()), Right.WATCH, "porch", address)
 
     book = Book()
-    book.most_sockets = 6
+    book.sockets = limits.Places(6, 3)
     inside = [FakeVisit(one) for one in (camera("porch", "a"), camera("attic", "a"), viewer("a"))]
     for visit in inside:
         book.check_room(visit.admission)

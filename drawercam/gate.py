@@ -1,0 +1,525 @@
+"""The gate: listens, counts every connection from its first moment, and lets one after the other through TLS.
+
+A connection costs next to nothing until it says something. Then it waits for its turn (see turns), and so does each step of its handshake:
+what strangers make the relay compute comes in small portions, one address after the other, and never stops the pictures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket as sockets
+import ssl
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, cast
+
+from .limits import TLS_DEADLINE, Lobby
+from .turns import Turns
+
+try:
+    import aiofastnet
+except ImportError:
+    aiofastnet = None  # type: ignore[assignment]
+
+# Its transports cost less than the loop's, above all with TLS (docs/performance.md). On Windows it has none.
+_FAST = aiofastnet is not None and sys.platform != "win32"
+
+# Connections that the system takes while the relay is busy. Those beyond it try again after one second, three, seven.
+_BACKLOG = 2048
+
+# Connections taken before the others have their turn: as they come in, those before them say what they want.
+_AT_ONCE = 32
+
+# Bytes of each connection's own memory for ciphertext: one record of TLS on its way in, and what one call sends. With less, large pictures
+# need more calls; without being told, aiofastnet takes 257 KiB for each of the two, and what a connection has once filled stays filled.
+_RECORD = 16 * 1024 + 64
+_TLS_BUFFERS = {"ssl_incoming_bio_size": _RECORD, "ssl_outgoing_bio_size": 2 * _RECORD}
+
+# Bytes of a handshake that wait for their turn: more than any step has.
+_STEP = 16 * 1024
+
+# Seconds that a peer has for its half of the end of TLS.
+_TLS_GOODBYE = 5.0
+
+# How every TLS connection begins (RFC 8446 section 5.1, ContentType.handshake).
+_HANDSHAKE = b"\x16"
+
+# Seconds to wait when the system has no file descriptor left: others end meanwhile.
+_NO_FILES_PAUSE = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class Gate:
+    """Listens on some addresses, on one port.
+
+    Attributes:
+        arrived: Connections that have come so far.
+    """
+
+    def __init__(
+        self,
+        lobby: Lobby,
+        context: Callable[[], ssl.SSLContext] | None,
+        door: Callable[[Seat], asyncio.Protocol],
+        spare: Lobby | None = None,
+    ) -> None:
+        """
+        Args:
+            lobby: Who is in.
+            context: Gives that for TLS, as it is now; None without TLS.
+            door: Makes the protocol for a connection that is through.
+            spare: Places for those for whom `lobby` has none, so that they can be told (`Seat.turned_away`). Without it, they are closed.
+        """
+        self._lobby = lobby
+        self._spare = spare
+        self._context = context
+        self._door = door
+        self._turns = Turns()
+        self._pump: asyncio.Handle | None = None
+        self._pumping = False  # and not only at some later time
+        self._listeners: list[sockets.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._seats: set[Seat] = set()  # of connections that are not through
+        self.arrived = 0
+
+    async def open(self, hosts: Sequence[str] | None, port: int) -> int:
+        """Listen.
+
+        Args:
+            hosts: Addresses to listen on; None for all.
+            port: 0 to let the system choose one, the same for all addresses.
+
+        Returns:
+            The port.
+
+        Raises:
+            OSError: An address cannot be had. Where others can, ``::1`` and ``::`` need not be: there are computers without IPv6.
+        """
+        loop = asyncio.get_running_loop()
+        for host in hosts or ("0.0.0.0", "::"):
+            found = await loop.getaddrinfo(host, None, type=sockets.SOCK_STREAM, flags=sockets.AI_PASSIVE)
+            for family, address in dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found):
+                try:
+                    listener = sockets.create_server((address, port), family=family, backlog=_BACKLOG)
+                except OSError as error:
+                    if self._listeners and host in ("::1", "::") and error.errno != errno.EADDRINUSE:
+                        continue
+                    self.close()
+                    raise
+                listener.setblocking(False)
+                self._listeners.append(listener)
+                port = port or listener.getsockname()[1]
+        for listener in self._listeners:
+            self.begin(self._accept(listener))
+        return port
+
+    def close(self) -> None:
+        """Take nobody any more, and give up those that are not through."""
+        for task in self._tasks:
+            task.cancel()
+        for seat in list(self._seats):
+            seat.displace()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        if self._pump is not None:
+            self._pump.cancel()
+
+    async def _accept(self, listener: sockets.socket) -> None:
+        loop, family = asyncio.get_running_loop(), listener.family
+        while True:
+            try:
+                connection, address = await loop.sock_accept(listener)
+            except OSError as error:
+                # A peer that has gone again is nobody's fault; without descriptors everybody has to wait.
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    log.warning("x no more connections can be taken: %s", error.strerror)
+                    await asyncio.sleep(_NO_FILES_PAUSE)
+                continue
+            self._enter(connection, family, address[0])
+            with contextlib.suppress(OSError):  # there are no more, or what is wrong is seen above
+                for _ in range(_AT_ONCE - 1):
+                    connection, address = listener.accept()
+                    self._enter(connection, family, address[0])
+
+    def _enter(self, accepted: sockets.socket, family: int, address: str) -> None:
+        self.arrived += 1
+        seat = Seat(self, accepted, family, address)
+        if not self._lobby.enter(seat):
+            seat.turned_away = True
+            if self._spare is None or not self._spare.enter(seat):
+                seat.displace()
+                return
+        seat.lobby = self._spare if seat.turned_away else self._lobby
+        self._seats.add(seat)
+        seat.wait()
+
+    # --- what seats need ---
+
+    @property
+    def tls(self) -> bool:
+        """Whether connections come through TLS."""
+        return self._context is not None
+
+    def begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Start a task, and hold it: the loop does so only weakly."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def ask(self, asker: Seat | _PacedLoop | _Between) -> None:
+        """Let it have its turn, soon."""
+        self._turns.ask(asker.address, asker)
+        if not self._pumping:
+            if self._pump is not None:
+                self._pump.cancel()
+            self._pumping = True
+            self._pump = asyncio.get_running_loop().call_soon(self._run)
+
+    def forget(self, asker: Seat | _PacedLoop | _Between) -> None:
+        """It waits for no turn any more."""
+        self._turns.forget(asker)
+
+    def is_through(self, seat: Seat) -> None:
+        """It has a transport, or has ended."""
+        self._seats.discard(seat)
+
+    def _run(self) -> None:
+        wait = self._turns.run()
+        self._pumping, self._pump = wait == 0, None
+        if wait is not None:
+            self._pump = asyncio.get_running_loop().call_later(wait, self._run)
+
+    async def let_through(self, seat: Seat, connection: sockets.socket) -> asyncio.Transport:
+        """Let it through TLS, if there is any, and to its door.
+
+        Raises:
+            OSError, ssl.SSLError: It did not get through.
+        """
+        loop = asyncio.get_running_loop()
+
+        def door() -> asyncio.Protocol:
+            return self._door(seat)
+
+        with contextlib.suppress(OSError):  # on some systems, a peer that has gone again cannot be set anything
+            connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        if self._context is None:
+            if _FAST:
+                return (await aiofastnet.connect_accepted_socket(loop, door, connection))[0]
+            return (await loop.connect_accepted_socket(door, connection))[0]
+        way = _PacedLoop if _FAST else _Between
+        return await way.start_tls(self, seat, connection, door, self._context())
+
+
+class Seat:
+    """A connection until its end, and its place in a lobby. See limits.Guest and turns.Asker.
+
+    Attributes:
+        address: From where it comes.
+        lobby: In which its place is.
+        turned_away: There is no room for it: it is to be told so, and closed.
+        ended: What else is to be called when it has ended.
+    """
+
+    def __init__(self, gate: Gate, accepted: sockets.socket, family: int, address: str) -> None:
+        self.address = address
+        self.lobby: Lobby | None = None
+        self.turned_away = False
+        self.ended: Callable[[], None] | None = None
+        self._gate = gate
+        self._loop = asyncio.get_running_loop()
+        self._socket = _Socket(accepted, family, self._closed)
+        self._silence: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def wait(self) -> None:
+        """Go on when it says something."""
+        try:
+            self._loop.add_reader(self._socket.fileno(), self._speaks)
+        except NotImplementedError:  # on Windows
+            self._gate.ask(self)
+        else:
+            self._silence = self._loop.call_later(TLS_DEADLINE, self.displace)
+
+    def displace(self) -> None:
+        """End it at once. See limits.Guest."""
+        if self._transport is not None:
+            self._transport.abort()
+        elif self._task is not None:
+            self._task.cancel()
+        else:
+            self._listen_no_more()
+            self._socket.close()
+
+    def turn(self) -> bool:
+        """See turns.Asker."""
+        self._task = self._gate.begin(self._come_through())
+        self._task.add_done_callback(self._tidy)
+        return False
+
+    def _speaks(self) -> None:
+        """There are bytes, or an end. What is no TLS is not begun with: phones try http, scanners try anything."""
+        try:
+            first = self._socket.recv(1, sockets.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            first = b""
+        if not first or (self._gate.tls and first != _HANDSHAKE):
+            with contextlib.suppress(OSError):
+                self._socket.recv(_STEP)  # what is left unread when it is closed would make the end look like a fault
+            self.displace()
+            return
+        self._listen_no_more()
+        self._gate.ask(self)
+
+    def _listen_no_more(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+            self._loop.remove_reader(self._socket.fileno())
+
+    async def _come_through(self) -> None:
+        try:
+            self._transport = await self._gate.let_through(self, self._socket)
+        except (OSError, ssl.SSLError) as error:  # it was too slow, or is gone, or its TLS is of another kind
+            log.debug("x a connection does not get through TLS: %s", error)
+            error.__traceback__ = None  # it holds the transport, which holds the error: until the collector comes, which takes its time
+
+    def _tidy(self, task: asyncio.Task[None]) -> None:
+        self._task = None  # with its exception, whose traceback holds this seat, it would be held until the collector comes
+        self._gate.is_through(self)
+        if self._transport is None:
+            self._socket.close()  # if it was given up before there was anything else that would
+
+    def _closed(self) -> None:
+        self._gate.forget(self)
+        self._gate.is_through(self)
+        if self.lobby is not None:
+            self.lobby.leave(self)
+        if self.ended is not None:
+            self.ended()
+
+
+class _Socket(sockets.socket):
+    """A socket that tells when it is closed, whoever closes it."""
+
+    def __init__(self, accepted: sockets.socket, family: int, closed: Callable[[], None]) -> None:
+        super().__init__(family, sockets.SOCK_STREAM, 0, fileno=accepted.detach())
+        self.setblocking(False)
+        self._when_closed: Callable[[], None] | None = closed
+
+    def close(self) -> None:
+        super().close()
+        self._tell()
+
+    def detach(self) -> int:
+        """So does uvloop with a socket that it has closed itself."""
+        number = super().detach()
+        self._tell()
+        return number
+
+    def _tell(self) -> None:
+        tell = self._when_closed
+        if tell is not None and self.fileno() < 0:
+            self._when_closed = None
+            tell()
+
+
+class _PacedLoop:
+    """The loop, as one transport of aiofastnet sees it: during its handshake, the transport waits for its turn each time that it could
+    read. All else is the loop's own. See turns.Asker.
+    """
+
+    __slots__ = ("_gate", "_loop", "_number", "_over", "_read", "_timers", "address")
+
+    def __init__(self, gate: Gate, address: str, number: int) -> None:
+        """
+        Args:
+            number: Of the connection, as a file.
+        """
+        self.address = address
+        self._gate = gate
+        self._loop = asyncio.get_running_loop()
+        self._number = number
+        self._read: Callable[[], None] | None = None  # None while the transport does not want to
+        self._timers: list[asyncio.TimerHandle] = []
+        self._over = False
+
+    @classmethod
+    async def start_tls(
+        cls, gate: Gate, seat: Seat, connection: sockets.socket, door: Callable[[], asyncio.Protocol], context: ssl.SSLContext
+    ) -> asyncio.Transport:
+        """See `Gate.let_through`."""
+        loop = cls(gate, seat.address, connection.fileno())
+        try:
+            transport, _ = await aiofastnet.connect_accepted_socket(
+                cast(asyncio.AbstractEventLoop, loop),
+                door,
+                connection,
+                ssl=context,
+                ssl_handshake_timeout=TLS_DEADLINE,
+                ssl_shutdown_timeout=_TLS_GOODBYE,
+                **_TLS_BUFFERS,
+            )
+        finally:
+            loop._end()
+        return transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def add_reader(self, number: int, read: Callable[[], None]) -> None:
+        """See asyncio."""
+        self._read = read
+        self._loop.add_reader(number, read if self._over else self._readable)
+
+    def remove_reader(self, number: int) -> bool:
+        """See asyncio."""
+        self._read = None
+        self._gate.forget(self)
+        return self._loop.remove_reader(number)
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
+        """See asyncio. A handshake that is given up leaves its deadline behind, and that would hold its memory."""
+        timer = self._loop.call_later(delay, callback, *args)
+        if not self._over:
+            self._timers.append(timer)
+        return timer
+
+    def _readable(self) -> None:
+        self._loop.remove_reader(self._number)
+        self._gate.ask(self)
+
+    def turn(self) -> bool:
+        """See turns.Asker."""
+        if self._read is not None:
+            self._read()
+        if self._read is not None and not self._over:
+            self._loop.add_reader(self._number, self._readable)
+        return True
+
+    def _end(self) -> None:
+        """The handshake is over, or was given up."""
+        self._over = True
+        self._gate.forget(self)
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        if self._read is not None:
+            self._loop.add_reader(self._number, self._read)
+
+
+class _Between(asyncio.BufferedProtocol):
+    """A handshake over the loop's own transports: stands between them and TLS, and hands bytes on when it is its turn. See turns.Asker."""
+
+    def __init__(self, gate: Gate, address: str) -> None:
+        self.address = address
+        self._gate = gate
+        self._space = bytearray(_STEP)
+        self._bytes = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._tls: Any = None  # a protocol of either kind
+
+    @classmethod
+    async def start_tls(
+        cls, gate: Gate, seat: Seat, connection: sockets.socket, door: Callable[[], asyncio.Protocol], context: ssl.SSLContext
+    ) -> asyncio.Transport:
+        """See `Gate.let_through`."""
+        loop = asyncio.get_running_loop()
+        below, between = await loop.connect_accepted_socket(lambda: cls(gate, seat.address), connection)
+        early = _Early()
+        loop.call_soon(between._step_in)  # when TLS has taken its place, and before it is told of its transport
+        above = await loop.start_tls(
+            below, early, context, server_side=True, ssl_handshake_timeout=TLS_DEADLINE, ssl_shutdown_timeout=_TLS_GOODBYE
+        )
+        if above is None:
+            raise ConnectionResetError
+        between._step_out()
+        protocol = door()
+        above.set_protocol(protocol)
+        protocol.connection_made(above)
+        if early.bytes:
+            protocol.data_received(bytes(early.bytes))
+        return above
+
+    def _step_in(self) -> None:
+        assert self._transport is not None
+        self._tls = self._transport.get_protocol()
+        self._transport.set_protocol(self)
+        if self._bytes:
+            self._gate.ask(self)
+
+    def _step_out(self) -> None:
+        assert self._transport is not None and self._tls is not None
+        self._gate.forget(self)
+        self.turn()
+        self._transport.set_protocol(self._tls)
+
+    def turn(self) -> bool:
+        """See turns.Asker."""
+        data = bytes(self._bytes)
+        self._bytes.clear()
+        if self._tls is not None and data:
+            _feed(self._tls, data)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        return True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are of no common class
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._space
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._bytes += self._space[:nbytes]
+        assert self._transport is not None
+        self._transport.pause_reading()
+        if self._tls is not None:
+            self._gate.ask(self)
+
+    def eof_received(self) -> bool:
+        return self._tls is not None and bool(self._tls.eof_received())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gate.forget(self)
+        if self._tls is not None:
+            self._tls.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        if self._tls is not None:
+            self._tls.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._tls is not None:
+            self._tls.resume_writing()
+
+
+class _Early(asyncio.Protocol):
+    """What comes through TLS before there is anybody to take it: at most what came with the last step of the handshake."""
+
+    def __init__(self) -> None:
+        self.bytes = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        self.bytes += data
+
+
+def _feed(protocol: Any, data: bytes) -> None:
+    """As a transport hands bytes on. uvloop's TLS is a BufferedProtocol by its methods only."""
+    if not hasattr(protocol, "get_buffer"):
+        protocol.data_received(data)
+        return
+    while data:
+        space = memoryview(protocol.get_buffer(len(data)))
+        size = min(len(space), len(data))
+        space[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from certs import Authority, OwnCertificate, Served
@@ -68,7 +68,7 @@ class Relay:
         if chosen.serve_registry:
             registry = Registry(chosen.state, secret.load_or_create(chosen.registry_secret_file)[0], own=self._announcement)
         site = Site(
-            hub=Hub(RelayClock(), Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on))),
+            hub=Hub(RelayClock(), Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on)), _later),
             access=self._access,
             root=root,
             tls=chosen.tls,
@@ -202,3 +202,8 @@ class Relay:
         for key, link, option in ((self._film, "Film", "--publish"), (self._watch, "Watch", "--watch")):
             if key is None:
                 yield f"The link to {link} has no key, because that was revoked. To make one: {PYTHON} relay.py keys add {option} all"
+
+
+def _later(seconds: float, work: Callable[[], None]) -> None:
+    """See gathering.Later."""
+    asyncio.get_running_loop().call_later(seconds, work)

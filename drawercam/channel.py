@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from . import control
 from .budget import Budget
-from .closing import Closing, Reason
+from .closing import Closing, Reason, Refused
+from .gathering import Gathered, Later
+from .limits import Bucket
 from .media.containers import writer
 from .media.packets import Codec, Kind, Packet, Track
 from .meter import Meter
@@ -38,6 +40,15 @@ KEYFRAME_INTERVAL = 150_000
 
 # Microseconds between two wishes for another codec that are passed on to the camera: each one begins everybody's picture afresh.
 CODEC_INTERVAL = 30_000_000
+
+# Wishes for a keyframe that are passed on at once, and seconds between two after that: of one viewer, and of all viewers of a camera, whom
+# one keyframe serves. A viewer behind 50 KB/s lives on keyframes, as many as it can take; whoever wants more must not cost the others that.
+KEYFRAMES_AT_ONCE, KEYFRAMES_OF_ALL_AT_ONCE = 6, 20
+KEYFRAME_PAUSE = 0.5
+
+# Tracks that may begin or change at once, and seconds between two after that. All viewers are told each time. A recorder is restarted, and
+# a phone is turned, once a second at most.
+TRACKS_AT_ONCE, TRACK_PAUSE = 40, 0.25
 
 # Viewers whose addresses a camera is told when they pause it.
 MAX_NAMED = 3
@@ -238,6 +249,7 @@ class Channel:
         changed: Callable[[], None],
         policy: Policy | None = None,
         budget: Budget | None = None,
+        later: Later | None = None,
     ) -> None:
         """
         Args:
@@ -247,6 +259,7 @@ class Channel:
             changed: Called when what the wall shows of this channel has changed.
             policy: When the camera need not film.
             budget: Of what all channels remember for late viewers; its own if None.
+            later: A timer, for what many are told; see gathering.
         """
         self.name = name
         self.state = State.WAITING
@@ -276,10 +289,17 @@ class Channel:
         self._filmed = False  # this camera has sent a frame
         self._meter = Meter()
         self._timing = Timing()
-        self._key_wished = False  # a wish waits until the camera may be asked again
+        self._key_wishes: set[Viewer | None] = set()  # those that wait until the camera may be asked again; None is this channel's own
         self._key_asked: int | None = None  # when the camera was asked last
         self._audience = Audience()
         self._codec_asked: int | None = None  # when the camera was asked for another codec last
+        self._key_paces: dict[Viewer, Bucket] = {}
+        self._key_pace = Bucket(KEYFRAMES_OF_ALL_AT_ONCE, KEYFRAME_PAUSE, clock() / 1e6)
+        self._track_pace = Bucket(TRACKS_AT_ONCE, TRACK_PAUSE, clock() / 1e6)
+        self._say_state = Gathered(later, self._tell_state)
+        self._say_turns = Gathered(later, self._tell_turns)
+        self._say_viewers = Gathered(later, self._tell_viewers)
+        self._counted: int | None = None  # the viewers of which the camera was told last
 
     # --- the camera's side ---
 
@@ -293,7 +313,8 @@ class Channel:
         self._enter(State.WAITING)
         self._changed()
         self._watched, self._pause = self._clock(), None
-        camera.tell(control.Viewers(len(self._watching)))
+        self._counted = None
+        self._say_viewers.at_once()
         self._decide()
 
     def leave(self, camera: Camera, reason: str) -> None:
@@ -320,8 +341,7 @@ class Channel:
         """The camera tells what it can turn and where it stands."""
         if turns != self.turns:
             self.turns = turns
-            for viewer in self._viewers:
-                viewer.tell(turns)
+            self._say_turns()
 
     def set_track(self, track: Track, keyframes: bool = False, interval: int | None = None, sound: bool | None = None) -> None:
         """A track begins or changes; frames follow from its next keyframe.
@@ -331,6 +351,9 @@ class Channel:
             keyframes: Its stream can make a keyframe at any time.
             interval: Microseconds from one picture to the next, as the camera says.
             sound: Whether there is sound with it, as the camera says.
+
+        Raises:
+            Refused: Its tracks change too often.
         """
         number = NUMBERS[track.kind]
         if number == _VIDEO:
@@ -345,9 +368,12 @@ class Channel:
                 turned.wished = output.wished
             return
         self.flush()
+        if not self._track_pace.take(self._clock() / 1e6):
+            raise Refused(Reason.MEDIA_LIMIT, "The tracks of this camera change too often.")
         output = self._outputs[number] = _Output(number, track, self._date_utc)
         self._needs_key.add(number)
         self._forget(number)
+        self._say_state.flush()
         for viewer in self._viewers:
             self._introduce(viewer, output)
         self._ask_for_codecs()
@@ -360,8 +386,7 @@ class Channel:
         if self._outputs.pop(number, None) is None:
             return
         self._forget(number)
-        for viewer in self._viewers:
-            viewer.tell(control.TrackEnds(number))
+        self._tell_all(control.TrackEnds(number))
         self._changed()
 
     def publish(self, packet: Packet, arrived: int, hold: bool = False) -> None:
@@ -391,7 +416,7 @@ class Channel:
             tally.picture(packet.key, size, viewers)
             tally.uplink.add(arrived - packet.timestamp)
             if packet.key:
-                self._key_wished = False
+                self._key_wishes.clear()
         else:
             tally.sound(size, viewers)
         if not hold:
@@ -403,25 +428,25 @@ class Channel:
         if not held:
             return
         self._held = []
-        stuck = False
+        stuck: list[Viewer] = []
         if len(held) == 1:
             fragment = held[0][0]
             for viewer in self._watching:
                 if viewer.offer(fragment):
-                    stuck = True
+                    stuck.append(viewer)
         else:
             run = Run([fragment for fragment, _, _ in held])
             for viewer in self._watching:
                 if viewer.offer_all(run):
-                    stuck = True
+                    stuck.append(viewer)
         now = self._clock()
         for fragment, captured, arrived in held:
             if fragment.number == _VIDEO:
                 self._timing.picture(captured, arrived, now)
                 self.tally.stay.add(now - arrived)
-        if stuck:
-            self.want_keyframe()
-        elif self._key_wished:
+        if stuck and _VIDEO in self._outputs:
+            self._key_wishes.update(stuck)
+        if self._key_wishes:
             self._ask_for_keyframe()
 
     def stream_restarts(self, kind: Kind) -> None:
@@ -450,7 +475,7 @@ class Channel:
         if pictures and not (fresh and self._memory_size > MAX_REPLAY):
             viewer.catch_up(self._memory)
         if fresh or not pictures:
-            self.want_keyframe()
+            self.want_keyframe(viewer)
         self._ask_for_codecs()  # before a camera that sleeps is woken up
         if new:
             self.tally.joins += 1
@@ -459,6 +484,8 @@ class Channel:
     def part(self, viewer: Viewer) -> None:
         """A viewer goes."""
         self._look_away(viewer)
+        self._key_wishes.discard(viewer)
+        self._key_paces.pop(viewer, None)
         if viewer in self._viewers:
             self._viewers.remove(viewer)
             self.tally.drops += viewer.drops
@@ -475,9 +502,14 @@ class Channel:
             self._watching[viewer] = self._clock() if pause else None
             self._decide()
 
-    def want_keyframe(self) -> None:
-        """Somebody cannot go on without a keyframe. A wish too soon after the last one waits, and is forgotten if a keyframe comes."""
-        self._key_wished = _VIDEO in self._outputs
+    def want_keyframe(self, viewer: Viewer | None = None) -> None:
+        """Somebody cannot go on without a keyframe. A wish too soon after the last one waits, and is forgotten if a keyframe comes.
+
+        Args:
+            viewer: Whose wish it is; None for the channel's own.
+        """
+        if _VIDEO in self._outputs:
+            self._key_wishes.add(viewer)
         self._ask_for_keyframe()
 
     def plays(self, viewer: Viewer, plays: Plays) -> None:
@@ -587,12 +619,15 @@ class Channel:
         self.flush()
         if (state, reason) == (self.state, self.reason):
             return
+        first_frame = self.state is State.WAITING and state is State.LIVE
         if state is not self.state and state not in _TRANSITIONS[self.state]:
             raise ValueError(f"channel {self.name} cannot go from {self.state} to {state}")
         self.state, self.reason, self.since = state, reason, self._clock()
         log.info(f"= %s is {state}%s", self.name, f" ({reason})" if reason else "")  # each state is news (see log_limit)
-        for viewer in self._viewers:
-            viewer.tell(control.ChannelState(state, reason))
+        if first_frame:
+            self._say_state.at_once()  # it comes before that frame, and once for each camera
+        else:
+            self._say_state()
         self._changed()
 
     def _clear(self) -> None:
@@ -600,15 +635,35 @@ class Channel:
         self.flush()
         for number in list(self._outputs):
             del self._outputs[number]
-            for viewer in self._viewers:
-                viewer.tell(control.TrackEnds(number))
+            self._tell_all(control.TrackEnds(number))
         self._needs_key.clear()
         self._forget_frames()
-        self._filmed = self.keyframes = self._key_wished = False
+        self._filmed = self.keyframes = False
+        self._key_wishes.clear()
         self._key_asked = self._codec_asked = None
         self._timing = Timing()
         self.sound = None
         self.camera_turns(control.Turns())
+
+    def _tell_all(self, message: control.Message) -> None:
+        """Tell the viewers something that follows the state in which the channel is."""
+        self._say_state.flush()
+        for viewer in self._viewers:
+            viewer.tell(message)
+
+    def _tell_state(self) -> None:
+        message = control.ChannelState(self.state, self.reason)
+        for viewer in self._viewers:
+            viewer.tell(message)
+
+    def _tell_turns(self) -> None:
+        for viewer in self._viewers:
+            viewer.tell(self.turns)
+
+    def _tell_viewers(self) -> None:
+        if self.camera is not None and self._counted != len(self._watching):
+            self._counted = len(self._watching)
+            self.camera.tell(control.Viewers(self._counted))
 
     def _greet(self, viewer: Viewer) -> None:
         """Tells a viewer what there is. It hears of every change from now on."""
@@ -660,14 +715,23 @@ class Channel:
         self._memory, self._memory_size = kept, size
 
     def _ask_for_keyframe(self) -> None:
-        """Pass a wish on, unless the camera was asked a moment ago. One that pauses begins with a keyframe anyway."""
-        if self.camera is None or self.state is not State.LIVE or not self._key_wished:
+        """Pass wishes on, unless the camera was asked a moment ago. One that pauses begins with a keyframe anyway."""
+        if self.camera is None or self.state is not State.LIVE or not self._key_wishes:
             return
         now = self._clock()
-        if self._key_asked is None or now - self._key_asked >= KEYFRAME_INTERVAL:
-            self._key_wished, self._key_asked = False, now
-            self.tally.keyframe_requests += 1
-            self.camera.tell(control.Keyframe())
+        if self._key_asked is not None and now - self._key_asked < KEYFRAME_INTERVAL:
+            return
+        seconds, viewers = now / 1e6, [one for one in self._key_wishes if one is not None]
+        paces = [self._key_paces.setdefault(one, Bucket(KEYFRAMES_AT_ONCE, KEYFRAME_PAUSE, seconds)) for one in viewers]
+        due = [pace for pace in paces if not pace.wait(seconds)]
+        if len(viewers) == len(self._key_wishes) and not (due and self._key_pace.take(seconds)):
+            return
+        for pace in due:
+            pace.take(seconds)
+        self._key_wishes.clear()
+        self._key_asked = now
+        self.tally.keyframe_requests += 1
+        self.camera.tell(control.Keyframe())
 
     def _ask_for_codecs(self) -> None:
         """Where a viewer cannot play a track, and all can play another codec, ask the camera for that, unless it was asked lately."""
@@ -691,8 +755,7 @@ class Channel:
             self._viewers_changed()
 
     def _viewers_changed(self) -> None:
-        if self.camera is not None:
-            self.camera.tell(control.Viewers(len(self._watching)))
+        self._say_viewers()
         self._decide()
 
     def _votes(self, viewer: Viewer, now: int) -> bool:

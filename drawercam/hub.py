@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from . import control
 from .budget import Budget
 from .channel import Channel, State
+from .gathering import Gathered, Later
 from .ledger import Ledger
 from .policy import Policy
 from .tally import Tally
@@ -39,7 +40,7 @@ class Watcher(Protocol):
     """Somebody who shows the list of cameras."""
 
     def tell(self, message: control.Message) -> None:
-        """Take a control message. Never waits, never raises."""
+        """Take a control message, all the same one. Never waits, never raises."""
 
 
 class Hub:
@@ -50,13 +51,14 @@ class Hub:
         ledger: What cameras have begun to send.
     """
 
-    def __init__(self, clock: Callable[[], int], policy: Policy | None = None) -> None:
+    def __init__(self, clock: Callable[[], int], policy: Policy | None = None, later: Later | None = None) -> None:
         """
         Args:
             clock: The relay's clock: monotonic microseconds since its start.
             policy: When cameras need not film.
+            later: A timer; see gathering. Without one, all is said at once.
         """
-        self.clock = clock
+        self.clock, self.later = clock, later
         self._policy = policy or Policy()
         self._budget = Budget(MAX_MEMORY_IN_ALL)
         self.ledger = Ledger(self._budget, clock)
@@ -64,6 +66,7 @@ class Hub:
         self._channels: dict[str, Channel] = {}
         self._watchers: set[Watcher] = set()
         self._forgotten = Tally()  # what had passed through channels that are gone
+        self._announce = Gathered(later, self._tell_watchers)
         self._shown_last = 0  # cameras in the last announcement; one fewer when a lost one has lingered long enough
 
     def channel(self, name: str) -> Channel:
@@ -79,7 +82,8 @@ class Hub:
                 raise ValueError(NAME_RULE)
             if len(self._channels) >= MAX_CHANNELS:
                 raise HubFull(f"there are {MAX_CHANNELS} cameras and waiting viewers already")
-            channel = self._channels[name] = Channel(name, self.clock, self._date_utc, self._announce, self._policy, self._budget)
+            channel = Channel(name, self.clock, self._date_utc, self._announce, self._policy, self._budget, self.later)
+            self._channels[name] = channel
         return channel
 
     def find(self, name: str) -> Channel | None:
@@ -89,7 +93,7 @@ class Hub:
     def watch(self, watcher: Watcher) -> None:
         """Tell this one the list now and at every change."""
         self._watchers.add(watcher)
-        watcher.tell(self._listing())
+        watcher.tell(self.listing())
 
     def unwatch(self, watcher: Watcher) -> None:
         self._watchers.discard(watcher)
@@ -138,13 +142,14 @@ class Hub:
         # One that said good-bye is taken down at once.
         return channel.state is State.GONE and channel.reason != "left" and self.clock() - channel.since < LOST_LINGER
 
-    def _listing(self) -> control.Cameras:
+    def listing(self) -> control.Cameras:
+        """The list as watchers are told it."""
         shown = self.cameras()
         entries: list[dict[str, Any]] = [{"name": one.name, "state": one.state, "kinds": one.kinds} for one in shown]
         return control.Cameras(tuple(entries))
 
-    def _announce(self) -> None:
-        listing = self._listing()
+    def _tell_watchers(self) -> None:
+        listing = self.listing()
         self._shown_last = len(listing.cameras)
         for watcher in self._watchers:
             watcher.tell(listing)

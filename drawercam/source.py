@@ -11,7 +11,6 @@ from .channel import Channel
 from .closing import Reason, Refused
 from .control import MAX_STREAM
 from .ledger import MAX_OF_CAMERA, WORK_PER_SECOND, Account, Ledger
-from .limits import Bucket
 from .media.containers import StreamReader
 from .media.packets import Kind, MediaError, MediaLimitError, Packet, Track
 from .media.work import MOST, Work
@@ -22,10 +21,6 @@ PUBLISHING = 8
 
 ANNOUNCING = 64
 """Units of work for a track, also if only the size of its pictures changes."""
-
-CHANGES_AT_ONCE, CHANGES_PER_SECOND = 16, 1
-"""Tracks that begin, or change so that viewers have to be told. A phone that is turned or chooses another size does that a few times a
-minute; each change costs every viewer an init segment and a keyframe."""
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +56,9 @@ class Source:
         self._clock = clock
         self._streams: dict[int, _Stream] = {}
         self._owners: dict[Kind, int] = {}
-        self._tracks: dict[Kind, Track] = {}  # that the channel has of it
         self._account = account
         self._work = Work(account.work)
         self._renewed = clock()  # when that was
-        self._changes = Bucket(CHANGES_AT_ONCE, 1 / CHANGES_PER_SECOND, self._renewed / 1e6)
 
     @property
     def held(self) -> int:
@@ -117,7 +110,6 @@ class Source:
         del self._streams[number]
         for kind in self._kinds_of(number):
             del self._owners[kind]
-            self._tracks.pop(kind, None)
             self._channel.end_track(kind)
 
     def feed(self, message: bytes, hold: bool = False) -> None:
@@ -142,7 +134,7 @@ class Source:
             for event in events:
                 if isinstance(event, Track):
                     work.spend(ANNOUNCING)
-                    self._set_track(number, event, stream, arrived)
+                    self._set_track(number, event, stream)
                 else:
                     self._publish(number, stream, event, arrived)
         except MediaLimitError as error:
@@ -163,13 +155,9 @@ class Source:
     def _kinds_of(self, number: int) -> list[Kind]:
         return [kind for kind, owner in self._owners.items() if owner == number]
 
-    def _set_track(self, number: int, track: Track, stream: _Stream, now: int) -> None:
+    def _set_track(self, number: int, track: Track, stream: _Stream) -> None:
         kind = track.kind
-        ours = self._owners.setdefault(kind, number) == number
-        if not (ours and self._tracks.get(kind) == track) and not self._changes.take(now / 1e6):
-            raise Refused(Reason.MEDIA_LIMIT, f"Stream {number}: its tracks change too often.")
-        if ours:
-            self._tracks[kind] = track
+        if self._owners.setdefault(kind, number) == number:
             self._channel.set_track(track, stream.keyframes, stream.interval, stream.sound)
         else:
             log.info("< %s: stream %d has a second %s track; it is ignored", self._channel.name, number, kind)

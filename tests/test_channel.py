@@ -16,20 +16,26 @@ from drawercam.channel import (
     CODEC_INTERVAL,
     FEW_PICTURES,
     KEYFRAME_INTERVAL,
+    KEYFRAME_PAUSE,
+    KEYFRAMES_AT_ONCE,
+    KEYFRAMES_OF_ALL_AT_ONCE,
     MAX_MEMORY,
     MAX_NAMED,
     MAX_REPLAY,
+    TRACK_PAUSE,
+    TRACKS_AT_ONCE,
     Channel,
     Fragment,
     Run,
     State,
 )
-from drawercam.closing import Closing, Reason
+from drawercam.closing import Closing, Reason, Refused
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.media.webm import WebmReader, WebmWriter
 from drawercam.plays import Plays
 from drawercam.policy import SLEEP_AFTER, VOTE_LIFETIME, PausePolicy, Policy
 from drawercam.timing import Parts
+from tests.test_gathering import Timer
 
 PICTURE = Track(Codec.VP8, "vp8", width=320, height=240)
 SOUND = Track(Codec.OPUS, "opus", b"OpusHead" + bytes(11), sample_rate=48000, channels=1)
@@ -110,10 +116,10 @@ class FakeViewer:
 class Stage:
     """A channel with a clock, a camera, and ways to film."""
 
-    def __init__(self, policy: Policy | None = None, budget: Budget | None = None) -> None:
+    def __init__(self, policy: Policy | None = None, budget: Budget | None = None, timer: Timer | None = None) -> None:
         self.clock = Clock()
         self.changes = 0
-        self.channel = Channel("porch", self.clock, 0, self._changed, policy, budget)
+        self.channel = Channel("porch", self.clock, 0, self._changed, policy, budget, timer.later if timer else None)
         self.camera = FakeCamera()
 
     def _changed(self) -> None:
@@ -422,6 +428,64 @@ def test_the_camera_is_asked_neither_too_often_nor_too_seldom(events: list[str])
     assert all(after - before >= KEYFRAME_INTERVAL for before, after in itertools.pairwise(asked))
 
 
+def test_one_viewers_wishes_without_end_cost_the_others_two_keyframes_a_second(stage: Stage) -> None:
+    stage.start(keyframes=True)
+    stage.film(key=True)
+    greedy, other = stage.watch(), stage.watch()
+    answered, waits, begin = stage.camera.wishes, [], stage.clock.time
+
+    def film() -> None:
+        nonlocal answered
+        key, answered = stage.camera.wishes > answered, stage.camera.wishes
+        stage.film(key)
+
+    for number in range(900):
+        stage.channel.want_keyframe(greedy)
+        if number % 100 == 99:
+            before, since = stage.camera.wishes, stage.clock.time
+            stage.channel.want_keyframe(other)
+            while stage.camera.wishes == before:
+                film()
+            waits.append(stage.clock.time - since)
+        film()
+    seconds = (stage.clock.time - begin) / 1e6
+    assert stage.camera.wishes <= KEYFRAMES_AT_ONCE + seconds / KEYFRAME_PAUSE + len(waits) + 1
+    assert max(waits) <= KEYFRAME_INTERVAL + 33_000, "who asks seldom is heard as before"
+
+
+def test_the_wishes_of_many_viewers_have_a_bound_too(stage: Stage) -> None:
+    stage.start(keyframes=True)
+    stage.film(key=True)
+    viewers, answered, begin = [stage.watch() for _ in range(50)], stage.camera.wishes, stage.clock.time
+    for _ in range(900):
+        for viewer in viewers:
+            stage.channel.want_keyframe(viewer)
+        key, answered = stage.camera.wishes > answered, stage.camera.wishes
+        stage.film(key)
+    assert stage.camera.wishes <= KEYFRAMES_OF_ALL_AT_ONCE + (stage.clock.time - begin) / 1e6 / KEYFRAME_PAUSE + 1
+
+
+def test_a_wish_beyond_a_viewers_bound_is_passed_on_later(stage: Stage) -> None:
+    stage.start(keyframes=True)
+    stage.film(key=True)
+    viewer = stage.watch()
+    before = -1
+    while stage.camera.wishes > before:
+        for _ in range(5):
+            stage.film(key=True)
+        before = stage.camera.wishes
+        stage.channel.want_keyframe(viewer)
+    assert before >= KEYFRAMES_AT_ONCE
+    for _ in range(round(KEYFRAME_PAUSE / 0.033) + 1):
+        stage.film()
+    assert stage.camera.wishes == before + 1
+    stage.channel.want_keyframe(viewer)
+    stage.channel.part(viewer)
+    for _ in range(60):
+        stage.film()
+    assert stage.camera.wishes == before + 1, "it has gone"
+
+
 def test_nobody_asks_a_camera_without_a_picture(stage: Stage) -> None:
     stage.start(SOUND)
     stage.film(key=True, track=SOUND)
@@ -429,6 +493,104 @@ def test_nobody_asks_a_camera_without_a_picture(stage: Stage) -> None:
     stage.channel.want_keyframe()
     stage.film(key=True, track=SOUND)
     assert stage.camera.wishes == 0
+
+
+# --- what many are told ---
+
+
+def test_however_often_viewers_come_and_go_the_camera_hears_of_it_ten_times_a_second() -> None:
+    timer = Timer()
+    stage = Stage(timer=timer)
+    stage.start()
+    begin = len(stage.camera.told)
+    for _ in range(1000):
+        viewer = stage.watch()
+        timer.run(0.0005)
+        stage.channel.rest(viewer)
+        timer.run(0.0005)
+    last = stage.watch()
+    timer.run(0.2)
+    told = stage.camera.told[begin:]
+    assert len(told) <= 13 and told[-1] == control.Viewers(1)
+    stage.channel.part(last)
+    timer.run(1)
+    assert stage.camera.told[-1] == control.Viewers(0)
+
+
+def test_however_often_a_camera_changes_its_viewers_hear_of_it_ten_times_a_second() -> None:
+    timer = Timer()
+    stage = Stage(timer=timer)
+    stage.start()
+    viewer = stage.watch()
+    stage.film(key=True)
+    timer.run(1)
+    begin = len(viewer.told)
+    for number in range(1000):
+        stage.channel.camera_says(State.PAUSED, f"reason {number}")
+        stage.channel.camera_turns(control.Turns(pan=control.Axis(0, 1 + number)))
+        timer.run(0.001)
+    stage.channel.camera_says(State.LIVE, None)
+    timer.run(0.2)
+    told = viewer.told[begin:]
+    assert len(told) <= 2 * 13
+    assert viewer.states[-1] == ("live", None) and control.Turns(pan=control.Axis(0, 1000)) in told
+
+
+def test_that_a_camera_films_is_said_before_its_first_frame_and_its_state_before_its_tracks() -> None:
+    timer = Timer()
+    stage = Stage(timer=timer)
+    viewer = stage.watch()
+    for _ in range(3):  # cameras take the name over, one after the other
+        stage.start()
+        stage.film(key=True)
+        assert viewer.states[-2:] == [("waiting", None), ("live", None)], "though it was told something else a moment ago"
+        stage.camera = FakeCamera()
+    kinds = [type(message) for message in viewer.told]
+    assert kinds == [control.ChannelState, control.TrackBegins, control.ChannelState] + 2 * [
+        control.TrackEnds,
+        control.ChannelState,
+        control.TrackBegins,
+        control.ChannelState,
+    ]
+    timer.run(1)
+    assert len(viewer.told) == len(kinds)
+
+
+def test_waking_pausing_and_keyframes_are_never_held_back() -> None:
+    timer = Timer()
+    stage = Stage(timer=timer)
+    stage.start(keyframes=True)
+    stage.film(key=True)
+    one = stage.watch()
+    told = len(stage.camera.told)
+    stage.channel.vote(one, True)
+    two = stage.watch()
+    stage.channel.vote(two, True)
+    stage.channel.vote(two, False)
+    stage.clock.time += KEYFRAME_INTERVAL
+    stage.channel.want_keyframe(two)
+    assert [type(message) for message in stage.camera.told[told:]] == [
+        control.CameraPause,
+        control.Resume,
+        control.CameraPause,
+        control.Resume,
+        control.Keyframe,
+    ]
+
+
+def test_a_camera_whose_tracks_change_without_end_is_sent_away(stage: Stage) -> None:
+    stage.start()
+    viewer = stage.watch()
+    for number in range(TRACKS_AT_ONCE):
+        stage.channel.set_track(replace(PICTURE, config=bytes([number])))
+        if number == TRACKS_AT_ONCE - 2:
+            stage.clock.time += round(TRACK_PAUSE * 1e6)
+    told = len(viewer.told)
+    with pytest.raises(Refused, match="too often"):
+        stage.channel.set_track(replace(PICTURE, config=b"another"))
+    assert len(viewer.told) == told
+    stage.clock.time += round(TRACK_PAUSE * 1e6)
+    stage.channel.set_track(replace(PICTURE, config=b"another"))
 
 
 # --- the camera comes and goes ---

@@ -7,6 +7,7 @@ import pytest
 from drawercam import control
 from drawercam.hub import LOST_LINGER, MAX_CHANNELS, Hub, HubFull
 from tests.test_channel import Clock, FakeCamera, FakeViewer
+from tests.test_gathering import Timer
 
 
 class FakeWall:
@@ -89,3 +90,22 @@ def test_there_is_an_end_to_names(hub: Hub) -> None:
     with pytest.raises(HubFull):
         hub.channel("one-more")
     assert hub.channel("cam-0")
+
+
+def test_however_often_cameras_change_walls_are_told_ten_times_a_second(clock: Clock) -> None:
+    timer = Timer()
+    hub = Hub(clock, later=timer.later)
+    walls = [FakeWall(), FakeWall()]
+    for wall in walls:
+        hub.watch(wall)
+    camera = FakeCamera()
+    for number in range(1000):
+        hub.channel(f"cam-{number % 5}").take(camera)
+        if number % 2:
+            hub.channel(f"cam-{number % 5}").leave(camera, "left")
+        timer.run(0.001)
+    hub.channel("last").take(camera)
+    timer.run(0.2)
+    for wall in walls:
+        assert len(wall.told) <= 14 and ("last", "waiting") in wall.shown
+    assert walls[0].told[-1] is walls[1].told[-1], "it is made once for all"

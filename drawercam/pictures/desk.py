@@ -386,7 +386,7 @@ class Desk(Follower):
         self.decoded += decoder.decoded - before
         if decoder.lost and self._last_key <= fed:  # else the one with which it goes on is on its way
             self.begin_anew()
-            self.channel.want_keyframe()
+            self.channel.want_keyframe(self)
         if self._begun != begun:
             return  # it is of a track that is over
         if picture is None:

@@ -10,6 +10,7 @@ from .. import control
 from ..channel import NUMBERS, Channel, Follower, Fragment, NotTurned, Run, State, Viewer
 from ..closing import Closing, Reason, Refused
 from ..hub import Hub
+from ..limits import Bucket
 from ..media.packets import Kind
 from ..plays import Plays
 from ..source import Source
@@ -31,8 +32,20 @@ MAX_PATIENCE = 1.0
 # Seconds of waiting below which a viewer that was left out may go on: with more, its keyframe would be an old one when it arrives.
 SETTLED = 0.1
 
+# Joins of one player that are fulfilled at once, and seconds between two after that: each brings it everything since the last keyframe
+# again. A page that was hidden and comes back, or whose engine begins anew, joins once. Where more come, the newest is fulfilled as soon as
+# it may be.
+JOINS_AT_ONCE, JOIN_PAUSE = 6, 1.0
+
+# Votes for a pause of one player that count at once, and seconds between two after that: a page casts one every 2 s. To take one back
+# counts always.
+VOTES_AT_ONCE, VOTE_PAUSE = 4, 1.0
+
 # Seconds between two wishes where to look that are passed on to a camera: motors and lenses take no more, and a person sees no difference.
 ORIENT_INTERVAL = 0.1
+
+# Seconds by which one clock may be behind another one.
+_MOMENT = 0.001
 
 _VIDEO = NUMBERS[Kind.VIDEO]
 
@@ -171,7 +184,8 @@ class PlayerSession(Follower):
         plays: What it can play, if it says that when it comes.
     """
 
-    __slots__ = ("_channel", "_earlier", "_hub", "_plays", "_rests", "_socket", "_viewer", "who")  # see Socket
+    # See Socket.
+    __slots__ = ("_channel", "_earlier", "_hub", "_joining", "_joins", "_plays", "_rests", "_socket", "_viewer", "_votes", "_wish", "who")
 
     films = False
 
@@ -185,6 +199,10 @@ class PlayerSession(Follower):
         self._viewer: Viewer = self  # who stands for it in the channel
         self._rests = rests
         self._socket: Socket | None = None
+        now = hub.clock() / 1e6
+        self._joins, self._votes = Bucket(JOINS_AT_ONCE, JOIN_PAUSE, now), Bucket(VOTES_AT_ONCE, VOTE_PAUSE, now)
+        self._wish: control.Join | None = None  # to be fulfilled as soon as it may be
+        self._joining = False  # a timer for that is set
 
     def opened(self, socket: Socket) -> None:
         log.debug("> %s watches %s", socket.peer, self._channel.name)
@@ -202,21 +220,24 @@ class PlayerSession(Follower):
                 parts, idle, drops = self._channel.timing(), self._channel.idle(), self._earlier + self._viewer.drops
                 self.tell(control.PlayerPong(t, self._hub.clock(), parts.encode, parts.uplink, parts.relay, drops, idle))
             case control.Pause():
-                self._channel.vote(self._viewer, True)
+                if self._votes.take(self._hub.clock() / 1e6):
+                    self._channel.vote(self._viewer, True)
             case control.Resume():
                 self._channel.vote(self._viewer, False)
             case control.Keyframe():
-                self._channel.want_keyframe()
+                self._channel.want_keyframe(self._viewer)
             case control.Unplayable(codec_string):
                 if codec := self._channel.codec(codec_string):
                     self._plays = self._plays.without(codec)
                     self._channel.plays(self._viewer, self._said)
-            case control.Join(video, plays):
+            case control.Join(_, plays) as join:
                 if plays is not None:
                     self._plays = Plays.of(plays)
-                self.begin_anew()
-                self._join(video)
+                self._wish = join
+                if not self._joining:
+                    self._join_when_due()
             case control.Rest():
+                self._wish = None
                 self._channel.rest(self._viewer)
             case control.Orient() as wish:
                 try:
@@ -226,6 +247,21 @@ class PlayerSession(Follower):
 
     def binary(self, message: bytes) -> None:
         raise Refused(Reason.UNEXPECTED_BINARY)
+
+    def _join_when_due(self) -> None:
+        self._joining = False
+        wish, now, later = self._wish, self._hub.clock() / 1e6, self._hub.later
+        if wish is None:
+            return
+        wait = self._joins.wait(now)
+        if wait > 0 and later is not None:
+            self._joining = True
+            later(wait + _MOMENT, self._join_when_due)
+            return
+        self._joins.take(now)
+        self._wish = None
+        self.begin_anew()
+        self._join(wish.video)
 
     def _join(self, video: bool) -> None:
         """Watch, or only listen: then another viewer stands for it in the channel, so that who watches pays nothing for that."""
@@ -246,12 +282,13 @@ class PlayerSession(Follower):
         if self.needs_key and not self.asked and not self._late(True):
             log.debug("= a viewer of %s goes on after %d drops", self._channel.name, self.drops)
             self.asked = True
-            self._channel.want_keyframe()
+            self._channel.want_keyframe(self)
 
     def settled(self) -> None:
         pass
 
     def closed(self, said_goodbye: bool) -> None:
+        self._wish = None
         self._channel.part(self._viewer)
 
     def tell(self, message: control.Message) -> None:
@@ -357,6 +394,7 @@ class WallSession:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._socket: Socket | None = None
+        self._missed = False  # it has not been told of the last change
 
     def opened(self, socket: Socket) -> None:
         self._socket = socket
@@ -372,7 +410,9 @@ class WallSession:
         raise Refused(Reason.UNEXPECTED_BINARY)
 
     def drained(self) -> None:
-        pass
+        if self._missed:
+            self._missed = False
+            self.show(self._hub.listing())
 
     def settled(self) -> None:
         pass
@@ -381,6 +421,17 @@ class WallSession:
         self._hub.unwatch(self)
 
     def tell(self, message: control.Message) -> None:
-        """See hub.Watcher."""
-        if self._socket is not None:
+        """See hub.Watcher. A wall that does not take the last lists gets the newest one when it has."""
+        if self._socket is None:
+            return
+        if not isinstance(message, control.Cameras):
             self._socket.tell(message)
+        elif self._socket.behind:
+            self._missed = True
+        else:
+            self.show(message)
+
+    def show(self, cameras: control.Cameras) -> None:
+        """Send the list."""
+        if self._socket is not None:
+            self._socket.tell(cameras)

@@ -99,6 +99,11 @@ def frame(message: bytes) -> bytes:
     return Frame(Opcode.BINARY, message).serialize(mask=False, extensions=[])
 
 
+def text_frame(message: control.Message) -> bytes:
+    """The same for a control message."""
+    return Frame(Opcode.TEXT, control.encode(message).encode()).serialize(mask=False, extensions=[])
+
+
 class Socket(asyncio.Protocol):
     """A WebSocket from its handshake to its end.
 
@@ -392,6 +397,13 @@ class Socket(asyncio.Protocol):
             self._protocol.send_text(control.encode(message).encode())
             self._flush()
 
+    def tell_framed(self, framed: bytes) -> None:
+        """Send a control message that `text_frame` has framed."""
+        if self._protocol.state is State.OPEN:
+            self._window.wrote(len(framed), self._now())
+            self._send(framed)
+            self._bound()
+
     def write(self, framed: bytes) -> None:
         """Send a message that `frame` has framed."""
         if self._protocol.state is State.OPEN:
@@ -511,6 +523,9 @@ class Socket(asyncio.Protocol):
             self._transport.close()
         if self._closing is None and self._protocol.state > State.OPEN:
             self._closing = self._owner.served()
+        self._bound()
+
+    def _bound(self) -> None:
         if self.held > FLOOD:
             log.info("x %s does not read; cut off", self.peer)
             self.abort()

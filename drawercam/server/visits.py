@@ -11,9 +11,10 @@ from typing import Protocol, cast
 from .. import control
 from ..access import Access, Denied, Grant, Right
 from ..closing import Closing, Reason, Refused
+from ..keys import Scope
 from ..limits import MAX_CAMERAS, MAX_SOCKETS, MAX_SOCKETS_OF_ONE, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket, Places, Room, less
 from .sessions import CameraSession, PlayerSession, WallSession
-from .socket import Session, Socket
+from .socket import Session, Socket, text_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,42 @@ class Visit(Protocol):
         """End it, because its right has ended."""
 
 
+class Lists:
+    """The list of cameras as walls are told it: made once for all that may see the same of it."""
+
+    def __init__(self) -> None:
+        self._of: control.Cameras | None = None
+        self._frames: dict[Scope, bytes] = {}
+
+    def frame(self, cameras: control.Cameras, watch: Scope) -> bytes:
+        """As `socket.text_frame` makes it.
+
+        Args:
+            cameras: All there are.
+            watch: Which of them a wall may see.
+        """
+        if cameras is not self._of:
+            self._of, self._frames = cameras, {}
+        found = self._frames.get(watch)
+        if found is None:
+            seen = tuple(camera for camera in cameras.cameras if camera["name"] in watch)
+            found = self._frames[watch] = text_frame(control.Cameras(seen))
+        return found
+
+
 class Book:
     """The visitors' book.
 
     Attributes:
         messages: Control messages that have come so far, from all who are or were in.
+        lists: The list of cameras, for walls.
         sockets: The places that there are for those who count (see Visit).
         closed: The relay stops: nobody is let in any more, also not by connections that are still open.
     """
 
     def __init__(self) -> None:
         self.messages = 0
+        self.lists = Lists()
         self.sockets = Places(MAX_SOCKETS, MAX_SOCKETS_OF_ONE)
         self.closed = False
         self._visits: set[Visit] = set()
@@ -184,9 +210,7 @@ class PlayerVisit(SocketVisit, PlayerSession):
 class WallVisit(SocketVisit, WallSession):
     """Somebody who sees the list of cameras: of those that the grant allows to watch."""
 
-    def tell(self, message: control.Message) -> None:
-        """See hub.Watcher."""
-        if isinstance(message, control.Cameras):
-            watch = self.admission.grant.watch
-            message = control.Cameras(tuple(camera for camera in message.cameras if camera["name"] in watch))
-        super().tell(message)
+    def show(self, cameras: control.Cameras) -> None:
+        """See WallSession."""
+        if self._socket is not None:
+            self._socket.tell_framed(self._book.lists.frame(cameras, self.admission.grant.watch))

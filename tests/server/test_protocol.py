@@ -13,13 +13,34 @@ from websockets.frames import Opcode
 from websockets.typing import Origin
 
 from drawercam import control, limits
-from drawercam.channel import CODEC_INTERVAL, FEW_PICTURES, KEYFRAME_INTERVAL, MAX_REPLAY, State
+from drawercam.channel import (
+    CODEC_INTERVAL,
+    FEW_PICTURES,
+    KEYFRAME_INTERVAL,
+    KEYFRAME_PAUSE,
+    KEYFRAMES_AT_ONCE,
+    KEYFRAMES_OF_ALL_AT_ONCE,
+    MAX_REPLAY,
+    TRACK_PAUSE,
+    TRACKS_AT_ONCE,
+    State,
+)
 from drawercam.closing import Reason
+from drawercam.gathering import GATHERED
 from drawercam.hub import NAME
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import WebmWriter
 from drawercam.policy import SLEEP_AFTER, VOTE_LIFETIME
-from drawercam.server.sessions import MAX_CAMERA_MESSAGE, MAX_PATIENCE, MAX_WAIT, ORIENT_INTERVAL
+from drawercam.server.sessions import (
+    JOIN_PAUSE,
+    JOINS_AT_ONCE,
+    MAX_CAMERA_MESSAGE,
+    MAX_PATIENCE,
+    MAX_WAIT,
+    ORIENT_INTERVAL,
+    VOTE_PAUSE,
+    VOTES_AT_ONCE,
+)
 from drawercam.server.socket import HIGH_WATER, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL, WRITE_DEADLINE
 from drawercam.server.window import PROBE_SELDOM
 from tests.peers import Raw, handshake, peer
@@ -117,6 +138,12 @@ def test_numbers_in_the_text() -> None:
     assert f"more than {FEW_PICTURES + 1} pictures" in DOCUMENT
     assert f"every {KEYFRAME_INTERVAL // 1000} ms at most" in DOCUMENT
     assert f"within {CODEC_INTERVAL // 10**6} s after it was asked last" in DOCUMENT
+    assert f"for one viewer {KEYFRAMES_AT_ONCE} times at once, then every {KEYFRAME_PAUSE} s" in DOCUMENT
+    assert f"all together {KEYFRAMES_OF_ALL_AT_ONCE}\ntimes at once, then every {KEYFRAME_PAUSE} s" in DOCUMENT
+    assert f"within {GATHERED * 1000:.0f} ms after that" in DOCUMENT
+    assert JOIN_PAUSE == VOTE_PAUSE == 1 and f"{VOTES_AT_ONCE} count at once, then one a second" in DOCUMENT
+    assert f"{JOINS_AT_ONCE} are fulfilled at once, then one a second" in DOCUMENT
+    assert f"more than {TRACKS_AT_ONCE} times at once, or more than {1 / TRACK_PAUSE:.0f} times a second" in DOCUMENT
     assert f"one `orient` in {ORIENT_INTERVAL * 1000:.0f} ms" in DOCUMENT
     assert f"{control.MAX_ANGLE} degrees to either side" in DOCUMENT
     assert f"factors from {control.MIN_ZOOM} to {control.MAX_ZOOM}" in DOCUMENT

@@ -11,9 +11,20 @@ from drawercam import control
 from drawercam.channel import KEYFRAME_INTERVAL
 from drawercam.hub import Hub
 from drawercam.media.packets import Packet
-from drawercam.server.sessions import MAX_PATIENCE, MAX_WAIT, SETTLED, PlayerSession
+from drawercam.server.sessions import (
+    JOIN_PAUSE,
+    JOINS_AT_ONCE,
+    MAX_PATIENCE,
+    MAX_WAIT,
+    SETTLED,
+    VOTE_PAUSE,
+    VOTES_AT_ONCE,
+    PlayerSession,
+    WallSession,
+)
 from drawercam.server.socket import Socket
 from tests.test_channel import KEY_FRAME, PICTURE, SOUND, Clock, FakeCamera
+from tests.test_gathering import Timer
 
 
 class FakeSocket:
@@ -23,6 +34,7 @@ class FakeSocket:
     room: What `burst` says.
     seconds: What `wait` says.
     strains: How often it was told that something was left out.
+    told: Control messages.
     writes: How often something was written.
     kinds: What was written: one letter for each frame, K(eyframe), p(icture), s(ound).
     """
@@ -35,6 +47,7 @@ class FakeSocket:
         self.strains = self.writes = 0
         self.seconds = 0.0
         self.kinds = ""
+        self.told: list[control.Message] = []
 
     def wait(self) -> float:
         return self.seconds
@@ -46,7 +59,7 @@ class FakeSocket:
         self.strains += 1
 
     def tell(self, message: control.Message) -> None:
-        pass
+        self.told.append(message)
 
     def write(self, framed: bytes) -> None:
         self.writes += 1
@@ -67,10 +80,10 @@ class FakeSocket:
 class Stage:
     """A camera that can make keyframes, and one viewer."""
 
-    def __init__(self, keyframes: bool) -> None:
+    def __init__(self, keyframes: bool, timer: Timer | None = None) -> None:
         self.clock = Clock()
         self.camera = FakeCamera()
-        hub = Hub(self.clock)
+        hub = Hub(self.clock, later=timer.later if timer else None)
         self.channel = hub.channel("porch")
         self.channel.take(self.camera)
         for track in (PICTURE, SOUND):
@@ -200,3 +213,74 @@ def test_a_keyframe_that_was_lost_again_is_asked_for_again(stage: Stage) -> None
         stage.socket.behind = False
         stage.film("ppp")
         assert stage.camera.wishes == count
+
+
+def test_joins_without_end_bring_the_past_a_few_times_and_then_once_a_second() -> None:
+    timer = Timer()
+    stage = Stage(True, timer)
+    stage.film("K")
+    stage.socket.kinds = ""
+    for number in range(500):
+        stage.session.text('{"type": "rest"}')
+        stage.session.text('{"type": "join", "video": %s}' % ("false" if number % 2 else "true"))
+        timer.run(0.01)
+        stage.clock.time += 10_000
+    bursts = stage.socket.kinds.count("K")
+    assert JOINS_AT_ONCE / 2 <= bursts <= JOINS_AT_ONCE + 5 / JOIN_PAUSE
+    stage.session.text('{"type": "join"}')
+    stage.clock.time += round(JOIN_PAUSE * 1e6)
+    timer.run(JOIN_PAUSE)
+    assert stage.socket.kinds.count("K") > bursts, "the last one is fulfilled"
+    stage.clock.time += round(JOIN_PAUSE * 1e6)
+    timer.run(JOIN_PAUSE)
+    assert stage.channel.watching == 1 and stage.film("p") == "p"
+
+
+def test_who_rests_in_time_is_not_made_to_watch() -> None:
+    timer = Timer()
+    stage = Stage(True, timer)
+    stage.film("K")
+    for _ in range(JOINS_AT_ONCE + 1):
+        stage.session.text('{"type": "rest"}')
+        stage.session.text('{"type": "join"}')
+    assert stage.channel.watching == 0, "it has to wait"
+    stage.session.text('{"type": "rest"}')
+    stage.clock.time += 60_000_000
+    timer.run(60)
+    assert stage.channel.watching == 0
+    stage.session.text('{"type": "join"}')
+    assert stage.channel.watching == 1
+    stage.session.text('{"type": "rest"}')
+    stage.session.closed(True)
+    timer.run(60)
+    assert stage.channel.watching == stage.channel.resting == 0
+
+
+def test_votes_without_end_stop_a_camera_once_a_second_and_are_taken_back_always() -> None:
+    stage = Stage(True)
+    stage.film("K")
+    for _ in range(500):
+        stage.session.text('{"type": "pause"}')
+        stage.session.text('{"type": "resume"}')
+        stage.clock.time += 10_000
+    pauses = [one for one in stage.camera.told if isinstance(one, control.CameraPause)]
+    assert VOTES_AT_ONCE <= len(pauses) <= VOTES_AT_ONCE + 5 / VOTE_PAUSE
+    assert stage.camera.told[-1] == control.Resume()
+
+
+def test_a_wall_that_does_not_keep_up_gets_the_newest_list_when_it_has_caught_up() -> None:
+    hub = Hub(Clock())
+    socket = FakeSocket()
+    wall = WallSession(hub)
+    wall.opened(cast(Socket, socket))
+    told = len(socket.told)
+    socket.behind = True
+    for name in ("porch", "attic"):
+        hub.channel(name).take(FakeCamera())
+    assert len(socket.told) == told
+    socket.behind = False
+    wall.drained()
+    wall.drained()
+    [last] = socket.told[told:]
+    assert isinstance(last, control.Cameras) and [camera["name"] for camera in last.cameras] == ["attic", "porch"]
+    wall.closed(True)

@@ -12,6 +12,7 @@ from .budget import Budget
 from .channel import Channel, State
 from .gathering import Gathered, Later
 from .ledger import Ledger
+from .limits import Places, Room
 from .policy import Policy
 from .tally import Tally
 
@@ -22,8 +23,12 @@ NAME_RULE = "a name has 1 to 32 characters: a-z, 0-9 and -, and does not begin w
 # Microseconds for which the wall keeps showing a camera whose connection broke: long enough to notice, and to come back.
 LOST_LINGER = 60_000_000
 
-# Channels that may exist at once; viewers can make them too, by waiting for a camera that never comes.
+# Channels that have, or had, a camera, above which those are forgotten early whose camera is gone and for which no viewer waits.
 MAX_CHANNELS = 500
+
+# Names without a camera for which viewers may wait: a wall of as many tiles that comes back before its cameras do. An address has three
+# quarters of them. A name that has, or had, a camera is none of these.
+MAX_AWAITED = 250
 
 # Bytes that all channels together remember for late viewers, and that their cameras have begun: 250 cameras with 2 s at 4 Mbit/s.
 MAX_MEMORY_IN_ALL = 256 * 2**20
@@ -33,7 +38,7 @@ _EPOCH_2001 = 978_307_200
 
 
 class HubFull(Exception):
-    """There are MAX_CHANNELS channels already."""
+    """Viewers wait for too many cameras already. The message is a sentence."""
 
 
 class Watcher(Protocol):
@@ -64,26 +69,48 @@ class Hub:
         self.ledger = Ledger(self._budget, clock)
         self._date_utc = time.time_ns() - clock() * 1000 - _EPOCH_2001 * 10**9
         self._channels: dict[str, Channel] = {}
+        self._awaited: dict[str, str] = {}  # names for which viewers wait that never had a camera, and the address for which each counts
+        self._awaiting = Places(MAX_AWAITED)
         self._watchers: set[Watcher] = set()
         self._forgotten = Tally()  # what had passed through channels that are gone
         self._announce = Gathered(later, self._tell_watchers)
         self._shown_last = 0  # cameras in the last announcement; one fewer when a lost one has lingered long enough
 
     def channel(self, name: str) -> Channel:
-        """The channel of that name, made if there is none.
+        """The channel of that name for a camera, made if there is none. Viewers who wait take no room of cameras.
 
         Raises:
             ValueError: It is not a name.
-            HubFull: There are too many.
         """
         channel = self._channels.get(name)
         if channel is None:
-            if not NAME.fullmatch(name):
-                raise ValueError(NAME_RULE)
-            if len(self._channels) >= MAX_CHANNELS:
-                raise HubFull(f"there are {MAX_CHANNELS} cameras and waiting viewers already")
-            channel = Channel(name, self.clock, self._date_utc, self._announce, self._policy, self._budget, self.later)
-            self._channels[name] = channel
+            if len(self._channels) - len(self._awaited) >= MAX_CHANNELS:
+                self._forget_the_longest_gone()
+            channel = self._make(name)
+        self._no_longer_awaited(name)
+        return channel
+
+    def awaited(self, name: str, address: str) -> Channel:
+        """The channel of that name for a viewer, made if there is none.
+
+        Args:
+            address: From where the viewer comes. The name counts for it until there is a camera.
+
+        Raises:
+            ValueError: It is not a name.
+            HubFull: Viewers, or those of this address, wait for too many cameras already.
+        """
+        channel = self._channels.get(name)
+        if channel is not None:
+            return channel
+        match self._awaiting.room(address):
+            case Room.NONE:
+                raise HubFull("Viewers wait for too many cameras already.")
+            case Room.NONE_FOR_THIS_ADDRESS:
+                raise HubFull("Viewers of this address wait for too many cameras already.")
+        channel = self._make(name)
+        self._awaiting.enter(address)
+        self._awaited[name] = address
         return channel
 
     def find(self, name: str) -> Channel | None:
@@ -132,8 +159,30 @@ class Hub:
             channel.sweep()
         shown = len(self.cameras())
         for name in [name for name, one in self._channels.items() if one.deserted and not self._shown(one)]:
-            self._forgotten.include(self._channels.pop(name).tally)
+            self._forget(name)
         if self._shown_last != shown:
+            self._announce()
+
+    def _make(self, name: str) -> Channel:
+        if not NAME.fullmatch(name):
+            raise ValueError(NAME_RULE)
+        channel = Channel(name, self.clock, self._date_utc, self._announce, self._policy, self._budget, self.later)
+        self._channels[name] = channel
+        return channel
+
+    def _forget(self, name: str) -> None:
+        self._no_longer_awaited(name)
+        self._forgotten.include(self._channels.pop(name).tally)
+
+    def _no_longer_awaited(self, name: str) -> None:
+        address = self._awaited.pop(name, None)
+        if address is not None:
+            self._awaiting.leave(address)
+
+    def _forget_the_longest_gone(self) -> None:
+        gone = [one for one in self._channels.values() if one.deserted and one.state is State.GONE]
+        if gone:
+            self._forget(min(gone, key=lambda one: one.since).name)
             self._announce()
 
     def _shown(self, channel: Channel) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drawercam import control
-from drawercam.hub import LOST_LINGER, MAX_CHANNELS, Hub, HubFull
+from drawercam.hub import LOST_LINGER, MAX_AWAITED, MAX_CHANNELS, Hub, HubFull
 from tests.test_channel import Clock, FakeCamera, FakeViewer
 from tests.test_gathering import Timer
 
@@ -84,12 +84,67 @@ def test_deserted_channels_are_forgotten(hub: Hub) -> None:
     assert hub.channel("porch") is not channel
 
 
-def test_there_is_an_end_to_names(hub: Hub) -> None:
-    for n in range(MAX_CHANNELS):
-        hub.channel(f"cam-{n}")
+def test_viewers_who_wait_take_no_room_of_cameras_and_not_all_of_theirs(hub: Hub) -> None:
+    viewers = [FakeViewer() for _ in range(MAX_AWAITED)]
+    names = iter(f"x{number}" for number in range(1000))
+    for viewer in viewers[: MAX_AWAITED * 3 // 4]:
+        hub.awaited(next(names), "hostile").join(viewer)
+    with pytest.raises(HubFull, match="this address"):
+        hub.awaited("porch", "hostile")
+    assert hub.awaited("x0", "hostile") is hub.find("x0"), "for a name that is waited for already there is room"
+    for viewer in viewers[MAX_AWAITED * 3 // 4 :]:
+        hub.awaited(next(names), "another").join(viewer)
     with pytest.raises(HubFull):
-        hub.channel("one-more")
-    assert hub.channel("cam-0")
+        hub.awaited("porch", "a third one")
+    for number in range(MAX_CHANNELS):
+        hub.channel(f"cam-{number}").take(FakeCamera())
+    hub.channel("x0").take(FakeCamera())
+    assert viewers[0].states[-1] == ("waiting", None)
+    hub.awaited("porch", "a third one")  # in the place of that name, which has a camera now
+    assert len(hub.channels) == MAX_AWAITED + MAX_CHANNELS + 1
+
+
+def test_a_name_that_had_a_camera_is_waited_for_without_a_place(hub: Hub) -> None:
+    camera, viewer = FakeCamera(), FakeViewer()
+    channel = hub.awaited("porch", "a")
+    channel.join(viewer)
+    for _ in range(3):
+        hub.channel("porch").take(camera)
+        channel.leave(camera, "left")
+        hub.sweep()
+    for number in range(MAX_AWAITED * 3 // 4):
+        hub.awaited(f"x{number}", "a").join(FakeViewer())
+    assert hub.awaited("porch", "b") is channel
+    channel.part(viewer)
+    hub.sweep()
+    assert hub.find("porch") is None
+    with pytest.raises(HubFull):
+        hub.awaited("porch", "a")
+
+
+def test_places_to_wait_are_given_back(hub: Hub) -> None:
+    for _ in range(2):
+        viewers = [FakeViewer() for _ in range(MAX_AWAITED * 3 // 4)]
+        channels = [hub.awaited(f"x{number}", "a") for number in range(len(viewers))]
+        for channel, viewer in zip(channels, viewers, strict=True):
+            channel.join(viewer)
+        with pytest.raises(HubFull):
+            hub.awaited("porch", "a")
+        for channel, viewer in zip(channels, viewers, strict=True):
+            channel.part(viewer)
+        hub.sweep()
+        assert not hub.channels
+
+
+def test_cameras_that_are_lost_one_after_the_other_are_forgotten_early(hub: Hub, clock: Clock) -> None:
+    wall, camera = FakeWall(), FakeCamera()
+    hub.watch(wall)
+    for number in range(MAX_CHANNELS + 3):
+        clock.time += 1
+        hub.channel(f"cam-{number}").take(camera)
+        hub.channel(f"cam-{number}").leave(camera, "lost")
+    assert len(hub.channels) == MAX_CHANNELS and hub.find("cam-2") is None and hub.find("cam-3") is not None
+    assert ("cam-2", "gone") not in wall.shown and ("cam-3", "gone") in wall.shown
 
 
 def test_however_often_cameras_change_walls_are_told_ten_times_a_second(clock: Clock) -> None:

@@ -19,7 +19,7 @@ from ..access import Denied
 from ..channel import Channel
 from ..closing import Closing, Reason, Refused
 from ..deadlines import Deadline
-from ..hub import Hub, HubFull
+from ..hub import Hub
 from ..source import Source
 from . import routes
 from .bodies import Bodies, more
@@ -134,10 +134,7 @@ class Publisher:
 
     def _begin(self) -> Source:
         """Take the name. Not before there is something to show for it: an empty request should send no camera away."""
-        try:
-            self._channel = self._hub.channel(self._name)
-        except HubFull as full:
-            raise Denied(503, "too-many", f"{str(full).capitalize()}.") from None
+        self._channel = self._hub.channel(self._name)
         log.info("< %s publishes as %s", self._who, self._name)
         self._channel.take(self)
         source = Source(self._channel, self._hub.clock, self._hub.ledger.account(self._who))

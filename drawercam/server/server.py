@@ -294,13 +294,15 @@ class Server:
             elif route is routes.PLAYER:
                 query = dict(parse_qsl(address.query, keep_blank_values=True))
                 plays = query.get("plays")
-                visit = PlayerVisit(self._hub, name, query.get("rest") == "1", None if plays is None else Plays.of(plays.split(",")))
+                visit = PlayerVisit(
+                    self._hub, name, admission.address, query.get("rest") == "1", None if plays is None else Plays.of(plays.split(","))
+                )
             elif route is routes.WALL:
                 visit = WallVisit(self._hub)
             else:
                 raise Denied(404, "unknown-path", "There is nothing at this address.")
         except HubFull as full:
-            raise Denied(503, "too-many", f"{str(full).capitalize()}.") from None
+            raise Denied(503, "too-many", str(full)) from None
         visit.admit(admission, self._site.book, self.now)
         return visit
 

@@ -180,6 +180,7 @@ class PlayerSession(Follower):
     """`/player/<name>`: takes a channel's frames, or leaves them while its socket is behind.
 
     Args:
+        address: From where it comes.
         rests: It comes without watching, and joins later.
         plays: What it can play, if it says that when it comes.
     """
@@ -189,12 +190,12 @@ class PlayerSession(Follower):
 
     films = False
 
-    def __init__(self, hub: Hub, name: str, rests: bool = False, plays: Plays | None = None) -> None:
+    def __init__(self, hub: Hub, name: str, address: str = "", rests: bool = False, plays: Plays | None = None) -> None:
         super().__init__()
         self.who = ""
         self._earlier = 0  # frames left out before it began to listen only, or to watch again
         self._hub = hub
-        self._channel = hub.channel(name)
+        self._channel = hub.awaited(name, address)
         self._plays = plays or Plays()
         self._viewer: Viewer = self  # who stands for it in the channel
         self._rests = rests

@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from . import limits
 from .channel import Channel, State
-from .hub import MAX_CHANNELS, MAX_MEMORY_IN_ALL, Hub
+from .hub import MAX_AWAITED, MAX_MEMORY_IN_ALL, Hub
 from .tally import BOUNDS, Histogram, Tally, Traffic
 from .timing import Parts
 
@@ -28,7 +28,7 @@ _SECOND = 1e6  # of the relay's clock
 
 _LIMITS = {
     "cameras": limits.MAX_CAMERAS,
-    "names": MAX_CHANNELS,
+    "awaited_names": MAX_AWAITED,
     "sockets": limits.MAX_SOCKETS,
     "sockets_of_one_address": limits.MAX_SOCKETS_OF_ONE,
     "pages": limits.MAX_PAGES,

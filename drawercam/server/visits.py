@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -12,7 +11,7 @@ from .. import control
 from ..access import Access, Denied, Grant, Right
 from ..closing import Closing, Reason, Refused
 from ..keys import Scope
-from ..limits import MAX_CAMERAS, MAX_SOCKETS, MAX_SOCKETS_OF_ONE, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket, Places, Room, less
+from ..limits import MAX_CAMERAS, MAX_SOCKETS, MAX_SOCKETS_OF_ONE, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket, Places, Room
 from .sessions import CameraSession, PlayerSession, WallSession
 from .socket import Session, Socket, text_frame
 
@@ -84,6 +83,7 @@ class Book:
         messages: Control messages that have come so far, from all who are or were in.
         lists: The list of cameras, for walls.
         sockets: The places that there are for those who count (see Visit).
+        cameras: Those for names that are filmed; one that is taken over counts for the address that came last.
         closed: The relay stops: nobody is let in any more, also not by connections that are still open.
     """
 
@@ -93,14 +93,15 @@ class Book:
         self.sockets = Places(MAX_SOCKETS, MAX_SOCKETS_OF_ONE)
         self.closed = False
         self._visits: set[Visit] = set()
-        self._cameras: Counter[str] = Counter()  # by name; two while one takes the name over
+        self.cameras = Places(MAX_CAMERAS)
+        self._filming: dict[str, list[str]] = {}  # by name: for which address it counts, once for each; two while one takes it over
 
     def enter(self, visit: Visit) -> None:
         self._visits.add(visit)
         if visit.counts:
             self.sockets.enter(visit.admission.address)
             if visit.admission.right is Right.PUBLISH:
-                self._cameras[visit.admission.name] += 1
+                self._films(visit.admission)
 
     def leave(self, visit: Visit) -> None:
         if visit not in self._visits:
@@ -109,7 +110,7 @@ class Book:
         if visit.counts:
             self.sockets.leave(visit.admission.address)
             if visit.admission.right is Right.PUBLISH:
-                less(self._cameras, visit.admission.name)
+                self._films_no_more(visit.admission)
 
     def check_room(self, admission: Admission) -> None:
         """
@@ -121,8 +122,28 @@ class Book:
         if room is not Room.FREE:
             whose = " from this address" if room is Room.NONE_FOR_THIS_ADDRESS else ""
             raise Denied(503, "too-many", f"There are too many connections{whose}.")
-        if admission.right is Right.PUBLISH and admission.name not in self._cameras and len(self._cameras) >= MAX_CAMERAS:
-            raise Denied(503, "too-many", f"There are {MAX_CAMERAS} cameras already.")
+        if admission.right is Right.PUBLISH and admission.name not in self._filming:
+            room = self.cameras.room(admission.address)
+            if room is not Room.FREE:
+                there = f"{self.cameras.in_all} cameras" if room is Room.NONE else f"{self.cameras.of_one} cameras from this address"
+                raise Denied(503, "too-many", f"There are {there} already.")
+
+    def _films(self, admission: Admission) -> None:
+        """A name takes one place, for the address that came last."""
+        filming = self._filming.setdefault(admission.name, [])
+        if filming:
+            self.cameras.leave(filming[-1])
+        filming.append(admission.address)
+        self.cameras.enter(admission.address)
+
+    def _films_no_more(self, admission: Admission) -> None:
+        filming = self._filming[admission.name]
+        self.cameras.leave(filming[-1])
+        filming.remove(admission.address)
+        if filming:
+            self.cameras.enter(filming[-1])
+        else:
+            del self._filming[admission.name]
 
     def check_open(self) -> None:
         """

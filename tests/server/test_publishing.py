@@ -17,8 +17,9 @@ from aiohttp.base_protocol import BaseProtocol
 from drawercam.access import EVERYTHING, Access, Denied, Right
 from drawercam.hub import Hub
 from drawercam.keys import Keyring
+from drawercam.limits import Places
 from drawercam.media.webm import MAX_ELEMENT
-from drawercam.server import publishing, visits
+from drawercam.server import publishing
 from drawercam.server.scheduler import TURN, Scheduler
 from drawercam.server.server import Server
 from drawercam.server.visits import Admission, Book, RequestVisit
@@ -316,14 +317,13 @@ async def test_a_revoked_key_ends_what_a_program_publishes(tls_relay: Relay) -> 
             await asyncio.wait_for(sending, PATIENCE)
 
 
-def test_a_request_for_a_camera_takes_a_place_as_a_socket_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visits, "MAX_CAMERAS", 1)
-    monkeypatch.setattr(visits, "MAX_SOCKETS_OF_ONE", 2)
+def test_a_request_for_a_camera_takes_a_place_as_a_socket_does() -> None:
     porch, attic, watching = (
         Admission(EVERYTHING, right, name, "192.0.2.1")
         for right, name in ((Right.PUBLISH, "porch"), (Right.PUBLISH, "attic"), (Right.WATCH, "porch"))
     )
     book = Book()
+    book.sockets, book.cameras = Places(10, 2), Places(1)
     filming = RequestVisit(porch, None)
     book.enter(filming)
     book.enter(RequestVisit(Admission(EVERYTHING, Right.WATCH_SOME, "", "192.0.2.1"), None))

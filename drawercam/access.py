@@ -18,7 +18,7 @@ from .keys import ALL, COOKIE, NOTHING, TICKET, Key, Keyring, Scope
 COOKIE_AGE = 400 * 24 * 3600  # browsers cap it at 400 days (RFC 6265bis 5.5)
 
 # Characters of cookies and tickets that are looked at: as much as a request's head may have (server/door.py), which is some hundred short
-# ones. All of them, because whoever can set cookies for this host, a page at another of its ports for instance, could hide the good one.
+# ones. All of them, because a page at another port of this computer can set cookies, too, and could hide the good one.
 MAX_HELD = 16 * 2**10
 
 # Cookies that one answer takes back; the next one takes more. Proxies read heads of 4 KiB, of which each takes 140 bytes.

@@ -20,4 +20,4 @@ def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     given_up = isinstance(exception, RuntimeError) and "handler is closed" in str(exception)
     if not isinstance(exception, type) and not given_up:
         more = "".join(f"; {name} {value!r}" for name, value in sorted(context.items()) if name not in ("message", "exception"))
-        log.error("%s%s", context.get("message", "A fault that nobody handled"), more, exc_info=exception)
+        log.error("%s%s", context.get("message", "A fault that no handler has caught"), more, exc_info=exception)

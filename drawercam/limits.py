@@ -86,8 +86,8 @@ MAX_ADDRESSES = 4096
 """Addresses remembered for wrong keys: 3 MB."""
 
 MAX_SHOWN, MAX_SHOWN_FROM = 200, 100
-"""Right keys that are remembered, as many as there may be (keys.MAX_KEYS), and addresses of each: 3 MB. So who holds one key, and has many
-addresses, has at most that one forgotten."""
+"""Right keys that are remembered, as many as there may be (keys.MAX_KEYS), and addresses of each: 3 MB. So the holder of one key,
+from many addresses, has at most that one forgotten."""
 
 SHARED = 25
 """How many times as much as one address the addresses have together that there is no memory for (see `Buckets`)."""
@@ -125,8 +125,8 @@ class Bucket:
 class Buckets:
     """A bucket for each address. Those of one foreign network of IPv6 have one together (see `counted_as`).
 
-    The memory is bounded, and nobody can have it forget what counts: a bucket is forgotten only once it is full again, which is as good as
-    new. While there is none such, addresses that are not known have one bucket together, `SHARED` times as large.
+    The memory is bounded, and no crowd of addresses has it forget what counts: a bucket is forgotten only once it is full again, which is
+    as good as new. While there is none such, addresses that are not known have one bucket together, `SHARED` times as large.
     """
 
     def __init__(self, size: int, interval: float, clock: Callable[[], float], most: int) -> None:
@@ -222,9 +222,9 @@ class WrongKeys:
         self.count = 0
         self._guesses = Buckets(GUESSES_AT_ONCE, SECONDS_PER_GUESS, clock, MAX_ADDRESSES)
         self._wrong: OrderedDict[str, deque[bytes]] = OrderedDict()  # the last ones of each address, that of the last guess last
-        self._right: OrderedDict[bytes, OrderedDict[str, None]] = OrderedDict()  # who has shown it, the last one last
+        self._right: OrderedDict[bytes, OrderedDict[str, None]] = OrderedDict()  # by which addresses it was shown, the last one last
 
-    def wait(self, address: str, key: str) -> int:
+    def wait(self, address: str, key: str = "") -> int:
         """Whole seconds until this address may try this key; 0 for now. What is no right key of this address changes nothing."""
         # Both are looked at each time, so that what this takes tells nothing.
         known, wait = counted_once(address) in self._right.get(_digest(key), ()), self._guesses.wait(address)

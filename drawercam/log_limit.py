@@ -1,6 +1,6 @@
 """What others can write into the log: short lines, each kind of them seldom, and not much in all.
 
-Whoever reaches the relay's port can cause lines, and so could fill its disk, or drown what its owner should see. So a line is cut, and of
+Strangers who reach the relay's port cause lines, and could fill its disk so, or drown what its owner should see. So a line is cut, and of
 each kind, which is the place in the program where it comes from, only the last is written in a while, with how many others there were.
 What only the owner of the relay causes is written as it is.
 """
@@ -219,7 +219,7 @@ def _traceback(record: logging.LogRecord) -> str:
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """What has gone wrong where nobody can be told."""
+    """What has gone wrong in a place that no exception leaves: the log has it."""
     told = (unraisable.exc_type, unraisable.exc_value or unraisable.exc_type(), unraisable.exc_traceback)
     logging.getLogger(__name__).error("%s: %r", unraisable.err_msg or "Exception ignored in", unraisable.object, exc_info=told)
 

@@ -455,7 +455,7 @@ class Desks:
         if self._closed:
             raise NoPicture(RESTARTING, "The relay is stopping or restarting.")
         if (room := room_among(self._askers, address, MAX_ASKERS)) is not Room.FREE:
-            raise _too_many("There are too many who want pictures", room)
+            raise _too_many("Too many pictures are being waited for", room)
         self._askers.append(address)
         try:
             yield

@@ -25,7 +25,7 @@ _RETRY = 1
 MAX_BODIES = 600
 MAX_STRANGE = 200
 
-# Bytes of a connection that aiohttp takes before somebody wants them; twice as many, and what comes at once, may be held.
+# Bytes of a connection that aiohttp takes before a handler wants them; twice as many, and what comes at once, may be held.
 READ_AHEAD = 16 * 2**10
 
 # Seconds between two looks whether everything is written.

@@ -421,7 +421,7 @@ class _Modules:
         return {path.relative_to(self._folder).as_posix(): path for path in self._folder.rglob("*") if path.is_file()}
 
     async def _look_again(self) -> None:
-        """See what is there now, for all who miss something meanwhile, and not more often than every LOOK_INTERVAL."""
+        """See what is there now, once for all that is missed meanwhile, and not more often than every LOOK_INTERVAL."""
         if self._looking is None:
             if self._clock() - self._looked < LOOK_INTERVAL:
                 return

@@ -56,9 +56,9 @@ async def test_the_relay_does_so_once_after_many_have_come_and_once_after_they_h
         server = house.server
 
         async def crowd(count: int) -> list[asyncio.StreamWriter]:
-            came = server._connections
+            came = server._arrived
             found = [(await asyncio.open_connection("127.0.0.1", house.port))[1] for _ in range(count)]
-            await eventually(lambda: server._connections == came + count, "all are in")
+            await eventually(lambda: server._arrived == came + count, "all are in")
             return found
 
         def sweeps(count: int) -> int:

@@ -119,7 +119,7 @@ class Server:
         self._waiting = 0  # bytes in all sockets at the last look, and what bursts have added since
         self._ended = site.access.ring.ended if site.access.ring is not None else 0  # see Keyring.ended
         self._written = 0  # bytes sent through sockets that have ended
-        self._connections = self._begun = 0  # connections and sockets that have come so far
+        self._begun = 0  # sockets that have come so far
         self._lag = Histogram()
         self._seen = self._trimmed = (0, 0)  # connections that have come, and lines that are open: at the last sweep, at the last trim
         self._sweep_due = 0.0
@@ -199,7 +199,6 @@ class Server:
         if self._stopping:
             return False
         self._doors.add(door)
-        self._connections += 1
         return True
 
     def door_closes(self, door: Door) -> None:
@@ -346,7 +345,7 @@ class Server:
             readers=len(self._readers),
             decoders=self._desks.decoders,
             decoded=self._desks.decoded,
-            connections=self._connections,
+            connections=self._arrived,
             sockets=self._begun,
             requests=http.requests_count if http is not None else 0,
             messages=self._site.book.messages,
@@ -357,6 +356,11 @@ class Server:
             room=self.capacity.connections,
             loop_lag=self._lag.copy(),
         )
+
+    @property
+    def _arrived(self) -> int:
+        """Connections that have come so far."""
+        return self._gate.arrived if self._gate is not None else 0
 
     # --- time ---
 
@@ -387,8 +391,7 @@ class Server:
 
     def _give_back(self, lines: int) -> None:
         """Where many have come or gone, and it is calm now, what their handshakes needed goes back to the system."""
-        arrived = self._gate.arrived if self._gate is not None else 0
-        calm, self._seen = arrived == self._seen[0], (arrived, lines)
+        calm, self._seen = self._arrived == self._seen[0], (self._arrived, lines)
         if calm and max(abs(now - then) for now, then in zip(self._seen, self._trimmed, strict=True)) >= TRIM_AFTER:
             self._trimmed = self._seen
             heap.trim()

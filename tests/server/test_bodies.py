@@ -90,7 +90,7 @@ async def test_who_goes_away_before_its_body_was_read_is_no_news(path: str, capl
             _, writer = await asyncio.open_connection("127.0.0.1", house.port)
             writer.write(post(path, house, length=10))
             writer.close()
-        await eventually(lambda: house.server._connections == 20 and not house.server._doors, "all were there")
+        await eventually(lambda: house.server._arrived == 20 and not house.server._doors, "all were there")
         http = house.server._runner.server
         assert http is not None
         await eventually(lambda: not http.connections, "all have gone")

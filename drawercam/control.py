@@ -371,7 +371,14 @@ class ChannelState(Message):
 
 @dataclass(frozen=True, slots=True)
 class TrackBegins(Message):
-    """The next binary message is this track's init segment."""
+    """The next binary message is this track's init segment.
+
+    Attributes:
+        rotation: Degrees clockwise by which the player turns a picture; 90, 180 or 270.
+        flip: The player mirrors it, left for right, after that.
+        displayWidth, displayHeight: Its size in square pixels, before it is turned.
+        colorSpace: ``primaries``, ``transfer``, ``matrix`` and ``fullRange`` in WebCodecs' words, those that are known.
+    """
 
     type: ClassVar[str] = "track"
     number: int
@@ -381,7 +388,12 @@ class TrackBegins(Message):
     config: str | None = None
     width: int | None = None
     height: int | None = None
-    sampleRate: int | None = None  # the wire's spelling
+    rotation: int | None = None
+    flip: bool | None = None
+    displayWidth: int | None = None  # the wire's spelling
+    displayHeight: int | None = None
+    colorSpace: dict[str, str | bool] | None = None
+    sampleRate: int | None = None
     channels: int | None = None
 
 

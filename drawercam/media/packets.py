@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
+from .color import ColorSpace
+
 # Elements or boxes that stand in one parent. Real ones have a few dozen.
 MAX_CHILDREN = 2**12
 
@@ -45,6 +47,10 @@ class Track:
         config: Decoder configuration: ``avcC`` (ISO/IEC 14496-15 5.3.3.1), ``av1C``, ``OpusHead`` (RFC 7845 5.1) or
             ``AudioSpecificConfig`` (ISO/IEC 14496-3 1.6.2.1); empty for VP8 and VP9.
         width, height: Picture size in pixels at the start of the track; 0 for audio.
+        rotation: Degrees clockwise by which a picture is to be turned: 0, 90, 180 or 270.
+        flip: It is to be mirrored, left for right, after that. Both as in WebCodecs.
+        display_width, display_height: Its size in square pixels, before it is turned; 0 for as coded.
+        color: What the numbers in it mean; None where only the stream itself may say it.
         sample_rate: Hz; 0 for video.
         channels: 0 for video.
     """
@@ -56,6 +62,11 @@ class Track:
     height: int = field(default=0, compare=False)
     sample_rate: int = 0
     channels: int = 0
+    rotation: int = 0
+    flip: bool = False
+    display_width: int = 0
+    display_height: int = 0
+    color: ColorSpace | None = None
 
     @property
     def kind(self) -> Kind:

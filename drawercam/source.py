@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .budget import Budget
@@ -13,7 +13,7 @@ from .control import MAX_STREAM
 from .ledger import MAX_OF_CAMERA, WORK_PER_SECOND, Account, Ledger
 from .media.containers import StreamReader
 from .media.packets import Kind, MediaError, MediaLimitError, Packet, Track
-from .media.work import MOST, Work
+from .media.work import MOST, MOST_AT_ONCE, Work
 from .timeline import Timeline
 
 PUBLISHING = 8
@@ -21,6 +21,12 @@ PUBLISHING = 8
 
 ANNOUNCING = 64
 """Units of work for a track, also if only the size of its pictures changes."""
+
+PIECE = 4 * 2**10
+"""Bytes of a message that are read at once: of pictures of a byte, they cost half of what they may."""
+
+LONG = 2 * PIECE
+"""Bytes of a message up to which it costs no more than a piece, so that others need not have their turn amid it."""
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +65,12 @@ class Source:
         self._account = account
         self._work = Work(account.work)
         self._renewed = clock()  # when that was
+        self._coming = 0  # bytes of a message that are not read yet
 
     @property
     def held(self) -> int:
         """Bytes of memory for what has begun to come and is not complete."""
-        return sum(stream.reader.held for stream in self._streams.values())
+        return self._coming + sum(stream.reader.held for stream in self._streams.values())
 
     @property
     def rest(self) -> float:
@@ -84,6 +91,7 @@ class Source:
     def close(self) -> None:
         """Nothing comes any more: forget what has begun to come."""
         self._streams.clear()
+        self._coming = 0
         self._account.close()
 
     def begin(
@@ -122,14 +130,32 @@ class Source:
         Raises:
             Refused: The stream is unknown, its bytes are not media, they are too much work, or its tracks change too often.
         """
+        for _ in self.take(message):
+            pass
+        if not hold:
+            self._channel.flush()
+
+    def take(self, message: bytes) -> Iterator[None]:
+        """Take a binary message in pieces, between which others may have their turn; see `feed`. The channel's `flush` follows."""
         arrived = self._clock()
         number = message[0] if message else 0
         stream = self._stream(number)
         work = self._work
         work.left = min(MOST, work.left + (arrived - self._renewed) * WORK_PER_SECOND / 1e6)
         self._renewed = arrived
+        size = len(message)
+        for begin in range(1, size, PIECE):
+            end = min(begin + PIECE, size)
+            self._coming = size - end
+            self._read(number, stream, message[begin:end], arrived)
+            yield
+
+    def _read(self, number: int, stream: _Stream, piece: bytes, arrived: int) -> None:
+        all_work = self._work
+        work = Work(min(MOST_AT_ONCE, all_work.left))
+        may = work.left
         try:
-            events = stream.reader.feed(message[1:], work)
+            events = stream.reader.feed(piece, work)
             work.spend(PUBLISHING * len(events))
             for event in events:
                 if isinstance(event, Track):
@@ -143,8 +169,8 @@ class Source:
             raise Refused(Reason.MEDIA_LIMIT, f"Stream {number}: {error}.") from error
         except MediaError as error:
             raise Refused(Reason.BAD_MEDIA, f"Stream {number}: {error}.") from error
-        if not hold:
-            self._channel.flush()
+        finally:
+            all_work.left -= may - work.left
 
     def _stream(self, number: int) -> _Stream:
         stream = self._streams.get(number)

@@ -13,16 +13,18 @@ from drawercam.budget import Budget
 from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, TRACK_PAUSE, TRACKS_AT_ONCE, Channel
 from drawercam.closing import Reason, Refused
 from drawercam.ledger import LEAST_WORK, Ledger
+from drawercam.media import ebml
 from drawercam.media.containers import writer
 from drawercam.media.packets import Kind, Packet, Track
-from drawercam.media.work import MOST
+from drawercam.media.webm import Id
+from drawercam.media.work import MOST, MOST_AT_ONCE
 from drawercam.source import Source
 from tests.media.samples import RECORDINGS, Recording, read, recordings
 from tests.media.small_parts import VOID
 from tests.media.small_parts import VP8 as HEAD
 from tests.media.small_parts import VP9 as OTHER_HEAD
 from tests.media.test_mp4 import box, record
-from tests.media.test_webm import VP8_KEY, cluster, simple
+from tests.media.test_webm import VP8_KEY, cluster, entry, simple
 from tests.test_channel import Clock, FakeCamera, FakeViewer
 
 VP8 = (RECORDINGS / "chromium-vp8.webm").read_bytes()
@@ -223,6 +225,14 @@ def test_work_is_bounded_in_a_message_and_over_time(stage: Stage) -> None:
     with pytest.raises(Refused, match="small parts") as refused:
         stage.source.feed(b"\x01" + VOID * (MOST // 3 + 10))
     assert refused.value.closing.reason is Reason.MEDIA_LIMIT
+
+
+def test_a_part_that_has_to_be_read_at_once_may_cost_less(stage: Stage) -> None:
+    """A header or a picture cannot be read in pieces: all others wait for it."""
+    stage.source.begin(1)
+    stage.source.feed(b"\x01" + HEAD + VOID * (MOST_AT_ONCE + 10))  # in pieces
+    with pytest.raises(Refused, match="small parts"):
+        stage.source.feed(b"\x01" + ebml.element(Id.TRACKS, entry(1, 1, b"V_VP8", VOID * 2000) * 9))
 
 
 def test_streams_share_what_a_camera_may_cost(stage: Stage) -> None:

@@ -7,6 +7,10 @@ from .packets import MediaLimitError
 # Units that what comes at once may cost, in all its frames and however they are nested: about 40 ms of a desktop's processor.
 MOST = 2**16
 
+# Units that a piece of it may cost, together with what it completes: about 10 ms, for which all others wait. A header has some hundred, a
+# fragment of 10 s of two recorders 7,000.
+MOST_AT_ONCE = 2**14
+
 # Units, as they were measured, beyond the one for a part that is found.
 LONG = 3  # an element with more than two bytes before its data, instead of one
 BOX = 2  # a box that is not in another, likewise

@@ -20,7 +20,7 @@ from ..channel import Channel
 from ..closing import Closing, Reason, Refused
 from ..deadlines import Deadline
 from ..hub import Hub
-from ..source import Source
+from ..source import PIECE, Source
 from . import routes
 from .bodies import Bodies, more
 from .scheduler import Share
@@ -31,9 +31,6 @@ _STATUSES = {Reason.BAD_MEDIA: 400, Reason.MEDIA_LIMIT: 400, Reason.TAKEN_OVER: 
 
 # The one stream that there is (control.Stream).
 _STREAM = 1
-
-# Bytes that are taken at once: before more, others are served.
-_PIECE = 8 * 2**10
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +71,8 @@ class Publisher:
         try:
             async with Deadline(SILENCE_DEADLINE) as self._deadline:
                 while data := await more(content):
-                    for begin in range(0, len(data), _PIECE):
-                        await self._take(data[begin : begin + _PIECE])
+                    for begin in range(0, len(data), PIECE):
+                        await self._take(data[begin : begin + PIECE])
             if self._closing is not None:
                 raise self._denied(self._closing)
             if self._channel is None:

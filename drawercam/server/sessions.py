@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from .. import control
 from ..channel import NUMBERS, Channel, Follower, Fragment, NotTurned, Run, State, Viewer
@@ -13,7 +13,7 @@ from ..hub import Hub
 from ..limits import Bucket
 from ..media.packets import Kind
 from ..plays import Plays
-from ..source import Source
+from ..source import LONG, Source
 from .socket import Socket, frame
 
 # Bytes of one message from a camera: a stalled phone may send several seconds at once.
@@ -118,14 +118,28 @@ class CameraSession:
             case control.Turns() as turns if self._current:
                 self._channel.camera_turns(turns)
 
-    def binary(self, message: bytes) -> None:
-        if not self._current:
-            return  # bytes that were on their way when the name was taken over
-        try:
-            self._source.feed(message, hold=True)
-        except Refused:
-            self._refused()
-            raise
+    def binary(self, message: bytes) -> Iterator[None] | None:
+        if len(message) > LONG:
+            return self._in_pieces(message)
+        if self._current:  # if not, these bytes were on their way when the name was taken over
+            try:
+                self._source.feed(message, hold=True)
+            except Refused:
+                self._refused()
+                raise
+        return None
+
+    def _in_pieces(self, message: bytes) -> Iterator[None]:
+        pieces = self._source.take(message)
+        while self._current and self._socket is not None:
+            try:
+                if next(pieces, self) is self:
+                    return
+                self._source.settle(self._socket.unfinished)
+            except Refused:
+                self._refused()
+                raise
+            yield
 
     def drained(self) -> None:
         pass

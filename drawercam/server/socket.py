@@ -12,14 +12,14 @@ import contextlib
 import logging
 import socket as sockets
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Protocol
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import Event, State
 from websockets.protocol import Protocol as Framing
-from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -63,6 +63,8 @@ FRAMES_TOGETHER = 32
 # Bytes of the answers to a Ping without and with a number (see window).
 _EMPTY_PONG, _NUMBERED_PONG = 6, 14
 
+_DONE = object()
+
 log = logging.getLogger(__name__)
 
 
@@ -81,8 +83,12 @@ class Session(Protocol):
     def text(self, message: str) -> None:
         """A text message. Raises Refused to end the socket."""
 
-    def binary(self, message: bytes) -> None:
-        """A binary message. Raises Refused to end the socket."""
+    def binary(self, message: bytes) -> Iterator[None] | None:
+        """A binary message. Raises Refused to end the socket.
+
+        Returns:
+            Where it is a long one, its pieces: to take each is a part of the work, and raises as this does. What came behind it waits.
+        """
 
     def drained(self) -> None:
         """The socket is no longer behind, or something that was sent has arrived."""
@@ -124,6 +130,8 @@ class Socket(asyncio.Protocol):
         "_heard",
         "_held",
         "_is_text",
+        "_later",
+        "_long",
         "_now",
         "_owner",
         "_pace",
@@ -175,6 +183,8 @@ class Socket(asyncio.Protocol):
         self._pace: Pace | None = None  # from when it is open
         self._rest = b""  # what came and was not looked at, because its address had its share of the turn
         self._waits = False  # for the next turn
+        self._long: Iterator[None] | None = None  # what is left of a long message
+        self._later: list[Event] = []  # what came behind it
         self._deaf = False  # it has sent too much: nothing more is taken
         self._asked = False  # the last Ping without a number is not answered
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
@@ -228,21 +238,38 @@ class Socket(asyncio.Protocol):
         if pace is None:
             return  # it was refused
         now = self._now()
-        while at < size and not protocol.eof_sent and not self._deaf:
-            end, frames = self._heads.pass_over(data, at, FRAMES_TOGETHER)
-            if pace.spend(frames, end - at, now):
-                try:
-                    protocol.receive_data(data if end - at == size else data[at:end])
-                    self._handle_events()
-                except Exception:
-                    self._fail()
+        while self._long is not None or (at < size and not protocol.eof_sent and not self._deaf):
+            if self._long is not None:
+                self._go_on_with_long(self._long)
             else:
-                self._flooded()
-            at, before, now = end, now, self._now()
+                end, frames = self._heads.pass_over(data, at, FRAMES_TOGETHER)
+                if pace.spend(frames, end - at, now):
+                    try:
+                        protocol.receive_data(data if end - at == size else data[at:end])
+                        self._handle(protocol.events_received())
+                    except Exception:
+                        self._fail()
+                else:
+                    self._flooded()
+                at = end
+            before, now = now, self._now()
             share.spend(now - before)
-            if at < size and not share.is_free:
+            if (at < size or self._long is not None) and not share.is_free:
                 self._wait(data[at:])
                 return
+
+    def _go_on_with_long(self, pieces: Iterator[None]) -> None:
+        """Do the next part of a long message; after the last one, take what came behind it."""
+        try:
+            if self._closing is None and next(pieces, _DONE) is not _DONE:
+                return
+        except Refused as refusal:
+            self._refuse(refusal)
+        except Exception:
+            self._fail()
+        self._long = None
+        later, self._later = self._later, []
+        self._handle(later)
 
     def _wait(self, data: bytes) -> None:
         """This is taken apart when it is this socket's turn again; nothing more is read until then."""
@@ -276,7 +303,7 @@ class Socket(asyncio.Protocol):
         self._rest, self._deaf = b"", True
         try:
             self._protocol.receive_eof()
-            self._handle_events()
+            self._handle(self._protocol.events_received())
         except Exception:
             self._fail()
         return False
@@ -291,18 +318,21 @@ class Socket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         session, self._session = self._session, None
-        self._rest, self._deaf = b"", True
+        self._rest, self._long, self._deaf = b"", None, True
         self._owner.socket_ends(self)
         if session is not None:
             log.debug("x %s %s", self.peer, "good-bye" if self._said_goodbye else exc or "gone")
             session.closed(self._said_goodbye)
 
-    def _handle_events(self) -> None:
-        for event in self._protocol.events_received():
+    def _handle(self, events: list[Event]) -> None:
+        for place, event in enumerate(events):
             if self._closing is not None:
                 break
             if isinstance(event, Frame):
                 self._frame(event)
+                if self._long is not None:
+                    self._later = events[place + 1 :]
+                    return
         if self._session is not None:
             try:
                 self._session.settled()
@@ -368,7 +398,7 @@ class Socket(asyncio.Protocol):
     def _deliver(self, session: Session, message: bytes) -> None:
         try:
             if not self._is_text:
-                session.binary(message)
+                self._long = session.binary(message)
                 return
             try:
                 text = message.decode()

@@ -1,0 +1,123 @@
+"""A long message of a camera is taken piece by piece, in its address' turns: the others wait for a piece of it at most."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import cast
+
+import pytest
+from websockets.frames import Opcode
+from websockets.server import ServerProtocol
+
+from drawercam.hub import Hub
+from drawercam.server.scheduler import TURN
+from drawercam.server.sessions import MAX_CAMERA_MESSAGE, CameraSession
+from drawercam.server.socket import SUBPROTOCOL, Socket
+from tests.media.small_parts import VP8 as HEAD
+from tests.media.test_webm import VP8_KEY, cluster, simple
+from tests.peers import handshake
+from tests.server.test_socket import FakeOwner, FakeTransport, masked
+from tests.test_channel import Clock
+
+PICTURES = 100
+KIB = 2**10
+STREAM = json.dumps({"type": "stream", "stream": 1, "mime": ""}).encode()
+MESSAGE = b"\x01" + HEAD + cluster(0) + simple(VP8_KEY + bytes(4 * KIB)) * PICTURES
+CLOSE = masked(Opcode.CLOSE, b"\x03\xe8")
+
+
+class Owner(FakeOwner):
+    """Its clock goes on by half of what one address has of a turn, whenever somebody looks at it."""
+
+    def now(self) -> float:
+        self.time += TURN / 2
+        return self.time
+
+    served = now
+
+
+class Camera:
+    """One that films with a socket that only pretends."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.transport = FakeTransport()
+        self.owner = Owner(CameraSession(hub, "porch"))
+        protocol = ServerProtocol(subprotocols=[SUBPROTOCOL], max_size=MAX_CAMERA_MESSAGE)
+        self.socket = Socket(cast(asyncio.Transport, self.transport), protocol, self.owner)
+        self.socket.begin(handshake("/camera/porch", "localhost"), b"")
+        self.socket.data_received(masked(Opcode.TEXT, STREAM))
+        self.turn(10)
+
+    @property
+    def published(self) -> int:
+        return self.hub.tally().video
+
+    @property
+    def held(self) -> int:
+        return self.hub.ledger.held(self.socket.peer.rpartition(":")[0])
+
+    @property
+    def code(self) -> int | None:
+        sent = self.socket._protocol.close_sent
+        return sent.code if sent is not None else None
+
+    def turn(self, most: int = 10_000) -> int:
+        """Let the event loop turn, as often as that or until nothing is to be done; returns how often it did."""
+        for count in range(most):
+            if not self.owner.later:
+                return count
+            later = self.owner.later[:]
+            self.owner.later.clear()
+            for call in later:
+                call()
+        return most
+
+
+@pytest.fixture
+def camera() -> Camera:
+    return Camera(Hub(Clock()))
+
+
+def test_others_have_their_turns_and_nothing_is_lost(camera: Camera) -> None:
+    end = masked(Opcode.TEXT, b'{"type": "end", "stream": 1}')
+    camera.socket.data_received(masked(Opcode.BINARY, MESSAGE) + end + CLOSE)
+    assert camera.published < PICTURES and not camera.transport.reads
+    assert camera.held > 300 * KIB, "what waits is counted"
+    turns = camera.turn()
+    assert turns > PICTURES / 10
+    assert camera.published == PICTURES and camera.code == 1000
+    assert camera.held < 16 * KIB
+
+
+def test_what_follows_is_taken_after_it(camera: Camera) -> None:
+    camera.socket.data_received(masked(Opcode.BINARY, MESSAGE))
+    camera.socket.data_received(masked(Opcode.BINARY, b"\x01" + simple(VP8_KEY) * 3))
+    camera.turn()
+    assert camera.published == PICTURES + 3 and camera.transport.reads and camera.code is None
+
+
+def test_a_name_that_is_taken_over_amid_it(camera: Camera) -> None:
+    camera.socket.data_received(masked(Opcode.BINARY, MESSAGE))
+    published = camera.published
+    newer = Camera(camera.hub)
+    camera.turn()
+    assert (camera.code, newer.code) == (4003, None)
+    assert camera.published == published and camera.held < 16 * KIB
+
+
+def test_a_connection_that_is_lost_amid_it(camera: Camera) -> None:
+    camera.socket.data_received(masked(Opcode.BINARY, MESSAGE) + CLOSE)
+    published = camera.published
+    camera.socket.connection_lost(None)
+    camera.turn()
+    assert camera.published == published and camera.held == 0
+
+
+def test_what_is_broken_amid_it_ends_the_camera(camera: Camera) -> None:
+    camera.socket.data_received(masked(Opcode.BINARY, MESSAGE + bytes(64 * KIB)) + masked(Opcode.TEXT, b"no message"))
+    camera.turn()
+    assert camera.published >= PICTURES - 1, "what was whole before it was passed on"
+    assert camera.code == 4001
+    assert camera.held == 0

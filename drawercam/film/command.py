@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import signal
 import ssl
 import sys
@@ -18,6 +19,7 @@ from ..bootstrap import PYTHON
 from ..hub import NAME, NAME_RULE
 from . import address
 from .address import Address
+from .urls import HINT
 
 if TYPE_CHECKING:
     from .entry import Entry
@@ -35,6 +37,9 @@ _FAILED, _TAKEN = 1, 3
 # What is filmed where nothing else is said: (width, height), pictures per second.
 _SIZES = {"test": (640, 480), "rpicam": (1280, 720), "device": (1280, 720)}
 _RATE = 30.0
+
+# What may be shown of a command line that is wrong, up to an equals sign.
+_OPTION = re.compile(r"--[a-z-]+(=|$)")
 
 _EXAMPLES = """\
 examples:
@@ -55,7 +60,7 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
         tls_port, plain_port: A relay's default ports.
     """
     parser = _parser(state)
-    chosen = parser.parse_args(arguments)
+    chosen = _parsed(parser, arguments)
     try:
         importlib.import_module("av")
     except ImportError as error:
@@ -112,6 +117,16 @@ def _parser(state: Path) -> argparse.ArgumentParser:
     levels = ["debug", "info", "warning", "error"]
     parser.add_argument("--log-level", choices=levels, default="info", help="how much to say (default: info)")
     return parser
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """The command line. What is too much is not shown: a shell may have cut it off an address, password and all."""
+    chosen, more = parser.parse_known_args(arguments)
+    if more and all(map(_OPTION.match, more)):
+        parser.error(f"unrecognized arguments: {' '.join(word.partition('=')[0] for word in more)}")
+    if more:
+        parser.error(f"only one SOURCE can be filmed; put it in quotes if it has blanks or other special characters. {HINT}")
+    return chosen
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -195,7 +210,7 @@ def _turner(chosen: argparse.Namespace) -> Turner | None:
 
 
 def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner: Turner | None) -> Source:
-    from . import libav, sources
+    from . import libav, network, sources
     from .turning import Simulator
 
     text: str = chosen.source
@@ -212,9 +227,18 @@ def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner:
         return libav.device(text, width, height, chosen.fps)
     if "://" in text:
         try:
-            return libav.network(text)
+            return network.camera(text)
         except ValueError as error:
-            parser.error(f"{text.partition('@')[2] or text} is no URL: {error}")
-    if not Path(text).is_file():
-        parser.error(f"there is no file {text}; a source is a device such as /dev/video0, rpicam, a URL, a file, or test")
+            parser.error(str(error))
+    if not _is_file(text):
+        # What is meant for a URL may have a password in it.
+        missing = f"file {text}" if not set(text) & set(":@") else "such file"
+        parser.error(f"there is no {missing}; a source is a device such as /dev/video0, rpicam, a URL, a file, or test")
     return libav.file(Path(text))
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long a name, or one that no file can have
+        return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, Protocol
 
 import av
 import av.error
@@ -21,14 +21,22 @@ from av.video.stream import VideoStream
 
 from ..media.packets import Codec
 from ..timeline import Timeline
+from . import urls
 from .moments import now
 from .sources import TOO_LATE, Sink, SourceError
 from .streams import Form, Frame
 from .upright import Upright, rotation
 
-# Seconds that a stream of the network may take to open, and from one piece to the next.
+# Seconds that a stream of the network may take to open.
 _OPEN_LIMIT = 10.0
-_READ_LIMIT = 5.0
+
+READ_LIMIT = 5.0
+"""Seconds that a stream of the network may take from one piece to the next; of a slow one that is tried again, twice as many each time."""
+
+_LONGEST_READ = 60.0
+
+# Pictures after which a stream that breaks off was no slow one.
+_FEW = 3
 
 # Microseconds by which timestamps may go back, because pictures are reordered, and forward, because a picture stands. What goes further is
 # a cut: of files laid one behind the other, of a camera whose clock was set. It goes on there as if there were none.
@@ -52,16 +60,38 @@ _CODECS = {"h264": Codec.H264, "vp8": Codec.VP8, "vp9": Codec.VP9, "av1": Codec.
 # Pixel formats of pictures that every player decodes: 8 bits, 4:2:0.
 _PLAYABLE = {None, "yuv420p", "yuvj420p"}
 
-# What FFmpeg is told for streams of the network: no buffer that is filled before the first picture, UDP's losses avoided, and half a
-# second to find out what is in there.
-_LIVE_OPTIONS = {"fflags": "nobuffer", "analyzeduration": "500000"}
-_RTSP_OPTIONS = {"rtsp_transport": "tcp"}
+# What FFmpeg is told for streams of the network: half a second to find out what is in there. (Not `nobuffer`, which throws away what was
+# read for that: the first keyframe, up to the next one.)
+_LIVE_OPTIONS = {"analyzeduration": "500000"}
 
-# Seconds for which one that wants another password is left alone: many cameras lock out who shows a wrong one a few times.
-_REFUSED_PAUSE = 60.0
+# RTSP says beforehand what is in there, so the first packet is enough (32 bytes are the least that FFmpeg takes); half a second would be
+# many seconds of a slow camera. TCP loses nothing; some cameras have only UDP.
+_RTSP_OPTIONS = {"probesize": "32", "rtsp_transport": "tcp"}
+_RTSP_ATTEMPTS = (_RTSP_OPTIONS, {**_RTSP_OPTIONS, "rtsp_transport": "udp"})
+
+REFUSED_PAUSE = 60.0
+"""Seconds for which a camera that wants another password is left alone: many lock out a visitor who shows a wrong one a few times."""
 
 # What a device says to a size or a format that it does not have.
 _DECLINED = (errno.EINVAL, errno.EIO, errno.ENOTTY)
+
+# What a camera of the network says that does not want RTSP over TCP, besides what the protocol has for it (461, which becomes the first):
+# other statuses of 400 and more, another way than the one that was asked for, and an end.
+_NO_TCP = (errno.EPROTONOSUPPORT, errno.ECONNRESET, errno.EPIPE)
+_NO_TCP_ERRORS = (
+    av.error.InvalidDataError,
+    av.error.EOFError,
+    av.error.HTTPBadRequestError,
+    av.error.HTTPOtherClientError,
+    av.error.HTTPServerError,
+)
+
+
+class Readable(Protocol):
+    """Bytes that FFmpeg's libraries read without going back."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
 
 
 @dataclass
@@ -84,35 +114,53 @@ class Stream:
     looped: bool = False
     advice: str = ""
     rate: float = field(default=0.0, init=False)
+    _read_limit: float = field(default=READ_LIMIT, init=False)
 
-    def run(self, sink: Sink) -> None:
-        """See Source."""
+    def run(self, sink: Sink, body: Readable | None = None) -> None:
+        """See Source.
+
+        Args:
+            body: Read this instead of the URL.
+        """
         begin: int | None = None
         while True:
-            with self._open() as container:
+            container, attempt = self._open(body)
+            with container:
                 play = _Play(self, container, sink, begin)
                 self.rate = play.rate
-                sink.opened(play.what, play.sound)
-                if not play.run():
-                    return
+                only = ", over UDP, because it takes no TCP" if attempt and self.format is None else ""
+                sink.opened(f"{play.what}{only}", play.sound)
+                try:
+                    if not play.run():
+                        return
+                except (av.error.FFmpegError, OSError) as error:
+                    raise self._broken(error, play.pictures) from None
             if not self.looped:
                 raise SourceError(f"{self.title} has ended. It is opened again.")
             begin = play.end
 
-    def _open(self) -> InputContainer:
+    def _open(self, body: Readable | None) -> tuple[InputContainer, int]:
+        """The container, and the number of the attempt that has opened it."""
         for number, options in enumerate(self.attempts):
             began = now()
             try:
                 # For the container alone: a decoder would take video_size for the size of its pictures when the device gives another.
                 # Titles are of no interest, and need not be UTF-8.
-                limits = (_OPEN_LIMIT, _READ_LIMIT)
-                return av.open(self.url, format=self.format, container_options=options, metadata_errors="replace", timeout=limits)
+                limits = (_OPEN_LIMIT, self._read_limit)
+                what: Any = body or self.url
+                return av.open(what, format=self.format, container_options=options, metadata_errors="replace", timeout=limits), number
             except (av.error.FFmpegError, OSError, ValueError) as error:
-                declined = isinstance(error, av.error.InvalidDataError) or getattr(error, "errno", 0) in _DECLINED
-                if not declined or number == len(self.attempts) - 1:
-                    late = now() - began >= _OPEN_LIMIT * 1e6  # which FFmpeg's RTSP calls invalid data
+                late = now() - began >= _OPEN_LIMIT * 1e6  # which FFmpeg's RTSP calls invalid data
+                if late or number == len(self.attempts) - 1 or not self._declines(error):
                     raise self._problem(TimeoutError() if late else error) from None
         raise AssertionError
+
+    def _declines(self, error: Exception) -> bool:
+        """Whether the next attempt may be to its liking."""
+        number = getattr(error, "errno", 0)
+        if self.format:
+            return isinstance(error, av.error.InvalidDataError) or number in _DECLINED
+        return isinstance(error, _NO_TCP_ERRORS) or number in _NO_TCP
 
     def _problem(self, error: Exception) -> SourceError:
         again = " It is tried again until it is there." if not self.looped else ""
@@ -127,23 +175,23 @@ class Stream:
             text = f"This user may not open {self.title} (with a device, this helps: sudo usermod -aG video $USER).{again}"
             return SourceError(text, final=self.looped)
         if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-            scheme = self.url.partition(":")[0]
-            again = " It is tried again once a minute." if not self.looped else ""
-            text = f"{self.title} does not let this program in without the right user and password: {scheme}://user:password@...{again}"
-            return SourceError(text, patience=_REFUSED_PAUSE)
+            return SourceError(f"{self.title} {urls.refused(self.url)} It is tried again once a minute.", patience=REFUSED_PAUSE)
         if isinstance(error, av.error.ProtocolNotFoundError):
             return SourceError(f"FFmpeg's libraries know no way to open {self.title}: there is no such protocol here.", final=True)
         if isinstance(error, av.error.InvalidDataError):
             return SourceError(f"{self.title} gives nothing that FFmpeg's libraries can read.{again}", final=self.looped)
         if isinstance(error, av.error.ExitError | TimeoutError):
             return SourceError(f"{self.title} does not answer in time.{again}")
-        return SourceError(f"{self.title} cannot be opened: {getattr(error, 'strerror', None) or error}.{again}", final=self.looped)
+        hint = f" {urls.HINT}" if urls.is_doubtful(self.url) else ""
+        return SourceError(f"{self.title} cannot be opened: {_why(error)}.{hint}{again}", final=self.looped)
 
-    def broken(self, error: Exception) -> SourceError:
-        """What to say when it ends by an error."""
+    def _broken(self, error: Exception, pictures: int) -> SourceError:
+        """What to say when it ends by an error after so many pictures."""
         if isinstance(error, av.error.ExitError | TimeoutError):
+            # One that has hardly begun may be slow.
+            self._read_limit = min(2 * self._read_limit, _LONGEST_READ) if pictures < _FEW else READ_LIMIT
             return SourceError(f"{self.title} gives nothing any more. It is opened again.")
-        return SourceError(f"{self.title} has broken off: {getattr(error, 'strerror', None) or error}. It is opened again.")
+        return SourceError(f"{self.title} has broken off: {_why(error)}. It is opened again.")
 
 
 class _Track:
@@ -161,6 +209,7 @@ class _Track:
         self.is_video = isinstance(stream, VideoStream)
         self.step = round(1_000_000 / _rate(stream)) if isinstance(stream, VideoStream) and _rate(stream) else 0
         self._decoding = self.form is None
+        self._unknown = isinstance(stream, VideoStream) and form is not None and stream.codec_context.pix_fmt is None
         self._reordered = False  # packets do not come in the order of their pictures, though the container said so
         self._passed: int | None = None
         self._misdated = False  # the container has not reckoned with the pictures' order
@@ -174,12 +223,23 @@ class _Track:
         if self.is_video and at is not None:
             self._reordered = self._reordered or _goes_back(self._passed, at)
             self._passed = at
+        if self._unknown and packet.is_keyframe:
+            self._look_at(packet)
         if self.form is not None and packet.is_keyframe:
             passes = sink.passes(self.form.codec) and not self._reordered
             if not passes and not self._decoding:
                 self.stream.codec_context.flush_buffers()  # of what it may have decoded long ago
             self._decoding = not passes
         return not self._decoding
+
+    def _look_at(self, packet: AvPacket[Any]) -> None:
+        """Decode the first keyframe, because nothing has said before what pictures are in there."""
+        self._unknown = False
+        with contextlib.suppress(av.error.FFmpegError):
+            packet.decode()
+        self.form = _form(self.stream)
+        self.stream.codec_context.flush_buffers()
+        self._decoding = self.form is None
 
     def time_of(self, frame: VideoFrame | AudioFrame) -> int | None:
         """Of a decoded frame, in its own units. Decoders give pictures in their order; where the container's times do not rise with
@@ -215,6 +275,7 @@ class _Play:
         what: It gives, in words.
         rate: Pictures per second as the container says, 0 if it does not.
         sound: It has sound.
+        pictures: How many it has given.
         end: For what is played in real time: when what follows it begins (µs).
     """
 
@@ -231,10 +292,13 @@ class _Play:
         sounds = [stream for stream in container.streams.audio if stream.codec_context is not None][:1]
         self._tracks = {track.stream.index: track for track in (video, *(_Track(one, _form(one)) for one in sounds))}
         context = pictures[0].codec_context
-        self.rate = _rate(pictures[0])
+        # A guess by the first packet alone is none.
+        self.rate = float(pictures[0].average_rate or 0) if "rtsp" in format_names else _rate(pictures[0])
         self.sound = bool(sounds)
+        self.pictures = 0
         heard = f", {sounds[0].codec_context.codec.canonical_name}" if sounds else ""
-        self.what = f"{context.width}x{context.height} {context.codec.canonical_name}{heard}"
+        size = f"{context.width}x{context.height} " if context.width else ""
+        self.what = f"{size}{context.codec.canonical_name}{heard}"
         self._timed = self._paced or not _UNTIMED & format_names
         # A device of the kernel dates its pictures by the clock of this computer: what it says is believed where it can be true.
         self._timeline = Timeline(0 if source.format else None)
@@ -246,7 +310,11 @@ class _Play:
         self._skipping: set[int] = set()  # tracks that have to wait for a keyframe
 
     def run(self) -> bool:
-        """Returns False when the sink wants it to end, True when the container is at its end."""
+        """Returns False when the sink wants it to end, True when the container is at its end.
+
+        Raises:
+            FFmpegError, OSError: It has broken off.
+        """
         sink = self._sink
         try:
             for packet in self._packets():
@@ -258,8 +326,6 @@ class _Play:
                     return False
         except av.error.EOFError:
             pass
-        except (av.error.FFmpegError, OSError) as error:
-            raise self._source.broken(error) from None
         self.end = max(self.end, self._begin + _SHORTEST_ROUND)
         return sink.pause((self.end - now()) / 1e6)
 
@@ -273,6 +339,7 @@ class _Play:
 
     def _give(self, packet: AvPacket[Any]) -> bool:
         track = self._tracks[packet.stream_index]
+        self.pictures += track.is_video
         arrived = now()
         track.step = _microseconds(packet.duration or None, packet.time_base) or track.step
         timestamp = packet.pts if packet.pts is not None else packet.dts
@@ -378,11 +445,9 @@ def _form(stream: VideoStream | AudioStream) -> Form | None:
     return Form(codec, config)
 
 
-def without_password(url: str) -> str:
-    """A URL as it may stand in a log: without user and password, and without a query, in which many cameras take them, too."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{'...' if user else ''}{at}{host}", query="..." if parts.query else "", fragment=""))
+def _why(error: Exception) -> str:
+    """The reason in words, without the name of what was opened, in which a password may stand."""
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def device(path: str, width: int, height: int, rate: float) -> Stream:
@@ -398,10 +463,11 @@ def file(path: Path) -> Stream:
 
 
 def network(url: str) -> Stream:
-    """A URL.
+    """A URL that FFmpeg opens.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is none (urls.check).
     """
-    options = _LIVE_OPTIONS | (_RTSP_OPTIONS if url.startswith("rtsp") else {})
-    return Stream(url, without_password(url), attempts=(options,))
+    urls.check(url)
+    attempts = _RTSP_ATTEMPTS if url.startswith("rtsp:") else (_RTSP_OPTIONS,) if url.startswith("rtsps:") else (_LIVE_OPTIONS,)
+    return Stream(url, urls.shown(url), attempts=attempts)

@@ -63,6 +63,9 @@ class Sink(Protocol):
     def passed(self, frame: Frame) -> None:
         """A frame that players take as it is."""
 
+    def stands(self) -> None:
+        """The source gives nothing, and watches by itself for how long that may be."""
+
     def pause(self, seconds: float) -> bool:
         """Wait, unless the source is to end; whether it is to go on."""
 

@@ -1,7 +1,7 @@
 """One run of a source: its thread, and the encoder's. What comes out is handed to the event loop.
 
 A source's thread must not wait for an encoder, or what it reads grows old in the kernel. So a picture is laid into a place for one, where
-the next one replaces it; the encoder's thread takes it from there. A picture that is left out has cost nothing.
+the next one replaces it; the encoder's thread takes it from there, if the network has room. A picture that is left out has cost nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ SILENCE_LIMIT = 15.0
 
 # Seconds between two looks at that.
 _LOOK = 0.5
+
+# Seconds between two looks whether there is room in the network for a picture that waits.
+_ROOM_LOOK = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +165,10 @@ class Take:
         if not self._stopping.is_set():  # or it comes so late that nobody waits for it
             self._later(self._opened, what, sound)
 
+    def stands(self) -> None:
+        """See sources.Sink."""
+        self._heard = max(self._heard, now())
+
     def pause(self, seconds: float) -> bool:
         """See sources.Sink."""
         if seconds <= 0:
@@ -223,6 +230,15 @@ class Take:
             text = f"The pictures of {self._source.title} cannot be encoded: {error}. It is opened again."
             self._later(self._finish, SourceError(text))
 
+    def _put_back(self, picture: VideoFrame, captured: int) -> None:
+        """Keep a picture for which there is no room now until there is, or a newer one: a slow camera has no other for a long time."""
+        with self._filled:
+            if self._place:
+                self.dropped += 1
+            else:
+                self._place.append((picture, captured))
+                self._filled.wait_for(lambda: self._place[0][1] != captured or self._stopping.is_set(), _ROOM_LOOK)
+
     def _encode_on(self) -> None:
         encoder: PictureEncoder | None = None
         gate = self._gate
@@ -237,8 +253,11 @@ class Take:
                 raise SourceError("PyAV has no encoder for H.264 or VP8 here.", final=True)
             if encoder is None or encoder.recipe is not gate.recipe:
                 encoder = PictureEncoder(gate.recipe, self._source.rate)
-            if not gate.wanted or not gate.has_room(encoder.bitrate):
+            if not gate.wanted:
                 self.dropped += 1
+                continue
+            if not gate.has_room(encoder.bitrate):
+                self._put_back(picture, captured)
                 continue
             frame = encoder.encode(picture, captured, gate.wants_key(), gate.share)
             self.encoded += 1

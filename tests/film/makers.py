@@ -108,6 +108,9 @@ class Collector:
     def passed(self, frame: Frame) -> None:
         self.frames.append(frame)
 
+    def stands(self) -> None:
+        pass
+
     def pause(self, seconds: float) -> bool:
         if seconds > 0:
             time.sleep(seconds)

@@ -25,7 +25,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from drawercam.control import Orient, Turns
-from drawercam.film import address, command, libav, sources
+from drawercam.film import address, command, libav, network, sources
 from drawercam.film import camera as filmcamera
 from drawercam.film import take as filmtake
 from drawercam.film.address import Address
@@ -34,6 +34,7 @@ from drawercam.film.encoding import recipes
 from drawercam.film.entry import Entry, Unreachable
 from drawercam.film.flight import Flight
 from drawercam.film.link import TakenOver
+from drawercam.film.streams import Frame
 from drawercam.film.take import Gate, Take
 from drawercam.film.turning import Simulator
 from drawercam.keys import NOTHING, Keyring, Scope
@@ -248,7 +249,7 @@ async def test_with_nobody_watching_the_device_is_closed_and_nothing_is_decoded_
     relay: Relay, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "drawercam.film")
-    async with jpeg_camera() as site, filming(relay, "test-c", libav.network(site.url)) as camera:
+    async with jpeg_camera() as site, filming(relay, "test-c", network.camera(site.url)) as camera:
         async with peer(relay, "/player/test-c") as viewer:
             await viewer.message("state", state="live")
             async with voting(viewer):
@@ -298,8 +299,8 @@ async def test_who_was_put_to_sleep_is_woken_at_once(relay: Relay, monkeypatch: 
 async def test_a_camera_that_wants_another_password_is_not_asked_again_and_again(
     relay: Relay, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Many lock out who shows a wrong one a few times."""
-    caplog.set_level(logging.INFO, "drawercam.film")
+    """Many lock out who shows a wrong one a few times. And nothing of the password is said."""
+    caplog.set_level(logging.DEBUG)
     for name in ("_FIRST_RETRY", "_LONGEST_RETRY"):
         monkeypatch.setattr(filmcamera, name, 0.01)
     visits = 0
@@ -312,7 +313,7 @@ async def test_a_camera_that_wants_another_password_is_not_asked_again_and_again
     app = web.Application()
     app.router.add_get("/live", refuse)
     async with TestServer(app) as server:
-        source = libav.network(str(server.make_url("/live").with_user("admin").with_password("secret")))
+        source = network.camera(str(server.make_url("/live").with_user("admin").with_password("a#secret/?@")))
         async with peer(relay, "/player/test-k") as viewer, filming(relay, "test-k", source):
             await eventually(lambda: "once a minute" in caplog.text)
             seen = visits
@@ -320,6 +321,27 @@ async def test_a_camera_that_wants_another_password_is_not_asked_again_and_again
             assert visits == seen, "it is left alone, though somebody waits"
             assert "right user and password" in caplog.text and "secret" not in caplog.text
             assert not viewer.media
+
+
+async def test_the_only_picture_of_a_slow_camera_waits_for_room_in_the_network() -> None:
+    class Slow:
+        title, rate = "the slow one", 0.0
+
+        def run(self, sink: sources.Sink) -> None:
+            sink.picture(pictures(1)[0], 1000)
+            sink.pause(PATIENCE)
+
+    room = itertools.chain([False] * 3, itertools.repeat(True))
+    gate = Gate(recipes()[0], True, lambda bitrate: next(room), lambda: True)
+    gate.wanted = True
+    shown: list[Frame] = []
+    take = Take(Slow(), gate, shown.append, lambda *opened: None)
+    running = asyncio.create_task(take.run())
+    await eventually(lambda: shown)
+    take.stop()
+    await running
+    assert [(frame.captured, frame.key) for frame in shown] == [(1000, True)]
+    assert (take.encoded, take.dropped) == (1, 0)
 
 
 async def test_without_an_encoder_there_is_nothing_to_try_again() -> None:
@@ -421,7 +443,7 @@ async def test_it_comes_back_when_the_relay_does() -> None:
 
 
 async def test_a_stream_of_jpegs_is_encoded_and_a_device_that_ends_is_opened_again(relay: Relay) -> None:
-    async with jpeg_camera() as site, peer(relay, "/player/test-e") as viewer, filming(relay, "test-e", libav.network(site.url)):
+    async with jpeg_camera() as site, peer(relay, "/player/test-e") as viewer, filming(relay, "test-e", network.camera(site.url)):
         track = await viewer.message("track", number=1)
         assert (track["codec"][:4], track["width"], track["height"]) == ("avc1", WIDTH, HEIGHT)
         site.cut()
@@ -436,7 +458,7 @@ async def test_a_camera_of_the_network_is_passed_on_as_it_is(relay: Relay) -> No
     async with (
         rtsp.camera(units, RATE) as url,
         peer(relay, "/player/test-h") as viewer,
-        filming(relay, "test-h", libav.network(url)) as camera,
+        filming(relay, "test-h", network.camera(url)) as camera,
     ):
         track = await viewer.message("track", number=1)
         assert (track["codec"][:4], track["width"], track["height"]) == ("avc1", WIDTH, HEIGHT)
@@ -559,7 +581,12 @@ def _key(relay: Relay, name: str) -> str:
         ("test", "--name is missing"),
         ("test --name Nest!", "is no name"),
         ("test --name nest --relay gopher://x", "this is no relay's address"),
-        ("http://[::1 --name nest", "http://[::1 is no URL"),
+        ("http://[::1 --name nest", "this is no URL"),
+        ("one.mp4 two.mp4 --name nest", "only one SOURCE"),
+        ("test --name nest --sise=7", "unrecognized arguments: --sise\n"),
+        ("rtsp://admin:Sesame#42@127.0.0.1:9/1 --name nest", "write %2F %3F %23 %40 %3A or %25 for it"),
+        ("rtsp:/admin:Sesame42@127.0.0.1:9/1 --name nest", "there is no such file"),
+        ("rtsp://admin:42 Sesame@127.0.0.1:9/1 --name nest", "only one SOURCE can be filmed"),
         ("test --name nest --size 7x7", "even numbers"),
         ("test --name nest --fps 0", "from 1 to 240"),
     ],
@@ -570,7 +597,8 @@ def test_what_is_wrong_on_the_command_line_is_a_sentence(
     with pytest.raises(SystemExit) as stopped:
         command.main(arguments.split(), tmp_path, 8443, 8080)
     assert stopped.value.code == 2
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said and "Sesame" not in said
 
 
 async def test_the_printed_link_is_enough_and_the_state_folder_too(locked: Relay) -> None:

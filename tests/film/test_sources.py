@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import itertools
 import os
@@ -17,11 +19,14 @@ from typing import Any
 import av
 import pytest
 
-from drawercam.film import libav
+from drawercam.film import libav, network, web_reading
 from drawercam.film.pattern import sound
 from drawercam.film.rpicam import RpiCamera, Splitter
+from drawercam.film.sources import Source
+from drawercam.media.h264 import split_annexb
 from drawercam.media.packets import Codec, Kind
 
+from . import rtsp
 from .makers import HEIGHT, RATE, WIDTH, Collector, SourceError, access_units, file, luma, painted, pictures
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="devices and pipes are POSIX ones")
@@ -140,14 +145,15 @@ _QUARTER = (0, _ONE, 0, -_ONE, 0, 0, 0, 0, _LAST)
     ("source", "words", "final"),
     [
         (libav.device("/dev/video-of-nobody", 640, 480, 30), "There is no /dev/video-of-nobody", False),
-        (libav.network("http://127.0.0.1:9/stream"), "http://127.0.0.1:9/stream cannot be opened", False),
-        (libav.network("rtsp://user:secret@127.0.0.1:9/1"), "rtsp://...@127.0.0.1:9/1 cannot be opened", False),
-        (libav.network("http://127.0.0.1:9/video.cgi?user=admin&pwd=secret"), "http://127.0.0.1:9/video.cgi?... cannot be opened", False),
+        (network.camera("http://127.0.0.1:9"), "http://127.0.0.1:9 cannot be opened: ", False),
+        (network.camera("rtsp://user:secret@127.0.0.1:9/1"), "rtsp://...@127.0.0.1:9/... cannot be opened: ", False),
+        (network.camera("http://127.0.0.1:9/video.cgi?user=admin&pwd=secret"), "http://127.0.0.1:9/... cannot be opened: ", False),
+        (network.camera("rtsp://user:sec@127.0.0.1:9/secret@x"), "rtsp://... cannot be opened: Connection refused. If a / ? #", False),
         (libav.network("pigeon://127.0.0.1/1"), "there is no such protocol here", True),
         (libav.file(Path(__file__)), "gives nothing that FFmpeg's libraries can read", True),
     ],
 )
-def test_what_cannot_be_filmed_is_a_sentence(source: libav.Stream, words: str, final: bool) -> None:
+def test_what_cannot_be_filmed_is_a_sentence(source: Source, words: str, final: bool) -> None:
     with pytest.raises(SourceError) as caught:
         source.run(Collector(1))
     assert words in str(caught.value)
@@ -158,8 +164,42 @@ def test_what_cannot_be_filmed_is_a_sentence(source: libav.Stream, words: str, f
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
 def test_a_camera_of_the_network_that_says_nothing_is_not_waited_for(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libav, "_OPEN_LIMIT", 0.3)
+    monkeypatch.setattr(web_reading, "_ANSWER_LIMIT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(SourceError, match="does not answer in time"):
-        libav.network(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/1").run(Collector(1))
+        network.camera(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/1").run(Collector(1))
+
+
+async def test_the_first_keyframe_of_a_camera_is_its_first_picture() -> None:
+    """Though its next one would come in 8 s, and FFmpeg wants to see more before it says what is in there."""
+    units = access_units(8 * RATE)
+    sink = Collector(3)
+    async with rtsp.camera(units, RATE) as url:
+        await asyncio.to_thread(network.camera(url).run, sink)
+    assert [split_annexb(frame.data) for frame in sink.frames] == [split_annexb(unit) for unit in units[:3]]
+    assert sink.frames[0].key and sink.what == ["320x240 h264"]
+
+
+@pytest.mark.parametrize("refusal", ["461 Unsupported Transport", "400 Bad Request", "500 Internal Server Error"])
+async def test_a_camera_that_takes_no_tcp_is_filmed_over_udp(refusal: str) -> None:
+    units = access_units(4)
+    sink = Collector(3)
+    async with rtsp.camera(units, RATE, refusal) as url:
+        await asyncio.to_thread(network.camera(url).run, sink)
+    assert split_annexb(sink.frames[0].data) == split_annexb(units[0])
+    assert sink.what == ["320x240 h264, over UDP, because it takes no TCP"]
+
+
+async def test_a_slow_camera_is_waited_for_longer_when_it_is_opened_again() -> None:
+    sink = Collector(4)
+    async with rtsp.camera(access_units(6), 4) as url:
+        source = libav.network(url)
+        source._read_limit = 0.1
+        with pytest.raises(SourceError, match="gives nothing any more"):
+            await asyncio.to_thread(source.run, sink)
+        for _ in range(3):
+            with contextlib.suppress(SourceError):
+                await asyncio.to_thread(source.run, sink)
+    assert len(sink.frames) >= 4
 
 
 def test_a_device_that_gives_another_size_than_it_was_asked_for_is_filmed(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ _DEADLINE = 10.0
 _RETRY = 1
 
 # Bodies that are on their way at once: of requests that have shown a right, such as cameras over HTTP, and of others, which can only be
-# small, and have _DEADLINE. One address has its share of each (limits.Places).
+# small, and have _DEADLINE. One address has its share of each (limits.Places). Each of others takes up to 0.3 MB.
 MAX_BODIES = 600
-MAX_STRANGE = 200
+MAX_STRANGE = 64
 
 # Bytes of a connection that aiohttp takes before a handler wants them; twice as many, and what comes at once, may be held.
 READ_AHEAD = 16 * 2**10

@@ -30,6 +30,7 @@ from ..limits import WrongKeys
 from . import routes
 from .bodies import Bodies, sent, whole
 from .hall import Hall
+from .scheduler import Share
 from .visits import Admission, Book, RequestVisit
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -124,9 +125,14 @@ class Endless(web.StreamResponse):
     _length_check = False  # as in aiohttp's own WebSocketResponse: neither Content-Length nor chunks
 
 
-def application(site: Site) -> web.Application:
-    """The HTTP side of a relay. Whatever is added to it needs a row in routes.py, or it answers 404."""
-    app = web.Application(middlewares=[_guard(site)], client_max_size=_MAX_BODY)
+def application(site: Site, share: Callable[[str], Share]) -> web.Application:
+    """The HTTP side of a relay. Whatever is added to it needs a row in routes.py, or it answers 404.
+
+    Args:
+        site: What it serves.
+        share: What an address has of each turn of the event loop.
+    """
+    app = web.Application(middlewares=[_guard(site, share)], client_max_size=_MAX_BODY)
     app.on_response_prepare.append(_header_writer(site))
     api = _Api(site)
     handlers: Mapping[routes.Route, Handler] = {
@@ -160,7 +166,7 @@ def application(site: Site) -> web.Application:
 _ROWS = {(route.method, route.canonical): route for route in routes.REQUESTS}
 
 
-def _guard(site: Site) -> Any:
+def _guard(site: Site, share: Callable[[str], Share]) -> Any:
     access = site.access
 
     def refuse(denied: Denied) -> web.Response:
@@ -170,6 +176,7 @@ def _guard(site: Site) -> Any:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request passes here."""
+        await share(request.remote or "").turn()
         response = await answer(request, handler)
         if not site.hall.come_back(request.transport):
             response.force_close()

@@ -6,6 +6,7 @@ it makes. Nobody is sent away for it, and where nobody else wants the time, noth
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -17,6 +18,9 @@ from ..limits import counted_as
 # before it is passed on.
 TURN = 0.004
 LEAST = 0.0005
+
+# Seconds that an HTTP request counts for: its own work is done in many small parts, of which nobody keeps account.
+_REQUEST = 0.001
 
 # Seconds of work after which the end of the turn is waited for; less is not counted turn by turn, because that would cost as much itself.
 _NOTICED = 0.001
@@ -59,6 +63,15 @@ class Share:
         self._waiting.append(worker)
         self._scheduler.notice(self)
 
+    async def turn(self) -> None:
+        """Return when an HTTP request of this address has its turn."""
+        if self.is_free:
+            self.spend(_REQUEST)
+        else:
+            request = _Request(self)
+            self.wait(request)
+            await request.turn
+
     @property
     def has_work(self) -> bool:
         """Whether some wait."""
@@ -68,6 +81,21 @@ class Share:
         """Let those go on that wait, one after the other."""
         while self._waiting and self.spent < self._scheduler.allowed:
             self._waiting.popleft().go_on()
+
+
+class _Request:
+    """Waits for its turn."""
+
+    __slots__ = ("_share", "turn")
+
+    def __init__(self, share: Share) -> None:
+        self.turn = asyncio.get_running_loop().create_future()
+        self._share = share
+
+    def go_on(self) -> None:
+        if not self.turn.done():  # if it is, its connection has gone
+            self._share.spend(_REQUEST)
+            self.turn.set_result(None)
 
 
 class Scheduler:

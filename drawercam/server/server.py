@@ -92,7 +92,7 @@ class Server:
         self._hub: Hub = site.hub
         self._access: Access = site.access
         self.scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
-        app = application(site)
+        app = application(site, self.scheduler.share)
         streams.add_routes(app, lambda transport: _Arrival(self, transport), site.bodies)
         self._desks = Desks(self._hub)
         pictures.add_routes(app, self._desks)

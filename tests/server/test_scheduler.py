@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from drawercam.server.scheduler import LEAST, TURN, Scheduler, Share
@@ -105,3 +106,30 @@ def test_an_address_is_one_and_so_is_a_foreign_network() -> None:
     one = scheduler.share("2001:db8::1")
     assert one is scheduler.share("2001:db8::2")
     assert one is not scheduler.share("2001:db8:1::1")
+
+
+async def test_requests_of_one_address_are_some_in_each_turn() -> None:
+    """However many have come at once; one whose connection has gone takes no time of the others."""
+    loop, done = Loop(), list[str]()
+
+    async def request(address: str) -> None:
+        await loop.scheduler.share(address).turn()
+        done.append(address)
+
+    async def answered() -> list[str]:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        answers = done[:]
+        done.clear()
+        return answers
+
+    many = [asyncio.create_task(request("a")) for _ in range(10)]
+    assert await answered() == ["a"] * 4
+    many[5].cancel()
+    another = asyncio.create_task(request("b"))
+    assert await answered() == ["b"]
+    loop.turn()
+    assert await answered() == ["a"] * 4
+    loop.turn()
+    assert await answered() == ["a"]
+    await asyncio.gather(another, *many[:5], *many[6:])

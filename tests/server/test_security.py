@@ -31,6 +31,7 @@ from drawercam.limits import GUESSES_AT_ONCE
 from drawercam.server import visits
 from drawercam.server.http import HEADERS, Site, application
 from drawercam.server.routes import REQUESTS, SOCKETS, Route
+from drawercam.server.scheduler import Scheduler
 from drawercam.server.server import Server
 from drawercam.server.visits import Admission, Book, SocketVisit
 from ip_registry import secret
@@ -155,7 +156,7 @@ async def test_a_handler_without_a_row_cannot_be_reached() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(text="a secret")
 
-    app = application(site(Access(None, ["localhost"])))
+    app = application(site(Access(None, ["localhost"])), Scheduler(asyncio.get_running_loop().call_soon).share)
     app.router.add_get("/forgotten", handler)
     app.router.add_post("/api/cameras", handler)
     runner = web.AppRunner(app)

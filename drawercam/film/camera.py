@@ -16,7 +16,7 @@ from .entry import Entry
 from .link import Link
 from .moments import now
 from .pace import Pace
-from .sources import Source, SourceError, sentence
+from .sources import Keyless, Source, SourceError, sentence
 from .streams import Frame, Outlet
 from .take import Gate, Take
 from .turning import Turner, TurningError
@@ -57,6 +57,10 @@ _FAMILIES = {
     "opus": Codec.OPUS,
     "mp4a": Codec.AAC,
 }
+
+# Microseconds of pictures without one at which players can begin, while one is needed, and what is done then. The first limit is shorter,
+# because a decoder may need seconds to begin; the last one counts only where nothing is shown.
+_KEYLESS = {Keyless.TRY: 2_000_000, Keyless.ENCODE: 5_000_000, Keyless.ANYHOW: 10_000_000}
 
 # Pictures of which the median of the time up to the socket is said.
 _TIMINGS = 64
@@ -103,6 +107,8 @@ class Camera:
         self._wanted = asyncio.Event()  # the source is to be open
         self._lingering: asyncio.TimerHandle | None = None
         self._alone: asyncio.TimerHandle | None = None  # nobody watches
+        self._keys = 0  # of the pictures that are passed on
+        self._keyless_since: int | None = None  # when the first of those came that were in vain
         self._turner = turner
         self._wish: Orient | None = None
         self._turning: asyncio.Task[None] | None = None
@@ -229,6 +235,7 @@ class Camera:
         for outlet in self._outlets.values():
             outlet.restart()
         self._gate.want_key()
+        self._keyless_since = None
 
     def _suit(self, codec: str, plays: object) -> None:
         """A viewer does not play this codec, and all who watch play these: one of them, if it can be had."""
@@ -311,10 +318,28 @@ class Camera:
             try:
                 if outlet.send(frame) and kind is Kind.VIDEO:
                     self._timings.append(max(0, now() - frame.captured))
+                if kind is Kind.VIDEO:
+                    self._watch_keys(frame)
             except MediaError as error:
                 self._say(f"{sentence(self._source.title)} gives what is no {frame.form.codec.name}: {error}.")
                 if kind is Kind.VIDEO:
                     self._gate.encode = True
+
+    def _watch_keys(self, frame: Frame) -> None:
+        """Have pictures encoded that are passed on in vain, as H.264 without IDR pictures: none comes at which players can begin."""
+        gate, outlet = self._gate, self._outlets[Kind.VIDEO]
+        if frame.form.keyframes:
+            if gate.keyless:
+                title = sentence(self._source.title)
+                self._say(f"{title} goes on without a picture at which players can begin (an IDR picture), so its pictures are encoded.")
+        elif outlet.keys != self._keys:
+            self._keys, self._keyless_since, gate.keyless = outlet.keys, None, Keyless.NO
+            gate.made_key()
+        elif frame.form.codec is Codec.H264 and gate.recipe is not None and (outlet.needs_key or gate.wants_key()):
+            self._keyless_since = frame.captured if self._keyless_since is None else self._keyless_since
+            passed = frame.captured - self._keyless_since
+            reached = [level for level, limit in _KEYLESS.items() if passed >= limit and (outlet.needs_key or level < Keyless.ANYHOW)]
+            gate.keyless = max(gate.keyless, *reached, Keyless.NO)
 
     # --- in any thread ---
 

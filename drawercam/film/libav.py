@@ -14,16 +14,18 @@ import av
 import av.error
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet as AvPacket
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from ..media.packets import Codec
+from ..media.h264 import AccessUnits
+from ..media.packets import Codec, MediaError
 from ..timeline import Timeline
 from . import urls
 from .moments import now
-from .sources import TOO_LATE, Sink, SourceError
+from .sources import TOO_LATE, Keyless, Sink, SourceError
 from .streams import Form, Frame
 from .upright import Upright, rotation
 
@@ -200,6 +202,7 @@ class _Track:
     Attributes:
         form: How its packets are passed on, None where they have to be encoded.
         is_video: It has pictures.
+        is_decoding: Its packets are not passed on now.
         step: How long one of its packets lasts (µs), as well as that is known.
     """
 
@@ -208,8 +211,9 @@ class _Track:
         self.form = form
         self.is_video = isinstance(stream, VideoStream)
         self.step = round(1_000_000 / _rate(stream)) if isinstance(stream, VideoStream) and _rate(stream) else 0
-        self._decoding = self.form is None
+        self.is_decoding = self.form is None
         self._unknown = isinstance(stream, VideoStream) and form is not None and stream.codec_context.pix_fmt is None
+        self._tried = False
         self._reordered = False  # packets do not come in the order of their pictures, though the container said so
         self._passed: int | None = None
         self._misdated = False  # the container has not reckoned with the pictures' order
@@ -226,11 +230,37 @@ class _Track:
         if self._unknown and packet.is_keyframe:
             self._look_at(packet)
         if self.form is not None and packet.is_keyframe:
-            passes = sink.passes(self.form.codec) and not self._reordered
-            if not passes and not self._decoding:
+            if sink.keyless and self._is_beginning(packet):
+                sink.key_found()
+            passes = sink.passes(self.form.codec) and not self._reordered and not (sink.keyless and self.is_decoding)
+            if not passes and not self.is_decoding:
                 self.stream.codec_context.flush_buffers()  # of what it may have decoded long ago
-            self._decoding = not passes
-        return not self._decoding
+            self.is_decoding = not passes
+        return not self.is_decoding
+
+    def is_tried(self, sink: Sink) -> bool:
+        """Whether what is passed on is decoded, too, because players do not find where to begin."""
+        tried = sink.keyless > Keyless.NO and self.form is not None and self.form.codec is Codec.H264
+        if tried != self._tried:
+            self._tried = tried
+            self.stream.codec_context.flush_buffers()
+        if tried and sink.keyless is Keyless.ANYHOW:
+            self.stream.codec_context.flags |= Flags.output_corrupt
+        return tried
+
+    def decode_on(self) -> None:
+        """Pass nothing on any more before the next picture at which players can begin."""
+        self.is_decoding = True
+
+    def _is_beginning(self, packet: AvPacket[Any]) -> bool:
+        """Whether players can begin at a picture. FFmpeg says so of all with a recovery point (ITU-T H.264 D.2.8), too."""
+        if self.form is None or self.form.codec is not Codec.H264:
+            return True
+        try:
+            unpacked = AccessUnits(self.form.config).unpack(bytes(packet))
+        except MediaError:
+            return False
+        return unpacked is not None and unpacked[2]
 
     def _look_at(self, packet: AvPacket[Any]) -> None:
         """Decode the first keyframe, because nothing has said before what pictures are in there."""
@@ -239,7 +269,7 @@ class _Track:
             packet.decode()
         self.form = _form(self.stream)
         self.stream.codec_context.flush_buffers()
-        self._decoding = self.form is None
+        self.is_decoding = self.form is None
 
     def time_of(self, frame: VideoFrame | AudioFrame) -> int | None:
         """Of a decoded frame, in its own units. Decoders give pictures in their order; where the container's times do not rise with
@@ -349,12 +379,17 @@ class _Play:
                 self._skipping.add(packet.stream_index)
                 return True
         if packet.stream_index in self._skipping:
-            if not packet.is_keyframe:
+            # A decoder needs a keyframe, as far as there are any. What is passed on is looked at where it is sent (streams.py).
+            if track.is_decoding and not packet.is_keyframe and not self._sink.keyless:
                 return True
             self._skipping.discard(packet.stream_index)
             track.stream.codec_context.flush_buffers()
         if packet.size and track.is_passed(packet, self._sink):
             assert track.form is not None
+            tried = list(self._decoded(packet)) if track.is_tried(self._sink) else []
+            if tried and self._sink.keyless >= Keyless.ENCODE:
+                track.decode_on()
+                return all(self._show(track, frame, arrived) for frame in tried)
             moment = self._moment(track, timestamp, packet.time_base, arrived)
             if not self._wait(moment):
                 return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Protocol
 
 from av.audio.frame import AudioFrame
@@ -41,11 +42,27 @@ class SourceError(Exception):
         self.patience = patience
 
 
+class Keyless(IntEnum):
+    """For how long a picture has been missing at which players can begin, and what helps where a decoder can begin without it."""
+
+    NO = 0
+    TRY = 1  # decode what is passed on
+    ENCODE = 2  # encode it as soon as the decoder gives pictures
+    ANYHOW = 3  # also damaged ones, because nothing at all can be shown
+
+
 class Sink(Protocol):
     """Where a source's thread gives what it has. Nothing here waits for the network."""
 
     def passes(self, codec: Codec) -> bool:
         """Whether frames of this codec are to be passed on as they are; otherwise they have to be encoded anew."""
+
+    @property
+    def keyless(self) -> Keyless:
+        """What to do where pictures are passed on in vain."""
+
+    def key_found(self) -> None:
+        """A picture at which players can begin has come."""
 
     @property
     def wanted(self) -> bool:

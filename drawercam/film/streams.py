@@ -61,6 +61,8 @@ class Outlet:
     Attributes:
         interval: Microseconds from one picture to the next, as far as the source knows it.
         sound: Whether there is sound with these pictures, if that is known.
+        needs_key: Nothing is sent before the next keyframe.
+        keys: How many keyframes were sent.
     """
 
     def __init__(self, number: int, link: Link) -> None:
@@ -73,18 +75,19 @@ class Outlet:
         self._track: Track | None = None
         self._writer: Writer | None = None
         self._last = -1
-        self._needs_key = True
+        self.needs_key = True
+        self.keys = 0
         self._broken = 0
 
     def restart(self) -> None:
         """The relay knows nothing of this stream any more, or another picture begins: the next frame begins it afresh, with a keyframe."""
         self._writer = None
-        self._needs_key = True
+        self.needs_key = True
 
     def skip(self, frame: Frame) -> None:
         """Leave a frame out, and so all up to the next keyframe. Parameter sets in it are learnt all the same."""
         self._unpack(frame)
-        self._needs_key = True
+        self.needs_key = True
 
     def send(self, frame: Frame) -> bool:
         """Send a frame, if the relay's clock is known and a decoder can go on with it.
@@ -100,13 +103,14 @@ class Outlet:
         if unpacked is None or moment is None or self._track is None:
             return False
         data, key = unpacked
-        if (self._needs_key and not key) or len(data) + _WRAPPING > MAX_MESSAGE:
-            self._needs_key = True
+        if (self.needs_key and not key) or len(data) + _WRAPPING > MAX_MESSAGE:
+            self.needs_key = True
             return False
-        self._needs_key = False
+        self.needs_key = False
         if self._writer is None:
             self._begin(self._track, frame.form.keyframes)
         assert self._writer is not None
+        self.keys += key
         self._last = max(self._last + 1, moment)
         self._message(self._writer.fragment(Packet(self._track, self._last, key, data)))
         return True
@@ -122,7 +126,7 @@ class Outlet:
         except MediaError as error:
             # One frame that a network has damaged does not end a camera; the pictures up to the next keyframe refer to it.
             self._broken += 1
-            self._needs_key = True
+            self.needs_key = True
             if self._broken > _MOST_BROKEN:
                 raise
             log.debug("a broken frame: %s", error)

@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from ..media.packets import Codec, Kind
 from .encoding import PictureEncoder, Recipe, SoundEncoder
 from .moments import now
-from .sources import Source, SourceError, sentence
+from .sources import Keyless, Source, SourceError, sentence
 from .streams import Frame
 
 # Seconds that a device may take to let go. Then its thread is left to itself: nobody can end a read that the kernel does not.
@@ -47,6 +47,7 @@ class Gate:
         wanted: Somebody wants pictures and sound now.
         encode: Nothing is to be passed on as it is.
         unplayable: Frames of these codecs are not, either.
+        keyless: See sources.Sink.
         recipe: The encoder for pictures, None if there is none.
         share: Of the full bit rate.
         has_room: Given the bit rate, whether a picture would be sent in time.
@@ -57,6 +58,7 @@ class Gate:
         self.wanted = False
         self.encode = encode
         self.unplayable: frozenset[Codec] = frozenset()
+        self.keyless = Keyless.NO
         self.recipe = recipe
         self.share = 1.0
         self.has_room = has_room
@@ -72,7 +74,7 @@ class Gate:
         return self._key.is_set()
 
     def made_key(self) -> None:
-        """One was made."""
+        """One was made, or has come."""
         self._key.clear()
 
 
@@ -154,6 +156,15 @@ class Take:
     def passes(self, codec: Codec) -> bool:
         """See sources.Sink."""
         return not self._gate.encode and codec not in self._gate.unplayable
+
+    @property
+    def keyless(self) -> Keyless:
+        """See sources.Sink."""
+        return self._gate.keyless
+
+    def key_found(self) -> None:
+        """See sources.Sink."""
+        self._gate.keyless = Keyless.NO
 
     @property
     def wanted(self) -> bool:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import cast
 
 import av
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from drawercam.film import pattern
 from drawercam.film.encoding import PictureEncoder, recipes
-from drawercam.film.sources import SourceError
+from drawercam.film.sources import Keyless, SourceError
 from drawercam.film.streams import Frame
+from drawercam.media.h264 import split_annexb
 from drawercam.media.packets import Codec
 
 WIDTH, HEIGHT, RATE = 320, 240, 30
@@ -78,6 +79,27 @@ def access_units(count: int) -> list[bytes]:
     return [frame.data for frame in frames if frame is not None]
 
 
+def refreshed(count: int, period: int, idr: int | None = None) -> list[bytes]:
+    """Test pictures as H.264 (Annex B) whose only IDR picture, the first, is missing: they are refreshed bit by bit, each time within
+    ``period`` pictures, with a recovery point at the beginning (ITU-T H.264 D.2.8). The parameter sets are there.
+
+    Args:
+        idr: The number of one that is an IDR picture all the same.
+    """
+    context = av.CodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, RATE)
+    options = f"intra-refresh=1:keyint={period}:bframes=0:scenecut=0"
+    context.options = {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1", "x264-params": options}
+    context.framerate = Fraction(RATE)
+    found = []
+    for number, picture in enumerate(pictures(count + 5)):
+        picture.pts, picture.time_base = number, Fraction(1, RATE)
+        picture.pict_type = PictureType.I if idr is not None and number == idr + 5 else PictureType.NONE
+        found += [bytes(packet) for packet in context.encode(picture)]
+    sets = [unit for unit in split_annexb(found[0]) if unit[0] & 0x1F in (7, 8)]
+    return [b"".join(b"\0\0\0\1" + unit for unit in sets) + found[5], *found[6:]]
+
+
 class Collector:
     """A sink that keeps what comes, until it has enough."""
 
@@ -85,6 +107,7 @@ class Collector:
 
     def __init__(self, enough: int) -> None:
         self.encode = False
+        self.keyless = Keyless.NO
         self.pictures: list[tuple[VideoFrame, int]] = []
         self.sounds: list[int] = []
         self.frames: list[Frame] = []
@@ -107,6 +130,9 @@ class Collector:
 
     def passed(self, frame: Frame) -> None:
         self.frames.append(frame)
+
+    def key_found(self) -> None:
+        self.keyless = Keyless.NO
 
     def stands(self) -> None:
         pass

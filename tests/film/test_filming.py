@@ -46,7 +46,7 @@ from tests.proxies import Proxy
 from tests.relays import ROOT, START_LIMIT, Relay
 
 from . import rtsp
-from .makers import HEIGHT, RATE, WIDTH, access_units, file, jpegs, painted, pictures
+from .makers import HEIGHT, RATE, WIDTH, access_units, file, jpegs, painted, pictures, refreshed
 
 
 @contextlib.asynccontextmanager
@@ -466,6 +466,45 @@ async def test_a_camera_of_the_network_is_passed_on_as_it_is(relay: Relay) -> No
         sent = {slices(unit) for unit in units}
         assert all(packet.data in sent for packet in packets(viewer))
         assert camera.take is not None and camera.take.encoded == 0
+
+
+async def test_pictures_at_which_nobody_can_begin_are_encoded_and_that_is_said(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "drawercam.film")
+    monkeypatch.setattr(filmcamera, "_KEYLESS", {level: limit // 10 for level, limit in filmcamera._KEYLESS.items()})
+    units = refreshed(40, period=6)
+    async with (
+        rtsp.camera(units, RATE) as url,
+        peer(relay, "/player/test-o") as viewer,
+        filming(relay, "test-o", network.camera(url)) as camera,
+    ):
+        await viewer.until(lambda one: len(packets(one)) > 10, "for pictures")
+        take = camera.take
+        assert take is not None and take.passed_on and take.encoded
+        assert "goes on without a picture at which players can begin (an IDR picture), so its pictures are encoded." in caplog.text
+        # The next time it is not tried before.
+        camera.told({"type": "pause", "reason": "unwatched"})
+        await eventually(lambda: camera.take is None)
+        camera.told({"type": "resume"})
+        await eventually(lambda: camera.take is not None and camera.take.encoded)
+
+
+async def test_a_keyframe_that_is_wished_and_comes_with_the_next_group_changes_nothing(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filmcamera, "_KEYLESS", {level: 100_000 * level for level in filmcamera._KEYLESS})
+    async with (
+        rtsp.camera(access_units(RATE), RATE) as url,
+        peer(relay, "/player/test-p") as viewer,
+        filming(relay, "test-p", network.camera(url)) as camera,
+    ):
+        await viewer.until(packets, "for a picture")
+        await eventually(lambda: camera.told({"type": "keyframe"}) or camera._gate.keyless)
+        seen = len(packets(viewer))
+        await viewer.until(lambda one: any(packet.key for packet in packets(one)[seen:]), "for a keyframe")
+        assert camera.take is not None and camera.take.encoded == camera.take.decoded == 0
+        assert camera._gate.keyless is sources.Keyless.NO and len(viewer.told("track")) == 1
 
 
 def slices(unit: bytes) -> bytes:

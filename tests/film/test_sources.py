@@ -22,12 +22,12 @@ import pytest
 from drawercam.film import libav, network, web_reading
 from drawercam.film.pattern import sound
 from drawercam.film.rpicam import RpiCamera, Splitter
-from drawercam.film.sources import Source
+from drawercam.film.sources import Keyless, Source
 from drawercam.media.h264 import split_annexb
 from drawercam.media.packets import Codec, Kind
 
 from . import rtsp
-from .makers import HEIGHT, RATE, WIDTH, Collector, SourceError, access_units, file, luma, painted, pictures
+from .makers import HEIGHT, RATE, WIDTH, Collector, SourceError, access_units, file, luma, painted, pictures, refreshed
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="devices and pipes are POSIX ones")
 
@@ -85,6 +85,34 @@ def test_what_is_to_be_encoded_is_decoded_from_a_keyframe_on(tmp_path: Path) -> 
     libav.file(path).run(sink)
     assert [painted(picture) for picture, _ in sink.pictures] == [painted(picture) for picture in pictures(18)[6:]]
     assert len(sink.frames) == 12 and sink.frames[6].key, "and passed on again from one on"
+
+
+def test_pictures_without_idr_are_encoded_from_where_a_decoder_can_begin_up_to_the_next_idr(tmp_path: Path) -> None:
+    path = tmp_path / "refreshed.h264"
+    units = refreshed(40, period=6, idr=30)
+    path.write_bytes(b"".join(units))
+    sink = Collector(34)
+    sink.keyless = Keyless.ENCODE
+    libav.file(path).run(sink)
+    shown = [painted(picture) for picture, _ in sink.pictures]
+    # A recovery point comes within a period, and a whole picture a period after it.
+    assert 30 - 2 * 6 - 1 <= len(shown) < 30 and shown == [painted(picture) for picture in pictures(35)[35 - len(shown) :]]
+    assert [split_annexb(frame.data) for frame in sink.frames[30 - len(shown) :]] == [split_annexb(unit) for unit in units[30:34]]
+    assert sink.keyless is Keyless.NO
+
+
+@pytest.mark.parametrize("keyless", Keyless)
+def test_pictures_without_any_sign_of_where_to_begin_are_shown_as_they_are_in_the_end(tmp_path: Path, keyless: Keyless) -> None:
+    """As a camera makes them that refreshes its pictures and does not say so: no recovery points."""
+    path = tmp_path / "refreshed.h264"
+    stripped = [[unit for unit in split_annexb(one) if unit[0] & 0x1F != 6] for one in refreshed(20, period=6)]
+    path.write_bytes(b"".join(b"\0\0\0\1" + unit for one in stripped for unit in one))
+    sink = Collector(19)
+    sink.keyless = keyless
+    libav.file(path).run(sink)
+    assert bool(sink.pictures) == (keyless is Keyless.ANYHOW)
+    if sink.pictures:
+        assert painted(sink.pictures[-1][0]) in [painted(picture) for picture in pictures(25)]
 
 
 @pytest.mark.parametrize("times", ["none", "hours back", "hours on", "of decoding"])

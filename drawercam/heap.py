@@ -7,12 +7,22 @@ import functools
 import gc
 from collections.abc import Callable
 
+# As many collections of what is younger as never come.
+_NEVER = 10**9
+
 
 def settle() -> None:
     """What there is now stays: the collector need not look through modules and classes again. It takes 40 ms for that, in which no picture
-    moves, and crowds that come and go call it often."""
+    moves, and crowds that come and go call it often. Those themselves are the same again, so from now on `collect` looks through
+    what is old, and nobody else."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*gc.get_threshold()[:2], _NEVER)
+
+
+def collect() -> None:
+    """Free what is in circles that nobody needs. Takes 15 ms for each thousand connections."""
+    gc.collect()
 
 
 def trim() -> None:

@@ -78,3 +78,32 @@ async def test_the_relay_does_so_once_after_many_have_come_and_once_after_they_h
             assert len(trims) == trimmed, "who leaves leaves memory behind, too"
         for writer in writers:
             writer.close()
+
+
+def test_a_relay_looks_through_what_is_old_by_itself() -> None:
+    """The collector would do it at each quarter more; in a process of its own, because what it is told holds for the whole process."""
+    script = """
+import gc
+from drawercam import heap
+heap.settle()
+seen = []
+gc.callbacks.append(lambda phase, info: seen.append(info["generation"]) if phase == "start" else None)
+many = [[one] for one in range(200_000)]
+print(max(seen) < 2, bool(seen))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
+async def test_it_does_so_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: list[float] = []
+    async with House() as house:
+        server = house.server
+        time = server.now()
+        monkeypatch.setattr(server, "now", lambda: time)
+        monkeypatch.setattr(heap, "collect", lambda: collected.append(time))
+        begun = time
+        while time < begun + 3 * servers.COLLECT_INTERVAL:
+            time += 1.0
+            server._sweep()
+    assert len(collected) == 3

@@ -51,6 +51,9 @@ SWEEP_INTERVAL = STEP
 # Connections that have come or gone, after which memory is given back to the system, as soon as nobody comes for a second.
 TRIM_AFTER = 16
 
+# Seconds between two looks for old memory that nobody needs; that which is young is found at once.
+COLLECT_INTERVAL = 60.0
+
 # Seconds of the whole stop: good-byes, then the rest is cut off.
 GOODBYE_BUDGET = 1.0
 HTTP_BUDGET = 0.5
@@ -123,6 +126,7 @@ class Server:
         self._lag = Histogram()
         self._seen = self._trimmed = (0, 0)  # connections that have come, and lines that are open: at the last sweep, at the last trim
         self._sweep_due = 0.0
+        self._collected = self.now()
         self._sweeper: asyncio.TimerHandle | None = None
         self._key_watcher: asyncio.TimerHandle | None = None
         self._settling: asyncio.Task[None] | None = None
@@ -381,6 +385,9 @@ class Server:
             line.abort()
         self._hub.sweep()
         self._give_back(len(lines))
+        if now - self._collected >= COLLECT_INTERVAL:
+            self._collected = now
+            heap.collect()
         self._sweep_later()
 
     def _keep_deadlines(self, now: float) -> None:

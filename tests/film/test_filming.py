@@ -500,7 +500,12 @@ async def test_a_keyframe_that_is_wished_and_comes_with_the_next_group_changes_n
         filming(relay, "test-p", network.camera(url)) as camera,
     ):
         await viewer.until(packets, "for a picture")
-        await eventually(lambda: camera.told({"type": "keyframe"}) or camera._gate.keyless)
+
+        def wished() -> bool:
+            camera.told({"type": "keyframe"})
+            return bool(camera._gate.keyless)
+
+        await eventually(wished)
         seen = len(packets(viewer))
         await viewer.until(lambda one: any(packet.key for packet in packets(one)[seen:]), "for a keyframe")
         assert camera.take is not None and camera.take.encoded == camera.take.decoded == 0

@@ -17,6 +17,7 @@ import { SelfTest } from "./selftest.js";
 import { SelfTestSheet } from "./selftest-sheet.js";
 import { SetupForm } from "./setup-form.js";
 import { Turning } from "./turning.js";
+import { picturesOf } from "./video.js";
 import { WakeLock } from "./wakelock.js";
 
 /** Milliseconds without the relay after which the page offers to look for the cause: several tries have failed by then. */
@@ -163,8 +164,8 @@ function show() {
 /** @returns {number | null} pictures that the preview has shown so far, null where it cannot be told */
 function picturesShown() {
   const { picture } = page;
-  if (picture.paused || !picture.getVideoPlaybackQuality) return null;
-  return picture.getVideoPlaybackQuality().totalVideoFrames || null;
+  const pictures = picture.paused ? null : picturesOf(picture);
+  return (pictures && pictures.total) || null;
 }
 
 // The relay's key

@@ -43,7 +43,7 @@ async function openPlace() {
     return await startWorker();
   } catch (error) {
     const { Receiver } = await import("./receiver.js");
-    const abilities = { decodes: "VideoDecoder" in globalThis, offscreen: "OffscreenCanvas" in globalThis, trackGenerator: false };
+    const abilities = { decodes: "VideoDecoder" in window, offscreen: "OffscreenCanvas" in window, trackGenerator: false };
     return { abilities, receive: (port, name, plays) => void new Receiver(port, name, lastSession(), plays) };
   }
 }

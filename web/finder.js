@@ -3,6 +3,8 @@
 //   let session = await openSession();   // has `registry`, `relay` and `ticket` where the relay has a registry
 //   new Link(path, { ..., elsewhere: elsewhere(() => session) });
 
+import { Deadline } from "./deadline.js";
+
 /** Milliseconds that the registry may take: it is in the same house, or not to be had at all. */
 const PATIENCE = 4000;
 
@@ -44,17 +46,17 @@ export class Finder {
   }
 
   async _look() {
-    const impatience = new AbortController();
-    const timer = setTimeout(() => impatience.abort(), PATIENCE);
+    const deadline = new Deadline(PATIENCE);
     try {
-      const answer = await this.ask(this.url, { cache: "no-store", credentials: "omit", redirect: "error", signal: impatience.signal });
+      const { signal } = deadline;
+      const answer = await deadline.within(this.ask(this.url, { cache: "no-store", credentials: "omit", redirect: "error", signal }));
       if (!answer.ok) return [];
-      const text = await answer.text();
+      const text = await deadline.within(answer.text());
       if (text.length > LONGEST_ANSWER) return [];
       const relay = JSON.parse(text);
       return relay.alive === true && Array.isArray(relay.urls) ? usable(relay.urls) : [];
     } finally {
-      clearTimeout(timer);
+      deadline.clear();
     }
   }
 }

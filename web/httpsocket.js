@@ -164,7 +164,7 @@ class FrameReader {
 export class HttpSocket {
   /** Whether this browser has what it takes. */
   static get supported() {
-    return typeof ReadableStream === "function" && typeof AbortController === "function" && "body" in Response.prototype;
+    return typeof ReadableStream === "function" && "body" in Response.prototype;
   }
 
   /**
@@ -198,7 +198,10 @@ export class HttpSocket {
     this._arrived = 0;
     this._pumping = false;
     this._closeTimer = 0;
-    this._abort = new AbortController();
+    /** Ends the requests under way; Chrome before 66 cannot, there only the relay's half is ended (`_source`). */
+    this._abort = typeof AbortController === "function" ? new AbortController() : null;
+    /** The relay's half, while it is read. @type {ReadableStreamDefaultReader<Uint8Array> | null} */
+    this._source = null;
     this._reader = new FrameReader(
       (opcode, payload) => this._frame(opcode, payload),
       (code) => this._end(code, ""),
@@ -261,6 +264,7 @@ export class HttpSocket {
     this.readyState = OPEN;
     if (this.onopen) this.onopen({});
     const source = answer.body.getReader();
+    this._source = source;
     for (;;) {
       const { done, value } = await source.read();
       if (done || this._isClosed) return;
@@ -369,7 +373,7 @@ export class HttpSocket {
 
   /** @param {string} address @param {RequestInit} more */
   _fetch(address, more) {
-    const signal = more.keepalive ? undefined : this._abort.signal;
+    const signal = more.keepalive || !this._abort ? undefined : this._abort.signal;
     return fetch(address, Object.assign({ method: "POST", cache: "no-store", credentials: "same-origin", signal }, more));
   }
 
@@ -379,7 +383,8 @@ export class HttpSocket {
     this.readyState = CLOSED;
     count -= 1;
     clearTimeout(this._closeTimer);
-    this._abort.abort();
+    if (this._abort) this._abort.abort();
+    else if (this._source) this._source.cancel().catch(() => {});
     this._queue = [];
     this._queued = 0;
     this._posted = null;

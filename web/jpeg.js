@@ -2,6 +2,8 @@
 // (docs/protocol.md, "Pictures"), and this engine asks for one picture after the other: always for the newest, and never for a second one
 // before the first is here. So it can never be behind, and a slow network or a slow computer shows fewer pictures.
 
+import { Deadline } from "./deadline.js";
+
 /** Milliseconds between two questions at least: 20 pictures a second are as many as such a browser needs, and half of what 30 would cost. */
 const LEAST_PAUSE = 50;
 
@@ -12,6 +14,9 @@ const ANSWER_LIMIT = 15000;
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 4000;
 
+/** Pictures in a row that came and could not be shown, after which it gives up: one alone may be broken. */
+const MOST_FAILURES = 3;
+
 /** Pictures are asked for in widths of so many pixels and multiples of it, so that tiles of about one size share theirs. */
 const WIDTH_STEP = 320;
 
@@ -20,7 +25,7 @@ const MOST_WIDTH = 4096;
 
 /** @param {Blob} jpeg @returns {Promise<ImageBitmap | HTMLImageElement>} */
 async function decode(jpeg) {
-  if ("createImageBitmap" in globalThis) return createImageBitmap(jpeg);
+  if ("createImageBitmap" in window) return createImageBitmap(jpeg);
   const image = new Image();
   const address = URL.createObjectURL(jpeg);
   try {
@@ -60,7 +65,8 @@ export class JpegEngine {
     /** Time of the newest picture that came, µs; -1 where any will do. */
     this.newest = -1;
     this.pause = 0;
-    /** The question under way. @type {AbortController | null} */
+    this.failures = 0;
+    /** The question under way. @type {Deadline | null} */
     this.question = null;
     /** Ends a pause. @type {() => void} */
     this.wake = () => {};
@@ -114,7 +120,7 @@ export class JpegEngine {
           this.pause = 0;
         } catch (error) {
           // What is wrong with the camera is said over the socket; here it is only asked again.
-          const aborted = /** @type {Error} */ (error).name === "AbortError"; // by this page, or after a long time
+          const aborted = error instanceof DOMException && error.name === "AbortError"; // by this page, or after a long time
           this.pause = aborted ? 0 : Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, 2 * this.pause));
         }
       }
@@ -136,29 +142,28 @@ export class JpegEngine {
 
   /** Asks for a picture and shows it. */
   async next() {
-    const question = new AbortController();
-    const late = setTimeout(() => question.abort(), ANSWER_LIMIT);
+    const question = new Deadline(ANSWER_LIMIT);
     this.question = question;
     const { newest } = this;
     try {
-      const answer = await this.ask(question.signal);
+      const answer = await question.within(this.ask(question.signal));
       if (answer.status === 501) return this.fail("the relay makes no pictures");
       this.refusal = answer.ok ? "" : (await answer.json()).text;
       if (!answer.ok) throw new Error(this.refusal);
       if (answer.status === 204) return; // the camera has sent nothing new
-      const jpeg = await answer.blob();
+      const jpeg = await question.within(answer.blob());
       if (newest !== this.newest) return; // it is of a track that is over
       this.newest = Number(answer.headers.get("Drawercam-Time"));
       this.stats.received += 1;
       this.handlers.onarrival(this.newest);
-      await this.show(jpeg, this.newest, question.signal);
+      await this.tryToShow(jpeg, this.newest, question);
     } finally {
-      clearTimeout(late);
+      question.clear();
       this.question = null;
     }
   }
 
-  /** @param {AbortSignal} signal @returns {Promise<Response>} */
+  /** @param {AbortSignal | undefined} signal @returns {Promise<Response>} */
   ask(signal) {
     const { place } = this;
     if (!place) return fetch(this.query(), { cache: "no-store", signal });
@@ -173,13 +178,25 @@ export class JpegEngine {
     return `${this.address}?${width}${this.newest < 0 ? "" : `&after=${this.newest}`}`;
   }
 
-  /** @param {Blob} jpeg @param {number} timestamp µs of the relay's clock @param {AbortSignal} signal that nobody wants it any more */
-  async show(jpeg, timestamp, signal) {
+  /** @param {Blob} jpeg @param {number} timestamp µs of the relay's clock @param {Deadline} question its answer, unless it was aborted */
+  async tryToShow(jpeg, timestamp, question) {
+    try {
+      await this.show(jpeg, timestamp, question);
+      this.failures = 0;
+    } catch (error) {
+      this.failures += 1;
+      if (this.failures === MOST_FAILURES) return this.fail(String(error));
+      throw error;
+    }
+  }
+
+  /** @param {Blob} jpeg @param {number} timestamp @param {Deadline} question as above */
+  async show(jpeg, timestamp, question) {
     this.stats.fed += 1;
     const picture = await decode(jpeg);
     const { width, height } = picture;
     const { canvas, pen } = this;
-    if (!this.closed && !signal.aborted && pen) {
+    if (!this.closed && !question.aborted && pen) {
       if (canvas.width !== width || canvas.height !== height) {
         canvas.width = width;
         canvas.height = height;

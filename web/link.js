@@ -15,6 +15,7 @@
 //
 // Names that begin with an underscore are the link's own: private methods (#name) are newer than the phones this page is for.
 
+import { Deadline } from "./deadline.js";
 import { HttpSocket } from "./httpsocket.js";
 
 /** @typedef {"connecting" | "open" | "waiting" | "closed"} LinkState
@@ -82,14 +83,14 @@ let refusedBefore = false;
 
 /** Whether the relay answers a request. @param {string} base the origin of its pages, "" for this page's own @returns {Promise<boolean>} */
 async function isThere(base) {
-  const abort = new AbortController();
-  const late = setTimeout(() => abort.abort(), ANSWER_LIMIT);
+  const deadline = new Deadline(ANSWER_LIMIT);
   try {
-    return (await fetch(`${base}/healthz`, { cache: "no-store", signal: abort.signal })).ok; // a relay that is stopping says so
+    const answer = await deadline.within(fetch(`${base}/healthz`, { cache: "no-store", signal: deadline.signal }));
+    return answer.ok; // a relay that is stopping says so
   } catch (error) {
     return false;
   } finally {
-    clearTimeout(late);
+    deadline.clear();
   }
 }
 

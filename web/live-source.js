@@ -66,7 +66,7 @@ const BREAKDOWN_WINDOW = 10000;
 
 /** @returns {any} the browser's MediaSource, or the iPhone's ManagedMediaSource, or null */
 function sourceClass() {
-  const scope = /** @type {any} */ (globalThis);
+  const scope = /** @type {any} */ (window);
   return scope.MediaSource || scope.ManagedMediaSource || null;
 }
 
@@ -256,7 +256,7 @@ export class LiveSource {
     });
     // Without this WebKit never opens a ManagedMediaSource; it has no AirPlay alternative to offer.
     /** @type {any} */ (this.element).disableRemotePlayback = true;
-    const managed = /** @type {any} */ (globalThis).ManagedMediaSource;
+    const managed = /** @type {any} */ (window).ManagedMediaSource;
     if (managed && source instanceof managed) {
       this.element.srcObject = source;
     } else {

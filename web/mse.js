@@ -1,7 +1,7 @@
 // The MediaSource engine: for browsers without WebCodecs, or pages without TLS. It puts a <video> on the tile; live-source.js plays it.
 
 import { LiveSource, playsType } from "./live-source.js";
-import { silentVideo } from "./video.js";
+import { picturesOf, silentVideo } from "./video.js";
 
 /** Milliseconds between two looks at how many pictures were shown, where the browser does not tell of each. */
 const TICK = 250;
@@ -86,8 +86,8 @@ export class MseEngine {
 
   /** @returns {number} pictures shown since the element was made, as the browser counts them */
   painted() {
-    const { totalVideoFrames, droppedVideoFrames } = this.video.getVideoPlaybackQuality();
-    return totalVideoFrames - droppedVideoFrames;
+    const pictures = picturesOf(this.video);
+    return pictures ? pictures.total - pictures.dropped : 0;
   }
 
   /** @param {number} mediaTime seconds @returns {number} seconds: WebKitGTK sometimes counts from the last seek on */

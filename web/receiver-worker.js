@@ -3,7 +3,7 @@
 import { Receiver } from "./receiver.js";
 
 /** @type {any} */
-const worker = globalThis;
+const worker = self;
 
 worker.onmessage = (/** @type {MessageEvent<{port: MessagePort, name: string, session: any, plays: string[]}>} */ { data }) => {
   new Receiver(data.port, data.name, data.session, data.plays);

@@ -39,6 +39,7 @@ import { readFrame } from "./message.js";
 import { median } from "./recent.js";
 import { SoundDecoder } from "./sound-decoder.js";
 import { openSurface } from "./surface.js";
+import { TIME_ORIGIN } from "./time-origin.js";
 
 /** received: frame messages of the video; the next three as in FramesDecoder; arrival: ms from capture to here, decode: ms from here to the
  *  decoder's picture, medians since the last look, or null.
@@ -305,9 +306,9 @@ export class Receiver {
 
   /** @param {any} pong the relay's answer to a ping, or null when its clock is not known any more */
   tellClock(pong) {
-    const now = performance.timeOrigin + performance.now();
+    const now = TIME_ORIGIN + performance.now();
     const relay = this.link.now();
-    const opened = performance.timeOrigin + this.link.openedAt;
+    const opened = TIME_ORIGIN + this.link.openedAt;
     this.tell("clock", { offset: relay === null ? null : relay - now * 1000, opened, way: pong });
   }
 
@@ -335,7 +336,7 @@ export class Receiver {
     try {
       this.surface = openSurface(order, {
         tell: (message, transfer) => this.tell("surface", { choice, ...message }, transfer),
-        onglass: (timestamp, moment) => this.tell("glass", { choice, timestamp, moment: performance.timeOrigin + moment }),
+        onglass: (timestamp, moment) => this.tell("glass", { choice, timestamp, moment: TIME_ORIGIN + moment }),
         onfail: (reason) => this.tell("fail", { choice, surface: true, reason }),
       });
     } catch (error) {

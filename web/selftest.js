@@ -14,6 +14,7 @@ import { problemOf } from "./lens.js";
 import { SUBPROTOCOL } from "./link.js";
 import { browserOf, browserWords, stepsToAllow, stepsToReach, stepsToStayOn, stepsToTrust, stepsToUpdate } from "./menus.js";
 import { AUDIO_TYPES, RecorderEngine, VIDEO_TYPES } from "./recorder.js";
+import { picturesOf } from "./video.js";
 import { WakeLock } from "./wakelock.js";
 
 /** limits: it works, but not as well as it could; skipped: it could not be tried
@@ -487,8 +488,8 @@ function playing(track) {
 
 /** @param {HTMLVideoElement} video @returns {{count: number, time: number}} pictures it has shown, 0 where they are not counted; seconds */
 function progressOf(video) {
-  const count = video.getVideoPlaybackQuality ? video.getVideoPlaybackQuality().totalVideoFrames : 0;
-  return { count, time: video.currentTime };
+  const pictures = picturesOf(video);
+  return { count: pictures ? pictures.total : 0, time: video.currentTime };
 }
 
 /** @param {import("./filming.js").Status} status @returns {Finding} */

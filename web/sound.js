@@ -19,6 +19,7 @@
 
 import { LiveSource, playsType } from "./live-source.js";
 import { SoundDecoder } from "./sound-decoder.js";
+import { TIME_ORIGIN } from "./time-origin.js";
 
 /** @typedef {"off" | "on" | "blocked"} SoundState  blocked: switched on, but the browser wants another tap before it plays */
 
@@ -302,7 +303,7 @@ export class Sound {
     return { state: this.state, ...(this.player ? this.player.stats : nothing) };
   }
 
-  /** @param {number | null} epochOffset the relay's time in µs is (performance.timeOrigin + performance.now()) * 1000 + epochOffset */
+  /** @param {number | null} epochOffset the relay's time in µs is (TIME_ORIGIN + performance.now()) * 1000 + epochOffset */
   clock(epochOffset) {
     this.epochOffset = epochOffset;
   }
@@ -380,7 +381,7 @@ export class Sound {
       onchange,
       send,
       decode,
-      now: (moment) => (this.epochOffset === null ? null : (performance.timeOrigin + moment) / 1e3 + this.epochOffset / 1e6),
+      now: (moment) => (this.epochOffset === null ? null : (TIME_ORIGIN + moment) / 1e3 + this.epochOffset / 1e6),
       picture: () => (this.pictureDelay === null ? null : this.pictureDelay / 1000),
     };
     this.setPaged(way !== "worker");

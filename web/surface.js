@@ -59,7 +59,7 @@ class GeneratorSurface {
     this.handlers = handlers;
     let { writable } = order;
     if (!writable) {
-      const generator = new /** @type {any} */ (globalThis).VideoTrackGenerator();
+      const generator = new /** @type {any} */ (self).VideoTrackGenerator();
       writable = /** @type {WritableStream<VideoFrame>} */ (generator.writable);
       handlers.tell({ track: generator.track }, [generator.track]);
     }
@@ -217,7 +217,7 @@ class Brush {
  */
 export function surfaceKinds(abilities) {
   const here = {
-    generator: "MediaStreamTrackGenerator" in globalThis || abilities.trackGenerator,
+    generator: "MediaStreamTrackGenerator" in window || abilities.trackGenerator,
     offscreen: abilities.offscreen && "transferControlToOffscreen" in HTMLCanvasElement.prototype,
     canvas: true,
   };
@@ -256,7 +256,7 @@ export class Screen {
   }
 
   openVideo() {
-    const Generator = /** @type {any} */ (globalThis).MediaStreamTrackGenerator;
+    const Generator = /** @type {any} */ (window).MediaStreamTrackGenerator;
     if (!Generator) return; // the worker makes it and sends its track
     const generator = new Generator({ kind: "video" });
     this.order.writable = generator.writable;

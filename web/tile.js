@@ -26,6 +26,7 @@ import { playable, playsOthers } from "./plays.js";
 import { median } from "./recent.js";
 import { Sound } from "./sound.js";
 import { Screen, surfaceKinds } from "./surface.js";
+import { TIME_ORIGIN } from "./time-origin.js";
 import { TurnPad } from "./turn-pad.js";
 
 /** The relay's `track` message.
@@ -254,7 +255,7 @@ export class Tile {
       frame: ({ choice, data }) => this.onframe(choice, data),
       size: ({ choice, width, height }) => choice === this.choice && this.setSize(width, height),
       stats: ({ choice, stats }) => choice === this.choice && this.onstats(stats),
-      glass: ({ choice, timestamp, moment }) => choice === this.choice && this.onglass(timestamp, moment - performance.timeOrigin),
+      glass: ({ choice, timestamp, moment }) => choice === this.choice && this.onglass(timestamp, moment - TIME_ORIGIN),
       fail: ({ choice, surface, reason }) => choice === this.choice && this.onfail(reason, surface),
       surface: (message) => this.onsurface(message),
       "sound-track": ({ message, init }) => this.sound.track(message, init),
@@ -603,7 +604,7 @@ export class Tile {
   /** How old (ms) a picture of this time (µs of the relay's clock) is at this moment (ms of performance.now()).
    *  @param {number} timestamp @param {number} moment @returns {number | null} */
   ageAt(timestamp, moment) {
-    return this.clockOffset === null ? null : performance.timeOrigin + moment + (this.clockOffset - timestamp) / 1000;
+    return this.clockOffset === null ? null : TIME_ORIGIN + moment + (this.clockOffset - timestamp) / 1000;
   }
 
   onpicture() {

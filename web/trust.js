@@ -1,6 +1,8 @@
 // The trust page: puts this device's steps first, and asks the relay over https whether it is trusted now.
 // Everything else on the page works without this script.
 
+import { Deadline } from "./deadline.js";
+
 // Milliseconds after which a relay that does not answer is given up: a TLS handshake on an old phone takes one second.
 const CHECK_PATIENCE_MS = 8000;
 
@@ -27,15 +29,14 @@ export function systemOf(agent, touches) {
  * @returns {Promise<"trusted" | "refused" | "silent">} "silent": no answer at all within CHECK_PATIENCE_MS
  */
 export async function ask(relay) {
-  const patience = new AbortController();
-  const timer = setTimeout(() => patience.abort(), CHECK_PATIENCE_MS);
+  const deadline = new Deadline(CHECK_PATIENCE_MS);
   try {
-    await fetch(`${relay}/healthz`, { cache: "no-store", credentials: "omit", signal: patience.signal });
+    await deadline.within(fetch(`${relay}/healthz`, { cache: "no-store", credentials: "omit", signal: deadline.signal }));
     return "trusted";
   } catch (error) {
-    return error.name === "AbortError" ? "silent" : "refused";
+    return deadline.aborted ? "silent" : "refused";
   } finally {
-    clearTimeout(timer);
+    deadline.clear();
   }
 }
 

@@ -36,14 +36,14 @@ export class Care {
     this.stillness = new Stillness();
     /** Nothing new comes out of the lens although it looks well. */
     this.still = false;
-    this.begin();
+    /** How often an engine has begun afresh, as far as it was told. */
+    this.restarts = { video: 0, audio: 0 };
     this.text = "";
     this.until = 0;
   }
 
   /** Filming begins, with engines that count from 0. */
   begin() {
-    /** How often an engine has begun afresh, as far as it was told. */
     this.restarts = { video: 0, audio: 0 };
   }
 

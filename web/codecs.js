@@ -390,14 +390,16 @@ export class CodecsSoundEngine extends CodecEngine {
     this.mime = "audio/webm;codecs=opus";
     this.quality = 1;
     this.sampleRate = this.channels = 0;
-    this._forget();
+    this.fed = 0;
+    this.out = 0;
+    /** When the sound at a position was captured, the oldest first. @type {{position: number, captured: number}[]} */
+    this.marks = [];
   }
 
   /** Browsers disagree about the timestamps of what comes out, so samples are counted: ms of sound that went in and came out. */
   _forget() {
     this.fed = 0;
     this.out = 0;
-    /** When the sound at a position was captured, the oldest first. @type {{position: number, captured: number}[]} */
     this.marks = [];
   }
 
@@ -472,7 +474,7 @@ export class CodecsSoundEngine extends CodecEngine {
   }
 }
 
-/** @param {BufferSource} [description] of an Opus decoder @returns {Uint8Array | undefined} where it is one (RFC 7845 5.1) */
+/** @param {AllowSharedBufferSource} [description] of an Opus decoder @returns {Uint8Array | undefined} where it is one (RFC 7845 5.1) */
 function opusHead(description) {
   if (!description) return undefined;
   const bytes = ArrayBuffer.isView(description)

@@ -9,7 +9,18 @@ const CHANGE = 1000;
 /** Milliseconds from which a delay is coloured: somebody in the picture has moved on. */
 const LATE = 500;
 
-/** The parts of a delay, in the order of the way. @type {(keyof import("./tile.js").Parts)[]} */
+/** The way of a picture from the lens to the screen: ms in each part, null where it is not known. uplink, relay: docs/protocol.md, "The way
+ *  of a picture"; downlink: to this browser; decode: with "mse" also the wait in its buffer; screen: until it is seen.
+ *  @typedef {{encode: number | null, uplink: number | null, relay: number | null, downlink: number | null, decode: number | null,
+ *             screen: number | null}} Parts */
+
+/** Everything that a bench wants to know of a tile. delay: ms from the lens to the screen; opened: ms since the epoch, of the socket; drops:
+ *  frames that the relay has left out.
+ *  @typedef {import("./types.js").EngineStats & {engine: string, surface: string, opened: number, delay: number | null, parts: Parts,
+ *            drops: number, size: {width: number, height: number}, transport: import("./link.js").Transport,
+ *            sound: import("./sound.js").Stats & {state: import("./sound.js").SoundState}}} TileStats */
+
+/** The parts of a delay, in the order of the way. @type {(keyof Parts)[]} */
 const PARTS = ["encode", "uplink", "relay", "downlink", "decode", "screen"];
 
 /** What the engines are in words. */
@@ -96,7 +107,7 @@ export class Details {
 
   /**
    * Four times a second; what is shown changes less often.
-   * @param {ReturnType<import("./tile.js").Tile["stats"]>} stats @param {boolean} live whether the pictures are of now
+   * @param {TileStats} stats @param {boolean} live whether the pictures are of now
    */
   update(stats, live) {
     const delay = this.delay.next(live ? stats.delay : null);
@@ -114,7 +125,7 @@ export class Details {
   }
 
   /**
-   * @param {ReturnType<import("./tile.js").Tile["stats"]>} stats @param {number | null} delay ms @param {(number | null)[]} parts ms
+   * @param {TileStats} stats @param {number | null} delay ms @param {(number | null)[]} parts ms
    * @param {number | null} rate pictures a second
    * @returns {[string, string][]} what is said of what
    */

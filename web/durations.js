@@ -93,7 +93,7 @@ export class Durations {
  * A frame message whose picture lasts so long.
  * @param {ArrayBuffer} message of docs/protocol.md; of MP4 it is changed in place
  * @param {number} seconds
- * @returns {Uint8Array}
+ * @returns {Uint8Array<ArrayBuffer>}
  */
 export function lasting(message, seconds) {
   const old = new Uint8Array(message);
@@ -120,7 +120,7 @@ export function lasting(message, seconds) {
   return bytes;
 }
 
-/** @param {Uint8Array[]} parts @returns {Uint8Array} */
+/** @param {Uint8Array<ArrayBuffer>[]} parts @returns {Uint8Array<ArrayBuffer>} */
 export function joined(parts) {
   if (parts.length === 1) return parts[0];
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));

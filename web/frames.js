@@ -38,7 +38,7 @@ const DESCRIBED = /^(avc1|av01)/;
  *  @typedef {{onfail: (reason: string) => void, send: (message: object) => void,
  *             onpicture: (width: number, height: number, decodeTime: number | null) => void}} DecoderHandlers */
 
-/** @param {import("./tile.js").TrackMessage} track @returns {VideoDecoderConfig} */
+/** @param {import("./types.js").TrackMessage} track @returns {VideoDecoderConfig} */
 function decoderConfig(track) {
   /** @type {VideoDecoderConfig} */
   const config = { codec: track.codec, optimizeForLatency: true };
@@ -51,7 +51,7 @@ function decoderConfig(track) {
 }
 
 export class FramesDecoder {
-  /** @param {import("./tile.js").TrackMessage} track @returns {Promise<boolean>} */
+  /** @param {import("./types.js").TrackMessage} track @returns {Promise<boolean>} */
   static async supports(track) {
     if (typeof VideoDecoder === "undefined" || typeof EncodedVideoChunk === "undefined") return false;
     try {
@@ -86,7 +86,7 @@ export class FramesDecoder {
     this.closed = false;
   }
 
-  /** A track begins, begins anew, or is replayed: its next frame is a keyframe. @param {import("./tile.js").TrackMessage} track */
+  /** A track begins, begins anew, or is replayed: its next frame is a keyframe. @param {import("./types.js").TrackMessage} track */
   track(track) {
     this.config = decoderConfig(track);
     this.needsKey = true;
@@ -117,7 +117,7 @@ export class FramesDecoder {
     this.needsKey = false;
     this.stats.fed += 1;
     this.arrivals.set(frame.timestamp, arrived);
-    if (this.arrivals.size > QUEUE_LIMIT) this.arrivals.delete(this.arrivals.keys().next().value); // it swallows them
+    if (this.arrivals.size > QUEUE_LIMIT) this.arrivals.delete(/** @type {number} */ (this.arrivals.keys().next().value)); // it swallows them
     try {
       this.decoder.decode(new EncodedVideoChunk({ type: frame.key ? "key" : "delta", timestamp: frame.timestamp, data: frame.data }));
     } catch (error) {

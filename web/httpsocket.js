@@ -104,13 +104,16 @@ class FrameReader {
     this.onerror = onerror;
     this.failed = false;
     this.head = new Uint8Array(10);
-    this._next();
+    this.headSize = 0;
+    this.headNeeded = 2;
+    /** @type {Uint8Array | null} */
+    this.payload = null;
+    this.filled = 0;
   }
 
   _next() {
     this.headSize = 0;
     this.headNeeded = 2;
-    /** @type {Uint8Array | null} */
     this.payload = null;
     this.filled = 0;
   }

@@ -4,6 +4,8 @@
 
 import { Deadline } from "./deadline.js";
 
+/** @typedef {import("./types.js").Engine} Engine */
+
 /** Milliseconds between two questions at least: 20 pictures a second are as many as such a browser needs, and half of what 30 would cost. */
 const LEAST_PAUSE = 50;
 
@@ -37,14 +39,14 @@ async function decode(jpeg) {
   return image;
 }
 
-/** @implements {import("./tile.js").Engine} */
+/** @implements {Engine} */
 export class JpegEngine {
   /**
    * @param {HTMLElement} view where the picture goes
    * @param {string} name of the camera
    * @param {boolean} watched see setWatched
    * @param {import("./link.js").Place | null} place see setPlace
-   * @param {import("./tile.js").EngineHandlers & {onarrival: (timestamp: number) => void}} handlers
+   * @param {import("./types.js").EngineHandlers & {onarrival: (timestamp: number) => void}} handlers
    *        onarrival: a picture of this time (µs of the relay's clock) has come
    */
   constructor(view, name, watched, place, handlers) {
@@ -52,7 +54,7 @@ export class JpegEngine {
     this.address = `/cameras/${name}/latest.jpg`;
     this.view = view;
     this.handlers = handlers;
-    /** received: pictures that came; fed: those given to the browser to decode. @type {import("./tile.js").EngineStats} */
+    /** received: pictures that came; fed: those given to the browser to decode. @type {import("./types.js").EngineStats} */
     this.stats = { received: 0, fed: 0, shown: 0, dropped: 0, bufferedAhead: 0, stalls: 0 };
     this.canvas = document.createElement("canvas");
     this.pen = this.canvas.getContext("2d", { alpha: false });

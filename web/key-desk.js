@@ -15,7 +15,7 @@ export class KeyDesk {
   constructor(parts, handlers) {
     this.parts = parts;
     this.handlers = handlers;
-    /** What the relay has said last, null before it answered. @type {import("./session.js").Session | null} */
+    /** What the relay has said last, null before it answered. @type {import("./types.js").Session | null} */
     this.session = null;
     this.checkedAt = 0;
     onNewKey((here) => {

@@ -377,7 +377,7 @@ export class Lens {
     // The longer side is the width also while a phone is upright: so it was asked for first, and browsers turn it by themselves.
     const size = { width: { ideal: width }, height: { ideal: height } };
     try {
-      await this._constrain(Object.assign(size, { frameRate: { ideal: rate, max: rate } }));
+      await this._constrain(track, Object.assign(size, { frameRate: { ideal: rate, max: rate } }));
       return true;
     } catch (error) {
       return false; // the next start of the camera uses the rung
@@ -385,18 +385,18 @@ export class Lens {
   }
 
   /** What is not asked for again may be forgotten, so size and place go together; Chromium wants them one after the other.
-   *  @param {MediaTrackConstraints} size */
-  async _constrain(size) {
-    const { video, place } = this;
+   *  @param {MediaStreamTrack} track @param {MediaTrackConstraints} size */
+  async _constrain(track, size) {
+    const { place } = this;
     if (place && this.mixes) {
       try {
-        await video.applyConstraints(/** @type {any} */ (Object.assign({ advanced: [place] }, size)));
+        await track.applyConstraints(/** @type {any} */ (Object.assign({ advanced: [place] }, size)));
         return;
       } catch (error) {
         // then one after the other
       }
     }
-    await video.applyConstraints(size);
+    await track.applyConstraints(size);
     if (!place) return;
     await this._turn();
     this.mixes = false;
@@ -504,18 +504,19 @@ export class Lens {
       try {
         return await navigator.mediaDevices.getUserMedia({ audio, video: this._picture(this.rung) });
       } catch (error) {
-        if (error.name === "OverconstrainedError" && this.device) {
+        const { name } = /** @type {DOMException} */ (error);
+        if (name === "OverconstrainedError" && this.device) {
           this.device = ""; // unplugged, or the browser has given its cameras new identifiers
           continue;
         }
-        const hopeful = ["OverconstrainedError", "NotReadableError", "AbortError", "TypeError"].includes(error.name);
+        const hopeful = ["OverconstrainedError", "NotReadableError", "AbortError", "TypeError"].includes(name);
         if (!hopeful) throw error;
         if (this.rung >= LADDER.length) {
           this.rung = null; // the next try starts from the top
           throw error;
         }
         // A size the camera cannot do costs one rung; a camera that does not start is not worth five waits.
-        this.rung = error.name === "OverconstrainedError" ? this.rung + 1 : LADDER.length;
+        this.rung = name === "OverconstrainedError" ? this.rung + 1 : LADDER.length;
       }
     }
   }

@@ -72,7 +72,7 @@ const REVOKED = 4006;
 const KEY_REFUSALS = ["no-key", "not-allowed"];
 
 /** Only a page has one. */
-const page = typeof document === "undefined" ? null : document;
+const page = /** @type {any} */ (self).document || null;
 
 function isVisible() {
   return page === null || page.visibilityState === "visible";

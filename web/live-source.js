@@ -97,7 +97,7 @@ export class LiveSource {
      *  @type {{mime: string | null, time: number, data: ArrayBuffer}[]} */
     this.queue = [];
     this.queuedBytes = 0;
-    /** The first of the queue as they are appended, while the browser has no room. @type {Uint8Array[] | null} */
+    /** The first of the queue as they are appended, while the browser has no room. @type {Uint8Array<ArrayBuffer>[] | null} */
     this.pending = null;
     /** Seconds of the keyframes in the buffer: only there may it be cut. @type {number[]} */
     this.keys = [];
@@ -236,20 +236,22 @@ export class LiveSource {
     source.addEventListener("sourceopen", () => {
       if (source !== this.source || this.buffer) return;
       URL.revokeObjectURL(this.url);
+      let buffer;
       try {
         source.duration = Infinity;
-        this.buffer = source.addSourceBuffer(mime);
+        buffer = /** @type {SourceBuffer} */ (source.addSourceBuffer(mime));
+        buffer.mode = "segments";
       } catch (error) {
         this.fail(String(error));
         return;
       }
+      this.buffer = buffer;
       this.openedAt = performance.now();
-      this.buffer.mode = "segments";
-      this.buffer.addEventListener("updateend", () => {
+      buffer.addEventListener("updateend", () => {
         this.steer();
         this.flush();
       });
-      this.buffer.addEventListener("error", () => {
+      buffer.addEventListener("error", () => {
         if (source === this.source) this.breakDown("the browser cannot read this stream");
       });
       this.flush();
@@ -301,7 +303,7 @@ export class LiveSource {
     this.pending = null;
   }
 
-  /** @returns {Uint8Array[]} what waits first, as much as may be appended together */
+  /** @returns {Uint8Array<ArrayBuffer>[]} what waits first, as much as may be appended together */
   nextAppend() {
     const parts = [];
     for (const [index, { mime, time, data }] of this.queue.entries()) {

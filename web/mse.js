@@ -3,20 +3,22 @@
 import { LiveSource, playsType } from "./live-source.js";
 import { picturesOf, silentVideo } from "./video.js";
 
+/** @typedef {import("./types.js").Engine} Engine */
+
 /** Milliseconds between two looks at how many pictures were shown, where the browser does not tell of each. */
 const TICK = 250;
 
 /** Seconds by which a picture's time may differ from the clock's. */
 const TIME_SLACK = 1;
 
-/** @implements {import("./tile.js").Engine} */
+/** @implements {Engine} */
 export class MseEngine {
-  /** @param {import("./tile.js").TrackMessage} track @returns {Promise<boolean>} */
+  /** @param {import("./types.js").TrackMessage} track @returns {Promise<boolean>} */
   static async supports(track) {
     return playsType(track.mime);
   }
 
-  /** @param {HTMLElement} view @param {import("./tile.js").EngineHandlers} handlers */
+  /** @param {HTMLElement} view @param {import("./types.js").EngineHandlers} handlers */
   constructor(view, handlers) {
     this.name = "mse";
     this.handlers = handlers;
@@ -38,7 +40,7 @@ export class MseEngine {
     return { received, fed, dropped, shown: this.shown, bufferedAhead, stalls, jumps };
   }
 
-  /** @param {import("./tile.js").TrackMessage} track @param {ArrayBuffer} init */
+  /** @param {import("./types.js").TrackMessage} track @param {ArrayBuffer} init */
   track(track, init) {
     this.live.track(track.mime, init);
   }
@@ -86,8 +88,8 @@ export class MseEngine {
 
   /** @returns {number} pictures shown since the element was made, as the browser counts them */
   painted() {
-    const pictures = picturesOf(this.video);
-    return pictures ? pictures.total - pictures.dropped : 0;
+    const { total, dropped } = picturesOf(this.video) || { total: 0, dropped: 0 };
+    return total - dropped;
   }
 
   /** @param {number} mediaTime seconds @returns {number} seconds: WebKitGTK sometimes counts from the last seek on */

@@ -16,12 +16,13 @@ const LEAST_RATE = 8;
 
 export class Overload {
   constructor() {
-    this.reset();
+    /** @type {{at: number, shown: number} | null} */
+    this.mark = null;
+    this.badSince = 0;
   }
 
   /** After a change of camera, size or recorder: what was counted says nothing any more. */
   reset() {
-    /** @type {{at: number, shown: number} | null} */
     this.mark = null;
     this.badSince = 0;
   }

@@ -124,7 +124,8 @@ export class Pictures {
     try {
       if (this.video === video) await video.play();
     } catch (error) {
-      if (this.video === video && document.visibilityState === "visible" && error.name !== "AbortError") this._fail(track, String(error));
+      const given = /** @type {DOMException} */ (error).name === "AbortError"; // by this page
+      if (this.video === video && document.visibilityState === "visible" && !given) this._fail(track, String(error));
     }
   }
 

@@ -54,7 +54,7 @@ const surface = SURFACES.find((kind) => kind === query.get("surface")) || null;
 /** @type {Map<string, Tile>} */
 const tiles = new Map();
 
-/** @type {import("./session.js").Session | null} */
+/** @type {import("./types.js").Session | null} */
 let session = null;
 
 /** @type {Link | null} */
@@ -99,7 +99,7 @@ async function start() {
   else askForKey();
 }
 
-/** @param {import("./session.js").Session} session whether what this page shows is for this browser */
+/** @param {import("./types.js").Session} session whether what this page shows is for this browser */
 function mayWatch({ keys, viewer, watch }) {
   return !keys || (viewer && (only === null || watch === "all" || watch.includes(only)));
 }
@@ -370,7 +370,7 @@ function applyInvite() {
     invite.removeAttribute("role");
     invite.removeAttribute("aria-modal");
   }
-  document.querySelector(".page").inert = inviting;
+  byId("page").inert = inviting;
   if (wasHidden && !invite.hidden) loadInvite();
 }
 

@@ -71,7 +71,7 @@ export class Receiver {
   /**
    * @param {MessagePort} port to the page's Feed
    * @param {string} name of the camera
-   * @param {import("./session.js").Session | null} session what the relay has said last to the page
+   * @param {import("./types.js").Session | null} session what the relay has said last to the page
    * @param {string[]} plays what this browser plays (plays.js)
    */
   constructor(port, name, session, plays) {
@@ -83,9 +83,9 @@ export class Receiver {
     this.surface = null;
     /** @type {FramesDecoder | null} */
     this.decoder = null;
-    /** The `track` message whose init segment comes next. @type {import("./tile.js").TrackMessage | null} */
+    /** The `track` message whose init segment comes next. @type {import("./types.js").TrackMessage | null} */
     this.announced = null;
-    /** @type {{message: import("./tile.js").TrackMessage, init: ArrayBuffer} | null} */
+    /** @type {{message: import("./types.js").TrackMessage, init: ArrayBuffer} | null} */
     this.video = null;
     this.beganAt = 0;
     this.turn = 0; // which track, and who shows it: an answer that comes later is not needed any more
@@ -223,7 +223,7 @@ export class Receiver {
     else if (this.soundToPage) this.pass("sound-frame", { timestamp: frame.timestamp }, data);
   }
 
-  /** @param {import("./tile.js").TrackMessage} message @param {ArrayBuffer} init */
+  /** @param {import("./types.js").TrackMessage} message @param {ArrayBuffer} init */
   ontrack(message, init) {
     this.video = { message, init };
     this.joined = true;
@@ -431,7 +431,7 @@ export class Receiver {
 
   // --- the sound ---
 
-  /** @param {import("./tile.js").TrackMessage | null} track @param {MessagePort} [port] to the audio thread */
+  /** @param {import("./types.js").TrackMessage | null} track @param {MessagePort} [port] to the audio thread */
   decodeSound(track, port) {
     if (this.soundDecoder) this.soundDecoder.close();
     this.soundDecoder = null;

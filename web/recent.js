@@ -9,13 +9,14 @@ const MOST_ENTRIES = 480;
 
 export class Recent {
   constructor() {
-    this.restart();
+    this.startedAt = performance.now();
+    /** @type {{at: number, bytes: number, picture: boolean, delay: number | null}[]} */
+    this.entries = [];
   }
 
   /** Begins to count afresh. */
   restart() {
     this.startedAt = performance.now();
-    /** @type {{at: number, bytes: number, picture: boolean, delay: number | null}[]} */
     this.entries = [];
   }
 

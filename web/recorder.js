@@ -108,7 +108,7 @@ function hasKeyframeInterval() {
     },
   };
   try {
-    new MediaRecorder(new MediaStream(), options);
+    new MediaRecorder(new MediaStream(), /** @type {any} */ (options));
   } catch (error) {
     // an empty stream may be refused; it was read before that
   }
@@ -236,7 +236,7 @@ export class RecorderEngine {
     try {
       return new MediaRecorder(stream, /** @type {any} */ ({ ...options, videoKeyFrameIntervalDuration: KEYFRAME_INTERVAL }));
     } catch (error) {
-      if (error.name !== "NotSupportedError") throw error;
+      if (/** @type {DOMException} */ (error).name !== "NotSupportedError") throw error;
       this.keyframesCome = false;
       return new MediaRecorder(stream, options);
     }

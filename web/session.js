@@ -2,12 +2,7 @@
 
 import { remember } from "./remembered.js";
 
-/**
- * What this browser may do: `publish` and `watch` are "all" or a list of cameras, `camera` and `viewer` say whether that is anything at all.
- * With a registry: where to ask for a relay that has moved, what it is called there, and the ticket that lets this browser in there.
- * @typedef {{keys: boolean, camera: boolean, viewer: boolean, publish: "all" | string[], watch: "all" | string[], manage: boolean,
- *            registry?: string, relay?: string, ticket?: string | null}} Session
- */
+/** @typedef {import("./types.js").Session} Session */
 
 /** Times that a key is shown again when the relay says that too many wrong ones came from this network, and the longest wait (ms) between. */
 const MOST_TRIES = 3;

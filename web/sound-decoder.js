@@ -9,7 +9,7 @@
 
 import { bytesOfBase64, readFrame } from "./message.js";
 
-/** @typedef {import("./tile.js").TrackMessage} TrackMessage */
+/** @typedef {import("./types.js").TrackMessage} TrackMessage */
 
 /** Hz, where the track does not say: the rate of Opus. */
 const USUAL_RATE = 48000;

@@ -110,13 +110,34 @@ class LiveSound extends AudioWorkletProcessor {
     this.arrivedAt = -Infinity;
     this.heardAt = 0;
     this.beganAt = 0;
-    this.begun = false;
     this.squares = 0;
     this.counted = 0;
     this.alive = true;
     this.report = { level: 0, underflows: 0, target: 0, offset: 0, earliest: 0, heard: false };
     /** @type {MessagePort | null} */
     this.source = null;
+    // These are the track's, see shape().
+    this.rate = sampleRate;
+    this.step = 1;
+    this.size = 0;
+    this.mask = 0;
+    /** @type {Float32Array[]} */
+    this.ring = [];
+    /** What would have been heard, had nothing been cut. @type {Float32Array[]} */
+    this.tails = [];
+    this.written = 0; // positions, in samples of the track
+    this.read = 0; // with a fraction; it goes on also where nothing is written
+    this.origin = 0; // time of position 0, s
+    this.resumeAt = 0; // nothing is heard before this position
+    /** Silences between packets. @type {{from: number, to: number}[]} */
+    this.holes = [];
+    this.packet = 0; // s
+    this.begun = false;
+    this.fresh = true; // nothing was heard since it began
+    this.voiced = false; // something is being heard
+    this.gain = 0;
+    this.crossing = 0; // samples of the tails that are still to be heard
+    this.bend = 1;
     this.shape(sampleRate, 1);
     this.port.onmessage = ({ data }) => {
       if (data.source) this.listenTo(data.source);
@@ -147,23 +168,16 @@ class LiveSound extends AudioWorkletProcessor {
     this.size = size;
     this.mask = size - 1;
     this.ring = [];
-    this.tails = []; // what would have been heard, had nothing been cut
+    this.tails = [];
     for (let channel = 0; channel < channels; channel += 1) {
       this.ring.push(new Float32Array(size));
       this.tails.push(new Float32Array(this.fadeLength));
     }
-    this.written = 0; // positions, in samples of the track
-    this.read = 0; // with a fraction; it goes on also where nothing is written
-    this.origin = 0; // time of position 0, s
-    this.resumeAt = 0; // nothing is heard before this position
-    /** Silences between packets. @type {{from: number, to: number}[]} */
+    this.written = this.read = this.origin = this.resumeAt = this.packet = this.gain = 0;
     this.holes = [];
-    this.packet = 0; // s
-    this.begun = false;
-    this.fresh = true; // nothing was heard since it began
-    this.voiced = false; // something is being heard
-    this.gain = 0;
-    this.crossing = 0; // samples of the tails that are still to be heard
+    this.begun = this.voiced = false;
+    this.fresh = true;
+    this.crossing = 0;
     this.bend = 1;
   }
 

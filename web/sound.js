@@ -23,7 +23,7 @@ import { TIME_ORIGIN } from "./time-origin.js";
 
 /** @typedef {"off" | "on" | "blocked"} SoundState  blocked: switched on, but the browser wants another tap before it plays */
 
-/** @typedef {import("./tile.js").TrackMessage} TrackMessage */
+/** @typedef {import("./types.js").TrackMessage} TrackMessage */
 
 /** level: RMS 0..1 over the last 100 ms, null where nobody can know it; underflows: how often it ran dry; targetMs: what the buffer aims to
  *  hold when a packet has just come; delayMs: from the microphone to the loudspeaker, null while unknown.

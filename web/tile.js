@@ -2,7 +2,7 @@
 // relay is received and decoded by a Receiver in a worker (feed.js, receiver.js); the tile decides and shows.
 //
 // An engine turns a video track's messages into pictures. There are two: "frames", decoded where the Receiver is and shown by a Screen
-// (surface.js), and "mse", MediaSource in the page. A third one, "jpeg", takes no messages but asks the relay for pictures, where the browser
+// (screen.js), and "mse", MediaSource in the page. A third one, "jpeg", takes no messages but asks the relay for pictures, where the browser
 // plays neither. In the page each one keeps this contract:
 //
 //   name, stats            see Engine
@@ -24,31 +24,14 @@ import { JpegEngine } from "./jpeg.js";
 import { MseEngine } from "./mse.js";
 import { playable, playsOthers } from "./plays.js";
 import { median } from "./recent.js";
+import { Screen, surfaceKinds } from "./screen.js";
 import { Sound } from "./sound.js";
-import { Screen, surfaceKinds } from "./surface.js";
 import { TIME_ORIGIN } from "./time-origin.js";
 import { TurnPad } from "./turn-pad.js";
 
-/** The relay's `track` message.
- *  @typedef {{type: "track", number: number, kind: "video" | "audio", codec: string, mime: string, config?: string,
- *             width?: number, height?: number, sampleRate?: number, channels?: number}} TrackMessage */
-
-/** onpicture: a picture was shown, of this time (µs of the relay's clock) and size, at this moment (ms of performance.now()); onblocked:
- *  the browser wants a tap before it plays; send: a wish for the relay (docs/protocol.md, "Player to relay").
- *  @typedef {{onfail: (reason: string) => void, onpicture: (timestamp: number, width: number, height: number, moment: number) => void,
- *             onblocked: (blocked: boolean) => void, send: (message: object) => void}} EngineHandlers */
-
-/** received: frame messages; fed: those given to the browser's decoder; shown: pictures; dropped: frames left out, and pictures left out
- *  because a newer one was about to come; bufferedAhead: s; stalls: how often it ran dry.
- *  @typedef {{received: number, fed: number, shown: number, dropped: number, bufferedAhead: number, stalls: number}} EngineStats */
-
-/** @typedef {{name: string, stats: EngineStats, track: (message: TrackMessage, init: ArrayBuffer) => void,
- *             frame: (number: number, data: ArrayBuffer) => void, retire: () => void, close: () => void}} Engine */
-
-/** The way of a picture from the lens to the screen: ms in each part, null where it is not known. uplink, relay: docs/protocol.md, "The way
- *  of a picture"; downlink: to this browser; decode: with "mse" also the wait in its buffer; screen: until it is seen.
- *  @typedef {{encode: number | null, uplink: number | null, relay: number | null, downlink: number | null, decode: number | null,
- *             screen: number | null}} Parts */
+/** @typedef {import("./types.js").TrackMessage} TrackMessage */
+/** @typedef {import("./types.js").Engine} Engine */
+/** @typedef {import("./details.js").Parts} Parts */
 
 /** @typedef {"connecting" | "waiting" | "live" | "frozen" | "paused" | "gone" | "failed"} TileState
  *  connecting: the relay or the first picture is still to come; frozen: live, but no picture arrives; failed: this page cannot show it. */
@@ -243,6 +226,13 @@ export class Tile {
     this.seen = { delay: null, at: 0 };
     /** @type {{arrival: number | null, decode: number | null, at: number}} */
     this.come = { arrival: null, decode: null, at: 0 };
+    this.soundIcon = icon("icon-silent");
+    this.soundButton = this.tool(this.soundIcon, () => this.toggleSound());
+    this.fullscreenIcon = icon("icon-fill");
+    this.fullscreen = this.tool(this.fullscreenIcon, () => this.toggleFullscreen());
+    this.back = this.tool(icon("icon-back"), () => this.wall.onback());
+    this.pad = new TurnPad(name, { icon, send: (wish) => this.feed.send(wish) });
+    this.details = new Details(name);
     this.build();
     const plays = playable(wall.engine);
     plays.then((families) => (this.plays = families));
@@ -281,10 +271,7 @@ export class Tile {
     this.refresh();
   }
 
-  /** Everything a bench wants to know. delay: ms from the lens to the screen; opened: ms since the epoch, of the socket; drops: frames that
-   *  the relay has left out.
-   *  @returns {EngineStats & {engine: string, surface: string, opened: number, delay: number | null, parts: Parts, drops: number,
-   *            size: {width: number, height: number}, sound: Sound["stats"]}} */
+  /** @returns {import("./details.js").TileStats} */
   stats() {
     const engine = this.engine;
     const { fed, shown, dropped, bufferedAhead, stalls } = engine
@@ -672,17 +659,10 @@ export class Tile {
     this.slow.textContent = "slow network";
     this.slow.title = "Pictures are left out, so that those that come are of now.";
     this.notice = part("p", "notice");
-    this.soundIcon = icon("icon-silent");
-    this.soundButton = this.tool(this.soundIcon, () => this.toggleSound());
-    this.fullscreenIcon = icon("icon-fill");
-    this.fullscreen = this.tool(this.fullscreenIcon, () => this.toggleFullscreen());
     this.fullscreen.setAttribute("aria-label", "Full screen");
-    this.back = this.tool(icon("icon-back"), () => this.wall.onback());
     this.back.setAttribute("aria-label", "Back to all cameras");
     this.back.classList.add("back");
-    this.pad = new TurnPad(this.name, { icon, send: (wish) => this.feed.send(wish) });
     this.tools = part("div", "tools", this.pad.button, this.soundButton, this.fullscreen);
-    this.details = new Details(this.name);
     this.caption = part("div", "caption", part("div", "words", this.label, this.status, this.details.button, this.slow), this.tools);
     this.element = part("section", "tile", this.view, this.notice, this.back, this.caption, this.details.panel, this.pad.panel);
     this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.pad.key(event));

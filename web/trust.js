@@ -47,31 +47,34 @@ const WORDS = {
   silent: ["gone", "No answer.", "Is this device in the same network, and does the relay still run?"],
 };
 
+/** @param {string} id @returns {any} */
+const byId = (id) => document.getElementById(id);
+
 /** @param {keyof WORDS} outcome */
 function tell(outcome) {
   const [state, sentence, next] = WORDS[outcome];
-  const result = document.getElementById("check-result");
+  const result = byId("check-result");
   result.dataset.state = state;
   result.dataset.outcome = outcome;
   result.textContent = sentence;
   result.hidden = false;
-  const more = document.getElementById("check-next");
+  const more = byId("check-next");
   more.textContent = next;
   more.hidden = !next;
-  document.getElementById("check-button").disabled = outcome === "asking";
+  byId("check-button").disabled = outcome === "asking";
 }
 
 function start() {
   const system = systemOf(navigator.userAgent, navigator.maxTouchPoints);
   // Firefox on Android takes what Android trusts, so Android's steps come before its own.
   for (const name of system === "firefox-android" ? [system, "android"] : [system]) {
-    const steps = document.querySelector(`details[data-system="${name}"]`);
+    const steps = /** @type {HTMLDetailsElement} */ (document.querySelector(`details[data-system="${name}"]`));
     steps.open = true;
     steps.setAttribute("data-here", "");
-    steps.parentNode.prepend(steps);
+    byId("systems").prepend(steps);
   }
-  const relay = document.getElementById("trust").dataset.relay;
-  const button = document.getElementById("check-button");
+  const { relay } = byId("trust").dataset;
+  const button = byId("check-button");
   button.disabled = false;
   button.addEventListener("click", async () => {
     tell("asking");
@@ -79,4 +82,4 @@ function start() {
   });
 }
 
-if (document.getElementById("trust")) start();
+if (byId("trust")) start();

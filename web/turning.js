@@ -91,7 +91,7 @@ export class Turning {
     if (Object.keys(place).length === 0) return;
     this.places.delete(lens);
     this.places.set(lens, place);
-    if (this.places.size > MOST_PLACES) this.places.delete(this.places.keys().next().value);
+    if (this.places.size > MOST_PLACES) this.places.delete(/** @type {string} */ (this.places.keys().next().value));
     this._aim();
   }
 

@@ -72,11 +72,6 @@ export class Uplink {
     /** The step that did not hold lately, -1 for none, and the quiet time before it is tried again. */
     this.failed = -1;
     this.quiet = QUIET;
-    this.restart();
-  }
-
-  /** Another connection: its ways say nothing about the old one's, but what the network carries is what it was. */
-  restart() {
     /** No pictures now. */
     this.held = false;
     /** No sound either. */
@@ -87,6 +82,22 @@ export class Uplink {
     this.way = 0;
     this.back = HOLD;
     /** The shortest ways of the present half of the window and of the one before. */
+    this.least = Infinity;
+    this.leastBefore = Infinity;
+    this.halfBegan = -Infinity;
+    this.waiting = 0;
+    this.drops = -1;
+    this.lookedAt = -Infinity;
+    this.lateSince = 0;
+    this.lateAt = -Infinity;
+  }
+
+  /** Another connection: its ways say nothing about the old one's, but what the network carries is what it was. */
+  restart() {
+    this.held = this.silenced = false;
+    this.asks = [];
+    this.way = 0;
+    this.back = HOLD;
     this.least = this.leastBefore = Infinity;
     this.halfBegan = -Infinity;
     this.waiting = 0;

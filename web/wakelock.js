@@ -93,7 +93,7 @@ export class WakeLock {
     const video = document.createElement("video");
     if (!this.wanted || !canvas.captureStream) return;
     canvas.width = canvas.height = SIDE;
-    const context = canvas.getContext("2d", { alpha: false });
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { alpha: false }));
     let odd = false;
     const paint = () => {
       odd = !odd;

@@ -35,7 +35,13 @@ PAGE_PATH = "/trust"
 WAYS = ("/", "/camera.html", "/player.html")
 """What leads to the same path by https; a key behind a # goes along without ever being sent here."""
 
-PARTS = {"style.css": "text/css", "trust.css": "text/css", "trust.js": "text/javascript", "deadline.js": "text/javascript", "icon.svg": "image/svg+xml"}
+PARTS = {
+    "style.css": "text/css",
+    "trust.css": "text/css",
+    "trust.js": "text/javascript",
+    "deadline.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 """The files of `web/` that the page is made of, and nothing else of it; with their types."""
 
 MAX_BODY = 1024

@@ -278,8 +278,10 @@ ATTACKS = [
     _tell("turns", "a camera turns before 100 players", _TURNS, 48, "as often as it may: 4800 messages a second", players=100),
     _tell("restarts", "a camera begins anew before 100 players", None, 48, "as often as it may", players=100),
     _tell("walls", "20 cameras change before 20 walls", _STATES, 960, "as often as each may: 19,200 lists a second", walls=20),
-    _stay("waiting", "players of no camera", partial(waits, path=names("/player/x")), 500, "channels for 250", Wish.CAMERA),
-    _stay("cameras", "cameras that send nothing", partial(waits, path=names("/camera/h")), 250, "channels for 250", Wish.CAMERA),
+    _stay("waiting", "players of no camera", partial(waits, path=names("/player/x")), 500, "twice the places for them", Wish.CAMERA),
+    _stay(
+        "cameras", "cameras that send nothing", partial(waits, path=names("/camera/h")), 250, "as many as there may be in all", Wish.CAMERA
+    ),
     _stay("sockets", "players that rest", partial(waits, path=lambda number: _RESTING), 650, "one address may have 600", Wish.PLAYER),
     _stay("deaf", "players that take nothing", partial(waits, path=lambda number: "/player/film", deaf=True), 100, "512 KiB for each"),
     _stay("slow-files", "readers of files that take nothing", partial(slow_files, path="/cameras/film/live"), 100, "512 KiB for each"),

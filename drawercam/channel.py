@@ -268,6 +268,7 @@ class Channel:
         self.camera: Camera | None = None
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
         self.sound: bool | None = None  # there is sound with the picture, as the camera says
+        self.remarks: list[str] = []  # what is left out of what this camera sends, in sentences
         self.turns = control.Turns()  # what the camera says that it can turn
         self.tally = Tally()  # what has passed through, whichever camera it was
         self._clock = clock
@@ -449,9 +450,13 @@ class Channel:
         if self._key_wishes:
             self._ask_for_keyframe()
 
-    def stream_restarts(self, kind: Kind) -> None:
-        """A recorder was restarted: what it sends next starts from a keyframe."""
+    def begins_anew(self, kind: Kind) -> None:
+        """What comes next of a track starts from a keyframe."""
         self._needs_key.add(NUMBERS[kind])
+
+    def stream_restarts(self, kind: Kind) -> None:
+        """A recorder was restarted, and is going to say again what it can."""
+        self.begins_anew(kind)
         if kind is Kind.VIDEO:
             self.keyframes = False
 
@@ -608,6 +613,7 @@ class Channel:
             "framesPerSecond": round(frames, 1),
             "bytesPerSecond": round(size),
             "drops": self.drops,
+            "remarks": self.remarks,
             "timing": asdict(self.timing()),
             "turns": {name: axis.as_json() for name, axis in self.turns.axes().items()},
         }
@@ -643,6 +649,7 @@ class Channel:
         self._key_asked = self._codec_asked = None
         self._timing = Timing()
         self.sound = None
+        self.remarks = []
         self.camera_turns(control.Turns())
 
     def _tell_all(self, message: control.Message) -> None:

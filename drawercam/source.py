@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .budget import Budget
 from .channel import Channel
@@ -12,7 +12,7 @@ from .closing import Reason, Refused
 from .control import MAX_STREAM
 from .ledger import MAX_OF_CAMERA, WORK_PER_SECOND, Account, Ledger
 from .media.containers import StreamReader
-from .media.packets import Kind, MediaError, MediaLimitError, Packet, Track
+from .media.packets import Kind, LeftOut, MediaError, MediaLimitError, Packet, Track
 from .media.work import MOST, MOST_AT_ONCE, Work
 from .timeline import Timeline
 
@@ -31,15 +31,36 @@ LONG = 2 * PIECE
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+# Microseconds by which a document must begin before the end of the one before it in its stream to count its times anew. One that repeats
+# its header only goes on, and its tracks are interleaved more closely.
+_ANEW = 250_000
+
+# What is left out of one stream and is remembered for people, in sentences.
+_MOST_REMARKS = 8
+
+
+@dataclass(slots=True)
 class _Stream:
-    """One recorder's bytes. The last three: see control.Stream."""
+    """One recorder's bytes.
+
+    Attributes:
+        delay, keyframes, interval, sound: See control.Stream.
+        document: Which of its documents came last.
+        latest: The latest end of a packet, on its recorder's clock.
+        kinds: The kinds of tracks of its last document.
+        remarks: What is left out of that.
+    """
 
     reader: StreamReader
     timeline: Timeline
+    delay: int
     keyframes: bool
     interval: int | None
     sound: bool | None
+    document: int = 0
+    latest: int = 0
+    kinds: set[Kind] | None = None
+    remarks: list[str] = field(default_factory=list)
 
 
 class Source:
@@ -49,12 +70,13 @@ class Source:
     kind in other streams are ignored.
     """
 
-    def __init__(self, channel: Channel, clock: Callable[[], int], account: Account | None = None) -> None:
+    def __init__(self, channel: Channel, clock: Callable[[], int], account: Account | None = None, whole: bool = False) -> None:
         """
         Args:
             channel: Where tracks and packets go.
             clock: The relay's clock, microseconds.
             account: Where it counts what has begun to come; one by itself if None.
+            whole: Each stream is the whole camera: one with pictures that cannot be read is refused, though its sound can.
         """
         if account is None:
             account = Ledger(Budget(MAX_OF_CAMERA), clock).account("")
@@ -63,6 +85,7 @@ class Source:
         self._streams: dict[int, _Stream] = {}
         self._owners: dict[Kind, int] = {}
         self._account = account
+        self._whole = whole
         self._work = Work(account.work)
         self._renewed = clock()  # when that was
         self._coming = 0  # bytes of a message that are not read yet
@@ -104,7 +127,9 @@ class Source:
         sound: bool | None = None,
     ) -> None:
         """A stream begins, or begins afresh; see control.Stream."""
-        self._streams[number] = _Stream(StreamReader(), Timeline(at, delay or 0), keyframes, interval, sound)
+        delay = delay or 0
+        self._streams[number] = _Stream(StreamReader(), Timeline(at, delay), delay, keyframes, interval, sound)
+        self._say_remarks()
         for kind in self._kinds_of(number):
             self._channel.stream_restarts(kind)
 
@@ -116,9 +141,9 @@ class Source:
         """
         self._stream(number)
         del self._streams[number]
+        self._say_remarks()
         for kind in self._kinds_of(number):
-            del self._owners[kind]
-            self._channel.end_track(kind)
+            self._end_track(kind)
 
     def feed(self, message: bytes, hold: bool = False) -> None:
         """Take a binary message: the stream's number and bytes of it.
@@ -163,6 +188,10 @@ class Source:
                     self._set_track(number, event, stream)
                 else:
                     self._publish(number, stream, event, arrived)
+            if stream.reader.kinds is not stream.kinds:
+                self._has_header(number, stream)
+            for left in stream.reader.left_out():
+                self._leave_out(number, stream, left)
         except MediaLimitError as error:
             if work.left < 0:
                 self._account.overworked()
@@ -181,6 +210,42 @@ class Source:
     def _kinds_of(self, number: int) -> list[Kind]:
         return [kind for kind, owner in self._owners.items() if owner == number]
 
+    def _has_header(self, number: int, stream: _Stream) -> None:
+        """A document has begun: tracks that it does not have are over."""
+        kinds = stream.reader.kinds
+        if kinds is None:
+            return  # its tracks are still to come
+        stream.kinds = kinds
+        stream.remarks.clear()
+        self._say_remarks()
+        for kind in self._kinds_of(number):
+            if kind not in kinds:
+                self._end_track(kind)
+
+    def _leave_out(self, number: int, stream: _Stream, left: LeftOut) -> None:
+        """Something of a stream cannot be passed on.
+
+        Raises:
+            MediaError: The whole stream cannot, therefore.
+        """
+        log.warning(f"x %s: of stream {number}, %s", self._channel.name, left.sentence)
+        if left.sentence not in stream.remarks and len(stream.remarks) < _MOST_REMARKS:
+            stream.remarks.append(left.sentence)
+            self._say_remarks()
+        if left.kind is None:
+            return
+        if self._owners.get(left.kind) == number:
+            self._end_track(left.kind)
+        elif self._whole and left.kind is Kind.VIDEO and Kind.VIDEO not in (stream.kinds or ()):
+            raise MediaError(f"its pictures cannot be read; {left.sentence}")
+
+    def _say_remarks(self) -> None:
+        self._channel.remarks = [f"{sentence[:1].upper()}{sentence[1:]}." for one in self._streams.values() for sentence in one.remarks]
+
+    def _end_track(self, kind: Kind) -> None:
+        del self._owners[kind]
+        self._channel.end_track(kind)
+
     def _set_track(self, number: int, track: Track, stream: _Stream) -> None:
         kind = track.kind
         if self._owners.setdefault(kind, number) == number:
@@ -195,6 +260,20 @@ class Source:
             return
         timestamp, duration = packet.timestamp, packet.duration
         # A picture is whole at its timestamp, a packet of sound only at its end.
-        offset = stream.timeline.place(timestamp + duration if kind is Kind.AUDIO else timestamp, arrived)
+        end = timestamp + duration if kind is Kind.AUDIO else timestamp
+        if packet.document != stream.document:
+            self._begin_document(number, stream, packet.document, end)
+        if end > stream.latest:
+            stream.latest = end
+        offset = stream.timeline.place(end, arrived)
         packet = Packet(track, timestamp + offset, packet.key, packet.data, duration, packet.decode_offset)
         self._channel.publish(packet, arrived, hold=True)
+
+    def _begin_document(self, number: int, stream: _Stream, document: int, end: int) -> None:
+        """The first packet of another document comes, which ends at ``end`` on its recorder's clock."""
+        stream.document = document
+        for kind in self._kinds_of(number):
+            self._channel.begins_anew(kind)
+        if end < stream.latest - _ANEW:
+            # What the camera said of its time 0 was said of the first document's.
+            stream.timeline, stream.latest = Timeline(None, stream.delay), end

@@ -14,17 +14,18 @@ from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, TRACK_PAUSE, TRAC
 from drawercam.closing import Reason, Refused
 from drawercam.ledger import LEAST_WORK, Ledger
 from drawercam.media import ebml
-from drawercam.media.containers import writer
+from drawercam.media.containers import StreamReader, writer
 from drawercam.media.packets import Kind, Packet, Track
 from drawercam.media.webm import Id
 from drawercam.media.work import MOST, MOST_AT_ONCE
+from drawercam.pictures.desk import unwrap
 from drawercam.source import Source
 from tests.media.samples import RECORDINGS, Recording, read, recordings
 from tests.media.small_parts import VOID
 from tests.media.small_parts import VP8 as HEAD
 from tests.media.small_parts import VP9 as OTHER_HEAD
 from tests.media.test_mp4 import box, record
-from tests.media.test_webm import VP8_KEY, cluster, entry, simple
+from tests.media.test_webm import VP8_KEY, cluster, entry, head, simple
 from tests.test_channel import Clock, FakeCamera, FakeViewer
 
 VP8 = (RECORDINGS / "chromium-vp8.webm").read_bytes()
@@ -52,7 +53,7 @@ class Stage:
     @property
     def moments(self) -> list[int]:
         """Timestamps (ms) of the pictures on the wire."""
-        return [int.from_bytes(fragment.data[10:18], "big") for fragment in self.viewer.fragments if fragment.number == 1]
+        return [unwrap(fragment.data)[0] // 1000 for fragment in self.viewer.fragments if fragment.number == 1]
 
     @property
     def numbers(self) -> list[int]:
@@ -94,6 +95,113 @@ def test_a_stream_begun_afresh_reads_a_new_container(stage: Stage) -> None:
     stage.send(1, VP8)
     assert len(stage.numbers) > count
     assert stage.viewer.fragments[count].key, "it goes on at a keyframe"
+
+
+@pytest.mark.parametrize("data", [VP8, record("h264", movflags="frag_every_frame+empty_moov+default_base_moof")], ids=["webm", "mp4"])
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_document_that_begins_anew_goes_on_at_once(stage: Stage, data: bytes, claimed: bool) -> None:
+    """A recorder that was restarted counts from 0 again. Its pictures stay as far apart as they were, and follow what came before."""
+    captured = [packet.timestamp for packet in read([data]) if isinstance(packet, Packet) and packet.track.kind is Kind.VIDEO]
+    length = captured[-1] - captured[0]
+    stage.clock.time = 10_000_000
+    stage.source.begin(1, at=10_000_000 if claimed else None)
+    for document in range(3):
+        began = stage.clock.time
+        for packet, piece in by_picture(data):
+            stage.clock.time = began + packet
+            stage.source.feed(b"\x01" + piece)
+        pictures = stage.moments[len(captured) * document :]
+        assert len(pictures) == len(captured)
+        assert abs(pictures[-1] - pictures[0] - length // 1000) <= 2
+        assert abs(pictures[-1] - stage.clock.time // 1000) <= 2, "nothing is late"
+        stage.clock.time += 40_000
+    begun = [message.kind for message in stage.viewer.told if isinstance(message, control.TrackBegins)]
+    assert len(begun) == len(set(begun)), "the tracks are the same ones"
+
+
+def by_picture(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Pieces of a stream that end with a picture, and when each was captured (µs)."""
+    reader, begin = StreamReader(), 0
+    for end in range(1, len(data) + 1):
+        for event in reader.feed(data[end - 1 : end]):
+            if isinstance(event, Packet) and event.track.kind is Kind.VIDEO:
+                yield event.timestamp, data[begin:end]
+                begin = end
+
+
+def test_a_document_that_only_repeats_its_header_stays_where_it_is(stage: Stage) -> None:
+    stage.source.begin(1, at=0)
+    stage.clock.time = 1_000_000
+    for number in range(4):
+        stage.source.feed(b"\x01" + HEAD + cluster(1000 + 100 * number) + simple(VP8_KEY))
+        stage.clock.time += 100_000 + 30_000 * number  # later and later
+    assert stage.moments == [1000, 1100, 1200, 1300]
+
+
+def test_a_document_with_other_tracks(stage: Stage) -> None:
+    stage.source.begin(1)
+    stage.send(1, BOTH)
+    assert stage.channel.kinds == ["video", "audio"]
+    stage.send(1, TURN_H264)  # another codec, another size in it, and no sound
+    assert stage.channel.kinds == ["video"]
+    assert [track["codec"][:4] for track in stage.channel.report()["tracks"]] == ["avc1"]
+    stage.send(1, OPUS)
+    assert stage.channel.kinds == ["audio"]
+    stage.send(1, BOTH)
+    assert stage.channel.kinds == ["video", "audio"]
+    moments = stage.moments
+    assert moments == sorted(moments)
+
+
+def test_a_document_begins_from_a_keyframe(stage: Stage) -> None:
+    data = record("h264")
+    found = [event for event in read([data]) if isinstance(event, Packet)]
+    out = writer(found[0].track, 1, 0)
+    first = out.init() + b"".join(map(out.fragment, found[:3]))
+    second = out.init() + b"".join(map(out.fragment, found[3:8]))  # the third of these is a keyframe
+    stage.source.begin(1)
+    stage.send(1, first + second)
+    assert [fragment.key for fragment in stage.viewer.fragments] == [True, False, False, True, False, False]
+
+
+def test_a_track_that_is_left_out_is_said_and_forgotten_with_its_document(stage: Stage) -> None:
+    bad = head(entry(1, 1, b"V_VP8"), entry(2, 2, b"A_AAC"))
+    stage.source.begin(1)
+    stage.source.feed(b"\x01" + bad + cluster(0) + simple(VP8_KEY))
+    assert stage.channel.kinds == ["video"]
+    assert [remark[:35] for remark in stage.channel.report()["remarks"]] == ["One track is left out, track 2 (sou"]
+    stage.source.feed(b"\x01" + HEAD + cluster(0) + simple(VP8_KEY))
+    assert stage.channel.report()["remarks"] == []
+    stage.source.feed(b"\x01" + bad)
+    stage.source.begin(1)
+    assert stage.channel.report()["remarks"] == []
+
+
+def test_a_track_that_breaks_ends_alone_and_begins_again(stage: Stage) -> None:
+    data = record("h264", "aac")
+    pictures = [event for event in read([data]) if isinstance(event, Packet) and event.track.kind is Kind.VIDEO]
+    place = data.index(pictures[6].data)
+    stage.source.begin(1)
+    stage.send(1, data[:place] + b"\xff" * 4)
+    stage.send(1, data[place + 4 : place + len(pictures[6].data)])
+    assert stage.channel.kinds == ["audio"]
+    assert control.TrackEnds(1) in stage.viewer.told
+    stage.send(1, data[place + len(pictures[6].data) :])
+    assert stage.channel.kinds == ["video", "audio"]
+    assert stage.numbers.count(1) == 6 + 10
+
+
+def test_where_a_stream_is_the_whole_camera_its_pictures_must_be_readable(stage: Stage) -> None:
+    sound_of_a_film = head(entry(1, 1, b"V_THEORA"), entry(2, 2, b"A_OPUS"))
+    stage.source.begin(1)
+    stage.source.feed(b"\x01" + sound_of_a_film)  # a page's recorder of sound may be beside one of pictures
+    whole = Source(stage.channel, stage.clock, whole=True)
+    whole.begin(1)
+    whole.feed(b"\x01" + OPUS)
+    whole.begin(1)
+    with pytest.raises(Refused, match=r"pictures cannot be read.*V_THEORA") as refused:
+        whole.feed(b"\x01" + sound_of_a_film)
+    assert refused.value.closing.reason is Reason.BAD_MEDIA
 
 
 def test_what_is_not_media_is_refused_with_a_sentence(stage: Stage) -> None:

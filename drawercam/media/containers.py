@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .mp4 import Mp4Reader, Mp4Writer
-from .packets import MediaError, Packet, Track
+from .mp4 import BEGINNINGS, Mp4Reader, Mp4Writer
+from .packets import Kind, LeftOut, MediaError, Packet, Track
 from .webm import WebmReader, WebmWriter
 from .work import Work
 
 _EBML_MAGIC = b"\x1a\x45\xdf\xa3"
-
-# Box types that a fragmented MP4 stream may begin with (ISO/IEC 14496-12 section 4.3 asks for ftyp; some writers pad first).
-_MP4_FIRST = frozenset((b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide"))
 
 # Bytes that tell: the EBML magic number, or an MP4 box's size and type.
 _TELLING = 8
@@ -25,7 +22,14 @@ class Reader(Protocol):
     def held(self) -> int:
         """Bytes of memory for what is not complete yet."""
 
+    @property
+    def kinds(self) -> set[Kind] | None:
+        """Kinds of the tracks of the present document; None before they are known."""
+
     def feed(self, data: bytes, work: Work | None = None) -> list[Track | Packet]: ...
+
+    def left_out(self) -> list[LeftOut]:
+        """What was left out since the last call."""
 
 
 class Writer(Protocol):
@@ -51,6 +55,15 @@ class StreamReader:
         """Bytes of memory for what is not complete yet."""
         return self._reader.held if self._reader is not None else len(self._head)
 
+    @property
+    def kinds(self) -> set[Kind] | None:
+        """Kinds of the tracks of the present document; None before they are known."""
+        return None if self._reader is None else self._reader.kinds
+
+    def left_out(self) -> list[LeftOut]:
+        """What was left out since the last call."""
+        return [] if self._reader is None else self._reader.left_out()
+
     def feed(self, data: bytes, work: Work | None = None) -> list[Track | Packet]:
         """Take the next bytes of the stream, cut anywhere; see WebmReader.feed and Mp4Reader.feed.
 
@@ -63,7 +76,7 @@ class StreamReader:
             if self._head[: len(_EBML_MAGIC)] == _EBML_MAGIC:
                 self._reader = WebmReader()
             elif len(self._head) >= _TELLING:
-                if self._head[4:_TELLING] not in _MP4_FIRST:
+                if self._head[4:_TELLING] not in BEGINNINGS:
                     self._head = self._head[:_TELLING]
                     raise MediaError("the bytes are neither WebM nor MP4")
                 self._reader = Mp4Reader()

@@ -128,9 +128,7 @@ def unpacker(codec: Codec, config: bytes, sample_rate: int = 0, channels: int = 
 
 
 def audio_duration(track: Track, frame: bytes) -> int:
-    """Duration of one audio packet in microseconds, from its codec alone; 0 when that does not tell."""
+    """Duration of one audio packet in nanoseconds, from its codec alone; 0 when that does not tell."""
     if track.codec is Codec.OPUS:
-        return opus.packet_duration(frame)
-    if track.codec is Codec.AAC and track.sample_rate:
-        return 1024 * 1_000_000 // track.sample_rate  # ISO/IEC 14496-3 4.5.2.1.1: 1024 samples to a frame
-    return 0
+        return opus.packet_duration(frame) * 1000
+    return aac.frame_duration(track.config) if track.codec is Codec.AAC else 0

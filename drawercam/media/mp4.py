@@ -7,25 +7,26 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from . import boxes
 from .frames import Unpacker, audio_duration, unpacker
-from .packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
+from .header import Header, TrackReader
+from .packets import MAX_PASSED_OVER, Codec, Kind, LeftOut, MediaError, MediaLimitError, Packet, Track
+from .sample_tables import count_samples, read_samples
 from .work import BOX, DESCRIPTOR, FRAGMENT, FRAME, READ, RUN, SAMPLE, TRACK, Work
 
-# The largest sample, and the largest box that is passed over, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
+# The largest sample, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
 MAX_BOX = 8 * 2**20
 
-# The largest moov or moof, in bytes. Real ones have some hundred bytes, and 4 to 16 for each sample.
+# The largest moof, and what is held of a moov, in bytes. Real ones have some hundred bytes, and 4 to 16 for each sample.
 MAX_HEADER = 2**20
 
-# The largest mdat, in bytes: it is never held as a whole, but one fragment of a live stream lasts a few seconds.
-MAX_MDAT = 64 * 2**20
-
-_LIMITS = {b"moov": MAX_HEADER, b"moof": MAX_HEADER, b"mdat": MAX_MDAT}
+# The largest box that does not say where it ends, in bytes: a fragment of a live stream lasts a few seconds.
+MAX_ENDLESS = 64 * 2**20
 
 # Samples in one fragment: a minute of pictures, a minute and a half of AAC. Without a limit a few bytes could promise 2**32 of them.
 MAX_SAMPLES = 2**12
@@ -62,8 +63,21 @@ _NON_SYNC_FLAGS = 0x01000000 | _NON_SYNC  # sample_depends_on 1
 # 8.8.8.1: the flags of a trun that has something to say of each sample.
 _EACH = 0xF00
 
-# The type of the first box. Anything else is no MP4 at all, and said to be so at once.
-_BEGINNINGS = frozenset((b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide", b"uuid", b"sidx", b"emsg", b"prft"))
+# The type of the first box. Anything else is no MP4 at all, and said to be so at once. Section 4.3 asks for ftyp; but streams that are
+# joined begin with what stands between fragments, some writers pad first, and QuickTime's old files begin with their media.
+BEGINNINGS = frozenset(
+    (b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide", b"uuid", b"sidx", b"ssix", b"emsg", b"prft", b"pdin", b"meta", b"mdat", b"moof")
+)
+
+# Of a moov, what is read.
+_IN_MOOV = frozenset((b"mvhd", b"trak", b"mvex"))
+
+_HELD = frozenset((b"moof", *_IN_MOOV))
+
+_NOT_FRAGMENTED = (
+    "this MP4 is not fragmented, so it can be read only when it is complete: "
+    "write it in fragments (ffmpeg: -movflags frag_keyframe+empty_moov+default_base_moof)"
+)
 
 # Sample entries, by what they hold. hev1 and others are not passed on.
 _ENTRIES = {
@@ -80,6 +94,10 @@ _HANDLERS = {b"vide": Kind.VIDEO, b"soun": Kind.AUDIO}
 # Bytes of a sample entry before its boxes, 12.1.3 and 12.2.3.
 _VISUAL_ENTRY = 78
 _AUDIO_ENTRY = 28
+
+# Bytes of QuickTime's sound descriptions of versions 1 and 2 in addition ("QuickTime File Format", Sound Sample Descriptions), behind which
+# an esds stands in a box "wave". In ISO/IEC 14496-12 12.2.3 a version other than 0 has no more fields, and stands in an stsd of version 1.
+_QUICKTIME_FIELDS = {1: 16, 2: 36}
 
 # ISO/IEC 14496-1 7.2.2.1 and table 5: descriptor tags, and the objectTypeIndications of AAC (MPEG-4, and MPEG-2 Main, LC, SSR).
 _ES_DESCRIPTOR = 3
@@ -120,30 +138,44 @@ def _edit_shift(trak: memoryview, movie_scale: int, scale: int, work: Work) -> i
     return 0
 
 
-def _read_entry(stsd: memoryview, work: Work) -> Unpacker | None:
-    """The unpacker for the first sample entry of an stsd (8.5.2); None when the relay does not pass its codec on."""
+def _read_entry(stsd: memoryview, handler: Kind, work: Work) -> Callable[[Work], Unpacker]:
+    """What makes the unpacker for the first sample entry of an stsd (8.5.2).
+
+    Raises:
+        MediaError: There is none, or the relay does not pass its codec on.
+    """
     fields = boxes.Fields(stsd)
-    fields.take(4)
-    if not fields.uint(4):
-        return None
+    version, count = fields.words(2)
+    if not count:
+        raise MediaError("it has no sample entry")
     kind, entry = next(boxes.children(fields.rest()), (b"", memoryview(b"")))
     codec = _ENTRIES.get(kind)
-    if codec is None:
-        return None
+    if codec is None or codec.kind is not handler:
+        raise MediaError(f"the relay does not pass on the codec {boxes.quoted(kind)}")
     fields = boxes.Fields(entry)
     if codec.kind is Kind.VIDEO:
         fields.take(_VISUAL_ENTRY)
         box = {Codec.H264: b"avcC", Codec.AV1: b"av1C"}.get(codec)
         config = boxes.find(fields.rest(), box, work=work) if box else None
-        return unpacker(codec, bytes(config or b""), work=work)
-    fields.take(16)
+        return partial(_begin, codec, bytes(config or b""), 0, 0)
+    fields.take(8)
+    entry_version = fields.uint(2)
+    fields.take(6)
     channels = fields.uint(2)
     fields.take(6)
     sample_rate = fields.uint(4) >> 16
+    if not version >> 24:
+        fields.take(_QUICKTIME_FIELDS.get(entry_version, 0))
     if codec is Codec.OPUS:
-        return unpacker(codec, _opus_head(boxes.need(fields.rest(), b"dOps", work=work)), sample_rate, channels)
-    audio_config = _audio_specific_config(boxes.need(fields.rest(), b"esds", work=work), work)
-    return unpacker(codec, audio_config, sample_rate, channels) if audio_config else None
+        return partial(_begin, codec, _opus_head(boxes.need(fields.rest(), b"dOps", work=work)), sample_rate, channels)
+    esds = boxes.find(fields.rest(), b"esds", work=work)
+    if esds is None:
+        esds = boxes.need(fields.rest(), b"wave", b"esds", work=work)
+    return partial(_begin, codec, _audio_specific_config(esds, work), sample_rate, channels)
+
+
+def _begin(codec: Codec, config: bytes, sample_rate: int, channels: int, work: Work) -> Unpacker:
+    return unpacker(codec, config, sample_rate, channels, work)
 
 
 def _opus_head(dops: memoryview) -> bytes:
@@ -159,7 +191,11 @@ def _opus_head(dops: memoryview) -> bytes:
 
 
 def _audio_specific_config(esds: memoryview, work: Work) -> bytes:
-    """The DecoderSpecificInfo of an esds (ISO/IEC 14496-14 5.6, 14496-1 7.2.6); empty when it does not hold AAC."""
+    """The DecoderSpecificInfo of an esds (ISO/IEC 14496-14 5.6, 14496-1 7.2.6).
+
+    Raises:
+        MediaError: It has none, or does not hold AAC.
+    """
     data = esds[4:]
     for wanted in (_ES_DESCRIPTOR, _DECODER_CONFIG, _DECODER_SPECIFIC):
         fields = boxes.Fields(_descriptor(data, wanted, work))
@@ -175,7 +211,7 @@ def _audio_specific_config(esds: memoryview, work: Work) -> bytes:
                     fields.take(2)
             case 4:
                 if fields.uint(1) not in _AAC_OBJECTS:
-                    return b""
+                    raise MediaError("its sound is not AAC")
                 fields.take(12)
         data = fields.rest()
     return bytes(data)
@@ -211,11 +247,10 @@ class _Defaults(NamedTuple):
 class _Stream:
     """One trak that is passed on. Times in ticks of its timescale."""
 
-    unpacker: Unpacker
+    frames: TrackReader
     timescale: int
     shift: int  # from media time to presentation time
     next_decode: int = 0  # where a fragment without tfdt goes on
-    track: Track | None = None
 
     def microseconds(self, ticks: int) -> int:
         return (ticks * 1_000_000 + self.timescale // 2) // self.timescale
@@ -247,19 +282,34 @@ class Mp4Reader:
         self._skip = 0  # bytes still to pass over; the buffer is empty meanwhile
         self._position = 0  # in the stream, of the next byte to be looked at
         self._began = False
+        self._origin = 0  # position in the stream of the present document's first byte
+        self._document = -1  # how many there were before it
         self._endless: bytes | None = None  # type of a box of size 0, which is the last one
+        self._moov_end: int | None = None  # inside a moov: where it ends
+        self._moov = bytearray()  # what is read of it
         self._media_end: int | None = None  # inside an mdat: where it ends
         self._samples: deque[_Sample] = deque()  # that moof has announced, in file order
         self._planned = 0  # how many of them there were so far
         self._streams: dict[int, _Stream] | None = None  # by track_ID
         self._defaults: dict[int, _Defaults] = {}  # by track_ID, of all tracks
+        self._header = Header()
         self._error: MediaError | None = None
         self._work = Work()
 
     @property
     def held(self) -> int:
         """Bytes of memory for what is not complete yet, and for what is expected."""
-        return sys.getsizeof(self._buffer) + _SAMPLE_SIZE * len(self._samples)
+        return sys.getsizeof(self._buffer) + sys.getsizeof(self._moov) + _SAMPLE_SIZE * len(self._samples)
+
+    @property
+    def kinds(self) -> set[Kind] | None:
+        """Kinds of the tracks of the present document; None before they are known."""
+        return None if self._streams is None else self._header.kinds
+
+    def left_out(self) -> list[LeftOut]:
+        """What was left out since the last call."""
+        found, self._header.left_out = self._header.left_out, []
+        return found
 
     def feed(self, data: bytes, work: Work | None = None) -> list[Track | Packet]:
         """Take the next bytes of the stream.
@@ -272,9 +322,9 @@ class Mp4Reader:
             What they complete, in file order: a Track before its first packet and whenever it changes, and packets.
 
         Raises:
-            MediaError: The bytes are not fragmented MP4, or broken. The reader stays dead.
-            MediaLimitError: A box claims more than MAX_BOX, MAX_HEADER or MAX_MDAT bytes, a fragment more than MAX_SAMPLES samples, a moov
-                more than MAX_TRACKS tracks, or the bytes are too much work.
+            MediaError: The bytes are not fragmented MP4, or broken, or none of its tracks can be read. The reader stays dead.
+            MediaLimitError: A sample claims more than MAX_BOX bytes, a header more than MAX_HEADER, a fragment more than MAX_SAMPLES
+                samples, a moov more than MAX_TRACKS tracks, or the bytes are too much work.
         """
         if self._error:
             raise self._error
@@ -283,7 +333,7 @@ class Mp4Reader:
             return self._feed(data)
         except MediaError as error:
             self._error = error
-            self._buffer = bytearray()
+            self._buffer, self._moov = bytearray(), bytearray()
             self._samples.clear()
             raise
 
@@ -316,10 +366,9 @@ class Mp4Reader:
         if self._endless is not None:
             raise MediaLimitError(f"an MP4 box {boxes.quoted(self._endless)} without an end is too long")
         size, kind = boxes.HEADER.unpack_from(view, begin)
-        if not self._began and kind not in _BEGINNINGS:
+        if not self._began and kind not in BEGINNINGS:
             raise MediaError("the stream does not begin with an MP4 box")
         self._began = True
-        limit = _LIMITS.get(kind, MAX_BOX)
         header = 8
         if size == 1:
             header = 16
@@ -327,32 +376,64 @@ class Mp4Reader:
                 self._needed = header
                 return
             (size,) = struct.unpack_from(">Q", view, begin + 8)
+        elif size == 0 and self._moov_end is not None:
+            size = self._moov_end - self._position  # 4.2: to the end of its parent
         elif size == 0 and kind not in (b"moov", b"moof"):
             # 4.2: to the end of the file. Of a live stream, nobody knows where that is.
             self._endless = kind
-            size = header + limit
-        if size < header or not (kind in _LIMITS or (kind.isascii() and kind.decode("ascii").isprintable())):
+            size = header + MAX_ENDLESS
+        if size < header or not (kind in _HELD or (kind.isascii() and kind.decode("ascii").isprintable())):
             raise MediaError(f"an MP4 box {boxes.quoted(kind)} has an impossible type or size")
+        if kind == b"mdat" and self._streams is None and size > header:
+            raise MediaError(_NOT_FRAGMENTED)
+        limit = MAX_HEADER if kind == b"moof" else MAX_PASSED_OVER
         if size - header > limit:
             raise MediaLimitError(f"an MP4 box {boxes.quoted(kind)} claims {size} bytes; the limit is {limit}")
         self._needed = 8
-        if kind in (b"moov", b"moof"):
+        if self._moov_end is not None:
+            self._read_in_moov(view, begin, kind, header, size)
+            return
+        if kind == b"moof":
             if len(view) - begin < size:
                 self._needed = size
                 return
             self._work.spend(READ)
-            payload = memoryview(bytes(view[begin + header : begin + size]))
-            if kind == b"moov":
-                self._read_moov(payload)
-            else:
-                self._read_moof(payload, self._position, self._position + size)
+            self._read_moof(memoryview(bytes(view[begin + header : begin + size])), self._position, self._position + size)
+        elif kind == b"moov":
+            self._moov_end = self._position + size
+            size = header
         elif kind == b"mdat":
-            if self._streams is None:
-                raise MediaError("this MP4 has media before its moov; only fragmented MP4 can be passed on live")
             self._media_end = self._position + size
             self._needed = 0
             size = header
+        elif kind == b"ftyp":
+            self._origin = self._position
         self._position += size
+        if self._position == self._moov_end:
+            self._end_moov()
+
+    def _read_in_moov(self, view: memoryview, begin: int, kind: bytes, header: int, size: int) -> None:
+        """Keep a box of a moov, pass over it, or say how many bytes it needs."""
+        assert self._moov_end is not None
+        if self._position + size > self._moov_end:
+            raise MediaError(f"an MP4 box {boxes.quoted(kind)} does not fit into its parent")
+        if kind in _IN_MOOV:
+            if len(self._moov) + size > MAX_HEADER:
+                # Only where all samples are listed it can be so long.
+                raise MediaLimitError(f"an MP4 moov is longer than {MAX_HEADER} bytes; {_NOT_FRAGMENTED}")
+            if len(view) - begin < size:
+                self._needed = size
+                return
+            self._work.spend(READ)
+            # With its size written anew: 0 would mean up to the end of the parent, which is shorter now.
+            self._moov += boxes.HEADER.pack(8 + size - header, kind) + view[begin + header : begin + size]
+        self._position += size
+        if self._position == self._moov_end:
+            self._end_moov()
+
+    def _end_moov(self) -> None:
+        moov, self._moov, self._moov_end = self._moov, bytearray(), None
+        self._read_moov(memoryview(bytes(moov)))
 
     def _read_media(self, view: memoryview, place: int, end: int, found: list[Track | Packet]) -> None:
         """Take the samples that have come of an mdat, and pass over it when it has no more.
@@ -383,65 +464,119 @@ class Mp4Reader:
 
     def _unpack(self, sample: _Sample, data: bytes, found: list[Track | Packet]) -> None:
         stream = sample.stream
-        unpacked = stream.unpacker.unpack(data, sample.sync, self._work)
-        if unpacked is None:
-            return
-        track, frame, key = unpacked
-        if track is not None:
-            stream.track = track
-            found.append(track)
-        assert stream.track is not None
         decode = sample.decode + stream.shift
         shown = decode + sample.composition
         timestamp = stream.microseconds(shown)
         duration = stream.microseconds(shown + sample.duration) - timestamp
         decode_offset = timestamp - stream.microseconds(decode)
         if not -MAX_LEAD <= timestamp <= MAX_TIME or abs(decode_offset) > MAX_REORDERING:
-            raise MediaError("a sample of an MP4 fragment has an impossible time")
+            stream.frames.breaks(MediaError("a sample of an MP4 fragment has an impossible time"), self._work)
+            return
+        unpacked = stream.frames.unpack(data, sample.sync, self._work)
+        if unpacked is None:
+            return
+        track, frame, key = unpacked
+        if track is not None:
+            found.append(track)
+        track = stream.frames.track
+        assert track is not None
         if not 0 < duration <= MAX_DURATION:
-            duration = audio_duration(stream.track, frame)
-        found.append(Packet(stream.track, timestamp, key, frame, duration, decode_offset))
+            duration = audio_duration(track, frame) // 1000
+        found.append(Packet(track, timestamp, key, frame, duration, decode_offset, self._document))
 
     def _read_moov(self, moov: memoryview) -> None:
         work = self._work
         mvex = boxes.find(moov, b"mvex", work=work)
         if mvex is None:
-            raise MediaError("this MP4 is not fragmented: its moov has no mvex, so its pictures could only be read when it is complete")
+            raise MediaError(_NOT_FRAGMENTED)
         movie_scale = _timescale(boxes.need(moov, b"mvhd", work=work))
-        streams: dict[int, _Stream] = {}
-        defaults: dict[int, _Defaults] = {}
-        kinds: set[Kind] = set()
+        header = Header()
+        header.left_out = self._header.left_out
+        self._header = header
+        self._samples.clear()
+        self._streams, self._defaults = {}, {}
+        tables: list[tuple[_Stream, memoryview]] = []
         for box, trak in boxes.children(moov, work):
-            if box != b"trak":
-                continue
-            tkhd = boxes.Fields(boxes.need(trak, b"tkhd", work=work))
-            tkhd.take(16 if tkhd.uint(4) >> 24 == 1 else 8)
-            number = tkhd.uint(4)
-            defaults[number] = _Defaults()
-            mdia = boxes.need(trak, b"mdia", work=work)
-            kind = _HANDLERS.get(bytes(boxes.need(mdia, b"hdlr", work=work)[8:12]))
-            if kind is None or kind in kinds:
-                continue
-            found = _read_entry(boxes.need(mdia, b"minf", b"stbl", b"stsd", work=work), work)
-            if found is not None:
-                work.spend(TRACK)
-                kinds.add(kind)
-                scale = _timescale(boxes.need(mdia, b"mdhd", work=work))
-                streams[number] = _Stream(found, scale, _edit_shift(trak, movie_scale, scale, work))
+            if box == b"trak":
+                try:
+                    found = self._read_trak(trak, movie_scale)
+                except MediaError as error:
+                    if work.left < 0 or len(self._defaults) > MAX_TRACKS:
+                        raise
+                    header.cannot_read("a track", None, error)
+                    continue
+                if found is not None:
+                    tables.append(found)
         for box, trex in boxes.children(mvex, work):
             if box == b"trex":
                 work.spend(READ)
                 fields = boxes.Fields(trex)
                 fields.take(4)
                 number = fields.uint(4)
-                defaults[number] = _Defaults(*(fields.uint(4) for _ in range(4)))
-        if len(defaults) > MAX_TRACKS:
+                self._defaults[number] = _Defaults(*(fields.uint(4) for _ in range(4)))
+        if len(self._defaults) > MAX_TRACKS:
             raise MediaLimitError(f"an MP4 moov has more than {MAX_TRACKS} tracks")
-        if not streams:
-            raise MediaError("no track of this stream has a codec that the relay passes on")
-        self._samples.clear()
-        self._streams = streams
-        self._defaults = defaults
+        header.close()
+        self._document += 1
+        self._read_tables(tables)
+
+    def _read_trak(self, trak: memoryview, movie_scale: int) -> tuple[_Stream, memoryview] | None:
+        """Take a track, if it is one that is read: it, and its sample tables.
+
+        Raises:
+            MediaError: What it is cannot be told.
+        """
+        assert self._streams is not None
+        work = self._work
+        tkhd = boxes.Fields(boxes.need(trak, b"tkhd", work=work))
+        tkhd.take(16 if tkhd.uint(4) >> 24 == 1 else 8)
+        number = tkhd.uint(4)
+        self._defaults[number] = _Defaults()
+        mdia = boxes.need(trak, b"mdia", work=work)
+        kind = _HANDLERS.get(bytes(boxes.need(mdia, b"hdlr", work=work)[8:12]))
+        if kind is None or kind in self._header.kinds:
+            return None
+        name = f"track {number}"
+        try:
+            stbl = boxes.need(mdia, b"minf", b"stbl", work=work)
+            begin = _read_entry(boxes.need(stbl, b"stsd", work=work), kind, work)
+            work.spend(TRACK)
+            scale = _timescale(boxes.need(mdia, b"mdhd", work=work))
+            frames = TrackReader(self._header, name, kind, begin, work)
+            stream = _Stream(frames, scale, _edit_shift(trak, movie_scale, scale, work))
+        except MediaError as error:
+            if work.left < 0:
+                raise
+            self._header.cannot_read(name, kind, error)
+            return None
+        self._header.takes(kind)
+        self._streams[number] = stream
+        return stream, stbl
+
+    def _read_tables(self, tables: list[tuple[_Stream, memoryview]]) -> None:
+        """Plan the samples that a moov lists beside its fragments, if they come behind it."""
+        planned: list[_Sample] = []
+        late = 0
+        for stream, stbl in tables:
+            try:
+                if not count_samples(stbl, self._work):
+                    continue
+                samples = read_samples(stbl, MAX_SAMPLES - len(planned), self._work)
+            except MediaError as error:
+                if self._work.left < 0:
+                    raise
+                self._header.leave_out(f"what this MP4 has before its first fragment is left out: {error}")
+                continue
+            for one in samples:
+                begin = self._origin + one.position
+                if one.size and one.size <= MAX_BOX and one.description == 1 and begin >= self._position:
+                    planned.append(_Sample(begin, one.size, stream, one.decode, one.composition, one.duration, one.sync))
+                else:
+                    late += one.size > 0
+                stream.next_decode = one.decode + one.duration
+        if late:
+            self._header.leave_out(f"what this MP4 has before its moov is left out: {late} pictures and packets of sound")
+        self._plan(planned, self._position)
 
     def _read_moof(self, moof: memoryview, begin: int, end: int) -> None:
         """Plan the samples of a fragment.
@@ -460,6 +595,10 @@ class Mp4Reader:
         for kind, traf in boxes.children(moof, self._work):
             if kind == b"traf":
                 data_end, counted = self._read_traf(traf, begin, data_end, planned, counted)
+        self._plan(planned, end)
+
+    def _plan(self, planned: list[_Sample], end: int) -> None:
+        """Expect samples that lie behind this position of the stream."""
         planned.sort(key=attrgetter("begin"))
         for sample in planned:
             if sample.begin < end:
@@ -495,12 +634,14 @@ class Mp4Reader:
             raise MediaError(f"an MP4 fragment is for track {number}, which moov does not have")
         stream = self._streams.get(number)
         defaults = self._defaults[number]
-        base = tfhd.uint(8) if flags & 0x01 else moof if flags & 0x20000 else data_end
+        base = self._origin + tfhd.uint(8) if flags & 0x01 else moof if flags & 0x20000 else data_end
         if flags & 0x3A:
             record, picked = _OVERRIDES[flags >> 1 & 1 | flags >> 2 & 14]
             defaults = _Defaults._make(picked(record.unpack(tfhd.take(record.size)) + defaults))
         if stream and defaults.description != 1:
-            raise MediaError("an MP4 track changes to another sample description; only the first can be passed on")
+            error = MediaError("an MP4 track changes to another sample description; only the first can be passed on")
+            stream.frames.breaks(error, self._work)
+            stream = None
         decode = stream.next_decode if stream else 0
         if b"tfdt" in heads:
             fields = boxes.Fields(heads[b"tfdt"])
@@ -676,7 +817,7 @@ class Mp4Writer:
             _TRUN_FLAGS,
             1,
             _FRAGMENT.size,
-            min(packet.duration, 0xFFFFFFFF) or audio_duration(self._track, packet.data) or DEFAULT_DURATION,
+            min(packet.duration, 0xFFFFFFFF) or audio_duration(self._track, packet.data) // 1000 or DEFAULT_DURATION,
             size,
             packet.timestamp - decode,
             8 + size,

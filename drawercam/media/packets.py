@@ -10,6 +10,10 @@ from .color import ColorSpace
 # Elements or boxes that stand in one parent. Real ones have a few dozen.
 MAX_CHILDREN = 2**12
 
+# The largest element or box that is only passed over, in bytes: the fonts and pictures that are attached to a film have some hundred MiB.
+# It is never held, but where broken bytes claim more, it is to be said that they are broken.
+MAX_PASSED_OVER = 2**30
+
 
 class Kind(StrEnum):
     """What a track carries."""
@@ -84,6 +88,7 @@ class Packet:
         data: The frame. H.264 is a sequence of NAL units with 4-byte lengths, whatever the container held.
         duration: Microseconds, or 0 when the container does not tell.
         decode_offset: Presentation time minus decode time in microseconds; not 0 only where pictures are reordered.
+        document: How many documents its stream had begun before its own; each may count its times anew.
     """
 
     track: Track
@@ -92,6 +97,20 @@ class Packet:
     data: bytes
     duration: int = 0
     decode_offset: int = 0
+    document: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something of a stream that a reader leaves out, while it goes on with the rest.
+
+    Attributes:
+        sentence: Says what and why; without a full stop.
+        kind: The stream has no track of this kind any more, though it should; None if there is another, or if that is not known.
+    """
+
+    sentence: str
+    kind: Kind | None = None
 
 
 class MediaError(Exception):

@@ -5,17 +5,23 @@ from __future__ import annotations
 import struct
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 from . import ebml
 from .frames import Unpacker, audio_duration, unpacker
-from .packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
+from .header import Header, TrackReader
+from .packets import MAX_PASSED_OVER, Codec, Kind, LeftOut, MediaError, MediaLimitError, Packet, Track
 from .work import FRAME, LONG, READ, TRACK, Work
 
-# The largest element inside a Cluster, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
+# The largest element inside a Cluster that is read, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
 MAX_ELEMENT = 8 * 2**20
 
-# The largest header element (EBML, Info, Tracks), in bytes. Real ones have some hundred.
+# The largest header element (EBML, Info, Tracks), in bytes. Real ones have some hundred. What is only passed over, such as attachments, is
+# never held.
 MAX_HEADER = 2**20
+
+# Tracks of one header. Recorders have two, films with all their languages some dozens.
+MAX_TRACKS = 64
 
 
 class Id:
@@ -76,6 +82,7 @@ _CODEC_IDS = {codec: identifier for identifier, codec in _CODECS.items()}
 
 # RFC 9559 section 5.1.4.1.3.
 _TRACK_TYPES = {Kind.VIDEO: 1, Kind.AUDIO: 2}
+_KINDS = {number: kind for kind, number in _TRACK_TYPES.items()}
 
 # RFC 9559 section 5.1.2.10 with the default TimestampScale: one tick is a millisecond.
 _DEFAULT_SCALE = 1_000_000
@@ -85,9 +92,8 @@ _DEFAULT_SCALE = 1_000_000
 class _Entry:
     """One TrackEntry that is passed on."""
 
-    unpacker: Unpacker
-    default_duration: int  # microseconds, 0 when unknown
-    track: Track | None = None
+    frames: TrackReader
+    default_duration: int  # nanoseconds, 0 when unknown
 
 
 class WebmReader:
@@ -109,6 +115,8 @@ class WebmReader:
         self._in_cluster = False
         self._began = False
         self._entries: dict[int, _Entry] | None = None
+        self._header = Header()
+        self._document = -1  # how many there were before the present one
         self._error: MediaError | None = None
         self._work = Work()
 
@@ -116,6 +124,16 @@ class WebmReader:
     def held(self) -> int:
         """Bytes of memory for what is not complete yet."""
         return sys.getsizeof(self._buffer)
+
+    @property
+    def kinds(self) -> set[Kind] | None:
+        """Kinds of the tracks of the present document; None before they are known."""
+        return None if self._entries is None else self._header.kinds
+
+    def left_out(self) -> list[LeftOut]:
+        """What was left out since the last call."""
+        found, self._header.left_out = self._header.left_out, []
+        return found
 
     def feed(self, data: bytes, work: Work | None = None) -> list[Track | Packet]:
         """Take the next bytes of the stream.
@@ -128,8 +146,8 @@ class WebmReader:
             What they complete, in order: a Track before its first packet and whenever it changes, and packets.
 
         Raises:
-            MediaError: The bytes are not WebM, or broken. The reader stays dead.
-            MediaLimitError: An element claims more than MAX_ELEMENT or MAX_HEADER bytes, or the bytes are too much work.
+            MediaError: The bytes are not WebM, or broken, or none of its tracks can be read. The reader stays dead.
+            MediaLimitError: An element that is read claims more than MAX_ELEMENT or MAX_HEADER bytes, or the bytes are too much work.
         """
         if self._error:
             raise self._error
@@ -174,11 +192,12 @@ class WebmReader:
                 continue
             if length is None:
                 raise MediaError(f"element 0x{identifier:X} has an unknown size")
-            limit = MAX_HEADER if identifier in _HEADERS else MAX_ELEMENT
+            end = begin + length
+            wanted = self._wanted(identifier)
+            limit = MAX_HEADER if identifier in _HEADERS else MAX_ELEMENT if wanted else MAX_PASSED_OVER
             if length > limit:
                 raise MediaLimitError(f"element 0x{identifier:X} claims {length} bytes; the limit is {limit}")
-            end = begin + length
-            if not self._wanted(identifier):
+            if not wanted:
                 position = end
                 if end > available:
                     self._skip = end - available
@@ -238,46 +257,85 @@ class WebmReader:
         self._entries = None
 
     def _read_tracks(self, payload: bytes) -> None:
+        header = Header()
+        header.left_out = self._header.left_out
+        self._header = header
         entries: dict[int, _Entry] = {}
-        kinds: set[Kind] = set()
+        self._entries = entries
+        count = 0
         for child, value in ebml.children(payload, self._work):
             if child != Id.TRACK_ENTRY:
                 continue
-            number, codec, entry = self._read_entry(value)
-            if entry is not None and codec is not None and codec.kind not in kinds:
-                kinds.add(codec.kind)
-                entries[number] = entry
-        if not entries:
-            raise MediaError("no track of this stream has a codec that the relay passes on")
-        self._entries = entries
+            count += 1
+            if count > MAX_TRACKS:
+                raise MediaLimitError(f"a WebM stream has more than {MAX_TRACKS} tracks")
+            try:
+                self._read_entry(value, entries)
+            except MediaError as error:
+                if self._work.left < 0:
+                    raise
+                header.cannot_read("a track", None, error)
+        header.close()
+        self._document += 1
 
-    def _read_entry(self, payload: ebml.Buffer) -> tuple[int, Codec | None, _Entry | None]:
-        number, codec_id, config, duration, rate, channels = 0, "", b"", 0, 8000.0, 1
+    def _read_entry(self, payload: ebml.Buffer, entries: dict[int, _Entry]) -> None:
+        """Take a track, if it is one that is read.
+
+        Raises:
+            MediaError: What it is cannot be told.
+        """
+        number, kind, codec_id, config, duration, encoded = 0, None, "", b"", 0, False
+        sound: ebml.Buffer = b""
         for child, value in ebml.children(payload, self._work):
             match child:
                 case Id.TRACK_NUMBER:
                     number = ebml.read_uint(value)
+                case Id.TRACK_TYPE:
+                    kind = _KINDS.get(ebml.read_uint(value))
                 case Id.CODEC_ID:
                     codec_id = ebml.read_text(value)
                 case Id.CODEC_PRIVATE:
                     config = bytes(value)
-                case Id.DEFAULT_DURATION:  # nanoseconds
-                    duration = ebml.read_uint(value) // 1000
+                case Id.DEFAULT_DURATION:
+                    duration = ebml.read_uint(value)
                 case Id.CONTENT_ENCODINGS:
-                    raise MediaError("compressed or encrypted tracks cannot be passed on")
+                    encoded = True
                 case Id.AUDIO:
-                    for inner, number_of in ebml.children(value, self._work):
-                        if inner == Id.SAMPLING_FREQUENCY:
-                            rate = ebml.read_float(number_of)
-                        elif inner == Id.CHANNELS:
-                            channels = ebml.read_uint(number_of)
+                    sound = value
         codec = next((codec for prefix, codec in _CODECS.items() if codec_id == prefix or codec_id.startswith(prefix + "/")), None)
-        if codec is None:
-            return number, None, None
-        self._work.spend(TRACK)
+        if codec is not None:
+            kind = codec.kind  # some recorders leave the type out
+        if kind is None or kind in self._header.kinds:
+            return
+        name = f"track {number}"
+        try:
+            if codec is None:
+                raise MediaError(f"the relay does not pass on the codec {codec_id!r}")
+            if encoded:
+                raise MediaError("the track is compressed or encrypted, which cannot be passed on")
+            self._work.spend(TRACK)
+            rate, channels = self._read_sound(sound)
+            begin = partial(_begin, codec, config, rate, channels)
+            entry = _Entry(TrackReader(self._header, name, kind, begin, self._work), duration)
+        except MediaError as error:
+            if self._work.left < 0:
+                raise
+            self._header.cannot_read(name, kind, error)
+            return
+        self._header.takes(kind)
+        entries[number] = entry
+
+    def _read_sound(self, audio: ebml.Buffer) -> tuple[int, int]:
+        """Sample rate in Hz and channels, of the settings of sound."""
+        rate, channels = 8000.0, 1
+        for child, value in ebml.children(audio, self._work):
+            if child == Id.SAMPLING_FREQUENCY:
+                rate = ebml.read_float(value)
+            elif child == Id.CHANNELS:
+                channels = ebml.read_uint(value)
         if not (0 < rate < 10**6 and 0 < channels < 256):
             raise MediaError("an audio track has an impossible sample rate or channel count")
-        return number, codec, _Entry(unpacker(codec, config, int(rate), channels, self._work), duration)
+        return int(rate), channels
 
     def _read_group(self, payload: bytes, found: list[Track | Packet]) -> None:
         block: bytes | None = None
@@ -307,23 +365,42 @@ class WebmReader:
         body += 3
         timestamp = (self._cluster + relative) * self._scale // 1000
         lacing = flags & 0x06
-        frames = _unlace(payload, body, lacing) if lacing else [payload[body:]]
+        try:
+            frames = _unlace(payload, body, lacing) if lacing else [payload[body:]]
+        except MediaError as error:
+            entry.frames.breaks(error, self._work)
+            return
         if key is None:
             key = bool(flags & 0x80)
-        share = duration // len(frames)
         self._work.spend(FRAME * len(frames))
+        share, passed = duration // len(frames), 0
         for frame in frames:
-            unpacked = entry.unpacker.unpack(frame, key, self._work)
+            unpacked = entry.frames.unpack(frame, key, self._work)
             if unpacked is None:
                 continue
             track, frame, frame_key = unpacked
             if track is not None:
-                entry.track = track
                 found.append(track)
-            assert entry.track is not None
-            length = share or audio_duration(entry.track, frame) or entry.default_duration
-            found.append(Packet(entry.track, timestamp, frame_key, frame, length))
-            timestamp += length
+            track = entry.frames.track
+            assert track is not None
+            length = share * 1000 or _duration(track, frame, entry.default_duration)  # nanoseconds
+            found.append(Packet(track, timestamp + passed // 1000, frame_key, frame, (length + 500) // 1000, document=self._document))
+            passed += length
+
+
+def _begin(codec: Codec, config: bytes, sample_rate: int, channels: int, work: Work) -> Unpacker:
+    return unpacker(codec, config, sample_rate, channels, work)
+
+
+def _duration(track: Track, frame: bytes, default: int) -> int:
+    """Nanoseconds of a frame of which its block does not say how long it lasts.
+
+    Args:
+        default: What the track says of all its frames, 0 if nothing.
+    """
+    if track.codec is Codec.OPUS:  # whose frames say it exactly, and differ
+        return audio_duration(track, frame) or default
+    return default or audio_duration(track, frame)
 
 
 def _unlace(payload: bytes, position: int, lacing: int) -> list[bytes]:

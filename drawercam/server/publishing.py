@@ -134,7 +134,7 @@ class Publisher:
         self._channel = self._hub.channel(self._name)
         log.info("< %s publishes as %s", self._who, self._name)
         self._channel.take(self)
-        source = Source(self._channel, self._hub.clock, self._hub.ledger.account(self._who))
+        source = Source(self._channel, self._hub.clock, self._hub.ledger.account(self._who), whole=True)
         source.begin(_STREAM)
         return source
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.media.aac import codec_string, parse_config
+from drawercam.media.aac import codec_string, frame_duration, parse_config
 from drawercam.media.packets import MediaError
 
 
@@ -93,3 +93,29 @@ def test_any_bytes(config: bytes) -> None:
         return
     assert kind > 0 and rate > 0 and channels > 0
     assert codec_string(config) == f"mp4a.40.{kind}"
+
+
+@pytest.mark.parametrize(
+    ("config", "samples", "rate"),
+    [
+        (bytes.fromhex("1210"), 1024, 44100),
+        (bytes.fromhex("1308"), 1024, 24000),  # SBR that is not signalled puts out twice as many at twice the rate
+        (bytes.fromhex("130856e598"), 1024, 24000),  # signalled behind the configuration
+        (bytes.fromhex("2b098800"), 1024, 24000),  # signalled: 2048 at 48 kHz
+        (from_bits((5, 5), (4, 3), (4, 2), (4, 3), (5, 2), (3, 0)), 1024, 48000),  # SBR at the core's own rate
+        (from_bits((5, 29), (4, 6), (4, 1), (4, 3), (5, 2), (3, 0)), 1024, 24000),  # parametric stereo
+        (from_bits((5, 2), (4, 3), (4, 2), (1, 1), (2, 0)), 960, 48000),  # as in digital radio
+        (from_bits((5, 23), (4, 3), (4, 2), (1, 0), (2, 0)), 512, 48000),
+        (from_bits((5, 31), (6, 39 - 32), (4, 4), (4, 1), (1, 1)), 480, 44100),
+        (from_bits((5, 31), (6, 42 - 32), (4, 3), (4, 2), (5, 6), (3, 1)), 1024, 24000),
+        (from_bits((5, 31), (6, 42 - 32), (4, 3), (4, 2), (5, 0x12), (3, 3)), 2048, 38400),
+        (from_bits((5, 31), (6, 42 - 32), (4, 3), (4, 2), (5, 31), (24, 12345), (3, 4)), 4096, 12345),
+    ],
+)
+def test_how_long_a_frame_lasts(config: bytes, samples: int, rate: int) -> None:
+    assert abs(frame_duration(config) - samples * 10**9 / rate) < 1
+
+
+@pytest.mark.parametrize("config", [b"", b"\x17", from_bits((5, 2), (4, 13), (4, 2)), from_bits((5, 31), (6, 10), (4, 3), (4, 2), (5, 14))])
+def test_a_broken_configuration_says_no_duration(config: bytes) -> None:
+    assert frame_duration(config) == 0

@@ -17,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drawercam.media import boxes
+from drawercam.media.containers import StreamReader
 from drawercam.media.h264 import split_lengths
-from drawercam.media.mp4 import DEFAULT_DURATION, MAX_BOX, MAX_HEADER, MAX_MDAT, MAX_SAMPLES, Mp4Reader, Mp4Writer
-from drawercam.media.packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
+from drawercam.media.mp4 import DEFAULT_DURATION, MAX_BOX, MAX_ENDLESS, MAX_HEADER, MAX_SAMPLES, Mp4Reader, Mp4Writer
+from drawercam.media.packets import MAX_PASSED_OVER, Codec, Kind, MediaError, MediaLimitError, Packet, Track
 from tests.media.samples import Recording, cut, recordings
 
 RECORDINGS = [one for one in recordings() if one.name.endswith(".mp4")]
@@ -418,7 +419,7 @@ def test_an_mdat_to_the_end_of_the_file() -> None:
     reader = Mp4Reader()
     reader.feed(data)
     with pytest.raises(MediaLimitError):
-        for _ in range(MAX_MDAT // 2**20 + 1):
+        for _ in range(MAX_ENDLESS // 2**20 + 1):
             reader.feed(bytes(2**20))
 
 
@@ -462,7 +463,8 @@ def test_a_restarted_recorder() -> None:
     first, second = record("h264"), record("vp9", "opus")
     events = read(first + second)
     assert {track.codec for track in tracks(events)} == {Codec.H264, Codec.VP9, Codec.OPUS}
-    assert events == read(first) + read(second)
+    again = [dataclasses.replace(event, document=1) if isinstance(event, Packet) else event for event in read(second)]
+    assert events == read(first) + again
 
 
 def test_a_duration_that_is_none() -> None:
@@ -500,7 +502,7 @@ GOOD = fragment_of([(3, 0)], b"abc", 50)
         (handmade_init() + u32(7) + b"free", "impossible"),
         (handmade_init() + u32(0) + b"moof", "impossible"),
         (box(b"ftyp", bytes(8)) + GOOD, "before its moov"),
-        (box(b"ftyp", bytes(8)) + box(b"mdat", bytes(8)), "before its moov"),
+        (box(b"ftyp", bytes(8)) + box(b"mdat", bytes(8)), "not fragmented"),
         (movie(), "no track"),
         (movie(trak(1, b"vide", box(b"hvc1", bytes(78)))), "no track"),
         (handmade_init(scale=0), "timescale"),
@@ -519,9 +521,119 @@ def test_broken_streams(data: bytes, match: str) -> None:
 
 
 def test_progressive_files() -> None:
-    dies(record(movflags=""), MediaError, "before its moov")
+    dies(record(movflags=""), MediaError, "not fragmented")
     complete = movie(trak(1, entry=OPUS_ENTRY)).replace(b"mvex", b"free")
     dies(complete + GOOD, MediaError, "not fragmented")
+
+
+@pytest.mark.parametrize("name", [b"free", b"mdat", b"wide"])
+def test_what_to_do_is_said_of_an_ordinary_file(name: bytes) -> None:
+    before = box(name) if name != b"mdat" else b""
+    data = box(b"ftyp", b"isom", bytes(4)) + before + u32(100_000_000) + b"mdat" + bytes(100)
+    dies(data, MediaError, "not fragmented.*frag_keyframe")
+    assert StreamReader().feed(data[:20]) == []
+    with pytest.raises(MediaError, match="not fragmented"):
+        StreamReader().feed(u32(100_000_000) + b"mdat" + bytes(100))
+    # One whose header comes first, with so many samples that it is never held.
+    header = full(b"mvhd", bytes(8), u32(500), bytes(84)) + u32(MAX_HEADER + 9) + b"trak"
+    dies(box(b"ftyp", b"isom", bytes(4)) + u32(2 * MAX_HEADER) + b"moov" + header, MediaLimitError, "not fragmented.*frag_keyframe")
+
+
+@pytest.mark.parametrize("movflags", ["frag_keyframe", "frag_keyframe+default_base_moof", "frag_every_frame"])
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_samples_in_the_moov_beside_fragments(movflags: str, b_frames: int) -> None:
+    data = record("h264", "aac", movflags, b_frames)
+    assert data.index(b"mdat") < data.index(b"moof")
+    agrees(data, Kind.VIDEO)
+    agrees(data, Kind.AUDIO)
+
+
+def tables(sizes: bytes, chunks: bytes, times: bytes, runs: bytes = u32(1, 1, 2, 1), more: bytes = b"") -> bytes:
+    """A stream with samples in its moov: of two bytes each, the first at 400."""
+    boxed = full(b"stts", times) + full(b"stsc", runs) + sizes + chunks + more
+    init = handmade_init()
+    for kind in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        place = init.index(kind) - 4
+        init = init[:place] + u32(int.from_bytes(init[place : place + 4], "big") + len(boxed)) + init[place + 4 :]
+    place = init.index(b"stbl") - 4
+    end = place + int.from_bytes(init[place : place + 4], "big") - len(boxed)
+    return init[:end] + boxed + init[end:]
+
+
+TIMES = u32(1, 4, 20)
+SIZES = full(b"stsz", u32(2, 4))
+CHUNKS = full(b"stco", u32(2, 700, 710))
+FORMS = {
+    "one size": (SIZES, CHUNKS),
+    "sizes of their own": (full(b"stsz", u32(0, 4, 2, 2, 2, 2)), CHUNKS),
+    "sizes of 4 bits": (full(b"stz2", u32(4, 4), b"\x22\x22"), CHUNKS),
+    "sizes of 8 bits": (full(b"stz2", u32(8, 4), b"\2\2\2\2"), CHUNKS),
+    "sizes of 16 bits": (full(b"stz2", u32(16, 4), b"\0\2\0\2\0\2\0\2"), CHUNKS),
+    "large offsets": (SIZES, full(b"co64", struct.pack(">IQQ", 2, 700, 710))),
+}
+
+
+@pytest.mark.parametrize(("sizes", "chunks"), FORMS.values(), ids=FORMS.keys())
+def test_every_form_of_sample_tables(sizes: bytes, chunks: bytes) -> None:
+    shifts = full(b"ctts", u32(2, 1, 5, 3, 2**32 - 5), version=1)
+    init = tables(sizes, chunks, TIMES, u32(1, 1, 2, 1), shifts + full(b"stss", u32(1, 2)))
+    data = init + box(b"free", bytes(692 - 8 - len(init))) + box(b"mdat", b"aabb", bytes(6), b"ccdd", bytes(3))
+    data += fragment_of([(1, 0)], b"e")
+    found = times(read(data))
+    assert [(at, frame) for at, frame, _, _ in found] == [
+        (5_000, b"aa"),
+        (15_000, b"bb"),
+        (35_000, b"cc"),
+        (55_000, b"dd"),
+        (80_000, b"e"),  # goes on behind them
+    ]
+    assert read(*(data[index : index + 1] for index in range(len(data)))) == read(data)
+
+
+@pytest.mark.parametrize(
+    ("init", "why"),
+    [
+        (tables(SIZES, full(b"stco", u32(2, 10, 20)), TIMES), "before its moov"),
+        (tables(SIZES, CHUNKS, u32(1, 3, 20)), "fewer samples"),
+        (tables(SIZES, full(b"stco", u32(1, 700)), TIMES), "fewer samples"),
+        (tables(SIZES, CHUNKS, TIMES, u32(1, 1, 0, 1)), "no samples"),
+        (tables(SIZES, CHUNKS, TIMES, u32(1, 2, 2, 1)), "no samples"),
+        (tables(full(b"stsz", u32(2, MAX_SAMPLES + 1)), CHUNKS, TIMES), "limit"),
+        (tables(full(b"stsz", u32(2, 2**32 - 1)), CHUNKS, TIMES), "limit"),
+        (tables(SIZES, b"", TIMES), "stco"),
+    ],
+)
+def test_samples_in_the_moov_that_cannot_be_read_are_said(init: bytes, why: str) -> None:
+    reader = Mp4Reader()
+    assert [packet.data for packet in packets(reader.feed(init + GOOD))] == [b"abc"]
+    assert [why in left.sentence and left.kind is None for left in reader.left_out()] == [True]
+
+
+def test_what_is_passed_over_in_a_moov_is_never_held() -> None:
+    """The picture on the cover of a film, for instance."""
+    init = handmade_init()
+    place, cover = init.index(b"moov"), 12 * 2**20
+    size = int.from_bytes(init[place - 4 : place], "big") + 8 + cover
+    reader = Mp4Reader()
+    reader.feed(init[: place - 4] + u32(size) + b"moov" + u32(8 + cover) + b"udta")
+    for _ in range(12):
+        reader.feed(bytes(2**20))
+        assert reader.held < 2**12
+    assert [packet.data for packet in packets(reader.feed(init[place + 4 :] + GOOD))] == [b"abc"]
+
+
+def test_a_document_has_offsets_of_its_own() -> None:
+    """Those of tfhd count from the beginning of the file in which they stand."""
+    run = full(b"trun", u32(1, 3), flags=0x000200)
+
+    def file(base: int, media: bytes) -> bytes:
+        moof = box(b"moof", box(b"traf", full(b"tfhd", struct.pack(">IQ", 1, base), flags=0x000001), run))
+        return handmade_init() + moof + box(b"mdat", media)
+
+    base = len(file(0, b"")) + 0
+    one, two = file(base, b"abc"), file(base, b"def")
+    found = packets(read(one + box(b"free") + two))
+    assert [(packet.data, packet.timestamp, packet.document) for packet in found] == [(b"abc", 0, 0), (b"def", 0, 1)]
 
 
 def test_samples_may_not_overlap() -> None:
@@ -537,11 +649,10 @@ def test_samples_may_not_overlap() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        u32(MAX_HEADER + 9) + b"moov",
+        u32(MAX_HEADER + 99) + b"moov" + u32(MAX_HEADER + 9) + b"trak",
         handmade_init() + u32(MAX_HEADER + 9) + b"moof",
-        handmade_init() + u32(MAX_MDAT + 9) + b"mdat",
         handmade_init() + u32(1) + b"mdat" + struct.pack(">Q", 2**63),
-        u32(MAX_BOX + 9) + b"free",
+        u32(MAX_PASSED_OVER + 9) + b"free",
         handmade_init() + fragment_of([(MAX_BOX + 1, 0)], b""),
         handmade_init() + fragment_of([(0, 0)] * (MAX_SAMPLES + 1), b""),
         handmade_init() + box(b"moof", box(b"traf", full(b"tfhd", u32(1)), full(b"trun", u32(2**32 - 1)))),

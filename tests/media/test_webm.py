@@ -336,3 +336,15 @@ def test_a_live_init_segment_has_a_date_an_unknown_size_and_no_duration() -> Non
 def test_a_track_number_that_needs_two_bytes_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match="track number"):
         WebmWriter(VP8, number, 0)
+
+
+@pytest.mark.parametrize("identifier", [0x1941A469, 0x1C53BB6B, 0x1254C367, 0xEC])
+def test_what_is_only_passed_over_may_be_large_and_is_never_held(identifier: int) -> None:
+    """Attachments, an index, tags, and emptiness."""
+    reader = WebmReader()
+    size = 12 * 2**20
+    reader.feed(head(VIDEO) + identifier.to_bytes((identifier.bit_length() + 7) // 8, "big") + ebml.size_vint(size))
+    for _ in range(12):
+        reader.feed(bytes(2**20))
+        assert reader.held < 2**12
+    assert [packet.data for packet in packets(reader.feed(cluster(0, simple(VP8_KEY))))] == [VP8_KEY]

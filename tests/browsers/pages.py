@@ -121,7 +121,7 @@ async def listening(page: Page) -> None:
 async def state(page: Page, wanted: str) -> None:
     """Wait until the first tile is in this state."""
     try:
-        await page.wait_for(f"document.querySelector('[data-camera]')?.dataset.state === {json.dumps(wanted)}", PATIENCE)
+        await page.wait_for(f"(document.querySelector('[data-camera]') || document.body).dataset.state === {json.dumps(wanted)}", PATIENCE)
     except WaitTimeout as error:
         raise AssertionError(f"never {wanted}; {await kept(page)}; {await facts(page)}\n{error}") from None
 

@@ -33,10 +33,10 @@ POLL = 0.05
 
 
 class BrowserMissing(Exception):
-    """A browser is not installed. The text is a sentence that says which package has it."""
+    """A browser is not installed. The text is a sentence that says how to get it, by default from a package of Debian."""
 
-    def __init__(self, name: str, package: str) -> None:
-        super().__init__(f"{name} is not installed; on Debian: apt install {package}")
+    def __init__(self, name: str, package: str, remedy: str = "") -> None:
+        super().__init__(f"{name} is not installed; {remedy or f'on Debian: apt install {package}'}")
         self.package = package
 
 
@@ -108,7 +108,7 @@ class Page(ABC):
         Raises:
             PageError: There is none within `ELEMENT_DEADLINE`.
         """
-        await self.wait_for(f"document.querySelector({json.dumps(css)})?.getClientRects().length > 0", ELEMENT_DEADLINE)
+        await self.wait_for(f"Array.from(document.querySelectorAll({json.dumps(css)}), {_VISIBLE})[0]", ELEMENT_DEADLINE)
         await self._click(css)
 
     async def fill(self, css: str, text: str) -> None:
@@ -282,15 +282,17 @@ class Browser(ABC):
 
 
 def _wrap(script: str, arguments: Sequence[object]) -> str:
-    """An expression whose value is a promise of a JSON text, the same for every browser's own way of evaluating."""
+    """An expression whose value is a promise of a JSON text, the same for every browser's own way of evaluating, in ES2018."""
     return (
         "(async () => { try {"
         f" let value = (\n{script}\n);"
         f" if (typeof value === 'function') value = await value(...{json.dumps(list(arguments))});"
         " return JSON.stringify({ value: await value });"
-        " } catch (error) { return JSON.stringify({ thrown: `${error}\\n${error?.stack ?? ''}` }); } })()"
+        " } catch (error) { return JSON.stringify({ thrown: `${error}\\n${error && error.stack || ''}` }); } })()"
     )
 
+
+_VISIBLE = "(element) => element.getClientRects().length > 0"
 
 _FILL = """(css, text) => {
     const element = document.querySelector(css);

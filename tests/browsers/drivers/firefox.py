@@ -8,15 +8,15 @@ import contextlib
 import json
 import re
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import connect
 
-from .base import PAGE_DEADLINE, SCRIPT_DEADLINE, Browser, Page, PageError
+from .base import SCRIPT_DEADLINE, Browser, Page, PageError
 from .processes import Family
+from .remote import AIM, Remote, announced, drain
 
 ANNOUNCEMENT = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
 """What Firefox prints once it can be controlled."""
@@ -66,63 +66,10 @@ REFUSED: dict[str, bool | int | str] = {
 """The preferences of a browser without a camera: 2 is "block"."""
 
 
-class _Bidi:
-    """The socket: commands with numbered answers, and events."""
-
-    def __init__(self, socket: ClientConnection, on_event: Callable[[str, dict[str, Any]], None]) -> None:
-        self._socket = socket
-        self._on_event = on_event
-        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._last = 0
-        self._reader = asyncio.create_task(self._read())
-
-    async def command(self, method: str, deadline: float = PAGE_DEADLINE, **parameters: Any) -> dict[str, Any]:
-        """Sends one command and returns its result.
-
-        Raises:
-            PageError: The browser refused it, has gone, or did not answer within `deadline` seconds.
-        """
-        self._last += 1
-        number = self._last
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
-        try:
-            if self._reader.done():
-                raise PageError("Firefox has closed the connection")
-            async with asyncio.timeout(deadline):
-                await self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
-                result: dict[str, Any] = await answer
-                return result
-        except (TimeoutError, ConnectionClosed) as error:
-            raise PageError(f"{method}: {type(error).__name__} {error}") from None
-        finally:
-            del self._waiting[number]
-
-    async def _read(self) -> None:
-        with contextlib.suppress(ConnectionClosed):
-            async for text in self._socket:
-                message = json.loads(text)
-                waiting = self._waiting.get(message.get("id"))
-                if message["type"] == "event":
-                    self._on_event(message["method"], message["params"])
-                elif waiting is None or waiting.done():
-                    pass  # the command has given up
-                elif message["type"] == "success":
-                    waiting.set_result(message["result"])
-                else:
-                    waiting.set_exception(PageError(f"{message['error']}: {message['message']}"))
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(PageError("Firefox has closed the connection"))
-
-    async def close(self) -> None:
-        await self._socket.close()
-        await self._reader
-
-
 class FirefoxPage(Page):
     """A page of Firefox, named by the id of its browsing context."""
 
-    def __init__(self, bidi: _Bidi, context: str) -> None:
+    def __init__(self, bidi: Remote, context: str) -> None:
         super().__init__()
         self._bidi = bidi
         self._context = context
@@ -147,15 +94,7 @@ class FirefoxPage(Page):
         return str(result["result"]["value"])
 
     async def _click(self, css: str) -> None:
-        where = await self.evaluate(
-            """(css) => {
-                const element = document.querySelector(css);
-                element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
-                const box = element.getBoundingClientRect();
-                return { x: Math.round(box.x + box.width / 2), y: Math.round(box.y + box.height / 2) };
-            }""",
-            css,
-        )
+        where = await self.evaluate(AIM, css)
         pointer = [
             {"type": "pointerMove", **where},
             {"type": "pointerDown", "button": 0},
@@ -198,7 +137,7 @@ class Firefox(Browser):
         self.preferences = {**PREFERENCES, **({} if camera else REFUSED), **(preferences or {})}
         self._process: Process | None = None
         self._drain: asyncio.Task[None] | None = None
-        self._bidi: _Bidi | None = None
+        self._bidi: Remote | None = None
         self._pages: dict[str, FirefoxPage] = {}
 
     @classmethod
@@ -214,9 +153,9 @@ class Firefox(Browser):
         command = [self.executable(), "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", "0"]
         self._process = await asyncio.create_subprocess_exec(*command, "about:blank", env=environment, stdout=DEVNULL, stderr=PIPE)
         assert self._process.stderr
-        address = await _announced(self._process.stderr)
-        self._drain = asyncio.create_task(_drain(self._process.stderr))
-        self._bidi = _Bidi(await connect(f"{address}/session", max_size=None, proxy=None), self._on_event)
+        address = await announced(self.name, self._process.stderr, ANNOUNCEMENT)
+        self._drain = asyncio.create_task(drain(self._process.stderr))
+        self._bidi = Remote(self.name, await connect(f"{address}/session", max_size=None, proxy=None), self._on_event)
         session = await self._bidi.command("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}})
         self.version = f"{self.name} {session['capabilities']['browserVersion']}"
         await self._bidi.command("session.subscribe", events=["log.entryAdded"])
@@ -262,18 +201,3 @@ class Firefox(Browser):
 def _write_preferences(profile: Path, preferences: Mapping[str, bool | int | str]) -> None:
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items()]
     (profile / "user.js").write_text("".join(lines))
-
-
-async def _announced(stream: asyncio.StreamReader) -> str:
-    said: list[str] = []
-    while line := (await stream.readline()).decode(errors="replace"):
-        if match := ANNOUNCEMENT.search(line):
-            return match[1]
-        said.append(line)
-    raise RuntimeError(f"Firefox ended while it started, saying: {''.join(said).strip() or 'nothing'}")
-
-
-async def _drain(stream: asyncio.StreamReader) -> None:
-    """Reads on, so that a talkative browser does not block on a full pipe."""
-    while await stream.read(65536):
-        pass

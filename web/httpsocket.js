@@ -263,16 +263,22 @@ export class HttpSocket {
   /** @param {Response} answer */
   async _read(answer) {
     this._id = answer.headers.get("Drawercam-Stream") || "";
-    if (!this._id || !answer.body || this.readyState !== CONNECTING) return;
-    this.readyState = OPEN;
-    if (this.onopen) this.onopen({});
+    if (!this._id || !answer.body) return;
     const source = answer.body.getReader();
     this._source = source;
+    if (this.readyState !== CONNECTING) return this._stopReading();
+    this.readyState = OPEN;
+    if (this.onopen) this.onopen({});
     for (;;) {
       const { done, value } = await source.read();
       if (done || this._isClosed) return;
       this._reader.push(value);
     }
+  }
+
+  /** The relay's half would go on for ever, and keep one of the browser's few connections. */
+  _stopReading() {
+    if (this._source) this._source.cancel().catch(() => {}); // it may have ended before
   }
 
   get _isClosed() {
@@ -387,7 +393,7 @@ export class HttpSocket {
     count -= 1;
     clearTimeout(this._closeTimer);
     if (this._abort) this._abort.abort();
-    else if (this._source) this._source.cancel().catch(() => {});
+    else this._stopReading();
     this._queue = [];
     this._queued = 0;
     this._posted = null;

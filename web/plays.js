@@ -44,7 +44,8 @@ async function those(list, ask) {
   const late = new Promise((resolve) => {
     setTimeout(() => resolve(true), ONE_ANSWER);
   });
-  const found = await Promise.all(list.map(([, codec, container]) => Promise.race([ask(codec, `${container}; codecs="${codec}"`), late])));
+  const asked = list.map(async ([, codec, container]) => ask(codec, `${container}; codecs="${codec}"`));
+  const found = await Promise.all(asked.map((answer) => Promise.race([answer.catch(() => false), late]))); // a browser that throws does not
   return list.filter((_, index) => found[index]).map(([family]) => family);
 }
 

@@ -597,6 +597,8 @@ export class Tile {
   onpicture() {
     this.pictureAt = performance.now();
     if (this.engine) this.fedAtPicture = this.engine.stats.fed;
+    // More may have gone in by the next look, and each time: an engine whose pictures are counted only now and then is not mute.
+    this.mouthfulAt = this.pictureAt;
     this.hadPicture = true;
     this.blocked = false;
     this.dropRetired();

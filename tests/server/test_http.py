@@ -56,7 +56,7 @@ async def test_pages_come_with_strict_headers_and_all_their_modules(client: aioh
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
         assert "Server" not in answer.headers
         text = await answer.text()
     assert "http://" not in text and "https://" not in text, "it must work without the Internet"

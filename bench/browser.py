@@ -22,7 +22,8 @@ STEPS_SCRIPT = "steps.js"
 """What runs after them when the steps are to be measured, too."""
 
 
-def _together(*names: str) -> str:
+def together(*names: str) -> str:
+    """The text of these files of `pages/`, one after the other."""
     return "\n".join((PAGES / name).read_text(encoding="utf-8") for name in names)
 
 
@@ -41,7 +42,7 @@ class BenchChromium(Browser):
     package = Chromium.package
 
     def __init__(self, *, headed: bool = False, steps: bool = False) -> None:
-        super().__init__(init_scripts=[_together(*SCRIPTS, *([STEPS_SCRIPT] if steps else []))])
+        super().__init__(init_scripts=[together(*SCRIPTS, *([STEPS_SCRIPT] if steps else []))])
         self.headed = headed
         self._playwright: Playwright | None = None
         self._context: BrowserContext | None = None

@@ -15,7 +15,7 @@
 // The flash is a patch at the bottom right, a fifth of the width and of the height: white in the first 100 ms of each second of now(), else
 // black. With each second begins a beep, too (scene.js), so the difference between what is seen and what is heard can be measured.
 
-globalThis.PaintedClock = (() => {
+self.PaintedClock = (() => {
   const COLUMNS = 16;
   const ROWS = 2;
   const ROW_HEIGHT = 1 / 12; // of the picture

@@ -7,7 +7,7 @@
 //   bench.skew()     ms by which the camera page's clock is ahead of this page's
 //   bench.arrival()  how soon this viewer saw something, see Arrival
 
-globalThis.bench = (() => {
+self.bench = (() => {
   /** origin: performance.timeOrigin; all other moments are ms of performance.now().
    *  samples: [moment, delay (ms), painted time (ms), flash (0 or 1)] of each new picture; unreadable: reads that gave no time, after the
    *  first that did; heard: moments of beeps; facts: what the tile said of itself, four times a second, with the moment as `at`.
@@ -45,8 +45,8 @@ globalThis.bench = (() => {
   const first = { opened: null, seen: null, delay: null, live: null };
 
   // Where the player's socket is in the page. One in a worker is not seen here; then the tile tells when it was opened.
-  const Native = globalThis.WebSocket;
-  globalThis.WebSocket = class extends Native {
+  const Native = self.WebSocket;
+  self.WebSocket = class extends Native {
     /** @param {string | URL} url @param {string | string[]} [protocols] */
     constructor(url, protocols = []) {
       super(url, protocols);
@@ -87,13 +87,15 @@ globalThis.bench = (() => {
   }
 
   function look() {
-    if (document.timeline.currentTime === refresh) return;
+    const present = document.timeline ? document.timeline.currentTime : performance.now(); // Chrome before 84 has none, and no such callbacks
+    if (present === refresh) return;
     const picture = surface();
     if (!picture) return;
-    refresh = document.timeline.currentTime;
-    const width = picture.videoWidth ?? picture.width;
-    const height = picture.videoHeight ?? picture.height;
-    if (width === 0 || (picture.readyState ?? HTMLMediaElement.HAVE_CURRENT_DATA) < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    refresh = present;
+    const isVideo = picture instanceof HTMLVideoElement;
+    const width = isVideo ? picture.videoWidth : picture.width;
+    const height = isVideo ? picture.videoHeight : picture.height;
+    if (width === 0 || (isVideo && picture.readyState < HTMLMediaElement.HAVE_CURRENT_DATA)) return;
     const at = performance.now();
     const moment = PaintedClock.now(); // before the reading: what that takes is not the picture's delay
     const cells = PaintedClock.cells(picture, width, height);

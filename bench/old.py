@@ -1,7 +1,7 @@
 """How well do old browsers watch? `python -m bench.old`
 
-Chrome of 2018 to 2022 and, for comparison, the Chromium of today each open player.html for `relay.py film test`, which films in VP8 for them. The
-painted clock is read from their pixels: how soon the first picture is there, how many there are, and how late they are.
+Chrome of 2018 to 2022 and, to compare, the Chromium of today each open player.html for `relay.py film test`, which films in VP8 for them.
+The painted clock is read from their pixels: how soon the first picture is there, how many there are, and how late they are.
 """
 
 from __future__ import annotations

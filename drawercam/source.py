@@ -22,11 +22,9 @@ PUBLISHING = 8
 ANNOUNCING = 64
 """Units of work for a track, also if only the size of its pictures changes."""
 
-PIECE = 4 * 2**10
-"""Bytes of a message that are read at once: of pictures of a byte, they cost half of what they may."""
-
-LONG = 2 * PIECE
-"""Bytes of a message up to which it costs no more than a piece, so that others need not have their turn amid it."""
+PIECE = 16 * 2**10
+"""Bytes of a message that are read at once. Most pictures have less; of the smallest that codecs make, of 40 bytes, as many cost half of
+what a piece may (media/work.py)."""
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from ..channel import Channel
 from ..closing import Closing, Reason, Refused
 from ..deadlines import Deadline
 from ..hub import Hub
-from ..source import PIECE, Source
+from ..source import Source
 from . import routes
 from .bodies import Bodies, more
 from .scheduler import Share
@@ -31,6 +31,9 @@ _STATUSES = {Reason.BAD_MEDIA: 400, Reason.MEDIA_LIMIT: 400, Reason.TAKEN_OVER: 
 
 # The one stream that there is (control.Stream).
 _STREAM = 1
+
+# Bytes that are taken at once: of pictures of a byte, they cost half of what they may (media/work.py).
+_PIECE = 4 * 2**10
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +74,8 @@ class Publisher:
         try:
             async with Deadline(SILENCE_DEADLINE) as self._deadline:
                 while data := await more(content):
-                    for begin in range(0, len(data), PIECE):
-                        await self._take(data[begin : begin + PIECE])
+                    for begin in range(0, len(data), _PIECE):
+                        await self._take(data[begin : begin + _PIECE])
             if self._closing is not None:
                 raise self._denied(self._closing)
             if self._channel is None:

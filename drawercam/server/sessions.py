@@ -13,7 +13,7 @@ from ..hub import Hub
 from ..limits import Bucket
 from ..media.packets import Kind
 from ..plays import Plays
-from ..source import LONG, Source
+from ..source import PIECE, Source
 from .socket import Socket, frame
 
 # Bytes of one message from a camera: a stalled phone may send several seconds at once.
@@ -119,7 +119,7 @@ class CameraSession:
                 self._channel.camera_turns(turns)
 
     def binary(self, message: bytes) -> Iterator[None] | None:
-        if len(message) > LONG:
+        if len(message) > PIECE:
             return self._in_pieces(message)
         if self._current:  # if not, these bytes were on their way when the name was taken over
             try:

@@ -23,7 +23,7 @@ from tests.test_channel import Clock
 PICTURES = 100
 KIB = 2**10
 STREAM = json.dumps({"type": "stream", "stream": 1, "mime": ""}).encode()
-MESSAGE = b"\x01" + HEAD + cluster(0) + simple(VP8_KEY + bytes(4 * KIB)) * PICTURES
+MESSAGE = b"\x01" + HEAD + cluster(0) + simple(VP8_KEY + bytes(16 * KIB)) * PICTURES
 CLOSE = masked(Opcode.CLOSE, b"\x03\xe8")
 
 

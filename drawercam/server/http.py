@@ -246,8 +246,7 @@ def _admission(site: Site, request: web.Request) -> Admission:
         return _admitted(row, by_ticket, request)  # and no more than that: its page is of another origin
     if not row.programs:
         return _admitted(row, grant, request)
-    if not request.headers.get("Authorization", "").lower().startswith("bearer "):  # which no browser shows by itself
-        site.access.check_site(request.headers.getall("Sec-Fetch-Site", ()))
+    site.access.check_site(request.headers.getall("Sec-Fetch-Site", ()))
     try:
         return _admitted(row, _with_key(site, request, grant), request)
     except Denied as denied:

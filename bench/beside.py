@@ -20,8 +20,8 @@ from tests.relays import SUBPROTOCOL
 from .attacks.attack import Wish
 from .attacks.peers import HOST, Site, TurnedAway, WebSocketPeer, log_in, request, session_request, tls_context
 from .contestants import HEAD
-from .film import RATE, Film, Mark
 from .remote import Address
+from .scripted_camera import RATE, Film, Mark
 from .viewers import Arrival, Viewer
 
 NAME = "film"

@@ -24,9 +24,9 @@ from drawercam.server.window import NEWCOMER, PROBE_SELDOM
 from tests.relays import Relay
 
 from .feeds import FloorFilm, NodeFilm
-from .film import Film
 from .floor import Floor
 from .remote import Address, Remote
+from .scripted_camera import Film
 
 NAME = "film"
 """The camera's."""

@@ -1,4 +1,4 @@
-"""The camera of `film.py` for servers that are no relay: the same pictures at the same moments, in less protocol."""
+"""The camera of `scripted_camera.py` for servers that are no relay: the same pictures at the same moments, in less protocol."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from websockets.frames import Frame, Opcode
 
 from tests.peers import handshake
 
-from .film import Film
 from .remote import HOST
+from .scripted_camera import Film
 
 
 class NodeFilm(Film):

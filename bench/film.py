@@ -1,159 +1,301 @@
-"""A camera without a browser: it speaks the whole protocol, sends 4 Mbit/s or what it is told, and writes into each picture when it was
-captured."""
+"""How soon and how late is what `relay.py film` shows? `python -m bench.film`
+
+Cameras of the network, made here, each filmed by a `relay.py film` of its own that is asleep. A viewer comes: how long does its first
+picture take, and how old is each picture then, from the camera's sending it to the viewer's having it? The pictures have a painted clock,
+by which they are known again.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import json
-import struct
+import contextlib
+import itertools
+import sys
 import time
-from typing import NamedTuple, Self
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from statistics import median
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
-from websockets.typing import Origin, Subprotocol
+if not __package__:
+    # Started as a file: the repository, and not this folder, is where modules are looked for.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    __package__ = "bench"
 
-from drawercam.media.packets import Codec, Packet, Track
-from drawercam.media.webm import WebmWriter
-from tests.relays import SUBPROTOCOL
+import av
 
-from .remote import Address
+from drawercam.media.containers import StreamReader
+from drawercam.media.packets import Packet
+from tests.film import rtsp
+from tests.film.http_server import PARTS, part, server
+from tests.film.makers import HEIGHT, RATE, WIDTH, jpegs, painted, pictures, refreshed
+from tests.peers import peer
+from tests.relays import ROOT, Relay
 
-RATE = 30
-"""Pictures a second."""
+from . import command
+from .machine import Machine
+from .samples import percentile
+from .table import aligned, number
+from .targets import Target, listed
 
-PICTURE = 16_700
-"""Bytes of a picture; with `RATE` they are 4 Mbit/s."""
+FIRST_LIMIT = 1.0
+"""Seconds from the viewer's socket to its first picture that are claimed."""
 
-KEYFRAME = 33_000
-"""Bytes of a keyframe, about twice as many as of the others."""
+COUNT = 8 * RATE
+"""Pictures, one keyframe among them: the next one would come after 8 s."""
 
-GROUP = 2 * RATE
-"""Pictures from one keyframe to the next, unless one is asked for."""
+SLOW = 8.0
+"""Seconds from one picture to the next of a slow camera."""
 
-_STREAM = 1
-_TRACK = Track(Codec.VP8, "vp8", width=640, height=480)
+ASLEEP = 40.0
+"""Seconds after which a camera that nobody watches must be asleep; the relay waits for 10."""
 
-_KEY_HEAD = bytes.fromhex("10 00 00 9d 01 2a 80 02 e0 01")
-"""Of a VP8 keyframe of 640x480 (RFC 6386 section 9.1); all that the relay reads of it."""
+PATIENCE = 15.0
+"""Seconds in which a first picture must come."""
 
-_OTHER_HEAD = b"\x11".ljust(len(_KEY_HEAD), b"\0")
+Opened = contextlib.AbstractAsyncContextManager[str]
+Sent = Callable[[int], None]
 
-_MARK = struct.Struct(">Qd")
 
-
-class Mark(NamedTuple):
-    """What is written into a picture.
+@dataclass
+class Source:
+    """A camera, and what was measured with it.
 
     Attributes:
-        number: Of the picture; each is one more than the one before.
-        captured: When it was captured (time.monotonic(), the same for all processes).
+        name: For people.
+        open: Makes the camera; it calls what it is given with the number of each picture that it sends. Gives its URL.
+        claimed: Its first picture is to come within FIRST_LIMIT.
+        first: Seconds.
+        delays: Milliseconds.
     """
 
-    number: int
-    captured: float
+    name: str
+    open: Callable[[Sent], Opened]
+    claimed: bool = True
+    first: list[float] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+    sent: dict[int, deque[float]] = field(default_factory=dict)
 
-    @classmethod
-    def read(cls, frame: bytes | memoryview) -> Mark:
-        """From the beginning of a frame of this camera."""
-        return cls(*_MARK.unpack_from(frame, len(_KEY_HEAD)))
+    def note(self, number: int) -> None:
+        """A picture is sent now."""
+        self.sent.setdefault(number % COUNT, deque(maxlen=100)).append(time.monotonic())
 
-    def frame(self, key: bool, sizes: tuple[int, int] = (PICTURE, KEYFRAME)) -> bytes:
-        """A picture with this mark.
+    def line(self) -> list[str]:
+        delays = [number(percentile(self.delays, share), 0) if self.delays else "-" for share in (0.5, 0.95)]
+        firsts = [number(median(self.first), 2), number(max(self.first), 2)] if self.first else ["-", "-"]
+        return [self.name, str(len(self.first)), *firsts, str(len(self.delays)), *delays]
 
-        Args:
-            key: It is a keyframe.
-            sizes: Bytes of a picture, and of a keyframe.
-        """
-        head = (_KEY_HEAD if key else _OTHER_HEAD) + _MARK.pack(*self)
-        return head.ljust(sizes[key], b"\0")
+    def target(self) -> Target:
+        worst = max(self.first, default=None)
+        found = "none came" if worst is None else f"worst of {len(self.first)}: {worst:.2f} s"
+        return Target(f"{self.name}: the first picture within {FIRST_LIMIT:g} s", found, worst is not None and worst <= FIRST_LIMIT)
+
+
+# --- cameras ---
+
+
+@cache
+def units() -> list[bytes]:
+    """Pictures as H.264, one keyframe among them."""
+    context = av.CodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, RATE)
+    context.framerate, context.gop_size = Fraction(RATE), COUNT
+    context.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "scenecut=0"}
+    found = []
+    for place, picture in enumerate(pictures(COUNT)):
+        picture.pts, picture.time_base = place, Fraction(1, RATE)
+        found += [bytes(packet) for packet in context.encode(picture)]
+    return found
+
+
+@cache
+def images() -> list[bytes]:
+    return jpegs(COUNT)
+
+
+def over_rtsp(rate: float = RATE, refusal: str = "") -> Callable[[Sent], Opened]:
+    return lambda sent: rtsp.camera(units(), rate, refusal, sent)
+
+
+def over_http(wrapped: Callable[[bytes], bytes], interval: float = 1 / RATE) -> Callable[[Sent], Opened]:
+    """JPEGs behind one another."""
+
+    @contextlib.asynccontextmanager
+    async def opened(sent: Sent) -> AsyncIterator[str]:
+        def answer(request: bytes) -> Iterator[bytes | float]:
+            yield PARTS % b"f"
+            for place, image in enumerate(itertools.cycle(images())):
+                sent(place)
+                yield wrapped(image)
+                yield interval
+
+        async with server(answer) as (url, _):
+            yield url
+
+    return opened
+
+
+@contextlib.asynccontextmanager
+async def still(sent: Sent) -> AsyncIterator[str]:
+    places = itertools.count()
+
+    def answer(request: bytes) -> Iterator[bytes | float]:
+        place = next(places)
+        image = images()[place % COUNT]
+        sent(place)
+        yield b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(image) + image
+
+    async with server(answer) as (url, _):
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def without_idr(sent: Sent) -> AsyncIterator[str]:
+    made = refreshed(COUNT - 5, period=RATE)
+    async with rtsp.camera(made, RATE) as url:
+        yield url
+
+
+def sources() -> list[Source]:
+    return [
+        Source("RTSP, a keyframe in 8 s", over_rtsp()),
+        Source("RTSP, 5 pictures a second", over_rtsp(5)),
+        Source("RTSP, refuses TCP", over_rtsp(refusal="461 Unsupported Transport")),
+        Source("RTSP, H.264 without IDR", without_idr, claimed=False),
+        Source("JPEGs", over_http(lambda image: b"--f\r\n" + part(image) + b"\r\n")),
+        Source("JPEGs, boundary behind", over_http(lambda image: part(image) + b"\r\n--f\r\n")),
+        Source("JPEGs, one in 8 s", over_http(lambda image: b"--f\r\n" + part(image) + b"\r\n", SLOW)),
+        Source("stills", still),
+    ]
+
+
+# --- measuring ---
 
 
 class Film:
-    """The camera `name`: films from `async with` on. It takes no pause; the relay must keep it awake (`--always-on`).
+    """`relay.py film` of one source."""
 
-    Args:
-        sizes: Bytes of a picture, and of a keyframe.
-    """
+    def __init__(self, relay: Relay, source: Source, name: str, url: str) -> None:
+        self.name = name
+        self.source = source
+        self._words = [sys.executable, "relay.py", "--no-install", "film", url, "--name", name, "--relay", relay.origin]
+        self._asleep = asyncio.Event()
+        self._said: list[str] = []
 
-    def __init__(self, address: Address, name: str, sizes: tuple[int, int] = (PICTURE, KEYFRAME)) -> None:
-        self._address = address
-        self._path = f"/camera/{name}"
-        self._sizes = sizes
-        self._rate: float = RATE
-        self._writer = WebmWriter(_TRACK, 1, 0)
-        self._key_wished = True
-        self._socket: ClientConnection | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def __aenter__(self) -> Self:
-        begin = await self._open()
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._film(begin))]
+    async def __aenter__(self) -> Film:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._words, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
+        self._task = asyncio.create_task(self._listen())
         return self
 
-    async def _open(self) -> float:
-        """Connects; returns when (time.monotonic()) the stream's media time was 0."""
-        self._socket = await self._connect()
-        begin = time.monotonic()
-        welcome = json.loads(await self._socket.recv())
-        announcement = {"type": "stream", "stream": _STREAM, "mime": "video/webm;codecs=vp8", "at": welcome["time"], "keyframes": True}
-        await self._socket.send(json.dumps(announcement))
-        await self._socket.send(bytes([_STREAM]) + self._writer.init())
-        return begin
-
-    async def _connect(self) -> ClientConnection:
-        return await connect(
-            self._address.url(self._path),
-            origin=Origin(self._address.origin),
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            ssl=self._address.context(),
-            compression=None,
-            proxy=None,
-        )
-
-    async def _send(self, message: bytes) -> None:
-        """Sends a picture's media message."""
-        assert self._socket is not None
-        await self._socket.send(bytes([_STREAM]) + message)
-
-    def pace(self, rate: float) -> None:
-        """From the next picture on, so many a second."""
-        self._rate = rate
-
-    async def __aexit__(self, *_exception: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._socket is not None:
-            await self._socket.close()
-
-    def cpu(self) -> float:
-        """Seconds that this process has worked."""
-        return time.process_time()
-
-    def fault(self) -> str:
-        """Why it films no more; "" while it does."""
-        ended = [task for task in self._tasks if task.done()]
-        return repr(ended[0].exception() or "the socket was closed") if ended else ""
+    async def __aexit__(self, *exception: object) -> None:
+        if self._process.returncode is None:
+            self._process.terminate()
+        await self._process.wait()
+        await self._task
 
     async def _listen(self) -> None:
-        assert self._socket is not None
-        try:
-            async for message in self._socket:
-                if json.loads(message)["type"] == "keyframe":
-                    self._key_wished = True
-        except ConnectionClosed:
-            return
+        assert self._process.stderr is not None
+        async for line in self._process.stderr:
+            self._said.append(line.decode(errors="replace").strip())
+            if b"Nobody watches" in line:
+                self._asleep.set()
 
-    async def _film(self, begin: float) -> None:
-        due, number, last_key = begin, 0, 0
-        while True:
-            await asyncio.sleep(due - time.monotonic())
-            key = self._key_wished or number - last_key >= GROUP
-            if key:
-                self._key_wished, last_key = False, number
-            captured = time.monotonic()
-            packet = Packet(_TRACK, round((captured - begin) * 1e6), key, Mark(number, captured).frame(key, self._sizes))
-            await self._send(self._writer.fragment(packet))
-            number += 1
-            due = max(due + 1 / self._rate, captured)  # a late picture does not make the next ones hurry
+    async def asleep(self) -> None:
+        """Wait until it is."""
+        try:
+            await asyncio.wait_for(self._asleep.wait(), ASLEEP)
+        except TimeoutError:
+            raise RuntimeError(f"the camera {self.name} does not fall asleep: {self._said[-3:]}") from None
+        self._asleep.clear()
+
+    async def watch(self, relay: Relay, seconds: float) -> None:
+        """One viewer: wait for its first picture, and then for so long."""
+        begin = time.monotonic()
+        arrived: list[tuple[float, bytes]] = []
+        async with peer(relay, f"/player/{self.name}") as viewer:
+            until, seen = begin + PATIENCE, False
+            while time.monotonic() < until:
+                before = len(arrived)
+                moment = time.monotonic()
+                arrived += [(moment, message) for message in viewer.media[before:]]
+                if not seen and any(message[4:8] == b"moof" for _, message in arrived[before:]):
+                    seen = True
+                    self.source.first.append(moment - begin)
+                    until = moment + seconds
+                await asyncio.sleep(0.001)  # that exact
+        self.source.delays += _delays(arrived, self.source.sent)
+
+
+def _delays(arrived: list[tuple[float, bytes]], sent: dict[int, deque[float]]) -> list[float]:
+    """Milliseconds from the sending of each picture to its arrival."""
+    found: list[float] = []
+    reader, decoder = StreamReader(), av.CodecContext.create("h264", "r")
+    for moment, message in arrived:
+        if message[4:8] == b"ftyp":
+            reader, decoder = StreamReader(), av.CodecContext.create("h264", "r")
+        elif message[4:8] != b"moof":
+            continue
+        for event in reader.feed(message):
+            if isinstance(event, Packet):
+                if decoder.extradata is None:
+                    decoder.extradata = event.track.config
+                for picture in decoder.decode(av.Packet(event.data)):
+                    with contextlib.suppress(AssertionError):  # a damaged picture, whose clock cannot be read
+                        place = round((painted(picture) - _BEGIN) * RATE) % COUNT
+                        past = [one for one in sent.get(place, ()) if one <= moment]
+                        found += [(moment - past[-1]) * 1000] if past else []
+    return found
+
+
+_BEGIN = painted(pictures(1)[0])
+"""What the clock of the first picture shows."""
+
+
+async def run(chosen: argparse.Namespace) -> int:
+    """Measure and print; returns the exit status."""
+    machine = Machine.look("no browser")
+    print(f"{machine}\n", flush=True)
+    rows = [one for one in sources() if not chosen.rows or any(word in one.name for word in chosen.rows.split(","))]
+    units(), images()  # before anything is measured
+    async with contextlib.AsyncExitStack() as stack:
+        relay = stack.enter_context(Relay("--no-key"))
+        films = []
+        for place, source in enumerate(rows):
+            url = await stack.enter_async_context(source.open(source.note))
+            films.append(await stack.enter_async_context(Film(relay, source, f"source-{place}", url)))
+        for turn in range(chosen.rounds):
+            for film in films:
+                await film.asleep()
+                await film.watch(relay, chosen.seconds)
+                first = film.source.first[-1] if len(film.source.first) > turn else float("nan")
+                print(f"round {turn + 1} of {chosen.rounds}: {film.source.name} {first:.2f} s", file=sys.stderr, flush=True)
+    head = ["source", "times", "first p50 s", "worst s", "pictures", "delay p50 ms", "p95 ms"]
+    print(aligned(head, [source.line() for source in rows]))
+    print(f"\n{listed(source.target() for source in rows if source.claimed)}")
+    command.write(chosen, machine, [{"name": source.name, "first": source.first, "delays": source.delays} for source in rows])
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The program; returns its exit status."""
+    return command.status(run(options(arguments)))
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; exits with a sentence when it is wrong."""
+    parser = argparse.ArgumentParser(prog="bench/film.py", description="Measure how soon and how late cameras of the network are seen.")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each source has its turn (default: 3)")
+    parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="seconds after the first picture (default: 6)")
+    parser.add_argument("--rows", default="", metavar="WORD,...", help="only sources with one of these in their names")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to this file")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,8 @@
 """Do three bad viewers disturb seventeen good ones? `python -m bench.flow`
 
-One camera of 4 Mbit/s (`film.py`) and twenty viewers (`viewers.py`), without a browser. In phase A all of them are good. In phase B one
-reads nothing, one has a tenth of the bandwidth that the pictures need, and one comes anew every second. The phases take turns; told
-in `README.md`.
+One camera of 4 Mbit/s (`scripted_camera.py`) and twenty viewers (`viewers.py`), without a browser. In phase A all of them are good. In
+phase B one reads nothing, one has a tenth of the bandwidth that the pictures need, and one comes anew every second. The phases take turns;
+told in `README.md`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from tests.relays import Relay
 
 from . import command
 from .cpu import OTHERS, RELAY, CpuMeter
-from .film import PICTURE, RATE, Film
 from .machine import Machine
 from .memory import MEGABYTE
 from .remote import Address, Remote
 from .samples import percentile
+from .scripted_camera import PICTURE, RATE, Film
 from .table import aligned, number
 from .targets import Target, listed
 from .viewers import Arrival, Crowd, Guests

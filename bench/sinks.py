@@ -24,8 +24,8 @@ from websockets.frames import Opcode
 
 from tests.peers import handshake
 
-from .film import Mark
 from .remote import Address
+from .scripted_camera import Mark
 from .viewers import READ_SIZE, Reader, picture
 
 JOIN_DEADLINE = 30.0

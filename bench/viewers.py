@@ -14,8 +14,8 @@ from websockets.frames import Opcode
 
 from tests.peers import handshake
 
-from .film import Mark
 from .remote import HOST, Address
+from .scripted_camera import Mark
 
 KEPT = 64
 """Bytes that are kept of each message: the head of a frame message, and the mark in the picture behind it."""
@@ -41,7 +41,7 @@ _MOOF, _MP4_VIDEO = b"moof", (1).to_bytes(4, "big")
 
 
 class Arrival(NamedTuple):
-    """One picture of `film.Film` at a viewer; moments as time.monotonic() tells them."""
+    """One picture of `scripted_camera.Film` at a viewer; moments as time.monotonic() tells them."""
 
     number: int
     captured: float
@@ -111,7 +111,7 @@ class Viewer(asyncio.BufferedProtocol):
     """One WebSocket to `/player/<name>`.
 
     Args:
-        marked: Whether the camera is a `film.Film`, whose pictures tell when they were captured.
+        marked: Whether the camera is a `scripted_camera.Film`, whose pictures tell when they were captured.
         stalls: Whether it reads nothing after the first bytes.
 
     Attributes:

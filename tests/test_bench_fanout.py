@@ -17,8 +17,8 @@ from websockets.frames import Frame, Opcode
 
 from bench import fanout
 from bench.contestants import NAME, Case, FloorServer, RelayServer, Server, missing_node
-from bench.film import Mark
 from bench.remote import Remote
+from bench.scripted_camera import Mark
 from bench.sinks import Joined, Seen, Sinks
 from bench.turns import FASTEST, LOAD, Cores, Rush, Turn, counted, rate_for, ratio
 from drawercam.media.packets import Codec, Packet, Track

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from bench.film import Film, Mark
 from bench.flow import AGE_INTERVAL, ages, seen
 from bench.memory import LEAST_SLOPE_MINUTES, SETTLING, growth
 from bench.remote import Address, Remote, RemoteError
+from bench.scripted_camera import Film, Mark
 from bench.viewers import KEPT, Arrival, Reader, Viewer
 from bench.waits import OUTAGE, Presence, length, longest
 from tests.peers import PATIENCE

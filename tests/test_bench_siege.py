@@ -22,7 +22,7 @@ from bench.attacks.peers import Asker, Site, frame, log_in
 from bench.attacks.streams import MESSAGE, STREAMS, long_doctype, unfinished_block
 from bench.beside import Newcomers, Pair, delays
 from bench.besieged import Besieged, Ground
-from bench.film import RATE
+from bench.scripted_camera import RATE
 from bench.siege import MINUTE, QUIET, Row, log_of_a_day, order, said, table
 from bench.viewers import Arrival
 from certs import Authority

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import itertools
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,69 +17,26 @@ from drawercam.film import libav, network, web_camera, web_reading
 from drawercam.film.sources import SourceError
 from drawercam.film.take import Gate, Take
 
+from .http_server import PARTS, part, server
 from .makers import HEIGHT, RATE, WIDTH, Collector, access_units, file, jpegs, painted, pictures
 
 JPEGS = jpegs(4)
 PAINTED = [painted(picture) for picture in pictures(4)]
 
 
-@contextlib.asynccontextmanager
-async def server(answer: Callable[[bytes], Iterator[bytes | float]]) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that is given a request and writes what `answer` yields, with pauses where that is a number of seconds.
-
-    Yields:
-        Its URL, and the requests that have come.
-    """
-    requests: list[bytes] = []
-
-    visits: set[asyncio.Task[None]] = set()
-
-    async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                requests.append(await reader.readuntil(b"\r\n\r\n"))
-                for piece in answer(requests[-1]):
-                    if isinstance(piece, float):
-                        await asyncio.sleep(piece)
-                    else:
-                        writer.write(piece)
-                        await writer.drain()
-        finally:
-            writer.close()
-
-    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        visits.add(asyncio.create_task(visit(reader, writer)))
-
-    one = await asyncio.start_server(begin, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{one.sockets[0].getsockname()[1]}/video", requests
-    finally:
-        one.close()
-        for task in visits:
-            task.cancel()
-        await asyncio.gather(*visits, return_exceptions=True)
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=%s\r\n\r\n"
-
-
-def part(picture: bytes, more: int = 0) -> bytes:
-    return b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (len(picture) + more) + picture
-
-
 HABITS: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {
-    "as the standard has it": (HEAD % b"f", lambda one: b"--f\r\n" + part(one) + b"\r\n"),
-    "the boundary behind": (HEAD % b"f", lambda one: part(one) + b"\r\n--f\r\n"),
-    "the boundary behind, without an end of line": (HEAD % b"f", lambda one: part(one) + b"--f\r\n"),
-    "a length that is too large": (HEAD % b"f", lambda one: b"--f\r\n" + part(one, 100) + b"\r\n"),
-    "a length that is too small": (HEAD % b"f", lambda one: b"--f\r\n" + part(one, -50) + b"\r\n"),
-    "no length": (HEAD % b"f", lambda one: b"--f\r\nContent-Type: image/jpeg\r\n\r\n" + one + b"\r\n"),
-    "no headers": (HEAD % b"f", lambda one: b"--f\r\n\r\n" + one + b"\r\n"),
-    "ends of lines without CR": (HEAD % b"f", lambda one: b"--f\nContent-Type: image/jpeg\n\n" + one + b"\n"),
-    "a quoted boundary": (HEAD % b'"my f"', lambda one: b"--my f\r\n" + part(one) + b"\r\n"),
-    "dashes in both": (HEAD % b"--f", lambda one: b"--f\r\n" + part(one) + b"\r\n"),
-    "no dashes": (HEAD % b"f", lambda one: b"f\r\n" + part(one) + b"\r\n"),
-    "another boundary": (HEAD % b"f", lambda one: b"--g\r\n" + part(one) + b"\r\n"),
+    "as the standard has it": (PARTS % b"f", lambda one: b"--f\r\n" + part(one) + b"\r\n"),
+    "the boundary behind": (PARTS % b"f", lambda one: part(one) + b"\r\n--f\r\n"),
+    "the boundary behind, without an end of line": (PARTS % b"f", lambda one: part(one) + b"--f\r\n"),
+    "a length that is too large": (PARTS % b"f", lambda one: b"--f\r\n" + part(one, 100) + b"\r\n"),
+    "a length that is too small": (PARTS % b"f", lambda one: b"--f\r\n" + part(one, -50) + b"\r\n"),
+    "no length": (PARTS % b"f", lambda one: b"--f\r\nContent-Type: image/jpeg\r\n\r\n" + one + b"\r\n"),
+    "no headers": (PARTS % b"f", lambda one: b"--f\r\n\r\n" + one + b"\r\n"),
+    "ends of lines without CR": (PARTS % b"f", lambda one: b"--f\nContent-Type: image/jpeg\n\n" + one + b"\n"),
+    "a quoted boundary": (PARTS % b'"my f"', lambda one: b"--my f\r\n" + part(one) + b"\r\n"),
+    "dashes in both": (PARTS % b"--f", lambda one: b"--f\r\n" + part(one) + b"\r\n"),
+    "no dashes": (PARTS % b"f", lambda one: b"f\r\n" + part(one) + b"\r\n"),
+    "another boundary": (PARTS % b"f", lambda one: b"--g\r\n" + part(one) + b"\r\n"),
     "another type": (b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n", lambda one: b"\r\n--f\r\n" + part(one) + b"\r\n"),
     "no type and nothing between": (b"HTTP/1.0 200 OK\r\n\r\n", lambda one: one),
     "lines without CR in the head": (b"HTTP/1.1 200 OK\nContent-Type: multipart/x-mixed-replace\n\n", lambda one: b"--f\n\n" + one),
@@ -110,7 +66,7 @@ async def test_a_picture_is_shown_before_the_next_one_begins_and_its_camera_may_
     shown = threading.Event()
 
     def answer(request: bytes) -> Iterator[bytes | float]:
-        yield HEAD % b"f"
+        yield PARTS % b"f"
         yield b"--f\r\n" + part(JPEGS[0])
         while not shown.is_set():
             yield 0.02
@@ -128,7 +84,7 @@ async def test_a_camera_that_was_fast_and_is_silent_is_given_up(monkeypatch: pyt
     monkeypatch.setattr(web_camera, "READ_LIMIT", 0.2)
 
     def answer(request: bytes) -> Iterator[bytes | float]:
-        yield HEAD % b"f"
+        yield PARTS % b"f"
         for picture in JPEGS:
             yield b"--f\r\n" + part(picture) + b"\r\n"
             yield 0.02
@@ -155,7 +111,7 @@ async def test_a_still_is_asked_for_again_and_again(kind: str, monkeypatch: pyte
         jpeg = JPEGS[next(number) % 4]
         body = png(jpeg) if kind == "PNG" else jpeg
         if kind == "JPEG in one part":
-            yield (HEAD % b"f").replace(b"1.1", b"1.0") + b"--f\r\n" + part(body) + b"\r\n--f--\r\n"
+            yield (PARTS % b"f").replace(b"1.1", b"1.0") + b"--f\r\n" + part(body) + b"\r\n--f--\r\n"
             return
         yield b"HTTP/1.0 200 OK\r\n"
         if "without a type" not in kind:
@@ -259,7 +215,7 @@ async def test_a_password_is_shown_to_the_camera_as_it_is_and_to_nobody_else(sch
         elif scheme == "Basic" and b"YWRtaW46U2VzYW1lIzQyLz8l" not in request:  # admin:Sesame#42/?%
             yield b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         else:
-            yield HEAD % b"f"
+            yield PARTS % b"f"
             for picture in itertools.cycle(JPEGS):
                 yield b"--f\r\n" + part(picture) + b"\r\n"
                 yield 0.01
@@ -282,7 +238,7 @@ async def test_a_password_is_shown_to_the_camera_as_it_is_and_to_nobody_else(sch
         (b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 4\r\n\r\nnone", "gives nothing that FFmpeg's libraries can read"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 4\r\n\r\nnone", "has ended"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 9\r\n\r\nnone", "has broken off: the connection was closed"),
-        (HEAD % b"f" + b"--f\r\n" + part(JPEGS[0]) + part(JPEGS[1]), "has ended"),
+        (PARTS % b"f" + b"--f\r\n" + part(JPEGS[0]) + part(JPEGS[1]), "has ended"),
         (b"", "gives nothing that FFmpeg's libraries can read|cannot be opened"),
     ],
 )
@@ -297,7 +253,7 @@ async def test_a_damaged_picture_is_left_out() -> None:
     damaged = JPEGS[0][:2] + b"\xff\xdb\0\3x" + JPEGS[0][-2:]
 
     def answer(request: bytes) -> Iterator[bytes | float]:
-        yield HEAD % b"f"
+        yield PARTS % b"f"
         for picture in itertools.cycle((damaged, b"\xff\xd8\xff\xda\0\2\0\xff\xd9", JPEGS[1])):
             yield b"--f\r\n" + part(picture) + b"\r\n"
             yield 0.01
@@ -317,7 +273,7 @@ async def test_it_lets_go_at_once_and_is_not_stuck_while_its_picture_stands(
     monkeypatch.setattr(web_reading, "_LOOK", 0.05)
 
     def answer(request: bytes) -> Iterator[bytes | float]:
-        yield HEAD % b"f"
+        yield PARTS % b"f"
         for picture in itertools.cycle(JPEGS):
             yield b"--f\r\n" + part(picture) + b"\r\n"
             yield 60.0 if silent else 0.0

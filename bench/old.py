@@ -80,7 +80,8 @@ async def watch(browser: Browser, seen: Seen) -> None:
         name = stage.fresh_name()
         with filming(stage, name, SIZE):
             # Without it the camera would sleep until the browser comes. It plays what all of them play, so all get the same.
-            async with peer(stage.relay, f"/player/{name}?plays=vp8,opus"):
+            async with peer(stage.relay, f"/player/{name}?plays=vp8,opus") as other:
+                await other.message("track", codec="vp8")
                 await asyncio.sleep(FILMING)
                 viewer = await stage.player_page(camera=name)
                 await viewer.wait_for("bench.arrival().seen !== null", PICTURE_DEADLINE)

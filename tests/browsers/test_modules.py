@@ -234,3 +234,38 @@ async def test_a_codecs_family_is_told_from_every_name_that_it_has(page: Page) -
         names,
     )
     assert told == []
+
+
+@pytest.mark.parametrize(("shows", "told"), [(True, []), (False, ["no picture came out of the frames that went in"])])
+async def test_an_engine_whose_pictures_are_counted_now_and_then_is_not_mute(page: Page, shows: bool, told: list[str]) -> None:
+    """As in Chrome before 84, which tells of no picture: whenever the tile looks, more has gone in since the last count."""
+    found = await page.evaluate(
+        """async (shows) => {
+          const { Tile } = await import("/web/tile.js");
+          const told = [], stats = { fed: 0, shown: 0 };
+          const tile = Object.assign(Object.create(Tile.prototype), { engine: { name: "mse", stats }, watched: true, blocked: false, told });
+          Object.assign(tile, { state: "live", dropRetired() {}, onfail: (reason) => void told.push(reason) });
+          const { now } = performance;
+          let clock = 1000;
+          performance.now = () => clock;
+          try {
+            tile.expectPicture();
+            while (clock < 20000 && told.length === 0) {
+              stats.fed += 4;
+              if (shows) {
+                stats.shown += 4;
+                tile.onpicture();
+              }
+              clock += 125;
+              stats.fed += 4;
+              tile.checkEngine();
+              clock += 125;
+            }
+          } finally {
+            performance.now = now;
+          }
+          return told;
+        }""",
+        shows,
+    )
+    assert found == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,12 @@ def test_old_browsers_can_read_it(script: Path) -> None:
             found += [f"{name}: {line}" for name, newer in NEWER.items() if newer.search(line)]
             found += [f"class field: {line}"] if in_class and CLASS_FIELD.match(line) else []
     assert not found
+
+
+@pytest.mark.parametrize("sheet", sorted((ROOT / "web").glob("*.css")), ids=lambda sheet: str(sheet.name))
+def test_a_browser_without_env_finds_the_same_without_it(sheet: Path) -> None:
+    """Chrome before 69; where a value is an env() and nothing else, 0 is what it would be."""
+    lines = [line.strip() for line in sheet.read_text().splitlines()]
+    declared = [(before, line) for before, line in pairwise(lines) if "calc(" in line and "env(" in line]
+    alone = [line for before, line in declared if "env(" in before or before.partition(":")[0] != line.partition(":")[0]]
+    assert alone == []

@@ -243,7 +243,7 @@ async def test_an_engine_whose_pictures_are_counted_now_and_then_is_not_mute(pag
         """async (shows) => {
           const { Tile } = await import("/web/tile.js");
           const told = [], stats = { fed: 0, shown: 0 };
-          const tile = Object.assign(Object.create(Tile.prototype), { engine: { name: "mse", stats }, watched: true, blocked: false, told });
+          const tile = Object.assign(Object.create(Tile.prototype), { engine: { name: "mse", stats }, watched: true, blocked: false });
           Object.assign(tile, { state: "live", dropRetired() {}, onfail: (reason) => void told.push(reason) });
           const { now } = performance;
           let clock = 1000;

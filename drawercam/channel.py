@@ -50,6 +50,15 @@ KEYFRAME_PAUSE = 0.5
 # a phone is turned, once a second at most.
 TRACKS_AT_ONCE, TRACK_PAUSE = 40, 0.25
 
+# Microseconds of pictures without a keyframe, where a newcomer needs one, after which that is said.
+KEYLESS_AFTER = 5_000_000
+
+KEYLESS = (
+    "The camera sends pictures, but no keyframe with which they could begin to be shown (in H.264 an IDR picture). "
+    "Let it send one every 2 s, or encode its pictures anew."
+)
+"""What is said of such a camera to people."""
+
 # Viewers whose addresses a camera is told when they pause it.
 MAX_NAMED = 3
 
@@ -266,6 +275,7 @@ class Channel:
         self.reason: str | None = None
         self.since = clock()  # when the state began
         self.camera: Camera | None = None
+        self.keyless = False  # pictures come, and have come for KEYLESS_AFTER, but none with which a newcomer can begin
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
         self.sound: bool | None = None  # there is sound with the picture, as the camera says
         self.remarks: list[str] = []  # what is left out of what this camera sends, in sentences
@@ -288,6 +298,7 @@ class Channel:
         self._watched = clock()  # when somebody watched last, or a camera came
         self._last_frame: int | None = None  # kept when the camera has gone: since when is worth knowing
         self._filmed = False  # this camera has sent a frame
+        self._keyless_since: int | None = None  # when the first picture came of those that are of no use to a newcomer
         self._meter = Meter()
         self._timing = Timing()
         self._key_wishes: set[Viewer | None] = set()  # those that wait until the camera may be asked again; None is this channel's own
@@ -403,6 +414,8 @@ class Channel:
         if number in self._needs_key:
             if not packet.key:
                 self.tally.unusable += 1
+                if number == _VIDEO:
+                    self._lacks_key(arrived)
                 return
             self._needs_key.discard(number)
         self._last_frame, self._filmed = arrived, True
@@ -418,6 +431,9 @@ class Channel:
             tally.uplink.add(arrived - packet.timestamp)
             if packet.key:
                 self._key_wishes.clear()
+                self._has_key()
+            elif not self._memory:
+                self._lacks_key(arrived)
         else:
             tally.sound(size, viewers)
         if not hold:
@@ -564,6 +580,11 @@ class Channel:
         return self.camera is None and not self._viewers
 
     @property
+    def lacks_keyframe(self) -> bool:
+        """The last picture came when a newcomer could do nothing with it, because no keyframe is remembered."""
+        return self._keyless_since is not None
+
+    @property
     def watching(self) -> int:
         """How many viewers take frames."""
         return len(self._watching)
@@ -613,7 +634,7 @@ class Channel:
             "framesPerSecond": round(frames, 1),
             "bytesPerSecond": round(size),
             "drops": self.drops,
-            "remarks": self.remarks,
+            "remarks": [*self.remarks, *([KEYLESS] if self.keyless else [])],
             "timing": asdict(self.timing()),
             "turns": {name: axis.as_json() for name, axis in self.turns.axes().items()},
         }
@@ -626,6 +647,8 @@ class Channel:
         if (state, reason) == (self.state, self.reason):
             return
         first_frame = self.state is State.WAITING and state is State.LIVE
+        if state is not State.LIVE:
+            self.keyless, self._keyless_since = False, None  # it begins with a keyframe when it goes on
         if state is not self.state and state not in _TRANSITIONS[self.state]:
             raise ValueError(f"channel {self.name} cannot go from {self.state} to {state}")
         self.state, self.reason, self.since = state, reason, self._clock()
@@ -658,8 +681,26 @@ class Channel:
         for viewer in self._viewers:
             viewer.tell(message)
 
+    def _lacks_key(self, arrived: int) -> None:
+        """A picture has come that is of no use to a newcomer."""
+        if self._keyless_since is None:
+            self._keyless_since = arrived
+        elif not self.keyless and arrived - self._keyless_since >= KEYLESS_AFTER:
+            self.keyless = True
+            log.warning("= %s: %s", self.name, KEYLESS)
+            self._say_state()
+
+    def _has_key(self) -> None:
+        self._keyless_since = None
+        if self.keyless:
+            self.keyless = False
+            self._say_state()
+
+    def _state_message(self) -> control.ChannelState:
+        return control.ChannelState(self.state, self.reason, self.keyless or None)
+
     def _tell_state(self) -> None:
-        message = control.ChannelState(self.state, self.reason)
+        message = self._state_message()
         for viewer in self._viewers:
             viewer.tell(message)
 
@@ -675,7 +716,7 @@ class Channel:
     def _greet(self, viewer: Viewer) -> None:
         """Tells a viewer what there is. It hears of every change from now on."""
         self._viewers.add(viewer)
-        viewer.tell(control.ChannelState(self.state, self.reason))
+        viewer.tell(self._state_message())
         for output in self._outputs.values():
             self._introduce(viewer, output)
         if self.turns.axes():

@@ -364,9 +364,16 @@ class CameraUnplayable(Message):
 
 @dataclass(frozen=True, slots=True)
 class ChannelState(Message):
+    """What the camera does.
+
+    Attributes:
+        keyless: True where pictures come, but no keyframe with which a newcomer could begin.
+    """
+
     type: ClassVar[str] = "state"
     state: str
     reason: str | None = None
+    keyless: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from drawercam.channel import (
     KEYFRAME_PAUSE,
     KEYFRAMES_AT_ONCE,
     KEYFRAMES_OF_ALL_AT_ONCE,
+    KEYLESS,
+    KEYLESS_AFTER,
     MAX_MEMORY,
     MAX_NAMED,
     MAX_REPLAY,
@@ -187,6 +189,55 @@ def test_frames_before_the_first_keyframe_are_not_passed_on(stage: Stage) -> Non
     assert viewer.fragments == [] and stage.channel.state is State.WAITING
     stage.film(key=True)
     assert viewer.keys == [True]
+
+
+def keyless(viewer: FakeViewer) -> list[tuple[str, bool]]:
+    return [(one.state, one.keyless is True) for one in viewer.told if isinstance(one, control.ChannelState)]
+
+
+def film_for(stage: Stage, microseconds: int, size: int = 0) -> None:
+    end = stage.clock.time + microseconds
+    while stage.clock.time < end:
+        stage.film(size=size)
+
+
+def test_pictures_without_a_keyframe_to_begin_with_are_said(stage: Stage) -> None:
+    viewer = stage.watch()
+    stage.start()
+    film_for(stage, KEYLESS_AFTER - 100_000)
+    assert keyless(viewer) == [("waiting", False)] and stage.channel.report()["remarks"] == [] and stage.channel.lacks_keyframe
+    film_for(stage, 200_000)
+    assert keyless(viewer)[1:] == [("waiting", True)] and stage.channel.report()["remarks"] == [KEYLESS]
+    assert keyless(stage.watch()) == [("waiting", True)], "a newcomer is told, too"
+    stage.film(key=True)
+    assert keyless(viewer)[-1] == ("live", False) and stage.channel.report()["remarks"] == [] and not stage.channel.lacks_keyframe
+
+
+def test_where_the_last_keyframe_is_remembered_none_is_missed(stage: Stage) -> None:
+    viewer = stage.watch()
+    stage.start()
+    stage.film(key=True)
+    film_for(stage, 4 * KEYLESS_AFTER)
+    assert not any(missed for _, missed in keyless(viewer)) and not stage.channel.lacks_keyframe
+
+
+def test_a_keyframe_is_missed_when_the_last_one_is_forgotten(stage: Stage) -> None:
+    viewer = stage.watch()
+    stage.start()
+    stage.film(key=True)
+    stage.film(size=MAX_MEMORY)
+    film_for(stage, KEYLESS_AFTER + 100_000)
+    assert keyless(viewer)[-1] == ("live", True) and viewer.keys[0] and len(viewer.keys) > 100, "who has it already goes on"
+    stage.film(key=True)
+    assert keyless(viewer)[-1] == ("live", False)
+    stage.film(size=MAX_MEMORY)
+    film_for(stage, KEYLESS_AFTER + 100_000)
+    stage.channel.camera_says(State.PAUSED, "camera")
+    assert keyless(viewer)[-1] == ("paused", False) and not stage.channel.lacks_keyframe, "it goes on with one"
+    stage.channel.camera_says(State.LIVE, None)
+    film_for(stage, KEYLESS_AFTER + 100_000)
+    stage.channel.leave(stage.camera, "lost")
+    assert keyless(viewer)[-1] == ("gone", False)
 
 
 def test_one_message_serves_all_viewers(stage: Stage) -> None:

@@ -110,6 +110,8 @@ const GONE_BECAUSE = {
   media: "It sent no video",
 };
 
+const KEYLESS = "The camera sends no keyframe, with which its pictures could begin. Let it send one every 2 s.";
+
 /** @param {string} symbol of the sprite in player.html @returns {SVGSVGElement} */
 function icon(symbol) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -166,7 +168,7 @@ export class Tile {
     this.state = "connecting";
     /** @type {TileState | ""} */
     this.announcedState = "";
-    /** What the relay last said. @type {{state: string, reason: string} | null} */
+    /** What the relay last said. @type {{state: string, reason: string, keyless: boolean} | null} */
     this.camera = null;
     this.goneAt = 0; // ms since the epoch; 0: not known
     /** @type {import("./link.js").LinkState} */
@@ -395,7 +397,7 @@ export class Tile {
   /** @param {any} message */
   oncontrol(message) {
     if (message.type === "welcome") this.onwelcome();
-    else if (message.type === "state") this.onstate(message.state, message.reason || "");
+    else if (message.type === "state") this.onstate(message.state, message.reason || "", message.keyless === true);
     else if (message.type === "track-end") this.endVideo();
     else if (message.type === "turns") this.pad.update(message);
     else if (message.type === "refused") this.pad.refuse(message.text);
@@ -407,11 +409,12 @@ export class Tile {
     this.sound.restart();
   }
 
-  /** @param {string} state @param {string} reason */
-  onstate(state, reason) {
+  /** @param {string} state @param {string} reason @param {boolean} keyless pictures come, but none to begin with */
+  onstate(state, reason, keyless) {
     const first = this.camera === null;
-    this.camera = { state, reason };
-    if (state === "live") this.pictureAt = performance.now();
+    const went = this.camera ? this.camera.state : "";
+    this.camera = { state, reason, keyless };
+    if (state === "live" && !(keyless && went === "live")) this.pictureAt = performance.now();
     if (state === "gone") {
       this.goneAt = first ? 0 : Date.now();
     }
@@ -808,7 +811,8 @@ export class Tile {
     if (this.linkState !== "open" && this.refusal && this.refusal.id === "too-many-streams") return ["connecting", this.refusal.text];
     if (this.linkState !== "open") return ["connecting", this.awaySentence()];
     if (!this.camera) return ["connecting", "Connecting…"];
-    const { state, reason } = this.camera;
+    const { state, reason, keyless } = this.camera;
+    if (state === "waiting" && keyless) return ["waiting", KEYLESS];
     if (state === "waiting") return ["waiting", this.hadPicture ? "Waiting for the camera…" : "Not there yet."];
     if (state === "paused") return ["paused", PAUSED_BECAUSE[reason] || "Paused."];
     if (state === "gone") return ["gone", `${GONE_BECAUSE[reason] || "Gone"}${this.goneAt ? ` ${clockTime(this.goneAt)}` : ""}.`];
@@ -816,6 +820,7 @@ export class Tile {
     if (this.blocked) return ["connecting", "Tap the picture to start it."];
     if (this.watched && performance.now() - this.pictureAt > FROZEN_AFTER) return this.judgeSilence();
     if (this.engine && this.engine.stats.shown > this.shownEarlier) return ["live", ""];
+    if (keyless) return ["connecting", KEYLESS];
     return ["connecting", this.hadPicture ? "" : "Waiting for the first picture…"];
   }
 
@@ -839,6 +844,7 @@ export class Tile {
     if (pongAt > late && (filmedAt < late || pongAt - filmedAt > SILENT_AFTER)) {
       return ["frozen", `The camera has sent nothing for ${seconds(filmedAt)} s.`, "camera"];
     }
+    if (this.camera && this.camera.keyless) return ["frozen", KEYLESS, "camera"];
     if (this.slowFrom > pictureAt) return ["frozen", "This network is too slow: pictures are left out.", "slow"];
     if (this.receivedAt > late) return ["frozen", `This browser has shown nothing for ${seconds(pictureAt)} s.`, "browser"];
     // An answer that came through all that was sent before it, and no picture among that: its sound may go on.

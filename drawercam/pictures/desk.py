@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .. import control
-from ..channel import MAX_MEMORY, NUMBERS, Channel, Follower, Fragment, Run, State
+from ..channel import KEYLESS, MAX_MEMORY, NUMBERS, Channel, Follower, Fragment, Run, State
 from ..hub import Hub
 from ..limits import MAX_DECODERS, Room, counted_once, room_among
 from ..media.packets import Kind
@@ -84,7 +84,7 @@ class NoPicture(Exception):
         super().__init__(sentence)
 
 
-UNKNOWN, NOT_YET, RESTARTING = "unknown-camera", "no-picture", "restarting"
+UNKNOWN, NOT_YET, NO_KEYFRAME, RESTARTING = "unknown-camera", "no-picture", "no-keyframe", "restarting"
 """Ids of `NoPicture`: there is no such camera; there was none within the time; the relay stops."""
 
 _NONE_NOW = {
@@ -173,6 +173,7 @@ class Desk(Follower):
         self._over = over
         self._sizes: dict[int, _Size] = {}
         self._fed = 0  # frames given to workers
+        self._in_vain = False  # pictures come, but not the keyframe that is needed
         self._begun = 0  # how many of them before the present track
         self._last_key = 0  # how many up to the last keyframe, that included
         self._refused_until: float | None = None  # a worker that has failed is left alone
@@ -214,6 +215,8 @@ class Desk(Follower):
             async with asyncio.timeout(patience):
                 return await wish.answer
         except TimeoutError:
+            if self.needs_key and (self.channel.lacks_keyframe or self._in_vain):
+                raise NoPicture(NO_KEYFRAME, KEYLESS) from None
             raise NoPicture(NOT_YET, "The camera has sent no picture in time.", 1) from None
         finally:
             if wish in size.wishes:
@@ -273,8 +276,9 @@ class Desk(Follower):
             self.leave_out(True, fragment.key)
             return False
         if self.needs_key and not fragment.key:
+            self._in_vain = True
             return self.wait_for_key()
-        self.needs_key = False
+        self.needs_key = self._in_vain = False
         self._feed(fragment)
         return False
 

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from .. import control
 from ..access import Denied
-from ..channel import FEW_PICTURES, Channel, Follower, Fragment, Run, State
+from ..channel import FEW_PICTURES, KEYLESS, Channel, Follower, Fragment, Run, State
 from ..deadlines import Deadline
 from ..hub import LOST_LINGER, Hub
 from ..media.muxed import AUDIO, VIDEO, Container, Muxed, container_for
@@ -327,7 +327,7 @@ class _Live:
                 async with Deadline(OPENING):
                     await reader.pictures.wait()
             except TimeoutError:
-                raise _no_picture(channel.name) from None
+                raise _no_keyframe() if channel.lacks_keyframe else _no_picture(channel.name) from None
             yield reader
         finally:
             channel.part(reader)
@@ -375,6 +375,10 @@ def _check(name: str, asked: Container | None, filmed: Container | None) -> None
 
 def _no_picture(name: str) -> Denied:
     return Denied(503, "no-picture", f"The camera {name} shows no picture now.", RETRY_AFTER)
+
+
+def _no_keyframe() -> Denied:
+    return Denied(503, "no-keyframe", KEYLESS, RETRY_AFTER)
 
 
 def _path(name: str, container: Container) -> str:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from ..access import Denied
 from ..pictures.decoder import Picture, available
-from ..pictures.desk import NOT_YET, UNKNOWN, Desks, NoPicture
+from ..pictures.desk import NO_KEYFRAME, NOT_YET, UNKNOWN, Desks, NoPicture
 from . import routes
 from .bodies import taken
 from .http import TIME_HEADER, Endless
@@ -100,7 +100,7 @@ class _Pictures:
             try:
                 return await self._desks.picture(name, width, after, min(_GLANCE, max(0.0, end - now())), request.remote)
             except NoPicture as none:
-                if none.id != NOT_YET or now() >= end:
+                if none.id not in (NOT_YET, NO_KEYFRAME) or now() >= end:
                     raise
         raise ConnectionResetError
 

@@ -276,6 +276,11 @@ async def test_a_camera_that_nobody_looks_at_sleeps_and_wakes_up(relay: Relay, p
     async with film(relay, name) as camera:
         await go(page, f"{relay.origin}/player.html?camera={name}")
         await moving(page)
+        # As the relay says it of a camera that sends no keyframe.
+        said = f"{{ {TILE}.tile.onstate('waiting', '', true); return {TILE}.querySelector('.notice').textContent; }}"
+        assert "no keyframe" in await page.evaluate(f"() => {said}")
+        await page.evaluate(f"() => {TILE}.tile.onstate('live', '', false)")
+        await state(page, "live")
         await veil(page, "hidden")
         await watching(relay, name, [False])
         await camera.phone.message("pause", reason="unwatched")

@@ -63,6 +63,16 @@ def decode(frames: list[bytes], config: bytes = b"") -> list[bytes]:
     return [picture.to_ndarray().tobytes() for picture in pictures]
 
 
+@pytest.mark.parametrize("params", ["open-gop=1:bframes=2:b-adapt=0", "intra-refresh=1:bframes=0"])
+def test_only_at_idr_pictures_players_can_begin(params: str) -> None:
+    """libavformat calls a picture with a recovery point (ITU-T H.264 D.2.8) a keyframe, too; browsers' decoders do not begin there."""
+    frames = encode(64, 48, "main", params=params, frames=12)
+    recoveries = [any(unit[:2] == b"\x06\x06" for unit in split_annexb(frame)) for frame in frames]
+    assert any(recoveries[1:])
+    _, _, keys = unpack_all(AccessUnits(b""), list(frames))
+    assert keys == [True] + [False] * 11
+
+
 def parameter_set(frames: tuple[bytes, ...], kind: int) -> bytes:
     return next(unit for unit in split_annexb(frames[0]) if unit[0] & 31 == kind)
 

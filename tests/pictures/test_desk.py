@@ -166,6 +166,20 @@ async def test_nobody_gets_a_picture_of_a_camera_that_gives_none(scene: Scene) -
     assert none.value.id == "gone", "who waits is told at once"
 
 
+async def test_pictures_without_a_keyframe_are_no_reason_to_say_that_there_are_none(scene: Scene) -> None:
+    delta = PICTURES[1]
+    waiting = asyncio.create_task(scene.picture(patience=0.3))
+    for number in range(3):
+        scene.clock.time += 33_000
+        scene.channel.publish(Packet(delta.track, scene.clock.time, False, delta.data), scene.clock.time)
+        await asyncio.sleep(0.01 * number)
+    with pytest.raises(NoPicture, match="no keyframe") as none:
+        await waiting
+    assert none.value.id == desk.NO_KEYFRAME
+    newest = scene.film(1)
+    assert (await scene.picture()).time == newest
+
+
 async def test_a_new_track_is_another_picture(scene: Scene) -> None:
     scene.film(3)
     await scene.picture()

@@ -21,6 +21,7 @@ from drawercam.media import opus
 from drawercam.media.containers import StreamReader
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.server import live
+from drawercam.server import pictures as singly
 from drawercam.server.live import Reader
 from drawercam.server.server import Server
 from drawercam.server.socket import HIGH_WATER, WRITE_DEADLINE
@@ -245,6 +246,18 @@ async def test_who_cannot_be_served_is_told_before_the_answer_begins(monkeypatch
         monkeypatch.setattr(live, "OPENING", PATIENCE)
         assert await refused(client, "/cameras/porch/live") == (503, "no-picture"), "nobody is there to be woken up"
         assert not house.channel.watching and "attic" not in house.server._hub._channels
+
+
+async def test_a_camera_without_keyframes_is_said_to_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "OPENING", 0.1)
+    monkeypatch.setattr(singly, "PATIENCE", 0.1)
+    async with House() as house, aiohttp.ClientSession(house.origin) as client:
+        house.picture()
+        house.picture()
+        for path in ("/cameras/porch/live", "/cameras/porch/live.mjpg", "/cameras/porch/latest.jpg"):
+            assert await refused(client, path) == (503, "no-keyframe")
+            async with client.get(path) as answer:
+                assert int(answer.headers["Retry-After"]) > 0 and "IDR" in (await answer.json())["text"]
 
 
 async def test_sound_that_is_there_in_time_is_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self
 
 import aiohttp
 from yarl import URL
@@ -21,6 +21,9 @@ _ANSWER_LIMIT = 10.0
 # Seconds between two looks whether the thread is to end.
 _LOOK = 0.25
 
+# Bytes of an answer that may wait here: more than a large JPEG, whose parts would stop and start the connection otherwise.
+_BUFFER = 2**20
+
 # Seconds of silence, seconds between two questions, and questions without an answer, after which the kernel takes a connection for dead:
 # a camera that gives a picture a minute may be silent, one whose plug was pulled says so by not answering.
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
@@ -28,11 +31,17 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
 # Cameras send what they like to whom they like; some want to be told who asks.
 _HEADERS = {"User-Agent": "drawercam", "Accept": "*/*"}
 
-_Result = TypeVar("_Result")
-
 
 class Stopped(Exception):
     """The thread is to end."""
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Asks for addresses itself, because its thread has nothing else to do. In a thread pool a question that is not answered would keep the
+    whole program from ending."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        return socket.getaddrinfo(host, port, **options)
 
 
 class WebReader:
@@ -57,7 +66,7 @@ class WebReader:
         whole = URL(url, encoded=url.isascii() and url.isprintable() and " " not in url)
         self._url = whole.with_user(None).with_fragment(None)
         self._login = (whole.user or "", whole.password or "") if whole.user or whole.password else None
-        self._runner = asyncio.Runner()
+        self._loop = _Loop()
         self._session: aiohttp.ClientSession | None = None
         self._answer: aiohttp.ClientResponse | None = None
 
@@ -66,9 +75,9 @@ class WebReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         try:
-            self._runner.run(self._close())
+            self._loop.run_until_complete(self._close())
         finally:
-            self._runner.close()
+            self._loop.close()
 
     def get(self) -> None:
         """Ask, with user and password if the server wants them; the answer before is let go.
@@ -78,7 +87,7 @@ class WebReader:
             TimeoutError: There is no answer in time.
             aiohttp.ClientError, OSError: There is none, or it cannot be understood.
         """
-        self._runner.run(self._watched(self._get(), _ANSWER_LIMIT))
+        self._loop.run_until_complete(self._watched(self._get(), _ANSWER_LIMIT))
 
     def read(self, patience: float) -> bytes:
         """The next bytes of the body; none when it is over.
@@ -90,13 +99,17 @@ class WebReader:
             As `get`.
         """
         assert self._answer is not None
-        return self._runner.run(self._watched(self._answer.content.readany(), patience))
+        return self._loop.run_until_complete(self._read(self._answer.content, patience))
 
     async def _get(self) -> None:
         if self._session is None:
             # As FFmpeg does: any certificate is believed, because cameras make their own; proxies are those of the environment.
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=False), timeout=aiohttp.ClientTimeout(total=None), headers=_HEADERS, trust_env=True
+                connector=aiohttp.TCPConnector(ssl=False),
+                timeout=aiohttp.ClientTimeout(total=None),
+                headers=_HEADERS,
+                trust_env=True,
+                read_bufsize=_BUFFER,
             )
         if self._answer is not None:
             self._answer.release()
@@ -112,8 +125,18 @@ class WebReader:
         self.length = answer.content_length
         _watch_peer(answer)
 
-    async def _watched(self, work: Awaitable[_Result], limit: float) -> _Result:
-        task = asyncio.ensure_future(work)
+    async def _read(self, content: aiohttp.StreamReader, limit: float) -> bytes:
+        until = now() + round(limit * 1e6)
+        while self._goes_on():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):  # no task for it, because there are hundreds of pieces a second
+                    return await content.readany()
+            if now() > until:
+                raise TimeoutError
+        raise Stopped
+
+    async def _watched(self, work: Coroutine[object, object, None], limit: float) -> None:
+        task = asyncio.create_task(work)
         until = now() + round(limit * 1e6)
         try:
             while self._goes_on():

@@ -39,6 +39,7 @@ PARTS = {
     "style.css": "text/css",
     "trust.css": "text/css",
     "trust.js": "text/javascript",
+    "guard.js": "text/javascript",
     "deadline.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }

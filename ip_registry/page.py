@@ -24,6 +24,7 @@ _PAGE = """<!doctype html>
 <p class="warning" id="away" role="status" hidden>The registry does not answer. This list may be old.</p>
 <main id="relays">
 {content}</main>
+<p class="warning boot" id="boot">This list does not change by itself in this browser. Reload the page to see what is there now.</p>
 </body>
 </html>
 """

@@ -1,5 +1,6 @@
 // The camera's page: joins the lens, the filming and what a person sees and touches.
 
+import "./guard.js";
 import { SOUND_WORDS, duration, encoderWords, statusWords, viewerWords } from "./camera-words.js";
 import { Care } from "./care.js";
 import { DarkScreen } from "./dark-screen.js";
@@ -468,7 +469,6 @@ addEventListener("pageshow", (event) => {
   autostart();
 });
 
-find("boot").remove();
 showSound();
 desk.open();
 askForLens();

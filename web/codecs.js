@@ -299,7 +299,7 @@ export class CodecsEngine extends CodecEngine {
       this.wantsKeyframe = false;
     }
     this.inside.push(frame.timestamp);
-    this.fedAt = this.fedAt || now;
+    if (this.fedAt === 0) this.fedAt = now;
     this.encoder.encode(frame, { keyFrame });
   }
 
@@ -432,7 +432,7 @@ export class CodecsSoundEngine extends CodecEngine {
     else if (this.link.buffered > MOST_SOUND_WAITING) this.dropped.network += 1;
     else {
       this.marks.push({ position: this.fed, captured });
-      this.fedAt = this.fedAt || this.givenAt;
+      if (this.fedAt === 0) this.fedAt = this.givenAt;
       this.fed += (numberOfFrames * 1000) / sampleRate;
       this.encoder.encode(data);
     }

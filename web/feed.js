@@ -1,6 +1,7 @@
 // The page's end of one camera: a port to its Receiver (receiver.js has what goes over it), which lives in the worker that all cameras
 // share. Where the browser has no such worker, the Receiver is fetched into the page: the same code behind the same kind of port.
 
+import { fail as failPage } from "./guard.js";
 import { lastSession } from "./session.js";
 
 /** What the place can do where pictures are decoded.
@@ -27,7 +28,7 @@ function startWorker() {
     worker.onerror = (event) => fail(event.message || "it cannot be loaded");
     worker.onmessage = ({ data: abilities }) => {
       clearTimeout(late);
-      worker.onerror = null;
+      worker.onerror = (event) => failPage(event.message); // what it was about stands still, and nothing here knows how much that is
       const canDecode = abilities.decodes || typeof VideoDecoder === "undefined";
       if (!canDecode) return fail("it cannot decode");
       const receive = (/** @type {MessagePort} */ port, /** @type {string} */ name, /** @type {string[]} */ plays) =>

@@ -26,7 +26,7 @@ const QUEUE_LIMIT = 1000;
 /** A keyframe is asked for at most this often (ms): a camera may need a while to make one. */
 const KEYFRAME_ASK_INTERVAL = 2000;
 
-/** Decoder errors, within this time (ms), after which it gives up. */
+/** Decoder errors, within this time (ms), after which it gives up; and it does so after two without a picture between them. */
 const ERROR_LIMIT = 3;
 const ERROR_WINDOW = 10000;
 
@@ -35,7 +35,8 @@ const DESCRIBED = /^(avc1|av01)/;
 
 /** onpicture: a picture went to the surface, decodeTime ms after its frame arrived; that is null where it says nothing, during a replay;
  *  send: a wish for the relay (docs/protocol.md, "Player to relay").
- *  @typedef {{onfail: (reason: string) => void, send: (message: object) => void,
+ *  onfail: it cannot go on, or only not on this surface.
+ *  @typedef {{onfail: (reason: string, ofSurface: boolean) => void, send: (message: object) => void,
  *             onpicture: (width: number, height: number, decodeTime: number | null) => void}} DecoderHandlers */
 
 /** @param {import("./types.js").TrackMessage} track @returns {VideoDecoderConfig} */
@@ -83,6 +84,7 @@ export class FramesDecoder {
     this.askedAt = -Infinity;
     /** @type {number[]} */
     this.errors = [];
+    this.shownAtError = 0;
     this.closed = false;
   }
 
@@ -146,7 +148,14 @@ export class FramesDecoder {
       } else {
         /** @type {VideoDecoder} */
         const decoder = new VideoDecoder({
-          output: (picture) => this.show(picture, decoder),
+          output: (picture) => {
+            try {
+              this.show(picture, decoder);
+            } catch (error) {
+              picture.close();
+              this.fail(String(error), true);
+            }
+          },
           error: (error) => {
             if (decoder === this.decoder) this.recover(error.message);
           },
@@ -203,7 +212,9 @@ export class FramesDecoder {
     const now = performance.now();
     this.errors = this.errors.filter((moment) => now - moment < ERROR_WINDOW);
     this.errors.push(now);
-    if (this.errors.length >= ERROR_LIMIT || this.stats.shown === 0) return this.fail(reason);
+    const { shown } = this.stats;
+    if (this.errors.length >= ERROR_LIMIT || shown === this.shownAtError) return this.fail(reason);
+    this.shownAtError = shown;
     this.needsKey = true;
     this.rest();
     this.start();
@@ -217,10 +228,10 @@ export class FramesDecoder {
     this.handlers.send({ type: "keyframe" });
   }
 
-  /** @param {string} reason */
-  fail(reason) {
+  /** @param {string} reason @param {boolean} [ofSurface] */
+  fail(reason, ofSurface = false) {
     if (this.closed) return;
     this.close();
-    this.handlers.onfail(reason);
+    this.handlers.onfail(reason, ofSurface);
   }
 }

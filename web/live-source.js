@@ -142,12 +142,23 @@ export class LiveSource {
     element.addEventListener("playing", this.onplaying);
     element.addEventListener("error", this.onerror);
     this.timer = setInterval(() => {
-      const now = performance.now();
-      this.judgeSmoothness(now);
-      this.steer();
-      this.flush();
-      this.judgeLoad(now);
+      this.attempt(() => {
+        const now = performance.now();
+        this.judgeSmoothness(now);
+        this.steer();
+        this.flush();
+        this.judgeLoad(now);
+      });
     }, TICK);
+  }
+
+  /** Does what nobody waits for: whatever breaks there, this cannot go on. @param {() => void} action */
+  attempt(action) {
+    try {
+      action();
+    } catch (error) {
+      this.fail(String(error));
+    }
   }
 
   /** @param {string} mime @param {ArrayBuffer} init */
@@ -236,25 +247,7 @@ export class LiveSource {
     source.addEventListener("sourceopen", () => {
       if (source !== this.source || this.buffer) return;
       URL.revokeObjectURL(this.url);
-      let buffer;
-      try {
-        source.duration = Infinity;
-        buffer = /** @type {SourceBuffer} */ (source.addSourceBuffer(mime));
-        buffer.mode = "segments";
-      } catch (error) {
-        this.fail(String(error));
-        return;
-      }
-      this.buffer = buffer;
-      this.openedAt = performance.now();
-      buffer.addEventListener("updateend", () => {
-        this.steer();
-        this.flush();
-      });
-      buffer.addEventListener("error", () => {
-        if (source === this.source) this.breakDown("the browser cannot read this stream");
-      });
-      this.flush();
+      this.attempt(() => this.fill(mime));
     });
     // Without this WebKit never opens a ManagedMediaSource; it has no AirPlay alternative to offer.
     /** @type {any} */ (this.element).disableRemotePlayback = true;
@@ -265,6 +258,26 @@ export class LiveSource {
       this.url = URL.createObjectURL(source);
       this.element.src = this.url;
     }
+  }
+
+  /** The source is open. @param {string} mime */
+  fill(mime) {
+    const { source } = this;
+    source.duration = Infinity;
+    const buffer = /** @type {SourceBuffer} */ (source.addSourceBuffer(mime));
+    buffer.mode = "segments";
+    this.buffer = buffer;
+    this.openedAt = performance.now();
+    buffer.addEventListener("updateend", () => {
+      this.attempt(() => {
+        this.steer();
+        this.flush();
+      });
+    });
+    buffer.addEventListener("error", () => {
+      if (source === this.source) this.breakDown("the browser cannot read this stream");
+    });
+    this.flush();
   }
 
   detach() {

@@ -32,7 +32,7 @@ export class MseEngine {
     this.closed = false;
     this.timer = 0;
     if ("requestVideoFrameCallback" in video) this.watchFrames();
-    else this.timer = setInterval(() => this.countFrames(), TICK);
+    else this.timer = setInterval(() => this.live.attempt(() => this.countFrames()), TICK);
   }
 
   get stats() {
@@ -67,12 +67,14 @@ export class MseEngine {
     const next = (_now, { mediaTime, width, height, presentationTime }) => {
       if (this.closed) return;
       // `presentedFrames` would tell of those missed here, but Firefox counts every repetition in it.
-      if (mediaTime !== seen) {
-        seen = mediaTime;
-        this.shown += 1;
-        this.handlers.onpicture(this.timeOf(mediaTime) * 1e6, width, height, presentationTime);
-      }
-      this.video.requestVideoFrameCallback(next);
+      this.live.attempt(() => {
+        if (mediaTime !== seen) {
+          seen = mediaTime;
+          this.shown += 1;
+          this.handlers.onpicture(this.timeOf(mediaTime) * 1e6, width, height, presentationTime);
+        }
+        this.video.requestVideoFrameCallback(next);
+      });
     };
     this.video.requestVideoFrameCallback(next);
   }

@@ -3,6 +3,7 @@
 // Address: ?camera=porch shows only one; ?engine=frames, mse or jpeg forces a way of decoding, and ?surface=generator, offscreen or
 // canvas a way to the screen (surface.js).
 
+import "./guard.js";
 import { placeTiles } from "./layout.js";
 import { Link } from "./link.js";
 import { elsewhere, signpost } from "./finder.js";

@@ -9,6 +9,11 @@ worker.onmessage = (/** @type {MessageEvent<{port: MessagePort, name: string, se
   new Receiver(data.port, data.name, data.session, data.plays);
 };
 
+// A page hears of errors only.
+worker.addEventListener("unhandledrejection", (/** @type {PromiseRejectionEvent} */ { reason }) => {
+  throw reason;
+});
+
 // It stands, and this is what it can do: a message before would be lost on a browser without module workers, and its port with it.
 worker.postMessage({
   decodes: "VideoDecoder" in worker,

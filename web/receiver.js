@@ -218,7 +218,7 @@ export class Receiver {
       this.tell("fail", { choice: this.engine.choice, surface: false, reason: String(error) });
       return;
     }
-    if (this.video && frame.number === this.video.message.number) this.onframe(frame, data);
+    if (this.video && frame.number === this.video.message.number) this.attempt(() => this.onframe(frame, data));
     else if (this.soundDecoder) this.soundDecoder.frame(data);
     else if (this.soundToPage) this.pass("sound-frame", { timestamp: frame.timestamp }, data);
   }
@@ -343,22 +343,38 @@ export class Receiver {
       this.tell("fail", { choice, surface: true, reason: String(error) });
       return;
     }
-    this.decoder = new FramesDecoder(this.surface, {
-      onfail: (reason) => this.tell("fail", { choice, surface: false, reason }),
-      onpicture: (width, height, decodeTime) => this.onpicture(width, height, decodeTime),
-      send: (message) => this.link.send(message),
+    const { surface } = this;
+    this.attempt(() => {
+      this.decoder = new FramesDecoder(surface, {
+        onfail: (reason, ofSurface) => this.tell("fail", { choice, surface: ofSurface, reason }),
+        onpicture: (width, height, decodeTime) => this.onpicture(width, height, decodeTime),
+        send: (message) => this.link.send(message),
+      });
     });
+  }
+
+  /** Does something with the engine. Whatever breaks there, the page hears of it, and chooses the next one.
+   *  @param {() => void} action @param {boolean} [surface] it is the surface's */
+  attempt(action, surface = false) {
+    const { choice } = this.engine;
+    try {
+      action();
+    } catch (error) {
+      this.tell("fail", { choice, surface, reason: String(error) });
+    }
   }
 
   /** @param {any} order */
   onsurface(order) {
-    if (this.surface && order.choice === this.engine.choice) this.surface.receive(order);
+    const { surface } = this;
+    if (surface && order.choice === this.engine.choice) this.attempt(() => surface.receive(order), true);
   }
 
   dropEngine() {
-    if (this.decoder) this.decoder.close();
-    if (this.surface) this.surface.close();
+    const { decoder, surface } = this;
     this.decoder = this.surface = null;
+    if (decoder) this.attempt(() => decoder.close());
+    if (surface) this.attempt(() => surface.close());
   }
 
   /** Gives the track, and the frames that have waited, to the engine. */
@@ -377,12 +393,14 @@ export class Receiver {
     this.pending = null;
     if (!this.watched) return;
     if (!pending) return this.join();
-    if (this.decoder) this.decoder.track(message);
-    const now = performance.now();
-    for (const data of pending) {
-      if (name === "mse") this.pass("frame", { choice }, data);
-      else if (this.decoder) this.decoder.frame(readFrame(data), now);
-    }
+    this.attempt(() => {
+      if (this.decoder) this.decoder.track(message);
+      const now = performance.now();
+      for (const data of pending) {
+        if (name === "mse") this.pass("frame", { choice }, data);
+        else if (this.decoder) this.decoder.frame(readFrame(data), now);
+      }
+    });
   }
 
   /** @param {number} width @param {number} height @param {number | null} decodeTime ms */
@@ -420,7 +438,8 @@ export class Receiver {
     if (!this.watched) return;
     const { fed, shown, dropped } = this.decoder ? this.decoder.stats : { fed: 0, shown: 0, dropped: 0 };
     const stats = { received: this.received, fed, shown, dropped };
-    if (this.surface) this.surface.look();
+    const { surface } = this;
+    if (surface) this.attempt(() => surface.look(), true);
     const news = JSON.stringify(stats);
     if (news === this.told) return;
     this.told = news;

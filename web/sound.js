@@ -122,7 +122,11 @@ class WorkletPlayer {
       })
       .catch((error) => this.fail(String(error)));
     this.onstatechange = () => {
-      this.settle();
+      try {
+        this.settle();
+      } catch (error) {
+        this.fail(String(error));
+      }
       owner.onchange();
     };
     this.context.addEventListener("statechange", this.onstatechange);
@@ -345,7 +349,12 @@ export class Sound {
 
   /** @param {ArrayBuffer} message @param {number} timestamp of the frame, µs */
   frame(message, timestamp) {
-    if (this.player && this.paged) this.player.frame(message, timestamp);
+    if (!this.player || !this.paged) return;
+    try {
+      this.player.frame(message, timestamp);
+    } catch (error) {
+      this.fallBack(); // the browser promised too much
+    }
   }
 
   /** @param {string} _reason the worker's decoder has given up */

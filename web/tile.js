@@ -12,7 +12,8 @@
 //   close()                frees everything and takes the picture away
 //
 // It may be given every frame since the last keyframe at once and then shows the newest only. If it cannot go on it calls onfail, once,
-// and waits to be closed; the tile then makes the next one, and the Receiver has the relay replay what that needs.
+// and waits to be closed; the tile then makes the next one, and the Receiver has the relay replay what that needs. The same happens where it
+// throws, also when it is made, and where it takes frames and shows nothing.
 //
 // For tests and benches a tile's element carries read-only facts, at most four times a second: data-camera, data-state, data-engine,
 // data-frames (pictures shown), data-sound (off, on, blocked), data-why (of a frozen one: see judgeSilence), data-slow (frames are left out
@@ -58,9 +59,9 @@ const BEGINNING = 2500;
 /** For so long (ms) the relay's word counts that it restarts; then it is just away. */
 export const RESTART_TIME = 30000;
 
-/** Frames go in and no picture comes out for so long (ms): the other engine's turn. A busy computer may need some seconds to decode all
+/** Frames go in and no picture comes out for so long (ms): the next engine's turn. A busy computer may need some seconds to decode all
  *  since the last keyframe, which is up to 8 s old in Firefox. */
-const MUTE_ENGINE_AFTER = 8000;
+const MUTE_ENGINE_AFTER = 5000;
 
 /** Pictures are given to a surface and none is seen for so long (ms): the next surface's turn. */
 const DARK_SURFACE_AFTER = 4000;
@@ -146,6 +147,15 @@ function clockTime(moment) {
   const date = new Date(moment);
   const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   return date.toDateString() === new Date().toDateString() ? `at ${time}` : `on ${date.toLocaleDateString()} at ${time}`;
+}
+
+/** What is broken may not even end well. @param {() => void} action */
+function end(action) {
+  try {
+    action();
+  } catch (error) {
+    console.warn("tile: an engine that does not end,", error);
+  }
 }
 
 export class Tile {
@@ -243,7 +253,9 @@ export class Tile {
       link: ({ state, refusal, transport, place }) => this.onlink(state, refusal, transport, place),
       clock: (message) => this.onclock(message),
       control: ({ message }) => this.oncontrol(message),
-      track: (message) => this.ontrack(message),
+      track: (message) => {
+        this.ontrack(message).catch((error) => message.choice === this.choice && this.onfail(String(error)));
+      },
       frame: ({ choice, data }) => this.onframe(choice, data),
       size: ({ choice, width, height }) => choice === this.choice && this.setSize(width, height),
       stats: ({ choice, stats }) => choice === this.choice && this.onstats(stats),
@@ -452,13 +464,14 @@ export class Tile {
       this.unable.add(engine.name);
       return this.onfail(`this browser does not play ${message.codec}`);
     }
-    engine.track(message, init);
-    this.expectPicture();
+    this.attempt(() => engine.track(message, init));
+    if (choice === this.choice) this.expectPicture();
   }
 
   /** @param {number} choice @param {ArrayBuffer} data */
   onframe(choice, data) {
-    if (choice === this.choice && this.engine && this.video) this.engine.frame(this.video.number, data);
+    const { engine, video } = this;
+    if (choice === this.choice && engine && video) this.attempt(() => engine.frame(video.number, data));
   }
 
   // --- the engine ---
@@ -480,13 +493,19 @@ export class Tile {
     this.choice += 1;
     this.blocked = false;
     const { choice } = this;
-    if (name === "frames") {
-      const screen = this.makeScreen(choice);
-      this.engine = screen;
-      this.feed.tell("engine", { choice, name, surface: screen.order }, screen.transfer);
-    } else {
-      this.engine = name === "mse" ? this.makeMse(choice) : name === "jpeg" ? this.makeJpeg(choice) : null;
-      this.feed.tell("engine", { choice, name: name || "none" });
+    const elements = [...this.picture.children];
+    try {
+      if (name === "frames") {
+        const screen = this.makeScreen(choice);
+        this.engine = screen;
+        this.feed.tell("engine", { choice, name, surface: screen.order }, screen.transfer);
+      } else {
+        this.engine = name === "mse" ? this.makeMse(choice) : name === "jpeg" ? this.makeJpeg(choice) : null;
+        this.feed.tell("engine", { choice, name: name || "none" });
+      }
+    } catch (error) {
+      for (const element of [...this.picture.children]) if (!elements.includes(element)) element.remove();
+      return this.setAside(String(name), String(error), name === "frames");
     }
     this.expectPicture();
     this.refresh();
@@ -547,23 +566,40 @@ export class Tile {
 
   /** @param {{choice: number, picture?: VideoFrame, track?: MediaStreamTrack}} message from the Receiver's end of the surface */
   onsurface(message) {
-    if (message.choice === this.choice && this.engine instanceof Screen) this.engine.receive(message);
+    const { engine } = this;
+    if (message.choice === this.choice && engine instanceof Screen) this.attempt(() => engine.receive(message), true);
     else if (message.picture) message.picture.close();
     else if (message.track) message.track.stop();
+  }
+
+  /** Does something with the engine; where that breaks, whatever the error is, the next one's turn comes.
+   *  @param {() => void} action @param {boolean} [ofSurface] the engine itself is well */
+  attempt(action, ofSurface = false) {
+    const { choice } = this;
+    try {
+      action();
+    } catch (error) {
+      if (choice === this.choice) this.onfail(String(error), ofSurface);
+    }
   }
 
   /** @param {string} reason @param {boolean} [ofSurface] the engine itself is well */
   onfail(reason, ofSurface = false) {
     const { engine } = this;
     if (!engine) return;
+    if (engine.stats.shown > 0) this.forgiveAfter = FORGIVE_FIRST; // it can, but not always
+    this.setAside(engine.name, reason, ofSurface);
+  }
+
+  /** Uses the next engine, or the same one with the next surface. @param {string} name @param {string} reason @param {boolean} ofSurface */
+  setAside(name, reason, ofSurface) {
     if (ofSurface && this.surfaces.length > 1) {
       this.surfaces.shift();
-      this.useEngine(engine.name);
+      this.useEngine(name);
       return;
     }
-    this.failures.set(engine.name, reason);
+    this.failures.set(name, reason);
     this.failedAt = performance.now();
-    if (engine.stats.shown > 0) this.forgiveAfter = FORGIVE_FIRST; // it can, but not always
     const next = this.bestEngine();
     const plays = next && next !== "jpeg";
     if (!plays && this.video) this.feed.send({ type: "unplayable", codec: this.video.codec }); // perhaps the camera has another one
@@ -618,17 +654,18 @@ export class Tile {
   retireEngine() {
     if (!this.engine) return;
     const { engine } = this;
-    engine.retire();
+    this.engine = null;
     this.shownBefore += engine.stats.shown;
     this.shownEarlier = 0;
-    this.engine = null;
-    if (this.retired || engine.stats.shown === 0) engine.close();
-    else this.retired = engine;
+    const stays = !this.retired && engine.stats.shown > 0;
+    if (stays) this.retired = engine;
+    end(() => (stays ? engine.retire() : engine.close()));
   }
 
   dropRetired() {
-    if (this.retired) this.retired.close();
+    const { retired } = this;
     this.retired = null;
+    if (retired) end(() => retired.close());
   }
 
   /** Single pictures are asked for where somebody looks, and where it is known that the relay is there and takes this page's key. */
@@ -643,7 +680,8 @@ export class Tile {
     this.feed.tell("watched", { watched });
     if (this.engine instanceof JpegEngine) this.engine.setWatched(this.asks);
     if (!watched) return;
-    if (this.engine instanceof Screen) this.engine.resume();
+    const { engine } = this;
+    if (engine instanceof Screen) this.attempt(() => engine.resume(), true);
     this.expectPicture();
     this.heardAt = this.begunAt = this.pictureAt; // nobody has listened meanwhile
     this.refresh();
@@ -724,7 +762,8 @@ export class Tile {
       this.seen = { delay: null, at: 0 };
       this.sound.picture(null);
     }
-    if (this.watched && this.engine instanceof Screen) this.engine.look();
+    const { engine } = this;
+    if (this.watched && engine instanceof Screen) this.attempt(() => engine.look(), true);
     this.refresh();
     this.details.update(this.stats(), this.state === "live");
   }

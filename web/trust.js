@@ -1,6 +1,7 @@
 // The trust page: puts this device's steps first, and asks the relay over https whether it is trusted now.
 // Everything else on the page works without this script.
 
+import "./guard.js";
 import { Deadline } from "./deadline.js";
 
 // Milliseconds after which a relay that does not answer is given up: a TLS handshake on an old phone takes one second.
@@ -50,7 +51,7 @@ const WORDS = {
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
 
-/** @param {keyof WORDS} outcome */
+/** @param {keyof typeof WORDS} outcome */
 function tell(outcome) {
   const [state, sentence, next] = WORDS[outcome];
   const result = byId("check-result");

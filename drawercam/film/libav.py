@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import av
 import av.error
@@ -24,6 +24,7 @@ from ..media.h264 import AccessUnits
 from ..media.packets import Codec, MediaError
 from ..timeline import Timeline
 from . import urls
+from .documents import Documents
 from .moments import now
 from .sources import TOO_LATE, Keyless, Sink, SourceError
 from .streams import Form, Frame
@@ -89,13 +90,6 @@ _NO_TCP_ERRORS = (
 )
 
 
-class Readable(Protocol):
-    """Bytes that FFmpeg's libraries read without going back."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most so many bytes; none at the end."""
-
-
 @dataclass
 class Stream:
     """Whatever FFmpeg's libraries open: a device, a URL, a file.
@@ -118,7 +112,7 @@ class Stream:
     rate: float = field(default=0.0, init=False)
     _read_limit: float = field(default=READ_LIMIT, init=False)
 
-    def run(self, sink: Sink, body: Readable | None = None) -> None:
+    def run(self, sink: Sink, body: Documents | None = None) -> None:
         """See Source.
 
         Args:
@@ -136,12 +130,16 @@ class Stream:
                     if not play.run():
                         return
                 except (av.error.FFmpegError, OSError) as error:
-                    raise self._broken(error, play.pictures) from None
+                    if body is None or not body.next():
+                        raise self._broken(error, play.pictures) from None
+                    continue  # it was cut off, and its recorder has begun again
+            if body is not None and body.next():
+                continue
             if not self.looped:
                 raise SourceError(f"{self.title} has ended. It is opened again.")
             begin = play.end
 
-    def _open(self, body: Readable | None) -> tuple[InputContainer, int]:
+    def _open(self, body: Documents | None) -> tuple[InputContainer, int]:
         """The container, and the number of the attempt that has opened it."""
         for number, options in enumerate(self.attempts):
             began = now()

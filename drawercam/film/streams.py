@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from ..control import Stream
+from ..control import End, Stream
 from ..media.containers import Writer, writer
 from ..media.frames import Unpacker, unpacker
 from ..media.packets import Codec, Kind, MediaError, Packet, Track
@@ -83,6 +83,12 @@ class Outlet:
         """The relay knows nothing of this stream any more, or another picture begins: the next frame begins it afresh, with a keyframe."""
         self._writer = None
         self.needs_key = True
+
+    def end(self) -> None:
+        """The source has no such track any more. If the relay has the stream, it is told."""
+        if self._writer is not None:
+            self._link.send(End(self._number))
+        self.restart()
 
     def skip(self, frame: Frame) -> None:
         """Leave a frame out, and so all up to the next keyframe. Parameter sets in it are learnt all the same."""

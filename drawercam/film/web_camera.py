@@ -13,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from . import urls
+from .documents import Documents
 from .jpegs import JpegSplitter
 from .libav import READ_LIMIT, REFUSED_PAUSE, Stream
 from .moments import now
@@ -114,7 +115,7 @@ class WebCamera:
             elif reader.length is not None or begin.startswith(_LIST_BEGINS):
                 return False  # a file, in which it goes to and fro, or a list of addresses
             else:
-                self._rest.run(sink, _Body(reader, head))
+                self._rest.run(sink, Documents(_Body(reader, head)))
         except TimeoutError:
             raise SourceError(f"{self.title} gives nothing any more. It is opened again.") from None
         except (aiohttp.ClientError, OSError) as error:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from drawercam.control import FROM_CAMERA, Message, Stream, encode, parse
+from drawercam.control import FROM_CAMERA, End, Message, Stream, encode, parse
 from drawercam.film.link import Link
 from drawercam.film.pace import HOLD, QUIET, Pace
 from drawercam.film.streams import Form, Frame, Outlet
@@ -138,3 +138,18 @@ def test_tracks_are_not_mixed_up(link: Memory) -> None:
             tracks.append(one.track)
         stream.send(Frame(Form(Codec.H264, one.track.config), one.data, one.timestamp, one.key))
     assert len(link.messages) == len(tracks) > 1
+
+
+def test_a_track_that_the_source_has_no_more_ends_if_it_had_begun(link: Memory) -> None:
+    packet = recorded("chromium-opus.webm")[0]
+    track = packet.track
+    stream = outlet(link)
+    stream.end()
+    assert link.messages == []
+    form = Form(track.codec, track.config, track.sample_rate, track.channels)
+    assert stream.send(Frame(form, packet.data, packet.timestamp))
+    stream.end()
+    stream.end()
+    assert [type(message) for message in link.messages] == [Stream, End]
+    assert stream.send(Frame(form, packet.data, packet.timestamp))
+    assert [type(message) for message in link.messages] == [Stream, End, Stream]

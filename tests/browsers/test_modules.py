@@ -238,7 +238,7 @@ async def test_a_codecs_family_is_told_from_every_name_that_it_has(page: Page) -
 
 @pytest.mark.parametrize(("shows", "told"), [(True, []), (False, ["no picture came out of the frames that went in"])])
 async def test_an_engine_whose_pictures_are_counted_now_and_then_is_not_mute(page: Page, shows: bool, told: list[str]) -> None:
-    """As in Chrome before 84, which tells of no picture: whenever the tile looks, more has gone in since the last count."""
+    """As in Chrome before 84, which does not tell of each picture: whenever the tile looks, more has gone in since the last count."""
     found = await page.evaluate(
         """async (shows) => {
           const { Tile } = await import("/web/tile.js");

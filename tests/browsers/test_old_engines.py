@@ -189,7 +189,7 @@ async def watches(old: Browser, address: str, ways: Ways, transport: str) -> Non
             raise AssertionError(f"no sound; {await kept(page)}; {await facts(page)}\n{error}") from None
     else:
         await listening(page)
-    await moving(page)
+    await moving(page, changes=1)
     taken = await page.evaluate(_TAKEN)
     assert {"films": ways.films, "shows": ways.shows, **taken} == asdict(ways)
     assert (await facts(page))["transport"] == transport

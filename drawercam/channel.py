@@ -239,6 +239,10 @@ class _Output:
             config=base64.b64encode(track.config).decode() if described and track.config else None,
             width=track.width or None,
             height=track.height or None,
+            rotation=track.rotation or None,
+            flip=track.flip or None,
+            displayWidth=track.display_width or None,
+            displayHeight=track.display_height or None,
             sampleRate=track.sample_rate or None,
             channels=track.channels or None,
         )
@@ -835,5 +839,6 @@ def _describe(output: _Output) -> dict[str, Any]:
     track = output.track
     described: dict[str, Any] = {"number": output.number, "kind": track.kind, "codec": track.codec_string}
     if track.kind is Kind.VIDEO:
-        return described | {"width": track.width, "height": track.height}
+        shown = {"rotation": track.rotation, "flip": track.flip, "displayWidth": track.display_width, "displayHeight": track.display_height}
+        return described | {"width": track.width, "height": track.height} | {name: value for name, value in shown.items() if value}
     return described | {"sampleRate": track.sample_rate, "channels": track.channels}

@@ -7,7 +7,7 @@
 // which input: an encoder that needs the next picture to give this one has failed.
 
 import { CodecsEngine, CodecsSoundEngine, rateOf, videoConfig } from "./codecs.js";
-import { Pictures } from "./pictures.js";
+import { Pictures, layOf } from "./pictures.js";
 import { median } from "./recent.js";
 import { VIDEO_TYPES, bitrateFor } from "./recorder.js";
 
@@ -226,6 +226,9 @@ function timeCodec(track, codec, size, drawn, time) {
       try {
         if (!busy) {
           busy = true;
+          const lay = layOf(frame);
+          const other = lay.width !== size.width || lay.height !== size.height; // the preview shows it turned
+          if (given === 0 && other) encoder.configure(configOf(codec, track, lay));
           began = performance.now();
           encoder.encode(frame, { keyFrame: given === 0 });
           given += 1;

@@ -7,7 +7,7 @@
 // A frame's timestamp on the wire is its capture on the relay's clock, minus the stream's `at`. Therefore nothing is sent before the
 // relay's clock is known, which is one round trip after the connection opens.
 
-import { Pictures } from "./pictures.js";
+import { Pictures, layOf } from "./pictures.js";
 import { Recent } from "./recent.js";
 import { bitrateFor, bitrateOf } from "./recorder.js";
 import { Samples } from "./samples.js";
@@ -231,7 +231,10 @@ export class CodecsEngine extends CodecEngine {
     this.source = this._pictures();
     this.codec = options.codec;
     this.mime = `video/webm;codecs=${this.codec}`;
+    /** See layOf: how the pictures lie that are encoded now. */
     this.width = this.height = 0;
+    this.rotation = 0;
+    this.flip = false;
     this.bitrate = 0;
     this.fullQuality = 1;
     /** Every picture is left out, because the network is behind. */
@@ -290,9 +293,15 @@ export class CodecsEngine extends CodecEngine {
     const now = performance.now();
     this.givenAt = now;
     if (!this.track || this.link.at(now) === null || this._isTooMany(now) || this._isBehind()) return;
-    if (frame.displayWidth !== this.width || frame.displayHeight !== this.height || !this.encoder) {
-      this.width = frame.displayWidth;
-      this.height = frame.displayHeight;
+    const { width, height, rotation, flip } = layOf(frame);
+    if (rotation !== this.rotation || flip !== this.flip) {
+      // The header tells the viewers, who turn them: so a stream begins, and what is inside the encoder belongs to the one before.
+      this._discard();
+      this.at = null;
+      this.lastTimestamp = -1;
+    }
+    if (width !== this.width || height !== this.height || !this.encoder) {
+      Object.assign(this, { width, height, rotation, flip });
       if (!this.encoder) this.encoder = this._newEncoder();
       this._configure(this.encoder);
       this.keyframeAt = -Infinity;
@@ -368,7 +377,8 @@ export class CodecsEngine extends CodecEngine {
     const captured = chunk.timestamp / 1000;
     this._send(chunk, captured, captured, () => {
       const codec = MATROSKA[/** @type {"vp8"} */ (this.codec.split(".")[0])];
-      return webmHeader(this.number, { codec, width: this.width, height: this.height });
+      const { width, height, rotation, flip } = this;
+      return webmHeader(this.number, { codec, width, height, rotation, flip });
     });
   }
 

@@ -47,6 +47,10 @@ function decoderConfig(track) {
     config.codedWidth = track.width;
     config.codedHeight = track.height;
   }
+  if (track.displayWidth && track.displayHeight) {
+    config.displayAspectWidth = track.displayWidth;
+    config.displayAspectHeight = track.displayHeight;
+  }
   if (track.config && DESCRIBED.test(track.codec)) config.description = bytesOfBase64(track.config);
   return config;
 }

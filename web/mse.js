@@ -1,6 +1,7 @@
 // The MediaSource engine: for browsers without WebCodecs, or pages without TLS. It puts a <video> on the tile; live-source.js plays it.
 
 import { LiveSource, playsType } from "./live-source.js";
+import { turn, turnOf } from "./pose.js";
 import { picturesOf, silentVideo } from "./video.js";
 
 /** @typedef {import("./types.js").Engine} Engine */
@@ -26,6 +27,8 @@ export class MseEngine {
     view.append(video);
     this.video = video;
     this.shown = 0;
+    /** See turnOf; for all pictures in its buffer. */
+    this.turn = "";
     this.live = new LiveSource(video, "video", handlers);
     // Firefox calls back 25 times a second only, but counts right; WebKitGTK counts anew at each change of the rate, but calls back.
     this.live.countShown = () => Math.max(this.shown, this.painted());
@@ -42,6 +45,8 @@ export class MseEngine {
 
   /** @param {import("./types.js").TrackMessage} track @param {ArrayBuffer} init */
   track(track, init) {
+    this.turn = turnOf(track);
+    turn(this.video, track);
     this.live.track(track.mime, init);
   }
 

@@ -26,7 +26,7 @@
 //   {type: "track", choice, message, init, plays}      a video track, and whether the engine "frames" plays it
 //   {type: "frame", choice, data}                      for the engine "mse"
 //   {type: "sound-track", message, init} {type: "sound-end"} {type: "sound-frame", data, timestamp} {type: "sound-fail", reason}
-//   {type: "size", choice, width, height}              of the first picture, and whenever it changes
+//   {type: "size", choice, width, height}              of the first picture of a track, and whenever it changes
 //   {type: "stats", choice, ...}                       see Look, four times a second while there is news
 //   {type: "glass", choice, timestamp, moment}         a picture is on the screen; ms since the epoch
 //   {type: "fail", choice, surface, reason}            the engine "frames" cannot go on, or only not on this surface
@@ -387,6 +387,7 @@ export class Receiver {
     const plays = this.decoder !== null && (await FramesDecoder.supports(message));
     if (turn !== this.turn) return; // another track has come meanwhile, or another engine
     this.tell("track", { choice, message, init, plays });
+    this.size = ""; // its first picture says how it is turned
     const { pending } = this;
     if (this.takesNoFrames) this.pending = null;
     if (this.takesNoFrames || name === "none" || (name === "frames" && !plays)) return; // they wait for the next choice

@@ -24,6 +24,7 @@ import { Feed } from "./feed.js";
 import { JpegEngine } from "./jpeg.js";
 import { MseEngine } from "./mse.js";
 import { playable, playsOthers } from "./plays.js";
+import { sizeOf, turn, turnOf } from "./pose.js";
 import { median } from "./recent.js";
 import { Screen, surfaceKinds } from "./screen.js";
 import { Sound } from "./sound.js";
@@ -257,7 +258,7 @@ export class Tile {
         this.ontrack(message).catch((error) => message.choice === this.choice && this.onfail(String(error)));
       },
       frame: ({ choice, data }) => this.onframe(choice, data),
-      size: ({ choice, width, height }) => choice === this.choice && this.setSize(width, height),
+      size: ({ choice, width, height }) => choice === this.choice && this.onsize(width, height),
       stats: ({ choice, stats }) => choice === this.choice && this.onstats(stats),
       glass: ({ choice, timestamp, moment }) => choice === this.choice && this.onglass(timestamp, moment - TIME_ORIGIN),
       fail: ({ choice, surface, reason }) => choice === this.choice && this.onfail(reason, surface),
@@ -346,6 +347,7 @@ export class Tile {
     clearInterval(this.timer);
     document.removeEventListener("visibilitychange", this.onvisibility);
     this.observer.disconnect();
+    this.measure.disconnect();
     this.sound.turnOff();
     this.feed.close();
     this.details.close();
@@ -447,7 +449,7 @@ export class Tile {
     if (choice !== this.choice) return;
     const same = this.video !== null && this.video.mime === message.mime;
     this.video = message;
-    if (message.width && message.height && !this.hadPicture) this.setSize(message.width, message.height);
+    if (message.width && message.height && !this.hadPicture) this.setSize(sizeOf(message, message.width, message.height));
     if (!same) {
       this.failures.clear();
       this.unable.clear();
@@ -458,6 +460,8 @@ export class Tile {
     const { engine } = this;
     const best = this.bestEngine();
     if (!engine || engine.name !== best) return this.useEngine(best);
+    // What is in its buffer is turned otherwise: that stays until the new one has a picture.
+    if (engine instanceof MseEngine && engine.turn !== turnOf(message) && engine.stats.fed > 0) return this.useEngine("mse");
     const can = engine instanceof Screen ? plays : engine instanceof JpegEngine || (await MseEngine.supports(message));
     if (choice !== this.choice) return;
     if (!can) {
@@ -529,7 +533,7 @@ export class Tile {
       onpicture: (timestamp, width, height, moment) => {
         if (choice !== this.choice) return;
         this.onglass(timestamp, Math.min(moment, performance.now())); // some tell when it is going to be seen: that is a promise
-        this.setSize(width, height);
+        this.onsize(width, height);
         this.onpicture();
       },
       onblocked: (blocked) => {
@@ -556,7 +560,7 @@ export class Tile {
       onpicture: (timestamp, width, height, moment) => {
         if (choice !== this.choice) return;
         this.onglass(timestamp, moment);
-        this.setSize(width, height);
+        this.setSize({ width, height });
         this.onpicture();
       },
       onblocked: () => {},
@@ -691,6 +695,13 @@ export class Tile {
 
   build() {
     this.picture = part("span", "picture");
+    // For pictures that are turned (pose.js): CSS alone cannot make something as wide as another thing is high.
+    this.measure = new ResizeObserver((entries) => {
+      const { width, height } = entries[entries.length - 1].contentRect;
+      this.picture.style.setProperty("--width", `${width}px`);
+      this.picture.style.setProperty("--height", `${height}px`);
+    });
+    this.measure.observe(this.picture);
     this.view = part("button", "view", this.picture);
     this.view.type = "button";
     this.view.addEventListener("click", () => this.wall.ontap());
@@ -741,8 +752,15 @@ export class Tile {
     if (done) done.catch(() => this.refresh()); // refused: the button goes on saying what is
   }
 
-  /** @param {number} width @param {number} height of the picture */
-  setSize(width, height) {
+  /** The pictures have this size from now on, before they are turned. @param {number} width @param {number} height */
+  onsize(width, height) {
+    if (!this.video) return;
+    if (this.engine instanceof Screen) turn(this.engine.element, this.video);
+    this.setSize(sizeOf(this.video, width, height));
+  }
+
+  /** @param {{width: number, height: number}} size of the picture as it is seen */
+  setSize({ width, height }) {
     this.size = { width, height };
     const aspect = width / height;
     if (!(aspect > 0) || Math.abs(aspect - this.aspect) < 0.01) return;

@@ -79,7 +79,8 @@ const TIMESTAMP_SCALE = 1000;
 const ENDLESS_SEGMENT = [0x18, 0x53, 0x80, 0x67, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
 
 /** What a header says of its track. codec: Matroska's identifier, such as V_VP8 (draft-ietf-cellar-codec); config: CodecPrivate.
- *  @typedef {{codec: string, width: number, height: number, config?: Uint8Array}} PictureTrack
+ *  rotation, flip: as VideoFrame has them.
+ *  @typedef {{codec: string, width: number, height: number, rotation: number, flip: boolean, config?: Uint8Array}} PictureTrack
  *  @typedef {{codec: string, sampleRate: number, channels: number, config?: Uint8Array}} SoundTrack */
 
 /** @param {number} id @param {ArrayLike<number>} payload @returns {number[]} an element with a 4-byte size */
@@ -106,6 +107,22 @@ function float(value) {
 }
 
 /**
+ * How pictures are turned (RFC 9559, Projection): a yaw of half a turn mirrors them, then they roll counter-clockwise. A VideoFrame is rotated
+ * first and mirrored then, so what is mirrored rolls the other way.
+ * @param {PictureTrack} track
+ * @returns {number[]} nothing for those that lie as they are seen
+ */
+function projection({ rotation, flip }) {
+  if (!rotation && !flip) return [];
+  const roll = flip ? rotation : -rotation;
+  return element(0x7670, [
+    ...element(0x7671, [0]), // ProjectionType: rectangular
+    ...element(0x7673, float(flip ? 180 : 0)), // ProjectionPoseYaw
+    ...element(0x7675, float(roll > 180 ? roll - 360 : roll < -180 ? roll + 360 : roll)), // ProjectionPoseRoll
+  ]);
+}
+
+/**
  * The beginning of a stream: EBML header, Segment of unknown size, Info, Tracks.
  * @param {number} stream number of the stream, 1 to 8; it stands in front
  * @param {PictureTrack | SoundTrack} track
@@ -114,7 +131,7 @@ function float(value) {
 export function webmHeader(stream, track) {
   const media =
     "width" in track
-      ? element(0xe0, [...element(0xb0, unsigned(track.width)), ...element(0xba, unsigned(track.height))]) // PixelWidth, PixelHeight
+      ? element(0xe0, [...element(0xb0, unsigned(track.width)), ...element(0xba, unsigned(track.height)), ...projection(track)]) // PixelWidth, PixelHeight
       : element(0xe1, [...element(0xb5, float(track.sampleRate)), ...element(0x9f, unsigned(track.channels))]); // rate, Channels
   const entry = [
     ...element(0xd7, [TRACK_NUMBER]), // TrackNumber

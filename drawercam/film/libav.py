@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,16 @@ from av.packet import Packet as AvPacket
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from ..media.geometry import Geometry
 from ..media.h264 import AccessUnits
 from ..media.packets import Codec, MediaError
+from ..media.upright import Upright, turn_of
 from ..timeline import Timeline
 from . import urls
 from .documents import Documents
 from .moments import now
 from .sources import TOO_LATE, Keyless, Sink, SourceError
 from .streams import Form, Frame
-from .upright import Upright, rotation
 
 # Seconds that a stream of the network may take to open.
 _OPEN_LIMIT = 10.0
@@ -55,10 +56,10 @@ _UNTIMED = {"mpjpeg", "mjpeg", "mjpeg_2000", "image2pipe", "h264", "hevc"}
 # Streams of the network that come in files of some seconds, each as fast as it is read.
 _IN_PIECES = {"hls", "dash"}
 
-# Containers of files that may say how a phone was held.
-_TURNED = {"mov", "matroska"}
-
 _CODECS = {"h264": Codec.H264, "vp8": Codec.VP8, "vp9": Codec.VP9, "av1": Codec.AV1, "opus": Codec.OPUS, "aac": Codec.AAC}
+
+# Codecs whose pictures have square pixels, whatever they say: what JPEGs have for it is a printer's resolution, which browsers ignore.
+_SQUARE = {"mjpeg"}
 
 # Pixel formats of pictures that every player decodes: 8 bits, 4:2:0.
 _PLAYABLE = {None, "yuv420p", "yuvj420p"}
@@ -210,7 +211,7 @@ class _Track:
         self.is_video = isinstance(stream, VideoStream)
         self.step = round(1_000_000 / _rate(stream)) if isinstance(stream, VideoStream) and _rate(stream) else 0
         self.is_decoding = self.form is None
-        self._unknown = isinstance(stream, VideoStream) and form is not None and stream.codec_context.pix_fmt is None
+        self._unseen = self.is_video and form is not None
         self._tried = False
         self._reordered = False  # packets do not come in the order of their pictures, though the container said so
         self._passed: int | None = None
@@ -225,7 +226,7 @@ class _Track:
         if self.is_video and at is not None:
             self._reordered = self._reordered or _goes_back(self._passed, at)
             self._passed = at
-        if self._unknown and packet.is_keyframe:
+        if self._unseen and packet.is_keyframe:
             self._look_at(packet)
         if self.form is not None and packet.is_keyframe:
             if sink.keyless and self._is_beginning(packet):
@@ -261,13 +262,23 @@ class _Track:
         return unpacked is not None and unpacked[2]
 
     def _look_at(self, packet: AvPacket[Any]) -> None:
-        """Decode the first keyframe, because nothing has said before what pictures are in there."""
-        self._unknown = False
+        """Decode the first keyframe: only a decoder is told how its pictures are turned, and sometimes what pictures they are."""
+        assert isinstance(self.stream, VideoStream)
+        self._unseen = False
+        context = self.stream.codec_context
+        pictures: list[VideoFrame] = []
         with contextlib.suppress(av.error.FFmpegError):
-            packet.decode()
+            pictures = [*context.decode(packet), *context.decode(None)]
+        context.flush_buffers()
         self.form = _form(self.stream)
-        self.stream.codec_context.flush_buffers()
+        if self.form is not None and pictures:
+            self.form = replace(self.form, geometry=_geometry(pictures[0], self.stream))
         self.is_decoding = self.form is None
+
+    def seen(self, picture: VideoFrame, upright: Upright) -> VideoFrame:
+        """A decoded picture as it is to be seen."""
+        assert isinstance(self.stream, VideoStream)
+        return upright.seen(picture, _geometry(picture, self.stream))
 
     def time_of(self, frame: VideoFrame | AudioFrame) -> int | None:
         """Of a decoded frame, in its own units. Decoders give pictures in their order; where the container's times do not rise with
@@ -315,8 +326,8 @@ class _Play:
         format_names = set(container.format.name.split(","))
         # What knows how long it is comes as fast as it is read: a file, also one behind a URL.
         self._paced = source.looped or container.duration is not None or bool(_IN_PIECES & format_names)
-        self._upright = Upright(rotation(container)) if source.looped and _TURNED & format_names else Upright(0)
-        video = _Track(pictures[0], None if self._upright.turns else _form(pictures[0]))
+        self._upright = Upright()
+        video = _Track(pictures[0], _form(pictures[0]))
         sounds = [stream for stream in container.streams.audio if stream.codec_context is not None][:1]
         self._tracks = {track.stream.index: track for track in (video, *(_Track(one, _form(one)) for one in sounds))}
         context = pictures[0].codec_context
@@ -408,7 +419,7 @@ class _Play:
         if not self._sink.wanted:
             return True
         if isinstance(frame, VideoFrame):
-            self._sink.picture(self._upright.turned(frame), moment)
+            self._sink.picture(track.seen(frame, self._upright), moment)
         else:
             self._sink.sound(frame, moment)
         return True
@@ -449,6 +460,13 @@ def _copied(packet: AvPacket[Any]) -> AvPacket[Any]:
 
 def _rate(stream: VideoStream) -> float:
     return float(stream.average_rate or stream.guessed_rate or 0)
+
+
+def _geometry(picture: VideoFrame, stream: VideoStream) -> Geometry:
+    """How a picture is shown, as itself, its stream and its container say it."""
+    turn = turn_of(picture)
+    square = stream.codec_context.codec.canonical_name in _SQUARE or not stream.sample_aspect_ratio
+    return turn if square else replace(turn, pixel_aspect=turn.pixel_aspect * float(stream.sample_aspect_ratio or 1))
 
 
 def _goes_back(before: int | None, at: int) -> bool:

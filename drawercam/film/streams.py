@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..control import End, Stream
 from ..media.containers import Writer, writer
 from ..media.frames import Unpacker, unpacker
+from ..media.geometry import Geometry
 from ..media.packets import Codec, Kind, MediaError, Packet, Track
 from .link import MAX_MESSAGE, Link
 
@@ -29,6 +30,7 @@ class Form:
         config: The decoder's configuration as a container has it; may be empty (media.frames.unpacker).
         sample_rate, channels: Of sound.
         keyframes: Any picture can be made a keyframe.
+        geometry: How its pictures are shown, as their source says it.
     """
 
     codec: Codec
@@ -36,6 +38,7 @@ class Form:
     sample_rate: int = 0
     channels: int = 0
     keyframes: bool = False
+    geometry: Geometry = Geometry()  # noqa: RUF009 - it is frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,7 @@ class Outlet:
             return None
         track, data, key = unpacked
         if track is not None:
+            track = form.geometry.applied(track)
             if track != self._track:
                 self.restart()
             self._track = track
@@ -152,7 +156,7 @@ class Outlet:
         self._last = -1
         keyframes = keyframes and track.kind is Kind.VIDEO
         self._link.send(Stream(self._number, self._writer.mime, at=0, keyframes=keyframes, interval=self.interval, sound=self.sound))
-        self._message(self._writer.init())
+        self._message(self._writer.init(oriented=True))
 
     def _message(self, data: bytes) -> None:
         self._link.send_media(bytes((self._number,)) + data)

@@ -12,6 +12,7 @@ from av.packet import Packet as AvPacket
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from ..media.upright import Upright, turn_of
 from . import urls
 from .documents import Documents
 from .jpegs import JpegSplitter
@@ -190,6 +191,7 @@ class _Screen:
         self._sink = sink
         self._decoder: VideoCodecContext = av.CodecContext.create("mjpeg", "r")
         self._decoder.thread_count = 1  # more of them would keep pictures back
+        self._upright = Upright()
         self._opened = False
         self._seen = now()  # when there was a picture last
         self._shown = 0
@@ -233,7 +235,7 @@ class _Screen:
         if not self._opened:
             self._opened = True
             self._sink.opened(f"{picture.width}x{picture.height}, pictures", sound=False)
-        self._sink.picture(picture, captured)
+        self._sink.picture(self._upright.seen(picture, turn_of(picture)), captured)
 
     def _count(self) -> None:
         moment = now()

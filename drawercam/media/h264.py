@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from .geometry import Geometry
 from .packets import Codec, MediaError, MediaLimitError, Track
 from .work import KEY, PARAMETER_SET, SPS_BYTE, Work
 
@@ -30,6 +31,13 @@ START_CODE = b"\0\0\1"
 _HIGH_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 
 _BASELINE = 66
+
+# Table E-1: aspect_ratio_idc, width and height of a pixel; and the one behind which they are written out.
+_PIXEL_ASPECTS = (
+    *((0, 0), (1, 1), (12, 11), (10, 11), (16, 11), (40, 33), (24, 11), (20, 11), (32, 11)),
+    *((80, 33), (18, 11), (15, 11), (64, 33), (160, 99), (4, 3), (3, 2), (2, 1)),
+)
+_EXTENDED_SAR = 255
 
 # The first fields of a slice header, up to the id of its PPS, have at most 60 bits, those of a PPS less; the rest is room for emulation
 # prevention.
@@ -135,6 +143,7 @@ class _Sps:
     reference_frames: int
     width: int
     height: int
+    pixel_aspect: float  # width of a pixel by its height; 1.0 also where nothing says it
     reader: BitReader  # stands before vui_parameters_present_flag
 
 
@@ -262,7 +271,37 @@ def _read_sps(unit: bytes) -> _Sps:
         height -= (reader.ue() + reader.ue()) * unit_y
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise MediaError("an H.264 SPS has an impossible picture size")
-    return _Sps(unit, number, profile, chroma_format, luma_depth, chroma_depth, order_count_type, reference_frames, width, height, reader)
+    return _Sps(
+        unit,
+        number,
+        profile,
+        chroma_format,
+        luma_depth,
+        chroma_depth,
+        order_count_type,
+        reference_frames,
+        width,
+        height,
+        _pixel_aspect(reader),
+        reader,
+    )
+
+
+def _pixel_aspect(reader: BitReader) -> float:
+    """sample_aspect_ratio (E.2.1), of a reader that stands before vui_parameters_present_flag, and stays there."""
+    before = reader.position
+    width = height = 0
+    try:
+        if reader.u(1) and reader.u(1):  # vui_parameters_present_flag, aspect_ratio_info_present_flag
+            number = reader.u(8)
+            if number == _EXTENDED_SAR:
+                width, height = reader.u(16), reader.u(16)
+            elif number < len(_PIXEL_ASPECTS):
+                width, height = _PIXEL_ASPECTS[number]
+    except MediaError:
+        width = height = 0  # a VUI that cannot be read says nothing
+    reader.position = before
+    return width / height if width and height else 1.0
 
 
 def _skip_scaling_list(reader: BitReader, size: int) -> None:
@@ -318,7 +357,7 @@ def _bounded(sps: _Sps) -> bytes:
 
 def _skip_to_restriction(reader: BitReader) -> None:
     """Pass over VUI parameters (E.1.1) up to bitstream_restriction_flag."""
-    if reader.u(1) and reader.u(8) == 255:  # aspect_ratio_info_present_flag, Extended_SAR
+    if reader.u(1) and reader.u(8) == _EXTENDED_SAR:  # aspect_ratio_info_present_flag, Extended_SAR
         reader.u(32)
     if reader.u(1):  # overscan_info_present_flag
         reader.u(1)
@@ -571,7 +610,8 @@ class AccessUnits:
             work.spend(PARAMETER_SET + len(self._pps))
             units = [unit for _, (owner, unit) in sorted(self._pps.items()) if owner == sps.number]
             config = _avcc(sps, [bounded], units)
-            self._tracks[sps.number] = Track(Codec.H264, codec_string(config), config, sps.width, sps.height)
+            track = Track(Codec.H264, codec_string(config), config, sps.width, sps.height)
+            self._tracks[sps.number] = Geometry(pixel_aspect=sps.pixel_aspect).applied(track)
         return self._tracks[sps.number]
 
 

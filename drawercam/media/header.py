@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .frames import Unpacked, Unpacker
+from .geometry import Geometry
 from .packets import Kind, LeftOut, MediaError, Track
 from .work import Work
 
@@ -18,6 +19,9 @@ _MOST_TOLD = 8
 _MOST_KEPT = 64
 
 _WORDS = {Kind.VIDEO: "pictures", Kind.AUDIO: "sound"}
+
+
+_PLAIN = Geometry()
 
 
 class Header:
@@ -104,9 +108,11 @@ class TrackReader:
         track: As its frames say; None before the first.
     """
 
-    __slots__ = ("_begin", "_broken", "_header", "_name", "_unpacker", "kind", "track")
+    __slots__ = ("_begin", "_broken", "_geometry", "_header", "_name", "_unpacker", "kind", "track")
 
-    def __init__(self, header: Header, name: str, kind: Kind, begin: Callable[[Work], Unpacker], work: Work) -> None:
+    def __init__(
+        self, header: Header, name: str, kind: Kind, begin: Callable[[Work], Unpacker], work: Work, geometry: Geometry = _PLAIN
+    ) -> None:
         """
         Args:
             header: To which it belongs.
@@ -114,6 +120,7 @@ class TrackReader:
             kind: What it carries.
             begin: Makes its unpacker.
             work: What that may cost.
+            geometry: How its pictures are shown.
 
         Raises:
             MediaError: Its configuration is broken.
@@ -124,6 +131,7 @@ class TrackReader:
         self._name = name
         self._begin = begin
         self._unpacker = begin(work)
+        self._geometry = geometry
         self._broken = False
 
     def unpack(self, frame: bytes, key: bool, work: Work) -> Unpacked | None:
@@ -141,9 +149,9 @@ class TrackReader:
             return None
         track, data, key = unpacked
         if track is not None:
-            self.track = track
+            self.track = track = self._geometry.applied(track)
         if not self._broken:
-            return unpacked
+            return track, data, key
         if not key:
             return None
         self._broken = False

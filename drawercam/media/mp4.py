@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
-from . import boxes
+from . import boxes, geometry
 from .frames import Unpacker, audio_duration, unpacker
+from .geometry import Geometry
 from .header import Header, TrackReader
 from .packets import MAX_PASSED_OVER, Codec, Kind, LeftOut, MediaError, MediaLimitError, Packet, Track
 from .sample_tables import count_samples, read_samples
@@ -114,6 +116,44 @@ def _timescale(header: memoryview) -> int:
     if not scale:
         raise MediaError("an MP4 track has a timescale of 0")
     return scale
+
+
+def _transform(fields: boxes.Fields) -> tuple[float, ...]:
+    """The turn in a matrix (6.2.2): a, b, c and d. What it moves, and how it looks from aslant, does not matter here."""
+    a, b, _, c, d, _ = (fields.sint(4) / 0x10000 for _ in range(6))
+    fields.take(12)
+    return a, b, c, d
+
+
+def _geometry(mvhd: memoryview, tkhd: memoryview, stsd: memoryview, work: Work) -> Geometry:
+    """How the pictures of a track are shown: its matrix and the movie's (8.2.2, 8.3.2), and the shape of its pixels (12.1.4, or the size
+    in the tkhd, to which pictures are scaled before they are turned)."""
+    fields = boxes.Fields(mvhd)
+    fields.take((32 if fields.uint(4) >> 24 == 1 else 20) - 4 + 16)
+    ma, mb, mc, md = _transform(fields)
+    fields = boxes.Fields(tkhd)
+    fields.take((36 if fields.uint(4) >> 24 == 1 else 24) - 4 + 16)
+    ta, tb, tc, td = _transform(fields)
+    shown_width, shown_height = fields.uint(4), fields.uint(4)
+    found = geometry.of_matrix(ta * ma + tb * mc, ta * mb + tb * md, tc * ma + td * mc, tc * mb + td * md)
+    entry = boxes.Fields(next(boxes.children(stsd[8:]))[1])
+    entry.take(24)
+    width, height = entry.uint(2), entry.uint(2)
+    entry.take(_VISUAL_ENTRY - 28)
+    pasp = boxes.find(entry.rest(), b"pasp", work=work)
+    if pasp is not None:
+        fields = boxes.Fields(pasp)
+        aspect = _ratio(fields.uint(4), fields.uint(4))
+    else:
+        aspect = _ratio(shown_width * height, shown_height * width)
+        if found.rotation % 180 and abs(_ratio(shown_width * width, shown_height * height) - 1) < geometry.LEAST_STRETCH:
+            aspect = 1.0  # some writers put the size of the picture there that has been turned
+    return replace(found, pixel_aspect=found.pixel_aspect * aspect)
+
+
+def _ratio(width: int, height: int) -> float:
+    """Width by height; 1 where one of them is not known."""
+    return width / height if width and height else 1.0
 
 
 def _edit_shift(trak: memoryview, movie_scale: int, scale: int, work: Work) -> int:
@@ -489,7 +529,7 @@ class Mp4Reader:
         mvex = boxes.find(moov, b"mvex", work=work)
         if mvex is None:
             raise MediaError(_NOT_FRAGMENTED)
-        movie_scale = _timescale(boxes.need(moov, b"mvhd", work=work))
+        mvhd = boxes.need(moov, b"mvhd", work=work)
         header = Header()
         header.left_out = self._header.left_out
         self._header = header
@@ -499,7 +539,7 @@ class Mp4Reader:
         for box, trak in boxes.children(moov, work):
             if box == b"trak":
                 try:
-                    found = self._read_trak(trak, movie_scale)
+                    found = self._read_trak(trak, mvhd)
                 except MediaError as error:
                     if work.left < 0 or len(self._defaults) > MAX_TRACKS:
                         raise
@@ -520,7 +560,7 @@ class Mp4Reader:
         self._document += 1
         self._read_tables(tables)
 
-    def _read_trak(self, trak: memoryview, movie_scale: int) -> tuple[_Stream, memoryview] | None:
+    def _read_trak(self, trak: memoryview, mvhd: memoryview) -> tuple[_Stream, memoryview] | None:
         """Take a track, if it is one that is read: it, and its sample tables.
 
         Raises:
@@ -528,9 +568,10 @@ class Mp4Reader:
         """
         assert self._streams is not None
         work = self._work
-        tkhd = boxes.Fields(boxes.need(trak, b"tkhd", work=work))
-        tkhd.take(16 if tkhd.uint(4) >> 24 == 1 else 8)
-        number = tkhd.uint(4)
+        tkhd = boxes.need(trak, b"tkhd", work=work)
+        fields = boxes.Fields(tkhd)
+        fields.take(16 if fields.uint(4) >> 24 == 1 else 8)
+        number = fields.uint(4)
         self._defaults[number] = _Defaults()
         mdia = boxes.need(trak, b"mdia", work=work)
         kind = _HANDLERS.get(bytes(boxes.need(mdia, b"hdlr", work=work)[8:12]))
@@ -539,11 +580,13 @@ class Mp4Reader:
         name = f"track {number}"
         try:
             stbl = boxes.need(mdia, b"minf", b"stbl", work=work)
-            begin = _read_entry(boxes.need(stbl, b"stsd", work=work), kind, work)
+            stsd = boxes.need(stbl, b"stsd", work=work)
+            begin = _read_entry(stsd, kind, work)
             work.spend(TRACK)
             scale = _timescale(boxes.need(mdia, b"mdhd", work=work))
-            frames = TrackReader(self._header, name, kind, begin, work)
-            stream = _Stream(frames, scale, _edit_shift(trak, movie_scale, scale, work))
+            shown = _geometry(mvhd, tkhd, stsd, work) if kind is Kind.VIDEO else Geometry()
+            frames = TrackReader(self._header, name, kind, begin, work, shown)
+            stream = _Stream(frames, scale, _edit_shift(trak, _timescale(mvhd), scale, work))
         except MediaError as error:
             if work.left < 0:
                 raise
@@ -724,7 +767,14 @@ _MOOF_SIZE = _FRAGMENT.size - 8
 _TFHD_FLAGS = 0x020020
 _TRUN_FLAGS = 0x01000B01
 
-_MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)  # 6.2.2: unity
+_MATRIX = struct.Struct(">9i")
+_UNITY = _MATRIX.pack(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)  # 6.2.2
+
+# Where a tkhd of version 0 has its matrix, and behind it the size in 16.16 (8.3.2).
+_MATRIX_AT = 40
+_SIZE = struct.Struct(">II")
+_MOST = 0x7FFFFFFF
+
 _UNDETERMINED = 0x55C4  # 8.4.2.3: the language "und"
 
 
@@ -755,18 +805,23 @@ class Mp4Writer:
         codec = "vp08.00.10.08" if self._track.codec is Codec.VP8 else self._track.codec_string
         return f'{self._track.kind}/mp4; codecs="{codec}"'
 
-    def init(self) -> bytes:
+    def init(self, oriented: bool = False) -> bytes:
         """The init segment: ftyp, and a moov without samples.
+
+        Args:
+            oriented: It says how its pictures are turned. For players it does not: they turn them, as their `track` message says.
 
         Raises:
             MediaError: The track's configuration does not fit its sample entry.
         """
         video = self._track.kind is Kind.VIDEO
-        width, height = min(self._track.width, 0xFFFF), min(self._track.height, 0xFFFF)
+        track = self._track
+        width, height = min(track.width, 0xFFFF), min(track.height, 0xFFFF)
+        shown = min(track.display_width or width, 0xFFFF) << 16, min(track.display_height or height, 0xFFFF) << 16
         next_track = (self._number + 1 & 0xFFFFFFFF).to_bytes(4, "big")
-        mvhd = struct.pack(">4IIH10x", 0, 0, TIMESCALE, 0, 0x10000, 0x100) + _MATRIX + bytes(24) + next_track
-        tkhd = struct.pack(">5I8xHHH2x", 0, 0, self._number, 0, 0, 0, 0, 0 if video else 0x100) + _MATRIX
-        tkhd += struct.pack(">II", width << 16, height << 16)
+        mvhd = struct.pack(">4IIH10x", 0, 0, TIMESCALE, 0, 0x10000, 0x100) + _UNITY + bytes(24) + next_track
+        turn = _matrix(track.rotation, track.flip, *shown) if oriented else _UNITY
+        tkhd = struct.pack(">5I8xHHH2x", 0, 0, self._number, 0, 0, 0, 0, 0 if video else 0x100) + turn + _SIZE.pack(*shown)
         mdhd = struct.pack(">4IHH", 0, 0, TIMESCALE, 0, _UNDETERMINED, 0)
         hdlr = struct.pack(">I4s12x", 0, b"vide" if video else b"soun") + b"drawercam\0"
         media_header = boxes.full_box(b"vmhd", bytes(8), flags=1) if video else boxes.full_box(b"smhd", bytes(4))
@@ -846,7 +901,35 @@ class Mp4Writer:
                 config = _esds(track.config)
             case Codec.OPUS:
                 config = _dops(track.config)
-        return boxes.box(kind, head + config)
+        return boxes.box(kind, head + config + _pasp(track))
+
+
+def with_turn(tkhd: bytes, rotation: int, flip: bool) -> bytes:
+    """The payload of a canonical tkhd (8.3.2) with another matrix: it turns the picture, and moves it back to where it was.
+
+    Args:
+        tkhd: As `Mp4Writer.init` writes it.
+        rotation, flip: As in `packets.Track`.
+    """
+    behind = _MATRIX_AT + _MATRIX.size
+    return tkhd[:_MATRIX_AT] + _matrix(rotation, flip, *_SIZE.unpack_from(tkhd, behind)) + tkhd[behind:]
+
+
+def _matrix(rotation: int, flip: bool, width: int, height: int) -> bytes:
+    """A matrix (6.2.2) that turns a picture of this size (16.16), and moves it back to where it was."""
+    a, b, c, d = geometry.matrix(rotation, flip)
+    x, y = (-min(0, one * width) - min(0, other * height) for one, other in ((a, c), (b, d)))
+    # More than half of what a size can be is beyond what this can say; players look at the turn.
+    return _MATRIX.pack(a << 16, b << 16, 0, c << 16, d << 16, 0, min(x, _MOST), min(y, _MOST), 0x40000000)
+
+
+def _pasp(track: Track) -> bytes:
+    """A pasp (12.1.4), where pixels are not square."""
+    if not track.display_width:
+        return b""
+    across, down = track.display_width * track.height, track.display_height * track.width
+    common = math.gcd(across, down)
+    return boxes.box(b"pasp", struct.pack(">II", across // common, down // common))
 
 
 def _vpcc(codec_string: str) -> bytes:

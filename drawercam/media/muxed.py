@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from . import boxes, ebml, opus
-from .mp4 import Mp4Writer
+from .mp4 import Mp4Writer, with_turn
 from .packets import Codec, Packet, Track
-from .webm import Id
+from .webm import Id, projection
 
 VIDEO, AUDIO = 1, 2
 """Track numbers in canonical messages, and in the file."""
@@ -77,16 +77,20 @@ class Muxed:
         numbers: The tracks in it. Opus goes with any picture; AAC, which WebM does not have, goes with H.264 only.
     """
 
-    def __init__(self, video: bytes, audio: bytes | None = None, interval: int | None = None) -> None:
+    def __init__(
+        self, video: bytes, audio: bytes | None = None, interval: int | None = None, rotation: int = 0, flip: bool = False
+    ) -> None:
         """
         Args:
             video, audio: The canonical init segments of tracks 1 and 2.
             interval: Microseconds from one picture to the next, usually, if that is known. WebM says so in its header: without it, FFmpeg
                 looks at the times of forty pictures before it shows the first one.
+            rotation, flip: As in `packets.Track`. The init segments do not say it; the file does.
         """
         self.container = container_of(video)
         self._inits = [video]
         self._interval = interval
+        self._turn = rotation, flip
         self._opus: tuple[Mp4Writer, Track] | None = None  # for Opus in MP4, the one that has to be written anew
         if audio is not None and container_of(audio) is self.container:
             self._inits.append(audio)
@@ -146,7 +150,9 @@ class Muxed:
 
     def _init(self, time: int) -> bytes:
         """The header of all tracks. The file's zero lies so many microseconds behind that of the messages."""
-        return _webm_init(self._inits, time, self._interval) if self.container is Container.WEBM else _mp4_init(self._inits)
+        if self.container is Container.WEBM:
+            return _webm_init(self._inits, time, self._interval, projection(*self._turn))
+        return _mp4_init(self._inits, *self._turn)
 
 
 def _elements(init: bytes) -> Iterator[tuple[int, bytes, bytes]]:
@@ -158,13 +164,14 @@ def _elements(init: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         position = end
 
 
-def _webm_init(inits: list[bytes], time: int, interval: int | None) -> bytes:
+def _webm_init(inits: list[bytes], time: int, interval: int | None, turn: bytes) -> bytes:
     """RFC 9559 section 5.1: as the first one, with the TrackEntries of all, of which the first tells how long a picture usually lasts
-    (DefaultDuration); DateUTC, if there is one, is that of the file's zero."""
+    (DefaultDuration) and how it is turned (Projection); DateUTC, if there is one, is that of the file's zero."""
     tracks = [payload for init in inits for identifier, _, payload in _elements(init) if identifier == Id.TRACKS]
-    if interval:
-        entry = next(bytes(payload) for _, payload in ebml.children(tracks[0]))
-        tracks[0] = ebml.element(Id.TRACK_ENTRY, entry + ebml.element(Id.DEFAULT_DURATION, ebml.uint(interval * 1000)))
+    entry = next(payload for _, payload in ebml.children(tracks[0]))
+    more = ebml.element(Id.DEFAULT_DURATION, ebml.uint(interval * 1000)) if interval else b""
+    written = b"".join(ebml.element(child, bytes(value) + (turn if child == Id.VIDEO else b"")) for child, value in ebml.children(entry))
+    tracks[0] = ebml.element(Id.TRACK_ENTRY, written + more)
     entries = b"".join(tracks)
     written = b""
     for identifier, whole, payload in _elements(inits[0]):
@@ -182,11 +189,15 @@ def _dated(identifier: int, payload: ebml.Buffer, time: int) -> tuple[int, bytes
     return identifier, (int.from_bytes(payload, "big", signed=True) + time * 1000).to_bytes(8, "big", signed=True)
 
 
-def _mp4_init(inits: list[bytes]) -> bytes:
-    """ISO/IEC 14496-12 8.2.1: as the first one, with the trak of each, and the trex of each in one mvex."""
+def _mp4_init(inits: list[bytes], rotation: int, flip: bool) -> bytes:
+    """ISO/IEC 14496-12 8.2.1: as the first one, with the trak of each, of which the first is turned, and the trex of each in one mvex."""
     first = memoryview(inits[0])
     moovs = [boxes.need(memoryview(init), b"moov") for init in inits]
-    traks = b"".join(boxes.box(b"trak", bytes(boxes.need(moov, b"trak"))) for moov in moovs)
+    picture, *sounds = (bytes(boxes.need(moov, b"trak")) for moov in moovs)
+    tkhd = bytes(boxes.need(memoryview(picture), b"tkhd"))
+    if rotation or flip:
+        picture = picture.replace(tkhd, with_turn(tkhd, rotation, flip), 1)
+    traks = b"".join(boxes.box(b"trak", trak) for trak in (picture, *sounds))
     extends = b"".join(boxes.box(b"trex", bytes(boxes.need(moov, b"mvex", b"trex"))) for moov in moovs)
     header = bytes(boxes.need(moovs[0], b"mvhd")[:-4]) + (len(inits) + 1).to_bytes(4, "big")  # next_track_ID
     moov = boxes.box(b"mvhd", header) + traks + boxes.box(b"mvex", extends)

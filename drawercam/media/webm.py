@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from . import ebml
 from .frames import Unpacker, audio_duration, unpacker
+from .geometry import Geometry, angles, of_angles
 from .header import Header, TrackReader
 from .packets import MAX_PASSED_OVER, Codec, Kind, LeftOut, MediaError, MediaLimitError, Packet, Track
 from .work import FRAME, LONG, READ, TRACK, Work
@@ -50,6 +51,18 @@ class Id:
     VIDEO = 0xE0
     PIXEL_WIDTH = 0xB0
     PIXEL_HEIGHT = 0xBA
+    PIXEL_CROP_BOTTOM = 0x54AA
+    PIXEL_CROP_TOP = 0x54BB
+    PIXEL_CROP_LEFT = 0x54CC
+    PIXEL_CROP_RIGHT = 0x54DD
+    DISPLAY_WIDTH = 0x54B0
+    DISPLAY_HEIGHT = 0x54BA
+    DISPLAY_UNIT = 0x54B2
+    PROJECTION = 0x7670
+    PROJECTION_TYPE = 0x7671
+    PROJECTION_POSE_YAW = 0x7673
+    PROJECTION_POSE_PITCH = 0x7674
+    PROJECTION_POSE_ROLL = 0x7675
     AUDIO = 0xE1
     SAMPLING_FREQUENCY = 0xB5
     CHANNELS = 0x9F
@@ -65,6 +78,11 @@ class Id:
 _HEADERS = frozenset((Id.EBML, Id.INFO, Id.TRACKS))
 _MEDIA = frozenset((Id.CLUSTER, Id.TIMESTAMP, Id.SIMPLE_BLOCK, Id.BLOCK_GROUP))
 _MASTERS = frozenset((Id.SEGMENT, Id.CLUSTER))  # what is in them is read as it comes
+
+# What says the shape of a picture. Units of its display size: pixels, centimetres, inches, an aspect ratio; the other one is "unknown".
+_CROPS = (Id.PIXEL_CROP_BOTTOM, Id.PIXEL_CROP_TOP, Id.PIXEL_CROP_LEFT, Id.PIXEL_CROP_RIGHT)
+_SIZES = frozenset((Id.PIXEL_WIDTH, Id.PIXEL_HEIGHT, *_CROPS, Id.DISPLAY_WIDTH, Id.DISPLAY_HEIGHT, Id.DISPLAY_UNIT))
+_DISPLAY_UNITS = range(4)
 
 # Units of work that are paid for together: less of the time goes into counting.
 _AT_ONCE = 64
@@ -286,6 +304,7 @@ class WebmReader:
         """
         number, kind, codec_id, config, duration, encoded = 0, None, "", b"", 0, False
         sound: ebml.Buffer = b""
+        pictures: ebml.Buffer = b""
         for child, value in ebml.children(payload, self._work):
             match child:
                 case Id.TRACK_NUMBER:
@@ -300,6 +319,8 @@ class WebmReader:
                     duration = ebml.read_uint(value)
                 case Id.CONTENT_ENCODINGS:
                     encoded = True
+                case Id.VIDEO:
+                    pictures = value
                 case Id.AUDIO:
                     sound = value
         codec = next((codec for prefix, codec in _CODECS.items() if codec_id == prefix or codec_id.startswith(prefix + "/")), None)
@@ -316,7 +337,8 @@ class WebmReader:
             self._work.spend(TRACK)
             rate, channels = self._read_sound(sound)
             begin = partial(_begin, codec, config, rate, channels)
-            entry = _Entry(TrackReader(self._header, name, kind, begin, self._work), duration)
+            shown = _geometry(pictures, self._work)
+            entry = _Entry(TrackReader(self._header, name, kind, begin, self._work, shown), duration)
         except MediaError as error:
             if self._work.left < 0:
                 raise
@@ -403,6 +425,30 @@ def _duration(track: Track, frame: bytes, default: int) -> int:
     return default or audio_duration(track, frame)
 
 
+def _geometry(video: ebml.Buffer, work: Work) -> Geometry:
+    """How the pictures of a track are shown (RFC 9559, Video): whatever the unit of the display size, it says their shape."""
+    known: dict[int, int] = {}
+    angle = {Id.PROJECTION_POSE_YAW: 0.0, Id.PROJECTION_POSE_PITCH: 0.0, Id.PROJECTION_POSE_ROLL: 0.0}
+    rectangular = True
+    for child, value in ebml.children(video, work):
+        if child in _SIZES:
+            known[child] = ebml.read_uint(value)
+        elif child == Id.PROJECTION:
+            for inner, payload in ebml.children(value, work):
+                if inner in angle:
+                    angle[inner] = ebml.read_float(payload)
+                elif inner == Id.PROJECTION_TYPE:
+                    rectangular = ebml.read_uint(payload) == 0
+    shape = of_angles(*angle.values()) if rectangular else Geometry()
+    width = known.get(Id.PIXEL_WIDTH, 0) - known.get(Id.PIXEL_CROP_LEFT, 0) - known.get(Id.PIXEL_CROP_RIGHT, 0)
+    height = known.get(Id.PIXEL_HEIGHT, 0) - known.get(Id.PIXEL_CROP_TOP, 0) - known.get(Id.PIXEL_CROP_BOTTOM, 0)
+    if width <= 0 or height <= 0 or known.get(Id.DISPLAY_UNIT, 0) not in _DISPLAY_UNITS:
+        return shape
+    # A side that is not said is as it was.
+    shown_width, shown_height = known.get(Id.DISPLAY_WIDTH) or width, known.get(Id.DISPLAY_HEIGHT) or height
+    return replace(shape, pixel_aspect=shown_width / width / (shown_height / height))
+
+
 def _unlace(payload: bytes, position: int, lacing: int) -> list[bytes]:
     """Split a laced block (RFC 9559 section 10.3): 0x02 Xiph, 0x04 fixed size, 0x06 EBML."""
     if position >= len(payload):
@@ -485,8 +531,12 @@ class WebmWriter:
         """The type for MediaSource."""
         return f'{self._track.kind}/webm; codecs="{self._track.codec_string}"'
 
-    def init(self) -> bytes:
-        """The init segment: EBML header, Segment of unknown size, Info, Tracks."""
+    def init(self, oriented: bool = False) -> bytes:
+        """The init segment: EBML header, Segment of unknown size, Info, Tracks.
+
+        Args:
+            oriented: It says how its pictures are turned. For players it does not: they turn them, as their `track` message says.
+        """
         header = ebml.element(
             Id.EBML,
             ebml.element(0x4286, b"\x01")  # EBMLVersion
@@ -505,9 +555,9 @@ class WebmWriter:
             + ebml.element(Id.WRITING_APP, b"drawercam"),
         )
         segment = Id.SEGMENT.to_bytes(4, "big") + b"\x01" + b"\xff" * 7
-        return header + segment + info + ebml.element(Id.TRACKS, ebml.element(Id.TRACK_ENTRY, self._entry()))
+        return header + segment + info + ebml.element(Id.TRACKS, ebml.element(Id.TRACK_ENTRY, self._entry(oriented)))
 
-    def _entry(self) -> bytes:
+    def _entry(self, oriented: bool) -> bytes:
         track = self._track
         entry = (
             ebml.element(Id.TRACK_NUMBER, ebml.uint(self._number))
@@ -520,7 +570,10 @@ class WebmWriter:
             entry += ebml.element(Id.CODEC_PRIVATE, track.config)
         if track.kind is Kind.VIDEO:
             size = ebml.element(Id.PIXEL_WIDTH, ebml.uint(track.width)) + ebml.element(Id.PIXEL_HEIGHT, ebml.uint(track.height))
-            return entry + ebml.element(Id.VIDEO, size)
+            if track.display_width:
+                size += ebml.element(Id.DISPLAY_WIDTH, ebml.uint(track.display_width))
+                size += ebml.element(Id.DISPLAY_HEIGHT, ebml.uint(track.display_height))
+            return entry + ebml.element(Id.VIDEO, size + (projection(track.rotation, track.flip) if oriented else b""))
         if track.codec is Codec.OPUS:
             # draft-ietf-cellar-codec: CodecDelay is the pre-skip, SeekPreRoll 80 ms; both in nanoseconds.
             pre_skip = int.from_bytes(track.config[10:12], "little") * 10**9 // 48000
@@ -552,3 +605,16 @@ class WebmWriter:
             )
             + packet.data
         )
+
+
+def projection(rotation: int, flip: bool) -> bytes:
+    """The Projection element that says a turn (RFC 9559): a rectangular one with its pose; empty where nothing is turned.
+
+    Args:
+        rotation, flip: As in `packets.Track`.
+    """
+    if not rotation and not flip:
+        return b""
+    yaw, roll = (struct.pack(">f", angle) for angle in angles(rotation, flip))
+    pose = ebml.element(Id.PROJECTION_POSE_YAW, yaw) + ebml.element(Id.PROJECTION_POSE_ROLL, roll)
+    return ebml.element(Id.PROJECTION, ebml.element(Id.PROJECTION_TYPE, b"\0") + pose)

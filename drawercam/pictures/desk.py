@@ -250,7 +250,7 @@ class Desk(Follower):
                 self._forget()
                 if self.decoder is not None and (codec := _CODECS.get(message.codec.partition(".")[0])):
                     config = base64.b64decode(message.config or "") if codec == b"h264" else b""
-                    self.decoder.track(codec, config)
+                    self.decoder.track(codec, config, message.rotation or 0, message.flip or False, _pixel_aspect(message))
             case control.TrackEnds(number=number) if number == _VIDEO:
                 self._forget()
             case control.ChannelState():
@@ -533,3 +533,10 @@ class Desks:
         task = asyncio.get_running_loop().create_task(desk.end(why))
         self._ending.add(task)  # the loop holds tasks only weakly
         task.add_done_callback(self._ending.discard)
+
+
+def _pixel_aspect(track: control.TrackBegins) -> float:
+    """Width of a pixel by its height."""
+    if track.width and track.height and track.displayWidth and track.displayHeight:
+        return (track.displayWidth / track.width) / (track.displayHeight / track.height)
+    return 1.0

@@ -7,7 +7,8 @@ pictures are late.
 It reads messages from its standard input and writes answers to its standard output. Each one is a length (4 bytes, big-endian, of what
 follows), a letter, and what belongs to it, all numbers big-endian:
 
-    T  codec (4 letters, filled up with spaces), configuration    a track begins; its next frame is a keyframe. What was before is forgotten
+    T  codec (4 letters, filled up with spaces), rotation (2), flip (1), width of a pixel by its height (8, a float), configuration
+                                                                  a track begins; its next frame is a keyframe. What was before is forgotten
     F  timestamp (8, signed), key (1), frame                      a frame of it, in decoding order
     P  width (2, 0: as it is), after (8, signed)                  asks for the newest picture, if it is one after this time
 
@@ -22,6 +23,7 @@ It ends with its input.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import struct
 import sys
@@ -36,13 +38,16 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from ..media.geometry import stretched, turned
+from ..media.upright import Upright
+
 try:
     import resource
 except ImportError:  # Windows has no such limits; the deadlines of decoder.py hold there too
     resource = None  # type: ignore[assignment]
 
 LENGTH = struct.Struct(">I")
-TRACK = struct.Struct(">4s")
+TRACK = struct.Struct(">4sHBd")
 FRAME = struct.Struct(">qB")
 WISH = struct.Struct(">Hq")
 JPEG = struct.Struct(">IqHH")
@@ -50,6 +55,9 @@ NONE = struct.Struct(">IB")
 
 # Pixels of the largest picture: 4096x2304. The memory below is enough for as many of them as a codec refers to, and a few more.
 MAX_PIXELS = 4096 * 2304
+
+# And of its longer side: a picture is stretched until its pixels are square. A JPEG has 65535 at most (ISO/IEC 10918-1 B.2.2).
+MAX_SIDE = 2**15
 
 # Bytes of address space: 150 MB are the program and its libraries, 24 pictures of MAX_PIXELS with 8 bits are 340 MB, with 10 bits twice
 # that.
@@ -86,18 +94,23 @@ class Pictures:
         self.lost = True
         self._decoder: VideoCodecContext | None = None
         self._codec = self._config = b""
+        self._rotation, self._flip, self._pixel_aspect = 0, False, 1.0
+        self._upright = Upright()
         self._newest: tuple[int, VideoFrame] | None = None
         self._reformatter = VideoReformatter()
         self._encoders: dict[tuple[int, int], VideoCodecContext] = {}
 
-    def track(self, codec: bytes, config: bytes) -> None:
+    def track(self, codec: bytes, config: bytes, rotation: int = 0, flip: bool = False, pixel_aspect: float = 1.0) -> None:
         """A track begins.
 
         Args:
             codec: One of _DECODERS.
             config: `avcC` for H.264 (ISO/IEC 14496-15 5.3.3.1), nothing for the others: their keyframes have all that is needed.
+            rotation, flip: As in `media.packets.Track`.
+            pixel_aspect: Width of a pixel by its height.
         """
         self._codec, self._config = codec, config
+        self._rotation, self._flip, self._pixel_aspect = rotation, flip, pixel_aspect
         self._newest = None
         self._open()
 
@@ -123,7 +136,7 @@ class Pictures:
             self._open()
 
     def jpeg(self, width: int, after: int) -> tuple[int, int, int, bytes] | None:
-        """The newest picture.
+        """The newest picture, upright and with square pixels.
 
         Args:
             width: In pixels, 0 for its own; it is never made larger than it is.
@@ -135,21 +148,29 @@ class Pictures:
         if self._newest is None or self._newest[0] <= after:
             return None
         timestamp, newest = self._newest
-        height = newest.height
-        if 0 < width < newest.width:
-            height = max(1, round(height * width / newest.width))
-        else:
-            width = newest.width
+        width, height = self._size(newest, width)
         try:
             # JPEG means full range and the matrix of BT.601 (JFIF 1.02).
             form = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.JPEG}
-            ready = self._reformatter.reformat(newest, width, height, "yuvj420p", **form)
+            ready = self._reformatter.reformat(newest, *turned(width, height, self._rotation), "yuvj420p", **form)
+            ready = self._upright.turned(ready, self._rotation, self._flip)
             ready.pts = None  # where nothing had to be changed it is the newest one itself
             jpeg = b"".join(bytes(packet) for packet in self._encoder(width, height).encode(ready))
         except (FFmpegError, ValueError, MemoryError):
             self._newest = None
             return None
         return timestamp, width, height, jpeg
+
+    def _size(self, picture: VideoFrame, width: int) -> tuple[int, int]:
+        """Width and height of a picture as it is shown, where it may be so wide, and have so many pixels."""
+        shown = stretched(picture.width, picture.height, self._pixel_aspect)
+        if not shown[0]:
+            shown = picture.width, picture.height
+        own, height = turned(*shown, self._rotation)
+        scale = min(math.sqrt(MAX_PIXELS / (own * height)), MAX_SIDE / own, MAX_SIDE / height)
+        most = own if scale >= 1 else max(1, int(own * scale))
+        width = min(width or most, most)
+        return (own, height) if width == own else (width, max(1, round(height * width / own)))
 
     def _open(self) -> None:
         self.lost = True
@@ -188,7 +209,8 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         _allow_computing()
         kind, rest = message[:1], memoryview(message)[1:]
         if kind == b"T":
-            pictures.track(bytes(rest[: TRACK.size]), bytes(rest[TRACK.size :]))
+            codec, rotation, flip, pixel_aspect = TRACK.unpack_from(rest)
+            pictures.track(codec, bytes(rest[TRACK.size :]), rotation, bool(flip), pixel_aspect)
         elif kind == b"F":
             timestamp, key = FRAME.unpack_from(rest)
             pictures.frame(timestamp, bool(key), bytes(rest[FRAME.size :]))

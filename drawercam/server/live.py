@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
+from operator import attrgetter
 from typing import Protocol, cast
 
 from aiohttp import web
@@ -114,7 +115,8 @@ class Reader(Follower, asyncio.Protocol):
     def begin_file(self, sound: bool) -> None:
         """Take over the connection, on which the head of the response has been written; the file begins with the latest keyframe."""
         audio = self._tracks[AUDIO][1] if sound and AUDIO in self._tracks else None
-        self._file = Muxed(self._tracks[VIDEO][1], audio, self._channel.interval())
+        track, video = self._tracks[VIDEO]
+        self._file = Muxed(video, audio, self._channel.interval(), track.rotation or 0, track.flip or False)
         self._progress = self._house.served()
         transport = self._transport
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
@@ -387,8 +389,10 @@ def _path(name: str, container: Container) -> str:
 
 
 def _same(one: control.TrackBegins, other: control.TrackBegins) -> bool:
-    """Whether the frames of one track can follow those of the other in a file. A picture's size is in the frames, or in `config`."""
-    return (one.codec, one.config, one.sampleRate, one.channels) == (other.codec, other.config, other.sampleRate, other.channels)
+    """Whether the frames of one track can follow those of the other in a file. A picture's size is in the frames, or in `config`; how
+    it is shown is in the file's header."""
+    header = attrgetter("codec", "config", "sampleRate", "channels", "rotation", "flip", "displayWidth", "displayHeight")
+    return bool(header(one) == header(other))
 
 
 def add_routes(app: web.Application, hub: Hub, house: House) -> None:

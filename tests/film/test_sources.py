@@ -23,6 +23,7 @@ from drawercam.film import libav, network, web_reading
 from drawercam.film.pattern import sound
 from drawercam.film.rpicam import RpiCamera, Splitter
 from drawercam.film.sources import Keyless, Source
+from drawercam.media.geometry import Geometry
 from drawercam.media.h264 import split_annexb
 from drawercam.media.packets import Codec, Kind
 
@@ -147,26 +148,45 @@ def test_what_comes_in_pieces_is_given_in_real_time(tmp_path: Path) -> None:
     assert time.monotonic() - begin > 0.4
 
 
-def test_a_film_of_a_phone_that_was_held_upright_stands_upright(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_film_of_a_phone_that_was_held_upright_stands_upright(tmp_path: Path, flip: bool) -> None:
+    """What is passed on says so; what is encoded is turned before."""
     path = file(tmp_path / "film.mp4", "libx264", 4, bf="0")
-    # ISO/IEC 14496-12 8.3.2.3: the matrix of a track, here a quarter turn clockwise.
+    # ISO/IEC 14496-12 8.3.2.3: the matrix of a track, here a quarter turn clockwise, or that and mirrored.
     head, box, rest = path.read_bytes().partition(b"tkhd")
-    unity, quarter = (struct.pack(">9i", *numbers) for numbers in (_UNITY, _QUARTER))
+    unity, quarter = (struct.pack(">9i", *numbers) for numbers in (_UNITY, _MIRRORED if flip else _QUARTER))
     assert unity in rest
     path.write_bytes(head + box + rest.replace(unity, quarter, 1))
+    passing = Collector(4)
+    libav.file(path).run(passing)
+    assert [frame.form.geometry for frame in passing.frames] == [Geometry(90, flip)] * 4 and not passing.pictures
     sink = Collector(4)
+    sink.encode = True
     libav.file(path).run(sink)
-    assert not sink.frames
     shown = [luma(picture) for picture, _ in sink.pictures]
     for lying, upright in zip((luma(picture) for picture in pictures(4)), shown, strict=True):
         assert (len(upright), len(upright[0])) == (WIDTH, HEIGHT)
         # The left edge is on top, from right to left.
-        assert all(abs(lying[y][5] - upright[5][HEIGHT - 1 - y]) < 40 for y in range(0, HEIGHT, 30))
+        row = upright[5][::-1] if flip else upright[5]
+        assert all(abs(lying[y][5] - row[HEIGHT - 1 - y]) < 40 for y in range(0, HEIGHT, 30))
+
+
+@pytest.mark.parametrize(("aspect", "size"), [("2:1", (2 * WIDTH, HEIGHT)), ("8:9", (WIDTH, HEIGHT * 9 // 8)), ("1:1", (WIDTH, HEIGHT))])
+def test_pixels_that_are_not_square_become_square_or_are_told_of(tmp_path: Path, aspect: str, size: tuple[int, int]) -> None:
+    path = file(tmp_path / "film.mkv", "libx264", 2, bf="0", aspect=aspect)
+    passing, sink = Collector(2), Collector(2)
+    libav.file(path).run(passing)
+    across, down = map(int, aspect.split(":"))
+    assert [frame.form.geometry.pixel_aspect for frame in passing.frames] == [pytest.approx(across / down)] * 2
+    sink.encode = True
+    libav.file(path).run(sink)
+    assert [(picture.width, picture.height) for picture, _ in sink.pictures] == [size] * 2
 
 
 _ONE, _LAST = 1 << 16, 1 << 30  # fixed point: 16.16 and 2.30
 _UNITY = (_ONE, 0, 0, 0, _ONE, 0, 0, 0, _LAST)
 _QUARTER = (0, _ONE, 0, -_ONE, 0, 0, 0, 0, _LAST)
+_MIRRORED = (0, _ONE, 0, _ONE, 0, 0, 0, 0, _LAST)
 
 
 @pytest.mark.parametrize(

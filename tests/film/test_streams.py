@@ -12,6 +12,7 @@ from drawercam.film.link import Link
 from drawercam.film.pace import HOLD, QUIET, Pace
 from drawercam.film.streams import Form, Frame, Outlet
 from drawercam.media.containers import StreamReader
+from drawercam.media.geometry import Geometry
 from drawercam.media.packets import Codec, MediaError, Packet, Track
 
 RECORDINGS = Path(__file__).resolve().parent.parent / "recordings"
@@ -73,6 +74,25 @@ def test_what_is_passed_on_is_not_changed(link: Memory, name: str) -> None:
     # The stream's zero is the relay's; WebM counts in milliseconds.
     assert [packet.timestamp - 5_000_000 for packet in again] == pytest.approx([packet.timestamp for packet in packets], abs=500)
     assert again[0].track == track
+
+
+@pytest.mark.parametrize("name", ["chromium-vp8.webm", "chromium-h264.webm"])
+def test_how_a_picture_is_shown_is_told_and_a_turn_begins_the_stream_afresh(link: Memory, name: str) -> None:
+    stream = outlet(link)
+    packet = recorded(name)[0]
+    track = packet.track
+    for geometry in (Geometry(90, True, 2.0), Geometry(), Geometry(270, False, 0.5)):
+        form = Form(track.codec, track.config, geometry=geometry)
+        assert stream.send(Frame(form, packet.data, packet.timestamp))
+    assert len(link.messages) == 3
+    wide, high = track.width, track.height
+    shown = [
+        (one.track.rotation, one.track.flip, one.track.display_width, one.track.display_height)
+        for data in zip(link.media[::2], link.media[1::2], strict=True)
+        for one in StreamReader().feed(b"".join(piece[1:] for piece in data))
+        if isinstance(one, Packet)
+    ]
+    assert shown == [(90, True, 2 * wide, high), (0, False, 0, 0), (270, False, wide, 2 * high)]
 
 
 def test_what_was_left_out_is_missing_up_to_the_next_keyframe(link: Memory) -> None:

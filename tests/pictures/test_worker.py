@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import random
 import resource
 import struct
@@ -17,7 +18,7 @@ import numpy
 import pytest
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from PIL import Image
+from PIL import Image, ImageOps
 
 from drawercam.media.packets import Codec, Kind, Packet
 from drawercam.pictures import decoder, worker
@@ -48,13 +49,16 @@ class Program:
         self.stdin.write(struct.pack(">I", len(message)) + message)
         self.stdin.flush()
 
+    def begin(self, codec: bytes, config: bytes = b"", rotation: int = 0, flip: bool = False, pixel_aspect: float = 1.0) -> None:
+        self.send(b"T", codec, struct.pack(">HBd", rotation, flip, pixel_aspect), config)
+
     def film(self, packets: list[Packet]) -> None:
         """Tracks and frames, as they are told a player."""
         track = None
         for packet in packets:
             if packet.track != track:
                 track = packet.track
-                self.send(b"T", NAMES[track.codec], track.config if track.codec is Codec.H264 else b"")
+                self.begin(NAMES[track.codec], track.config if track.codec is Codec.H264 else b"")
             self.send(b"F", struct.pack(">qB", packet.timestamp, packet.key), packet.data)
 
     def ask(self, width: int = 0, after: int = -1) -> bytes:
@@ -160,7 +164,7 @@ def test_colours_are_those_that_were_filmed(
     program: Program, codec: bytes, encoder: str, options: dict[str, str], matrix: int, spread: int
 ) -> None:
     frame, config = filmed(encoder, options, matrix, spread)
-    program.send(b"T", codec)  # where no configuration is told, H.264 has it in the stream (Annex B), as encoders give it
+    program.begin(codec)  # where no configuration is told, H.264 has it in the stream (Annex B), as encoders give it
     program.send(b"F", struct.pack(">qB", 7, 1), config, frame)
     timestamp, image = program.picture()
     assert timestamp == 7
@@ -168,6 +172,33 @@ def test_colours_are_those_that_were_filmed(
         seen = image.getpixel((number % 3 * 107 + 53, number // 3 * 120 + 60))
         assert isinstance(seen, tuple)
         assert all(abs(a - b) <= NOISE for a, b in zip(seen, colour, strict=True)), (number, seen, colour)
+
+
+def test_pictures_are_upright_and_their_pixels_square(program: Program) -> None:
+    frame, _ = filmed("libvpx", {"deadline": "realtime"}, 5, 1)
+    program.begin(b"vp8 ")
+    program.send(b"F", struct.pack(">qB", 1, 1), frame)
+    _, lying = program.picture()
+    for rotation, flip in itertools.product((0, 90, 180, 270), (False, True)):
+        program.begin(b"vp8 ", b"", rotation, flip, 1.5)
+        program.send(b"F", struct.pack(">qB", 2, 1), frame)
+        _, image = program.picture()
+        expected = lying.resize((480, 240)).rotate(-rotation, expand=True)
+        expected = ImageOps.mirror(expected) if flip else expected
+        assert image.size == expected.size
+        assert apart(image, expected) <= NOISE
+        _, small = program.picture(width=120)
+        assert small.size == (120, round(120 * image.height / image.width)) and apart(small, expected) <= NOISE
+
+
+def test_a_picture_is_not_stretched_beyond_what_a_jpeg_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "MAX_SIDE", 400)
+    frame, _ = filmed("libvpx", {"deadline": "realtime"}, 5, 1)
+    pictures = worker.Pictures()
+    pictures.track(b"vp8 ", b"", 90, False, 2.0)
+    pictures.frame(1, True, frame)
+    found = pictures.jpeg(0, -1)
+    assert found is not None and found[1:3] == (150, 400)
 
 
 def test_sizes_and_times(program: Program) -> None:
@@ -182,7 +213,7 @@ def test_sizes_and_times(program: Program) -> None:
     assert program.ask(after=first)[:1] == b"N", "there is no later one"
     program.film(packets[:3])
     assert program.ask(after=first)[:1] == b"J"
-    program.send(b"T", b"vp9 ")
+    program.begin(b"vp9 ")
     assert program.none()[1], "what was before a new track is forgotten"
 
 
@@ -215,12 +246,12 @@ def test_garbage_does_no_harm(program: Program, codec: bytes) -> None:
     noise = random.Random(1)
     named = {b"vp8 ": "chromium-vp8.webm", b"vp9 ": "chromium-vp9.webm", b"av1 ": "chromium-av1.webm", b"h264": "chromium-h264.webm"}
     packets = video(next(one for one in recordings() if one.name == named[codec]))
-    program.send(b"T", codec, noise.randbytes(40) if codec == b"h264" else b"")
+    program.begin(codec, noise.randbytes(40) if codec == b"h264" else b"")
     for number in range(60):
         program.send(b"F", struct.pack(">qB", number, 1), noise.randbytes(noise.randrange(2000)))
     assert program.ask()[:1] in (b"N", b"J")
     track = packets[0].track
-    program.send(b"T", codec, track.config if codec == b"h264" else b"")
+    program.begin(codec, track.config if codec == b"h264" else b"")
     for number, packet in enumerate(packets):
         torn = bytearray(packet.data)
         for _ in range(3):
@@ -238,7 +269,7 @@ def huge(width: int, height: int) -> bytes:
 
 
 def test_pictures_that_are_too_large_are_not_decoded(program: Program) -> None:
-    program.send(b"T", b"vp8 ")
+    program.begin(b"vp8 ")
     for number in range(20):
         program.send(b"F", struct.pack(">qB", number, 1), huge(16383, 16383 - number))
     assert program.none() == (20, True)
@@ -253,7 +284,7 @@ def peak(pid: int) -> int:
 
 
 def test_limits_are_kept_by_the_system(program: Program) -> None:
-    program.send(b"T", b"vp8 ")
+    program.begin(b"vp8 ")
     program.none()
     limits = resource.prlimit
     pid = program.process.pid

@@ -1,0 +1,229 @@
+"""Pictures stand upright and in their true shape in every player: the screen is looked at, not what an element says of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import io
+import itertools
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from fractions import Fraction
+
+import aiohttp
+import av
+import numpy
+import pytest
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from PIL import Image, ImageOps
+
+from drawercam.media.containers import writer
+from drawercam.media.frames import unpacker
+from drawercam.media.geometry import Geometry
+from drawercam.media.packets import Codec, Packet
+from tests.browsers.drivers import Browser, Chromium, Page
+from tests.browsers.pages import PATIENCE, facts, kept
+from tests.peers import Peer, peer
+from tests.relays import Relay
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+RATE = 15
+WIDTH, HEIGHT = 160, 120
+
+# Twice as wide as high when it is stretched.
+ASPECT = 1.5
+
+# Red, green; blue, white: red above blue, green to the right.
+FIELDS = Image.fromarray(numpy.array([[(230, 0, 0), (0, 200, 0)], [(0, 0, 230), (230, 230, 230)]], numpy.uint8))
+
+EIGHT = list(itertools.product((0, 90, 180, 270), (False, True)))
+SOME = [(90, False), (270, True), (0, True)]
+
+ENCODERS = {Codec.VP8: "libvpx", Codec.H264: "libx264"}
+
+
+@functools.cache
+def keyframe(codec: Codec) -> Packet:
+    """The fields, as a camera films them that lies on its side."""
+    encoder = av.CodecContext.create(ENCODERS[codec], "w")
+    assert isinstance(encoder, VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+    encoder.time_base, encoder.options = Fraction(1, RATE), {"profile": "baseline"} if codec is Codec.H264 else {}
+    picture = VideoFrame.from_ndarray(numpy.asarray(FIELDS.resize((WIDTH, HEIGHT), Image.Resampling.NEAREST)), "rgb24")
+    picture.pts = 0
+    data = b"".join(map(bytes, [*encoder.encode(picture.reformat(format="yuv420p")), *encoder.encode(None)]))
+    unpacked = unpacker(codec, b"").unpack(data, True)
+    assert unpacked is not None and unpacked[0] is not None
+    return Packet(unpacked[0], 0, True, unpacked[1])
+
+
+class Turner:
+    """A camera that is turned while it films.
+
+    Attributes:
+        geometry: How its pictures are to be shown; its stream begins afresh when that has changed.
+    """
+
+    def __init__(self, phone: Peer, codec: Codec) -> None:
+        self.geometry = Geometry()
+        self._phone = phone
+        self._packet = keyframe(codec)
+
+    async def run(self) -> None:
+        welcome = await self._phone.message("welcome")
+        zero, told = time.monotonic() - welcome["time"] / 1e6, None
+        while True:
+            if self.geometry != told:
+                told = self.geometry
+                out = writer(told.applied(self._packet.track), 1, 0)
+                await self._phone.send(type="stream", stream=1, mime=out.mime, at=0, keyframes=True)
+                await self._phone.send_media(1, [out.init(oriented=True)])
+            moment = round((time.monotonic() - zero) * 1e6)
+            await self._phone.send_media(1, [out.fragment(replace(self._packet, timestamp=moment))])
+            await asyncio.sleep(1 / RATE)
+
+
+@asynccontextmanager
+async def turner(relay: Relay, name: str, codec: Codec) -> AsyncIterator[Turner]:
+    async with peer(relay, f"/camera/{name}") as phone:
+        one = Turner(phone, codec)
+        task = asyncio.create_task(one.run())
+        try:
+            yield one
+        finally:
+            task.cancel()
+
+
+def seen(geometry: Geometry) -> tuple[Image.Image, float]:
+    """The fields as they must be seen, and width by height of the picture."""
+    fields = FIELDS.rotate(-geometry.rotation, expand=True)
+    aspect = WIDTH / HEIGHT * geometry.pixel_aspect
+    return (ImageOps.mirror(fields) if geometry.flip else fields), 1 / aspect if geometry.rotation % 180 else aspect
+
+
+async def tile(page: Page) -> Image.Image:
+    """What is seen of the camera, in the middle of its tile."""
+    box = await page.evaluate(
+        "(({ left, top, right, bottom }) => [left, top, right, bottom])(document.querySelector('[data-camera]').getBoundingClientRect())"
+    )
+    return Image.open(io.BytesIO(await page.screenshot())).convert("RGB").crop(tuple(box))
+
+
+def problem(screen: Image.Image, geometry: Geometry) -> str:
+    """What is wrong with the picture in the middle of the screen; empty for nothing."""
+    fields, aspect = seen(geometry)
+    middle, centre = screen.width // 2, screen.height // 2
+    step = min(screen.size) // 10
+    for row, column in itertools.product((0, 1), (0, 1)):
+        found = screen.getpixel((middle + (2 * column - 1) * step, centre + (2 * row - 1) * step))
+        wanted = fields.getpixel((column, row))
+        assert isinstance(found, tuple) and isinstance(wanted, tuple)
+        if max(abs(a - b) for a, b in zip(found, wanted, strict=True)) > 70:
+            return f"{found} instead of {wanted} at {row}, {column}"
+    left = edge([max_of(screen, middle - far, centre - step) for far in range(middle)])
+    top = edge([max_of(screen, middle - step, centre - far) for far in range(centre)])
+    return "" if abs(left / top / aspect - 1) < 0.05 else f"it is {left / top:.2f} times as wide as high instead of {aspect:.2f}"
+
+
+def max_of(screen: Image.Image, x: int, y: int) -> int:
+    pixel = screen.getpixel((x, y))
+    assert isinstance(pixel, tuple)
+    return max(pixel)
+
+
+def edge(brightness: list[int]) -> int:
+    """Where the picture ends, and the black begins."""
+    return next((far for far, value in enumerate(brightness) if value < 60), len(brightness))
+
+
+async def stands(page: Page, geometry: Geometry) -> None:
+    """Wait until the picture is seen as it must be."""
+    deadline = time.monotonic() + PATIENCE
+    while wrong := problem(await tile(page), geometry):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{geometry}: {wrong}; {await kept(page)}; {await facts(page)}")
+        await asyncio.sleep(0.1)
+    _, aspect = seen(geometry)
+    size = (await facts(page))["size"]
+    assert size["width"] / size["height"] == pytest.approx(aspect, rel=0.02)
+
+
+async def watched(relay: Relay, browser: Browser, query: str, turns: list[tuple[int, bool]], codec: Codec = Codec.VP8) -> None:
+    async with turner(relay, "turner", codec) as camera:
+        rotation, flip = turns[0]
+        camera.geometry = Geometry(rotation, flip, ASPECT)
+        page = await browser.page(f"{relay.origin}/player.html?camera=turner&{query}")
+        await page.resize(640, 600)
+        for rotation, flip in turns:
+            camera.geometry = Geometry(rotation, flip, ASPECT)
+            await stands(page, camera.geometry)
+        camera.geometry = Geometry()
+        await stands(page, camera.geometry)
+        assert page.errors == []
+        await page.close()
+
+
+@pytest.mark.parametrize(("engine", "codec"), [("frames", Codec.VP8), ("mse", Codec.H264), ("jpeg", Codec.VP8)])
+async def test_a_camera_that_is_turned_while_it_films(relay: Relay, chromium: Chromium, engine: str, codec: Codec) -> None:
+    await watched(relay, chromium, f"engine={engine}", SOME, codec)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("way", ["engine=frames", "surface=offscreen", "surface=canvas", "engine=mse", "engine=jpeg"])
+async def test_all_eight_in_every_browser(relay: Relay, viewer: Browser, way: str) -> None:
+    await watched(relay, viewer, way, EIGHT)
+
+
+# Pictures of a phone that is held upright, as Chrome 138 and later give them: they lie on their side, and say by how much. `turn` is
+# what they say, and may be changed.
+TURNED = """() => {
+  window.turn = { rotation: 90, flip: false };
+  const Real = window.MediaStreamTrackProcessor;
+  const canvas = new OffscreenCanvas(320, 240), pen = canvas.getContext("2d");
+  ["rgb(230,0,0)", "rgb(0,200,0)", "rgb(0,0,230)", "rgb(230,230,230)"].forEach((colour, at) => {
+    pen.fillStyle = colour;
+    pen.fillRect((at % 2) * 160, Math.floor(at / 2) * 120, 160, 120);
+  });
+  window.MediaStreamTrackProcessor = class {
+    constructor(options) {
+      this.readable = new Real(options).readable.pipeThrough(new TransformStream({
+        transform(frame, out) {
+          out.enqueue(new VideoFrame(canvas, { timestamp: frame.timestamp, ...window.turn }));
+          frame.close();
+        },
+      }));
+    }
+  };
+}"""
+
+
+@pytest.mark.parametrize("codec", ["vp8", pytest.param("avc1", marks=pytest.mark.long), pytest.param("vp09", marks=pytest.mark.long)])
+async def test_a_page_films_pictures_that_say_how_they_are_turned(relay: Relay, chromium: Chromium, codec: str) -> None:
+    page = await chromium.page(f"{relay.origin}/camera.html?name=held&sound=0&encoder={codec}")
+    if not await page.evaluate("'rotation' in VideoFrame.prototype"):
+        pytest.skip("this Chromium is older than 138")
+    await page.evaluate(TURNED)
+    await page.click("#start")
+    async with aiohttp.ClientSession() as session, peer(relay, "/player/held") as player:
+        for count, (rotation, flip) in enumerate([(90, False), (270, True), (0, False)], 1):
+            await page.evaluate("(rotation, flip) => void (window.turn = { rotation, flip })", rotation, flip)
+            track = await player.until(lambda one, count=count: [m for m in one.messages if m["type"] == "track"][count - 1 : count])  # type: ignore[misc]
+            assert (track[0].get("rotation", 0), track[0].get("flip", False)) == (rotation, flip)
+            assert (track[0]["width"], track[0]["height"]) == (320, 240)
+            expected, aspect = seen(Geometry(rotation, flip))
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                async with session.get(f"{relay.origin}/cameras/held/latest.jpg") as answer:
+                    assert answer.status == 200
+                    image = Image.open(io.BytesIO(await answer.read())).convert("RGB")
+                small = image.resize((2, 2), Image.Resampling.BOX)
+                if numpy.abs(numpy.asarray(small, int) - numpy.asarray(expected, int)).max() < 60:
+                    break
+                assert time.monotonic() < deadline, (rotation, flip)
+            assert image.width / image.height == pytest.approx(aspect, rel=0.01)
+    assert page.errors == []
+    await page.close()

@@ -281,6 +281,13 @@ export class Tile {
       this.setWatched();
     });
     this.observer.observe(this.element);
+    // For pictures that are turned (pose.js): CSS alone cannot make something as wide as another thing is high.
+    this.measure = new ResizeObserver((entries) => {
+      const { width, height } = entries[entries.length - 1].contentRect;
+      this.picture.style.setProperty("--width", `${width}px`);
+      this.picture.style.setProperty("--height", `${height}px`);
+    });
+    this.measure.observe(this.picture);
     this.timer = setInterval(() => this.look(), TICK);
     this.setWatched();
     this.refresh();
@@ -695,13 +702,6 @@ export class Tile {
 
   build() {
     this.picture = part("span", "picture");
-    // For pictures that are turned (pose.js): CSS alone cannot make something as wide as another thing is high.
-    this.measure = new ResizeObserver((entries) => {
-      const { width, height } = entries[entries.length - 1].contentRect;
-      this.picture.style.setProperty("--width", `${width}px`);
-      this.picture.style.setProperty("--height", `${height}px`);
-    });
-    this.measure.observe(this.picture);
     this.view = part("button", "view", this.picture);
     this.view.type = "button";
     this.view.addEventListener("click", () => this.wall.ontap());

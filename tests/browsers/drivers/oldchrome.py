@@ -189,8 +189,11 @@ class OldChrome(Browser):
             (whole / "chromium").chmod(0o755)
             if (libraries := packed / "aws.tar.br").exists():
                 _inflate(command, libraries, Path(name) / "libraries.tar")
+                (whole / "lib").mkdir()
                 with tarfile.open(Path(name) / "libraries.tar") as archive:
-                    archive.extractall(whole, [one for one in archive if one.name.startswith("lib/")], filter="data")
+                    for one in archive:
+                        if one.name.startswith("lib/") and (file := archive.extractfile(one)):
+                            (whole / "lib" / Path(one.name).name).write_bytes(file.read())
             shutil.rmtree(folder, ignore_errors=True)
             whole.rename(folder)  # all or nothing, also for another run that does the same meanwhile
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import socket
 from typing import Any
 
 import aiohttp
@@ -75,7 +77,12 @@ class WebCamera:
             return sink.pause(0)
 
         try:
-            with WebReader(self._url, goes_on) as reader:
+            reader = WebReader(self._url, goes_on)
+        except ValueError:  # no host that can be asked for; FFmpeg says so
+            self._rest.run(sink)
+            return
+        try:
+            with reader:
                 head = self._ask(reader)
                 if head is not None and self._film(reader, head, sink):
                     return
@@ -103,7 +110,7 @@ class WebCamera:
         except TimeoutError:
             raise SourceError(f"{self.title} does not answer in time. {again}") from None
         except aiohttp.ClientConnectorError as error:
-            raise SourceError(f"{self.title} cannot be opened: {error.os_error.strerror or 'there is no way to it'}. {again}") from None
+            raise SourceError(f"{self.title} cannot be opened: {_why(error.os_error)}. {again}") from None
         except (aiohttp.ClientError, OSError, ValueError):
             return None
 
@@ -176,6 +183,13 @@ class WebCamera:
                 raise SourceError(f"{self.title} gives a picture of more than {_MAX_STILL} bytes. It is tried again until it is smaller.")
         screen.show_file(bytes(body), begun)
         return 1
+
+
+def _why(error: OSError) -> str:
+    """The system's word for it, without the address that asyncio adds."""
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or "there is no way to it"
+    return os.strerror(error.errno)
 
 
 def _is_of_pictures(reader: WebReader) -> bool:

@@ -193,9 +193,11 @@ _MIRRORED = (0, _ONE, 0, _ONE, 0, 0, 0, 0, _LAST)
     ("source", "words", "final"),
     [
         (libav.device("/dev/video-of-nobody", 640, 480, 30), "There is no /dev/video-of-nobody", False),
-        (network.camera("http://127.0.0.1:9"), "http://127.0.0.1:9 cannot be opened: ", False),
+        (network.camera("http://127.0.0.1:9"), "http://127.0.0.1:9 cannot be opened: Connection refused. It is tried again", False),
         (network.camera("rtsp://user:secret@127.0.0.1:9/1"), "rtsp://...@127.0.0.1:9/... cannot be opened: ", False),
         (network.camera("http://127.0.0.1:9/video.cgi?user=admin&pwd=secret"), "http://127.0.0.1:9/... cannot be opened: ", False),
+        (network.camera("http://user:secret@"), "http://... cannot be opened: ", False),
+        (network.camera("http://user:secret@a..b/1"), "cannot be opened: ", False),
         (network.camera("rtsp://user:sec@127.0.0.1:9/secret@x"), "rtsp://... cannot be opened: Connection refused. If a / ? #", False),
         (libav.network("pigeon://127.0.0.1/1"), "there is no such protocol here", True),
         (libav.file(Path(__file__)), "gives nothing that FFmpeg's libraries can read", True),

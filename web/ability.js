@@ -100,20 +100,23 @@ export async function chooseEncoder(track, preview, forced) {
   /** @type {string[]} */
   const supported = [];
   let unseen = true;
+  const seen = { turned: false };
   let drawn = false;
   for (const codec of able && !recorder ? wanted(size, forced) : []) {
     if (!(await isSupported(codec, track, size))) continue;
     supported.push(codec);
     if (left() === 0) continue;
-    let result = await timeCodec(track, codec, size, drawn, left());
+    let result = await timeCodec(track, codec, size, drawn, left(), seen);
     if (result === "refused" && !drawn && Pictures.mayDraw()) {
       drawn = true;
-      result = await timeCodec(track, codec, size, drawn, left());
+      result = await timeCodec(track, codec, size, drawn, left(), seen);
     }
     delays[codec] = result;
     unseen = unseen && result === null;
   }
-  if ((forced === "" || recorder) && left() > 0) delays.recorder = await timeRecorder(track, preview, left());
+  // A recorder takes pictures as they lie, and its stream does not say by how much they are turned (Chromium): WebCodecs films those.
+  if (forced === "" && seen.turned) delays.recorder = "failed";
+  else if ((forced === "" || recorder) && left() > 0) delays.recorder = await timeRecorder(track, preview, left());
   // Without a picture (a hidden page) or in no time (a busy phone) nothing is measured: then what can do more; it gives way by itself if it
   // does not work.
   const known = unseen ? supported : decide(delays, 1000 / rateOf(track));
@@ -198,9 +201,10 @@ function resultOf(delays) {
  * @param {{width: number, height: number}} size
  * @param {boolean} drawn
  * @param {number} time ms
+ * @param {{turned: boolean}} seen where it is noted that a picture does not lie as it is seen
  * @returns {Promise<Result>} null if there was no picture
  */
-function timeCodec(track, codec, size, drawn, time) {
+function timeCodec(track, codec, size, drawn, time, seen) {
   return new Promise((resolve) => {
     /** @type {number[]} */
     const delays = [];
@@ -227,6 +231,7 @@ function timeCodec(track, codec, size, drawn, time) {
         if (!busy) {
           busy = true;
           const lay = layOf(frame);
+          seen.turned = seen.turned || lay.rotation !== 0 || lay.flip;
           const other = lay.width !== size.width || lay.height !== size.height; // the preview shows it turned
           if (given === 0 && other) encoder.configure(configOf(codec, track, lay));
           began = performance.now();

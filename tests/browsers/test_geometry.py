@@ -227,3 +227,27 @@ async def test_a_page_films_pictures_that_say_how_they_are_turned(relay: Relay, 
             assert image.width / image.height == pytest.approx(aspect, rel=0.01)
     assert page.errors == []
     await page.close()
+
+
+async def test_a_recorder_does_not_film_what_is_turned(relay: Relay, chromium: Chromium) -> None:
+    """It takes pictures as they lie, and does not say so."""
+    page = await chromium.page(f"{relay.origin}/camera.html?name=held")
+    if not await page.evaluate("'rotation' in VideoFrame.prototype"):
+        pytest.skip("this Chromium is older than 138")
+    await page.evaluate(TURNED)
+    choice = await page.evaluate(CHOICE)
+    assert (choice["encoder"], choice["delays"]["recorder"]) == ("codecs", "failed")
+    await page.close()
+
+
+CHOICE = """async () => {
+  const { chooseEncoder } = await import("/web/ability.js");
+  const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 240 } });
+  const video = document.createElement("video");
+  video.muted = true;
+  video.srcObject = stream;
+  await video.play();
+  const choice = await chooseEncoder(stream.getVideoTracks()[0], video, "");
+  for (const track of stream.getTracks()) track.stop();
+  return choice;
+}"""

@@ -191,11 +191,18 @@ export class FramesDecoder {
       this.stats.dropped += 1;
       return;
     }
-    const { displayWidth: width, displayHeight: height } = picture;
+    const { width, height } = this.shapeOf(picture);
     this.shownAt = now;
-    if (this.surface.give(picture)) this.stats.shown += 1;
+    if (this.surface.give(picture, width, height)) this.stats.shown += 1;
     else this.stats.dropped += 1;
     this.handlers.onpicture(width, height, this.replaying || arrived === undefined ? null : now - arrived);
+  }
+
+  /** Its size with square pixels: some decoders do not look at what the track says of it (WebKit).
+   *  @param {VideoFrame} picture @returns {{width: number, height: number}} */
+  shapeOf(picture) {
+    const { displayAspectWidth: width, displayAspectHeight: height } = this.config || {};
+    return width && height ? { width, height } : { width: picture.displayWidth, height: picture.displayHeight };
   }
 
   /** @param {number} timestamp of a picture that came out @returns {number | undefined} when its frame arrived */

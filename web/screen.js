@@ -117,14 +117,14 @@ export class Screen {
     });
   }
 
-  /** From the Surface. @param {{track?: MediaStreamTrack, picture?: VideoFrame}} message */
-  receive({ track, picture }) {
+  /** From the Surface. @param {{track?: MediaStreamTrack, picture?: VideoFrame, width?: number, height?: number}} message */
+  receive({ track, picture, width = 0, height = 0 }) {
     if (track) {
       if (this.closed) track.stop();
       else this.play(track);
     }
     if (!picture) return;
-    if (this.brush && !this.closed) this.brush.draw(picture);
+    if (this.brush && !this.closed) this.brush.draw(picture, width, height);
     else picture.close();
     this.handlers.tell({ drawn: true });
   }

@@ -8,7 +8,8 @@
 //
 // A Surface keeps this contract:
 //
-//   give(picture)      takes a VideoFrame and closes it; whether it is on its way to the screen, and not left out
+//   give(picture, width, height)   takes a VideoFrame and closes it, to be shown in this size; whether it is on its way to the screen, and
+//                      not left out
 //   look()             tells `onglass` of the next few pictures that are on the screen
 //   receive(message)   from its Screen
 //   close()
@@ -29,7 +30,7 @@ export const SURFACES = ["generator", "offscreen", "canvas"];
  *  @typedef {{tell: (message: object, transfer?: Transferable[]) => void, onglass: (timestamp: number, moment: number) => void,
  *             onfail: (reason: string) => void}} SurfaceHandlers */
 
-/** @typedef {{give: (picture: VideoFrame) => boolean, look: () => void, receive: (message: any) => void, close: () => void}} Surface */
+/** @typedef {{give: (picture: VideoFrame, width: number, height: number) => boolean, look: () => void, receive: (message: any) => void, close: () => void}} Surface */
 
 /** Pictures looked at each time: enough for a median. */
 export const LOOKS = 3;
@@ -110,9 +111,9 @@ class OffscreenSurface {
     this.brush = new Brush(this.canvas, pen, handlers.onglass);
   }
 
-  /** @param {VideoFrame} picture @returns {boolean} */
-  give(picture) {
-    this.brush.draw(picture);
+  /** @param {VideoFrame} picture @param {number} width @param {number} height @returns {boolean} */
+  give(picture, width, height) {
+    this.brush.draw(picture, width, height);
     return true;
   }
 
@@ -133,14 +134,15 @@ class PostedSurface {
   constructor(handlers) {
     this.handlers = handlers;
     this.underway = 0;
-    /** The newest picture, while the page has enough to do. @type {VideoFrame | null} */
+    /** The newest picture, while the page has enough to do, and the size in which it is shown. @type {VideoFrame | null} */
     this.waiting = null;
+    this.width = this.height = 0;
   }
 
-  /** @param {VideoFrame} picture @returns {boolean} */
-  give(picture) {
+  /** @param {VideoFrame} picture @param {number} width @param {number} height @returns {boolean} */
+  give(picture, width, height) {
     if (this.waiting) this.waiting.close();
-    this.waiting = picture;
+    Object.assign(this, { waiting: picture, width, height });
     if (this.underway >= MOST_UNDERWAY) return false; // unless no newer one comes before the page has time
     this.post();
     return true;
@@ -151,7 +153,7 @@ class PostedSurface {
     if (!picture) return;
     this.waiting = null;
     this.underway += 1;
-    this.handlers.tell({ picture }, [/** @type {any} */ (picture)]);
+    this.handlers.tell({ picture, width: this.width, height: this.height }, [/** @type {any} */ (picture)]);
   }
 
   look() {
@@ -181,9 +183,8 @@ export class Brush {
     this.closed = false;
   }
 
-  /** @param {VideoFrame} picture */
-  draw(picture) {
-    const { displayWidth: width, displayHeight: height } = picture;
+  /** @param {VideoFrame} picture @param {number} width in which it is shown @param {number} height */
+  draw(picture, width, height) {
     const { canvas } = this;
     if (canvas.width !== width || canvas.height !== height) {
       canvas.width = width; // the phone was turned; what was cleared is drawn before anybody sees it

@@ -25,7 +25,7 @@ from drawercam.media.frames import unpacker
 from drawercam.media.geometry import Geometry
 from drawercam.media.packets import Codec, Packet
 from tests.browsers.drivers import Browser, Chromium, Page
-from tests.browsers.pages import PATIENCE, facts, kept
+from tests.browsers.pages import PATIENCE, facts, kept, state
 from tests.peers import Peer, peer
 from tests.relays import Relay
 
@@ -158,6 +158,7 @@ async def watched(relay: Relay, browser: Browser, query: str, turns: list[tuple[
         camera.geometry = Geometry(rotation, flip, ASPECT)
         page = await browser.page(f"{relay.origin}/player.html?camera=turner&{query}")
         await page.resize(640, 600)
+        await state(page, "live")
         for rotation, flip in turns:
             camera.geometry = Geometry(rotation, flip, ASPECT)
             await stands(page, camera.geometry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from .budget import Budget
 from .closing import Closing, Reason, Refused
 from .gathering import Gathered, Later
 from .limits import Bucket
+from .media.color import completed
 from .media.containers import writer
 from .media.packets import Codec, Kind, Packet, Track
 from .meter import Meter
@@ -243,6 +244,7 @@ class _Output:
             flip=track.flip or None,
             displayWidth=track.display_width or None,
             displayHeight=track.display_height or None,
+            colorSpace=track.color.as_json() if track.color is not None else None,
             sampleRate=track.sample_rate or None,
             channels=track.channels or None,
         )
@@ -376,6 +378,8 @@ class Channel:
             self.keyframes = keyframes
             self.sound = sound
             self._timing.told = interval
+            # From here on all see the same colours: players, programs and the relay's own pictures.
+            track = replace(track, color=completed(track.color, track.width, track.height))
         output = self._outputs.get(number)
         if output is not None and output.track == track:
             if (output.track.width, output.track.height) != (track.width, track.height):

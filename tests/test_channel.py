@@ -32,6 +32,7 @@ from drawercam.channel import (
     State,
 )
 from drawercam.closing import Closing, Reason, Refused
+from drawercam.media.color import completed
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.media.webm import WebmReader, WebmWriter
 from drawercam.plays import Plays
@@ -286,8 +287,10 @@ def test_a_phone_that_is_turned_goes_on_and_newcomers_read_the_new_size(stage: S
     late = stage.watch()
     begins = [message for message in late.told if isinstance(message, control.TrackBegins)]
     assert [(one.width, one.height) for one in begins] == [(240, 320)]
-    assert late.bytes[1].startswith(WebmWriter(turned, 1, 0).init())
-    assert early.bytes[1].startswith(WebmWriter(PICTURE, 1, 0).init())
+    said = completed(None, 320, 240)
+    assert late.bytes[1].startswith(WebmWriter(replace(turned, color=said), 1, 0).init())
+    assert early.bytes[1].startswith(WebmWriter(replace(PICTURE, color=said), 1, 0).init())
+    assert [one.colorSpace for one in begins] == [said.as_json()], "as it is usual for this size, where the camera does not say it"
 
 
 def test_another_codec_means_a_new_init_segment_and_a_keyframe(stage: Stage) -> None:

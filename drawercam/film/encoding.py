@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import cast
 
@@ -14,7 +14,9 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from ..media.color import UNSPECIFIED, ColorSpace, completed, from_codes
 from ..media.packets import Codec
 from .streams import Form, Frame
 
@@ -45,6 +47,37 @@ _LEVEL, _LEVEL_SIZE, _LEVEL_RATE = "3.1", 3600, 108_000
 _USUAL_RATE = 30
 
 _MICROSECONDS = Fraction(1, 1_000_000)
+
+# What libswscale calls the matrices that are kept. Others become the one that is usual for the size.
+_MATRICES = {
+    "bt709": Colorspace.ITU709,
+    "smpte170m": Colorspace.ITU601,
+    "bt470bg": Colorspace.ITU601,
+    "bt2020-ncl": Colorspace.BT2020,
+}
+
+# And the code points of all matrices that it knows.
+_CONVERTED = frozenset((1, 4, 5, 6, 7, 9))
+
+# Pixel formats with full range, whatever else is said of them: those of JPEG, and grey without colours, as JPEG and cameras have it.
+_FULL_RANGE = ("yuvj", "gray")
+
+
+def color_of(picture: VideoFrame) -> ColorSpace:
+    """What the numbers of a picture mean, as its decoder says, and as is usual where that says nothing."""
+    full_range = {ColorRange.MPEG: False, ColorRange.JPEG: True}.get(ColorRange(picture.color_range))
+    if picture.format.name.startswith(_FULL_RANGE):
+        full_range = True
+    matrix = picture.colorspace or UNSPECIFIED  # RGB has none that matters; where YUV says that it is RGB, that is no knowledge
+    known = from_codes(picture.color_primaries, picture.color_trc, matrix, full_range)
+    return completed(known, picture.width, picture.height)
+
+
+def _encoded(source: ColorSpace, codec: Codec, width: int, height: int) -> ColorSpace:
+    """The colour space in which a picture is encoded: with limited range, which every player knows, and with its own matrix, so that
+    nothing is rounded; VP8 has that of BT.601 only (RFC 6386 section 9.2)."""
+    matrix = source.matrix if source.matrix in _MATRICES else completed(None, width, height).matrix
+    return replace(source, matrix="smpte170m" if codec is Codec.VP8 else matrix, full_range=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +130,7 @@ class PictureEncoder:
         self.bitrate = VGA_BITRATE
         self._rate = Fraction(round(rate) if 0 < rate <= 240 else _USUAL_RATE)
         self._form = Form(recipe.codec, keyframes=True)
+        self._reformatter = VideoReformatter()
         self._context: VideoCodecContext | None = None
         self._share = 1.0
         self._last = -1
@@ -105,7 +139,7 @@ class PictureEncoder:
     def encode(self, picture: VideoFrame, captured: int, key: bool = False, share: float = 1.0) -> Frame | None:
         """
         Args:
-            picture: Any size and pixel format.
+            picture: Any size, pixel format and colour space; where it does not say its matrix or its range, it is told what they are.
             captured: µs; what does not come after the one before is left out.
             key: A keyframe is wanted.
             share: Of the full bit rate; another one begins the encoder afresh.
@@ -116,12 +150,13 @@ class PictureEncoder:
         if captured <= self._last:
             return None
         width, height = picture.width & ~1, picture.height & ~1  # 4:2:0 has even sizes only
+        source = color_of(picture)
+        color = _encoded(source, self.recipe.codec, width, height)
         context = self._context
-        if context is None or (width, height, share) != (context.width, context.height, self._share):
-            context = self._context = self._open(width, height, share)
+        if context is None or (width, height, share, color) != (context.width, context.height, self._share, self._form.color):
+            context = self._context = self._open(width, height, share, color)
             self._last_key = None
-        if picture.format.name != "yuv420p" or (width, height) != (picture.width, picture.height):
-            picture = picture.reformat(width, height, "yuv420p")
+        picture = self._converted(picture, source, color, width, height)
         age = KEYFRAME_INTERVAL if self._last_key is None else captured - self._last_key
         is_key = age >= KEYFRAME_INTERVAL or (key and age >= KEYFRAME_PAUSE)
         # A decoder leaves its own kind of picture in here, which would make each one of an MJPEG stream a keyframe.
@@ -133,12 +168,25 @@ class PictureEncoder:
             self._last_key = captured
         return Frame(self._form, b"".join(map(bytes, packets)), captured, packets[0].is_keyframe) if packets else None
 
-    def _open(self, width: int, height: int, share: float) -> VideoCodecContext:
+    def _converted(self, picture: VideoFrame, source: ColorSpace, color: ColorSpace, width: int, height: int) -> VideoFrame:
+        """As the encoder takes it; itself where nothing is to be done. Primaries and transfer stay what they are."""
+        if not picture.format.is_rgb:
+            if picture.colorspace not in _CONVERTED:
+                picture.colorspace = source.codes()[2]
+            picture.color_range = ColorRange.JPEG if source.full_range else ColorRange.MPEG
+        form = {"dst_colorspace": _MATRICES[color.matrix or ""], "dst_color_range": ColorRange.MPEG}
+        return self._reformatter.reformat(picture, width, height, "yuv420p", **form)
+
+    def _open(self, width: int, height: int, share: float, color: ColorSpace) -> VideoCodecContext:
         context = cast(VideoCodecContext, av.CodecContext.create(self.recipe.encoder, "w"))
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.framerate = _MICROSECONDS, self._rate
         self.bitrate = context.bit_rate = bitrate(width, height, share)
         context.gop_size, context.max_b_frames = _NEVER, 0
+        # Written into the VUI of H.264 (E.1.1). VP8 has no place for it, so the container says it, too.
+        context.color_primaries, context.color_trc, context.colorspace = color.codes()
+        context.color_range = ColorRange.MPEG
+        self._form = replace(self._form, color=color)
         context.options = dict(self.recipe.options)
         blocks = -(-width // 16) * -(-height // 16)
         if self.recipe.encoder == "libx264" and blocks <= _LEVEL_SIZE and blocks * self._rate <= _LEVEL_RATE:

@@ -17,9 +17,11 @@ from av.audio.stream import AudioStream
 from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet as AvPacket
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from ..media.color import UNSPECIFIED, ColorSpace, from_codes
 from ..media.geometry import Geometry
 from ..media.h264 import AccessUnits
 from ..media.packets import Codec, MediaError
@@ -493,7 +495,14 @@ def _form(stream: VideoStream | AudioStream) -> Form | None:
         return None
     if codec is Codec.H264 and stream.codec_context.has_b_frames:
         return None
-    return Form(codec, config)
+    return Form(codec, config, color=_color(stream.codec_context))
+
+
+def _color(context: VideoCodecContext) -> ColorSpace | None:
+    """What the container or the stream says of the colours of a track that is passed on."""
+    full_range = {1: False, 2: True}.get(context.color_range)  # AVColorRange
+    matrix = context.colorspace or UNSPECIFIED  # what is passed on has 4:2:0, so it is no RGB
+    return from_codes(context.color_primaries, context.color_trc, matrix, full_range)
 
 
 def _why(error: Exception) -> str:

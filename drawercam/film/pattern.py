@@ -15,7 +15,9 @@ from array import array
 
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
 
+from ..media.color import ColorSpace
 from .encoding import SOUND_PACKET, SOUND_RATE
 
 # What is seen from side to side without zoom, degrees: a phone's lens.
@@ -24,7 +26,8 @@ _FIELD = 60.0
 # A side of one coloured field of the room, degrees.
 _CELL = 15.0
 
-# Limited range (ITU-R BT.601): black, white, and neutral chroma.
+# Limited range (ITU-R BT.601): black, white, and neutral chroma. The primaries are those of a computer's screen.
+_COLOR = ColorSpace("bt709", "bt709", "smpte170m", False)
 _BLACK, _WHITE, _GREY = 16, 235, 128
 
 # Of the painted clock; see above.
@@ -122,6 +125,8 @@ class Pattern:
         for plane, value in zip(planes, (flash, _GREY, _GREY), strict=True):
             plane.box(left, top, width, height, value)
         frame = VideoFrame(width, height, "yuv420p")
+        frame.color_primaries, frame.color_trc, frame.colorspace = _COLOR.codes()
+        frame.color_range = ColorRange.MPEG
         for target, source in zip(frame.planes, planes, strict=True):
             target.update(_padded(source, target.line_size, target.buffer_size))
         return frame

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from ..control import End, Stream
+from ..media.color import ColorSpace
 from ..media.containers import Writer, writer
 from ..media.frames import Unpacker, unpacker
 from ..media.geometry import Geometry
@@ -31,6 +32,7 @@ class Form:
         sample_rate, channels: Of sound.
         keyframes: Any picture can be made a keyframe.
         geometry: How its pictures are shown, as their source says it.
+        color: What its maker says of the colours; the frames may say it, too.
     """
 
     codec: Codec
@@ -39,6 +41,7 @@ class Form:
     channels: int = 0
     keyframes: bool = False
     geometry: Geometry = Geometry()  # noqa: RUF009 - it is frozen
+    color: ColorSpace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,8 @@ class Outlet:
         form = frame.form
         try:
             if self._unpacker is None or form != self._form:
-                self._form, self._unpacker = form, unpacker(form.codec, form.config, form.sample_rate, form.channels)
+                self._form = form
+                self._unpacker = unpacker(form.codec, form.config, form.sample_rate, form.channels, color=form.color)
                 self._track = None
                 self.restart()
             unpacked = self._unpacker.unpack(frame.data, frame.key)

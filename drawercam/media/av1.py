@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .color import UNSPECIFIED, ColorSpace, from_codes
 from .packets import MediaError, MediaLimitError
 from .work import Work
 
@@ -15,15 +16,25 @@ MAX_SEQUENCE_HEADER = 512
 
 _SEQUENCE_HEADER = 1  # obu_type, AV1 specification 6.2.2
 
+# Section 5.5.2: primaries, transfer and matrix that mean RGB, with 4:4:4 and full range.
+_SRGB = (1, 13, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class SequenceHeader:
-    """Attributes: codec_string: RFC 6381, ``av01.0.04M.08``; width, height: largest picture size in pixels; config: ``av1C``."""
+    """
+    Attributes:
+        codec_string: RFC 6381, ``av01.0.04M.08``.
+        width, height: Largest picture size in pixels.
+        config: ``av1C``.
+        color: What it says of its colours.
+    """
 
     codec_string: str
     width: int
     height: int
     config: bytes
+    color: ColorSpace | None = None
 
 
 def sequence_header(frame: bytes) -> SequenceHeader | None:
@@ -174,16 +185,21 @@ def _parse(payload: bytes, obu: bytes) -> SequenceHeader:
     twelve = bits(1) if profile == 2 and high else 0
     depth = 12 if twelve else 10 if high else 8
     monochrome = 0 if profile == 1 else bits(1)
-    description = bits(24) if bits(1) else 0x020202  # color_description_present_flag; 2 is "unspecified"
+    primaries = transfer = matrix = UNSPECIFIED
+    if bits(1):  # color_description_present_flag
+        primaries, transfer, matrix = bits(8), bits(8), bits(8)
     subsampling_x, subsampling_y = 1, 1
-    if not monochrome and description != 0x010D00:  # sRGB is 4:4:4
-        bits(1)  # color_range
+    full_range = True
+    if monochrome:
+        full_range = bool(bits(1))  # color_range
+    elif (primaries, transfer, matrix) != _SRGB:
+        full_range = bool(bits(1))
         if profile == 1 or (profile == 2 and depth != 12):
             subsampling_x, subsampling_y = (0, 0) if profile == 1 else (1, 0)
         elif profile == 2:
             subsampling_x = bits(1)
             subsampling_y = bits(1) if subsampling_x else 0
-    elif not monochrome:
+    else:
         subsampling_x, subsampling_y = 0, 0
     # AV1CodecConfigurationRecord, "AV1 Codec ISO Media File Format Binding" 2.3.
     config = bytes(
@@ -195,4 +211,5 @@ def _parse(payload: bytes, obu: bytes) -> SequenceHeader:
         )
     )
     codec = f"av01.{profile}.{level:02}{'H' if tier else 'M'}.{depth:02}"
-    return SequenceHeader(codec, width, height, config + obu)
+    color = from_codes(primaries, transfer, matrix, full_range)
+    return SequenceHeader(codec, width, height, config + obu, color)

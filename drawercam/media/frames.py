@@ -6,9 +6,11 @@ wrong, H.264 comes in two forms. So the frame itself is asked.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from . import aac, av1, opus, vpx
+from .color import ColorSpace, merged
 from .h264 import AccessUnits
 from .packets import Codec, Track
 from .work import KEY, SEQUENCE, Work
@@ -51,8 +53,9 @@ class _Fixed:
 class _Vpx:
     """VP8 and VP9: keyframes carry size and profile."""
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, color: ColorSpace | None) -> None:
         self._codec = codec
+        self._color = color
         self._read_key = vpx.vp8_key if codec is Codec.VP8 else vpx.vp9_key
         self._last: vpx.KeyFrame | None = None
 
@@ -63,14 +66,16 @@ class _Vpx:
         track = None
         if head is not None and head != self._last:
             self._last = head
-            track = Track(self._codec, head.codec_string, width=head.width, height=head.height)
+            color = merged(self._color, head.color)
+            track = Track(self._codec, head.codec_string, width=head.width, height=head.height, color=color)
         return (track, frame, head is not None) if self._last else None
 
 
 class _Av1:
     """AV1: a frame to start from carries the sequence header."""
 
-    def __init__(self) -> None:
+    def __init__(self, color: ColorSpace | None) -> None:
+        self._color = color
         self._last: av1.SequenceHeader | None = None
         self._obu = b""  # it was read from
 
@@ -85,21 +90,33 @@ class _Av1:
             self._obu = obu
             if head is not None and head != self._last:
                 self._last = head
-                track = Track(Codec.AV1, head.codec_string, head.config, head.width, head.height)
+                color = merged(self._color, head.color)
+                track = Track(Codec.AV1, head.codec_string, head.config, head.width, head.height, color=color)
         return (track, frame, obu is not None) if self._last else None
 
 
 class _H264:
     """H.264: parameter sets move into the configuration."""
 
-    def __init__(self, config: bytes, work: Work | None) -> None:
+    def __init__(self, config: bytes, work: Work | None, color: ColorSpace | None) -> None:
+        self._color = color
         self._units = AccessUnits(config, work)
 
     def unpack(self, frame: bytes, key: bool, work: Work | None = None) -> Unpacked | None:
-        return self._units.unpack(frame, work)
+        unpacked = self._units.unpack(frame, work)
+        if unpacked is None or (track := unpacked[0]) is None or self._color is None:
+            return unpacked
+        return replace(track, color=merged(self._color, track.color)), *unpacked[1:]
 
 
-def unpacker(codec: Codec, config: bytes, sample_rate: int = 0, channels: int = 0, work: Work | None = None) -> Unpacker:
+def unpacker(
+    codec: Codec,
+    config: bytes,
+    sample_rate: int = 0,
+    channels: int = 0,
+    work: Work | None = None,
+    color: ColorSpace | None = None,
+) -> Unpacker:
     """The unpacker for a track.
 
     Args:
@@ -107,6 +124,7 @@ def unpacker(codec: Codec, config: bytes, sample_rate: int = 0, channels: int = 
         config: Its decoder configuration, as in ``Track.config``; may be empty.
         sample_rate, channels: Of audio, as the container has them.
         work: What the configuration may cost.
+        color: What the container says of the colours; it counts more than what the frames say.
 
     Raises:
         MediaError: The configuration is broken.
@@ -114,11 +132,11 @@ def unpacker(codec: Codec, config: bytes, sample_rate: int = 0, channels: int = 
     """
     match codec:
         case Codec.VP8 | Codec.VP9:
-            return _Vpx(codec)
+            return _Vpx(codec, color)
         case Codec.AV1:
-            return _Av1()
+            return _Av1(color)
         case Codec.H264:
-            return _H264(config, work)
+            return _H264(config, work, color)
         case Codec.OPUS:
             config = config or opus.head(channels or 2, sample_rate or 48000)
             return _Fixed(Track(codec, "opus", config, sample_rate=48000, channels=opus.channels(config)))

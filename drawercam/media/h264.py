@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from .color import UNSPECIFIED, ColorSpace, from_codes
 from .geometry import Geometry
 from .packets import Codec, MediaError, MediaLimitError, Track
 from .work import KEY, PARAMETER_SET, SPS_BYTE, Work
@@ -144,6 +145,7 @@ class _Sps:
     width: int
     height: int
     pixel_aspect: float  # width of a pixel by its height; 1.0 also where nothing says it
+    color: ColorSpace | None
     reader: BitReader  # stands before vui_parameters_present_flag
 
 
@@ -271,20 +273,9 @@ def _read_sps(unit: bytes) -> _Sps:
         height -= (reader.ue() + reader.ue()) * unit_y
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise MediaError("an H.264 SPS has an impossible picture size")
-    return _Sps(
-        unit,
-        number,
-        profile,
-        chroma_format,
-        luma_depth,
-        chroma_depth,
-        order_count_type,
-        reference_frames,
-        width,
-        height,
-        _pixel_aspect(reader),
-        reader,
-    )
+    depths = luma_depth, chroma_depth
+    aspect, color = _pixel_aspect(reader), _color(reader, chroma_format)
+    return _Sps(unit, number, profile, chroma_format, *depths, order_count_type, reference_frames, width, height, aspect, color, reader)
 
 
 def _pixel_aspect(reader: BitReader) -> float:
@@ -302,6 +293,17 @@ def _pixel_aspect(reader: BitReader) -> float:
         width = height = 0  # a VUI that cannot be read says nothing
     reader.position = before
     return width / height if width and height else 1.0
+
+
+def _color(reader: BitReader, chroma_format: int) -> ColorSpace | None:
+    """What the VUI says of the colours; None where there is none or it cannot be read. The reader stays where it is."""
+    before = reader.position
+    try:
+        return _read_vui_head(reader, chroma_format) if reader.u(1) else None  # vui_parameters_present_flag
+    except MediaError:
+        return None
+    finally:
+        reader.position = before
 
 
 def _skip_scaling_list(reader: BitReader, size: int) -> None:
@@ -355,16 +357,27 @@ def _bounded(sps: _Sps) -> bytes:
     return re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", payload)
 
 
-def _skip_to_restriction(reader: BitReader) -> None:
-    """Pass over VUI parameters (E.1.1) up to bitstream_restriction_flag."""
-    if reader.u(1) and reader.u(8) == _EXTENDED_SAR:  # aspect_ratio_info_present_flag, Extended_SAR
+def _read_vui_head(reader: BitReader, chroma_format: int = 0) -> ColorSpace | None:
+    """The first VUI parameters (E.1.1), up to those of the colours, which are returned."""
+    if reader.u(1) and reader.u(8) == _EXTENDED_SAR:  # aspect_ratio_info_present_flag, aspect_ratio_idc
         reader.u(32)
     if reader.u(1):  # overscan_info_present_flag
         reader.u(1)
-    if reader.u(1):  # video_signal_type_present_flag
-        reader.u(4)
-        if reader.u(1):  # colour_description_present_flag
-            reader.u(24)
+    if not reader.u(1):  # video_signal_type_present_flag
+        return None
+    reader.u(3)  # video_format
+    full_range = bool(reader.u(1))
+    primaries = transfer = matrix = UNSPECIFIED
+    if reader.u(1):  # colour_description_present_flag
+        primaries, transfer, matrix = reader.u(8), reader.u(8), reader.u(8)
+    if matrix == 0 and chroma_format != 3:
+        matrix = UNSPECIFIED  # E.2.1: RGB is 4:4:4; some cameras fill what they do not know with zeros
+    return from_codes(primaries, transfer, matrix, full_range)
+
+
+def _skip_to_restriction(reader: BitReader) -> None:
+    """Pass over VUI parameters (E.1.1) up to bitstream_restriction_flag."""
+    _read_vui_head(reader)
     if reader.u(1):  # chroma_loc_info_present_flag
         reader.ue()
         reader.ue()
@@ -610,7 +623,7 @@ class AccessUnits:
             work.spend(PARAMETER_SET + len(self._pps))
             units = [unit for _, (owner, unit) in sorted(self._pps.items()) if owner == sps.number]
             config = _avcc(sps, [bounded], units)
-            track = Track(Codec.H264, codec_string(config), config, sps.width, sps.height)
+            track = Track(Codec.H264, codec_string(config), config, sps.width, sps.height, color=sps.color)
             self._tracks[sps.number] = Geometry(pixel_aspect=sps.pixel_aspect).applied(track)
         return self._tracks[sps.number]
 

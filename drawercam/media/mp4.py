@@ -14,6 +14,7 @@ from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from . import boxes, geometry
+from .color import ColorSpace, from_codes, merged
 from .frames import Unpacker, audio_duration, unpacker
 from .geometry import Geometry
 from .header import Header, TrackReader
@@ -100,6 +101,9 @@ _AUDIO_ENTRY = 28
 # Bytes of QuickTime's sound descriptions of versions 1 and 2 in addition ("QuickTime File Format", Sound Sample Descriptions), behind which
 # an esds stands in a box "wave". In ISO/IEC 14496-12 12.2.3 a version other than 0 has no more fields, and stands in an stsd of version 1.
 _QUICKTIME_FIELDS = {1: 16, 2: 36}
+# 12.1.5: a colr with code points; QuickTime's form has no range, the others are profiles of the ICC.
+_COLOUR_TYPES = frozenset((b"nclx", b"nclc"))
+_COLR = struct.Struct(">4s3H")
 
 # ISO/IEC 14496-1 7.2.2.1 and table 5: descriptor tags, and the objectTypeIndications of AAC (MPEG-4, and MPEG-2 Main, LC, SSR).
 _ES_DESCRIPTOR = 3
@@ -197,7 +201,7 @@ def _read_entry(stsd: memoryview, handler: Kind, work: Work) -> Callable[[Work],
         fields.take(_VISUAL_ENTRY)
         box = {Codec.H264: b"avcC", Codec.AV1: b"av1C"}.get(codec)
         config = boxes.find(fields.rest(), box, work=work) if box else None
-        return partial(_begin, codec, bytes(config or b""), 0, 0)
+        return partial(_begin, codec, bytes(config or b""), 0, 0, color=_read_color(fields.rest(), work))
     fields.take(8)
     entry_version = fields.uint(2)
     fields.take(6)
@@ -214,8 +218,29 @@ def _read_entry(stsd: memoryview, handler: Kind, work: Work) -> Callable[[Work],
     return partial(_begin, codec, _audio_specific_config(esds, work), sample_rate, channels)
 
 
-def _begin(codec: Codec, config: bytes, sample_rate: int, channels: int, work: Work) -> Unpacker:
-    return unpacker(codec, config, sample_rate, channels, work)
+def _begin(
+    codec: Codec, config: bytes, sample_rate: int, channels: int, work: Work, color: ColorSpace | None = None
+) -> Unpacker:
+    return unpacker(codec, config, sample_rate, channels, work, color)
+
+
+def _read_color(entry: memoryview, work: Work) -> ColorSpace | None:
+    """What the boxes of a visual sample entry say of the colours: ``colr`` (12.1.5), of which there may be several, and after it ``vpcC``
+    ("VP Codec ISO Media File Format Binding"), whose range is passed over: writers that do not know it cannot leave it out."""
+    color = weaker = None
+    try:
+        for kind, payload in boxes.children(entry, work):
+            if kind == b"colr" and len(payload) >= _COLR.size:
+                form, primaries, transfer, matrix = _COLR.unpack_from(payload)
+                full_range = bool(payload[_COLR.size] & 0x80) if form == b"nclx" and len(payload) > _COLR.size else None
+                color = merged(color, from_codes(primaries, transfer, matrix, full_range) if form in _COLOUR_TYPES else None)
+            elif kind == b"vpcC" and len(payload) >= 10:
+                weaker = from_codes(payload[7], payload[8], payload[9])
+    except MediaLimitError:
+        raise
+    except MediaError:
+        pass  # QuickTime's entries may end with four zero bytes, which are no box
+    return merged(color, weaker)
 
 
 def _opus_head(dops: memoryview) -> bytes:
@@ -896,12 +921,12 @@ class Mp4Writer:
             case Codec.AV1:
                 config = boxes.box(b"av1C", track.config)
             case Codec.VP8 | Codec.VP9:
-                config = _vpcc(track.codec_string)
+                config = _vpcc(track.codec_string, track.color)
             case Codec.AAC:
                 config = _esds(track.config)
             case Codec.OPUS:
                 config = _dops(track.config)
-        return boxes.box(kind, head + config + _pasp(track))
+        return boxes.box(kind, head + config + _pasp(track) + _colr(track.color))
 
 
 def with_turn(tkhd: bytes, rotation: int, flip: bool) -> bytes:
@@ -932,11 +957,20 @@ def _pasp(track: Track) -> bytes:
     return boxes.box(b"pasp", struct.pack(">II", across // common, down // common))
 
 
-def _vpcc(codec_string: str) -> bytes:
-    """A vpcC ("VP Codec ISO Media File Format Binding"): 4:2:0, studio range, colours unspecified."""
+def _colr(color: ColorSpace | None) -> bytes:
+    """A colr (12.1.5), where something is known."""
+    if color is None:
+        return b""
+    return boxes.box(b"colr", _COLR.pack(b"nclx", *color.codes()) + (b"\x80" if color.full_range else b"\0"))
+
+
+def _vpcc(codec_string: str, color: ColorSpace | None) -> bytes:
+    """A vpcC ("VP Codec ISO Media File Format Binding") for 4:2:0."""
     parts = [int(part) for part in codec_string.split(".")[1:4] if part.isdigit()]
     profile, level, depth = parts if len(parts) == 3 else (0, 10, 8)
-    return boxes.full_box(b"vpcC", struct.pack(">6BH", profile, level, depth << 4 | 1 << 1, 2, 2, 2, 0), version=1)
+    color = color or ColorSpace()
+    fields = (profile, level, depth << 4 | 1 << 1 | bool(color.full_range), *color.codes(), 0)
+    return boxes.full_box(b"vpcC", struct.pack(">6BH", *fields), version=1)
 
 
 def _esds(config: bytes) -> bytes:

@@ -1,20 +1,31 @@
-"""What the relay reads of VP8 and VP9: is it a keyframe, how large is the picture, which profile."""
+"""What the relay reads of VP8 and VP9: is it a keyframe, how large is the picture, which profile, which colours."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .color import ColorSpace
+
 # VP9 levels by luma picture size in samples (VP9 bitstream specification, Annex A); the frame rate is not in the stream.
 _VP9_LEVELS = ((36864, 10), (73728, 11), (122880, 20), (245760, 21), (552960, 30), (983040, 31), (2228224, 40), (8912896, 50))
 
 
+# RFC 6386 section 9.2: the only color_space there is, "similar to" that of BT.601, whose range is the one of studios.
+_VP8_COLOR = ColorSpace(matrix="smpte170m", full_range=False)
+
+# VP9 bitstream specification 7.2.2, color_space: the matrices for which there are words. 7 is RGB.
+_VP9_MATRICES = {1: "bt470bg", 2: "bt709", 3: "smpte170m", 5: "bt2020-ncl", 7: "rgb"}
+_VP9_RGB = 7
+
+
 @dataclass(frozen=True, slots=True)
 class KeyFrame:
-    """The head of a VP8 or VP9 keyframe: codec string (RFC 6381) and picture size in pixels."""
+    """The head of a VP8 or VP9 keyframe: codec string (RFC 6381), picture size in pixels, and what it says of its colours."""
 
     codec_string: str
     width: int
     height: int
+    color: ColorSpace
 
 
 def vp8_key(frame: bytes) -> KeyFrame | None:
@@ -23,7 +34,7 @@ def vp8_key(frame: bytes) -> KeyFrame | None:
         return None
     width = int.from_bytes(frame[6:8], "little") & 0x3FFF
     height = int.from_bytes(frame[8:10], "little") & 0x3FFF
-    return KeyFrame("vp8", width, height)
+    return KeyFrame("vp8", width, height, _VP8_COLOR)
 
 
 def vp9_key(frame: bytes) -> KeyFrame | None:
@@ -50,8 +61,9 @@ def vp9_key(frame: bytes) -> KeyFrame | None:
         return None
     depth = 8 if profile < 2 else (12 if bits(1) else 10)
     color_space = bits(3)
-    if color_space != 7:
-        bits(1)  # color_range
+    full_range = True
+    if color_space != _VP9_RGB:
+        full_range = bool(bits(1))  # color_range
         if profile in (1, 3):
             bits(3)
     elif profile in (1, 3):
@@ -59,4 +71,5 @@ def vp9_key(frame: bytes) -> KeyFrame | None:
     width = bits(16) + 1
     height = bits(16) + 1
     level = next((level for samples, level in _VP9_LEVELS if width * height <= samples), 60)
-    return KeyFrame(f"vp09.{profile:02}.{level:02}.{depth:02}", width, height)
+    color = ColorSpace(matrix=_VP9_MATRICES.get(color_space), full_range=full_range)
+    return KeyFrame(f"vp09.{profile:02}.{level:02}.{depth:02}", width, height, color)

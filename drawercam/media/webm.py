@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from . import ebml
+from .color import UNSPECIFIED, ColorSpace, from_codes
 from .frames import Unpacker, audio_duration, unpacker
 from .geometry import Geometry, angles, of_angles
 from .header import Header, TrackReader
@@ -63,6 +64,11 @@ class Id:
     PROJECTION_POSE_YAW = 0x7673
     PROJECTION_POSE_PITCH = 0x7674
     PROJECTION_POSE_ROLL = 0x7675
+    COLOUR = 0x55B0
+    MATRIX_COEFFICIENTS = 0x55B1
+    RANGE = 0x55B9
+    TRANSFER_CHARACTERISTICS = 0x55BA
+    PRIMARIES = 0x55BB
     AUDIO = 0xE1
     SAMPLING_FREQUENCY = 0xB5
     CHANNELS = 0x9F
@@ -101,6 +107,13 @@ _CODEC_IDS = {codec: identifier for identifier, codec in _CODECS.items()}
 # RFC 9559 section 5.1.4.1.3.
 _TRACK_TYPES = {Kind.VIDEO: 1, Kind.AUDIO: 2}
 _KINDS = {number: kind for kind, number in _TRACK_TYPES.items()}
+
+# What is read of a Colour element; the first three are code points of H.273.
+_COLOURS = (Id.PRIMARIES, Id.TRANSFER_CHARACTERISTICS, Id.MATRIX_COEFFICIENTS, Id.RANGE)
+
+# RFC 9559 section 5.1.4.1.28.25: 1 is "broadcast range"; of the others one is unspecified, and one leaves it to transfer and matrix.
+_RANGES = {1: False, 2: True}
+_RANGE_CODES = {value: code for code, value in _RANGES.items()}
 
 # RFC 9559 section 5.1.2.10 with the default TimestampScale: one tick is a millisecond.
 _DEFAULT_SCALE = 1_000_000
@@ -336,7 +349,7 @@ class WebmReader:
                 raise MediaError("the track is compressed or encrypted, which cannot be passed on")
             self._work.spend(TRACK)
             rate, channels = self._read_sound(sound)
-            begin = partial(_begin, codec, config, rate, channels)
+            begin = partial(_begin, codec, config, rate, channels, color=_read_color(pictures, self._work))
             shown = _geometry(pictures, self._work)
             entry = _Entry(TrackReader(self._header, name, kind, begin, self._work, shown), duration)
         except MediaError as error:
@@ -410,8 +423,10 @@ class WebmReader:
             passed += length
 
 
-def _begin(codec: Codec, config: bytes, sample_rate: int, channels: int, work: Work) -> Unpacker:
-    return unpacker(codec, config, sample_rate, channels, work)
+def _begin(
+    codec: Codec, config: bytes, sample_rate: int, channels: int, work: Work, color: ColorSpace | None = None
+) -> Unpacker:
+    return unpacker(codec, config, sample_rate, channels, work, color)
 
 
 def _duration(track: Track, frame: bytes, default: int) -> int:
@@ -447,6 +462,14 @@ def _geometry(video: ebml.Buffer, work: Work) -> Geometry:
     # A side that is not said is as it was.
     shown_width, shown_height = known.get(Id.DISPLAY_WIDTH) or width, known.get(Id.DISPLAY_HEIGHT) or height
     return replace(shape, pixel_aspect=shown_width / width / (shown_height / height))
+
+
+def _read_color(video: ebml.Buffer, work: Work) -> ColorSpace | None:
+    """What its Colour element (RFC 9559 section 5.1.4.1.28.16) says."""
+    colour = next((payload for child, payload in ebml.children(video) if child == Id.COLOUR), b"")
+    found = {identifier: ebml.read_uint(value) for identifier, value in ebml.children(colour, work) if identifier in _COLOURS}
+    primaries, transfer, matrix = (found.get(identifier, UNSPECIFIED) for identifier in _COLOURS[:3])
+    return from_codes(primaries, transfer, matrix, _RANGES.get(found.get(Id.RANGE, 0)))
 
 
 def _unlace(payload: bytes, position: int, lacing: int) -> list[bytes]:
@@ -491,6 +514,17 @@ def _unlace(payload: bytes, position: int, lacing: int) -> list[bytes]:
         frames.append(payload[position : position + size])
         position += size
     return frames
+
+
+def _color(color: ColorSpace | None) -> bytes:
+    """The Colour element, with what is known; nothing where nothing is."""
+    if color is None:
+        return b""
+    codes = zip(_COLOURS, color.codes(), strict=False)
+    known = [(identifier, code) for identifier, code in codes if code != UNSPECIFIED]
+    if color.full_range is not None:
+        known.append((Id.RANGE, _RANGE_CODES[color.full_range]))
+    return ebml.element(Id.COLOUR, b"".join(ebml.element(identifier, ebml.uint(code)) for identifier, code in known))
 
 
 _BLOCK_HEAD = struct.Struct(">hB")  # time and flags, behind the track's number
@@ -573,6 +607,7 @@ class WebmWriter:
             if track.display_width:
                 size += ebml.element(Id.DISPLAY_WIDTH, ebml.uint(track.display_width))
                 size += ebml.element(Id.DISPLAY_HEIGHT, ebml.uint(track.display_height))
+            size += _color(track.color)
             return entry + ebml.element(Id.VIDEO, size + (projection(track.rotation, track.flip) if oriented else b""))
         if track.codec is Codec.OPUS:
             # draft-ietf-cellar-codec: CodecDelay is the pre-skip, SeekPreRoll 80 ms; both in nanoseconds.

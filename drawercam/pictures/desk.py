@@ -18,6 +18,7 @@ from .. import control
 from ..channel import KEYLESS, MAX_MEMORY, NUMBERS, Channel, Follower, Fragment, Run, State
 from ..hub import Hub
 from ..limits import MAX_DECODERS, Room, counted_once, room_among
+from ..media.color import ColorSpace
 from ..media.packets import Kind
 from ..plays import Plays
 from .decoder import Decoder, DecoderError, Picture
@@ -250,7 +251,9 @@ class Desk(Follower):
                 self._forget()
                 if self.decoder is not None and (codec := _CODECS.get(message.codec.partition(".")[0])):
                     config = base64.b64decode(message.config or "") if codec == b"h264" else b""
-                    self.decoder.track(codec, config, message.rotation or 0, message.flip or False, _pixel_aspect(message))
+                    color = ColorSpace.of(message.colorSpace or {})
+                    shape = message.rotation or 0, message.flip or False, _pixel_aspect(message)
+                    self.decoder.track(codec, config, *shape, color.codes()[2], color.full_range or False)
             case control.TrackEnds(number=number) if number == _VIDEO:
                 self._forget()
             case control.ChannelState():

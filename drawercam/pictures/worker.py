@@ -7,7 +7,8 @@ pictures are late.
 It reads messages from its standard input and writes answers to its standard output. Each one is a length (4 bytes, big-endian, of what
 follows), a letter, and what belongs to it, all numbers big-endian:
 
-    T  codec (4 letters, filled up with spaces), rotation (2), flip (1), width of a pixel by its height (8, a float), configuration
+    T  codec (4 letters, filled up with spaces), rotation (2), flip (1), width of a pixel by its height (8, a float),
+       matrix (1, as in ISO/IEC 23091-2), full range (1), configuration
                                                                   a track begins; its next frame is a keyframe. What was before is forgotten
     F  timestamp (8, signed), key (1), frame                      a frame of it, in decoding order
     P  width (2, 0: as it is), after (8, signed)                  asks for the newest picture, if it is one after this time
@@ -47,7 +48,7 @@ except ImportError:  # Windows has no such limits; the deadlines of decoder.py h
     resource = None  # type: ignore[assignment]
 
 LENGTH = struct.Struct(">I")
-TRACK = struct.Struct(">4sHBd")
+TRACK = struct.Struct(">4sHBdBB")
 FRAME = struct.Struct(">qB")
 WISH = struct.Struct(">Hq")
 JPEG = struct.Struct(">IqHH")
@@ -71,6 +72,10 @@ QUANTIZER = 5
 
 # What libavcodec calls its decoders, by the protocol's name of the codec.
 _DECODERS = {b"vp8 ": "vp8", b"vp9 ": "vp9", b"av1 ": "libdav1d", b"h264": "h264"}
+
+# The matrices that libswscale converts, as code points of ISO/IEC 23091-2; others are taken for the one of BT.601.
+_BT601 = 6
+_MATRICES = frozenset((1, 4, 5, _BT601, 7, 9))
 
 # Sizes for which encoders are kept: a wall of tiles and a program or two.
 _MAX_ENCODERS = 8
@@ -96,11 +101,21 @@ class Pictures:
         self._codec = self._config = b""
         self._rotation, self._flip, self._pixel_aspect = 0, False, 1.0
         self._upright = Upright()
+        self._matrix, self._range = _BT601, ColorRange.MPEG
         self._newest: tuple[int, VideoFrame] | None = None
         self._reformatter = VideoReformatter()
         self._encoders: dict[tuple[int, int], VideoCodecContext] = {}
 
-    def track(self, codec: bytes, config: bytes, rotation: int = 0, flip: bool = False, pixel_aspect: float = 1.0) -> None:
+    def track(
+        self,
+        codec: bytes,
+        config: bytes,
+        rotation: int = 0,
+        flip: bool = False,
+        pixel_aspect: float = 1.0,
+        matrix: int = _BT601,
+        full_range: bool = False,
+    ) -> None:
         """A track begins.
 
         Args:
@@ -108,9 +123,13 @@ class Pictures:
             config: `avcC` for H.264 (ISO/IEC 14496-15 5.3.3.1), nothing for the others: their keyframes have all that is needed.
             rotation, flip: As in `media.packets.Track`.
             pixel_aspect: Width of a pixel by its height.
+            matrix: Of its colours, a code point of ISO/IEC 23091-2; what the frames themselves say of it counts less.
+            full_range: Black is 0 and white 255, not 16 and 235; likewise.
         """
         self._codec, self._config = codec, config
         self._rotation, self._flip, self._pixel_aspect = rotation, flip, pixel_aspect
+        self._matrix = matrix if matrix in _MATRICES else _BT601
+        self._range = ColorRange.JPEG if full_range else ColorRange.MPEG
         self._newest = None
         self._open()
 
@@ -150,6 +169,8 @@ class Pictures:
         timestamp, newest = self._newest
         width, height = self._size(newest, width)
         try:
+            if not newest.format.is_rgb:
+                newest.colorspace, newest.color_range = self._matrix, self._range
             # JPEG means full range and the matrix of BT.601 (JFIF 1.02).
             form = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.JPEG}
             ready = self._reformatter.reformat(newest, *turned(width, height, self._rotation), "yuvj420p", **form)
@@ -209,8 +230,8 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         _allow_computing()
         kind, rest = message[:1], memoryview(message)[1:]
         if kind == b"T":
-            codec, rotation, flip, pixel_aspect = TRACK.unpack_from(rest)
-            pictures.track(codec, bytes(rest[TRACK.size :]), rotation, bool(flip), pixel_aspect)
+            codec, *shown = TRACK.unpack_from(rest)
+            pictures.track(codec, bytes(rest[TRACK.size :]), *shown)
         elif kind == b"F":
             timestamp, key = FRAME.unpack_from(rest)
             pictures.frame(timestamp, bool(key), bytes(rest[FRAME.size :]))

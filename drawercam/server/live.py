@@ -391,7 +391,8 @@ def _path(name: str, container: Container) -> str:
 def _same(one: control.TrackBegins, other: control.TrackBegins) -> bool:
     """Whether the frames of one track can follow those of the other in a file. A picture's size is in the frames, or in `config`; how
     it is shown is in the file's header."""
-    header = attrgetter("codec", "config", "sampleRate", "channels", "rotation", "flip", "displayWidth", "displayHeight")
+    names = "codec", "config", "sampleRate", "channels", "rotation", "flip", "displayWidth", "displayHeight", "colorSpace"
+    header = attrgetter(*names)
     return bool(header(one) == header(other))
 
 

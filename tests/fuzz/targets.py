@@ -15,6 +15,7 @@ from drawercam.channel import MAX_MEMORY, Channel, Fragment, NotTurned, Run, Sta
 from drawercam.closing import Closing, Refused
 from drawercam.ledger import Ledger
 from drawercam.media import aac, av1, h264, opus, vpx
+from drawercam.media.color import completed
 from drawercam.media.containers import Reader, StreamReader, writer
 from drawercam.media.frames import unpacker
 from drawercam.media.mp4 import Mp4Reader, Mp4Writer
@@ -125,6 +126,8 @@ def _write_again(events: list[Track | Packet]) -> None:
         # The relay places packets on its own clock before it writes them.
         packets = [replace(packet, timestamp=number * 40_000 + 10**8) for number, packet in enumerate(part)]
         track = packets[0].track
+        if track.kind is Kind.VIDEO:
+            track = replace(track, color=completed(track.color, track.width, track.height))  # as the channel does it
         out = writer(track, 1, 0)
         stream = out.init() + b"".join(out.fragment(packet) for packet in packets)
         again = [event for event in StreamReader().feed(stream) if isinstance(event, Packet)]

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawercam.media import av1, opus, vpx
+from drawercam.media.color import ColorSpace
 from drawercam.media.packets import MediaError
 
 SIZES = [(64, 64), (160, 120), (202, 154), (640, 480), (1280, 720)]
@@ -39,7 +40,7 @@ def encoded(codec: str, width: int, height: int, count: int = 3, pixel_format: s
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_vp8_keyframes_tell_their_size(width: int, height: int) -> None:
     first, *others = [bytes(packet) for packet in encoded("libvpx", width, height, deadline="realtime")]
-    assert vpx.vp8_key(first) == vpx.KeyFrame("vp8", width, height)
+    assert vpx.vp8_key(first) == vpx.KeyFrame("vp8", width, height, ColorSpace(matrix="smpte170m", full_range=False))
     assert [vpx.vp8_key(frame) for frame in others] == [None] * len(others)
 
 
@@ -68,7 +69,7 @@ def test_vp9_profile_two(twelve: str, depth: str) -> None:
     color = f"{twelve}{1:03b}0"
     header = f"{marker}{profile}{flags}{sync}{color}{640 - 1:016b}{480 - 1:016b}".ljust(128, "0")
     key = vpx.vp9_key(int(header, 2).to_bytes(16, "big"))
-    assert key == vpx.KeyFrame(f"vp09.02.30.{depth}", 640, 480)
+    assert key == vpx.KeyFrame(f"vp09.02.30.{depth}", 640, 480, ColorSpace(matrix="bt470bg", full_range=False))
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 120), (640, 480), (1280, 720)])

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drawercam.media import boxes
+from drawercam.media.color import completed
 from drawercam.media.containers import StreamReader
 from drawercam.media.h264 import split_lengths
 from drawercam.media.mp4 import DEFAULT_DURATION, MAX_BOX, MAX_ENDLESS, MAX_HEADER, MAX_SAMPLES, Mp4Reader, Mp4Writer
@@ -795,7 +796,7 @@ def test_vp8() -> None:
         stream: Any = container.add_stream("libvpx", rate=20)
         stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
         frames = [bytes(packet) for packet in (*stream.encode(av.VideoFrame(160, 96, "yuv420p")), *stream.encode(None))]
-    track = Track(Codec.VP8, "vp8", width=160, height=96)
+    track = Track(Codec.VP8, "vp8", width=160, height=96, color=completed(None, 160, 96))
     frame = Packet(track, 7, True, frames[0], 33_333)
     assert read(one(track, frame)) == [track, frame]
     assert Mp4Writer(track, 1).mime == 'video/mp4; codecs="vp08.00.10.08"'

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drawercam.media import ebml
+from drawercam.media.color import ColorSpace
 from drawercam.media.packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
 from drawercam.media.webm import MAX_ELEMENT, Id, WebmReader, WebmWriter
 from tests.media.samples import Recording, cut, read, recordings
@@ -148,7 +149,7 @@ def test_mutations_give_packets_or_the_typed_error(recording: Recording, data: s
 
 def test_a_track_comes_before_its_first_packet_with_the_size_from_the_frame() -> None:
     events = read([head(VIDEO) + cluster(1000, simple(VP8_KEY), simple(VP8_DELTA, relative=33, flags=0))])
-    track = Track(Codec.VP8, "vp8")
+    track = Track(Codec.VP8, "vp8", color=ColorSpace(matrix="smpte170m", full_range=False))
     assert events == [track, Packet(track, 1_000_000, True, VP8_KEY), Packet(track, 1_033_000, False, VP8_DELTA)]
     assert isinstance(events[0], Track)
     assert (events[0].width, events[0].height) == (320, 240)

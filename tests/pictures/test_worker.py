@@ -49,8 +49,17 @@ class Program:
         self.stdin.write(struct.pack(">I", len(message)) + message)
         self.stdin.flush()
 
-    def begin(self, codec: bytes, config: bytes = b"", rotation: int = 0, flip: bool = False, pixel_aspect: float = 1.0) -> None:
-        self.send(b"T", codec, struct.pack(">HBd", rotation, flip, pixel_aspect), config)
+    def begin(
+        self,
+        codec: bytes,
+        config: bytes = b"",
+        rotation: int = 0,
+        flip: bool = False,
+        pixel_aspect: float = 1.0,
+        matrix: int = 6,
+        full_range: bool = False,
+    ) -> None:
+        self.send(b"T", codec, struct.pack(">HBdBB", rotation, flip, pixel_aspect, matrix, full_range), config)
 
     def film(self, packets: list[Packet]) -> None:
         """Tracks and frames, as they are told a player."""
@@ -164,7 +173,8 @@ def test_colours_are_those_that_were_filmed(
     program: Program, codec: bytes, encoder: str, options: dict[str, str], matrix: int, spread: int
 ) -> None:
     frame, config = filmed(encoder, options, matrix, spread)
-    program.begin(codec)  # where no configuration is told, H.264 has it in the stream (Annex B), as encoders give it
+    # Where no configuration is told, H.264 has it in the stream (Annex B), as encoders give it.
+    program.begin(codec, matrix=matrix, full_range=spread == 2)
     program.send(b"F", struct.pack(">qB", 7, 1), config, frame)
     timestamp, image = program.picture()
     assert timestamp == 7

@@ -235,6 +235,8 @@ export class CodecsEngine extends CodecEngine {
     this.width = this.height = 0;
     this.rotation = 0;
     this.flip = false;
+    /** What their colours mean, as the encoder says it. @type {VideoColorSpaceInit | null} */
+    this.color = null;
     this.bitrate = 0;
     this.fullQuality = 1;
     /** Every picture is left out, because the network is behind. */
@@ -337,8 +339,10 @@ export class CodecsEngine extends CodecEngine {
 
   _newEncoder() {
     const encoder = new VideoEncoder({
-      output: (chunk) => {
-        if (this.encoder === encoder) this._deliver(chunk);
+      output: (chunk, metadata) => {
+        if (this.encoder !== encoder) return;
+        this._colored(chunk, metadata);
+        this._deliver(chunk);
       },
       error: (error) => {
         if (this.encoder === encoder) this._refused(String(error));
@@ -370,6 +374,19 @@ export class CodecsEngine extends CodecEngine {
     if (this.encoder && this.encoder.state === "configured") this._configure(this.encoder);
   }
 
+  /** What the encoder says of the colours stands in the header, since VP8 has no place for it: where they are others, a stream begins.
+   *  @param {EncodedVideoChunk} chunk @param {EncodedVideoChunkMetadata | undefined} metadata */
+  _colored(chunk, metadata) {
+    const told = metadata && metadata.decoderConfig && metadata.decoderConfig.colorSpace;
+    if (!told || chunk.type !== "key") return;
+    const { primaries, transfer, matrix, fullRange } = told;
+    const color = { primaries, transfer, matrix, fullRange };
+    if (JSON.stringify(color) === JSON.stringify(this.color)) return;
+    this.color = color;
+    this.at = null;
+    this.lastTimestamp = -1;
+  }
+
   /** @param {EncodedVideoChunk} chunk its timestamp is the capture, µs of performance.now() (pictures.js) */
   _deliver(chunk) {
     // An encoder may leave out a picture of its own accord; then those before this one will not come any more.
@@ -377,8 +394,8 @@ export class CodecsEngine extends CodecEngine {
     const captured = chunk.timestamp / 1000;
     this._send(chunk, captured, captured, () => {
       const codec = MATROSKA[/** @type {"vp8"} */ (this.codec.split(".")[0])];
-      const { width, height, rotation, flip } = this;
-      return webmHeader(this.number, { codec, width, height, rotation, flip });
+      const { width, height, rotation, flip, color } = this;
+      return webmHeader(this.number, { codec, width, height, rotation, flip, color });
     });
   }
 

@@ -39,6 +39,16 @@ const DESCRIBED = /^(avc1|av01)/;
  *  @typedef {{onfail: (reason: string, ofSurface: boolean) => void, send: (message: object) => void,
  *             onpicture: (width: number, height: number, decodeTime: number | null) => void}} DecoderHandlers */
 
+/** @param {VideoColorSpaceInit | undefined} color @returns {VideoColorSpaceInit | undefined} what this browser has words for: one that
+ *  does not know a word, as older ones those of HDR, refuses all of the configuration */
+function readable(color) {
+  try {
+    return color && new VideoColorSpace(color) && color;
+  } catch (error) {
+    return undefined;
+  }
+}
+
 /** @param {import("./types.js").TrackMessage} track @returns {VideoDecoderConfig} */
 function decoderConfig(track) {
   /** @type {VideoDecoderConfig} */
@@ -51,6 +61,8 @@ function decoderConfig(track) {
     config.displayAspectWidth = track.displayWidth;
     config.displayAspectHeight = track.displayHeight;
   }
+  const colorSpace = readable(track.colorSpace);
+  if (colorSpace) config.colorSpace = colorSpace;
   if (track.config && DESCRIBED.test(track.codec)) config.description = bytesOfBase64(track.config);
   return config;
 }

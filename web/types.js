@@ -3,7 +3,7 @@
 /** The relay's `track` message.
  *  @typedef {{type: "track", number: number, kind: "video" | "audio", codec: string, mime: string, config?: string,
  *             width?: number, height?: number, rotation?: number, flip?: boolean, displayWidth?: number, displayHeight?: number,
- *             sampleRate?: number, channels?: number}} TrackMessage */
+ *             colorSpace?: VideoColorSpaceInit, sampleRate?: number, channels?: number}} TrackMessage */
 
 /** onpicture: a picture was shown, of this time (µs of the relay's clock) and size, not turned yet, at this moment (ms of performance.now()); onblocked:
  *  the browser wants a tap before it plays; send: a wish for the relay (docs/protocol.md, "Player to relay").

@@ -79,9 +79,17 @@ const TIMESTAMP_SCALE = 1000;
 const ENDLESS_SEGMENT = [0x18, 0x53, 0x80, 0x67, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
 
 /** What a header says of its track. codec: Matroska's identifier, such as V_VP8 (draft-ietf-cellar-codec); config: CodecPrivate.
- *  rotation, flip: as VideoFrame has them.
- *  @typedef {{codec: string, width: number, height: number, rotation: number, flip: boolean, config?: Uint8Array}} PictureTrack
+ *  rotation, flip: as VideoFrame has them; color: as its VideoColorSpace says, where that is known.
+ *  @typedef {{codec: string, width: number, height: number, rotation: number, flip: boolean, color: VideoColorSpaceInit | null,
+ *             config?: Uint8Array}} PictureTrack
  *  @typedef {{codec: string, sampleRate: number, channels: number, config?: Uint8Array}} SoundTrack */
+
+/** WebCodecs' words for primaries, transfer and matrix, as Matroska counts them (ISO/IEC 23091-2), by the element's ID. */
+const COLOURS = /** @type {const} */ ([
+  [0x55bb, "primaries", { bt709: 1, bt470bg: 5, smpte170m: 6, bt2020: 9, smpte432: 12 }],
+  [0x55ba, "transfer", { bt709: 1, smpte170m: 6, linear: 8, "iec61966-2-1": 13, pq: 16, hlg: 18 }],
+  [0x55b1, "matrix", { rgb: 0, bt709: 1, bt470bg: 5, smpte170m: 6, "bt2020-ncl": 9 }],
+]);
 
 /** @param {number} id @param {ArrayLike<number>} payload @returns {number[]} an element with a 4-byte size */
 function element(id, payload) {
@@ -123,6 +131,22 @@ function projection({ rotation, flip }) {
 }
 
 /**
+ * What the colours mean (RFC 9559, Colour).
+ * @param {PictureTrack} track
+ * @returns {number[]} nothing where nothing is known
+ */
+function colour({ color }) {
+  if (!color) return [];
+  const known = [];
+  for (const [id, name, codes] of COLOURS) {
+    const code = /** @type {{[word: string]: number}} */ (codes)[color[name] || ""];
+    if (code !== undefined) known.push(...element(id, [code]));
+  }
+  if (typeof color.fullRange === "boolean") known.push(...element(0x55b9, [color.fullRange ? 2 : 1])); // Range
+  return element(0x55b0, known);
+}
+
+/**
  * The beginning of a stream: EBML header, Segment of unknown size, Info, Tracks.
  * @param {number} stream number of the stream, 1 to 8; it stands in front
  * @param {PictureTrack | SoundTrack} track
@@ -131,7 +155,7 @@ function projection({ rotation, flip }) {
 export function webmHeader(stream, track) {
   const media =
     "width" in track
-      ? element(0xe0, [...element(0xb0, unsigned(track.width)), ...element(0xba, unsigned(track.height)), ...projection(track)]) // PixelWidth, PixelHeight
+      ? element(0xe0, [...element(0xb0, unsigned(track.width)), ...element(0xba, unsigned(track.height)), ...projection(track), ...colour(track)]) // PixelWidth, PixelHeight
       : element(0xe1, [...element(0xb5, float(track.sampleRate)), ...element(0x9f, unsigned(track.channels))]); // rate, Channels
   const entry = [
     ...element(0xd7, [TRACK_NUMBER]), // TrackNumber

@@ -54,6 +54,8 @@ def children(data: memoryview, work: Work | None = None) -> Iterator[tuple[bytes
         if count > MAX_CHILDREN:
             raise MediaLimitError(f"an MP4 box has more than {MAX_CHILDREN} others in it")
         if end - position < 8:
+            if not any(data[position:]):
+                break  # QuickTime's sample entries may end with four zero bytes
             raise MediaError("an MP4 box is too short for its header")
         size, kind = HEADER.unpack_from(data, position)
         header = 8

@@ -228,18 +228,13 @@ def _read_color(entry: memoryview, work: Work) -> ColorSpace | None:
     """What the boxes of a visual sample entry say of the colours: ``colr`` (12.1.5), of which there may be several, and after it ``vpcC``
     ("VP Codec ISO Media File Format Binding"), whose range is passed over: writers that do not know it cannot leave it out."""
     color = weaker = None
-    try:
-        for kind, payload in boxes.children(entry, work):
-            if kind == b"colr" and len(payload) >= _COLR.size:
-                form, primaries, transfer, matrix = _COLR.unpack_from(payload)
-                full_range = bool(payload[_COLR.size] & 0x80) if form == b"nclx" and len(payload) > _COLR.size else None
-                color = merged(color, from_codes(primaries, transfer, matrix, full_range) if form in _COLOUR_TYPES else None)
-            elif kind == b"vpcC" and len(payload) >= 10:
-                weaker = from_codes(payload[7], payload[8], payload[9])
-    except MediaLimitError:
-        raise
-    except MediaError:
-        pass  # QuickTime's entries may end with four zero bytes, which are no box
+    for kind, payload in boxes.children(entry, work):
+        if kind == b"colr" and len(payload) >= _COLR.size:
+            form, primaries, transfer, matrix = _COLR.unpack_from(payload)
+            full_range = bool(payload[_COLR.size] & 0x80) if form == b"nclx" and len(payload) > _COLR.size else None
+            color = merged(color, from_codes(primaries, transfer, matrix, full_range) if form in _COLOUR_TYPES else None)
+        elif kind == b"vpcC" and len(payload) >= 10:
+            weaker = from_codes(payload[7], payload[8], payload[9])
     return merged(color, weaker)
 
 

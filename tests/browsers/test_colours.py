@@ -1,0 +1,155 @@
+"""What is seen has the colours that were filmed: cameras of known colours, watched by browsers and asked for single pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import io
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from PIL import Image
+
+from drawercam.film.encoding import PictureEncoder, recipes
+from drawercam.media.containers import writer
+from drawercam.media.frames import unpacker
+from drawercam.media.packets import Codec, Packet, Track
+from tests.browsers.drivers import Browser
+from tests.browsers.drivers.base import Page
+from tests.peers import PATIENCE, peer
+from tests.relays import Relay
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+# Six fields beside one another, whose colours no mistake with matrices or ranges leaves as they are; and by how much two codings and a
+# screen may change them, of 255. With the other matrix, red is off by 31 or 19; with the other range, grey by 16.
+FIELDS = [(200, 0, 0), (0, 200, 0), (30, 40, 200), (240, 240, 240), (24, 24, 24), (120, 120, 120)]
+NOISE = 12
+WIDTH, HEIGHT = 384, 240
+
+# Cameras: the codec of the source, and its matrix and range as FFmpeg counts them. H.264 is passed on; the others are encoded by `film`.
+CAMERAS = {
+    "jpeg": ("mjpeg", 5, 2),
+    "hevc-full": ("libx265", 1, 2),
+    "hevc-studio": ("libx265", 6, 1),
+    "h264-full": ("libx264", 6, 2),
+    "h264-studio": ("libx264", 1, 1),
+}
+
+# The colours in the middle of the fields of each tile's picture, by camera; null before there are some.
+_SEEN = f"""() => Object.fromEntries([...document.querySelectorAll("[data-camera]")].map((tile) => {{
+  const picture = tile.querySelector("canvas, video"), canvas = document.createElement("canvas");
+  const width = picture && (picture.videoWidth || picture.width), height = picture && (picture.videoHeight || picture.height);
+  if (!width || width < 100) return [tile.dataset.camera, null];
+  canvas.width = width; canvas.height = height;
+  const pen = canvas.getContext("2d", {{ willReadFrequently: true }});
+  pen.drawImage(picture, 0, 0);
+  return [tile.dataset.camera, Array.from({{ length: {len(FIELDS)} }}, (_, i) =>
+    Array.from(pen.getImageData(Math.floor((i + 0.5) * width / {len(FIELDS)}), height / 2, 1, 1).data).slice(0, 3))];
+}}))"""
+
+
+def picture() -> VideoFrame:
+    return VideoFrame.from_ndarray(np.repeat(np.array([FIELDS], np.uint8), HEIGHT, 0).repeat(WIDTH // len(FIELDS), 1), format="rgb24")
+
+
+def source(encoder: str, matrix: int, spread: int) -> bytes:
+    """The fields as one frame of a camera."""
+    context = av.CodecContext.create(encoder, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height, context.pix_fmt = WIDTH, HEIGHT, "yuvj420p" if encoder == "mjpeg" else "yuv420p"
+    context.time_base, context.bit_rate = Fraction(1, 30), 8_000_000
+    context.color_primaries, context.color_trc, context.colorspace, context.color_range = 1, 1, matrix, spread
+    if encoder != "mjpeg":
+        context.options = {"preset": "ultrafast", "tune": "zerolatency"}
+    frame = picture().reformat(format=context.pix_fmt, dst_colorspace=matrix, dst_color_range=spread)
+    frame.pts = 0
+    return b"".join(map(bytes, [*context.encode(frame), *context.encode(None)]))
+
+
+@functools.cache
+def filmed(encoder: str, matrix: int, spread: int) -> tuple[Track, bytes]:
+    """The same as a camera sends it to the relay."""
+    data, said = source(encoder, matrix, spread), None
+    if encoder != "libx264":
+        decoder = av.CodecContext.create("mjpeg" if encoder == "mjpeg" else "hevc", "r")
+        assert isinstance(decoder, VideoCodecContext)
+        decoded = (decoder.decode(av.Packet(data)) + decoder.decode(None))[0]
+        frame = PictureEncoder(recipes()[0], 30).encode(decoded, 0)
+        assert frame is not None
+        data, said = frame.data, frame.form.color
+    unpacked = unpacker(Codec.H264, b"", color=said).unpack(data, True)
+    assert unpacked is not None and unpacked[0] is not None
+    return unpacked[0], unpacked[1]
+
+
+@asynccontextmanager
+async def camera(relay: Relay, name: str) -> AsyncIterator[None]:
+    """A camera that sends its picture again and again, each time as a keyframe."""
+    track, data = filmed(*CAMERAS[name])
+    out = writer(track, 1, 0)
+
+    async def run() -> None:
+        began, at = time.monotonic(), (await phone.message("welcome"))["time"]
+        await phone.send(type="stream", stream=1, mime=out.mime, at=at)
+        await phone.send_media(1, [out.init()])
+        while True:
+            timestamp = int((time.monotonic() - began) * 1e6)
+            await phone.send_media(1, [out.fragment(Packet(track, timestamp, True, data))])
+            await asyncio.sleep(0.1)
+
+    async with peer(relay, f"/camera/{name}") as phone:
+        task = asyncio.create_task(run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def right(colours: list[list[int]]) -> bool:
+    return all(abs(a - b) <= NOISE for one, other in zip(colours, FIELDS, strict=True) for a, b in zip(one, other, strict=True))
+
+
+async def look(page: Page) -> dict[str, list[list[int]] | None]:
+    """What all tiles show, as soon as all show something."""
+    await page.wait_for(
+        f"(() => {{ const seen = Object.values(({_SEEN})()); return seen.length >= {len(CAMERAS)} && seen.every(lit); "
+        "function lit(one) { return one && Math.max(...one.flat()) > 100; } })()",
+        PATIENCE,
+    )
+    seen: dict[str, list[list[int]] | None] = await page.evaluate(_SEEN)
+    return seen
+
+
+@pytest.mark.parametrize("engine", ["frames", pytest.param("mse", marks=pytest.mark.long)])
+async def test_colours_are_those_that_were_filmed(relay: Relay, viewer: Browser, engine: str) -> None:
+    """Of all cameras, on one wall, and in single pictures."""
+    async with AsyncExitStack() as stack:
+        for name in CAMERAS:
+            await stack.enter_async_context(camera(relay, name))
+        page = await viewer.page(f"{relay.origin}/player.html?engine={engine}")
+        seen = await look(page)
+        wrong = {name: seen.get(name) for name in CAMERAS if not right(seen.get(name) or [[0, 0, 0]] * len(FIELDS))}
+        assert not wrong
+        for name in CAMERAS:
+            jpeg = await page.evaluate(
+                f"""async () => {{
+                  const data = new Uint8Array(await (await fetch("/cameras/{name}/latest.jpg")).arrayBuffer());
+                  return btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""));
+                }}"""
+            )
+            image = Image.open(io.BytesIO(base64.b64decode(jpeg))).convert("RGB")
+            step = WIDTH // len(FIELDS)
+            colours = [list(image.getpixel((number * step + step // 2, HEIGHT // 2))) for number in range(len(FIELDS))]  # type: ignore[arg-type] # RGB
+            assert right(colours), (name, colours)
+        assert page.errors == []
+        await page.close()

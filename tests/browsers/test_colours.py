@@ -120,14 +120,13 @@ def right(colours: list[list[int]]) -> bool:
 
 
 async def look(page: Page) -> dict[str, list[list[int]] | None]:
-    """What all tiles show, as soon as all show something."""
-    await page.wait_for(
-        f"(() => {{ const seen = Object.values(({_SEEN})()); return seen.length >= {len(CAMERAS)} && seen.every(lit); "
-        "function lit(one) { return one && Math.max(...one.flat()) > 100; } })()",
-        PATIENCE,
-    )
-    seen: dict[str, list[list[int]] | None] = await page.evaluate(_SEEN)
-    return seen
+    """What all tiles show, as soon as all show something, or when it has taken too long."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        seen: dict[str, list[list[int]] | None] = await page.evaluate(_SEEN)
+        if all(max(max(colour) for colour in seen.get(name) or [[0]]) > 100 for name in CAMERAS) or time.monotonic() > end:
+            return seen
+        await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("engine", ["frames", pytest.param("mse", marks=pytest.mark.long)])

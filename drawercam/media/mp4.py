@@ -218,9 +218,7 @@ def _read_entry(stsd: memoryview, handler: Kind, work: Work) -> Callable[[Work],
     return partial(_begin, codec, _audio_specific_config(esds, work), sample_rate, channels)
 
 
-def _begin(
-    codec: Codec, config: bytes, sample_rate: int, channels: int, work: Work, color: ColorSpace | None = None
-) -> Unpacker:
+def _begin(codec: Codec, config: bytes, sample_rate: int, channels: int, work: Work, color: ColorSpace | None = None) -> Unpacker:
     return unpacker(codec, config, sample_rate, channels, work, color)
 
 

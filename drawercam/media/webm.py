@@ -423,9 +423,7 @@ class WebmReader:
             passed += length
 
 
-def _begin(
-    codec: Codec, config: bytes, sample_rate: int, channels: int, work: Work, color: ColorSpace | None = None
-) -> Unpacker:
+def _begin(codec: Codec, config: bytes, sample_rate: int, channels: int, work: Work, color: ColorSpace | None = None) -> Unpacker:
     return unpacker(codec, config, sample_rate, channels, work, color)
 
 

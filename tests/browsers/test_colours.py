@@ -22,7 +22,7 @@ from drawercam.film.encoding import PictureEncoder, recipes
 from drawercam.media.containers import writer
 from drawercam.media.frames import unpacker
 from drawercam.media.packets import Codec, Packet, Track
-from tests.browsers.drivers import Browser
+from tests.browsers.conftest import Browsers
 from tests.browsers.drivers.base import Page
 from tests.peers import PATIENCE, peer
 from tests.relays import Relay
@@ -129,15 +129,31 @@ async def look(page: Page) -> dict[str, list[list[int]] | None]:
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("engine", ["frames", pytest.param("mse", marks=pytest.mark.long)])
-async def test_colours_are_those_that_were_filmed(relay: Relay, viewer: Browser, engine: str) -> None:
+# Firefox, and the <video> of WebKitGTK, take H.264 in full range for the limited one, whatever stream and container say (tried with
+# and without colr and VideoDecoderConfig.colorSpace). `film --encode` helps there.
+BLIND = {("firefox", "frames"), ("firefox", "mse")}
+
+
+@pytest.mark.parametrize(
+    ("browser_name", "engine"),
+    [
+        ("chromium", "frames"),
+        pytest.param("chromium", "mse", marks=pytest.mark.long),
+        pytest.param("firefox", "frames", marks=pytest.mark.long),
+        pytest.param("firefox", "mse", marks=pytest.mark.long),
+        pytest.param("webkit", "frames", marks=pytest.mark.long),
+    ],
+)
+async def test_colours_are_those_that_were_filmed(relay: Relay, browsers: Browsers, browser_name: str, engine: str) -> None:
     """Of all cameras, on one wall, and in single pictures."""
+    viewer = await browsers.get(browser_name, False)
     async with AsyncExitStack() as stack:
         for name in CAMERAS:
             await stack.enter_async_context(camera(relay, name))
         page = await viewer.page(f"{relay.origin}/player.html?engine={engine}")
         seen = await look(page)
-        wrong = {name: seen.get(name) for name in CAMERAS if not right(seen.get(name) or [[0, 0, 0]] * len(FIELDS))}
+        told = [name for name in CAMERAS if name != "h264-full" or (browser_name, engine) not in BLIND]
+        wrong = {name: seen.get(name) for name in told if not right(seen.get(name) or [[0, 0, 0]] * len(FIELDS))}
         assert not wrong
         for name in CAMERAS:
             jpeg = await page.evaluate(

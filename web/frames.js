@@ -42,6 +42,7 @@ const DESCRIBED = /^(avc1|av01)/;
 /** @param {VideoColorSpaceInit | undefined} color @returns {VideoColorSpaceInit | undefined} what this browser has words for: one that
  *  does not know a word, as older ones those of HDR, refuses all of the configuration */
 function readable(color) {
+  if (typeof VideoColorSpace === "undefined") return undefined;
   if (/firefox/i.test(navigator.userAgent)) return undefined; // it goes by the stream all the same, and of several tiles showed none
   try {
     return color && new VideoColorSpace(color) && color;

@@ -29,7 +29,7 @@ const LATER = {
   TextDecoderStream: [71],
   TransformStream: [67],
   URLPattern: [95],
-  VideoColorSpace: [94],
+  VideoColorSpace: [94, "frames"],
   VideoDecoder: [94, "feed", "frames", "plays"],
   VideoEncoder: [94, "ability", "codecs"],
   VideoFrame: [94, "pictures"],

@@ -36,6 +36,9 @@ _AFTER_CODED_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 # A marker stands where a segment has ended.
 _FILLED_MARKER = re.compile(rb"\xff+([^\xff])")
 
+# Segments in which another picture may lie, as a thumbnail.
+_APPLICATION = range(0xE0, 0xF0)
+
 _ALONE = frozenset((_Marker.TEM, *range(_Marker.RST0, _Marker.RST7 + 1)))
 
 
@@ -119,6 +122,8 @@ class JpegSplitter:
             if marker in _ALONE or (self._in_data and marker < 0xC0):
                 self._at = found.end()
                 continue
+            if marker < 0xC0:
+                return 0  # table B.1: none is there, nor will one be
             head = found.end()
             if len(buffer) < head + 2:
                 return None
@@ -128,7 +133,10 @@ class JpegSplitter:
                     return 0
                 self._at = head
                 continue
-            if len(buffer) < head + length:
+            behind = head + length + 2  # as much there is always behind a segment
+            if len(buffer) < behind:
                 return None
+            if marker not in _APPLICATION and buffer.find(_BEGIN, head, behind) >= 0:
+                return 0  # it had broken off, and what follows is the next picture
             self._at = head + length
             self._in_data = marker == _Marker.SOS

@@ -69,6 +69,12 @@ def test_a_picture_that_breaks_off_costs_no_other(length: int, cuts: list[int]) 
     assert len(found) <= 3
 
 
+def test_a_picture_may_break_off_anywhere_in_its_head() -> None:
+    """Also where its last segment would end at the end of one of the next picture's."""
+    for length in range(PICTURES[1].index(b"\xff\xda") + 20):
+        assert split(PICTURES[0] + PICTURES[1][:length] + b"\r\n--f\r\n\r\n" + PICTURES[2], [])[-1] == PICTURES[2], length
+
+
 def test_what_has_come_of_the_last_picture_can_be_shown() -> None:
     splitter = JpegSplitter()
     splitter.feed(PICTURES[0] + PICTURES[1][: len(PICTURES[1]) * 2 // 3])

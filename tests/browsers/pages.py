@@ -7,8 +7,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.browsers.drivers import Browser, Page, WaitTimeout
 from tests.relays import ROOT
+
+# For tests that watch the same in each browser, and take long in some: those are watched in the long run.
+IN_CHROMIUM = pytest.mark.parametrize(
+    "viewer",
+    ["chromium", pytest.param("firefox", marks=pytest.mark.long), pytest.param("webkit", marks=pytest.mark.long)],
+    indirect=True,
+)
 
 # Seconds for something that needs two browsers, a relay and an encoder on a busy machine with two cores.
 PATIENCE = 45.0

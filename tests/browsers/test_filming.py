@@ -27,7 +27,7 @@ async def phone(request: pytest.FixtureRequest, browsers: Browsers) -> AsyncIter
         yield browser
 
 
-@pytest.mark.parametrize("engine", ["frames", "mse"])
+@pytest.mark.parametrize("engine", ["frames", pytest.param("mse", marks=pytest.mark.long)])
 async def test_another_browser_films_and_chromium_watches(relay: Relay, browsers: Browsers, phone: Browser, engine: str) -> None:
     desk = await browsers.get("chromium", camera=False)
     name = f"{phone.name.lower()}-{engine}"

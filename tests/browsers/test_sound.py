@@ -12,7 +12,7 @@ import pytest
 from drawercam.media.packets import Packet
 from drawercam.media.webm import WebmWriter
 from tests.browsers.drivers import Browser, Chromium, Firefox, Page
-from tests.browsers.pages import PATIENCE, listening
+from tests.browsers.pages import IN_CHROMIUM, PATIENCE, listening
 from tests.media.samples import RECORDINGS, read
 from tests.relays import Relay
 
@@ -306,6 +306,7 @@ async def heard(page: Page) -> dict[str, Any]:
     return sound
 
 
+@IN_CHROMIUM
 async def test_sound_is_decoded_in_the_worker_and_its_delay_known(relay: Relay, viewer: Browser, porch: None) -> None:
     page = await viewer.page(f"{relay.origin}/player.html?camera=porch")
     sound = await heard(page)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.browsers.drivers import Browser
-from tests.browsers.pages import facts, listening, moving, state
+from tests.browsers.pages import IN_CHROMIUM, facts, listening, moving, state
 from tests.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300), pytest.mark.usefixtures("porch")]
 
 
+@IN_CHROMIUM
 # The first two are what browsers take by themselves, so the other tests have them.
 @pytest.mark.parametrize(
     "surface", [pytest.param("generator", marks=pytest.mark.long), pytest.param("offscreen", marks=pytest.mark.long), "canvas"]
@@ -40,6 +41,7 @@ async def test_every_browser_watches_with_every_engine(relay: Relay, viewer: Bro
     await page.close()
 
 
+@IN_CHROMIUM
 async def test_the_best_engine_is_chosen_without_being_asked(relay: Relay, viewer: Browser) -> None:
     page = await viewer.page(f"{relay.origin}/player.html")
     await moving(page)

@@ -23,7 +23,7 @@ from drawercam.server.socket import Session, Socket, frame
 from drawercam.server.streams import add_routes
 from tests.browsers.drivers import Browser, Chromium, Page
 from tests.browsers.films import film
-from tests.browsers.pages import PATIENCE, facts, kept, moving, state
+from tests.browsers.pages import IN_CHROMIUM, PATIENCE, facts, kept, moving, state
 from tests.peers import peer, voting
 from tests.proxies import FORBIDDEN, HOST, Proxy
 from tests.relays import ROOT, SUBPROTOCOL, Relay
@@ -261,6 +261,7 @@ SEND = """async (sizes) => {
 SIZES = [0, 1, 125, 126, 127, 1000, 65535, 65536, 65537, 200_000, 3, 1_000_000, 5, 17, 18, 19]
 
 
+@IN_CHROMIUM
 @pytest.mark.parametrize("losses", [0, 0.4])
 async def test_what_is_sent_comes_in_order_and_once(viewer: Browser, losses: float) -> None:
     async with echoing(losses) as (origin, echo):

@@ -108,6 +108,7 @@ def frames(player: Peer, number: int = 1, key: bool = False) -> list[Sent]:
     return [sent for sent in found if sent.key] if key else found
 
 
+@pytest.mark.parametrize("browser", ["chromium", pytest.param("firefox", marks=pytest.mark.long), "webkit"], indirect=True)
 async def test_every_browser_films_with_webcodecs_and_chromium_watches(relay: Relay, chromium: Browser, browser: Browser) -> None:
     name = f"codecs-{browser.name.lower()}"
     page = await film(browser, relay, name)

@@ -19,7 +19,7 @@ from drawercam.media.mp4 import Mp4Writer
 from drawercam.media.packets import Packet, Track
 from drawercam.media.webm import WebmWriter
 from tests.browsers.drivers import Browser, Page, WaitTimeout
-from tests.browsers.pages import PATIENCE
+from tests.browsers.pages import IN_CHROMIUM, PATIENCE
 from tests.media.samples import RECORDINGS, read
 from tests.relays import Relay
 
@@ -337,6 +337,7 @@ def messages_of(packets: list[Packet]) -> list[dict[str, Any]]:
     return messages
 
 
+@IN_CHROMIUM
 @pytest.mark.parametrize("name", ["chromium-turn-vp8.webm", "chromium-turn-h264.webm"])
 async def test_a_turned_phone_is_followed(relay: Relay, viewer: Browser, name: str) -> None:
     page = await viewer.page(f"{relay.origin}/player.html")
@@ -366,6 +367,7 @@ async def test_a_turned_phone_is_followed(relay: Relay, viewer: Browser, name: s
     await page.close()
 
 
+@IN_CHROMIUM
 async def test_a_hole_in_the_stream_is_crossed_in_the_same_element(relay: Relay, viewer: Browser) -> None:
     """A camera stands still for 3 s and goes on without a keyframe; the engine asks for all since the last one, and gets it."""
     page = await viewer.page(f"{relay.origin}/player.html")

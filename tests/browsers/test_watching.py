@@ -28,7 +28,7 @@ async def test_every_browser_watches_on_every_surface(relay: Relay, viewer: Brow
     await page.close()
 
 
-@pytest.mark.parametrize("engine", ["frames", "mse"])
+@pytest.mark.parametrize("engine", ["frames", pytest.param("mse", marks=pytest.mark.long)])
 async def test_every_browser_watches_with_every_engine(relay: Relay, viewer: Browser, engine: str) -> None:
     page = await viewer.page(f"{relay.origin}/player.html?camera=porch&engine={engine}")
     picture = await moving(page)

@@ -66,6 +66,7 @@ async def test_a_request_that_never_ends_is_cut_off(relay: Relay) -> None:
         await asyncio.wait_for(raw.reader.read(), door.HEAD_DEADLINE + 10)
 
 
+@pytest.mark.long
 async def test_a_peer_that_never_answers_a_ping_is_cut_off(relay: Relay, name: str) -> None:
     async with await Raw.open(relay) as raw:
         assert await raw.request(relay, f"/player/{name}") == 101

@@ -388,6 +388,7 @@ async def test_a_slow_reader_misses_pictures_alone(relay: Relay, name: str) -> N
         assert not camera.camera.told("pause"), "the camera has not noticed"
 
 
+@pytest.mark.long
 async def test_who_never_answers_is_cut_off(relay: Relay, name: str) -> None:
     async with http(relay) as session, session.post(f"{PREFIX}player/{name}", headers=HEADERS) as answer:
         async with asyncio.timeout(SILENCE_DEADLINE + PATIENCE):

@@ -390,7 +390,7 @@ class Mp4Reader:
         try:
             return self._feed(data)
         except MediaError as error:
-            self._error = error
+            self._error = type(error)(*error.args)  # without its frames, whose bytes would stay with it
             self._buffer, self._moov = bytearray(), bytearray()
             self._samples.clear()
             raise

@@ -186,7 +186,7 @@ class WebmReader:
         try:
             return self._feed(data)
         except MediaError as error:
-            self._error = error
+            self._error = type(error)(*error.args)  # without its frames, whose bytes would stay with it
             self._buffer.clear()
             raise
 

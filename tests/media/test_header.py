@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from typing import Any
 
 import av
@@ -11,8 +12,9 @@ import pytest
 
 from drawercam.media import ebml
 from drawercam.media.containers import StreamReader
+from drawercam.media.mp4 import Mp4Reader
 from drawercam.media.packets import Codec, Kind, LeftOut, MediaError, Packet, Track
-from drawercam.media.webm import Id
+from drawercam.media.webm import Id, WebmReader
 from tests.media.test_mp4 import OPUS_ENTRY, agrees, box, fragment_of, handmade_init, movie, record, trak, u32
 from tests.media.test_webm import OPUS, SOUND, VIDEO, VP8_KEY, cluster, entry, head, laced, simple
 
@@ -215,3 +217,14 @@ def test_a_beginning_of_any_kind() -> None:
     for kind in (b"prft", b"emsg", b"uuid", b"free", b"skip", b"wide", b"sidx", b"styp", b"pdin"):
         found, _ = take(box(kind, bytes(24)) + handmade_init() + fragment_of([(3, 0)], b"abc", 50))
         assert [packet.data for packet in found] == [b"abc"]
+
+
+@pytest.mark.parametrize("reader", [Mp4Reader(), WebmReader()], ids=["mp4", "webm"])
+def test_a_reader_that_is_broken_keeps_nothing_of_what_broke_it(reader: Mp4Reader | WebmReader) -> None:
+    """It raises the same again; frames that an error remembers would hold their bytes until the collector looks for circles."""
+    with pytest.raises(MediaError) as first:
+        reader.feed(bytes(2**20))
+    assert reader._error is not None and reader._error.__traceback__ is None
+    with pytest.raises(MediaError, match=re.escape(str(first.value))):
+        reader.feed(b"")
+    assert reader.held < 1000

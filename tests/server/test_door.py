@@ -244,6 +244,20 @@ async def test_a_request_that_cannot_be_read_is_answered_in_a_sentence(
     transport.protocol.connection_lost(None)
 
 
+async def test_requests_that_come_together_are_taken_apart_one_by_one(server: Server) -> None:
+    transport = Transport()
+    door = Door(server)
+    door.connection_made(cast(asyncio.BaseTransport, transport))
+    door.data_received(b"".join(b"GET /nothing-%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % number for number in range(64)))
+    waiting = transport.protocol._messages
+    most = 0
+    while transport.written.count(b"HTTP/1.1 404 ") < 64:
+        most = max(most, len(waiting))
+        await asyncio.sleep(0)
+    assert most == 1, "what waits for its answer is kept as it came"
+    transport.protocol.connection_lost(None)
+
+
 async def test_a_fault_in_the_relay_ends_one_handshake_with_an_answer(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

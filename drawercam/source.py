@@ -26,15 +26,14 @@ PIECE = 16 * 2**10
 """Bytes of a message that are read at once. Most pictures have less; of the smallest that codecs make, of 40 bytes, as many cost half of
 what a piece may (media/work.py)."""
 
-log = logging.getLogger(__name__)
-
-
 # Microseconds by which a document must begin before the end of the one before it in its stream to count its times anew. One that repeats
 # its header only goes on, and its tracks are interleaved more closely.
 _ANEW = 250_000
 
 # What is left out of one stream and is remembered for people, in sentences.
 _MOST_REMARKS = 8
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 
 from .base import SCRIPT_DEADLINE, Browser, Page, PageError
 from .processes import Family
-from .remote import AIM, Remote, announced, drain
+from .remote import AIM, Remote, announced, drain, end
 
 ANNOUNCEMENT = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
 """What Firefox prints once it can be controlled."""
@@ -168,18 +168,8 @@ class Firefox(Browser):
 
     async def _quit(self) -> None:
         try:
-            if self._bidi:
-                with contextlib.suppress(PageError):
-                    await self._bidi.command("browser.close")
-                await self._bidi.close()
-            if self._process:
-                await self._process.wait()
+            await end(self._bidi, "browser.close", self._process, self._drain)
         finally:
-            if self._process and self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
-            if self._drain:
-                await self._drain
             self._process = self._drain = self._bidi = None
             self._pages.clear()
 

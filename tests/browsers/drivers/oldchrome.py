@@ -30,7 +30,7 @@ from tests.packages import LOCK, Unavailable, cache, node
 from .base import PAGE_DEADLINE, SCRIPT_DEADLINE, Browser, BrowserMissing, Page, PageError
 from .chromium import QUIET
 from .processes import Family
-from .remote import AIM, Remote, announced, drain
+from .remote import AIM, Remote, announced, drain, end
 
 ANNOUNCEMENT = re.compile(r"DevTools listening on (ws://\S+)")
 """What Chrome prints once it can be controlled."""
@@ -216,18 +216,8 @@ class OldChrome(Browser):
 
     async def _quit(self) -> None:
         try:
-            if self._remote:
-                with contextlib.suppress(PageError):
-                    await self._remote.command("Browser.close")
-                await self._remote.close()
-            if self._process:
-                await self._process.wait()
+            await end(self._remote, "Browser.close", self._process, self._drain)
         finally:
-            if self._process and self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
-            if self._drain:
-                await self._drain
             self._process = self._drain = self._remote = None
 
     async def page(self, url: str = "about:blank") -> OldChromePage:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+from asyncio.subprocess import Process
 from collections.abc import Callable
 from typing import Any
 
@@ -108,3 +109,20 @@ AIM = """(css) => {
     return { x: Math.round(box.x + box.width / 2), y: Math.round(box.y + box.height / 2) };
 }"""
 """Brings an element into view; where its middle is, in CSS pixels."""
+
+
+async def end(remote: Remote | None, goodbye: str, process: Process | None, draining: asyncio.Task[None] | None) -> None:
+    """Asks a browser to close, by the command that it knows for it, and waits until its process has gone; kills it if it does not go."""
+    try:
+        if remote:
+            with contextlib.suppress(PageError):
+                await remote.command(goodbye)
+            await remote.close()
+        if process:
+            await process.wait()
+    finally:
+        if process and process.returncode is None:
+            process.kill()
+            await process.wait()
+        if draining:
+            await draining

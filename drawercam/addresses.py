@@ -59,18 +59,35 @@ def lan_addresses() -> list[Address]:
 
 
 def listening(hosts: Sequence[str] | None) -> list[IPAddress]:
-    """Addresses at which a program can be reached that listens on these hosts; None or a wildcard stand for all of them.
+    """Addresses at which a program can be reached that listens on these hosts; None or a wildcard stand for all of them, ``::`` for IPv6.
 
     A host that is a name is left out, because it can be used as it is.
     """
     found: list[IPAddress] = []
-    for host in hosts or ["0.0.0.0"]:
-        try:
-            ip = ip_address(host)
-        except ValueError:
+    for ip in map(parsed, hosts or ["0.0.0.0"]):
+        if ip is None:
             continue
-        found += [address.ip for address in lan_addresses()] if ip.is_unspecified else [ip]
+        # A socket on :: takes no IPv4 (gate.py), so no link leads there by such an address.
+        found += [one.ip for one in lan_addresses() if ip.version in (4, one.ip.version)] if ip.is_unspecified else [ip]
     return list(dict.fromkeys(found))
+
+
+def parsed(host: str) -> IPAddress | None:
+    """An address from its text; None for a name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def from_here(hosts: Sequence[str] | None) -> str:
+    """At which address or name a program on this computer reaches one that listens on these hosts; None stands for all of them."""
+    if not hosts:
+        return "127.0.0.1"
+    ip = parsed(hosts[0])
+    if ip is None or not ip.is_unspecified:
+        return hosts[0]
+    return "127.0.0.1" if ip.version == 4 else "::1"
 
 
 def arrange(adapters: Iterable[ifaddr.Adapter], default: IPAddress | None) -> list[Address]:
@@ -87,7 +104,7 @@ def arrange(adapters: Iterable[ifaddr.Adapter], default: IPAddress | None) -> li
     real: dict[IPAddress, Address] = {}
     virtual: dict[IPAddress, Address] = {}
     for adapter in adapters:
-        found = [(_parsed(details), details.nice_name) for details in adapter.ips]
+        found = [(_of(details), details.nice_name) for details in adapter.ips]
         # On Windows the adapter has its description ("Hyper-V Virtual ...") and each address the name of the connection ("vEthernet ...").
         names = {adapter.name, adapter.nice_name, *(interface for _, interface in found)}
         is_virtual = any(map(VIRTUAL_INTERFACE.match, names)) and default not in {ip for ip, _ in found}
@@ -118,7 +135,7 @@ def own_networks() -> frozenset[IPv6Network]:
         except OSError:  # for want of file descriptors: they are as they were
             return _own_networks[1] or frozenset(_ALWAYS_OWN)
         found = (ip for adapter in adapters for ip in adapter.ips if ip.is_IPv6)
-        networks = {ip_network((_parsed(ip), ip.network_prefix), strict=False) for ip in found}
+        networks = {ip_network((_of(ip), ip.network_prefix), strict=False) for ip in found}
         _own_networks = now, frozenset(one for one in networks | _ALWAYS_OWN if isinstance(one, IPv6Network))
     return _own_networks[1]
 
@@ -169,7 +186,7 @@ def url(scheme: str, host: IPAddress | str, port: int, path: str = "/") -> str:
     return f"{scheme}://{name}{colon_port}/{path.removeprefix('/')}"
 
 
-def _parsed(ip: ifaddr.IP) -> IPAddress:
+def _of(ip: ifaddr.IP) -> IPAddress:
     # IPv6 comes as (address, flow, scope); some systems also write the scope into the address.
     text = ip.ip if isinstance(ip.ip, str) else ip.ip[0]
     return ip_address(text.partition("%")[0])

@@ -25,11 +25,15 @@ from .keys import Key, Keyring
 from .mdns import Beacon
 from .policy import PausePolicy, Policy
 from .renewal import Renewal
+from .running import Notice, Running
 from .server.http import Site
 from .server.server import Server
 from .trust import PAGE_PATH, TrustPage
 
 log = logging.getLogger(__name__)
+
+_NOTE_LIMIT = 0.5
+"""Seconds that a relay which stops waits for word of its last move to be written. What is written later is not believed."""
 
 
 class Relay:
@@ -84,6 +88,8 @@ class Relay:
         self._trust: TrustPage | None = None
         self._beacon: Beacon | None = None
         self._shown: list[str] = []
+        self._notice = Notice(chosen.state)
+        self._noting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen, and print where.
@@ -103,10 +109,14 @@ class Relay:
         if self._announcer:
             self._announcer.start()
         heap.settle()
+        await self._note()
         self._show()
 
     async def stop(self) -> None:
         """Say good-bye to everybody at once, each within its own budget."""
+        if self._noting is not None:
+            await asyncio.wait([self._noting], timeout=_NOTE_LIMIT)
+        self._notice.take_down()
         parts = (self._renewal, self._trust, self._beacon, self._announcer, self._server)
         await asyncio.gather(*(part.stop() for part in parts if part is not None))
 
@@ -171,10 +181,38 @@ class Relay:
             self._beacon.update(self._outward)
         if self._announcer:
             self._announcer.changed()
+        self._noting = asyncio.create_task(self._note(self._noting), name="notice")
         if self._hosts()[0] != self._shown[0]:  # the codes on the screen lead nowhere now
             self._show()
 
     # --- what it says ---
+
+    async def _note(self, before: asyncio.Task[None] | None = None) -> None:
+        """Leave word for the commands on this computer; without it they go by their defaults, and say so."""
+        if before is not None:
+            await before
+        served, local = self._served, addresses.from_here(self._chosen.hosts)
+        covered = served is None or bool(served.ca_pem) or served.covers(addresses.parsed(local) or local)
+        running = Running(
+            scheme=self._scheme,
+            port=self._port,
+            hosts=tuple(self._hosts()),
+            # Somebody's own certificate is mostly for names.
+            here=local if covered else self._hosts()[0],
+            name=self._chosen.relay_name,
+            keys=self._ring is not None,
+            authority=bool(served and served.ca_pem),
+            fingerprint=served.fingerprint if served else "",
+            trust=self._trust_url(),
+        )
+        try:
+            await asyncio.to_thread(self._notice.put_up, running)
+        except OSError as error:
+            log.warning(
+                "Nothing can be written into %s (%s), so other commands on this computer do not know where this relay listens.",
+                self._chosen.state,
+                error.strerror or error,
+            )
 
     def _show(self) -> None:
         self._shown = self._hosts()

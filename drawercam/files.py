@@ -24,6 +24,12 @@ OPEN_LOCK_PATIENCE = 2.0
 LOCK_POLL = 0.02
 """Seconds between two attempts to get the lock."""
 
+HELD_BYTE = 2**30
+"""The byte of a file by which a program holds it: beyond what is in it, because on Windows a byte that is locked cannot be read."""
+
+HOLD_PATIENCE = 1.0
+"""Seconds to wait for those who look whether a file is held: each of them has it for microseconds."""
+
 STATE_LOCK = "keys.lock"
 """The lock of a state folder. It was the keys' alone and has kept its name, because earlier versions know it by that."""
 
@@ -346,6 +352,44 @@ def locked(path: Path) -> Iterator[None]:
             spares.close(descriptor)  # which unlocks it
 
 
+def hold(path: Path) -> int | None:
+    """Hold a file, which others may read meanwhile, until this process ends or closes it (`spares.close`).
+
+    Returns:
+        Its descriptor; None where another program holds it.
+
+    Raises:
+        OSError: It is not there, or cannot be opened for writing.
+    """
+    begin = time.monotonic()
+    descriptor = spares.open(path, os.O_RDWR | _NEVER_A_LINK)
+    os.lseek(descriptor, HELD_BYTE, os.SEEK_SET)
+    while not _try_lock(descriptor):
+        if time.monotonic() - begin > HOLD_PATIENCE:
+            spares.close(descriptor)
+            return None
+        time.sleep(LOCK_POLL)
+    return descriptor
+
+
+def read_held(path: Path, limit: int) -> bytes | None:
+    """What a file holds that another program holds at this moment; None where none does, so that nothing in it is to be believed.
+
+    Args:
+        limit: Bytes that are read at most.
+
+    Raises:
+        OSError: It is not there, or cannot be read.
+    """
+    descriptor = spares.open(path, os.O_RDONLY | _NEVER_A_LINK)
+    try:
+        data = os.read(descriptor, limit)
+        os.lseek(descriptor, HELD_BYTE, os.SEEK_SET)
+        return data if _is_held(descriptor) else None
+    finally:
+        spares.close(descriptor)
+
+
 def _get_lock(descriptor: int, path: Path, begin: float) -> bool:
     """Wait for it; False when the file is another one now, because other users of this computer could open it and one may have kept it."""
     exposed = _is_exposed(descriptor)
@@ -391,6 +435,9 @@ if sys.platform == "win32":
             return False
         return True
 
+    def _is_held(descriptor: int) -> bool:
+        return not _try_lock(descriptor)  # which ends when it is closed
+
 else:
     import fcntl
 
@@ -402,3 +449,12 @@ else:
         except OSError:
             return True  # a file system that knows no locks, such as some network shares: go on without
         return True
+
+    def _is_held(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that those who look do not take each other for the holder
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False  # it knows no locks, so nothing is known
+        return False

@@ -10,12 +10,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from ip_registry.messages import is_origin
 
+from . import running
 from .addresses import IPAddress, lan_addresses, url
 from .announce import Address, RegistryClient, Unanswered
+from .bootstrap import ROOT
 from .hub import NAME
 from .mdns import SERVICE, interfaces
 
@@ -143,10 +146,15 @@ def merged(found: Iterable[Found]) -> list[Found]:
     return sorted(relays.values(), key=lambda one: one.name)
 
 
-async def _find(registry: Address | None, seconds: float) -> tuple[list[Found], list[str]]:
+def of_this_computer(state: Path) -> list[Found]:
+    """The relays that run with this state folder, also where the network carries no multicast."""
+    return [Found(one.name, tuple(each.removesuffix("/") for each in one.urls()), one.fingerprint) for one in running.relays(state)]
+
+
+async def _find(registry: Address | None, state: Path, seconds: float) -> tuple[list[Found], list[str]]:
     """The relays, and sentences about where nobody could be asked."""
     asked = [look_around(seconds), *([ask_registry(registry)] if registry else [])]
-    found: list[Found] = []
+    found = of_this_computer(state)
     problems: list[str] = []
     for answer in await asyncio.gather(*asked, return_exceptions=True):
         if isinstance(answer, NoMulticast | Unanswered):
@@ -158,10 +166,16 @@ async def _find(registry: Address | None, seconds: float) -> tuple[list[Found], 
     return merged(found), problems
 
 
-def main(arguments: list[str]) -> int:
-    """`relay.py find`; the exit status is 0 when there is a relay, 1 when there is none."""
+def main(arguments: list[str], state: Path = ROOT / "state") -> int:
+    """`relay.py find`; the exit status is 0 when there is a relay, 1 when there is none.
+
+    Args:
+        arguments: What follows `find`.
+        state: The default state folder of a relay on this computer.
+    """
     parser = argparse.ArgumentParser(prog="relay.py find", description="Lists the relays in this network.")
     parser.add_argument("--registry", metavar="URL", help="ask this registry as well")
+    parser.add_argument("--state", type=Path, default=state, metavar="DIR", help="state folder of a relay on this computer")
     chosen = parser.parse_args(arguments)
     registry = None
     if chosen.registry:
@@ -169,7 +183,7 @@ def main(arguments: list[str]) -> int:
             registry = Address.parse(chosen.registry)
         except ValueError as error:
             parser.error(str(error))
-    found, problems = asyncio.run(_find(registry, PATIENCE))
+    found, problems = asyncio.run(_find(registry, chosen.state, PATIENCE))
     for problem in problems:
         print(problem)
     for relay in found:

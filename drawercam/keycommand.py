@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from . import addresses
+from . import addresses, running
 from .bootstrap import PYTHON
 from .keys import DURATION_RULE, Key, Keyring, KeysError, Scope, link, seconds
 
@@ -55,7 +56,7 @@ def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace
     add.add_argument("--publish", metavar=names, help="let its holder film as one of these cameras: names with commas, or all")
     add.add_argument("--expires", metavar="TIME", help=f"end by itself: {DURATION_RULE}")
     add.add_argument("--label", default="", metavar="TEXT", help="for whom it is, so that you know later")
-    add.add_argument("--port", type=int, default=port, help=f"the relay's port, for the links (default: {port})")
+    add.add_argument("--port", type=int, help=f"the relay's port, for the links (default: that of the one that runs, else {port})")
     revoke = commands.add_parser("revoke", parents=[common], help="take a key away from whoever has it")
     revoke.add_argument("id", metavar="ID", help="as `keys list` shows it")
     known = {"list", "add", "revoke", "-h", "--help"}
@@ -63,8 +64,9 @@ def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace
     if chosen.command == "add":
         if chosen.watch is None and chosen.publish is None:
             add.error("say what the key is for: --watch porch,garden or --publish porch, or all in place of the names")
-        if not 0 < chosen.port < 65536:
+        if chosen.port is not None and not 0 < chosen.port < 65536:
             add.error("a port is a number from 1 to 65535")
+        chosen.usual_port = port
     return chosen
 
 
@@ -81,13 +83,31 @@ def _add(chosen: argparse.Namespace) -> None:
         key = ring.add(publish, watch, lasts, chosen.label)
     except OSError as error:
         raise KeysError(f"No key is made, because it cannot be written down in {chosen.state}: {error.strerror or error}.") from None
-    host = next((str(address) for address in addresses.lan_addresses()), "localhost")
+    where, doubts = _where(chosen)
     print(f"Who opens this link can {allows(key)}, {until(key)}.\n")
     for label, page, name, scope in (("Film", "/camera.html", "name", publish), ("Watch", "/player.html", "camera", watch)):
         if scope:
-            print(f"  {label:<7} {link(addresses.url('https', host, chosen.port, page), key, name, scope)}")
+            print(f"  {label:<7} {link(where(page), key, name, scope)}")
+    if doubts:
+        print(f"\n{doubts}")
     print("\nThe link is the key: whoever has it can pass it on. To take it back, type:")
     print(f"  {PROGRAM} revoke {key.id}")
+
+
+def _where(chosen: argparse.Namespace) -> tuple[Callable[[str], str], str]:
+    """Where a page of the relay is, by its path; and what makes that doubtful, if anything does."""
+    found = running.relays(chosen.state)
+    relay = next((one for one in found if one.keys), None)
+    if relay is not None:
+        return (lambda page: addresses.url(relay.scheme, relay.hosts[0], chosen.port or relay.port, page)), ""
+    host, port = next((str(address) for address in addresses.lan_addresses()), "localhost"), chosen.port or chosen.usual_port
+    if found:
+        doubts = "The relay that runs now asks for no keys, because it was started without --tls or with --no-key."
+    else:
+        doubts = f"No relay is seen to run with {chosen.state.absolute()}."
+    if chosen.port is None:
+        doubts += f" So the link has the usual port {port}; --port gives another one."
+    return (lambda page: addresses.url("https", host, port, page)), doubts
 
 
 def _list(ring: Keyring) -> None:

@@ -175,5 +175,6 @@ def test_a_relay_on_one_address_is_reached_there_only() -> None:
     assert listening(["127.0.0.1", "::1"]) == [IPv4Address("127.0.0.1"), IPv6Address("::1")]
     assert listening(["192.168.7.7"]) == [IPv4Address("192.168.7.7")]
     assert listening(["kitchen.local"]) == []
+    assert {ip.version for ip in listening(["::"])} <= {6}
     everywhere = [address.ip for address in lan_addresses()]
     assert listening(None) == listening(["0.0.0.0"]) == listening(["0.0.0.0", "::"]) == everywhere

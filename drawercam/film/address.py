@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from .. import running
 from ..keys import Keyring
 
 _SCHEMES = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
@@ -72,12 +73,22 @@ class Address:
 
 
 def own(state: Path, tls_port: int, plain_port: int) -> Address:
-    """The relay of this computer: with https if its state folder has an authority, or is another user's: only with https there is one."""
+    """The relay of this computer: the one that runs with this state folder, else where one is by default.
+
+    That is with https if the folder has an authority, or is another user's: only with https there is one.
+    """
+    if (here := _running(state)) is not None:
+        return Address(here.origin)
     try:
         tls = _authority(state).is_file()
     except PermissionError:
         tls = True
     return Address(f"https://localhost:{tls_port}") if tls else Address(f"http://127.0.0.1:{plain_port}")
+
+
+def is_known(state: Path) -> bool:
+    """Whether a relay is seen to run with this state folder, so that `own` need not guess."""
+    return _running(state) is not None
 
 
 def own_key(state: Path) -> str:
@@ -111,6 +122,30 @@ def trust(state: Path, ca: Path | None, insecure: bool) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def own_trust(state: Path, ca: Path | None, insecure: bool) -> ssl.SSLContext:
+    """Whom to believe before this state folder's own key is shown: its authority, and no other that this computer happens to trust.
+
+    Another program may listen where the relay usually does. Only for a relay with a certificate of somebody else's (`--cert`), and
+    where the authority cannot be read, it is as `trust` has it.
+
+    Raises:
+        OSError: As for `trust`.
+    """
+    authority, here = _authority(state), _running(state)
+    if (here is not None and not here.authority) or not _readable(authority):
+        return trust(state, ca, insecure)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for file in filter(None, (authority, ca)):
+        context.load_verify_locations(cafile=str(file))
+    return context
+
+
+def _running(state: Path) -> running.Running | None:
+    """The relay that runs with this state folder; of several, the one with https."""
+    found = running.relays(state)
+    return next((one for one in found if one.scheme == "https"), next(iter(found), None))
 
 
 def _authority(state: Path) -> Path:

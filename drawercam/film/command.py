@@ -19,10 +19,10 @@ from ..bootstrap import PYTHON
 from ..hub import NAME, NAME_RULE
 from . import address
 from .address import Address
+from .entry import Entry
 from .urls import HINT
 
 if TYPE_CHECKING:
-    from .entry import Entry
     from .sources import Source
     from .turning import Turner
 
@@ -74,12 +74,13 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
         where = Address.parse(chosen.relay) if chosen.relay else address.own(chosen.state, tls_port, plain_port)
     except ValueError as error:
         parser.error(f"--relay: {error}")
+    if not chosen.relay and not address.is_known(chosen.state):
+        print(f"No relay is seen to run with {chosen.state.absolute()}, so {where.origin} is tried. --state or --relay gives another one.")
     name = chosen.name or where.name
     if not NAME.fullmatch(name):
         parser.error(f"--name: {name!r} is no name: {NAME_RULE}" if name else "--name is missing: say what the camera is called")
     try:
-        key = _key(chosen, where)
-        context = address.trust(chosen.state, chosen.ca, chosen.insecure) if where.tls else None
+        key, context = _credentials(chosen, where)
     except ssl.SSLError:
         print(f"{chosen.ca} is no certificate in PEM form.", file=sys.stderr)
         return _FAILED
@@ -88,7 +89,12 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
         return _FAILED
     if chosen.insecure and where.tls:
         print("With --insecure, whoever stands between here and the relay can see all pictures and take the key. Better: --ca ca.crt")
-    return _run(parser, chosen, where, name, key, context)
+
+    def look() -> tuple[Address, str, ssl.SSLContext | None]:
+        now = address.own(chosen.state, tls_port, plain_port)
+        return now, *_credentials(chosen, now)
+
+    return _run(parser, chosen, Entry(where, name, key, context, None if chosen.relay else look), name)
 
 
 def _parser(state: Path) -> argparse.ArgumentParser:
@@ -149,25 +155,32 @@ def _rate(text: str) -> float:
     return rate
 
 
-def _key(chosen: argparse.Namespace, where: Address) -> str:
-    """The key to show; empty if there is none.
+def _credentials(chosen: argparse.Namespace, where: Address) -> tuple[str, ssl.SSLContext | None]:
+    """The key to show, empty if there is none; and whom to believe, None without https.
 
     Raises:
-        OSError: The key file cannot be read.
+        OSError: The key file or a certificate cannot be read.
     """
+    key, own = _given_key(chosen, where), not chosen.relay
+    if not where.tls:
+        return "" if own else key, None  # this computer's relay asks for none then, and another program shall not get one
+    if not key and (own or where.here):
+        key = address.own_key(chosen.state)
+        own = bool(key)
+    return key, (address.own_trust if own else address.trust)(chosen.state, chosen.ca, chosen.insecure)
+
+
+def _given_key(chosen: argparse.Namespace, where: Address) -> str:
     if chosen.key:
         return str(chosen.key)
     if chosen.key_file:
         return str(chosen.key_file.read_text(encoding="ascii", errors="replace").strip())
-    found = where.key or os.environ.get(KEY_VARIABLE, "")
-    return found or (address.own_key(chosen.state) if where.tls and where.here else "")
+    return where.key or os.environ.get(KEY_VARIABLE, "")
 
 
-def _run(
-    parser: argparse.ArgumentParser, chosen: argparse.Namespace, where: Address, name: str, key: str, context: ssl.SSLContext | None
-) -> int:
+def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace, entry: Entry, name: str) -> int:
     # From here on PyAV is there.
-    from .entry import Entry, Refused
+    from .entry import Refused
     from .link import TakenOver
     from .sources import SourceError
     from .turning import TurningError
@@ -175,7 +188,7 @@ def _run(
     try:
         turner = _turner(chosen)
         source = _source(parser, chosen, turner)
-        asyncio.run(_film(Entry(where, name, key, context), source, chosen.encode, turner))
+        asyncio.run(_film(entry, source, chosen.encode, turner))
     except KeyboardInterrupt:
         pass
     except TakenOver:

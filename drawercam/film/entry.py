@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
 import ssl
+from collections.abc import Callable
 
 import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
@@ -44,21 +46,27 @@ class Refused(Exception):
     """The relay does not let this camera in, and will not as long as nobody changes something. The text is a sentence."""
 
 
+Look = Callable[[], tuple[Address, str, ssl.SSLContext | None]]
+"""Where the relay is, the key to show, and whom to believe. May raise OSError."""
+
+
 class Entry:
     """The door of one relay for one camera."""
 
-    def __init__(self, address: Address, name: str, key: str, context: ssl.SSLContext | None) -> None:
+    def __init__(self, address: Address, name: str, key: str, context: ssl.SSLContext | None, look: Look | None = None) -> None:
         """
         Args:
             address: Where the relay is.
             name: The camera's.
             key: The key to show; empty without one.
             context: Whom to believe over https; None where the relay speaks http.
+            look: Gives address, key and context anew before each try, because the relay of this computer may be elsewhere by then.
         """
         self._address = address
         self._name = name
         self._key = key
         self._context = context
+        self._look = look
         self._cookie = ""
         self._been_in = False
 
@@ -69,6 +77,11 @@ class Entry:
             Unreachable, Refused: See there.
         """
         try:
+            if self._look is not None:
+                before = self._address
+                self._address, self._key, self._context = await asyncio.to_thread(self._look)
+                if self._address != before:
+                    self._cookie = ""  # what was given by https must not be shown by http
             if not self._cookie and self._key:
                 self._cookie = await self._exchange(self._key)
             connection = await self._dial()

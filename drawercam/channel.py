@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from . import control
 from .budget import Budget
+from .clock import utc_ms
 from .closing import Closing, Reason, Refused
 from .gathering import Gathered, Later
 from .limits import Bucket
@@ -265,6 +266,7 @@ class Channel:
         policy: Policy | None = None,
         budget: Budget | None = None,
         later: Later | None = None,
+        utc: Callable[[], int] = utc_ms,
     ) -> None:
         """
         Args:
@@ -275,12 +277,15 @@ class Channel:
             policy: When the camera need not film.
             budget: Of what all channels remember for late viewers; its own if None.
             later: A timer, for what many are told; see gathering.
+            utc: Milliseconds since 1970, for people who are told since when a camera is gone.
         """
         self.name = name
         self.state = State.WAITING
         self.reason: str | None = None
         self.since = clock()  # when the state began
+        self.gone_since: int | None = None  # the same in milliseconds of UTC, while the camera is gone
         self.camera: Camera | None = None
+        self.address = ""  # from where the last camera films, or filmed
         self.keyless = False  # pictures come, and have come for KEYLESS_AFTER, but none with which a newcomer can begin
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
         self.sound: bool | None = None  # there is sound with the picture, as the camera says
@@ -288,6 +293,7 @@ class Channel:
         self.turns = control.Turns()  # what the camera says that it can turn
         self.tally = Tally()  # what has passed through, whichever camera it was
         self._clock = clock
+        self._utc = utc
         self._date_utc = date_utc
         self._changed = changed
         self._outputs: dict[int, _Output] = {}
@@ -321,9 +327,14 @@ class Channel:
 
     # --- the camera's side ---
 
-    def take(self, camera: Camera) -> None:
-        """A camera comes; one that was here is told and sent away."""
+    def take(self, camera: Camera, address: str = "") -> None:
+        """A camera comes; one that was here is told and sent away.
+
+        Args:
+            address: From where it comes, "" if that is not known.
+        """
         older, self.camera = self.camera, camera
+        self.address = address
         if older is not None:
             log.info("= %s taken over by another camera", self.name)
             self._clear()
@@ -336,12 +347,18 @@ class Channel:
         self._decide()
 
     def leave(self, camera: Camera, reason: str) -> None:
-        """A camera goes: ``left``, ``lost`` or ``media``. Nothing happens when it was taken over before."""
+        """A camera goes; `reason` is one of gone.REASONS. Nothing happens when it was taken over before."""
         if camera is not self.camera:
             return
         self.camera = None
         self._clear()
         self._enter(State.GONE, reason)
+
+    def recall(self, reason: str, since: int) -> None:
+        """No camera is here, and the last one went for this reason and then (ms of UTC), as is known from elsewhere."""
+        if self.camera is None and (self.state, self.reason, self.gone_since) != (State.GONE, reason, since):
+            self.state, self.reason, self.gone_since = State.GONE, reason, since
+            self._say_state()
 
     def camera_says(self, state: State, reason: str | None) -> None:
         """The camera tells that it films or pauses."""
@@ -632,6 +649,7 @@ class Channel:
             "name": self.name,
             "state": self.state,
             "reason": self.reason,
+            **({} if self.gone_since is None else {"since": self.gone_since}),
             "tracks": [_describe(output) for _, output in sorted(self._outputs.items())],
             "viewers": len(self._watching),
             "players": [
@@ -660,6 +678,7 @@ class Channel:
         if state is not self.state and state not in _TRANSITIONS[self.state]:
             raise ValueError(f"channel {self.name} cannot go from {self.state} to {state}")
         self.state, self.reason, self.since = state, reason, self._clock()
+        self.gone_since = self._utc() if state is State.GONE else None
         log.info(f"= %s is {state}%s", self.name, f" ({reason})" if reason else "")  # each state is news (see log_limit)
         if first_frame:
             self._say_state.at_once()  # it comes before that frame, and once for each camera
@@ -705,7 +724,7 @@ class Channel:
             self._say_state()
 
     def _state_message(self) -> control.ChannelState:
-        return control.ChannelState(self.state, self.reason, self.keyless or None)
+        return control.ChannelState(self.state, self.reason, self.keyless or None, self.gone_since)
 
     def _tell_state(self) -> None:
         message = self._state_message()

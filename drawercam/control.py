@@ -14,6 +14,9 @@ from typing import Any, ClassVar, TypeVar
 SUBPROTOCOL = "drawercam.1"
 """What both sides of a socket say that they speak (RFC 6455 section 1.9)."""
 
+STOPPED = "stop"
+"""The reason with which a camera closes its socket (code 1000) because its person has switched it off."""
+
 # Text messages are small; the longest honest one is below 1 KiB.
 MAX_TEXT = 16 * 2**10
 
@@ -368,12 +371,14 @@ class ChannelState(Message):
 
     Attributes:
         keyless: True where pictures come, but no keyframe with which a newcomer could begin.
+        since: When a camera that is gone went, in milliseconds of UTC since 1970.
     """
 
     type: ClassVar[str] = "state"
     state: str
     reason: str | None = None
     keyless: bool | None = None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,7 +426,7 @@ class Declined(Message):
 
 @dataclass(frozen=True, slots=True)
 class Cameras(Message):
-    """All cameras: dicts of ``name``, ``state``, ``kinds``."""
+    """All cameras: dicts of ``name``, ``state``, ``kinds``; of those that are gone also ``reason`` and ``since`` (as in ChannelState)."""
 
     type: ClassVar[str] = "cameras"
     cameras: tuple[dict[str, Any], ...]

@@ -1,16 +1,18 @@
-"""All cameras by name; who came, who left."""
+"""All cameras by name, also those that are gone."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, Protocol
 
 from . import control
 from .budget import Budget
 from .channel import Channel, State
 from .gathering import Gathered, Later
+from .gone import Departures
 from .ledger import Ledger
 from .limits import Places, Room
 from .policy import Policy
@@ -20,10 +22,8 @@ from .tally import Tally
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 NAME_RULE = "a name has 1 to 32 characters: a-z, 0-9 and -, and does not begin with -"
 
-# Microseconds for which the wall keeps showing a camera whose connection broke: long enough to notice, and to come back.
-LOST_LINGER = 60_000_000
-
-# Channels that have, or had, a camera, above which those are forgotten early whose camera is gone and for which no viewer waits.
+# Channels that have, or had, a camera, above which those are forgotten early whose camera is gone and not remembered (gone.MAX_GONE), and
+# for which no viewer waits.
 MAX_CHANNELS = 500
 
 # Names without a camera for which viewers may wait: a wall of as many tiles that comes back before its cameras do. An address has three
@@ -56,14 +56,22 @@ class Hub:
         ledger: What cameras have begun to send.
     """
 
-    def __init__(self, clock: Callable[[], int], policy: Policy | None = None, later: Later | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        policy: Policy | None = None,
+        later: Later | None = None,
+        departures: Departures | None = None,
+    ) -> None:
         """
         Args:
             clock: The relay's clock: monotonic microseconds since its start.
             policy: When cameras need not film.
             later: A timer; see gathering. Without one, all is said at once.
+            departures: The cameras that are gone, which are told of all that come and go.
         """
         self.clock, self.later = clock, later
+        self._departures = departures or Departures()
         self._policy = policy or Policy()
         self._budget = Budget(MAX_MEMORY_IN_ALL)
         self.ledger = Ledger(self._budget, clock)
@@ -74,7 +82,7 @@ class Hub:
         self._watchers: set[Watcher] = set()
         self._forgotten = Tally()  # what had passed through channels that are gone
         self._announce = Gathered(later, self._tell_watchers)
-        self._shown_last = 0  # cameras in the last announcement; one fewer when a lost one has lingered long enough
+        self._look_at_departures()
 
     def channel(self, name: str) -> Channel:
         """The channel of that name for a camera, made if there is none. Viewers who wait take no room of cameras.
@@ -126,7 +134,7 @@ class Hub:
         self._watchers.discard(watcher)
 
     def cameras(self) -> list[Channel]:
-        """Channels that have a camera, or lost one a short while ago, by name."""
+        """Channels that have a camera, and those whose camera is gone and remembered, by name."""
         return sorted((one for one in self._channels.values() if self._shown(one)), key=lambda one: one.name)
 
     @property
@@ -157,18 +165,36 @@ class Hub:
         """Let channels see to what time changes, and forget those that nobody needs. To be called about once a second."""
         for channel in self._channels.values():
             channel.sweep()
-        shown = len(self.cameras())
+        self._look_at_departures()
         for name in [name for name, one in self._channels.items() if one.deserted and not self._shown(one)]:
             self._forget(name)
-        if self._shown_last != shown:
-            self._announce()
 
     def _make(self, name: str) -> Channel:
         if not NAME.fullmatch(name):
             raise ValueError(NAME_RULE)
-        channel = Channel(name, self.clock, self._date_utc, self._announce, self._policy, self._budget, self.later)
+        changed, utc = partial(self._changed, name), self._departures.now
+        channel = Channel(name, self.clock, self._date_utc, changed, self._policy, self._budget, self.later, utc)
         self._channels[name] = channel
         return channel
+
+    def _changed(self, name: str) -> None:
+        """Something has changed of what the wall shows of this channel."""
+        channel = self._channels.get(name)
+        if channel is not None:
+            if channel.gone_since is not None and channel.reason is not None:
+                self._departures.goes(name, channel.reason, channel.gone_since)
+            elif channel.state is State.LIVE:
+                self._departures.films(name, channel.address)
+            else:
+                self._departures.returns(name, channel.address)
+        self._announce()
+
+    def _look_at_departures(self) -> None:
+        """Where the list of cameras that are gone is another one, say so to all; each of them has a channel."""
+        if self._departures.look():
+            for departure in self._departures:
+                self.channel(departure.name).recall(departure.reason, departure.since)
+            self._announce()
 
     def _forget(self, name: str) -> None:
         self._no_longer_awaited(name)
@@ -180,25 +206,24 @@ class Hub:
             self._awaiting.leave(address)
 
     def _forget_the_longest_gone(self) -> None:
-        gone = [one for one in self._channels.values() if one.deserted and one.state is State.GONE]
+        gone = [one for one in self._channels.values() if one.deserted and one.state is State.GONE and not self._shown(one)]
         if gone:
             self._forget(min(gone, key=lambda one: one.since).name)
             self._announce()
 
     def _shown(self, channel: Channel) -> bool:
-        if channel.camera is not None:
-            return True
-        # One that said good-bye is taken down at once.
-        return channel.state is State.GONE and channel.reason != "left" and self.clock() - channel.since < LOST_LINGER
+        return channel.camera is not None or channel.name in self._departures
 
     def listing(self) -> control.Cameras:
         """The list as watchers are told it."""
-        shown = self.cameras()
-        entries: list[dict[str, Any]] = [{"name": one.name, "state": one.state, "kinds": one.kinds} for one in shown]
-        return control.Cameras(tuple(entries))
+        return control.Cameras(tuple(map(_entry, self.cameras())))
 
     def _tell_watchers(self) -> None:
         listing = self.listing()
-        self._shown_last = len(listing.cameras)
         for watcher in self._watchers:
             watcher.tell(listing)
+
+
+def _entry(channel: Channel) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": channel.name, "state": channel.state, "kinds": channel.kinds}
+    return entry if channel.gone_since is None else entry | {"reason": channel.reason, "since": channel.gone_since}

@@ -127,7 +127,7 @@ class Metrics:
         yield _gauge("drawercam_uptime_seconds", "Since the relay started.", look.uptime / _SECOND)
         yield _gauges(
             "drawercam_cameras",
-            "Cameras that the wall shows, by state; gone are those whose connection broke a short while ago.",
+            "Cameras that the wall shows, by state; gone are those that went in the last day, of which 100 are remembered.",
             ("state",),
             {(state.value,): look.states.get(state, 0) for state in State},
         )

@@ -32,6 +32,7 @@ from drawercam.channel import (
     State,
 )
 from drawercam.closing import Closing, Reason, Refused
+from drawercam.gone import REASONS
 from drawercam.media.color import completed
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.media.webm import WebmReader, WebmWriter
@@ -666,7 +667,7 @@ def test_a_second_camera_takes_the_name_over(stage: Stage) -> None:
     assert viewer.keys == [True, True]
 
 
-@pytest.mark.parametrize("reason", ["left", "lost", "media"])
+@pytest.mark.parametrize("reason", REASONS)
 def test_a_camera_that_goes_is_gone_and_may_come_back(stage: Stage, reason: str) -> None:
     viewer = stage.watch()
     stage.start()

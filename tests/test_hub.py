@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from drawercam import control
-from drawercam.hub import LOST_LINGER, MAX_AWAITED, MAX_CHANNELS, Hub, HubFull
-from tests.test_channel import Clock, FakeCamera, FakeViewer
+from drawercam.gone import KEPT, MAX_GONE, Departure, Departures
+from drawercam.hub import MAX_AWAITED, MAX_CHANNELS, Hub, HubFull
+from drawercam.limits import share_of
+from drawercam.media.packets import Packet
+from tests.test_channel import KEY_FRAME, PICTURE, Clock, FakeCamera, FakeViewer
 from tests.test_gathering import Timer
+from tests.test_gone import Date
 
 
 class FakeWall:
@@ -18,10 +24,14 @@ class FakeWall:
         self.told.append(message)
 
     @property
-    def shown(self) -> list[tuple[str, str]]:
+    def entries(self) -> list[dict[str, Any]]:
         last = self.told[-1]
         assert isinstance(last, control.Cameras)
-        return [(camera["name"], camera["state"]) for camera in last.cameras]
+        return list(last.cameras)
+
+    @property
+    def shown(self) -> list[tuple[str, str]]:
+        return [(camera["name"], camera["state"]) for camera in self.entries]
 
 
 @pytest.fixture
@@ -30,8 +40,22 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def hub(clock: Clock) -> Hub:
-    return Hub(clock)
+def date() -> Date:
+    return Date()
+
+
+@pytest.fixture
+def hub(clock: Clock, date: Date) -> Hub:
+    return Hub(clock, departures=Departures(date, date.elapsed))
+
+
+def on_air(hub: Hub, name: str, address: str = "a") -> FakeCamera:
+    """A camera that has sent a picture."""
+    camera, channel = FakeCamera(), hub.channel(name)
+    channel.take(camera, address)
+    channel.set_track(PICTURE)
+    channel.publish(Packet(PICTURE, hub.clock(), True, KEY_FRAME), hub.clock())
+    return camera
 
 
 def test_a_name_has_one_channel(hub: Hub) -> None:
@@ -45,18 +69,25 @@ def test_what_is_no_name(hub: Hub, name: str) -> None:
         hub.channel(name)
 
 
-def test_the_wall_sees_cameras_come_and_go(hub: Hub, clock: Clock) -> None:
-    wall, camera = FakeWall(), FakeCamera()
+def test_the_wall_sees_cameras_come_and_go(hub: Hub, date: Date) -> None:
+    wall = FakeWall()
     hub.watch(wall)
     assert wall.shown == []
     hub.channel("porch").join(FakeViewer())
     assert wall.shown == [], "a viewer that waits is no camera"
-    hub.channel("porch").take(camera)
+    camera = on_air(hub, "porch")
     hub.channel("attic").take(FakeCamera())
-    assert wall.shown == [("attic", "waiting"), ("porch", "waiting")]
+    assert wall.shown == [("attic", "waiting"), ("porch", "live")]
+    date.pass_by(5_000)
     hub.channel("porch").leave(camera, "lost")
+    assert wall.entries == [
+        {"name": "attic", "state": "waiting", "kinds": []},
+        {"name": "porch", "state": "gone", "kinds": [], "reason": "lost", "since": date.utc},
+    ]
+    date.pass_by(KEPT - 1)
+    hub.sweep()
     assert wall.shown == [("attic", "waiting"), ("porch", "gone")]
-    clock.time += LOST_LINGER + 1
+    date.pass_by(1)
     hub.sweep()
     assert wall.shown == [("attic", "waiting")]
     hub.unwatch(wall)
@@ -65,12 +96,77 @@ def test_the_wall_sees_cameras_come_and_go(hub: Hub, clock: Clock) -> None:
     assert len(wall.told) == count
 
 
-def test_a_camera_that_said_goodbye_goes_at_once(hub: Hub) -> None:
-    wall, camera = FakeWall(), FakeCamera()
+def test_a_camera_that_comes_back_leaves_the_list_and_is_in_it_again_when_it_goes(hub: Hub, date: Date) -> None:
+    wall, viewer = FakeWall(), FakeViewer()
     hub.watch(wall)
-    hub.channel("porch").take(camera)
-    hub.channel("porch").leave(camera, "left")
-    assert wall.shown == []
+    hub.awaited("porch", "a").join(viewer)
+    hub.channel("porch").leave(on_air(hub, "porch"), "closed")
+    again = FakeCamera()
+    hub.channel("porch").take(again)
+    assert wall.entries == [{"name": "porch", "state": "waiting", "kinds": []}]
+    date.pass_by(60_000)
+    hub.channel("porch").leave(again, "left")
+    assert wall.entries == [{"name": "porch", "state": "gone", "kinds": [], "reason": "left", "since": date.utc}]
+    told = [(one.state, one.since) for one in viewer.told if isinstance(one, control.ChannelState)]
+    assert told == [("waiting", None), ("live", None), ("gone", date.utc - 60_000), ("waiting", None), ("gone", date.utc)]
+
+
+def test_a_camera_that_never_showed_anything_is_forgotten(hub: Hub) -> None:
+    wall, camera, viewer = FakeWall(), FakeCamera(), FakeViewer()
+    hub.watch(wall)
+    for name in ("porch", "attic"):
+        hub.channel(name).take(camera)
+        hub.channel(name).join(viewer)
+        hub.channel(name).leave(camera, "lost")
+    assert wall.shown == [] and viewer.states[-1] == ("gone", "lost"), "but who waits for it is told"
+
+
+def test_a_name_that_was_taken_over_is_not_gone_before_the_last_camera_is(hub: Hub) -> None:
+    wall = FakeWall()
+    hub.watch(wall)
+    first, second = on_air(hub, "porch"), FakeCamera()
+    hub.channel("porch").take(second, "b")
+    hub.channel("porch").leave(first, "lost")
+    assert wall.shown == [("porch", "waiting")]
+    hub.channel("porch").leave(second, "lost")
+    assert wall.shown == [("porch", "gone")], "it was on this wall, though its last camera showed nothing"
+
+
+def test_what_was_gone_before_this_relay_is_listed_and_told_to_who_watches(clock: Clock, date: Date) -> None:
+    departures = Departures(date, date.elapsed)
+    departures.recall([Departure("porch", "a", "left", date.utc - 5), Departure("attic", "a", "lost", date.utc - KEPT)])
+    hub, wall = Hub(clock, departures=departures), FakeWall()
+    hub.watch(wall)
+    porch = {"name": "porch", "state": "gone", "kinds": [], "reason": "left", "since": date.utc - 5}
+    assert wall.entries == [porch]
+    viewer = FakeViewer()
+    hub.awaited("porch", "a").join(viewer)
+    assert viewer.told == [control.ChannelState("gone", "left", since=date.utc - 5)]
+    [report] = [one.report() for one in hub.cameras()]
+    assert (report["name"], report["state"], report["reason"], report["since"]) == ("porch", "gone", "left", date.utc - 5)
+    assert (report["tracks"], report["viewers"], report["age"]) == ([], 1, None)
+    # Another list is found later, when viewers wait already.
+    waits = FakeViewer()
+    hub.awaited("cellar", "a").join(waits)
+    departures.recall([Departure("cellar", "a", "closed", date.utc - 7), Departure("porch", "a", "lost", date.utc - 8)])
+    hub.sweep()
+    assert wall.shown == [("cellar", "gone"), ("porch", "gone")] and wall.entries[1] == porch
+    assert waits.told[-1] == control.ChannelState("gone", "closed", since=date.utc - 7)
+
+
+def test_when_the_clock_is_set_all_are_told_the_right_time(hub: Hub, date: Date) -> None:
+    wall, viewer = FakeWall(), FakeViewer()
+    hub.watch(wall)
+    hub.awaited("porch", "a").join(viewer)
+    hub.channel("porch").leave(on_air(hub, "porch"), "lost")
+    date.pass_by(90_000)
+    date.utc += 1_700_000_000_000  # it has learnt from the network what time it is
+    hub.sweep()
+    assert wall.entries[0]["since"] == date.utc - 90_000
+    assert viewer.told[-1] == control.ChannelState("gone", "lost", since=date.utc - 90_000)
+    told = len(viewer.told), len(wall.told)
+    hub.sweep()
+    assert (len(viewer.told), len(wall.told)) == told, "that is no news"
 
 
 def test_deserted_channels_are_forgotten(hub: Hub) -> None:
@@ -136,15 +232,19 @@ def test_places_to_wait_are_given_back(hub: Hub) -> None:
         assert not hub.channels
 
 
-def test_cameras_that_are_lost_one_after_the_other_are_forgotten_early(hub: Hub, clock: Clock) -> None:
-    wall, camera = FakeWall(), FakeCamera()
+def test_a_stranger_of_many_names_has_the_others_remembered_and_the_relay_small(hub: Hub, clock: Clock) -> None:
+    wall = FakeWall()
     hub.watch(wall)
-    for number in range(MAX_CHANNELS + 3):
+    for name in ("porch", "attic"):
+        hub.channel(name).leave(on_air(hub, name, "192.0.2.1"), "lost")
+    for number in range(3 * MAX_CHANNELS):
         clock.time += 1
-        hub.channel(f"cam-{number}").take(camera)
-        hub.channel(f"cam-{number}").leave(camera, "lost")
-    assert len(hub.channels) == MAX_CHANNELS and hub.find("cam-2") is None and hub.find("cam-3") is not None
-    assert ("cam-2", "gone") not in wall.shown and ("cam-3", "gone") in wall.shown
+        hub.channel(f"x{number}").leave(on_air(hub, f"x{number}", "2001:db8::" + f"{number:x}"), "left")
+        assert len(hub.channels) <= MAX_CHANNELS
+    hub.sweep()
+    kept = [f"x{number}" for number in range(3 * MAX_CHANNELS - share_of(MAX_GONE), 3 * MAX_CHANNELS)]
+    assert wall.shown == [(name, "gone") for name in sorted(["porch", "attic", *kept])]
+    assert len(hub.channels) == len(wall.shown)
 
 
 def test_however_often_cameras_change_walls_are_told_ten_times_a_second(clock: Clock) -> None:

@@ -17,7 +17,8 @@ pytest.importorskip("prometheus_client", reason="without prometheus-client there
 from prometheus_client.parser import text_string_to_metric_families
 
 from drawercam.channel import KEYFRAME_INTERVAL
-from drawercam.hub import LOST_LINGER, Hub
+from drawercam.gone import KEPT, Departures
+from drawercam.hub import Hub
 from drawercam.media.packets import Packet, Track
 from drawercam.metrics import Metrics
 from drawercam.tally import BOUNDS, Histogram, Tally, Traffic
@@ -56,8 +57,8 @@ class House:
     """A hub and what is said of it."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
-        self.hub = Hub(self.clock)
+        self.clock, self.date = Clock(), 0
+        self.hub = Hub(self.clock, departures=Departures(lambda: self.date, lambda: self.date))
         self.metrics = Metrics(self.hub, traffic, 2**28)
 
     @property
@@ -216,7 +217,8 @@ def test_a_camera_that_has_gone_takes_its_series_along_and_nothing_of_the_totals
         house.hub.channel("porch").part(viewer)
         house.hub.channel("porch").part(viewer)  # it matters only once
         assert totals() == now and 'camera="porch"' not in house.text
-        house.clock.time += LOST_LINGER + 1
+        assert house.scrape()['drawercam_cameras{state="gone"}'] == 1
+        house.date += KEPT
         house.hub.sweep()
         assert not house.hub.channels
         assert (before := totals()) == now

@@ -6,7 +6,7 @@ import { Care } from "./care.js";
 import { DarkScreen } from "./dark-screen.js";
 import { Drops } from "./drops.js";
 import { EncoderChoice } from "./encoder-choice.js";
-import { Filming } from "./filming.js";
+import { Filming, STOPPED } from "./filming.js";
 import { signpost } from "./finder.js";
 import { KeyDesk } from "./key-desk.js";
 import { Lens } from "./lens.js";
@@ -279,10 +279,11 @@ function startFilming() {
   arrange();
 }
 
-function stopFilming() {
+/** @param {string} [reason] see Filming.stop */
+function stopFilming(reason) {
   const ending = filming;
   filming = null; // first: closing the link calls back
-  if (ending) ending.stop();
+  if (ending) ending.stop(reason);
   lens.fit(1, Infinity);
   lens.wake();
   note("");
@@ -452,11 +453,11 @@ const dark = new DarkScreen({ screen: find("dark"), text: page.darkText }, () =>
   if (filming) page.dim.focus();
 });
 
-page.stop.addEventListener("click", stopFilming);
+page.stop.addEventListener("click", () => stopFilming(STOPPED));
 page.dim.addEventListener("click", () => dark.enter());
 page.check.addEventListener("click", () => sheet.open());
 
-// A page that goes away says good-bye; one that comes back out of the browser's memory films on.
+// A page that goes away says good-bye, but not that it was switched off; one that comes back out of the browser's memory films on.
 addEventListener("pagehide", () => {
   if (!filming) return;
   filming.stop();

@@ -43,6 +43,9 @@ import { Uplink } from "./uplink.js";
 const VIDEO = 1;
 const AUDIO = 2;
 
+/** What is said to the relay when a person switches the camera off (docs/protocol.md, "States"). */
+export const STOPPED = "stop";
+
 /** Milliseconds between two looks at buffers and silence, and looks from one probe of the network to the next. */
 const TICK = 250;
 const TICKS_PER_PROBE = 2;
@@ -146,11 +149,12 @@ export class Filming {
     this.options.choice.then((choice) => this._equip(choice));
   }
 
-  stop() {
+  /** @param {string} [reason] for the relay: STOPPED, or "" where it was not a person who wanted the end */
+  stop(reason = "") {
     this._end();
     if (this.video) this.video.stop();
     if (this.audio) this.audio.stop();
-    this.link.close();
+    this.link.close(reason);
   }
 
   /** @param {import("./ability.js").Choice} choice */

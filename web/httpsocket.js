@@ -230,15 +230,15 @@ export class HttpSocket {
     else this._send(BINARY, new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice());
   }
 
-  /** @param {number} [code] */
-  close(code = 1000) {
+  /** @param {number} [code] @param {string} [reason] */
+  close(code = 1000, reason = "") {
     if (this.readyState >= CLOSING) return;
     if (this.readyState === CONNECTING) {
       this._end(ABNORMAL, "");
       return;
     }
     this.readyState = CLOSING;
-    this._queueFrame(CLOSE, Uint8Array.of(code >> 8, code & 255));
+    this._queueFrame(CLOSE, Uint8Array.of(code >> 8, code & 255, ...encoder.encode(reason)));
     this._farewell();
     this._closeTimer = setTimeout(() => this._end(ABNORMAL, ""), CLOSE_LIMIT);
   }

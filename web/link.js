@@ -156,12 +156,12 @@ export class Link {
     this._connect();
   }
 
-  /** any => closed, with a good-bye to the relay */
-  close() {
+  /** any => closed, with a good-bye to the relay @param {string} [reason] why, in a word that the relay knows */
+  close(reason = "") {
     if (this.state === "closed") return;
     const socket = this.socket;
     this._detach();
-    if (socket && socket.readyState <= WebSocket.OPEN) socket.close(1000);
+    if (socket && socket.readyState <= WebSocket.OPEN) socket.close(1000, reason);
     this._finish();
   }
 

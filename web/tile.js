@@ -108,6 +108,7 @@ const PAUSED_BECAUSE = {
 /** @type {Record<string, string>} */
 const GONE_BECAUSE = {
   left: "Switched off",
+  closed: "Page closed",
   lost: "Connection lost",
   media: "It sent no video",
 };

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 from .. import tasks
-from ..control import MAX_INTERVAL, CameraState, ControlError, Orient
+from ..control import MAX_INTERVAL, STOPPED, CameraState, ControlError, Orient
 from ..media.packets import Codec, Kind, MediaError
 from .encoding import Recipe
 from .entry import Entry
@@ -114,7 +114,7 @@ class Camera:
         self._turning: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Film, for ever.
+        """Film, for ever. To cancel it is to switch the camera off.
 
         Raises:
             Refused, TakenOver: The relay wants no more of it (link.Link.run).
@@ -126,6 +126,9 @@ class Camera:
             done, _ = await asyncio.wait([film, link], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+        except asyncio.CancelledError:
+            self._link.farewell = STOPPED
+            raise
         finally:
             for task in (link, film):
                 if not task.done():

@@ -76,12 +76,14 @@ class Link:
         waiting: Bytes that the kernel has not taken yet. May be read in any thread.
         clock: The relay's clock. Its `at` may be called in any thread.
         flight: What the kernel has taken. Its `age` may be called in any thread.
+        farewell: With which reason the relay is told good-bye when `run` is cancelled.
     """
 
     def __init__(self, entry: Entry, handler: Handler) -> None:
         self.waiting = 0
         self.clock = RelayTime()
         self.flight = Flight()
+        self.farewell = ""
         self._entry = entry
         self._handler = handler
         self._connection: ClientConnection | None = None
@@ -159,7 +161,7 @@ class Link:
             # A good-bye, where it was this program that wanted the end. `close` alone can hang on a peer that does not read.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOOD_BYE_LIMIT):
-                    await connection.close()
+                    await connection.close(reason=self.farewell)
             connection.transport.abort()
         if connection.close_code == _TAKEN_OVER:
             raise TakenOver

@@ -93,6 +93,7 @@ _NONE_NOW = {
     (State.PAUSED, "background"): ("paused", "The camera is paused: its page is in the background."),
     (State.PAUSED, "interrupted"): ("paused", "The camera is paused: another app or a call has taken the lens, or it is not there."),
     (State.GONE, "left"): ("gone", "The camera is switched off."),
+    (State.GONE, "closed"): ("gone", "The camera's page was closed."),
     (State.GONE, "lost"): ("gone", "The camera's connection is lost."),
     (State.GONE, "media"): ("gone", "The camera sent no video."),
 }
@@ -504,8 +505,7 @@ class Desks:
 
     def _channel(self, name: str) -> Channel:
         channel = self._hub.find(name)
-        # It may be there because a player waits for a camera that never came.
-        if channel is None or (channel.camera is None and channel.state is not State.GONE):
+        if channel is None or channel.camera is None:
             raise NoPicture(UNKNOWN, f"There is no camera {name} now.")
         return channel
 

@@ -19,7 +19,7 @@ from .. import control
 from ..access import Denied
 from ..channel import FEW_PICTURES, KEYLESS, Channel, Follower, Fragment, Run, State
 from ..deadlines import Deadline
-from ..hub import LOST_LINGER, Hub
+from ..hub import Hub
 from ..media.muxed import AUDIO, VIDEO, Container, Muxed, container_for
 from . import routes
 from .http import Endless
@@ -37,8 +37,8 @@ SOUND_WAIT = 1.5
 # Seconds after which who was told that there is no picture may try again: phones come back within so many.
 RETRY_AFTER = 5
 
-# Seconds for which an answer stays open while its camera pauses or is gone: as long as pages show a camera whose connection broke.
-ABSENCE = LOST_LINGER / 1e6
+# Seconds for which an answer stays open while its camera pauses or is gone: a phone whose connection broke is back by then.
+ABSENCE = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -339,13 +339,11 @@ class _Live:
     def _channel(self, request: web.Request) -> Channel:
         """
         Raises:
-            Denied: 404, there is no camera of that name; 503, it has vanished a moment ago, and may come back.
+            Denied: 404, there is no camera of that name now.
         """
         name = request.match_info["name"]
         channel = self._hub.find(name)
         if channel is None or channel.camera is None:
-            if channel in self._hub.cameras():
-                raise _no_picture(name)
             raise Denied(404, "unknown-camera", f"There is no camera {name} now.", RETRY_AFTER)
         return channel
 

@@ -136,7 +136,7 @@ class Publisher:
         """Take the name. Not before there is something to show for it: an empty request should send no camera away."""
         self._channel = self._hub.channel(self._name)
         log.info("< %s publishes as %s", self._who, self._name)
-        self._channel.take(self)
+        self._channel.take(self, self._who)
         source = Source(self._channel, self._hub.clock, self._hub.ledger.account(self._who), whole=True)
         source.begin(_STREAM)
         return source

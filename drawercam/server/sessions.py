@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 
+from websockets.frames import Close, CloseCode
+
 from .. import control
 from ..channel import NUMBERS, Channel, Follower, Fragment, NotTurned, Run, State, Viewer
 from ..closing import Closing, Reason, Refused
@@ -77,6 +79,13 @@ def patience(channel: Channel, video: bool, needs_key: bool, bursting: bool) -> 
     return None  # where no keyframe is in sight, the whole past is sent, and takes its time
 
 
+def _reason(goodbye: Close | None) -> str:
+    """Why a camera is gone (docs/protocol.md, "States"): only one that says so was switched off."""
+    if goodbye is None:
+        return "lost"
+    return "left" if goodbye.code == CloseCode.NORMAL_CLOSURE and goodbye.reason == control.STOPPED else "closed"
+
+
 def _framed(fragment: Fragment) -> bytes:
     if fragment.framed is None:
         fragment.framed = frame(fragment.data)
@@ -101,7 +110,7 @@ class CameraSession:
         self._socket = socket
         self._source = Source(self._channel, self._hub.clock, self._hub.ledger.account(socket.peer.rpartition(":")[0]))
         socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
-        self._channel.take(self)
+        self._channel.take(self, socket.peer.rpartition(":")[0])
 
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_CAMERA):
@@ -157,10 +166,10 @@ class CameraSession:
         self._channel.leave(self, "media")
         self._source.close()
 
-    def closed(self, said_goodbye: bool) -> None:
+    def closed(self, goodbye: Close | None) -> None:
         if self._orienting is not None:
             self._orienting.cancel()
-        self._channel.leave(self, "left" if said_goodbye else "lost")
+        self._channel.leave(self, _reason(goodbye))
         self._source.close()
 
     def tell(self, message: control.Message) -> None:
@@ -302,7 +311,7 @@ class PlayerSession(Follower):
     def settled(self) -> None:
         pass
 
-    def closed(self, said_goodbye: bool) -> None:
+    def closed(self, goodbye: Close | None) -> None:
         self._wish = None
         self._channel.part(self._viewer)
 
@@ -432,7 +441,7 @@ class WallSession:
     def settled(self) -> None:
         pass
 
-    def closed(self, said_goodbye: bool) -> None:
+    def closed(self, goodbye: Close | None) -> None:
         self._hub.unwatch(self)
 
     def tell(self, message: control.Message) -> None:

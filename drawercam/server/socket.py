@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Protocol
 
-from websockets.frames import CloseCode, Frame, Opcode
+from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Event, State
 from websockets.protocol import Protocol as Framing
@@ -96,8 +96,12 @@ class Session(Protocol):
     def settled(self) -> None:
         """All that came together was handed on. Raises Refused to end the socket."""
 
-    def closed(self, said_goodbye: bool) -> None:
-        """The socket is gone. Called once, if ``opened`` was."""
+    def closed(self, goodbye: Close | None) -> None:
+        """The socket is gone. Called once, if ``opened`` was.
+
+        Args:
+            goodbye: Code and reason with which the peer closed it; None where the connection broke, or the relay has ended it.
+        """
 
 
 def frame(message: bytes) -> bytes:
@@ -126,6 +130,7 @@ class Socket(asyncio.Protocol):
         "_closing",
         "_deaf",
         "_filled",
+        "_goodbye",
         "_heads",
         "_heard",
         "_held",
@@ -139,7 +144,6 @@ class Socket(asyncio.Protocol):
         "_progress",
         "_protocol",
         "_rest",
-        "_said_goodbye",
         "_session",
         "_share",
         "_spoke",
@@ -175,7 +179,7 @@ class Socket(asyncio.Protocol):
         self._answered = self._window.answered  # at the last sweep
         self._waiting = 0  # bytes in the transport at the last sweep
         self._closing: float | None = None  # since when; see deadlines
-        self._said_goodbye = False
+        self._goodbye: Close | None = None
         self._bursting = False  # the limit is raised for a burst
         self.peer = peer_of(transport)
         self._share: Share = owner.share(self.peer.rpartition(":")[0])
@@ -321,8 +325,8 @@ class Socket(asyncio.Protocol):
         self._rest, self._long, self._deaf = b"", None, True
         self._owner.socket_ends(self)
         if session is not None:
-            log.debug("x %s %s", self.peer, "good-bye" if self._said_goodbye else exc or "gone")
-            session.closed(self._said_goodbye)
+            log.debug("x %s %s", self.peer, "good-bye" if self._goodbye else exc or "gone")
+            session.closed(self._goodbye)
 
     def _handle(self, events: list[Event]) -> None:
         for place, event in enumerate(events):
@@ -362,10 +366,8 @@ class Socket(asyncio.Protocol):
         opcode = event.opcode
         if opcode is Opcode.CLOSE:
             # The code of a received close: 1000 or 1001 (a tab was closed) mean that the peer meant to go.
-            self._said_goodbye = self._protocol.close_rcvd is not None and self._protocol.close_rcvd.code in (
-                CloseCode.NORMAL_CLOSURE,
-                CloseCode.GOING_AWAY,
-            )
+            said = self._protocol.close_rcvd
+            self._goodbye = said if said is not None and said.code in (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY) else None
             return
         if opcode is Opcode.PONG:
             self._pong(bytes(event.data))

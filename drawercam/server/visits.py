@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from websockets.frames import Close
+
 from .. import control
 from ..access import Access, Denied, Grant, Right
 from ..closing import Closing, Reason, Refused
@@ -206,10 +208,10 @@ class SocketVisit:
             raise Refused(Reason.TOO_MANY_MESSAGES)
         cast(Session, super()).text(message)
 
-    def closed(self, said_goodbye: bool) -> None:
+    def closed(self, goodbye: Close | None) -> None:
         """See socket.Session."""
         self._book.leave(self)
-        cast(Session, super()).closed(said_goodbye)
+        cast(Session, super()).closed(goodbye)
 
     def dismiss(self, why: Reason) -> None:
         """See Visit. What waits for a peer that does not take it is thrown away: it is not for it any more."""

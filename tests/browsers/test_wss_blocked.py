@@ -14,6 +14,7 @@ import pytest_asyncio
 from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.frames import Close
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -151,7 +152,7 @@ class Echo(CameraSession):
 
     def __init__(self) -> None:
         self.heard: list[str | bytes] = []
-        self.goodbye: bool | None = None
+        self.goodbye: Close | None = None
 
     def opened(self, socket: Socket) -> None:
         self._peer = socket
@@ -166,8 +167,8 @@ class Echo(CameraSession):
     def settled(self) -> None:
         pass
 
-    def closed(self, said_goodbye: bool) -> None:
-        self.goodbye = said_goodbye
+    def closed(self, goodbye: Close | None) -> None:
+        self.goodbye = goodbye
 
 
 class Host:
@@ -253,7 +254,7 @@ SEND = """async (sizes) => {
   await Promise.race([echoed, ended]);
   while (socket.readyState === 1 && socket.bufferedAmount > 0) await new Promise((resolve) => setTimeout(resolve, 10));
   socket.send("ends");
-  socket.close(1000);
+  socket.close(1000, "stop");
   return { back, waited, code: (await ended).code };
 }"""
 
@@ -274,7 +275,7 @@ async def test_what_is_sent_comes_in_order_and_once(viewer: Browser, losses: flo
         await eventually(lambda: echo.goodbye is not None, "the socket ends")
         if not losses:  # the last POST is not sent again: the page may be gone
             assert echo.heard[-1] == "ends"
-            assert (told["code"], echo.goodbye) == (1000, True)
+            assert (told["code"], echo.goodbye) == (1000, Close(1000, "stop"))
         await page.close()
 
 

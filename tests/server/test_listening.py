@@ -42,7 +42,7 @@ def test_who_listens_gets_no_picture_and_goes_on_at_a_keyframe() -> None:
     stage.session.text(LISTEN)
     stage.session.text('{"type": "rest"}')
     assert (stage.channel.watching, stage.film("Kps")) == (0, "")
-    stage.session.closed(True)
+    stage.session.closed(None)
     assert (stage.channel.resting, stage.channel.watching) == (0, 0)
 
 
@@ -56,7 +56,7 @@ def test_sound_that_would_be_late_is_left_out_and_counted_once() -> None:
     stage.socket.seconds = 0.0
     stage.session.text('{"type": "join"}')
     assert (stage.film("s"), drops(stage)) == ("s", 4), "it does not begin anew"
-    stage.session.closed(True)
+    stage.session.closed(None)
     assert stage.channel.tally.drops == 4
 
 

@@ -244,7 +244,7 @@ async def test_who_cannot_be_served_is_told_before_the_answer_begins(monkeypatch
         assert await refused(client, "/cameras/porch/live.webm") == (503, "no-picture"), "it does not wake up"
         house.channel.leave(house.camera, "lost")
         monkeypatch.setattr(live, "OPENING", PATIENCE)
-        assert await refused(client, "/cameras/porch/live") == (503, "no-picture"), "nobody is there to be woken up"
+        assert await refused(client, "/cameras/porch/live") == (404, "unknown-camera"), "nobody is there to be woken up"
         assert not house.channel.watching and "attic" not in house.server._hub._channels
 
 

@@ -166,7 +166,7 @@ async def test_a_camera_that_comes_back_is_live_again_for_those_who_waited(relay
                 await film(camera, VP8)
                 await viewer.message("state", state="live")
                 await viewer.until(lambda one: len(frames(one)) == len(packets(VP8)))
-            await viewer.message("state", state="gone", reason="left")
+            await viewer.message("state", state="gone", reason="closed")
             viewer.messages.clear()
             viewer.media.clear()
 
@@ -218,11 +218,11 @@ async def test_the_wall_shows_cameras_as_they_come_and_go(relay: Relay, name: st
         async with peer(relay, f"/camera/{name}") as camera:
             await film(camera, VP8)
             await wall.until(lambda one: shown(one) == {"name": name, "state": "live", "kinds": ["video"]})
-        await wall.until(lambda one: shown(one) is None, "for a camera that said good-bye to go")
+        await wall.until(lambda one: (shown(one) or {}).get("reason") == "closed")
         async with peer(relay, f"/camera/{name}") as camera:
-            await wall.until(shown)
+            await wall.until(lambda one: shown(one) == {"name": name, "state": "waiting", "kinds": []})
             camera.connection.transport.abort()
-            await wall.until(lambda one: (shown(one) or {}).get("state") == "gone")
+            await wall.until(lambda one: (shown(one) or {}).get("reason") == "lost", "though it showed nothing this time")
 
 
 async def test_a_player_and_the_api_tell_how_long_a_picture_takes(relay: Relay, name: str) -> None:

@@ -144,7 +144,7 @@ async def test_a_camera_is_told_the_newest_wish_now_and_then(monkeypatch: pytest
     await is_told(Orient(tilt=6))
     session.tell(Orient(1))
     session.tell(Orient(2))
-    session.closed(True)
+    session.closed(None)
     await asyncio.sleep(0.05)
     assert Orient(2) not in told, "nothing is said to a socket that has closed"
 

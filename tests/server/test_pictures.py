@@ -109,7 +109,7 @@ async def test_live_pictures_come_whole_and_later_each_time(relay: Relay, client
         assert {Image.open(io.BytesIO(data)).size for _, data in parts} == {(200, 150)}
         async with client.head(f"/cameras/{name}/live.mjpg") as answer:
             assert (answer.status, await answer.read()) == (200, b"")
-    assert await refused(client, f"/cameras/{name}/live.mjpg") in ((503, "gone"), (404, "unknown-camera"))
+    assert await refused(client, f"/cameras/{name}/live.mjpg") == (404, "unknown-camera")
 
 
 async def test_who_reads_slowly_gets_fewer_pictures_and_then_those_of_now(relay: Relay, name: str) -> None:
@@ -185,7 +185,7 @@ async def test_what_is_refused(relay: Relay, client: aiohttp.ClientSession, name
             assert "background" in (await answer.json())["text"]
         camera.connection.transport.abort()
         await eventually(lambda: report(relay, name)["state"] == "gone", "it is gone")
-        assert await refused(client, f"/cameras/{name}/live.mjpg") == (503, "gone")
+        assert await refused(client, f"/cameras/{name}/live.mjpg") == (404, "unknown-camera")
     assert workers(relay) <= others, "for none of these a worker is started"
 
 

@@ -239,7 +239,7 @@ async def test_a_publisher_that_falls_silent_is_sent_away(monkeypatch: pytest.Mo
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
             assert (await put(client, "porch", Hose(VP8[:5000])))[:2] == (408, "too-slow")
-            assert [channel.reason for channel in server._hub.cameras()] == ["lost"]
+            assert [channel.reason for channel in server._hub.channels] == ["lost"]
             monkeypatch.setattr(publishing, "SILENCE_DEADLINE", PATIENCE)
             hose = Hose(VP8)
             sending = asyncio.create_task(put(client, "porch", hose))

@@ -251,7 +251,7 @@ def test_who_rests_in_time_is_not_made_to_watch() -> None:
     stage.session.text('{"type": "join"}')
     assert stage.channel.watching == 1
     stage.session.text('{"type": "rest"}')
-    stage.session.closed(True)
+    stage.session.closed(None)
     timer.run(60)
     assert stage.channel.watching == stage.channel.resting == 0
 
@@ -283,4 +283,4 @@ def test_a_wall_that_does_not_keep_up_gets_the_newest_list_when_it_has_caught_up
     wall.drained()
     [last] = socket.told[told:]
     assert isinstance(last, control.Cameras) and [camera["name"] for camera in last.cameras] == ["attic", "porch"]
-    wall.closed(True)
+    wall.closed(None)

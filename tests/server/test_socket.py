@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.datastructures import Headers
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
@@ -127,6 +127,7 @@ class FakeSession:
     def __init__(self, films: bool = False) -> None:
         self.films = films
         self.drains = self.messages = 0
+        self.goodbye: Close | None = None
 
     def opened(self, socket: Socket) -> None:
         pass
@@ -143,8 +144,8 @@ class FakeSession:
     def settled(self) -> None:
         pass
 
-    def closed(self, said_goodbye: bool) -> None:
-        pass
+    def closed(self, goodbye: Close | None) -> None:
+        self.goodbye = goodbye
 
 
 def masked(opcode: Opcode, payload: bytes = b"", fin: bool = True) -> bytes:

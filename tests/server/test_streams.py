@@ -87,9 +87,9 @@ class Line:
     def close_code(self) -> int | None:
         return self._protocol.close_code
 
-    async def close(self, code: int = 1000) -> None:
+    async def close(self, code: int = 1000, reason: str = "") -> None:
         if self._protocol.state is State.OPEN:
-            self._protocol.send_close(code)
+            self._protocol.send_close(code, reason)
             await self._flush()
 
     def cut(self) -> None:
@@ -417,15 +417,18 @@ async def test_close_codes_and_words_pass(relay: Relay, name: str) -> None:
         assert await viewer.closed() == 4005
 
 
-@pytest.mark.parametrize(("code", "reason"), [(1000, "left"), (1001, "left"), (None, "lost")])
-async def test_a_good_bye_is_told_from_a_broken_connection(relay: Relay, name: str, code: int | None, reason: str) -> None:
+GOOD_BYES = [(1000, "stop", "left"), (1000, "", "closed"), (1001, "stop", "closed"), (None, "", "lost")]
+
+
+@pytest.mark.parametrize(("code", "word", "reason"), GOOD_BYES)
+async def test_a_good_bye_is_told_from_a_broken_connection(relay: Relay, name: str, code: int | None, word: str, reason: str) -> None:
     async with over_http(relay, f"/player/{name}") as (viewer, _), over_http(relay, f"/camera/{name}") as (camera, line):
         await film(camera, VP8)
         await viewer.message("state", state="live")
         if code is None:
             line.cut()
         else:
-            await line.close(code)
+            await line.close(code, word)
         await viewer.message("state", state="gone", reason=reason)
         assert await line.post(b"x", line.at) == 404
 

@@ -31,7 +31,10 @@ def options(arguments: "list[str]") -> argparse.Namespace:
         "Other commands: relay.py keys (who may film and watch), relay.py find (relays in this network), "
         "relay.py film (a camera without a browser); each has --help."
     )
-    parser = argparse.ArgumentParser(prog="relay.py", description="Phones film, every browser in the network watches.", epilog=more)
+    from drawercam.commandline import Parser
+
+    what = "Phones film, every browser in the network watches."
+    parser = Parser(prog="relay.py", description=what, epilog=more, commands=("keys", "find", "film"))
     parser.add_argument("--tls", action="store_true", help="serve https to the whole network; phones need it")
     parser.add_argument("--host", help="address to listen on (default: all with --tls, this computer only without)")
     parser.add_argument("--port", type=int, help=f"port to listen on (default: {TLS_PORT} with --tls, {PLAIN_PORT} without)")
@@ -63,6 +66,7 @@ def options(arguments: "list[str]") -> argparse.Namespace:
     from drawercam.announce import Address
     from drawercam.hub import NAME, NAME_RULE
 
+    chosen.typed = list(arguments)
     if chosen.host is None:
         chosen.hosts = None if chosen.tls else ["127.0.0.1", "::1"]
     else:

@@ -80,6 +80,12 @@ def parsed(host: str) -> IPAddress | None:
         return None
 
 
+def is_loopback(host: str) -> bool:
+    """Whether nothing but this computer reaches a program that listens on this address or name."""
+    ip = parsed(host)
+    return host == "localhost" if ip is None else ip.is_loopback
+
+
 def from_here(hosts: Sequence[str] | None) -> str:
     """At which address or name a program on this computer reaches one that listens on these hosts; None stands for all of them."""
     if not hosts:

@@ -14,11 +14,11 @@ from ip_registry import secret
 from ip_registry.messages import MAX_URLS, Announcement
 from ip_registry.registry import Registry
 
-from . import addresses, banner, faults, files, heap
+from . import addresses, banner, commandline, faults, files, heap
 from .access import Access
 from .addresses import IPAddress
 from .announce import Announcer
-from .bootstrap import PYTHON
+from .banner import Reach
 from .clock import RelayClock
 from .hub import Hub
 from .keys import Key, Keyring
@@ -80,6 +80,7 @@ class Relay:
             camera_urls=lambda: self._urls("/camera.html"),
             player_urls=lambda: self._urls("/player.html"),
             trust_url=self._trust_url,
+            reach=self._reach,
             registry=chosen.registry.origin if chosen.registry else "",
             served_registry=registry,
             relay=chosen.relay_name,
@@ -229,17 +230,29 @@ class Relay:
             ca_url=self._urls("/ca.crt")[0] if served and served.ca_pem else "",
             fingerprint=served.fingerprint if served else "",
             keys=self._ring is not None,
-            warnings=(*(served.warnings if served else ()), *self._without_key()),
+            warnings=served.warnings if served else (),
+            reach=self._reach(),
+            command=commandline.with_tls(self._chosen.typed),
+            advice=tuple(self._without_key()),
         )
         print(banner.banner_for(facts, sys.stdout, codes=not self._chosen.no_qr), flush=True)
 
-    def _without_key(self) -> Iterator[str]:
+    def _reach(self) -> Reach:
+        if not self._chosen.tls:
+            return Reach.PLAIN
+        if not addresses.is_loopback(self._hosts()[0]):
+            return Reach.NETWORK
+        return Reach.HOST if self._chosen.hosts else Reach.OFFLINE
+
+    def _without_key(self) -> Iterator[tuple[str, str]]:
         """What to say when the keys that belong into the printed links have been revoked."""
         if self._ring is None:
             return
         for key, link, option in ((self._film, "Film", "--publish"), (self._watch, "Watch", "--watch")):
             if key is None:
-                yield f"The link to {link} has no key, because that was revoked. To make one: {PYTHON} relay.py keys add {option} all"
+                state = None if self._chosen.state.resolve() == (self._root / "state").resolve() else self._chosen.state
+                command = commandline.command("keys", "add", option, "all", state=state)
+                yield f"Warning: The link to {link} has no key, because that was revoked. To make one, type:", command
 
 
 def _later(seconds: float, work: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import zip_longest
 from typing import TextIO
 
@@ -32,13 +33,23 @@ LONGEST_LINE = 100
 NARROWEST = 20
 """Columns. A terminal that says it has fewer is mistaken (0 is common), and no sentence would be readable in it."""
 
-COMMAND_WITH_TLS = f"{PYTHON} relay.py --tls"
-
 BOLD = "\x1b[1m"
 YELLOW = "\x1b[33m"
 WHITE_ON_BLACK = "\x1b[38;5;231;48;5;16m"
 """Colours by number (xterm's cube), because the named ones follow the theme, and scanners do not read every theme."""
 PLAIN = "\x1b[0m"
+
+
+class Reach(StrEnum):
+    """From where a relay with https can be reached."""
+
+    NETWORK = "network"
+    HOST = "host"
+    """From this computer only, because of `--host`."""
+    OFFLINE = "offline"
+    """From this computer only, because it is in no network now."""
+    PLAIN = "plain"
+    """From this computer only, because it runs without `--tls`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,9 @@ class Facts:
         fingerprint: Of the authority: SHA-256, hexadecimal bytes with colons; empty like ``ca_url``.
         keys: Keys are on, and the links contain them.
         warnings: Sentences about what is wrong with the certificate, or soon will be.
+        reach: Whom the pages can reach.
+        command: What starts this relay again so that phones can film.
+        advice: Other sentences about what is missing, each with the command that mends it.
     """
 
     tls: bool
@@ -68,6 +82,9 @@ class Facts:
     fingerprint: str = ""
     keys: bool = True
     warnings: tuple[str, ...] = ()
+    reach: Reach = Reach.NETWORK
+    command: str = f"{PYTHON} relay.py --tls"
+    advice: tuple[tuple[str, str], ...] = ()
 
 
 def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
@@ -90,7 +107,7 @@ def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
     else:
         page.sentence("It listens on this computer only. A phone cannot film this way: browsers give the camera only to https pages.")
         page.sentence("For phones, stop it and type:")
-        page.verbatim(COMMAND_WITH_TLS, BOLD)
+        page.verbatim(facts.command, BOLD)
         page.gap()
     page.sentence("Press Ctrl-C to stop.")
     return page.text()
@@ -114,8 +131,13 @@ def can_show_codes(stream: TextIO) -> bool:
 
 
 def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
-    codes = _codes(facts, page.width) if qr else None
-    if codes is not None:
+    codes = _codes(facts, page.width) if qr and facts.reach is Reach.NETWORK else None
+    if facts.reach is Reach.HOST:
+        page.sentence("It listens on this computer only, because of --host, so no phone gets there. For phones, stop it and type:")
+        page.verbatim(facts.command, BOLD)
+    elif facts.reach is Reach.OFFLINE:
+        page.sentence("This computer is in no network now, so no phone gets there. When it is in one, its address is printed here.")
+    elif codes is not None:
         page.codes(codes)
     elif qr:
         page.sentence("This window is too narrow for QR codes: widen it and start again, or type the address into the phone.")
@@ -136,14 +158,16 @@ def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
     for warning in facts.warnings:
         page.sentence(f"Warning: {warning}", YELLOW)
         page.gap()
+    for sentence, command in facts.advice:
+        page.sentence(sentence, YELLOW)
+        page.verbatim(command, BOLD)
+        page.gap()
     if facts.ca_url:
         what = "open this on it, once, and do what it shows" if facts.trust_url else "install this on it, once; certs/README.md says how"
-        page.sentence(
-            "A phone does not know this computer yet, so it warns. To be rid of the warning for good (some iPhones film only then), "
-            f"{what}:"
-        )
+        who, some = ("phone", " (some iPhones film only then)") if facts.reach is Reach.NETWORK else ("browser", "")
+        page.sentence(f"A {who} does not know this computer yet, so it warns. To be rid of the warning for good{some}, {what}:")
         page.link("Trust", facts.trust_url or facts.ca_url)
-        page.sentence("What the phone shows must be the same as this:")
+        page.sentence(f"What the {who} shows must be the same as this:")
         page.fingerprint(facts.fingerprint)
         page.sentence("In a hurry: choose Advanced, then Proceed.")
         page.gap()

@@ -5,6 +5,7 @@ standard library: an old Python has to get as far as saying what it lacks.
 """
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -29,7 +30,8 @@ PYTHON = "py" if os.name == "nt" else "python3"
 NO_INSTALL = "--no-install"
 
 RESTARTED = "DRAWERCAM_RESTARTED"
-"""Environment variable: this process was started from the virtual environment by another one, which must not repeat itself."""
+"""Environment variable: this process was started from the virtual environment by another one, which must not repeat itself. It says how
+that one was called (`typed`), in JSON."""
 
 VENV_ENTRIES = {"bin", "include", "lib", "lib64", "share", "Scripts", "Include", "Lib", "pyvenv.cfg", ".gitignore"}
 """What `venv` puts into a folder. A folder with anything else in it is somebody's own, and is not touched."""
@@ -47,6 +49,33 @@ if all(importlib.util.find_spec(name) for name in {required!r}):
     sys.exit({ready})
 sys.exit({incomplete} if importlib.util.find_spec("pip") else {unusable})
 """
+
+
+_typed = []  # type: list[str]
+
+
+def typed() -> "list[str]":
+    """How this program was called, as a person typed it, without its arguments: such as ``["python3", "relay.py"]``.
+
+    Where that is not known (a test, for instance), it is as the manual has it. On Windows the interpreter is always `PYTHON`, because its
+    launcher puts another name in its place.
+    """
+    if _typed:
+        return list(_typed)
+    words = list(getattr(sys, "orig_argv", []))
+    words = words[: len(words) - len(sys.argv) + 1]
+    if len(words) < 2 or not (Path(words[-1]).name == "relay.py" or words[-2:] == ["-m", "ip_registry"]):
+        return [PYTHON, "relay.py"]
+    return [PYTHON, *words[1:]] if os.name == "nt" else words
+
+
+def _learn_typed(handed: str) -> None:
+    try:
+        words = json.loads(handed)
+    except ValueError:
+        return
+    if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
+        _typed[:] = words
 
 
 def ensure_libraries(arguments: "list[str]", root: Path = ROOT, required: "tuple[str, ...]" = REQUIRED, module: str = "") -> None:
@@ -69,6 +98,7 @@ def ensure_libraries(arguments: "list[str]", root: Path = ROOT, required: "tuple
         oldest = ".".join(map(str, OLDEST_PYTHON))
         _stop(2, f"drawercam needs Python {oldest} or newer, and this is {sys.version.split()[0]} ({sys.executable}).")
     restarted = os.environ.pop(RESTARTED, None)
+    _learn_typed(restarted or "")
     missing = [name for name in required if importlib.util.find_spec(name) is None]
     if not missing:
         return
@@ -166,7 +196,7 @@ def _install_command(root: Path) -> str:
 
 
 def _restart(command: "list[str]") -> NoReturn:
-    os.environ[RESTARTED] = "1"
+    os.environ[RESTARTED] = json.dumps(typed())
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name != "nt":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import re
@@ -19,6 +18,7 @@ from . import running
 from .addresses import IPAddress, lan_addresses, url
 from .announce import Address, RegistryClient, Unanswered
 from .bootstrap import ROOT
+from .commandline import Parser, quoted
 from .hub import NAME
 from .mdns import SERVICE, interfaces
 
@@ -61,7 +61,7 @@ async def look_around(seconds: float = PATIENCE, addresses: Sequence[IPAddress] 
         from zeroconf import ServiceStateChange, Zeroconf
         from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
     except ImportError:
-        command = f"{sys.executable} -m pip install zeroconf"
+        command = quoted([sys.executable, "-m", "pip", "install", "zeroconf"])
         raise NoMulticast(f"The library zeroconf is missing, so the network cannot be asked. To install it, type: {command}") from None
     if addresses is None:
         addresses = [address.ip for address in lan_addresses()]
@@ -173,7 +173,7 @@ def main(arguments: list[str], state: Path = ROOT / "state") -> int:
         arguments: What follows `find`.
         state: The default state folder of a relay on this computer.
     """
-    parser = argparse.ArgumentParser(prog="relay.py find", description="Lists the relays in this network.")
+    parser = Parser(prog="relay.py find", description="Lists the relays in this network.")
     parser.add_argument("--registry", metavar="URL", help="ask this registry as well")
     parser.add_argument("--state", type=Path, default=state, metavar="DIR", help="state folder of a relay on this computer")
     chosen = parser.parse_args(arguments)

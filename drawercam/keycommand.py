@@ -10,10 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from . import addresses, running
-from .bootstrap import PYTHON
+from .commandline import Parser, command
 from .keys import DURATION_RULE, Key, Keyring, KeysError, Scope, link, seconds
 
-PROGRAM = f"{PYTHON} relay.py keys"
+COMMANDS = ("list", "add", "revoke")
 
 
 def main(arguments: list[str], state: Path, port: int) -> int:
@@ -25,15 +25,16 @@ def main(arguments: list[str], state: Path, port: int) -> int:
         port: The default port of the links.
     """
     chosen = _options(arguments, state, port)
+    where = chosen.state.resolve()
     try:
         if chosen.command == "add":
             _add(chosen)
-        elif not (chosen.state / "keys.json").exists():
-            print("There are no keys yet: they are made when the relay is started with --tls for the first time.")
+        elif (chosen.state / "keys.json").exists():
+            (_revoke if chosen.command == "revoke" else _list)(chosen)
         elif chosen.command == "revoke":
-            _revoke(chosen)
+            raise KeysError(f"There are no keys in {where}. A relay that was started with --state has them there: keys needs the same.")
         else:
-            _list(Keyring.open(chosen.state))
+            print(f"There are no keys yet in {where}: they are made when the relay is started with --tls for the first time.")
     except KeysError as error:
         print(error, file=sys.stderr)
         return 1
@@ -44,9 +45,9 @@ def main(arguments: list[str], state: Path, port: int) -> int:
 
 
 def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace:
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--state", type=Path, default=state, metavar="DIR", help="the relay's state folder")
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="Who may film and who may watch. A running relay notices at once.")
+    parser = Parser(prog="relay.py keys", description="Who may film and who may watch. A running relay notices at once.")
     parser.set_defaults(command="list", state=state)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("list", parents=[common], help="list the keys (the default); the secrets are not shown")
@@ -59,8 +60,11 @@ def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace
     add.add_argument("--port", type=int, help=f"the relay's port, for the links (default: that of the one that runs, else {port})")
     revoke = commands.add_parser("revoke", parents=[common], help="take a key away from whoever has it")
     revoke.add_argument("id", metavar="ID", help="as `keys list` shows it")
-    known = {"list", "add", "revoke", "-h", "--help"}
-    chosen = parser.parse_args(arguments if known & set(arguments[:1]) else ["list", *arguments])
+    ordered = _in_order(arguments)
+    if ordered[0] not in (*COMMANDS, "-h", "--help"):
+        parser.error(parser.unknown(ordered[:1]))
+    chosen = parser.parse_args(ordered)
+    chosen.default_state = state
     if chosen.command == "add":
         if chosen.watch is None and chosen.publish is None:
             add.error("say what the key is for: --watch porch,garden or --publish porch, or all in place of the names")
@@ -68,6 +72,24 @@ def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace
             add.error("a port is a number from 1 to 65535")
         chosen.usual_port = port
     return chosen
+
+
+def _in_order(arguments: list[str]) -> list[str]:
+    """The command first, also where `--state` stands before it; `list` where there is none."""
+    ahead = 0
+    if arguments[:1] == ["--state"]:
+        ahead = 2
+    elif arguments and arguments[0].startswith("--state="):
+        ahead = 1
+    if arguments[ahead:] and not arguments[ahead].startswith("-"):
+        return [*arguments[ahead:], *arguments[:ahead]]
+    return arguments if {"-h", "--help"} & {*arguments[:1]} else ["list", *arguments]
+
+
+def _again(chosen: argparse.Namespace, *words: str) -> str:
+    """A command that works on the same keys."""
+    same = chosen.state.resolve() == chosen.default_state.resolve()
+    return command("keys", *words, state=None if same else chosen.state)
 
 
 def _scope(text: str | None) -> Scope:
@@ -91,7 +113,7 @@ def _add(chosen: argparse.Namespace) -> None:
     if doubts:
         print(f"\n{doubts}")
     print("\nThe link is the key: whoever has it can pass it on. To take it back, type:")
-    print(f"  {PROGRAM} revoke {key.id}")
+    print(f"  {_again(chosen, 'revoke', key.id)}")
 
 
 def _where(chosen: argparse.Namespace) -> tuple[Callable[[str], str], str]:
@@ -104,20 +126,21 @@ def _where(chosen: argparse.Namespace) -> tuple[Callable[[str], str], str]:
     if found:
         doubts = "The relay that runs now asks for no keys, because it was started without --tls or with --no-key."
     else:
-        doubts = f"No relay is seen to run with {chosen.state.absolute()}."
+        doubts = f"No relay is seen to run with {chosen.state.resolve()}."
     if chosen.port is None:
         doubts += f" So the link has the usual port {port}; --port gives another one."
     return (lambda page: addresses.url("https", host, port, page)), doubts
 
 
-def _list(ring: Keyring) -> None:
+def _list(chosen: argparse.Namespace) -> None:
+    ring = Keyring.open(chosen.state)
     rows = [("ID", "ITS HOLDER CAN", "UNTIL", "LABEL")]
     for key in ring.keys:
         rows.append((key.id, allows(key), "over" if key.is_over(time.time()) else _moment(key.expires) or "you revoke it", key.label))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
-    for sentence in _missing(ring):
+    for sentence in _missing(chosen, ring):
         print(f"\n{sentence}")
 
 
@@ -135,17 +158,17 @@ def _revoke(chosen: argparse.Namespace) -> None:
     print(f"The key {key.id} is revoked: nobody can {allows(key)} by it any more. Who is connected by it is cut off within a second.")
     if key in printed:
         print("It was the key of the links and codes that the relay prints at its start. The printed ones no longer work.")
-    for sentence in _missing(ring):
+    for sentence in _missing(chosen, ring):
         print(sentence)
 
 
-def _missing(ring: Keyring) -> list[str]:
+def _missing(chosen: argparse.Namespace, ring: Keyring) -> list[str]:
     """What nobody can do any more, and how to change that."""
     sentences = []
     if not any(key.publish for key in ring.live):
-        sentences.append(f"No key is left that lets anybody film. To make one, type: {PROGRAM} add --publish all")
+        sentences.append(f"No key is left that lets anybody film. To make one, type:\n  {_again(chosen, 'add', '--publish', 'all')}")
     if not any(key.watch for key in ring.live):
-        sentences.append(f"No key is left that lets anybody watch. To make one, type: {PROGRAM} add --watch all")
+        sentences.append(f"No key is left that lets anybody watch. To make one, type:\n  {_again(chosen, 'add', '--watch', 'all')}")
     return sentences
 
 

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import errno
 import logging
-import shlex
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -18,6 +18,7 @@ from aiohttp import web
 from certs.authority import Authority, AuthorityError
 from drawercam import addresses, faults, files, limits, log_limit, unread
 from drawercam.bootstrap import PYTHON
+from drawercam.commandline import Parser, quoted
 from drawercam.gate import Gate
 from drawercam.renewal import Renewal
 
@@ -44,7 +45,7 @@ log = logging.getLogger("ip_registry")
 
 def options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
-    parser = argparse.ArgumentParser(prog=f"{PYTHON} -m ip_registry", description="Tells phones where the relays are today.")
+    parser = Parser(prog=f"{PYTHON} -m ip_registry", description="Tells phones where the relays are today.")
     parser.add_argument("--host", help="address to listen on (default: all)")
     parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on (default: {PORT})")
     where = "where list, secret and certificates are kept (default: the state folder of a relay on this computer)"
@@ -158,6 +159,7 @@ def _urls(chosen: argparse.Namespace, port: int) -> list[str]:
 
 
 def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool) -> str:
+    mark = '"' if os.name == "nt" else "'"  # cmd knows no other, and a shell must not take # for a comment
     pin = f"#sha256={fingerprint}" if fingerprint else ""
     others = [f"  or at       {url}" for url in urls[1:]]
     lines = [
@@ -166,9 +168,9 @@ def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool
         "",
         f"{'A secret was made' if is_new else 'The secret is'} in {secret_file.absolute()}.",
         "Copy this file into the state folder of every relay, and only there: who has it can send the phones elsewhere. For example:",
-        f"  scp {shlex.quote(str(secret_file.absolute()))} relay:drawercam/state/{secrets.FILE}",
+        f"  {quoted(['scp', str(secret_file.absolute()), f'relay:drawercam/state/{secrets.FILE}'])}",
         "Then start the relays with:",
-        f"  {PYTHON} relay.py --tls --registry '{urls[0]}{pin}'",
+        f"  {PYTHON} relay.py --tls --registry {mark}{urls[0]}{pin}{mark}",
         "",
         "Press Ctrl-C to stop.",
     ]

@@ -11,7 +11,7 @@ from itertools import zip_longest
 import pytest
 import segno
 
-from drawercam.banner import BLOCKS, Facts, banner, banner_for, can_show_codes
+from drawercam.banner import BLOCKS, Facts, Reach, banner, banner_for, can_show_codes
 from drawercam.trust import rows
 
 FINGERPRINT = ":".join(f"{octet:02X}" for octet in range(0xE0, 0x100))
@@ -160,6 +160,24 @@ def test_keys_and_no_keys() -> None:
     assert "Warning: keys are off (--no-key)." in prose(open_to_all)
     assert "contain the keys" not in prose(open_to_all)
     assert "\x1b[33mWarning" in open_to_all
+
+
+def test_what_no_phone_can_reach_advises_none_to_scan_or_type_anything() -> None:
+    local = replace(FACTS, reach=Reach.HOST, command="python3 relay.py --tls --port 9000", trust_url="")
+    text = banner(local, 80, False, True)
+    assert "because of --host" in prose(text) and "  python3 relay.py --tls --port 9000" in text.splitlines()
+    offline = banner(replace(local, reach=Reach.OFFLINE), 80, False, True)
+    assert "in no network now" in prose(offline) and "relay.py" not in offline
+    for said in (text, offline):
+        assert (
+            not set(said) & set(BLOCKS) and "into the phone" not in prose(said) and "A browser does not know this computer" in prose(said)
+        )
+
+
+def test_a_command_stands_on_a_line_of_its_own_however_long() -> None:
+    command = f"python3 relay.py keys add --publish all --state '/{'x' * 90} y'"
+    text = banner(replace(FACTS, advice=(("The link to Film has no key.", command),)), 40, False, False)
+    assert command in text.splitlines()
 
 
 def test_without_tls_it_says_why_phones_cannot_film_and_what_to_type() -> None:

@@ -379,9 +379,10 @@ async function loadInvite() {
   try {
     const answer = await fetch("/api/invite");
     if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const { url, others, withKey } = await answer.json();
+    const { url, others, withKey, reach } = await answer.json();
     const local = LOCAL.includes(new URL(url).hostname);
     byId("invite-local").hidden = !local;
+    for (const why of byId("invite-local").querySelectorAll("[data-reach]")) why.hidden = why.dataset.reach !== reach;
     byId("invite-phone").hidden = byId("invite-code").hidden = local;
     if (!local) byId("invite-code").src = `/api/invite.svg?${Date.now()}`; // the relay's address may have changed since
     byId("invite-address").href = url;

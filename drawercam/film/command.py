@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bootstrap import PYTHON
+from ..commandline import Parser, quoted
 from ..hub import NAME, NAME_RULE
 from . import address
 from .address import Address
@@ -25,8 +25,6 @@ from .urls import HINT
 if TYPE_CHECKING:
     from .sources import Source
     from .turning import Turner
-
-PROGRAM = f"{PYTHON} relay.py film"
 
 KEY_VARIABLE = "DRAWERCAM_KEY"
 """Environment variable with the key: a service's file need not be readable for everybody, a command line is."""
@@ -64,7 +62,7 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
     try:
         importlib.import_module("av")
     except ImportError as error:
-        command = f"{sys.executable} -m pip install av"
+        command = quoted([sys.executable, "-m", "pip", "install", "av"])
         print(f"Filming without a browser needs the library PyAV ({error}). To install it, type: {command}", file=sys.stderr)
         return _FAILED
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=chosen.log_level.upper())
@@ -75,7 +73,7 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
     except ValueError as error:
         parser.error(f"--relay: {error}")
     if not chosen.relay and not address.is_known(chosen.state):
-        print(f"No relay is seen to run with {chosen.state.absolute()}, so {where.origin} is tried. --state or --relay gives another one.")
+        print(f"No relay is seen to run with {chosen.state.resolve()}, so {where.origin} is tried. --state or --relay gives another one.")
     name = chosen.name or where.name
     if not NAME.fullmatch(name):
         parser.error(f"--name: {name!r} is no name: {NAME_RULE}" if name else "--name is missing: say what the camera is called")
@@ -97,9 +95,9 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
     return _run(parser, chosen, Entry(where, name, key, context, None if chosen.relay else look), name)
 
 
-def _parser(state: Path) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
+def _parser(state: Path) -> Parser:
+    parser = Parser(
+        prog="relay.py film",
         description="Films without a browser: a webcam, a Raspberry Pi's camera, a camera of the network, a file, or a test picture.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -125,11 +123,11 @@ def _parser(state: Path) -> argparse.ArgumentParser:
     return parser
 
 
-def _parsed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+def _parsed(parser: Parser, arguments: list[str]) -> argparse.Namespace:
     """The command line. What is too much is not shown: a shell may have cut it off an address, password and all."""
     chosen, more = parser.parse_known_args(arguments)
-    if more and all(map(_OPTION.match, more)):
-        parser.error(f"unrecognized arguments: {' '.join(word.partition('=')[0] for word in more)}")
+    if options := [word for word in more if _OPTION.match(word) or (word.startswith("-") and parser.near(word))]:
+        parser.error(parser.unknown(options))
     if more:
         parser.error(f"only one SOURCE can be filmed; put it in quotes if it has blanks or other special characters. {HINT}")
     return chosen

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Protocol
 
+from ..commandline import quoted
 from ..control import Axis, Orient, Turns
 
 # Degrees a second of a simulated mount: a small servo under a camera's weight.
@@ -182,5 +183,5 @@ def _package() -> ModuleType:
 
 
 def _missing() -> TurningError:
-    command = f"{sys.executable} -m pip install pantilthat smbus"
+    command = quoted([sys.executable, "-m", "pip", "install", "pantilthat", "smbus"])
     return TurningError(f"The Pan-Tilt HAT needs the packages pantilthat and smbus. To install them, type: {command}")

@@ -91,6 +91,7 @@ class Site:
         authority: Gives the certificate authority in PEM; empty where there is none to trust.
         camera_urls, player_urls: Give the addresses of the pages that a phone on the LAN can reach, the likeliest first; without key.
         trust_url: Gives the address of the page on which phones learn to trust the authority, or "".
+        reach: Says from where it can be reached (`banner.Reach`), so that a page does not advise what would not help.
         registry: Where pages ask for this relay when they have lost it; "" for nowhere.
         served_registry: The registry that this relay is itself, if it is one.
         relay: What this relay is called there.
@@ -109,6 +110,7 @@ class Site:
     camera_urls: Callable[[], Sequence[str]]
     player_urls: Callable[[], Sequence[str]]
     trust_url: Callable[[], str] = lambda: ""
+    reach: Callable[[], str] = lambda: "network"
     registry: str = ""
     served_registry: Registry | None = None
     relay: str = ""
@@ -541,7 +543,7 @@ class _Api:
 
     async def invite(self, request: web.Request) -> web.StreamResponse:
         urls, with_key = self._invitation(request["grant"])
-        return web.json_response({"url": urls[0], "others": urls[1:], "withKey": with_key})
+        return web.json_response({"url": urls[0], "others": urls[1:], "withKey": with_key, "reach": self._site.reach()})
 
     async def invite_code(self, request: web.Request) -> web.StreamResponse:
         urls, _ = self._invitation(request["grant"])

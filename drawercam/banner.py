@@ -25,6 +25,8 @@ QR_GAP = 4
 BLOCKS = "▀▄█"
 """The characters of which `segno` builds a code, beside the space."""
 
+TOO_NARROW = "This window is too narrow for QR codes: widen it and start again, or type the address into the phone."
+
 INDENT = "  "
 
 LONGEST_LINE = 100
@@ -115,10 +117,26 @@ def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
 
 def banner_for(facts: Facts, stream: TextIO, codes: bool = True) -> str:
     """The text as this stream can show it: codes and colours only on a terminal, and only if its encoding and its user allow them."""
-    terminal = stream.isatty()
+    columns = shutil.get_terminal_size().columns
+    return banner(facts, columns, _has_colour(stream), codes and stream.isatty() and can_show_codes(stream))
+
+
+def codes_for(urls: dict[str, str], stream: TextIO) -> str:
+    """Codes for some addresses by their captions, as this stream can show them, with a line feed at the end; nothing but on a terminal."""
+    if not (stream.isatty() and can_show_codes(stream)):
+        return ""
+    page = _Page(max(shutil.get_terminal_size().columns, NARROWEST), _has_colour(stream))
+    drawn = _side_by_side(urls, page.width) or _below_each_other(urls, page.width)
+    if drawn is None:
+        page.sentence(TOO_NARROW)
+    else:
+        page.codes(drawn)
+    return page.text()
+
+
+def _has_colour(stream: TextIO) -> bool:
     windows_console = sys.platform == "win32" and not {"WT_SESSION", "TERM", "ANSICON"} & os.environ.keys()
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and not windows_console
-    return banner(facts, shutil.get_terminal_size().columns, colour, codes and terminal and can_show_codes(stream))
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and not windows_console
 
 
 def can_show_codes(stream: TextIO) -> bool:
@@ -131,7 +149,11 @@ def can_show_codes(stream: TextIO) -> bool:
 
 
 def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
-    codes = _codes(facts, page.width) if qr and facts.reach is Reach.NETWORK else None
+    qr = qr and facts.reach is Reach.NETWORK
+    urls = {"Film": facts.camera_url, "Watch": facts.player_url}
+    trust = {"Trust": facts.trust_url} if facts.trust_url else {}
+    beside = _side_by_side(urls | trust, page.width) if qr else None
+    codes = (beside or _side_by_side(urls, page.width) or _below_each_other(urls, page.width)) if qr else None
     if facts.reach is Reach.HOST:
         page.sentence("It listens on this computer only, because of --host, so no phone gets there. For phones, stop it and type:")
         page.verbatim(facts.command, BOLD)
@@ -140,7 +162,7 @@ def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
     elif codes is not None:
         page.codes(codes)
     elif qr:
-        page.sentence("This window is too narrow for QR codes: widen it and start again, or type the address into the phone.")
+        page.sentence(TOO_NARROW)
     else:
         page.sentence("No QR codes are shown here: type the address into the phone.")
     page.gap()
@@ -167,27 +189,30 @@ def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
         who, some = ("phone", " (some iPhones film only then)") if facts.reach is Reach.NETWORK else ("browser", "")
         page.sentence(f"A {who} does not know this computer yet, so it warns. To be rid of the warning for good{some}, {what}:")
         page.link("Trust", facts.trust_url or facts.ca_url)
+        if codes and trust and not beside and (code := _side_by_side(trust, page.width)):
+            page.codes(code)  # here, because with three, one below the other, a terminal shows none whole
+            page.gap()
         page.sentence(f"What the {who} shows must be the same as this:")
         page.fingerprint(facts.fingerprint)
         page.sentence("In a hurry: choose Advanced, then Proceed.")
         page.gap()
 
 
-def _codes(facts: Facts, width: int) -> list[str] | None:
-    """Lines of codes with captions: side by side, else one below the other; None when not even one fits the width.
-
-    The code of the trust page is there only where it fits beside the others: with three, one below the other, a terminal shows none whole.
-    """
-    urls = {"Film": facts.camera_url, "Watch": facts.player_url}
-    for wanted in (urls | {"Trust": facts.trust_url}, urls) if facts.trust_url else (urls,):
-        for border in QUIET_ZONES:
-            codes = [_code(caption, url, border) for caption, url in wanted.items()]
-            if sum(len(code[0]) for code in codes) + QR_GAP * (len(codes) - 1) <= width:
-                return _side_by_side(codes)
+def _side_by_side(urls: dict[str, str], width: int) -> list[str] | None:
+    """Lines of codes with captions, with the widest quiet zones that fit the width; None when not even the narrowest do."""
     for border in QUIET_ZONES:
-        film, watch = (_code(caption, url, border) for caption, url in urls.items())
-        if max(len(film[0]), len(watch[0])) <= width:
-            return [*film, "", *watch]
+        codes = [_code(caption, url, border) for caption, url in urls.items()]
+        if sum(len(code[0]) for code in codes) + QR_GAP * (len(codes) - 1) <= width:
+            return _joined(codes)
+    return None
+
+
+def _below_each_other(urls: dict[str, str], width: int) -> list[str] | None:
+    """The same, one below the other."""
+    for border in QUIET_ZONES:
+        codes = [_code(caption, url, border) for caption, url in urls.items()]
+        if max(len(code[0]) for code in codes) <= width:
+            return [line for code in codes for line in (*code, "")][:-1]
     return None
 
 
@@ -200,7 +225,7 @@ def _code(caption: str, url: str, border: int) -> list[str]:
     return [caption.center(len(rows[0])), *rows]
 
 
-def _side_by_side(codes: list[list[str]]) -> list[str]:
+def _joined(codes: list[list[str]]) -> list[str]:
     height = max(map(len, codes))
     padded = [lines + [" " * len(lines[0])] * (height - len(lines)) for lines in codes]
     # The gap repeats the edge of the quiet zone: one light panel around all codes is found sooner than some with dark bars between.

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import logging
 import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
+from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 
-from . import addresses, running
+from . import addresses, banner, running
 from .commandline import Parser, command
+from .film.address import own_trust
 from .keys import DURATION_RULE, Key, Keyring, KeysError, Scope, link, seconds
+from .names import name_of
+from .running import Running
 
 COMMANDS = ("list", "add", "revoke")
+
+PATIENCE = 3.0
+"""Seconds that the relay on this computer may take to say which cameras there are; it answers in milliseconds."""
+
+MAX_ANSWER = 2**20
+"""Bytes of its answers: 250 cameras have 100 KB."""
+
+log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str], state: Path, port: int) -> int:
@@ -58,6 +73,7 @@ def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace
     add.add_argument("--expires", metavar="TIME", help=f"end by itself: {DURATION_RULE}")
     add.add_argument("--label", default="", metavar="TEXT", help="for whom it is, so that you know later")
     add.add_argument("--port", type=int, help=f"the relay's port, for the links (default: that of the one that runs, else {port})")
+    add.add_argument("--no-qr", action="store_true", help="print no QR code")
     revoke = commands.add_parser("revoke", parents=[common], help="take a key away from whoever has it")
     revoke.add_argument("id", metavar="ID", help="as `keys list` shows it")
     ordered = _in_order(arguments)
@@ -93,7 +109,12 @@ def _again(chosen: argparse.Namespace, *words: str) -> str:
 
 
 def _scope(text: str | None) -> Scope:
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    """What an option names, as the camera page would call it; what is no name in any way is refused as it was typed."""
+    typed = [name.strip() for name in (text or "").split(",") if name.strip()]
+    names = [name_of(name) or name for name in typed]
+    for name, given in zip(names, typed, strict=True):
+        if name != given:
+            print(f"{given!r} is called {name} by a camera.")
     return Scope.from_json("all" if names == ["all"] else names)
 
 
@@ -105,31 +126,68 @@ def _add(chosen: argparse.Namespace) -> None:
         key = ring.add(publish, watch, lasts, chosen.label)
     except OSError as error:
         raise KeysError(f"No key is made, because it cannot be written down in {chosen.state}: {error.strerror or error}.") from None
-    where, doubts = _where(chosen)
+    relay = next((one for one in running.relays(chosen.state) if one.keys), None)
+    where, doubts = _where(chosen, relay)
     print(f"Who opens this link can {allows(key)}, {until(key)}.\n")
-    for label, page, name, scope in (("Film", "/camera.html", "name", publish), ("Watch", "/player.html", "camera", watch)):
-        if scope:
-            print(f"  {label:<7} {link(where(page), key, name, scope)}")
+    urls = {
+        label: link(where(page), key, name, scope)
+        for label, page, name, scope in (("Film", "/camera.html", "name", publish), ("Watch", "/player.html", "camera", watch))
+        if scope
+    }
+    trust = {"Trust": relay.trust} if relay is not None and relay.trust else {}
+    if not chosen.no_qr and (codes := banner.codes_for(urls | trust, sys.stdout)):
+        print(codes)
+    for label, url in urls.items():
+        print(f"  {label:<7} {url}")
+    if trust:
+        print(f"\nA phone that warns of the certificate opens this, once, and does what it shows:\n  {'Trust':<7} {trust['Trust']}")
     if doubts:
         print(f"\n{doubts}")
+    for name in _unseen(chosen.state, key, relay):
+        print(f"\nMind that no camera {name} was seen lately. The key is for that name all the same.")
     print("\nThe link is the key: whoever has it can pass it on. To take it back, type:")
     print(f"  {_again(chosen, 'revoke', key.id)}")
 
 
-def _where(chosen: argparse.Namespace) -> tuple[Callable[[str], str], str]:
+def _where(chosen: argparse.Namespace, relay: Running | None) -> tuple[Callable[[str], str], str]:
     """Where a page of the relay is, by its path; and what makes that doubtful, if anything does."""
-    found = running.relays(chosen.state)
-    relay = next((one for one in found if one.keys), None)
     if relay is not None:
         return (lambda page: addresses.url(relay.scheme, relay.hosts[0], chosen.port or relay.port, page)), ""
     host, port = next((str(address) for address in addresses.lan_addresses()), "localhost"), chosen.port or chosen.usual_port
-    if found:
+    if running.relays(chosen.state):
         doubts = "The relay that runs now asks for no keys, because it was started without --tls or with --no-key."
     else:
         doubts = f"No relay is seen to run with {chosen.state.resolve()}."
     if chosen.port is None:
         doubts += f" So the link has the usual port {port}; --port gives another one."
     return (lambda page: addresses.url("https", host, port, page)), doubts
+
+
+def _unseen(state: Path, key: Key, relay: Running | None) -> list[str]:
+    """Which of the cameras that a new key may watch are neither on the air nor among those that are gone; none where that is not known."""
+    if relay is None or not key.watch.names:
+        return []
+    try:
+        return sorted(key.watch.names - _cameras(state, key, relay))
+    except (OSError, HTTPException, ValueError, TypeError, KeyError) as error:
+        log.debug("The relay cannot be asked for its cameras: %s", error)
+        return []
+
+
+def _cameras(state: Path, key: Key, relay: Running) -> set[str]:
+    """What the relay shows to the holder of this key, asked as a page does.
+
+    Raises:
+        OSError, HTTPException, ValueError, TypeError, KeyError: It does not answer, or not as a relay does.
+    """
+    context = own_trust(state, None, False)
+    with contextlib.closing(HTTPSConnection(relay.here, relay.port, timeout=PATIENCE, context=context)) as connection:
+        connection.request("POST", "/api/session", json.dumps({"key": key.secret}), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read(MAX_ANSWER)
+        cookie = (answer.headers["Set-Cookie"] or "").partition(";")[0]  # without it, the next answer is a refusal
+        connection.request("GET", "/api/cameras", headers={"Cookie": cookie})
+        return {str(camera["name"]) for camera in json.loads(connection.getresponse().read(MAX_ANSWER))}
 
 
 def _list(chosen: argparse.Namespace) -> None:

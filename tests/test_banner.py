@@ -11,7 +11,7 @@ from itertools import zip_longest
 import pytest
 import segno
 
-from drawercam.banner import BLOCKS, Facts, Reach, banner, banner_for, can_show_codes
+from drawercam.banner import BLOCKS, Facts, Reach, banner, banner_for, can_show_codes, codes_for
 from drawercam.trust import rows
 
 FINGERPRINT = ":".join(f"{octet:02X}" for octet in range(0xE0, 0x100))
@@ -91,7 +91,7 @@ def test_three_codes_stand_side_by_side_where_there_is_room(width: int, border: 
 
 @pytest.mark.parametrize(("width", "border"), [(78, 2), (80, 2), (86, 4), (114, 4)])
 def test_two_codes_stand_side_by_side_where_there_is_room(width: int, border: int) -> None:
-    rows = [line for line in plain(banner(FACTS, width, True, True)) if line and set(line) <= {*BLOCKS, " "}]
+    rows = [line for line in plain(banner(NO_TRUST_PAGE, width, True, True)) if line and set(line) <= {*BLOCKS, " "}]
     film, watch = drawn(FACTS.camera_url, border), drawn(FACTS.player_url, border)
     size = len(film)
     assert {len(row) for row in rows} == {2 * size + 4}
@@ -101,11 +101,38 @@ def test_two_codes_stand_side_by_side_where_there_is_room(width: int, border: in
 
 @pytest.mark.parametrize(("width", "border"), [(37, 2), (41, 4), (60, 4), (77, 4)])
 def test_elsewhere_they_stand_one_below_the_other(width: int, border: int) -> None:
-    rows = [line for line in plain(banner(FACTS, width, False, True)) if line and set(line) <= {*BLOCKS, " "}]
+    rows = [line for line in plain(banner(NO_TRUST_PAGE, width, False, True)) if line and set(line) <= {*BLOCKS, " "}]
     film, watch = drawn(FACTS.camera_url, border), drawn(FACTS.player_url, border)
     half = len(rows) // 2
     assert modules(rows[:half])[: len(film)] == film
     assert modules(rows[half:])[: len(watch)] == watch
+
+
+@pytest.mark.parametrize("width", [41, 80, 114, 127, 200])
+def test_the_trust_page_has_a_code_beside_the_others_or_below_its_address(width: int) -> None:
+    lines = plain(banner(FACTS, width, False, True))
+    captions = [number for number, line in enumerate(lines) if "Trust" in line.split()]
+    link = next(number for number, line in enumerate(lines) if line.endswith(FACTS.trust_url))
+    if width >= 115:
+        assert min(captions) < link and lines[min(captions)].split() == ["Film", "Watch", "Trust"]
+        return
+    rows = [line for line in lines[link:] if line and set(line) <= {*BLOCKS, " "}]
+    code = drawn(FACTS.trust_url, 4)
+    assert [row[: len(code)] for row in modules(rows)][: len(code)] == code
+
+
+def test_codes_of_new_keys_are_drawn_as_those_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = {"Film": FACTS.camera_url}
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = codes_for(urls, Terminal(io.BytesIO(), encoding="utf-8")).splitlines()
+    assert rows[0].strip() == "Film"
+    code = drawn(FACTS.camera_url, 4)
+    assert modules(rows[1:])[: len(code)] == code
+    assert codes_for(urls, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")) == "", "in a file, nothing can be scanned"
+    assert codes_for(urls, Terminal(io.BytesIO(), encoding="cp1252")) == ""
+    monkeypatch.setenv("COLUMNS", "30")
+    assert "too narrow" in codes_for(urls, Terminal(io.BytesIO(), encoding="utf-8"))
 
 
 def test_codes_of_different_sizes_stand_side_by_side() -> None:

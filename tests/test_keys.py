@@ -12,11 +12,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from certs import Authority, Served
 from drawercam import keycommand
 from drawercam import keys as module
 from drawercam.keys import (
@@ -37,6 +39,7 @@ from drawercam.keys import (
     Scope,
     seconds,
 )
+from drawercam.running import Notice, Running
 from tests.relays import ROOT
 from tests.test_files import Disk
 
@@ -512,6 +515,67 @@ def test_the_command_leads_to_the_one_camera_of_a_key(tmp_path: Path) -> None:
     assert "film as porch and watch porch, until you revoke it" in added.stdout
 
 
+def test_a_camera_may_be_called_as_people_call_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def add(*words: str) -> str:
+        assert keycommand.main(["add", *words, "--state", str(tmp_path)], tmp_path, 8443) == 0
+        return capsys.readouterr().out
+
+    said = add("--watch", "Baby Room, porch", "--publish", "Küche")
+    assert "'Baby Room' is called baby-room by a camera." in said and "'Küche' is called kuche" in said and "'porch'" not in said
+    assert "film as kuche and watch baby-room and porch" in said and "?name=kuche#key=" in said
+    assert "watch every camera" in add("--watch", "All")
+
+
+def test_a_camera_that_was_not_seen_lately_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A relay of the state folder, one with another certificate, one that answers nonsense, and none."""
+    shown: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        cameras = b'[{"name": "porch", "state": "live"}, {"name": "gate", "state": "gone"}]'
+
+        def answer(self, body: bytes, **headers: str) -> None:
+            self.send_response(200)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            shown.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["key"])
+            self.answer(b"{}", Set_Cookie="drawercam-x=token; Path=/; Secure")
+
+        def do_GET(self) -> None:
+            self.answer(self.cameras if self.headers["Cookie"] == "drawercam-x=token" else b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def add(served: Served) -> str:
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            server.socket = served.server_context().wrap_socket(server.socket, server_side=True)
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            notice = Notice(tmp_path)
+            notice.put_up(Running("https", server.server_port, ("127.0.0.1",), "127.0.0.1", "attic", keys=True, authority=True))
+            try:
+                assert keycommand.main(["add", "--watch", "porch,gate,nursery", "--state", str(tmp_path)], tmp_path, 8443) == 0
+            finally:
+                notice.take_down()
+                server.shutdown()
+        return capsys.readouterr().out
+
+    mine, other = (Authority(tmp_path / name).ensure([], []) for name in ("certs", "other"))
+    said = add(mine)
+    assert "no camera nursery was seen lately" in said and said.count("seen lately") == 1
+    assert shown == [re.findall(r"#key=(\S+)", said)[0]]
+    Handler.cameras = b"[5]"
+    assert "seen lately" not in add(mine), "it is not known"
+    assert "seen lately" not in add(other) and len(shown) == 2, "and no key is shown to a stranger"
+    assert keycommand.main(["add", "--watch", "nursery", "--state", str(tmp_path)], tmp_path, 8443) == 0
+    assert "seen lately" not in capsys.readouterr().out
+
+
 def test_the_last_key_may_be_revoked_and_it_says_what_that_means(tmp_path: Path) -> None:
     command(tmp_path, "add", "--watch", "porch")
     done = command(tmp_path, "revoke", "camera")
@@ -523,7 +587,7 @@ def test_the_last_key_may_be_revoked_and_it_says_what_that_means(tmp_path: Path)
     ("arguments", "status", "sentence"),
     [
         (("add",), 2, "say what the key is for"),
-        (("add", "--watch", "Front Door"), 1, "'Front Door' is no name for a camera"),
+        (("add", "--watch", "Дверь"), 1, "'Дверь' is no name for a camera"),
         (("add", "--watch", ""), 1, "has to allow something"),
         (("add", "--watch", "all", "--expires", "soon"), 1, "'soon' is no duration"),
         (("revoke",), 2, "ID"),

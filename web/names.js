@@ -19,6 +19,11 @@ export function toName(text) {
     .slice(0, LONGEST_NAME);
 }
 
+/** The name that a person means who has typed it to its end; "" for what is none. As drawercam/names.py. @param {string} text */
+export function nameOf(text) {
+  return toName(text).replace(/-+$/, "");
+}
+
 /** A name nobody else has chosen, so that one touch is enough. */
 export function freshName() {
   return `camera-${1000 + Math.floor(Math.random() * 9000)}`;

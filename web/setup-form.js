@@ -1,6 +1,6 @@
 // Before filming: the name of this camera, and whether its lens may sleep.
 
-import { freshName, isName, toName } from "./names.js";
+import { freshName, isName, nameOf, toName } from "./names.js";
 import { recall, remember } from "./remembered.js";
 
 /** Keys of localStorage. */
@@ -31,7 +31,7 @@ export class SetupForm {
   /** The name to film under. @returns {string} "" if there is none yet: then the person is told so */
   choose() {
     const { name, hint } = this.parts;
-    const chosen = toName(name.value).replace(/-+$/, "");
+    const chosen = nameOf(name.value);
     if (!isName(chosen)) {
       hint.textContent = "Give this camera a name, such as porch.";
       name.focus();

@@ -24,6 +24,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from drawercam import keycommand, running
 from drawercam.control import Orient, Turns
 from drawercam.film import address, command, libav, network, sources
 from drawercam.film import camera as filmcamera
@@ -659,11 +660,18 @@ async def test_the_printed_link_is_enough_and_the_state_folder_too(locked: Relay
                 while f"{name} is live" not in locked.output:
                     assert process.returncode is None, locked.output
                     await asyncio.sleep(0.05)
+            unseen = await asyncio.to_thread(_unseen, locked, name)
         finally:
             process.send_signal(signal.SIGTERM)
             said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
         assert process.returncode == 0, said
+        assert unseen == ["attic"], "the relay that runs is asked which cameras there are"
         assert b"Filming the test picture" in said and b"Traceback" not in said
+
+
+def _unseen(relay: Relay, name: str) -> list[str]:
+    key = Keyring.open(relay.state).add(NOTHING, Scope(names=frozenset((name, "attic"))))
+    return keycommand._unseen(relay.state, key, running.relays(relay.state)[0])
 
 
 def test_a_certificate_of_another_name_is_told_from_one_that_is_not_trusted() -> None:

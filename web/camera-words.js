@@ -1,5 +1,7 @@
 // What the camera's page says about filming, in words: pure functions of a status (filming.js).
 
+import { awayWords, certificateWords, refusalWords } from "./absence.js";
+
 /** @typedef {import("./filming.js").Status} Status */
 
 /** What people call the codecs, by the beginning of their names. @type {Record<string, string>} */
@@ -20,9 +22,14 @@ export function codecWord(codec) {
 export function statusWords(status, { news, width, height, byRequests }) {
   const waiting = "This page goes on trying. Is the relay running, and is this phone in its network?";
   const back = "It will be back in a moment, and filming goes on by itself.";
-  if (status.state === "gone" && status.restarting) return ["connecting", "The relay is restarting", back];
-  if (status.state === "connecting") return ["connecting", "Connecting", ""];
-  if (status.state === "gone") return ["gone", "The relay does not answer", waiting];
+  const { state, away, refusal } = status;
+  const off = state === "gone" || state === "connecting";
+  if (off && away && away.moved) return ["gone", awayWords(away), "This page goes on trying to reach it there."];
+  if (off && away) return ["gone", awayWords(away), waiting + certificateWords()];
+  if (state === "gone" && status.restarting) return ["connecting", "The relay is restarting", back];
+  if (off && refusal) return ["gone", "The relay refuses this page", refusalWords(refusal)];
+  if (state === "connecting") return ["connecting", "Connecting", ""];
+  if (state === "gone") return ["gone", "The relay does not answer", waiting];
   if (status.state === "paused") {
     if (status.reason === "viewers") return ["paused", "Paused by the viewers", `${whoPauses(status)} Filming goes on as soon as it can.`];
     if (status.reason === "unwatched") return ["paused", "Asleep, nobody is watching", "It wakes up as soon as somebody watches."];

@@ -1,6 +1,7 @@
 // The camera's page: joins the lens, the filming and what a person sees and touches.
 
 import "./guard.js";
+import { awayWords, certificateWords, refusalWords, relay } from "./absence.js";
 import { SOUND_WORDS, duration, encoderWords, statusWords, viewerWords } from "./camera-words.js";
 import { Care } from "./care.js";
 import { DarkScreen } from "./dark-screen.js";
@@ -13,10 +14,11 @@ import { Lens } from "./lens.js";
 import { Overload } from "./overload.js";
 import { Panels } from "./panels.js";
 import { recall, remember } from "./remembered.js";
-import { lastSession } from "./session.js";
+import { KEEPS_NO_KEY, keepsNoKey, lastSession, stepsToKeep } from "./session.js";
 import { SelfTest } from "./selftest.js";
 import { SelfTestSheet } from "./selftest-sheet.js";
 import { SetupForm } from "./setup-form.js";
+import { titleSays } from "./title.js";
 import { Turning } from "./turning.js";
 import { picturesOf } from "./video.js";
 import { WakeLock } from "./wakelock.js";
@@ -71,7 +73,7 @@ function note(text) {
 
 const panels = new Panels(
   { panel: find("panel"), title: find("panel-title"), steps: find("panel-steps"), actions: find("panel-actions") },
-  ["never", "key", "lens", "ended"],
+  ["never", "relay", "unkept", "key", "lens", "ended"],
   { key: find("key-form") },
   arrange,
 );
@@ -179,13 +181,14 @@ const desk = new KeyDesk(
   {
     async onallowed(typed) {
       lostKey = false;
-      panels.hide("key");
-      panels.hide("ended");
+      isThere();
+      for (const about of ["unkept", "key", "ended"]) panels.hide(about);
       if (typed && !lens.video) await askForLens();
       autostart();
       arrange();
     },
     onasked: askForKey,
+    onaway: showAway,
     onlost() {
       if (!filming) return;
       stopFilming();
@@ -195,9 +198,37 @@ const desk = new KeyDesk(
   },
 );
 
+/** What was said last of a relay that is not to be had. */
+let awaySaid = "";
+
+/** The relay is not to be had before filming. @param {import("./absence.js").Refusal | null} refusal what it says itself */
+function showAway(refusal) {
+  const away = relay.away();
+  const [title, step] = refusal
+    ? ["The relay refuses this page", refusalWords(refusal)]
+    : away
+      ? [awayWords(away), `This page goes on trying.${certificateWords()}`]
+      : ["", ""];
+  if (filming || title === "" || title + step === awaySaid) return; // while it films, its status says so
+  awaySaid = title + step;
+  panels.show("relay", title, [step], [checkAction]);
+}
+
+function isThere() {
+  awaySaid = "";
+  panels.hide("relay");
+}
+
 function askForKey() {
+  isThere();
+  if (keepsNoKey(desk.session)) {
+    const again = { label: "Try again", primary: true, act: () => desk.open() };
+    panels.show("unkept", KEEPS_NO_KEY, stepsToKeep(desk.session), [again, checkAction]);
+    return;
+  }
+  panels.hide("unkept");
   if (lostKey) {
-    const steps = ["It has ended or was revoked. Scan the new code with this phone, or type the new key: filming then goes on by itself."];
+    const steps = ["It has ended or was revoked, or this browser has not kept it. Scan the new code with this phone, or type the new key: filming then goes on by itself."];
     panels.show("key", "The relay takes this phone’s key no more", steps, [checkAction]);
     return;
   }
@@ -290,6 +321,7 @@ function stopFilming(reason) {
   wake.release();
   setAddress(false);
   dark.leave();
+  titleSays("relay", "");
   arrange();
 }
 
@@ -344,7 +376,10 @@ function watchLoad(status) {
 
 /** Lets the lens go while nobody watches, if that is wanted, and takes it again. @param {import("./filming.js").Status} status */
 function watchRest({ state, reason }) {
-  if (state === "gone" || state === "connecting") return; // nobody knows who watches
+  if (state === "gone" || state === "connecting") {
+    if (lens.resting) note("The lens is off. It wakes up when the relay is back and somebody watches."); // till then nobody knows who does
+    return;
+  }
   const rests = setup.restsLens && state === "paused" && reason === "unwatched";
   if (rests) lens.rest();
   else lens.wake();
@@ -372,12 +407,16 @@ function showStatus(status) {
   if (status.encoder) showEncoder(status);
   write(page.viewers, viewers);
   write(page.clock, duration(now - status.since));
-  write(page.darkText, [cameraName, headline.toLowerCase(), viewers, "touch to wake"].filter(Boolean).join(" · "));
+  const dim = headline[0].toLowerCase() + headline.slice(1);
+  write(page.darkText, [cameraName, dim, viewers, "touch to wake"].filter(Boolean).join(" · "));
+  page.darkText.dataset.state = state;
   watchLoad(status);
-  if (state !== "gone" || status.failure) reachedAt = now;
-  const lost = now - reachedAt >= OFFER_AFTER;
+  const off = status.state === "gone" || status.state === "connecting";
+  titleSays("relay", off && (status.away || status.refusal) ? headline : "");
+  if (!off || status.failure) reachedAt = now;
+  const lost = off && (status.away !== null || status.refusal !== null || now - reachedAt >= OFFER_AFTER);
   page.check.hidden = !status.failure && !lost;
-  const way = lost && status.state === "gone" ? signpost(lastSession()) : "";
+  const way = lost && !status.refusal ? signpost(lastSession()) : "";
   page.signpost.hidden = way === "";
   if (way) page.signpost.href = way;
   if (status.state === "gone") desk.check();

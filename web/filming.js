@@ -11,6 +11,7 @@
 // of uplink.js.
 
 import { recorderDelays } from "./ability.js";
+import { relay } from "./absence.js";
 import { familyOf } from "./codec-families.js";
 import { CodecsEngine, CodecsSoundEngine } from "./codecs.js";
 import { elsewhere } from "./finder.js";
@@ -24,11 +25,13 @@ import { Uplink } from "./uplink.js";
 /** @typedef {"viewers" | "unwatched" | "background" | "interrupted"} PauseReason as in docs/protocol.md */
 /** The relay's `pause`. @typedef {{reason: "viewers" | "unwatched", by: string[], votes: number, watching: number}} Pause */
 /** @typedef {{state: FilmingState, reason: PauseReason | "", pause: Pause | null, restarting: boolean, viewers: number, slow: boolean,
- *            held: boolean, thin: boolean, failure: string, mute: boolean, since: number, fps: number | null, bitsPerSecond: number,
+ *            away: import("./absence.js").Away | null, refusal: import("./absence.js").Refusal | null, held: boolean, thin: boolean,
+ *            failure: string, mute: boolean, since: number, fps: number | null, bitsPerSecond: number,
  *            restarts: {video: number, audio: number}, silence: {video: number, audio: number}, encoder: "codecs" | "recorder" | "",
  *            codec: string, delay: number | null, dropped: import("./recorder.js").Dropped, remark: string,
  *            transport: import("./link.js").Transport}} Status
- *  pause: what the relay asked for, or null; restarting: the relay has said that it will be back in a moment; slow: the network gets less
+ *  pause: what the relay asked for, or null; restarting: the relay has said good-bye a moment ago, and may be back soon; away: else since
+ *  when it does not answer, null while that may be a matter of a moment; refusal: why it does not let this camera in; slow: the network gets less
  *  than it would if it were good, held: nothing at all just now, thin: not every picture; failure: what the recorder of the pictures said;
  *  mute: there is none for the sound; since: performance.now() of start(); restarts: of engines that gave nothing; silence: ms for
  *  which no byte came although there should be some; encoder, codec: what films, "" before it is chosen; delay: ms from capture to sending;
@@ -49,9 +52,6 @@ export const STOPPED = "stop";
 /** Milliseconds between two looks at buffers and silence, and looks from one probe of the network to the next. */
 const TICK = 250;
 const TICKS_PER_PROBE = 2;
-
-/** Milliseconds for which a relay that restarts is waited for with calm words. */
-const RESTARTS_FOR = 60000;
 
 /** Milliseconds without a byte after which a hidden page counts as asleep. */
 const ASLEEP = 1500;
@@ -86,7 +86,10 @@ export class Filming {
     this.link = new Link(`/camera/${name}`, {
       onstate: (state, detail) => this._linked(state, detail),
       onmessage: (message) => this._told(message),
-      onpong: (message) => this.uplink.answered(message.t, message.time / 1000 - message.t, performance.now()),
+      onpong: (message) => {
+        relay.heard();
+        this.uplink.answered(message.t, message.time / 1000 - message.t, performance.now());
+      },
       pingFields: (moment) => this._asks(moment),
       elsewhere: elsewhere(lastSession),
     });
@@ -122,8 +125,8 @@ export class Filming {
     this.asked = null;
     /** The page is hidden and gives nothing. */
     this.dozing = false;
-    /** When the relay said that it restarts. */
-    this.restartsAt = -Infinity;
+    /** Why the relay does not let this camera in, as it said at the last try. @type {import("./absence.js").Refusal | null} */
+    this.refusal = null;
     /** Restarts of engines that are gone, by the number of the stream. @type {Record<number, number>} */
     this.pastRestarts = { [VIDEO]: 0, [AUDIO]: 0 };
     /** By the number of the stream: what should be filmed just now, and when that began or bytes of it were sent last.
@@ -144,6 +147,7 @@ export class Filming {
 
   start() {
     this.since = performance.now();
+    relay.begin();
     this.ticker = setInterval(() => this._tick(), TICK);
     this.link.open();
     this.options.choice.then((choice) => this._equip(choice));
@@ -252,7 +256,9 @@ export class Filming {
       state: this._state(reason),
       reason,
       pause: this.asked,
-      restarting: performance.now() - this.restartsAt < RESTARTS_FOR,
+      restarting: relay.restarting,
+      away: this.link.state === "open" ? null : relay.away(),
+      refusal: this.refusal,
       viewers: this.viewers,
       slow: weak,
       held,
@@ -355,18 +361,19 @@ export class Filming {
 
   /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} detail */
   _linked(state, detail) {
+    relay.linked(state, detail, this.link.moved);
+    if (state === "waiting") this.refusal = detail && detail.id !== "restarting" ? detail : null;
     if (state === "open") {
+      this.refusal = null;
       this.wasOpen = true;
       this.watchedAt = performance.now();
       this.asked = null; // the relay asks again if it still wants a pause
-      this.restartsAt = -Infinity;
       if (Object.keys(this.axes).length > 0) this._sendTurns();
     } else {
       this.said = null;
       this.announced.clear();
       this.delivered = false;
       this.viewers = 0;
-      if (state === "waiting" && detail && detail.id === "restarting") this.restartsAt = performance.now();
     }
     this.uplink.restart();
     if (this.video) this._adjust(this.video);

@@ -82,14 +82,14 @@ function usable(urls) {
  * What a link needs to follow its relay.
  * @param {() => {registry?: string, relay?: string, ticket?: string | null} | null} session gives what `/api/session` has said last
  * @param {typeof fetch} [ask] for tests
- * @returns {() => Promise<{base: string, ticket: string}[]>} asks where else the relay may be; nowhere, if there is no registry to ask
+ * @returns {() => Promise<{base: string, ticket: string}[]>} asks where the relay is; nowhere, if there is no registry to ask
  */
 export function elsewhere(session, ask) {
   return async () => {
     const { registry, relay, ticket } = session() || {};
     if (!registry || !relay || !ticket) return [];
     const bases = await finderOf(registry, relay, ask).look();
-    return bases.filter((base) => base !== location.origin).map((base) => ({ base, ticket }));
+    return bases.map((base) => ({ base, ticket }));
   };
 }
 

@@ -1,6 +1,7 @@
 // Where a camera shows its key: asks the relay what this browser may do, and a person for the key if it may not film.
 
-import { onNewKey, openSession, useKey } from "./session.js";
+import { refusalWords, relay } from "./absence.js";
+import { RefusalError, keepsNoKey, onNewKey, openSession, useKey } from "./session.js";
 
 /** Milliseconds between two questions about the session. */
 const SESSION_RETRY = 2000;
@@ -8,9 +9,11 @@ const SESSION_RETRY = 2000;
 export class KeyDesk {
   /**
    * @param {{form: any, key: any, hint: HTMLElement}} parts
-   * @param {{onallowed: (typed: boolean) => void, onasked: () => void, onlost: () => void}} handlers
+   * @param {{onallowed: (typed: boolean) => void, onasked: () => void, onlost: () => void,
+   *          onaway: (refusal: import("./absence.js").Refusal | null) => void}} handlers
    *     onallowed: this browser may film; typed: a person has just typed the key; onasked: it may not, so a person is to be asked for the
-   *     key; onlost: as onasked, but it could before
+   *     key, or told why this browser keeps none; onlost: as onasked, but it could before; onaway: the relay does not answer, or says why it
+   *     does not let this page in; it is asked again
    */
   constructor(parts, handlers) {
     this.parts = parts;
@@ -37,12 +40,14 @@ export class KeyDesk {
     return this.session !== null && !this.session.camera;
   }
 
-  /** Asks until the relay answers. */
-  async open() {
+  /** Asks until the relay answers. @param {boolean} [again] it has been asked before */
+  async open(again = false) {
+    if (!again) relay.begin();
     try {
       this.session = await openSession();
     } catch (error) {
-      setTimeout(() => this.open(), SESSION_RETRY); // the relay is away; the link says so when filming
+      setTimeout(() => this.open(true), SESSION_RETRY);
+      this.handlers.onaway(error instanceof RefusalError ? error.refusal : null);
       return;
     }
     if (this.allowed) this.handlers.onallowed(false);
@@ -71,14 +76,16 @@ export class KeyDesk {
     hint.textContent = "";
     try {
       const answer = await useKey(key.value);
+      if (answer && (answer.camera || keepsNoKey(answer))) this.session = answer;
       if (answer && answer.camera) {
-        this.session = answer;
         key.value = "";
         this.handlers.onallowed(true);
-      } else if (answer) hint.textContent = "This is the key for watching. Filming has its own.";
+      } else if (keepsNoKey(answer)) this.handlers.onasked();
+      else if (answer) hint.textContent = "This is the key for watching. Filming has its own.";
       else hint.textContent = "The relay does not know this key. Look for a typing error.";
     } catch (error) {
-      hint.textContent = "The relay does not answer. Is it running, and is this phone in its network?";
+      const away = "The relay does not answer. Is it running, and is this phone in its network?";
+      hint.textContent = error instanceof RefusalError ? refusalWords(error.refusal) : away;
     }
   }
 }

@@ -81,12 +81,15 @@ function isVisible() {
 /** The last link of this page, or of this worker, that got through did so over HTTP: then the next one need not be refused twice. */
 let refusedBefore = false;
 
+/** Statuses of a relay that is there and does not take this page's requests: it says why over HTTP. */
+const REFUSED = [403, 421];
+
 /** Whether the relay answers a request. @param {string} base the origin of its pages, "" for this page's own @returns {Promise<boolean>} */
 async function isThere(base) {
   const deadline = new Deadline(ANSWER_LIMIT);
   try {
     const answer = await deadline.within(fetch(`${base}/healthz`, { cache: "no-store", signal: deadline.signal }));
-    return answer.ok; // a relay that is stopping says so
+    return answer.ok || REFUSED.includes(answer.status); // a relay that is stopping says so by another one
   } catch (error) {
     return false;
   } finally {
@@ -119,6 +122,8 @@ export class Link {
     this.settled = null;
     /** @type {Place[]} */
     this.places = [];
+    /** Whether the relay has moved from where it was last, as somebody says who knows; null while nobody was asked. @type {boolean | null} */
+    this.moved = null;
     this.lookedAt = -Infinity;
     /** Round-trip time of the best recent ping in ms, or null. @type {number | null} */
     this.roundTrip = null;
@@ -274,6 +279,7 @@ export class Link {
       this.clock = []; // a restarted relay has another clock
       this.settled = this.place;
       this.places = [];
+      this.moved = null;
       this.refusals = 0;
       this.revoked = null;
       if (!this.place) refusedBefore = this.transport === "http";
@@ -350,7 +356,10 @@ export class Link {
   async _look(elsewhere) {
     this.lookedAt = performance.now();
     try {
-      this.places = (await elsewhere()).slice(0, MOST_PLACES);
+      const places = await elsewhere();
+      const last = this.settled ? this.settled.base : location.origin;
+      this.moved = places.length > 0 && !places.some(({ base }) => base === last);
+      this.places = places.filter(({ base }) => base !== location.origin).slice(0, MOST_PLACES); // this one is tried anyway, without a ticket
     } catch (error) {
       console.warn(`nobody knows where the relay is: ${error}`);
     }

@@ -106,11 +106,18 @@ export function stepsToUpdate({ family, system, name }) {
   return ["Update the browser, or open this page in a current Chrome or Firefox."];
 }
 
-/** What to do where the relay cannot be reached. @param {Browser} browser @returns {string[]} */
-export function stepsToReach({ system }) {
+/** What to do where the relay cannot be reached. @param {Browser} browser @param {boolean} secure it is reached by https @returns {string[]} */
+export function stepsToReach({ system }, secure) {
   const [it, wifi] = system === "desktop" ? ["computer", "network"] : ["phone", "Wi-Fi"];
-  return [
+  const steps = [
     "Is the relay running? Its terminal says so.",
     `Is this ${it} in the relay’s ${wifi}? A guest network or a VPN keeps them apart.`,
   ];
+  if (secure) {
+    steps.push(
+      "If both is so, reload this page. The relay may have another certificate now (because its address changed or its folder was lost), " +
+        "and a browser that was told to trust the old one connects again only when its warning was accepted once more.",
+    );
+  }
+  return steps;
 }

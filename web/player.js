@@ -4,12 +4,14 @@
 // canvas a way to the screen (surface.js).
 
 import "./guard.js";
+import { awayWords, certificateWords, refusalWords, relay } from "./absence.js";
 import { placeTiles } from "./layout.js";
 import { Link } from "./link.js";
 import { elsewhere, signpost } from "./finder.js";
-import { lastSession, onNewKey, openSession, useKey } from "./session.js";
+import { KEEPS_NO_KEY, RefusalError, keepsNoKey, lastSession, onNewKey, openSession, stepsToKeep, useKey } from "./session.js";
 import { SURFACES } from "./surface.js";
-import { RESTART_TIME, Tile } from "./tile.js";
+import { Tile } from "./tile.js";
+import { titleSays } from "./title.js";
 import { WakeLock } from "./wakelock.js";
 
 /** Milliseconds before the relay is asked again after it did not answer. */
@@ -26,13 +28,16 @@ const AWAKE_LOOK = 2000;
 const SMALL_WIDTH = 200;
 const SMALL_HEIGHT = 180;
 
+/** Milliseconds between two looks at the connection: it says to the minute since when it is away. */
+const RELAY_LOOK = 1000;
+
 /** Milliseconds in which sentences for a screen reader are gathered. */
 const GATHER = 800;
 
 /** Hosts that a phone cannot reach: its own. */
 const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
 
-const AWAY = "The relay does not answer. Trying again…";
+const TRYING = "Trying again…";
 
 /** What to do where the page of a relay that has moved has lost its key. */
 const NEW_KEY_THERE = "The relay has moved, and takes a new key only at its new address.";
@@ -46,6 +51,9 @@ const wall = byId("wall");
 const banner = byId("banner");
 const invite = byId("invite");
 const keyPanel = byId("key");
+
+/** What stands there where a key is asked for. */
+const KEY_WORDS = { title: byId("key-title").textContent, label: byId("key-label").textContent, use: byId("key-use").textContent };
 
 const query = new URLSearchParams(location.search);
 const only = query.get("camera");
@@ -80,22 +88,26 @@ const awaited = new Set();
 
 let returnTimer = 0;
 
-/** When the relay said that it restarts. */
-let restartsAt = -Infinity;
+/** Whether this page could not reach the relay when it tried last; and why the relay does not let it in, as it says. */
+let unreached = false;
+/** @type {import("./absence.js").Refusal | null} */
+let refusal = null;
 
 // --- the relay ---
 
 async function start() {
   clearTimeout(startTimer);
+  if (!link && !unreached) relay.begin();
   try {
     session = await openSession();
   } catch (error) {
-    say(AWAY, signpost(lastSession()));
+    unreached = true;
+    tellRelay(error instanceof RefusalError ? error.refusal : null);
     startTimer = setTimeout(start, RETRY);
     return;
   }
   closeWall(); // what is open has come by another key
-  say("");
+  allIsWell();
   if (mayWatch(session)) openWall();
   else askForKey();
 }
@@ -129,12 +141,13 @@ function openWall() {
   if (link) return;
   link = new Link("/wall", {
     elsewhere: elsewhere(lastSession),
-    onstate: (state, refusal) => {
-      if (refusal && refusal.id === "restarting") restartsAt = performance.now();
+    onstate: (state, why) => {
+      if (link) relay.linked(state, why, link.moved);
       if (state === "open") onopen();
-      else if (state === "waiting") checkSession(refusal);
-      else if (state === "closed" && refusal) onrefused(refusal.text);
+      else if (state === "waiting") checkSession(why);
+      else if (state === "closed" && why) onrefused(why.text);
     },
+    onpong: () => relay.heard(),
     onmessage: (message) => {
       if (message.type === "cameras") list(message.cameras.map((/** @type {{name: string}} */ camera) => camera.name));
     },
@@ -143,8 +156,7 @@ function openWall() {
 }
 
 function onopen() {
-  say("");
-  restartsAt = -Infinity;
+  allIsWell();
   for (const name of tiles.keys()) awaited.add(name);
   clearTimeout(returnTimer);
   returnTimer = setTimeout(() => {
@@ -161,18 +173,45 @@ function list(names) {
 }
 
 /** The wall's link broke: is the relay away, or does it no longer know this browser?
- *  @param {{id: string, text: string} | null} refusal what it said last */
-async function checkSession(refusal) {
+ *  @param {import("./absence.js").Refusal | null} why what it said last */
+async function checkSession(why) {
+  let found = why && why.id !== "restarting" ? why : null;
   try {
     session = await openSession();
+    if (!mayWatch(session)) return askForKey(why ? why.text : "");
   } catch (error) {
-    if (refused) return; // and that has been said
-    if (performance.now() - restartsAt < RESTART_TIME) say("The relay is restarting…");
-    else say(AWAY, signpost(lastSession()));
-    return;
+    unreached = true;
+    if (error instanceof RefusalError) found = error.refusal;
   }
-  if (!mayWatch(session)) askForKey(refusal ? refusal.text : "");
+  tellRelay(found);
 }
+
+/** The relay has answered, and let this page in, or asks for its key. */
+function allIsWell() {
+  unreached = false;
+  refusal = null;
+  say("");
+  titleSays("relay", "");
+}
+
+/** Says what keeps this page from the relay. @param {import("./absence.js").Refusal | null} [why] what it says itself */
+function tellRelay(why = refusal) {
+  refusal = why;
+  if (refused) return; // its key is what matters, and that has been said
+  const alone = link ? null : [...tiles.values()][0];
+  if (!link && !alone && !unreached) return; // it wants nothing of the relay
+  if (link ? link.state === "open" : alone && alone.linkState === "open") return allIsWell();
+  if (alone) refusal = alone.refusal;
+  const away = relay.away();
+  titleSays("relay", away ? awayWords(away) : refusal ? "The relay refuses this page" : "");
+  if (away) say(`${awayWords(away)}. ${TRYING}${away.moved ? "" : certificateWords()}`, signpost(lastSession()));
+  else if (relay.restarting) say("The relay is restarting…");
+  else if (refusal) say(refusalWords(refusal));
+  else if (unreached) say(`The relay does not answer. ${TRYING}`, signpost(lastSession()));
+  else say("");
+}
+
+setInterval(() => tellRelay(), RELAY_LOOK);
 
 // --- the key ---
 
@@ -203,33 +242,51 @@ function closeWall() {
 function askForKey(why = "") {
   refused = true;
   closeWall();
-  say("");
+  allIsWell();
   invite.hidden = true;
   byId("count").textContent = "";
-  byId("key-why").textContent = why;
-  byId("key-why").hidden = why === "";
+  showKeyPanel(why);
+  byId(keepsNoKey(session) ? "key-use" : "key-field").focus();
+}
+
+/** @param {string} why as above */
+function showKeyPanel(why) {
+  const unkept = keepsNoKey(session);
+  byId("key-title").textContent = unkept ? KEEPS_NO_KEY : KEY_WORDS.title;
+  byId("key-label").textContent = unkept ? "Another viewer key" : KEY_WORDS.label;
+  byId("key-use").textContent = unkept ? "Try again" : KEY_WORDS.use;
+  byId("key-how").hidden = unkept;
+  byId("key-field").required = !unkept;
+  byId("key-why").textContent = unkept ? stepsToKeep(session).join(" ") : why;
+  byId("key-why").hidden = !unkept && why === "";
   keyPanel.hidden = false;
-  byId("key-field").focus();
 }
 
 byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   const wrong = byId("key-wrong");
+  const typed = byId("key-field").value;
   wrong.hidden = true;
   try {
-    session = await useKey(byId("key-field").value);
-    wrong.textContent = !session
-      ? "The relay does not know this key."
-      : session.viewer
-        ? "This key is for other cameras."
-        : "This is a key for filming. The wall needs the one in the address “Watch”.";
+    session = typed === "" ? await openSession() : await useKey(typed);
+    wrong.textContent = judgeKey(session, typed !== "");
+    showKeyPanel("");
   } catch (error) {
     session = null;
-    wrong.textContent = "The relay does not answer. Try again in a moment.";
+    wrong.textContent = error instanceof RefusalError ? refusalWords(error.refusal) : "The relay does not answer. Try again in a moment.";
   }
   if (session && mayWatch(session)) openWall();
-  else wrong.hidden = false;
+  else wrong.hidden = wrong.textContent === "";
 });
+
+/** @param {import("./types.js").Session | null} session null: there is no such key @param {boolean} typed the key, just now
+ *  @returns {string} why it opens no wall */
+function judgeKey(session, typed) {
+  if (!session) return "The relay does not know this key.";
+  if (keepsNoKey(session)) return "Cookies are still blocked.";
+  if (!typed) return "";
+  return session.viewer ? "This key is for other cameras." : "This is a key for filming. The wall needs the one in the address “Watch”.";
+}
 
 onNewKey((here) => {
   if (here || refused) start();

@@ -19,7 +19,7 @@
 //
 // What it says:
 //
-//   {type: "link", state, refusal, transport, place}   see link.js; place: where the relay is, null at the page's own origin
+//   {type: "link", state, refusal, transport, place, moved}   see link.js; place: where the relay is, null at the page's own origin
 //   {type: "clock", offset, opened, way}               the relay's time minus the time since the epoch, µs, or null; when the socket
 //                                                      opened, ms since the epoch; the relay's last `pong`
 //   {type: "control", message}                         a message of the relay, but `track`, `pong` and `error`
@@ -161,7 +161,7 @@ export class Receiver {
     if (state !== "open") this.announced = null;
     // Else it would wake a camera up for nobody.
     if (state === "connecting") this.link.path = this.wish === "all" ? this.joinPath : this.restPath;
-    this.tell("link", { state, refusal, transport, place: this.link.settled });
+    this.tell("link", { state, refusal, transport, place: this.link.settled, moved: this.link.moved });
   }
 
   /** @param {any} message */

@@ -9,6 +9,7 @@
 // before is let go afterwards.
 
 import { chooseEncoder } from "./ability.js";
+import { refusalWords } from "./absence.js";
 import { codecWord, milliseconds } from "./camera-words.js";
 import { problemOf } from "./lens.js";
 import { SUBPROTOCOL } from "./link.js";
@@ -98,8 +99,9 @@ export function summaryOf(lines) {
  * Opens a socket, waits for the relay's welcome, and says good-bye.
  * @param {new (url: string, protocol: string) => any} Kind WebSocket, or what stands in for it
  * @param {string} url
- * @returns {Promise<{end: "welcome" | "closed" | "refused" | "silent", code: number, time: number}>} refused: it never opened; closed: it
- *     did, but no welcome came, code says why; silent: nothing happened at all; time: ms
+ * @returns {Promise<{end: "welcome" | "closed" | "refused" | "silent", code: number, time: number,
+ *     refusal: import("./absence.js").Refusal | null}>} refused: it never opened, refusal says why where that is known; closed: it did, but no
+ *     welcome came, code says why; silent: nothing happened at all; time: ms
  */
 function knock(Kind, url) {
   return new Promise((resolve) => {
@@ -113,7 +115,7 @@ function knock(Kind, url) {
         socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
         if (socket.readyState <= WebSocket.OPEN) socket.close(1000);
       }
-      resolve({ end, code, time: performance.now() - began });
+      resolve({ end, code, time: performance.now() - began, refusal: (socket && socket.refusal) || null });
     };
     const deadline = setTimeout(() => finish("silent"), RELAY_ANSWERS);
     try {
@@ -130,6 +132,16 @@ function knock(Kind, url) {
     };
     socket.onclose = (/** @type {CloseEvent} */ { code }) => finish(opened ? "closed" : "refused", code);
   });
+}
+
+/** Knocks with what stands in for a WebSocket. @param {string} url */
+async function knockByRequests(url) {
+  try {
+    const { HttpSocket } = await import("./httpsocket.js"); // seldom needed
+    return await knock(HttpSocket, url);
+  } catch (error) {
+    return null;
+  }
 }
 
 export class SelfTest {
@@ -212,7 +224,7 @@ export class SelfTest {
 
   async _relay() {
     const began = performance.now();
-    const away = (/** @type {string} */ found) => finding("failed", found, stepsToReach(this.browser));
+    const away = (/** @type {string} */ found) => finding("failed", found, this._stepsToReach());
     /** @type {Response | undefined} */
     let answer;
     try {
@@ -229,7 +241,8 @@ export class SelfTest {
       // not the relay's
     }
     if (!answer.ok || !session || typeof session.camera !== "boolean") {
-      const why = session && session.text ? ` It says: ${session.text}` : "";
+      const refusal = session && session.error && session.text ? { id: String(session.error), text: String(session.text) } : null;
+      const why = refusal ? ` It says: ${refusalWords(refusal)}` : "";
       const steps = ["Open the camera’s page at an address that the relay prints, or scan its code."];
       return finding("failed", `Something answers with status ${answer.status}, but not as this page’s relay does.${why}`, steps);
     }
@@ -280,7 +293,9 @@ export class SelfTest {
     } catch (error) {
       // it is away
     }
-    if (!reached) return finding("failed", "The relay has gone meanwhile.", stepsToReach(this.browser));
+    if (!reached) return finding("failed", "The relay has gone meanwhile.", this._stepsToReach());
+    const byRequests = await knockByRequests(url);
+    if (byRequests && byRequests.refusal) return finding("failed", "The relay refuses this page.", [refusalWords(byRequests.refusal)]);
     const does = end === "silent" ? "swallows" : "refuses";
     const reaches = `although it reaches the relay by ${location.protocol}//.`;
     const found = `This browser, or something on the way, ${does} WebSockets (${kind}), ${reaches}`;
@@ -290,20 +305,14 @@ export class SelfTest {
         ? stepsToTrust(this.browser, trust !== "")
         : ["Switch off what filters this browser’s connections: an ad blocker, a virus scanner, a VPN or a proxy."];
     const link = kind === "wss" ? trust : "";
-    if (await this._goesByRequests(url)) {
+    if (byRequests && byRequests.end === "welcome") {
       return finding("limits", `${found} Ordinary requests carry the pictures instead, which is slower.`, steps, link);
     }
     return finding("failed", found, steps, link);
   }
 
-  /** @param {string} url @returns {Promise<boolean>} whether what stands in for a WebSocket opens */
-  async _goesByRequests(url) {
-    try {
-      const { HttpSocket } = await import("./httpsocket.js"); // seldom needed
-      return (await knock(HttpSocket, url)).end === "welcome";
-    } catch (error) {
-      return false;
-    }
+  _stepsToReach() {
+    return stepsToReach(this.browser, location.protocol === "https:");
   }
 
   async _camera() {

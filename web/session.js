@@ -1,5 +1,6 @@
 // Keys: a link from a QR code carries one in its fragment (`#key=...`); it is exchanged once for a cookie and taken out of the address bar.
 
+import { relay } from "./absence.js";
 import { remember } from "./remembered.js";
 
 /** @typedef {import("./types.js").Session} Session */
@@ -22,14 +23,54 @@ export function lastSession() {
   return last;
 }
 
+/** The relay was reached, and refuses this page's requests, whatever key comes with them. */
+export class RefusalError extends Error {
+  /** @param {import("./absence.js").Refusal} refusal */
+  constructor(refusal) {
+    super(refusal.text);
+    this.refusal = refusal;
+  }
+}
+
+/** @param {RequestInit} [more] @returns {Promise<Response>} any answer of the relay; rejects where it is not the relay that answers */
+async function ask(more) {
+  // Chrome before 68 sends and keeps no cookies without being told so.
+  const answer = await fetch("/api/session", Object.assign({ credentials: "same-origin" }, more));
+  if (!answer.ok && answer.status !== 401 && answer.status !== 429) throw await errorOf(answer);
+  relay.heard();
+  return answer;
+}
+
+/** @param {Response} answer @returns {Promise<Error>} */
+async function errorOf(answer) {
+  const away = new Error(`/api/session: ${answer.status}`);
+  try {
+    const { error, text } = await answer.json();
+    if (typeof error !== "string" || typeof text !== "string") return away;
+    if (error === "restarting") {
+      relay.farewell();
+      return away;
+    }
+    relay.heard();
+    return new RefusalError({ id: error, text });
+  } catch (error) {
+    return away; // a proxy's page, which says that nothing is behind it
+  }
+}
+
 /** @param {Response} answer @returns {Promise<Session>} */
 async function read(answer) {
   return (last = await answer.json());
 }
 
+/** What the relay grants, as far as a cookie can keep it. @param {Session} session */
+function grantOf({ camera, viewer, publish, watch, manage }) {
+  return JSON.stringify([camera, viewer, publish, watch, manage]);
+}
+
 /**
  * Uses the key in the address, if there is one, and says what this browser may do.
- * @returns {Promise<Session>} rejects when the relay does not answer
+ * @returns {Promise<Session>} rejects when the relay does not answer, with a RefusalError where it says why it lets this page in no more
  */
 export async function openSession() {
   const fragment = new URLSearchParams(location.hash.slice(1));
@@ -42,12 +83,29 @@ export async function openSession() {
   }
   if (brought) {
     const session = await useKey(brought);
-    brought = "";
     if (session) return session;
+    brought = "";
   }
-  const answer = await fetch("/api/session");
-  if (!answer.ok) throw new Error(`/api/session: ${answer.status}`);
-  return read(answer);
+  return read(await ask());
+}
+
+/** Whether a key is no use here, because this browser does not keep it. @param {Session | null} session what the relay has said last */
+export function keepsNoKey(session) {
+  return session !== null && session.keys && (session.unkept === true || !navigator.cookieEnabled);
+}
+
+export const KEEPS_NO_KEY = "This browser does not keep the key";
+
+/** What to do there. @param {Session | null} session as above @returns {string[]} sentences */
+export function stepsToKeep(session) {
+  const why = `cookies are blocked for ${location.host}.`;
+  const steps = [
+    session && session.unkept ? `The key is right, but it does not stay here: ${why}` : `A key stays in a cookie, and ${why}`,
+    "Allow cookies for this page in the browser’s settings (often by the icon left of the address), or open it in a window that is not " +
+      "private. Then touch “Try again”.",
+  ];
+  if (window.top !== window) steps.push("It stands inside of another page, and there many browsers block all cookies: open it by itself.");
+  return steps;
 }
 
 /**
@@ -65,19 +123,24 @@ export function onNewKey(onkey) {
 }
 
 /**
- * Exchanges a key for this browser's cookie.
+ * Exchanges a key for this browser's cookie. A key that the browser does not keep is used again by the next `openSession`.
  * @param {string} key as printed by the relay
- * @returns {Promise<Session | null>} null when the relay does not know the key
+ * @returns {Promise<Session | null>} null when the relay does not know the key; rejects as `openSession` does
  */
 export async function useKey(key) {
   for (let tries = 1; ; tries += 1) {
-    const answer = await fetch("/api/session", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ key: key.trim().toLowerCase() }),
-    });
-    if (answer.ok) remember(STORED_AT, String(Date.now()));
-    if (answer.status !== 429 || tries === MOST_TRIES) return answer.ok ? read(answer) : null;
+    const body = JSON.stringify({ key: key.trim().toLowerCase() });
+    const answer = await ask({ method: "POST", headers: { "Content-Type": "application/json" }, body });
+    if (answer.ok) {
+      const granted = await answer.json();
+      const session = await read(await ask());
+      // What the relay knows of this browser with the next request is all that there is: this one brought the key itself.
+      session.unkept = grantOf(session) !== grantOf(granted);
+      brought = session.unkept ? key : "";
+      if (!session.unkept) remember(STORED_AT, String(Date.now()));
+      return session;
+    }
+    if (answer.status !== 429 || tries === MOST_TRIES) return null;
     const wait = Number(answer.headers.get("Retry-After")) * 1000;
     await new Promise((resolve) => setTimeout(resolve, Math.min(wait, LONGEST_WAIT)));
   }

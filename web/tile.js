@@ -19,6 +19,8 @@
 // data-frames (pictures shown), data-sound (off, on, blocked), data-why (of a frozen one: see judgeSilence), data-slow (frames are left out
 // for this viewer); and element.tile is the Tile, whose stats() tells the rest.
 
+import { awayWords, refusalWords, relay } from "./absence.js";
+import { clockTime, timeOf } from "./clock-time.js";
 import { Details } from "./details.js";
 import { Feed } from "./feed.js";
 import { JpegEngine } from "./jpeg.js";
@@ -57,8 +59,8 @@ const PROOF = 1000;
 const SLOW_FOR = 5000;
 const BEGINNING = 2500;
 
-/** For so long (ms) the relay's word counts that it restarts; then it is just away. */
-export const RESTART_TIME = 30000;
+/** From this age (ms) on, a picture that stands while there is no connection is old: its time is told. */
+const OLD_PICTURE = 10000;
 
 /** Frames go in and no picture comes out for so long (ms): the next engine's turn. A busy computer may need some seconds to decode all
  *  since the last keyframe, which is up to 8 s old in Firefox. */
@@ -144,13 +146,6 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** @param {number} moment ms since the epoch @returns {string} time of day, with the day when it was not today */
-function clockTime(moment) {
-  const date = new Date(moment);
-  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  return date.toDateString() === new Date().toDateString() ? `at ${time}` : `on ${date.toLocaleDateString()} at ${time}`;
-}
-
 /** What is broken may not even end well. @param {() => void} action */
 function end(action) {
   try {
@@ -192,7 +187,6 @@ export class Tile {
     /** Where the relay is, null at this page's own origin. @type {import("./link.js").Place | null} */
     this.place = null;
     this.wasOpen = false; // there was a connection before
-    this.restartsAt = -Infinity; // when the relay said that it restarts
     /** @type {TrackMessage | null} */
     this.video = null;
     /** @type {Screen | MseEngine | JpegEngine | null} */
@@ -226,6 +220,11 @@ export class Tile {
     this.mouthfulAt = 0;
     this.darkAt = 0; // since when pictures go to a surface of which nothing was seen
     this.hadPicture = false;
+    /** Of the picture seen last: when it was filmed, ms since the epoch, 0 while unknown; and its time (µs of the relay's clock) and moment
+     *  (ms of performance.now()) while the clocks are not known. */
+    this.filmed = 0;
+    /** @type {{timestamp: number, moment: number} | null} */
+    this.undated = null;
     /** µs by which the relay's clock is ahead of the time since the epoch; null while unknown. @type {number | null} */
     this.clockOffset = null;
     this.openedAt = 0; // ms since the epoch, of the socket
@@ -252,7 +251,7 @@ export class Tile {
     plays.then((families) => (this.plays = families));
     this.feed = new Feed(name, plays, {
       onready: (abilities) => this.onready(abilities),
-      link: ({ state, refusal, transport, place }) => this.onlink(state, refusal, transport, place),
+      link: (message) => this.onlink(message),
       clock: (message) => this.onclock(message),
       control: ({ message }) => this.oncontrol(message),
       track: (message) => {
@@ -368,21 +367,20 @@ export class Tile {
 
   // --- the relay ---
 
-  /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} refusal
-   *  @param {import("./link.js").Transport} transport @param {import("./link.js").Place | null} place */
-  onlink(state, refusal, transport, place) {
+  /** @param {{state: import("./link.js").LinkState, refusal: {id: string, text: string} | null,
+   *          transport: import("./link.js").Transport, place: import("./link.js").Place | null, moved: boolean | null}} link */
+  onlink({ state, refusal, transport, place, moved }) {
     this.linkState = state;
     this.transport = transport;
-    this.refusal = refusal;
+    if (refusal ? refusal.id !== "restarting" : state !== "connecting") this.refusal = refusal; // it stands until more is known
     this.place = place;
+    relay.linked(state, refusal, moved);
     if (this.engine instanceof JpegEngine) {
       this.engine.setPlace(place);
       this.engine.setWatched(this.asks);
     }
-    if (refusal && refusal.id === "restarting") this.restartsAt = performance.now();
     if (state === "open") {
       this.wasOpen = true;
-      this.restartsAt = -Infinity;
       this.heardAt = performance.now();
     } else {
       this.camera = null;
@@ -396,6 +394,7 @@ export class Tile {
   onclock({ offset, opened, way }) {
     this.clockOffset = offset;
     this.openedAt = opened;
+    if (offset !== null && this.undated) this.date(this.undated.timestamp, this.undated.moment);
     if (way) this.onpong(way);
     this.way = way || {};
     this.sound.clock(offset);
@@ -410,6 +409,7 @@ export class Tile {
       this.slowAt = now;
     }
     this.heardAt = this.pongAt = now;
+    relay.heard();
     if (way.idle === undefined) return;
     this.filmedAt = now - way.idle / 1000;
     const gone = this.camera !== null && this.camera.state === "gone";
@@ -633,10 +633,18 @@ export class Tile {
 
   /** A picture is on the screen. @param {number} timestamp µs of the relay's clock @param {number} moment ms of performance.now() */
   onglass(timestamp, moment) {
+    this.date(timestamp, moment);
     const delay = this.ageAt(timestamp, moment);
     if (delay === null || delay <= 0) return; // the clocks are not known well enough yet
     this.delays.push(delay);
     if (this.delays.length > MOST_DELAYS) this.delays.shift();
+  }
+
+  /** The picture that is seen last is this one. @param {number} timestamp @param {number} moment as above */
+  date(timestamp, moment) {
+    const age = this.ageAt(timestamp, moment);
+    this.undated = age === null ? { timestamp, moment } : null;
+    if (age !== null) this.filmed = Date.now() - Math.max(0, age + performance.now() - moment);
   }
 
   /** How old (ms) a picture of this time (µs of the relay's clock) is at this moment (ms of performance.now()).
@@ -796,13 +804,13 @@ export class Tile {
     if (state !== this.state || !dataset.state) {
       this.state = state;
       dataset.state = this.status.dataset.state = state;
-      this.status.textContent = WORDS[state];
       const asleep = !this.watched && this.camera !== null && this.camera.reason === "unwatched"; // nobody waits for it
       if (state !== this.announcedState && state !== "connecting" && !asleep) {
         this.announcedState = state;
         this.wall.announce(`${this.name}: ${WORDS[state]}. ${sentence}`);
       }
     }
+    setText(this.status, state === "connecting" && this.isStranded ? "Not connected" : WORDS[state]);
     setText(this.notice, sentence);
     this.notice.hidden = sentence === "";
     this.refreshSound();
@@ -866,7 +874,6 @@ export class Tile {
   /** @returns {[TileState, string, string?]} the sentence that belongs over the picture, "" for none; and why it is frozen */
   judge() {
     if (this.linkState === "closed" && this.refusal) return ["failed", this.refusal.text];
-    if (this.linkState !== "open" && this.refusal && this.refusal.id === "too-many-streams") return ["connecting", this.refusal.text];
     if (this.linkState !== "open") return ["connecting", this.awaySentence()];
     if (!this.camera) return ["connecting", "Connecting…"];
     const { state, reason, keyless } = this.camera;
@@ -884,8 +891,18 @@ export class Tile {
 
   /** @returns {string} */
   awaySentence() {
-    if (performance.now() - this.restartsAt < RESTART_TIME) return "The relay is restarting…";
-    return this.wasOpen || this.linkState === "waiting" ? "No connection. Trying again…" : "Connecting…";
+    const { refusal } = this;
+    const away = relay.away();
+    const old = this.filmed > 0 && Date.now() - this.filmed > OLD_PICTURE ? ` This picture is from ${timeOf(this.filmed)}.` : "";
+    if (away) return `${awayWords(away)}.${old}`;
+    if (relay.restarting) return "The relay is restarting…";
+    if (refusal) return `${refusalWords(refusal)}${old}`;
+    return this.wasOpen || this.linkState === "waiting" ? `No connection. Trying again…${old}` : "Connecting…";
+  }
+
+  /** There is no connection, and it is not a matter of a moment. */
+  get isStranded() {
+    return this.linkState !== "open" && (this.refusal !== null || relay.away() !== null) && !relay.restarting;
   }
 
   /** Live, and yet no picture: who holds it back? Nobody is blamed without proof.

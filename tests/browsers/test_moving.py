@@ -106,7 +106,7 @@ async def test_the_link_of_the_registry_leads_to_where_the_relay_is_now(chromium
 @pytest.mark.long
 async def test_a_relay_that_is_nowhere_leaves_a_link_to_look_for_it(chromium: Browser, registry: RegistryProcess, attic: Relay) -> None:
     camera, player = await pages(chromium, attic)
-    attic.kill()  # with a good-bye, it would be expected back for a minute
+    attic.kill()
     for page, place, name in ((player, "#banner a", "player"), (camera, "#signpost:not([hidden])", "camera")):
         query = await page.evaluate("location.search")
         await page.wait_for(f"document.querySelector('{place}')?.href === '{registry.origin}/go/attic/{name}.html{query}'", PATIENCE)

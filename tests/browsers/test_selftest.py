@@ -488,7 +488,7 @@ async def test_menus_are_named_as_the_browser_names_them(page: Page, agent: str,
           const menus = await import("/web/menus.js");
           const browser = menus.browserOf({ userAgent, maxTouchPoints });
           const others = [menus.stepsToTrust(browser, true), menus.stepsToTrust(browser, false), menus.stepsToStayOn(browser),
-            menus.stepsToUpdate(browser), menus.stepsToReach(browser), menus.stepsToAllow(browser, "Microphone")];
+            menus.stepsToUpdate(browser), menus.stepsToReach(browser, true), menus.stepsToAllow(browser, "Microphone")];
           return [menus.browserWords(browser), menus.stepsToAllow(browser, "Camera").join(" "), others];
         }""",
         agent,

@@ -16,6 +16,9 @@ import { clockTime, timeOf } from "./clock-time.js";
 
 /** Why the relay lets a page's link in no more, as it says. @typedef {{id: string, text: string}} Refusal */
 
+/** What is said with these is said otherwise: that it restarts, or that it wants another key. */
+const OTHER_WORDS = ["restarting", "revoked", "no-key", "not-allowed"];
+
 /** Milliseconds without an answer after which a relay that restarts would be back. */
 const PATIENCE = 10000;
 
@@ -116,6 +119,11 @@ export function awayWords({ at, stopped, moved }) {
  *  @returns {string} a sentence and a space before it, or "" */
 export function certificateWords() {
   return location.protocol === "https:" ? " If it runs, reload this page: it may have another certificate now." : "";
+}
+
+/** @param {Refusal | null} word the relay's last one @returns {Refusal | null} it, if it keeps a page out that could come in otherwise */
+export function refusalOf(word) {
+  return word && !OTHER_WORDS.includes(word.id) ? word : null;
 }
 
 /** Sentences with what to do, for the refusals that a person can end. @param {Refusal} refusal @returns {string} */

@@ -11,7 +11,7 @@
 // of uplink.js.
 
 import { recorderDelays } from "./ability.js";
-import { relay } from "./absence.js";
+import { refusalOf, relay } from "./absence.js";
 import { familyOf } from "./codec-families.js";
 import { CodecsEngine, CodecsSoundEngine } from "./codecs.js";
 import { elsewhere } from "./finder.js";
@@ -362,7 +362,7 @@ export class Filming {
   /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} detail */
   _linked(state, detail) {
     relay.linked(state, detail, this.link.moved);
-    if (state === "waiting") this.refusal = detail && detail.id !== "restarting" ? detail : null;
+    if (state === "waiting") this.refusal = refusalOf(detail);
     if (state === "open") {
       this.refusal = null;
       this.wasOpen = true;

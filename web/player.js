@@ -4,7 +4,7 @@
 // canvas a way to the screen (surface.js).
 
 import "./guard.js";
-import { awayWords, certificateWords, refusalWords, relay } from "./absence.js";
+import { awayWords, certificateWords, refusalOf, refusalWords, relay } from "./absence.js";
 import { placeTiles } from "./layout.js";
 import { Link } from "./link.js";
 import { elsewhere, signpost } from "./finder.js";
@@ -175,7 +175,7 @@ function list(names) {
 /** The wall's link broke: is the relay away, or does it no longer know this browser?
  *  @param {import("./absence.js").Refusal | null} why what it said last */
 async function checkSession(why) {
-  let found = why && why.id !== "restarting" ? why : null;
+  let found = refusalOf(why);
   try {
     session = await openSession();
     if (!mayWatch(session)) return askForKey(why ? why.text : "");
@@ -201,7 +201,7 @@ function tellRelay(why = refusal) {
   const alone = link ? null : [...tiles.values()][0];
   if (!link && !alone && !unreached) return; // it wants nothing of the relay
   if (link ? link.state === "open" : alone && alone.linkState === "open") return allIsWell();
-  if (alone) refusal = alone.refusal;
+  if (alone) refusal = refusalOf(alone.refusal);
   const away = relay.away();
   titleSays("relay", away ? awayWords(away) : refusal ? "The relay refuses this page" : "");
   if (away) say(`${awayWords(away)}. ${TRYING}${away.moved ? "" : certificateWords()}`, signpost(lastSession()));

@@ -19,7 +19,7 @@
 // data-frames (pictures shown), data-sound (off, on, blocked), data-why (of a frozen one: see judgeSilence), data-slow (frames are left out
 // for this viewer); and element.tile is the Tile, whose stats() tells the rest.
 
-import { awayWords, refusalWords, relay } from "./absence.js";
+import { awayWords, refusalOf, refusalWords, relay } from "./absence.js";
 import { clockTime, timeOf } from "./clock-time.js";
 import { Details } from "./details.js";
 import { Feed } from "./feed.js";
@@ -372,7 +372,7 @@ export class Tile {
   onlink({ state, refusal, transport, place, moved }) {
     this.linkState = state;
     this.transport = transport;
-    if (refusal ? refusal.id !== "restarting" : state !== "connecting") this.refusal = refusal; // it stands until more is known
+    if (state !== "connecting") this.refusal = refusal; // it stands until more is known
     this.place = place;
     relay.linked(state, refusal, moved);
     if (this.engine instanceof JpegEngine) {
@@ -891,7 +891,7 @@ export class Tile {
 
   /** @returns {string} */
   awaySentence() {
-    const { refusal } = this;
+    const refusal = refusalOf(this.refusal);
     const away = relay.away();
     const old = this.filmed > 0 && Date.now() - this.filmed > OLD_PICTURE ? ` This picture is from ${timeOf(this.filmed)}.` : "";
     if (away) return `${awayWords(away)}.${old}`;
@@ -902,7 +902,7 @@ export class Tile {
 
   /** There is no connection, and it is not a matter of a moment. */
   get isStranded() {
-    return this.linkState !== "open" && (this.refusal !== null || relay.away() !== null) && !relay.restarting;
+    return this.linkState !== "open" && (refusalOf(this.refusal) !== null || relay.away() !== null) && !relay.restarting;
   }
 
   /** Live, and yet no picture: who holds it back? Nobody is blamed without proof.

@@ -328,6 +328,7 @@ async def test_a_proxy_that_changes_the_name_is_told_with_the_line_to_add(relay:
         await tile.close()
 
 
+@pytest.mark.long
 async def test_a_name_that_the_relay_knows_no_more_is_told_with_the_line_to_add(chromium: Chromium) -> None:
     name = "cams.localhost"
     with Relay("--no-key", "--allow-host", name) as relay:

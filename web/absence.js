@@ -81,8 +81,10 @@ export class Absence {
    */
   linked(state, refusal, moved) {
     if (state === "open") this.heard();
-    else if (refusal && refusal.id === "restarting") this.farewell();
-    else if (refusal && state === "waiting") this.heard();
+    else if (state === "waiting" && refusal) {
+      if (refusal.id === "restarting") this.farewell();
+      else this.heard();
+    }
     if (moved !== null) this.moved = moved;
   }
 

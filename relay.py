@@ -31,6 +31,7 @@ def options(arguments: "list[str]") -> argparse.Namespace:
         "Other commands: relay.py keys (who may film and watch), relay.py find (relays in this network), "
         "relay.py film (a camera without a browser); each has --help."
     )
+    from drawercam import outside
     from drawercam.commandline import Parser
 
     what = "Phones film, every browser in the network watches."
@@ -40,8 +41,7 @@ def options(arguments: "list[str]") -> argparse.Namespace:
     parser.add_argument("--port", type=int, help=f"port to listen on (default: {TLS_PORT} with --tls, {PLAIN_PORT} without)")
     state = "where keys and certificates are kept (default: state/ beside the program)"
     parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help=state)
-    reached = "another name under which the relay is reached, of two labels or more (or with --cert); may be repeated"
-    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=reached)
+    outside.add_options(parser)
     parser.add_argument("--cert", type=Path, metavar="FILE", help="a certificate of your own (PEM, with --key); none is made then")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the private key of --cert (PEM, without passphrase)")
     parser.add_argument("--no-trust-page", action="store_true", help="do not serve the page on which phones learn to trust this computer")
@@ -67,12 +67,16 @@ def options(arguments: "list[str]") -> argparse.Namespace:
     from drawercam.hub import NAME, NAME_RULE
 
     chosen.typed = list(arguments)
+    outside.settle(parser, chosen)
     if chosen.host is None:
         chosen.hosts = None if chosen.tls else ["127.0.0.1", "::1"]
     else:
         chosen.hosts = [chosen.host]
-        if not chosen.tls and chosen.host not in ("127.0.0.1", "::1", "localhost"):
-            parser.error("without --tls the relay listens on this computer only; add --tls to be reached at " + chosen.host)
+        if not chosen.tls and not chosen.outside.proxies and chosen.host not in ("127.0.0.1", "::1", "localhost"):
+            parser.error(
+                f"without --tls the relay listens on this computer only; add --tls to be reached at {chosen.host}, or --proxy with the "
+                "address of the proxy that hands requests on to it"
+            )
     if chosen.port is None:
         chosen.port = TLS_PORT if chosen.tls else PLAIN_PORT
     if not 0 <= chosen.port < 65536:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from .addresses import IPAddress
 from .brief import cut
 from .closing import Reason
+from .hosts import line_for
 from .keys import ALL, COOKIE, NOTHING, TICKET, Key, Keyring, Scope
 
 # Seconds that a browser keeps its token: a phone on a wall should not have to scan again.
@@ -32,6 +33,12 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_SITE = {"same-origin", "none"}
 
 _FOREIGN = "Pages of other sites may not use this relay."
+
+# As nginx is told to pass the Host on as it is; others do so by themselves (docs/proxy.md).
+_KEEP_HOST = "proxy_set_header Host $http_host;"
+
+# Characters of an Origin and of a Host in a sentence.
+_QUOTED = 60
 
 
 # Seconds after which it makes sense to ask again while the keys cannot be read.
@@ -61,16 +68,29 @@ class Denied(Exception):
     Attributes:
         status: The HTTP status.
         id: A stable word. The message is a sentence.
+        add: What is to be written where, so that the next such request is not refused; "" where nothing helps, or a person need not know.
         retry_after: Seconds after which it may be tried again, where that helps.
         headers: Others that belong to the answer.
     """
 
-    def __init__(self, status: int, id: str, sentence: str, retry_after: int | None = None) -> None:  # noqa: A002 - the wire's word
+    def __init__(
+        self,
+        status: int,
+        id: str,  # noqa: A002 - the wire's word
+        sentence: str,
+        retry_after: int | None = None,
+        add: str = "",
+    ) -> None:
         self.status = status
         self.id = id
         self.retry_after = retry_after
+        self.add = add
         self.headers: dict[str, str] = {}
         super().__init__(cut(sentence))
+
+    def as_json(self) -> dict[str, str]:
+        """The body of the answer."""
+        return {"error": self.id, "text": str(self)} | ({"add": self.add} if self.add else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +183,7 @@ class Access:
         names: Iterable[str] = (),
         addresses: Iterable[IPAddress] = (),
         *,
+        sites: Iterable[str] = (),
         tls: bool = False,
         tickets: bool = False,
     ) -> None:
@@ -170,10 +191,12 @@ class Access:
         Args:
             ring: None when keys are off: then everybody may do everything.
             names, addresses: As for `set_hosts`.
+            sites: Origins of the relay's own pages as its owner has named them, whatever Host a proxy makes of them.
             tls: The relay speaks https; a page that came by http is then another site.
             tickets: Pages of this relay's earlier addresses may come with a ticket. Only where they can learn of its new address.
         """
         self.ring = ring
+        self._sites = frozenset(sites)
         self._tls = tls
         self._tickets = tickets and ring is not None
         self._names: frozenset[str] = frozenset()
@@ -204,24 +227,36 @@ class Access:
         address = _address(name)
         if address is None or not (address.is_loopback or address in self._addresses or address == _address(arrived_at)):
             sentence = "The relay is not known by this name; use one of the addresses it prints, or start it with --allow-host."
-            raise Denied(421, "unknown-host", sentence)
+            raise Denied(421, "unknown-host", sentence, add=line_for(host))
 
-    def check_origin(self, origin: str | None, host: str | None) -> None:
+    def check_origin(self, origin: str | None, host: str | None, https: bool | None = None) -> None:
         """A browser says from which site a socket or a change comes; other programs send nothing and cannot be tricked.
+
+        Args:
+            origin: The header.
+            host: For which host the browser asks.
+            https: It does so by https; None for what the relay speaks.
 
         Raises:
             Denied: 403, the origin is another site.
         """
-        if origin is None:
+        if origin is None or origin in self._sites:
             return
         try:
             site = urlsplit(origin)
         except ValueError:
             site = urlsplit("")
         # http://relay:443 is not https://relay:443: anybody on the way can put words into its mouth. A proxy may add the https.
-        schemes = ("https",) if self._tls else ("https", "http")
+        schemes = ("https",) if (self._tls if https is None else https) else ("https", "http")
         if not host or site.netloc.lower() != host.lower() or site.scheme not in schemes:
-            raise Denied(403, "foreign-origin", _FOREIGN)
+            # Only a page of this very site can read that: one of the relay's own, whose Host a proxy has changed on the way.
+            raise Denied(
+                403,
+                "foreign-origin",
+                f"{_FOREIGN} This one is of {cut(origin, _QUOTED)}, and its request is for {cut(host or 'no host', _QUOTED)}. If it is the "
+                "relay's own page, a proxy changes the host on the way, and has to pass it on as it is.",
+                add=_KEEP_HOST,
+            )
 
     @staticmethod
     def check_site(sites: Iterable[str]) -> None:

@@ -23,8 +23,10 @@ from .clock import RelayClock
 from .hub import Hub
 from .keys import Key, Keyring
 from .mdns import Beacon
+from .outside import Outside, short
 from .policy import PausePolicy, Policy
 from .renewal import Renewal
+from .reverse_proxies import Proxies
 from .running import Notice, Running
 from .server.http import Site
 from .server.server import Server
@@ -50,7 +52,7 @@ class Relay:
     """
 
     def __init__(self, chosen: argparse.Namespace, root: Path) -> None:
-        if chosen.tls and not (chosen.cert and chosen.no_key and not chosen.serve_registry):  # else there is nothing to keep
+        if chosen.keys or (chosen.tls and not (chosen.cert and not chosen.serve_registry)):  # else there is nothing to keep
             files.take_over(chosen.state)
         files.spares.keep()
         self._chosen = chosen
@@ -58,12 +60,13 @@ class Relay:
         self._scheme = "https" if chosen.tls else "http"
         self._port = self._trust_port = 0
         named = [chosen.host] if chosen.host and not addresses.listening(chosen.hosts) else []
-        self._names = [*addresses.host_names(), *named, *chosen.allow_host]
+        self._outside: Outside = chosen.outside
+        self._names = [*addresses.host_names(), *named, *self._outside.names]
         source = OwnCertificate(chosen.cert, chosen.key) if chosen.cert else Authority(chosen.state / "certs")
-        self._renewal = Renewal(source, chosen.hosts, self._names) if chosen.tls else None
-        self._ring = Keyring.open(chosen.state) if chosen.tls and not chosen.no_key else None
+        self._renewal = Renewal(source, chosen.hosts, self._names, present=self._listening) if chosen.tls else None
+        self._ring = Keyring.open(chosen.state) if chosen.keys else None
         self._film, self._watch = self._ring.for_links() if self._ring else (None, None)
-        self._access = Access(self._ring, tls=chosen.tls, tickets=chosen.registry is not None)
+        self._access = Access(self._ring, sites=self._outside.sites(), tls=chosen.tls, tickets=chosen.registry is not None)
         self._learn_hosts()
         self._announcer: Announcer | None = None
         if chosen.registry:
@@ -84,11 +87,16 @@ class Relay:
             registry=chosen.registry.origin if chosen.registry else "",
             served_registry=registry,
             relay=chosen.relay_name,
+            proxies=Proxies(
+                self._outside.proxies,
+                alone=bool(self._outside.proxies) and not chosen.tls,
+                no_proxy=not chosen.keys and not chosen.no_key,
+            ),
         )
         self._server = Server(site)
         self._trust: TrustPage | None = None
         self._beacon: Beacon | None = None
-        self._shown: list[str] = []
+        self._shown = ""
         self._notice = Notice(chosen.state)
         self._noting: asyncio.Task[None] | None = None
 
@@ -148,7 +156,11 @@ class Relay:
 
     @property
     def _present(self) -> Sequence[IPAddress]:
-        return self._renewal.addresses if self._renewal else addresses.listening(self._chosen.hosts)
+        return self._renewal.addresses if self._renewal else self._listening(self._chosen.hosts)
+
+    def _listening(self, hosts: Sequence[str] | None) -> list[IPAddress]:
+        """Its addresses now; those that were named as its own come first, because others may lead nowhere, as in a container."""
+        return [*dict.fromkeys([*self._outside.addresses, *addresses.listening(hosts)])]
 
     @property
     def _outward(self) -> list[IPAddress]:
@@ -160,7 +172,15 @@ class Relay:
 
     def _urls(self, path: str, key: Key | None = None) -> list[str]:
         fragment = f"#key={key.secret}" if key else ""
-        return [addresses.url(self._scheme, host, self._port, path) + fragment for host in self._hosts()]
+        return [origin + path + fragment for origin in self._origins()]
+
+    def _origins(self) -> list[str]:
+        """Where pages can be opened, likeliest first."""
+        outer = self._outside.origins(self._scheme, self._port)
+        own = [addresses.url(self._scheme, host, self._port).rstrip("/") for host in self._hosts() if host not in outer.values()]
+        if self._outside.proxies and not self._chosen.tls:
+            return [*outer] or own  # all others are turned away
+        return [*outer, *own] if self._chosen.tls else [*own, *outer]
 
     def _trust_url(self) -> str:
         return addresses.url("http", self._hosts()[0], self._trust_port, PAGE_PATH) if self._trust_port else ""
@@ -183,7 +203,7 @@ class Relay:
         if self._announcer:
             self._announcer.changed()
         self._noting = asyncio.create_task(self._note(self._noting), name="notice")
-        if self._hosts()[0] != self._shown[0]:  # the codes on the screen lead nowhere now
+        if self._origins()[0] != self._shown:  # the codes on the screen lead nowhere now
             self._show()
 
     # --- what it says ---
@@ -198,6 +218,7 @@ class Relay:
             scheme=self._scheme,
             port=self._port,
             hosts=tuple(self._hosts()),
+            origins=tuple(self._origins()),
             # Somebody's own certificate is mostly for names.
             here=local if covered else self._hosts()[0],
             name=self._chosen.relay_name,
@@ -216,11 +237,12 @@ class Relay:
             )
 
     def _show(self) -> None:
-        self._shown = self._hosts()
+        self._shown = self._origins()[0]
+        chosen = self._chosen
         films, watches = self._urls("/camera.html", self._film), self._urls("/player.html", self._watch)
         served = self._served
         facts = banner.Facts(
-            tls=self._chosen.tls,
+            tls=chosen.tls,
             port=self._port,
             camera_url=films[0],
             player_url=watches[0],
@@ -230,16 +252,19 @@ class Relay:
             ca_url=self._urls("/ca.crt")[0] if served and served.ca_pem else "",
             fingerprint=served.fingerprint if served else "",
             keys=self._ring is not None,
+            proxies=tuple(map(short, self._outside.proxies)),
             warnings=served.warnings if served else (),
             reach=self._reach(),
-            command=commandline.with_tls(self._chosen.typed),
-            advice=tuple(self._without_key()),
+            command=commandline.with_tls(chosen.typed),
+            advice=(*self._outside.missing(chosen.tls, chosen.hosts, chosen.typed), *self._without_key()),
         )
-        print(banner.banner_for(facts, sys.stdout, codes=not self._chosen.no_qr), flush=True)
+        print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr), flush=True)
 
     def _reach(self) -> Reach:
+        if self._outside.origins(self._scheme, self._port) and (self._chosen.tls or self._outside.proxies):
+            return Reach.NETWORK
         if not self._chosen.tls:
-            return Reach.PLAIN
+            return Reach.BEHIND if self._outside.proxies else Reach.PLAIN
         if not addresses.is_loopback(self._hosts()[0]):
             return Reach.NETWORK
         return Reach.HOST if self._chosen.hosts else Reach.OFFLINE

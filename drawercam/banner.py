@@ -52,6 +52,8 @@ class Reach(StrEnum):
     """From this computer only, because it is in no network now."""
     PLAIN = "plain"
     """From this computer only, because it runs without `--tls`."""
+    BEHIND = "behind"
+    """Through a proxy of which the address is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Facts:
         ca_url: Where the certificate authority can be downloaded; empty when the relay serves somebody else's certificate.
         fingerprint: Of the authority: SHA-256, hexadecimal bytes with colons; empty like ``ca_url``.
         keys: Keys are on, and the links contain them.
+        proxies: Addresses of the proxies that hand requests on to it.
         warnings: Sentences about what is wrong with the certificate, or soon will be.
         reach: Whom the pages can reach.
         command: What starts this relay again so that phones can film.
@@ -83,6 +86,7 @@ class Facts:
     ca_url: str = ""
     fingerprint: str = ""
     keys: bool = True
+    proxies: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     reach: Reach = Reach.NETWORK
     command: str = f"{PYTHON} relay.py --tls"
@@ -104,10 +108,16 @@ def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
     page.link("Film", facts.camera_url)
     page.link("Watch", facts.player_url)
     page.gap()
-    if facts.tls:
+    if facts.proxies and not facts.tls:
+        page.sentence(f"It serves the proxy {' and '.join(facts.proxies)} and its own computer, and nobody else.")
+    if facts.tls or facts.proxies:
         _for_phones(page, facts, qr)
     else:
         page.sentence("It listens on this computer only. A phone cannot film this way: browsers give the camera only to https pages.")
+        if facts.keys:
+            _say_keys(page)
+        page.gap()
+        _advise(page, facts)
         page.sentence("For phones, stop it and type:")
         page.verbatim(facts.command, BOLD)
         page.gap()
@@ -161,15 +171,18 @@ def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
         page.sentence("This computer is in no network now, so no phone gets there. When it is in one, its address is printed here.")
     elif codes is not None:
         page.codes(codes)
+    elif facts.reach is Reach.BEHIND:
+        pass  # what is missing is said below
     elif qr:
         page.sentence(TOO_NARROW)
     else:
         page.sentence("No QR codes are shown here: type the address into the phone.")
     page.gap()
     if facts.keys:
-        page.sentence("The links contain the keys: who has the first one can film, who has the second one can watch.")
+        _say_keys(page)
     else:
-        page.sentence("Warning: keys are off (--no-key). Everybody in this network can film and watch.", YELLOW)
+        where = "whom the proxy lets through" if facts.proxies else "in this network"
+        page.sentence(f"Warning: keys are off (--no-key). Everybody {where} can film and watch.", YELLOW)
     page.gap()
     if facts.other_camera_urls or facts.other_player_urls:
         page.sentence("If a phone does not get there, try these:")
@@ -180,10 +193,7 @@ def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
     for warning in facts.warnings:
         page.sentence(f"Warning: {warning}", YELLOW)
         page.gap()
-    for sentence, command in facts.advice:
-        page.sentence(sentence, YELLOW)
-        page.verbatim(command, BOLD)
-        page.gap()
+    _advise(page, facts)
     if facts.ca_url:
         what = "open this on it, once, and do what it shows" if facts.trust_url else "install this on it, once; certs/README.md says how"
         who, some = ("phone", " (some iPhones film only then)") if facts.reach is Reach.NETWORK else ("browser", "")
@@ -196,6 +206,17 @@ def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
         page.fingerprint(facts.fingerprint)
         page.sentence("In a hurry: choose Advanced, then Proceed.")
         page.gap()
+
+
+def _advise(page: _Page, facts: Facts) -> None:
+    for sentence, command in facts.advice:
+        page.sentence(sentence, YELLOW)
+        page.verbatim(command, BOLD)
+        page.gap()
+
+
+def _say_keys(page: _Page) -> None:
+    page.sentence("The links contain the keys: who has the first one can film, who has the second one can watch.")
 
 
 def _side_by_side(urls: dict[str, str], width: int) -> list[str] | None:

@@ -43,18 +43,30 @@ def with_tls(arguments: Sequence[str]) -> str:
     Args:
         arguments: What was typed behind ``relay.py``.
     """
-    words: list[str] = []
+    return command("--tls", *(word for word in _kept(arguments, host=False) if word != "--tls"))
+
+
+def again(arguments: Sequence[str], option: str, value: str) -> str:
+    """The command that starts this relay again as it was typed, and with one option more.
+
+    Args:
+        arguments: What was typed behind ``relay.py``.
+    """
+    return command(*_kept(arguments, host=option != "--host"), option, value)
+
+
+def _kept(arguments: Sequence[str], host: bool) -> Iterator[str]:
+    """What was typed, with whole paths; with `--host` or without it."""
     given = iter(arguments)
     for word in given:
         option, equals, value = word.partition("=")
-        if option.startswith("--ho") and "--host".startswith(option):  # argparse takes the beginning for the whole
+        if not host and option.startswith("--ho") and "--host".startswith(option):  # argparse takes the beginning for the whole
             if not equals:
                 next(given, None)
         elif option in PATHS:
-            words += [option, str(Path(value if equals else next(given, "")).resolve())]
-        elif word != "--tls":
-            words.append(word)
-    return command("--tls", *words)
+            yield from (option, str(Path(value if equals else next(given, "")).resolve()))
+        else:
+            yield word
 
 
 def _sudo() -> list[str]:

@@ -13,7 +13,7 @@ import logging
 import socket as sockets
 import ssl
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine, Sequence
 from typing import Any, cast
 
 from .limits import TLS_DEADLINE, Lobby
@@ -66,6 +66,7 @@ class Gate:
         context: Callable[[], ssl.SSLContext] | None,
         door: Callable[[Seat], asyncio.Protocol],
         spare: Lobby | None = None,
+        proxies: Container[str] = (),
     ) -> None:
         """
         Args:
@@ -73,12 +74,13 @@ class Gate:
             context: Gives that for TLS, as it is now; None without TLS.
             door: Makes the protocol for a connection that is through.
             spare: Places for those for whom `lobby` has none, so that they can be told (`Seat.turned_away`). Without it, they are closed.
+            proxies: See `Turns`.
         """
         self._lobby = lobby
         self._spare = spare
         self._context = context
         self._door = door
-        self._turns = Turns()
+        self._turns = Turns(proxies=proxies)
         self._pump: asyncio.Handle | None = None
         self._pumping = False  # and not only at some later time
         self._listeners: list[sockets.socket] = []

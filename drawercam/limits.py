@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -404,12 +404,14 @@ class Lobby:
     taken of the address (or its /64, see `counted_as`) that has the most such connections. One that has shown a right stays.
     """
 
-    def __init__(self, in_all: int, of_one: int | None = None) -> None:
+    def __init__(self, in_all: int, of_one: int | None = None, proxies: Container[str] = ()) -> None:
         """
         Args:
             of_one: See `Places`.
+            proxies: Addresses that may have all places, because many come by each; see `move`.
         """
         self._places = Places(in_all, of_one)
+        self._proxies = proxies
         self._strangers: OrderedDict[str, OrderedDict[Guest, None]] = OrderedDict()  # by how they are counted; the oldest first
         self._counted: dict[Guest, str] = {}  # how each stranger is
         self._shown: set[Guest] = set()
@@ -428,6 +430,12 @@ class Lobby:
         counted = self._counted[guest] = counted_as(guest.address)[-1]
         self._strangers.setdefault(counted, OrderedDict())[guest] = None
         return True
+
+    def move(self, guest: Guest, address: str) -> bool:
+        """It turns out to be of another address, of which no right is known. False if it must go, because that has no room."""
+        self.leave(guest)
+        guest.address = address
+        return self.enter(guest)
 
     def show(self, guest: Guest) -> None:
         """It has shown a right: from now on it stays."""
@@ -464,7 +472,7 @@ class Lobby:
 
     def _make_room(self, address: str) -> bool:
         places = self._places
-        if places.held(address) >= places.of_one:
+        if places.held(address) >= places.of_one and address not in self._proxies:
             oldest = self._oldest(counted_as(address)[-1])
         elif places.total >= places.in_all:
             most = max(self._strangers, key=lambda name: len(self._strangers[name]), default="")

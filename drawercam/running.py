@@ -1,7 +1,7 @@
 """What a relay that runs leaves in its state folder for the commands beside it: where it listens, and what leads there.
 
     {"scheme": "https", "port": 8443, "hosts": ["192.168.1.5"], "here": "localhost", "name": "attic", "keys": true, "authority": true,
-     "fingerprint": "AB:CD:...", "trust": "http://192.168.1.5:8088/trust"}
+     "fingerprint": "AB:CD:...", "trust": "http://192.168.1.5:8088/trust", "origins": ["https://192.168.1.5:8443"]}
 
 No key is in it. It is believed only while the relay holds it (`files.hold`): the system lets go of it when the relay dies, however it dies.
 Several relays may share a folder, so each has a file of its own.
@@ -42,6 +42,7 @@ class Running:
         authority: Its certificate is made by the authority in its state folder.
         fingerprint: Of that authority: SHA-256, hexadecimal bytes with colons; empty without it.
         trust: The address of the page on which phones learn to trust it; empty without it.
+        origins: Where its pages are opened, likeliest first, as its printed links have them, also from outside.
     """
 
     scheme: str
@@ -53,10 +54,11 @@ class Running:
     authority: bool
     fingerprint: str = ""
     trust: str = ""
+    origins: tuple[str, ...] = ()
 
     def urls(self, path: str = "/") -> list[str]:
-        """A page of it, at each of `hosts`."""
-        return [addresses.url(self.scheme, host, self.port, path) for host in self.hosts]
+        """A page of it, at each of `origins`, or `hosts` where there is none."""
+        return [origin + path for origin in self.origins] or [addresses.url(self.scheme, host, self.port, path) for host in self.hosts]
 
     @property
     def origin(self) -> str:
@@ -137,8 +139,8 @@ def _decoded(data: bytes) -> Running | None:
     try:
         stored: dict[str, Any] = json.loads(data)
         known = {field.name: stored[field.name] for field in fields(Running) if field.name in stored}  # a later version may say more
-        one = Running(**{**known, "hosts": tuple(stored["hosts"])})
-        texts = (one.here, one.name, one.fingerprint, one.trust, *one.hosts)
+        one = Running(**{**known, "hosts": tuple(stored["hosts"]), "origins": tuple(stored.get("origins", ()))})
+        texts = (one.here, one.name, one.fingerprint, one.trust, *one.hosts, *one.origins)
         good = one.scheme in ("https", "http") and type(one.port) is int and 0 < one.port < 65536 and bool(one.hosts and one.here)
         return one if good and all(isinstance(text, str) for text in texts) else None
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Protocol
 
 from .limits import MAX_ADDRESSES, counted_as
@@ -65,12 +65,19 @@ class Budget:
 class Turns:
     """Steps that wait for their turn."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, processor: Callable[[], float] = time.thread_time) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        processor: Callable[[], float] = time.thread_time,
+        proxies: Container[str] = (),
+    ) -> None:
         """
         Args:
             clock: Monotonic seconds.
             processor: Seconds of the processor that this thread has taken.
+            proxies: Addresses that may have all of it, because many come by each.
         """
+        self._proxies = proxies
         self._clock = clock
         self._processor = processor
         self._all = Budget(IN_ALL, AT_ONCE, clock())
@@ -80,7 +87,7 @@ class Turns:
 
     def ask(self, address: str, asker: Asker) -> None:
         """Let it have one turn, behind those who have asked from its address before."""
-        counted = self._address[asker] = counted_as(address)[-1]
+        counted = self._address[asker] = address if address in self._proxies else counted_as(address)[-1]
         self._waiting.setdefault(counted, OrderedDict())[asker] = None
 
     def forget(self, asker: Asker) -> None:
@@ -132,6 +139,8 @@ class Turns:
 
     def _charge(self, address: str, seconds: float, now: float) -> None:
         self._all.spend(seconds)
+        if address in self._proxies:
+            return
         budget = self._budgets.get(address)
         if budget is None:
             budget = self._budgets[address] = Budget(OF_ONE, AT_ONCE_OF_ONE, now)

@@ -299,6 +299,26 @@ def test_what_was_let_in_counts_in_all_alone() -> None:
     assert lobby.come_back(stranger) and lobby.total == 4, "one that never came in changes nothing"
 
 
+@pytest.mark.usefixtures("own")
+def test_what_comes_by_a_proxy_counts_for_its_client_once_that_is_known() -> None:
+    lobby = Lobby(in_all=8, of_one=3, proxies=("proxy",))
+    by_proxy = crowd(lobby, "proxy", 8)
+    assert displaced(by_proxy) == [[]], "before a request says whose they are, a proxy's connections may take all places"
+    assert displaced(crowd(lobby, "proxy", 1), by_proxy) == [[], [0]]
+    for one in by_proxy[1:4]:
+        assert lobby.move(one, "a")
+    lobby.show(by_proxy[1])
+    assert lobby.move(by_proxy[4], "a") and displaced(by_proxy) == [[0, 2]], "one client has the share of one address"
+    lobby.show(by_proxy[3])
+    lobby.show(by_proxy[4])
+    assert not lobby.move(by_proxy[5], "a") and lobby.total == 6, "all of its share have shown a right, so it has to go"
+    assert lobby.move(by_proxy[1], "b") and lobby.move(by_proxy[6], "a"), "a right is its client's, not the connection's"
+    lobby.leave(by_proxy[5])
+    for one in by_proxy:
+        lobby.leave(one)
+    assert lobby.total == 1
+
+
 def test_a_family_behind_one_router_has_room() -> None:
     """Eight people, each with a wall of thirty cameras and a browser's six connections for pages, and thirty phones that film."""
     sockets = 8 * (30 + 1) + 30

@@ -40,6 +40,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("--trust-port", "70000"), "--trust-port: a port is a number from 0 to 65535"),
         (("--registry", "192.168.1.2:8700"), "is no address of a registry: it must look like"),
         (("--tls", "--registry", "ftp://host/"), "is no address of a registry: it must look like"),
+        (("--allow-host", "https://home.example/cams"), "--allow-host: 'https://home.example/cams' has a path, and drawercam does not"),
+        (("--allow-host", "cam.example.org:port"), "--allow-host: 'cam.example.org:port' is no host: it must be a name or an address"),
+        (("--proxy", "nginx"), "--proxy: 'nginx' names no address of a proxy: it must be one, such as 127.0.0.1"),
+        (("--proxy", "0.0.0.0/0"), "--proxy: '0.0.0.0/0' would let anybody say who he is"),
         (("--relay-name", "Front Door"), "--relay-name: 'Front Door' is no name: a name has 1 to 32 characters"),
     ],
 )

@@ -106,6 +106,14 @@ def test_an_address_computes_for_so_long_at_once_and_then_has_its_share(world: W
     assert world.run() and world.done == ["b"], "the others do not wait for it"
 
 
+def test_a_proxy_may_have_the_share_of_all(world: World) -> None:
+    world.turns = Turns(lambda: world.now, lambda: world.spent, proxies=("2001:db8::1",))
+    for _ in range(2000):
+        world.ask("2001:db8::1")
+    world.run_out()
+    assert world.spent + len(world.done) * OVERHEAD == pytest.approx(AT_ONCE, abs=STEP + OVERHEAD)
+
+
 def test_all_together_have_their_share_too_and_take_turns_in_it(world: World) -> None:
     for name in "abcde":
         for _ in range(1000):

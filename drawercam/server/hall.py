@@ -24,6 +24,11 @@ class Hall:
         self._seats[transport] = seat
         seat.ended = lambda: self._gone(transport)
 
+    def belongs(self, transport: asyncio.BaseTransport | None, address: str) -> bool:
+        """It counts for this address from now on: a proxy asks for others. False if it must be closed, because that has no room."""
+        seat = self._seat(transport)
+        return seat is None or seat.address == address or self.lobby.move(seat, address)
+
     def show(self, transport: asyncio.BaseTransport | None) -> None:
         """It has shown a right, so it stays."""
         if (seat := self._seat(transport)) is not None:

@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from ..channel import NotTurned
 from ..hub import Hub
 from ..keys import NOTHING, Key, Keyring, KeysError, Scope
 from ..limits import WrongKeys
+from ..reverse_proxies import Client, Proxies
 from . import routes
 from .bodies import Bodies, sent, whole
 from .hall import Hall
@@ -55,6 +56,7 @@ _LONGEST_KEY = 200
 
 HEADERS = {
     "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",  # nginx would collect a stream before it hands it on
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",  # with "no-referrer" Chrome 64 (79 does not) says `Origin: null` in POSTs of our own pages
@@ -87,7 +89,7 @@ class Site:
         hub: The cameras.
         access: Who may do what.
         root: The folder with the pages and ``web/``.
-        tls: The pages come by https.
+        tls: The relay speaks https.
         authority: Gives the certificate authority in PEM; empty where there is none to trust.
         camera_urls, player_urls: Give the addresses of the pages that a phone on the LAN can reach, the likeliest first; without key.
         trust_url: Gives the address of the page on which phones learn to trust the authority, or "".
@@ -100,6 +102,7 @@ class Site:
         hall: By which connection.
         wrong_keys: Slows down who guesses.
         refusals: How often something was refused, by the id in the answer.
+        proxies: Those that hand requests on.
     """
 
     hub: Hub
@@ -119,6 +122,22 @@ class Site:
     hall: Hall = field(default_factory=Hall)
     wrong_keys: WrongKeys = field(default_factory=lambda: WrongKeys(time.monotonic))
     refusals: Counter[str] = field(default_factory=Counter)
+    proxies: Proxies = field(default_factory=Proxies)
+
+    def connected(self, transport: asyncio.BaseTransport | None) -> Client:
+        """Who is at the other end of a connection."""
+        return Client.connected(transport.get_extra_info("peername") if transport is not None else None, self.tls)
+
+    def client(self, transport: asyncio.BaseTransport | None, headers: Iterable[tuple[str, str]]) -> Client:
+        """Who asks, by a request with these headers. The connection counts for that address from now on.
+
+        Raises:
+            Denied: See `Proxies.client`; 503, there is no room for one more connection of this address.
+        """
+        client = self.proxies.client(self.connected(transport), own_address(transport), headers)
+        if not self.hall.belongs(transport, client.address):
+            raise Denied(503, "too-many", "There are too many connections from this address.")
+        return client
 
 
 class Endless(web.StreamResponse):
@@ -175,12 +194,18 @@ def _guard(site: Site, share: Callable[[str], Share]) -> Any:
         site.refusals[denied.id] += 1
         return refusal(denied)
 
+    def refuse_logged(request: web.Request, denied: Denied) -> web.Response:
+        log.debug(f"x %s is refused ({denied.id}): %s", request[_CLIENT].peer, denied)
+        return refuse(denied)
+
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request passes here."""
+        request, denied = _identified(site, request)
         await share(request.remote or "").turn()
-        response = await answer(request, handler)
-        if not site.hall.come_back(request.transport):
+        response = await answer(request, handler) if denied is None else refuse_logged(request, denied)
+        # A proxy would ask for the next socket on a connection that it has kept, and a socket needs one of its own.
+        if denied is not None or client_of(request).handed_on or not site.hall.come_back(request.transport):
             response.force_close()
         if not response.prepared:
             await sent(request, response)
@@ -190,10 +215,10 @@ def _guard(site: Site, share: Callable[[str], Share]) -> Any:
         """Host, Origin where something may change, route, right, handler; errors become JSON."""
         try:
             site.book.check_open()
-            host = request.headers.get("Host")
-            access.check_host(host, _arrived_at(request))
+            client = request[_CLIENT]
+            access.check_host(client.host, own_address(request.transport))
             if request.method not in ("GET", "HEAD", "OPTIONS"):  # these change nothing (RFC 9110 section 9.2.1)
-                access.check_origin(request.headers.get("Origin"), host)
+                access.check_origin(request.headers.get("Origin"), client.host, client.https)
             admission = _admission(site, request)
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 raise Denied(426, "new-connection", "A WebSocket needs a connection of its own.")
@@ -212,8 +237,7 @@ def _guard(site: Site, share: Callable[[str], Share]) -> Any:
             finally:
                 site.book.leave(visit)
         except Denied as denied:
-            log.debug(f"x %s is refused ({denied.id}): %s", request.remote, denied)
-            return refuse(denied)
+            return refuse_logged(request, denied)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
@@ -226,6 +250,17 @@ def _guard(site: Site, share: Callable[[str], Share]) -> Any:
             return refuse(Denied(500, "internal", "The relay has a fault; its log says more."))
 
     return guard
+
+
+def _identified(site: Site, request: web.Request) -> tuple[web.Request, Denied | None]:
+    """The request with who asks, also as its `remote`; and why it may not be answered."""
+    denied = None
+    try:
+        client = site.client(request.transport, request.headers.items())
+    except Denied as error:
+        client, denied = site.connected(request.transport), error
+    request[_CLIENT] = client
+    return (request if client.address == request.remote else request.clone(remote=client.address)), denied
 
 
 def _admission(site: Site, request: web.Request) -> Admission:
@@ -325,9 +360,15 @@ def _key(site: Site, ring: Keyring, given: object, address: str) -> Key:
     return key
 
 
-def _arrived_at(request: web.Request) -> str | None:
-    name = request.transport.get_extra_info("sockname") if request.transport is not None else None
-    return name[0] if isinstance(name, tuple) else None
+def client_of(request: web.Request) -> Client:
+    """Who asks."""
+    return request[_CLIENT]
+
+
+def own_address(transport: asyncio.BaseTransport | None) -> str | None:
+    """The IP address of this end of a connection."""
+    name = transport.get_extra_info("sockname") if transport is not None else None
+    return str(name[0]) if isinstance(name, tuple) else None
 
 
 SENTENCES = {
@@ -343,6 +384,9 @@ SENTENCES = {
 _NOT_TURNED = {"unknown-camera": 404, "cannot-turn": 409, "out-of-range": 400}
 
 
+# In every request.
+_CLIENT = web.RequestKey("client", Client)
+
 # Set in a request that came with a good ticket.
 _BY_TICKET = "by-ticket"
 
@@ -354,14 +398,15 @@ _FOR_ITS_PAGE = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Head
 def refusal(denied: Denied) -> web.Response:
     """The answer to a request that is refused."""
     headers = {"Retry-After": str(denied.retry_after)} if denied.retry_after is not None else {}
-    return web.json_response({"error": denied.id, "text": str(denied)}, status=denied.status, headers=headers | denied.headers)
+    return web.json_response(denied.as_json(), status=denied.status, headers=headers | denied.headers)
 
 
 def _header_writer(site: Site) -> Any:
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         kept = response.headers.get("Cache-Control")  # a handler may forbid more than the others do
         response.headers.update(HEADERS if kept is None else HEADERS | {"Cache-Control": kept})
-        response.headers["Content-Security-Policy"] = content_policy(site, request.headers.get("Host", ""))
+        client = request.get(_CLIENT)
+        response.headers["Content-Security-Policy"] = content_policy(site, client or site.connected(request.transport))
         response.headers.pop("Server", None)
         if _BY_TICKET in request:
             response.headers.update(_FOR_ITS_PAGE)
@@ -369,15 +414,16 @@ def _header_writer(site: Site) -> Any:
     return add_headers
 
 
-def content_policy(site: Site, host: str) -> str:
-    """The Content-Security-Policy (W3C CSP 3) for a page that came from this host."""
+def content_policy(site: Site, client: Client) -> str:
+    """The Content-Security-Policy (W3C CSP 3) for a page, from the host for which this client asks."""
     if site.registry:
         # A relay that has moved may be anywhere in the network.
         sources = "'self' https: wss:"
     else:
         # 'self' does not cover WebSockets in Safari before 15.4, so they are named. A foreign Host is refused, and its page is an error.
+        host = client.host or ""
         named = host if host.isascii() and not set(host) & set(" ;,'\"") else ""
-        sources = f"'self' {'wss' if site.tls else 'ws'}://{named}" if named else "'self'"
+        sources = f"'self' {'wss' if client.https else 'ws'}://{named}" if named else "'self'"
     return (
         f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
         f"connect-src {sources}; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -494,13 +540,13 @@ class _Api:
             return web.json_response(self._session(request["grant"]))
         key = _key(self._site, ring, given, request.remote or "")
         self._site.hall.show(request.transport)
-        held: Grant = request["grant"]
+        held, secure = request["grant"], client_of(request).https
         response = web.json_response(self._session(Grant.of(dict.fromkeys((*held.keys, key)))))
         for name in self._access.stale_cookies(_cookies(request)):
-            response.del_cookie(name, path="/", secure=self._site.tls, httponly=True, samesite="Strict")
+            response.del_cookie(name, path="/", secure=secure, httponly=True, samesite="Strict")
         age = COOKIE_AGE if key.expires is None else min(COOKIE_AGE, max(1, key.expires - int(time.time())))
         name, token = self._access.cookie_name(key), ring.token(key, keys.COOKIE)
-        response.set_cookie(name, token, max_age=age, httponly=True, secure=self._site.tls, samesite="Strict", path="/")
+        response.set_cookie(name, token, max_age=age, httponly=True, secure=secure, samesite="Strict", path="/")
         return response
 
     def _session(self, grant: Grant) -> dict[str, Any]:

@@ -21,10 +21,11 @@ from ..channel import FEW_PICTURES, KEYLESS, Channel, Follower, Fragment, Run, S
 from ..deadlines import Deadline
 from ..hub import Hub
 from ..media.muxed import AUDIO, VIDEO, Container, Muxed, container_for
+from ..reverse_proxies import Client
 from . import routes
-from .http import Endless
+from .http import Endless, client_of
 from .sessions import patience
-from .socket import HIGH_WATER, LOW_WATER, WRITE_DEADLINE, keep_unsent, peer_of
+from .socket import HIGH_WATER, LOW_WATER, WRITE_DEADLINE, keep_unsent
 from .window import TURN
 
 # Seconds in which a camera has to show a picture before the answer begins: a phone that sleeps needs some for its lens, and programs
@@ -72,17 +73,19 @@ class Reader(Follower, asyncio.Protocol):
         written: Bytes of the file so far.
     """
 
-    def __init__(self, channel: Channel, house: House, transport: asyncio.Transport, http: asyncio.BaseProtocol) -> None:
+    def __init__(
+        self, channel: Channel, house: House, transport: asyncio.Transport, http: asyncio.BaseProtocol, client: Client
+    ) -> None:
         """
         Args:
             channel: The camera.
             house: Told when the file begins and ends.
             transport: Where the file goes.
             http: Its protocol until then; it is told when the connection ends.
+            client: Who reads.
         """
         super().__init__()
-        self.peer = peer_of(transport)
-        self.who = self.peer.rpartition(":")[0]
+        self.peer, self.who = client.peer, client.address
         self.pictures, self.sound, self.gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.written = 0
         self._channel = channel
@@ -322,7 +325,7 @@ class _Live:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
-        reader = Reader(channel, self._house, transport, request.protocol)
+        reader = Reader(channel, self._house, transport, request.protocol, client_of(request))
         channel.join(reader)
         try:
             try:

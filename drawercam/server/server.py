@@ -28,11 +28,12 @@ from ..keys import Keyring
 from ..limits import Capacity, Lobby, Places
 from ..pictures.desk import Desks
 from ..plays import Plays
+from ..reverse_proxies import Client
 from ..tally import Histogram, Traffic
 from . import live, pictures, publishing, routes, scraping, streams
 from .bodies import READ_AHEAD
 from .door import Door
-from .http import HEADERS, SENTENCES, Site, application, content_policy
+from .http import HEADERS, SENTENCES, Site, application, content_policy, own_address
 from .live import Reader
 from .publishing import Publisher
 from .scheduler import Scheduler
@@ -113,6 +114,7 @@ class Server:
             auto_decompress=False,  # nobody packs what is sent here, and a few bytes could become much
         )
         self.hall = site.hall
+        self.connected = site.connected
         self.capacity = Capacity()
         self._gate: Gate | None = None
         self._doors: set[Door] = set()
@@ -153,8 +155,10 @@ class Server:
         capacity = self.capacity = Capacity.within(limits.make_room(Capacity().files))
         self._site.book.sockets = Places(capacity.sockets, capacity.sockets_of_one)
         self._desks.most = capacity.decoders
-        self.hall.lobby = Lobby(capacity.connections, capacity.pages_of_one)
-        self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Entrance(self, seat)), Lobby(capacity.turned_away))
+        proxies = self._site.proxies
+        self.hall.lobby = Lobby(capacity.connections, capacity.pages_of_one, proxies)
+        spare = Lobby(capacity.turned_away, proxies=proxies)
+        self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Entrance(self, seat)), spare, proxies)
         port = await self._gate.open(hosts, port)
         self._sweep_later()
         self._watch_keys()
@@ -210,7 +214,8 @@ class Server:
 
     def turn_away(self, transport: asyncio.Transport) -> None:
         """Tell a connection that there is no room for it."""
-        transport.write(self._refusal(Denied(503, "too-many", "There are too many connections.")).serialize())
+        denied = Denied(503, "too-many", "There are too many connections.")
+        transport.write(self._refusal(denied, self._site.connected(transport)).serialize())
         transport.close()
 
     def enter_http(self, transport: asyncio.Transport, head: bytes) -> None:
@@ -263,32 +268,33 @@ class Server:
 
     # --- routes ---
 
-    def route(self, request: Request, peer: str, arrived_at: str | None = None) -> Session | Response:
-        """Host, Origin, route, right, room; then a session. Closed by default.
+    def route(self, request: Request, transport: asyncio.BaseTransport | None = None) -> tuple[Client, Session | Response]:
+        """Who asks, Host, Origin, route, right, room; then a session. Closed by default.
 
         Args:
             request: A handshake, or a request for what a handshake would be.
-            peer: Address and port.
-            arrived_at: The relay's own address at which the connection was made.
+            transport: By which it came.
         """
+        client = self._site.connected(transport)
         try:
-            return self._session(request, peer, arrived_at)
+            client = self._site.client(transport, request.headers.raw_items())
+            return client, self._session(request, client, own_address(transport))
         except Denied as denied:
-            log.info(f"x %s is refused ({denied.id}): %s", peer, denied)
-            return self._refusal(denied, request.headers.get_all("Host"))
+            log.info(f"x %s is refused ({denied.id}): %s", client.peer, denied)
+            return client, self._refusal(denied, client)
         except Exception:
-            log.exception("x %s: a fault in the relay", peer)
-            return self._refusal(Denied(500, Reason.INTERNAL.id, Reason.INTERNAL.sentence))
+            log.exception("x %s: a fault in the relay", client.peer)
+            return client, self._refusal(Denied(500, Reason.INTERNAL.id, Reason.INTERNAL.sentence), client)
 
-    def _session(self, request: Request, peer: str, arrived_at: str | None) -> Session:
-        grant = self._grant(request.headers, arrived_at)
+    def _session(self, request: Request, client: Client, arrived_at: str | None) -> Session:
+        grant = self._grant(request.headers, client, arrived_at)
         try:
             address = urlsplit(request.path)
         except ValueError:
             raise Denied(400, "bad-request", SENTENCES[400]) from None
         route, name = routes.socket_route(address.path)
         grant.require(route.right, name)
-        admission = Admission(grant, route.right, name, peer.rpartition(":")[0])
+        admission = Admission(grant, route.right, name, client.address)
         self._site.book.check_room(admission)
         visit: CameraVisit | PlayerVisit | WallVisit
         try:
@@ -309,13 +315,13 @@ class Server:
         visit.admit(admission, self._site.book, self.now)
         return visit
 
-    def _grant(self, headers: Headers, arrived_at: str | None) -> Grant:
+    def _grant(self, headers: Headers, client: Client, arrived_at: str | None) -> Grant:
         """What a handshake may do: what its cookie allows, if a page of this very address asks, and what its ticket allows."""
-        host, origin = _only(headers, "Host"), _only(headers, "Origin")
-        self._access.check_host(host, arrived_at)
+        origin = _only(headers, "Origin")
+        self._access.check_host(client.host, arrived_at)
         by_ticket = self._access.grant_of_ticket(_ticket(headers))
         try:
-            self._access.check_origin(origin, host)
+            self._access.check_origin(origin, client.host, client.https)
         except Denied:
             if by_ticket is None:
                 raise
@@ -323,17 +329,18 @@ class Server:
         by_cookie = self._access.grant("; ".join(headers.get_all("Cookie")))
         return by_cookie if by_ticket is None else Grant.of(dict.fromkeys((*by_cookie.keys, *by_ticket.keys)))
 
-    def unfit(self, status: int) -> Response:
+    def unfit(self, status: int, client: Client) -> Response:
         """See socket.Owner."""
         phrase = HTTPStatus(status).phrase
-        return self._refusal(Denied(status, phrase.lower().replace(" ", "-"), _UNFIT.get(status, SENTENCES.get(status, f"{phrase}."))))
+        denied = Denied(status, phrase.lower().replace(" ", "-"), _UNFIT.get(status, SENTENCES.get(status, f"{phrase}.")))
+        return self._refusal(denied, client)
 
-    def _refusal(self, denied: Denied, hosts: Sequence[str] = ()) -> Response:
+    def _refusal(self, denied: Denied, client: Client) -> Response:
         self._site.refusals[denied.id] += 1
-        body = json.dumps({"error": denied.id, "text": str(denied)}).encode()
+        body = json.dumps(denied.as_json()).encode()
         headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"})
         headers.update(HEADERS | _MORE.get(denied.status, {}))
-        headers["Content-Security-Policy"] = content_policy(self._site, hosts[0] if hosts else "")
+        headers["Content-Security-Policy"] = content_policy(self._site, client)
         return Response(denied.status, HTTPStatus(denied.status).phrase, headers, body)
 
     # --- what others may know ---
@@ -453,25 +460,27 @@ class _Entrance:
 
 
 class _Arrival:
-    """The server as one socket sees it that came by TCP: it knows the address at which it arrived. See socket.Owner."""
+    """The server as one socket sees it that came by TCP. See socket.Owner."""
 
     def __init__(self, server: Server, transport: asyncio.Transport) -> None:
         self._server = server
         self._transport = transport
-        self._at = _own_address(transport)
+        self.client = server.connected(transport)
         self.now = server.now
-        self.unfit = server.unfit
         self.has_room = server.has_room
         self.share = server.scheduler.share
         self.served = server.served
         self.socket_begins = server.socket_begins
         self.socket_ends = server.socket_ends
 
-    def route(self, request: Request, peer: str) -> Session | Response:
-        answer = self._server.route(request, peer, self._at)
+    def route(self, request: Request) -> Session | Response:
+        self.client, answer = self._server.route(request, self._transport)
         if not isinstance(answer, Response):
             self._server.hall.let_in(self._transport)
         return answer
+
+    def unfit(self, status: int) -> Response:
+        return self._server.unfit(status, self.client)
 
 
 def too_full(lines: Iterable[Line], limit: int) -> list[Line]:
@@ -499,9 +508,3 @@ def _ticket(headers: Headers) -> str:
     """The ticket among the subprotocols that are offered, or ""."""
     offered = ",".join(headers.get_all("Sec-WebSocket-Protocol")).split(",")
     return next((one.strip().removeprefix(_TICKET) for one in offered if one.strip().startswith(_TICKET)), "")
-
-
-def _own_address(transport: asyncio.BaseTransport) -> str | None:
-    """The IP address of this end of a connection."""
-    name = transport.get_extra_info("sockname")
-    return str(name[0]) if isinstance(name, tuple) else None

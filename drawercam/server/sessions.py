@@ -108,7 +108,7 @@ class CameraSession:
     def opened(self, socket: Socket) -> None:
         log.info("< %s films as %s", socket.peer, self._channel.name)
         self._socket = socket
-        self._source = Source(self._channel, self._hub.clock, self._hub.ledger.account(socket.peer.rpartition(":")[0]))
+        self._source = Source(self._channel, self._hub.clock, self._hub.ledger.account(socket.address))
         socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
         self._channel.take(self, socket.peer.rpartition(":")[0])
 
@@ -230,7 +230,7 @@ class PlayerSession(Follower):
 
     def opened(self, socket: Socket) -> None:
         log.debug("> %s watches %s", socket.peer, self._channel.name)
-        self._socket, self.who = socket, socket.peer.rpartition(":")[0]
+        self._socket, self.who = socket, socket.address
         socket.probe()
         socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
         if self._rests:

@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 from .. import control
 from ..closing import Closing, Reason, Refused
 from ..limits import Pace
+from ..reverse_proxies import Client
 from .heads import Heads
 from .scheduler import Share
 from .window import DOUBT, Window
@@ -119,6 +120,7 @@ class Socket(asyncio.Protocol):
 
     Attributes:
         behind: The peer has not yet taken what was sent; send only what it cannot do without.
+        peer, address: Who it is, see Client.
     """
 
     # What a frame touches for each viewer should be small and near together: a thousand viewers are more than a processor's cache holds.
@@ -152,6 +154,7 @@ class Socket(asyncio.Protocol):
         "_waits",
         "_window",
         "_write",
+        "address",
         "behind",
         "peer",
     )
@@ -181,8 +184,7 @@ class Socket(asyncio.Protocol):
         self._closing: float | None = None  # since when; see deadlines
         self._goodbye: Close | None = None
         self._bursting = False  # the limit is raised for a burst
-        self.peer = peer_of(transport)
-        self._share: Share = owner.share(self.peer.rpartition(":")[0])
+        self._is_of(owner.client)
         self._heads = Heads()
         self._pace: Pace | None = None  # from when it is open
         self._rest = b""  # what came and was not looked at, because its address had its share of the turn
@@ -347,7 +349,8 @@ class Socket(asyncio.Protocol):
             self._ignore()
 
     def _handshake(self, protocol: ServerProtocol, request: Request) -> None:
-        answer = self._owner.route(request, self.peer)
+        answer = self._owner.route(request)
+        self._is_of(self._owner.client)
         response = answer if isinstance(answer, Response) else protocol.accept(request)
         if response is not answer and response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             response = self._owner.unfit(response.status_code)
@@ -356,6 +359,10 @@ class Socket(asyncio.Protocol):
         if protocol.state is State.OPEN and not isinstance(answer, Response):
             self._open(answer)
             self._flush()
+
+    def _is_of(self, client: Client) -> None:
+        self.peer, self.address = client.peer, client.address
+        self._share = self._owner.share(client.address)
 
     def _open(self, session: Session) -> None:
         self._session = session
@@ -592,7 +599,13 @@ class Socket(asyncio.Protocol):
 
 
 class Owner(Protocol):
-    """The server's side of its sockets."""
+    """The server's side of its sockets.
+
+    Attributes:
+        client: Who is at the other end; from `route` on, the one for whom a proxy asks.
+    """
+
+    client: Client
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -600,7 +613,7 @@ class Owner(Protocol):
     def served(self) -> float:
         """The same for deadlines; see deadlines.ServedTime."""
 
-    def route(self, request: Request, peer: str) -> Session | Response:
+    def route(self, request: Request) -> Session | Response:
         """Decide what a handshake is for, or refuse it."""
 
     def unfit(self, status: int) -> Response:
@@ -623,9 +636,3 @@ def keep_unsent(transport: asyncio.Transport) -> None:
     if raw is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
         with contextlib.suppress(OSError):  # on some systems, a peer that has gone cannot be set anything
             raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, NOT_SENT)
-
-
-def peer_of(transport: asyncio.Transport) -> str:
-    """Address and port of who is at the other end, for people."""
-    name = transport.get_extra_info("peername")
-    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) and len(name) >= 2 else "a peer"

@@ -27,7 +27,7 @@ from ..deadlines import Deadline
 from .bodies import Bodies, more
 from .http import Endless
 from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
-from .socket import SILENCE_DEADLINE, SUBPROTOCOL, Owner, Session, Socket, peer_of
+from .socket import SILENCE_DEADLINE, SUBPROTOCOL, Owner, Session, Socket
 
 PREFIX = "/over-http/"
 """Below it, every path is one of these; `Owner.route` says who may."""
@@ -133,7 +133,7 @@ class Streams:
         if request.headers.get(PROTOCOL_HEADER) != SUBPROTOCOL:
             raise Denied(400, "bad-request", f"{PROTOCOL_HEADER} must be {SUBPROTOCOL}.")
         headers, owner = Headers(request.headers.items()), self._owner(transport)
-        answer = owner.route(Request(request.raw_path.removeprefix(PREFIX[:-1]), headers), peer_of(transport))
+        answer = owner.route(Request(request.raw_path.removeprefix(PREFIX[:-1]), headers))
         if isinstance(answer, Response):
             return web.Response(status=answer.status_code, body=answer.body, content_type="application/json")
         name = secrets.token_urlsafe(_ID_BYTES)

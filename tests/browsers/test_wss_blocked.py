@@ -18,6 +18,7 @@ from websockets.frames import Close
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from drawercam.reverse_proxies import Client
 from drawercam.server.scheduler import Scheduler
 from drawercam.server.sessions import CameraSession
 from drawercam.server.socket import Session, Socket, frame
@@ -179,8 +180,9 @@ class Host:
     def __init__(self, echo: Echo) -> None:
         self.echo = echo
         self.share = Scheduler(asyncio.get_running_loop().call_soon).share
+        self.client = Client.connected(None)
 
-    def route(self, request: Request, peer: str) -> Session | Response:
+    def route(self, request: Request) -> Session | Response:
         return self.echo
 
     def has_room(self, size: int) -> bool:

@@ -33,7 +33,7 @@ from tests.server.test_media import OPUS, VP8, film, packets
 from tests.server.test_promises import eventually
 from tests.server.test_publishing import MP4, SCENE, WEBM, address, bearer
 from tests.server.test_security import PORCH, browser, cookie, known, made, site
-from tests.server.test_socket import FakeOwner, FakeTransport
+from tests.server.test_socket import SOMEBODY, FakeOwner, FakeTransport
 from tests.test_channel import KEY_FRAME, PICTURE, Clock, FakeCamera, FakeViewer
 
 H264 = (RECORDINGS / "chromium-h264.webm").read_bytes()
@@ -383,7 +383,7 @@ class Stage:
         self.keyframes = keyframes
         self.interval: int | None = None
         self.picture(key=True)
-        self.reader = Reader(self.channel, self.house, self.transport, asyncio.Protocol())  # type: ignore[arg-type]
+        self.reader = Reader(self.channel, self.house, self.transport, asyncio.Protocol(), SOMEBODY)  # type: ignore[arg-type]
         self.channel.join(self.reader)
         self.reader.begin_file(sound=False)
         self.transport.waiting = 0
@@ -452,7 +452,7 @@ def test_a_long_past_is_left_out_where_a_keyframe_is_cheap() -> None:
         stage.transport.waiting = 0
     for keyframes in (True, False):
         stage.channel.keyframes = keyframes
-        late = Reader(stage.channel, stage.house, FakeTransport(), asyncio.Protocol())  # type: ignore[arg-type]
+        late = Reader(stage.channel, stage.house, FakeTransport(), asyncio.Protocol(), SOMEBODY)  # type: ignore[arg-type]
         stage.channel.join(late)
         late.begin_file(sound=False)
         assert (late.written == 0) is keyframes
@@ -468,7 +468,7 @@ def test_webm_tells_the_rate_of_the_pictures() -> None:
         for _ in range(pictures):
             stage.picture(later=0.05)
         stage.picture(key=True)
-        reader = Reader(stage.channel, stage.house, transport := FakeTransport(), asyncio.Protocol())  # type: ignore[arg-type]
+        reader = Reader(stage.channel, stage.house, transport := FakeTransport(), asyncio.Protocol(), SOMEBODY)  # type: ignore[arg-type]
         stage.channel.join(reader)
         reader.begin_file(sound=False)
         heads.append(transport.written)

@@ -39,7 +39,7 @@ class FakeSocket:
     kinds: What was written: one letter for each frame, K(eyframe), p(icture), s(ound).
     """
 
-    peer = "nobody"
+    peer = address = "nobody"
 
     def __init__(self) -> None:
         self.behind = self.bursting = False

@@ -24,6 +24,7 @@ from drawercam.limits import (
     FRAMES_AT_ONCE,
     FRAMES_PER_SECOND,
 )
+from drawercam.reverse_proxies import Client
 from drawercam.server.scheduler import Scheduler
 from drawercam.server.server import too_full
 from drawercam.server.socket import (
@@ -85,6 +86,9 @@ class FakeTransport:
         pass
 
 
+SOMEBODY = Client.connected(None)
+
+
 class FakeOwner:
     """Takes everybody in, and has the clock.
 
@@ -101,13 +105,14 @@ class FakeOwner:
         self.session = session or FakeSession()
         self.later: list[Callable[[], None]] = []
         self.share = Scheduler(self.later.append).share
+        self.client = SOMEBODY
 
     def now(self) -> float:
         return self.time
 
     served = now
 
-    def route(self, request: Request, peer: str) -> Session | Response:
+    def route(self, request: Request) -> Session | Response:
         return self.session
 
     def has_room(self, size: int) -> bool:

@@ -151,6 +151,8 @@ def _add(chosen: argparse.Namespace) -> None:
 
 def _where(chosen: argparse.Namespace, relay: Running | None) -> tuple[Callable[[str], str], str]:
     """Where a page of the relay is, by its path; and what makes that doubtful, if anything does."""
+    if relay is not None and chosen.port is None:
+        return (lambda page: relay.urls(page)[0]), ""
     if relay is not None:
         return (lambda page: addresses.url(relay.scheme, relay.hosts[0], chosen.port or relay.port, page)), ""
     host, port = next((str(address) for address in addresses.lan_addresses()), "localhost"), chosen.port or chosen.usual_port

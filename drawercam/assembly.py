@@ -20,6 +20,8 @@ from .addresses import IPAddress
 from .announce import Announcer
 from .banner import Reach
 from .clock import RelayClock
+from .gone import Departures
+from .gone_file import GoneFile
 from .hub import Hub
 from .keys import Key, Keyring
 from .mdns import Beacon
@@ -55,6 +57,8 @@ class Relay:
         if chosen.keys or (chosen.tls and not (chosen.cert and not chosen.serve_registry)):  # else there is nothing to keep
             files.take_over(chosen.state)
         files.spares.keep()
+        departures = Departures()
+        self._gone = GoneFile(chosen.state, departures)
         self._chosen = chosen
         self._root = root
         self._scheme = "https" if chosen.tls else "http"
@@ -75,7 +79,7 @@ class Relay:
         if chosen.serve_registry:
             registry = Registry(chosen.state, secret.load_or_create(chosen.registry_secret_file)[0], own=self._announcement)
         site = Site(
-            hub=Hub(RelayClock(), Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on)), _later),
+            hub=Hub(RelayClock(), Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on)), _later, departures),
             access=self._access,
             root=root,
             tls=chosen.tls,
@@ -109,6 +113,7 @@ class Relay:
         chosen, renewal = self._chosen, self._renewal
         asyncio.get_running_loop().set_exception_handler(faults.unhandled)
         self._port = await self._server.start(chosen.hosts, chosen.port, (lambda: renewal.context) if renewal else None)
+        await self._gone.start()  # not before: where another relay has this port, the folder is that one's, too
         if renewal:
             await self._start_trust_page(renewal)
             if not chosen.no_mdns:
@@ -127,7 +132,10 @@ class Relay:
             await asyncio.wait([self._noting], timeout=_NOTE_LIMIT)
         self._notice.take_down()
         parts = (self._renewal, self._trust, self._beacon, self._announcer, self._server)
-        await asyncio.gather(*(part.stop() for part in parts if part is not None))
+        try:
+            await asyncio.gather(*(part.stop() for part in parts if part is not None))
+        finally:
+            await self._gone.stop()  # when all cameras are gone
 
     # --- parts ---
 

@@ -333,17 +333,20 @@ def take_over(state: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, patience: float = LOCK_PATIENCE) -> Iterator[None]:
     """Hold a lock between threads and processes; the system gives it back when its holder dies.
 
+    Args:
+        patience: Seconds to wait for another holder.
+
     Raises:
-        TimeoutError: Another holder has kept it for `LOCK_PATIENCE`.
+        TimeoutError: Another holder has kept it for so long.
     """
     begin = time.monotonic()
     while True:
         descriptor = spares.open(path, os.O_RDWR | os.O_CREAT | _NEVER_A_LINK)
         try:
-            if _get_lock(descriptor, path, begin) and _is_at(path, descriptor):
+            if _get_lock(descriptor, path, begin, patience) and _is_at(path, descriptor):
                 _give_to_owner(descriptor, path.parent)
                 keep_private(path)
                 yield
@@ -390,7 +393,7 @@ def read_held(path: Path, limit: int) -> bytes | None:
         spares.close(descriptor)
 
 
-def _get_lock(descriptor: int, path: Path, begin: float) -> bool:
+def _get_lock(descriptor: int, path: Path, begin: float, patience: float) -> bool:
     """Wait for it; False when the file is another one now, because other users of this computer could open it and one may have kept it."""
     exposed = _is_exposed(descriptor)
     while not _try_lock(descriptor):
@@ -404,7 +407,7 @@ def _get_lock(descriptor: int, path: Path, begin: float) -> bool:
                 path.unlink(missing_ok=True)
                 return False
             exposed = False  # the file system knows no modes, so they say nothing
-        if waited > LOCK_PATIENCE:
+        if waited > patience:
             raise TimeoutError(errno.ETIMEDOUT, "another relay keeps it locked", str(path))
         time.sleep(LOCK_POLL)
     return True

@@ -48,7 +48,8 @@ MAX_DECODERS = 16
 
 STANDING_FILES = 40
 """File descriptors for all else: listeners, loop, log, multicast DNS, a registry's database and an announcement to one, certificates, the
-file of keys and what is in reserve for it, pages that are just being read. A relay that has nothing to do has 17."""
+file of keys and what is in reserve for it, the lock of the list of cameras that are gone, pages that are just being read. A relay that
+has nothing to do has 23."""
 
 FILES_OF_A_DECODER = 3
 """File descriptors of a worker: two pipes, and what tells of its end."""

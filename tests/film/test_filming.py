@@ -647,10 +647,10 @@ def test_what_is_wrong_on_the_command_line_is_a_sentence(
 
 
 async def test_the_printed_link_is_enough_and_the_state_folder_too(locked: Relay) -> None:
-    """The whole command: over TLS, with a key, and ended by a signal."""
+    """The whole command: over TLS, with a key, and ended by a signal, which is to switch the camera off."""
     link = next(line.split()[1] for line in locked.output.splitlines() if "/camera.html#key=" in line)
     link = f"https://localhost:{locked.port}/camera.html{link.partition('camera.html')[2]}"
-    for name, where in (("nest", ["--relay", link]), ("eyrie", [])):
+    for name, where, number in (("nest", ["--relay", link], signal.SIGTERM), ("eyrie", [], signal.SIGINT)):
         words = [sys.executable, "relay.py", "--no-install", "film", "test", "--size", "320x240", "--name", name, *where]
         process = await asyncio.create_subprocess_exec(
             *words, "--state", str(locked.state), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -662,11 +662,12 @@ async def test_the_printed_link_is_enough_and_the_state_folder_too(locked: Relay
                     await asyncio.sleep(0.05)
             unseen = await asyncio.to_thread(_unseen, locked, name)
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
         assert process.returncode == 0, said
         assert unseen == ["attic"], "the relay that runs is asked which cameras there are"
         assert b"Filming the test picture" in said and b"Traceback" not in said
+        await eventually(lambda name=name: f"{name} is gone (left)" in locked.output)
 
 
 def _unseen(relay: Relay, name: str) -> list[str]:

@@ -128,6 +128,11 @@ export function refusalOf(word) {
   return word && !OTHER_WORDS.includes(word.id) ? word : null;
 }
 
+/** Whether it would be the same for all that this page asks for, and the page says what to do. @param {Refusal} refusal */
+export function concernsPage({ id }) {
+  return id === "unknown-host" || id === "foreign-origin";
+}
+
 /** Sentences with what to do, for the refusals that a person can end. @param {Refusal} refusal @returns {string} */
 export function refusalWords({ id, text }) {
   const { host, hostname } = location;

@@ -19,7 +19,7 @@
 // data-frames (pictures shown), data-sound (off, on, blocked), data-why (of a frozen one: see judgeSilence), data-slow (frames are left out
 // for this viewer); and element.tile is the Tile, whose stats() tells the rest.
 
-import { awayWords, refusalOf, refusalWords, relay } from "./absence.js";
+import { awayWords, concernsPage, refusalOf, relay } from "./absence.js";
 import { clockTime, timeOf } from "./clock-time.js";
 import { Details } from "./details.js";
 import { Feed } from "./feed.js";
@@ -893,10 +893,12 @@ export class Tile {
   awaySentence() {
     const refusal = refusalOf(this.refusal);
     const away = relay.away();
-    const old = this.filmed > 0 && Date.now() - this.filmed > OLD_PICTURE ? ` This picture is from ${timeOf(this.filmed)}.` : "";
-    if (away) return `${awayWords(away)}.${old}`;
+    const small = this.element.classList.contains("small"); // there is room for few words, and the page's banner has the rest
+    const isOld = this.filmed > 0 && Date.now() - this.filmed > OLD_PICTURE;
+    const old = isOld ? ` ${small ? "Picture" : "This picture is"} from ${timeOf(this.filmed)}.` : "";
+    if (away) return isOld && small ? old.trim() : `${awayWords(away)}.${old}`;
     if (relay.restarting) return "The relay is restarting…";
-    if (refusal) return `${refusalWords(refusal)}${old}`;
+    if (refusal) return `${concernsPage(refusal) ? "The relay refuses this page." : refusal.text}${old}`;
     return this.wasOpen || this.linkState === "waiting" ? `No connection. Trying again…${old}` : "Connecting…";
   }
 

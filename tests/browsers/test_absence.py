@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
+import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -226,6 +228,8 @@ async def test_a_relay_that_was_stopped_for_good_is_told_everywhere(chromium: Ch
             await reads(pages.camera, text("#dark-text"), "porch · the relay stopped at .* · touch to wake")
             assert "moment" not in await pages.camera.evaluate(text("#detail"))
             assert await pages.wall.evaluate("document.querySelector('[data-camera]').dataset.state") == "connecting"
+            await pages.wall.evaluate("document.querySelector('[data-camera]').classList.add('small')")
+            await reads(pages.wall, text("[data-camera] .notice"), r"^Picture from \d\d:\d\d")
             await asyncio.to_thread(relay.start)
             await pages.are_well()
 
@@ -241,6 +245,20 @@ async def test_a_relay_that_is_gone_without_a_word_has_not_answered_since(chromi
             await pages.say(SILENT)
             await pages.titled(SILENT + ".*")
             await asyncio.to_thread(relay.start)
+            await pages.are_well()
+
+
+@pytest.mark.long
+async def test_a_relay_whose_computer_sleeps_has_not_answered_since(chromium: Chromium) -> None:
+    with Relay() as relay:
+        async with both(chromium, relay.origin) as pages:
+            await pages.are_well()
+            os.kill(relay.pid, signal.SIGSTOP)
+            try:
+                await pages.say(SILENT)
+                await pages.titled(SILENT + ".*")
+            finally:
+                os.kill(relay.pid, signal.SIGCONT)
             await pages.are_well()
 
 
@@ -324,7 +342,7 @@ async def test_a_proxy_that_changes_the_name_is_told_with_the_line_to_add(relay:
         assert "answer" not in await pages.camera.evaluate("document.body.innerText")
         tile = await chromium.page(f"{origin}/player.html?camera=porch")
         await reads(tile, text("#banner"), "proxy_set_header")
-        await reads(tile, text(".notice"), "proxy_set_header")
+        await reads(tile, text(".notice"), "^The relay refuses this page")
         await tile.close()
 
 
@@ -339,7 +357,7 @@ async def test_a_name_that_the_relay_knows_no_more_is_told_with_the_line_to_add(
             await asyncio.to_thread(relay.start)
             line = f"--allow-host {re.escape(name)}"
             await reads(pages.wall, text("#banner"), line)
-            await reads(pages.wall, text(".notice"), line)
+            await reads(pages.wall, text(".notice"), "^The relay refuses this page")
             await reads(pages.camera, text("#detail"), line)
             await pages.titled("The relay refuses this page")
 

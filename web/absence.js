@@ -14,7 +14,8 @@ import { clockTime, timeOf } from "./clock-time.js";
  *  is at another address now
  *  @typedef {{at: number, stopped: boolean, moved: boolean}} Away */
 
-/** Why the relay lets a page's link in no more, as it says. @typedef {{id: string, text: string}} Refusal */
+/** Why the relay lets a page in no more, as it says (docs/protocol.md); add: the line that would help, if there is one.
+ *  @typedef {{id: string, text: string, add?: string}} Refusal */
 
 /** What is said with these is said otherwise: that it restarts, or that it wants another key. */
 const OTHER_WORDS = ["restarting", "revoked", "no-key", "not-allowed"];
@@ -133,15 +134,10 @@ export function concernsPage({ id }) {
   return id === "unknown-host" || id === "foreign-origin";
 }
 
-/** Sentences with what to do, for the refusals that a person can end. @param {Refusal} refusal @returns {string} */
-export function refusalWords({ id, text }) {
-  const { host, hostname } = location;
-  if (id === "unknown-host") return text.includes(hostname) ? text : `${text} What to add: --allow-host ${hostname}`;
-  if (id !== "foreign-origin") return text;
-  return (
-    `The relay takes this page for one of another site: its requests come there under another name than ${host}, so a proxy in between ` +
-    "changes it. What to add in nginx: proxy_set_header Host $http_host;"
-  );
+/** @param {Refusal} refusal @returns {string} sentences, with what a person can do */
+export function refusalWords({ id, text, add }) {
+  if (!add) return text;
+  return `${text} What to add${id === "foreign-origin" ? " to nginx’ location" : ""}: ${add}`;
 }
 
 /** The relay of this page. */

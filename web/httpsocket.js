@@ -186,7 +186,7 @@ export class HttpSocket {
     this.onclose = null;
     /** Never called: whatever happens, onclose follows. @type {((event: object) => void) | null} */
     this.onerror = null;
-    /** Why the relay did not let it in, as it says. @type {{id: string, text: string} | null} */
+    /** Why the relay did not let it in, as it says. @type {{id: string, text: string, add?: string} | null} */
     this.refusal = null;
     const address = new URL(url);
     address.protocol = address.protocol === "wss:" ? "https:" : "http:";
@@ -251,8 +251,8 @@ export class HttpSocket {
       const headers = { "Drawercam-Protocol": protocol };
       const answer = await this._fetch(address, { headers });
       if (answer.status !== 200) {
-        const { error, text } = await answer.json();
-        this.refusal = { id: error, text };
+        const { error, text, add } = await answer.json();
+        this.refusal = { id: error, text, add };
       } else await this._read(answer);
     } catch (error) {
       // The network, an abort, or an answer that is not the relay's: there is no connection, and more is not known.

@@ -241,7 +241,7 @@ export class SelfTest {
       // not the relay's
     }
     if (!answer.ok || !session || typeof session.camera !== "boolean") {
-      const refusal = session && session.error && session.text ? { id: String(session.error), text: String(session.text) } : null;
+      const refusal = session && session.error && session.text ? { id: String(session.error), text: String(session.text), add: session.add } : null;
       const why = refusal ? ` It says: ${refusalWords(refusal)}` : "";
       const steps = ["Open the camera’s page at an address that the relay prints, or scan its code."];
       return finding("failed", `Something answers with status ${answer.status}, but not as this page’s relay does.${why}`, steps);

@@ -45,14 +45,14 @@ async function ask(more) {
 async function errorOf(answer) {
   const away = new Error(`/api/session: ${answer.status}`);
   try {
-    const { error, text } = await answer.json();
+    const { error, text, add } = await answer.json();
     if (typeof error !== "string" || typeof text !== "string") return away;
     if (error === "restarting") {
       relay.farewell();
       return away;
     }
     relay.heard();
-    return new RefusalError({ id: error, text });
+    return new RefusalError({ id: error, text, add });
   } catch (error) {
     return away; // a proxy's page, which says that nothing is behind it
   }

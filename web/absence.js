@@ -129,9 +129,9 @@ export function refusalOf(word) {
   return word && !OTHER_WORDS.includes(word.id) ? word : null;
 }
 
-/** Whether it would be the same for all that this page asks for, and the page says what to do. @param {Refusal} refusal */
-export function concernsPage({ id }) {
-  return id === "unknown-host" || id === "foreign-origin";
+/** Whether somebody has to set the relay or a proxy otherwise: the page says it once. @param {Refusal} refusal */
+export function concernsPage({ add }) {
+  return Boolean(add);
 }
 
 /** @param {Refusal} refusal @returns {string} sentences, with what a person can do */

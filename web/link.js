@@ -82,7 +82,7 @@ function isVisible() {
 let refusedBefore = false;
 
 /** Statuses of a relay that is there and does not take this page's requests: it says why over HTTP. */
-const REFUSED = [403, 421];
+const REFUSED = [400, 403, 421];
 
 /** Whether the relay answers a request. @param {string} base the origin of its pages, "" for this page's own @returns {Promise<boolean>} */
 async function isThere(base) {

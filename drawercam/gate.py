@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Container, Coroutine, Sequence
 from typing import Any, cast
 
+from . import plain_http
 from .limits import TLS_DEADLINE, Lobby
 from .turns import Turns
 
@@ -47,10 +48,21 @@ _TLS_GOODBYE = 5.0
 # How every TLS connection begins (RFC 8446 section 5.1, ContentType.handshake).
 _HANDSHAKE = b"\x16"
 
+# Seconds and bytes for which what is still sent behind a plain request is thrown away, so that its sender can read the answer.
+_LINGERING = 1.0
+_MAX_LINGERING = 64 * 1024
+
+# Seconds between two looks at a connection where the loop cannot tell that it says something: at first, and at most.
+_FIRST_LOOK, _LAST_LOOK = 0.005, 0.25
+
 # Seconds to wait when the system has no file descriptor left: others end meanwhile.
 _NO_FILES_PAUSE = 0.5
 
 log = logging.getLogger(__name__)
+
+
+Plain = Callable[[bytes, str], bytes]
+"""Makes an answer of a request head and the address of this computer at which it came. Raises nothing."""
 
 
 class Gate:
@@ -58,6 +70,7 @@ class Gate:
 
     Attributes:
         arrived: Connections that have come so far.
+        plain: See there.
     """
 
     def __init__(
@@ -67,17 +80,20 @@ class Gate:
         door: Callable[[Seat], asyncio.Protocol],
         spare: Lobby | None = None,
         proxies: Container[str] = (),
+        plain: Plain | None = None,
     ) -> None:
         """
         Args:
             lobby: Who is in.
             context: Gives that for TLS, as it is now; None without TLS.
             door: Makes the protocol for a connection that is through.
+            plain: Answers plain HTTP where TLS is expected. Without it, such connections are closed.
             spare: Places for those for whom `lobby` has none, so that they can be told (`Seat.turned_away`). Without it, they are closed.
             proxies: See `Turns`.
         """
         self._lobby = lobby
         self._spare = spare
+        self.plain = plain if context is not None else None
         self._context = context
         self._door = door
         self._turns = Turns(proxies=proxies)
@@ -237,17 +253,33 @@ class Seat:
         self._loop = asyncio.get_running_loop()
         self._socket = _Socket(accepted, family, self._closed)
         self._silence: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._head: bytearray | None = None  # of a request without TLS
+        self._left = _MAX_LINGERING
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
 
     def wait(self) -> None:
         """Go on when it says something."""
+        self._listen(self._speaks, TLS_DEADLINE)
+
+    def _listen(self, heard: Callable[[], None], seconds: float) -> None:
+        """Call this when there are bytes, or an end; after so many seconds it is displaced."""
         try:
-            self._loop.add_reader(self._socket.fileno(), self._speaks)
+            self._loop.add_reader(self._socket.fileno(), heard)
         except NotImplementedError:  # on Windows
-            self._gate.ask(self)
-        else:
-            self._silence = self._loop.call_later(TLS_DEADLINE, self.displace)
+            if self._gate.plain is None:
+                self._gate.ask(self)
+                return
+            self._look_later(heard, _FIRST_LOOK)
+        self._silence = self._loop.call_later(seconds, self.displace)
+
+    def _look_later(self, heard: Callable[[], None], pause: float) -> None:
+        def look() -> None:
+            self._look_later(heard, min(2 * pause, _LAST_LOOK))  # which is cancelled when nothing more is to be heard
+            heard()
+
+        self._look = self._loop.call_later(pause, look)
 
     def displace(self) -> None:
         """End it at once. See limits.Guest."""
@@ -261,18 +293,28 @@ class Seat:
 
     def turn(self) -> bool:
         """See turns.Asker."""
+        if self._head is not None:
+            self._answer(bytes(self._head))
+            return True
         self._task = self._gate.begin(self._come_through())
         self._task.add_done_callback(self._tidy)
         return False
 
     def _speaks(self) -> None:
-        """There are bytes, or an end. What is no TLS is not begun with: phones try http, scanners try anything."""
+        """There are bytes, or an end. What is neither TLS nor a request is not begun with: scanners try anything."""
+        if self._head is not None:
+            self._asks()
+            return
         try:
             first = self._socket.recv(1, sockets.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             first = b""
+        if first.isalpha() and self._gate.plain is not None:
+            self._head = bytearray()
+            self._asks()
+            return
         if not first or (self._gate.tls and first != _HANDSHAKE):
             with contextlib.suppress(OSError):
                 self._socket.recv(_STEP)  # what is left unread when it is closed would make the end look like a fault
@@ -281,11 +323,55 @@ class Seat:
         self._listen_no_more()
         self._gate.ask(self)
 
+    def _asks(self) -> None:
+        """A request without TLS goes on. Its answer waits for its turn as a step of a handshake does."""
+        assert self._head is not None
+        try:
+            data = self._socket.recv(plain_http.MAX_HEAD - len(self._head))
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        seen = len(self._head)
+        self._head += data
+        if not data or not plain_http.is_begun(self._head):
+            self.displace()
+        elif plain_http.is_whole(self._head, seen):
+            self._listen_no_more()
+            self._gate.ask(self)
+
+    def _answer(self, head: bytes) -> None:
+        assert self._gate.plain is not None
+        try:
+            self._socket.send(self._gate.plain(head, str(self._socket.getsockname()[0])))  # there is room for it: nothing was sent before
+            self._socket.shutdown(sockets.SHUT_WR)
+        except OSError:
+            self.displace()
+        else:
+            self._listen(self._outlast, _LINGERING)
+
+    def _outlast(self) -> None:
+        """It goes on although it was answered, or ends. What is left unread when it is closed could take the answer with it."""
+        try:
+            data = self._socket.recv(_STEP)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        self._left -= len(data)
+        if not data or self._left <= 0:
+            self.displace()
+
     def _listen_no_more(self) -> None:
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
+        if self._silence is None:
+            return
+        self._silence.cancel()
+        self._silence = None
+        if self._look is None:
             self._loop.remove_reader(self._socket.fileno())
+        else:
+            self._look.cancel()
+            self._look = None
 
     async def _come_through(self) -> None:
         try:

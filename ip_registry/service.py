@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import json
 import logging
 import os
 import signal
@@ -16,7 +17,8 @@ from pathlib import Path
 from aiohttp import web
 
 from certs.authority import Authority, AuthorityError
-from drawercam import addresses, faults, files, limits, log_limit, unread
+from drawercam import addresses, faults, files, limits, log_limit, plain_http, unread
+from drawercam.access import Denied
 from drawercam.bootstrap import PYTHON
 from drawercam.commandline import Parser, quoted
 from drawercam.gate import Gate
@@ -132,7 +134,7 @@ async def run(chosen: argparse.Namespace) -> None:
         assert server is not None
         room = limits.make_room(MAX_CONNECTIONS + _OTHER_FILES)
         lobby = limits.Lobby(max(1, room - _OTHER_FILES))
-        gate = Gate(lobby, (lambda: renewal.context) if renewal else None, lambda seat: unread.protocol(server))
+        gate = Gate(lobby, (lambda: renewal.context) if renewal else None, lambda seat: unread.protocol(server), plain=_plain)
         port = await gate.open(hosts, chosen.port)
         if renewal:
             renewal.start(lambda: None)
@@ -149,6 +151,15 @@ async def run(chosen: argparse.Namespace) -> None:
         if renewal:
             await renewal.stop()
         await runner.cleanup()
+
+
+def _plain(head: bytes, _: str) -> bytes:
+    """Send to https who comes by http. No host is checked here, either: see `application`."""
+    try:
+        return plain_http.redirect(plain_http.location(head, lambda host: None), {})
+    except Denied as denied:
+        body = json.dumps({"error": denied.id, "text": str(denied)}).encode()
+        return plain_http.response(denied.status, {"Content-Type": "application/json"}, body)
 
 
 def _urls(chosen: argparse.Namespace, port: int) -> list[str]:

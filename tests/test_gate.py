@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from certs import Authority, Served
-from drawercam import faults, gate, turns
-from drawercam.gate import Gate, Seat
+from drawercam import faults, gate, plain_http, turns
+from drawercam.gate import Gate, Plain, Seat
 from drawercam.limits import Lobby
 from tests import hellos
 from tests.peers import PATIENCE
@@ -74,10 +74,10 @@ class House:
         inside: Whose connections are through.
     """
 
-    def __init__(self, context: ssl.SSLContext | None, lobby: Lobby, spare: Lobby | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None, lobby: Lobby, spare: Lobby | None = None, plain: Plain | None = None) -> None:
         self.inside: list[Seat] = []
         self.lobby = lobby
-        self.gate = Gate(lobby, (lambda: context) if context else None, lambda seat: Echo(self, seat), spare)
+        self.gate = Gate(lobby, (lambda: context) if context else None, lambda seat: Echo(self, seat), spare, plain=plain)
         self.port = 0
 
     async def empty(self) -> None:
@@ -91,9 +91,11 @@ class House:
 
 
 @asynccontextmanager
-async def house(served: Served | None, lobby: Lobby | None = None, spare: Lobby | None = None) -> AsyncIterator[House]:
+async def house(
+    served: Served | None, lobby: Lobby | None = None, spare: Lobby | None = None, plain: Plain | None = None
+) -> AsyncIterator[House]:
     asyncio.get_running_loop().set_exception_handler(faults.unhandled)
-    one = House(served.server_context() if served else None, lobby or Lobby(1000), spare)
+    one = House(served.server_context() if served else None, lobby or Lobby(1000), spare, plain)
     one.port = await one.gate.open(["127.0.0.1"], 0)
     try:
         yield one
@@ -332,3 +334,90 @@ def test_the_same_on_another_loop(tmp_path: Path) -> None:
         for fast in {gate._FAST, False}:
             patched.setattr(gate, "_FAST", fast)
             uvloop.run(main())
+
+
+# --- plain HTTP where TLS is expected ---
+
+REQUEST = b"GET /player.html HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def told(head: bytes, at: str) -> bytes:
+    """See gate.Plain."""
+    return b"HTTP/1.1 307 Temporary Redirect\r\n\r\n" + at.encode() + b" " + head.partition(b"\r\n\r\n")[0]
+
+
+@pytest.fixture(params=["told by the loop", "looked for"])
+def noticing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How bytes are noticed: on Windows the loop tells of none."""
+    if request.param == "looked for":
+
+        def refuse(*_: object) -> None:
+            raise NotImplementedError
+
+        monkeypatch.setattr(gate, "_FAST", False)
+        monkeypatch.setattr(asyncio.SelectorEventLoop, "add_reader", refuse)
+
+
+async def answer_to(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
+    """What is answered to these bytes, until the end."""
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(HERE, 0))
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(pause)
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+@pytest.mark.usefixtures("noticing")
+async def test_plain_http_is_answered_and_tls_goes_on(served: Served, phone: ssl.SSLContext) -> None:
+    async with house(served, plain=told) as one:
+        assert await answer_to(one.port, REQUEST) == told(REQUEST, "127.0.0.1")
+        assert await answer_to(one.port, *(REQUEST[i : i + 1] for i in range(len(REQUEST))), pause=0.001) == told(REQUEST, "127.0.0.1")
+        assert await answer_to(one.port, REQUEST + b"behind", bytes(20_000)) == told(REQUEST + b"behind", "127.0.0.1"), "it can be read"
+        assert await comes_in(one.port, phone) == b"hello"
+        await one.empty()
+
+
+@pytest.mark.parametrize(
+    "said", [b"\x15", b"get /\r\n\r\n", b"A" * 21, b"SSH-2.0-x\r\n\r\n", b"\r\nGET / HTTP/1.1\r\n\r\n", b"GEt / HTTP/1.1\r\n"]
+)
+async def test_what_is_no_request_either_is_closed_at_once(served: Served, said: bytes) -> None:
+    async with house(served, plain=told) as one:
+        assert await answer_to(one.port, said) == b""
+        await one.empty()
+
+
+async def test_a_head_that_is_too_large_is_answered_when_that_is_known(served: Served) -> None:
+    async with house(served, plain=told) as one:
+        head = b"GET /" + bytes(plain_http.MAX_HEAD)
+        assert await answer_to(one.port, head) == told(head[: plain_http.MAX_HEAD], "127.0.0.1")
+        await one.empty()
+
+
+async def test_a_request_that_is_held_has_the_time_of_a_handshake_and_its_place(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that stays behind its answer has less, and none of them more than there are places for one address."""
+    monkeypatch.setattr(gate, "TLS_DEADLINE", 0.3)
+    monkeypatch.setattr(gate, "_LINGERING", 0.1)
+    async with house(served, Lobby(8, 6), plain=told) as one:
+        held = [knock(one.port, said) for said in (REQUEST[:-1], REQUEST) * 10]
+        with closing(*held):
+            await until(lambda: one.lobby.total == 6)
+            await one.empty()
+
+
+async def test_answers_wait_for_their_turn_as_steps_of_handshakes_do(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address whose share is used up waits, and no other with it."""
+    monkeypatch.setattr(turns, "OF_ONE", 1e-9)
+    monkeypatch.setattr(turns, "AT_ONCE_OF_ONE", 0.005)
+    async with house(served, plain=told) as one:
+        crowd = [knock(one.port, REQUEST, THERE) for _ in range(50)]
+        with closing(*crowd):
+            await until(lambda: one.gate._pump is not None and not one.gate._pumping)
+            assert len(one.gate._turns._address) > 0
+            assert await answer_to(one.port, REQUEST) == told(REQUEST, "127.0.0.1")
+            one.gate.close()
+        await one.empty()

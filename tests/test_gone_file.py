@@ -27,7 +27,7 @@ from drawercam.limits import MAX_CAMERAS
 PATIENCE = 20.0
 
 NAMES = st.text("a09-", min_size=1, max_size=32).filter(NAME.fullmatch)
-ADDRESSES = st.text("0:%\"\\\n\x00\ud800\U0001f600", max_size=MAX_ADDRESS)
+ADDRESSES = st.text('0:%"\\\n\x00\ud800\U0001f600', max_size=MAX_ADDRESS)
 DEPARTURES = st.builds(Departure, NAMES, ADDRESSES, st.sampled_from(REASONS), st.integers(0, 2**53 - 1))
 
 

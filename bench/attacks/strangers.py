@@ -72,9 +72,8 @@ async def half(force: Force, groups: Sequence[int]) -> None:
         await force.pace(lambda: throwers.throw(next(thrown)))
 
 
-async def garbage(force: Force) -> None:
+async def thrown(force: Force, data: bytes) -> None:
     """What is no ClientHello."""
-    data = hellos.rubbish()
     with Throwers(force) as throwers:
         await force.begin()
         await force.pace(lambda: throwers.throw(data))
@@ -243,6 +242,7 @@ async def scattered_guesses(force: Force) -> None:
 _FIELD = partial(half, groups=(hellos.FFDHE8192,))
 _OTHER_GROUPS = (hellos.FFDHE2048, hellos.FFDHE3072, hellos.FFDHE4096, hellos.FFDHE6144, hellos.SECP521R1, hellos.X448)
 _ORDINARY = partial(half, groups=(hellos.SECP256R1,))
+_PLAIN = b"GET /player.html HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 _HALF = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: b"
 _HALF_BODY = b"POST /api/session HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n{"
 
@@ -266,7 +266,9 @@ ATTACKS = [
     _flow("half-handshakes", "an ordinary ClientHello, never finished", _ORDINARY, 1000, "0.5 ms each: half a core"),
     _flow("half-rsa", "the same, at a relay with a key of RSA 4096", _ORDINARY, 150, "6 ms each: a core", rsa=True),
     _flow("handshakes", "whole handshakes, one after the other", knocks, 400, "as many as one Python process makes"),
-    _flow("garbage", "random bytes instead of a ClientHello", garbage, 1500, "as many as one Python process makes"),
+    _flow("garbage", "random bytes instead of a ClientHello", partial(thrown, data=hellos.rubbish()), 1500, "as many as one process makes"),
+    _flow("plain", "requests by http, which are sent to https", partial(thrown, data=_PLAIN), 1500, "as many as one Python process makes"),
+    _flow("plain-half", "the same, never finished", partial(thrown, data=_PLAIN[:-1]), 1000, "as many as half handshakes"),
     _hold("doors", "requests that are begun and held", partial(held, data=_HALF), 560, "more than one address may have"),
     _hold(
         "doors-scattered",

@@ -28,7 +28,7 @@ from ..hub import Hub
 from ..keys import NOTHING, Key, Keyring, KeysError, Scope
 from ..limits import WrongKeys
 from ..reverse_proxies import Client, Proxies
-from . import routes
+from . import error_page, routes
 from .bodies import Bodies, sent, whole
 from .hall import Hall
 from .scheduler import Share
@@ -190,13 +190,13 @@ _ROWS = {(route.method, route.canonical): route for route in routes.REQUESTS}
 def _guard(site: Site, share: Callable[[str], Share]) -> Any:
     access = site.access
 
-    def refuse(denied: Denied) -> web.Response:
+    def refuse(request: web.Request, denied: Denied) -> web.Response:
         site.refusals[denied.id] += 1
-        return refusal(denied)
+        return refusal(denied, request)
 
     def refuse_logged(request: web.Request, denied: Denied) -> web.Response:
         log.debug(f"x %s is refused ({denied.id}): %s", request[_CLIENT].peer, denied)
-        return refuse(denied)
+        return refuse(request, denied)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -242,12 +242,12 @@ def _guard(site: Site, share: Callable[[str], Share]) -> Any:
             if error.status < 400:
                 raise
             sentence = SENTENCES.get(error.status, f"{error.reason}.")
-            return refuse(Denied(error.status, error.reason.lower().replace(" ", "-"), sentence))
+            return refuse(request, Denied(error.status, error.reason.lower().replace(" ", "-"), sentence))
         except ConnectionError:
             raise  # the peer has gone
         except Exception:
             log.exception("x %s: a fault in the relay", request.remote)
-            return refuse(Denied(500, "internal", "The relay has a fault; its log says more."))
+            return refuse(request, Denied(500, "internal", "The relay has a fault; its log says more."))
 
     return guard
 
@@ -395,9 +395,14 @@ _BY_TICKET = "by-ticket"
 _FOR_ITS_PAGE = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": TIME_HEADER}
 
 
-def refusal(denied: Denied) -> web.Response:
-    """The answer to a request that is refused."""
+def refusal(denied: Denied, request: web.Request) -> web.Response:
+    """The answer to a request that is refused: JSON, or a page where somebody has opened the address in a browser."""
     headers = {"Retry-After": str(denied.retry_after)} if denied.retry_after is not None else {}
+    if denied.status in error_page.PAGES:
+        headers["Vary"] = "Accept"
+    if error_page.is_wanted(denied.status, request.headers.getall("Accept", ())):
+        page = error_page.page(denied)
+        return web.Response(body=page, status=denied.status, content_type="text/html", charset="utf-8", headers=headers | denied.headers)
     return web.json_response(denied.as_json(), status=denied.status, headers=headers | denied.headers)
 
 

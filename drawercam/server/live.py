@@ -73,9 +73,7 @@ class Reader(Follower, asyncio.Protocol):
         written: Bytes of the file so far.
     """
 
-    def __init__(
-        self, channel: Channel, house: House, transport: asyncio.Transport, http: asyncio.BaseProtocol, client: Client
-    ) -> None:
+    def __init__(self, channel: Channel, house: House, transport: asyncio.Transport, http: asyncio.BaseProtocol, client: Client) -> None:
         """
         Args:
             channel: The camera.

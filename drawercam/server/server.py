@@ -18,7 +18,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from .. import heap, keys, limits, tasks, unread
+from .. import heap, keys, limits, plain_http, tasks, unread
 from ..access import Access, Denied, Grant
 from ..closing import Closing, Reason
 from ..deadlines import STEP, ServedTime
@@ -30,7 +30,7 @@ from ..pictures.desk import Desks
 from ..plays import Plays
 from ..reverse_proxies import Client
 from ..tally import Histogram, Traffic
-from . import live, pictures, publishing, routes, scraping, streams
+from . import error_page, live, pictures, publishing, routes, scraping, streams
 from .bodies import READ_AHEAD
 from .door import Door
 from .http import HEADERS, SENTENCES, Site, application, content_policy, own_address
@@ -158,7 +158,7 @@ class Server:
         proxies = self._site.proxies
         self.hall.lobby = Lobby(capacity.connections, capacity.pages_of_one, proxies)
         spare = Lobby(capacity.turned_away, proxies=proxies)
-        self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Entrance(self, seat)), spare, proxies)
+        self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Entrance(self, seat)), spare, proxies, self._plain)
         port = await self._gate.open(hosts, port)
         self._sweep_later()
         self._watch_keys()
@@ -335,10 +335,27 @@ class Server:
         denied = Denied(status, phrase.lower().replace(" ", "-"), _UNFIT.get(status, SENTENCES.get(status, f"{phrase}.")))
         return self._refusal(denied, client)
 
-    def _refusal(self, denied: Denied, client: Client) -> Response:
+    def _plain(self, head: bytes, arrived_at: str) -> bytes:
+        """See gate.Plain."""
+        client = Client("", "", host=next(iter(plain_http.header(head, "host")), None), https=True)
+        try:
+            where = plain_http.location(head, lambda host: self._access.check_host(host, arrived_at))
+        except Denied as denied:
+            refusal = self._refusal(denied, client, plain_http.header(head, "accept"))
+            if head.startswith(b"HEAD "):
+                refusal.body = b""
+            return refusal.serialize()
+        return plain_http.redirect(where, HEADERS | {"Content-Security-Policy": content_policy(self._site, client)})
+
+    def _refusal(self, denied: Denied, client: Client, accept: Sequence[str] = ()) -> Response:
         self._site.refusals[denied.id] += 1
-        body = json.dumps(denied.as_json()).encode()
-        headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"})
+        if error_page.is_wanted(denied.status, accept):
+            kind, body = "text/html; charset=utf-8", error_page.page(denied)
+        else:
+            kind, body = "application/json", json.dumps(denied.as_json()).encode()
+        headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
+        if denied.status in error_page.PAGES:
+            headers["Vary"] = "Accept"
         headers.update(HEADERS | _MORE.get(denied.status, {}))
         headers["Content-Security-Policy"] = content_policy(self._site, client)
         return Response(denied.status, HTTPStatus(denied.status).phrase, headers, body)

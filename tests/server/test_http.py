@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import socket
 import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import AsyncIterator
@@ -19,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 from yarl import URL
 
 from drawercam.access import Denied
-from drawercam.server.http import LOOK_INTERVAL, _Modules
+from drawercam.server.http import HEADERS, LOOK_INTERVAL, _Modules
 from tests.peers import PATIENCE, peer
 from tests.relays import ROOT, Relay
 
@@ -235,3 +237,64 @@ async def test_a_relay_that_stops_answers_nobody_any_more_also_where_the_connect
                 async with client.get("/healthz") as answer:
                     assert (answer.status, (await answer.json())["error"]) == (503, "restarting")
             await stopping
+
+
+# --- what a person sees who opens an address that leads nowhere, and who comes by http ---
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+async def test_an_address_that_leads_nowhere_is_a_page_for_a_browser_and_json_for_a_program(
+    client: aiohttp.ClientSession, relay: Relay
+) -> None:
+    for path in ("/nothing", "/web/nothing.js", "/<script>alert(1)</script>", "/cameras/porch/latest.jpg"):
+        async with client.get(path, headers=BROWSER) as answer:
+            text = await answer.text()
+            assert (answer.status, answer.content_type, answer.headers["Vary"]) == (404, "text/html", "Accept")
+            assert set(HEADERS) <= set(answer.headers) and "script-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert re.findall('href="(.*?html)"', text) == ["/player.html", "/camera.html"]
+        assert "<script" not in text and "style=" not in text and "<style" not in text
+        for accept in ("*/*", "application/json", "image/*", "text/html;q=0", "text/htmlx"):
+            async with client.get(path, headers={"Accept": accept}) as answer:
+                assert (answer.status, answer.content_type, answer.headers["Vary"]) == (404, "application/json", "Accept")
+                assert (await answer.json())["error"]
+    async with client.head("/nothing", headers=BROWSER) as answer:
+        assert (answer.status, answer.content_type, await answer.read()) == (404, "text/html", b"")
+
+
+async def test_a_host_that_is_not_known_is_told_the_line_to_add_and_nothing_of_the_relay(
+    client: aiohttp.ClientSession, relay: Relay
+) -> None:
+    for host, shown in (
+        ("cams.home.example:8443", "--allow-host cams.home.example"),
+        ("evil'<b>.example", "--allow-host HOST"),
+        ("x" * 400, "--allow-host HOST"),
+    ):
+        async with client.get("/player.html", headers=BROWSER | {"Host": host}) as answer:
+            text = await answer.text()
+            assert (answer.status, answer.content_type, answer.headers["Vary"]) == (421, "text/html", "Accept")
+        assert f"<code>{shown}</code>" in text
+        assert "href" not in text and "<b>" not in text and "src=" not in text
+        for own in (socket.gethostname(), "127.0.0.1", str(relay.port)):
+            assert own not in text.replace(shown, "")
+        async with client.get("/player.html", headers={"Host": host}) as answer:
+            assert (answer.status, (await answer.json())["error"]) == (421, "unknown-host")
+
+
+async def test_http_at_the_port_for_https_leads_to_https(tls_relay: Relay) -> None:
+    """A browser is sent to the same address; a host that is not known gets the page, and a body is not read."""
+    here = f"http://localhost:{tls_relay.port}"
+    async with aiohttp.ClientSession() as plain:
+        for method in ("GET", "HEAD"):
+            async with plain.request(method, f"{here}/player.html?camera=porch", allow_redirects=False) as answer:
+                where = f"https://localhost:{tls_relay.port}/player.html?camera=porch"
+                assert (answer.status, answer.headers["Location"], answer.headers["Cache-Control"]) == (307, where, "no-store")
+                assert set(HEADERS) <= set(answer.headers) and await answer.read() == b""
+        async with plain.post(f"{here}/api/session", data=bytes(30_000), allow_redirects=False) as answer:
+            assert (answer.status, (await answer.json())["error"]) == (400, "needs-https")
+        for headers, kind in ((BROWSER, "text/html"), ({}, "application/json")):
+            async with plain.get(here, headers=headers | {"Host": "evil.example"}, allow_redirects=False) as answer:
+                assert (answer.status, answer.content_type, answer.headers["Vary"]) == (421, kind, "Accept")
+                assert "Location" not in answer.headers
+        async with plain.get(f"{here}/healthz", ssl=tls_relay.context or True) as answer:
+            assert (answer.status, answer.url.scheme) == (200, "https")

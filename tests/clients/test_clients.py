@@ -94,7 +94,7 @@ async def films(house: House, name: str) -> None:
     shown = {"Authorization": f"Bearer {house.watch}"}
     async with aiohttp.ClientSession(headers=shown) as client, asyncio.timeout(PATIENCE):
         while True:
-            async with client.get(f"{house.relay.origin}/cameras/{name}/live", ssl=house.relay.context) as answer:
+            async with client.get(f"{house.relay.origin}/cameras/{name}/live", ssl=house.relay.context or True) as answer:
                 if answer.status == 200:
                     return
             await asyncio.sleep(0.05)

@@ -289,6 +289,8 @@ class Channel:
         self.keyless = False  # pictures come, and have come for KEYLESS_AFTER, but none with which a newcomer can begin
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
         self.sound: bool | None = None  # there is sound with the picture, as the camera says
+        self.sound_state: str | None = None  # what the camera says of its microphone (control.SOUND_STATES)
+        self.level: float | None = None  # how loud that is, as the camera says
         self.remarks: list[str] = []  # what is left out of what this camera sends, in sentences
         self.turns = control.Turns()  # what the camera says that it can turn
         self.tally = Tally()  # what has passed through, whichever camera it was
@@ -360,8 +362,11 @@ class Channel:
             self.state, self.reason, self.gone_since = State.GONE, reason, since
             self._say_state()
 
-    def camera_says(self, state: State, reason: str | None) -> None:
-        """The camera tells that it films or pauses."""
+    def camera_says(self, state: State, reason: str | None, sound: str | None = None) -> None:
+        """The camera tells that it films or pauses, and what its microphone does."""
+        if sound != self.sound_state:
+            self.sound_state = sound
+            self._say_state()
         if state is State.LIVE and not self._filmed:
             return  # it is live when its first frame is here
         if reason == "unwatched":
@@ -371,6 +376,10 @@ class Channel:
     def camera_encodes(self, duration: int | None) -> None:
         """The camera tells how long (µs) its pictures take up to its socket, or that it does not know."""
         self._timing.encode = duration
+
+    def camera_hears(self, level: float | None) -> None:
+        """The camera tells how loud its microphone is (0 to 1), or that it does not know."""
+        self.level = level
 
     def camera_turns(self, turns: control.Turns) -> None:
         """The camera tells what it can turn and where it stands."""
@@ -662,6 +671,7 @@ class Channel:
             "drops": self.drops,
             "remarks": [*self.remarks, *([KEYLESS] if self.keyless else [])],
             "timing": asdict(self.timing()),
+            "sound": self.sound_state,
             "turns": {name: axis.as_json() for name, axis in self.turns.axes().items()},
         }
 
@@ -698,7 +708,7 @@ class Channel:
         self._key_wishes.clear()
         self._key_asked = self._codec_asked = None
         self._timing = Timing()
-        self.sound = None
+        self.sound = self.sound_state = self.level = None
         self.remarks = []
         self.camera_turns(control.Turns())
 
@@ -724,7 +734,7 @@ class Channel:
             self._say_state()
 
     def _state_message(self) -> control.ChannelState:
-        return control.ChannelState(self.state, self.reason, self.keyless or None, self.gone_since)
+        return control.ChannelState(self.state, self.reason, self.keyless or None, self.gone_since, self.sound_state)
 
     def _tell_state(self) -> None:
         message = self._state_message()

@@ -36,6 +36,9 @@ MAX_INTERVAL = 10_000_000
 MAX_ANGLE = 360
 MIN_ZOOM, MAX_ZOOM = 0.01, 1000
 
+# What a camera may say of its sound (docs/protocol.md, "Sound").
+SOUND_STATES = ("on", "off", "muted", "silent", "refused", "missing", "busy", "failed", "slow")
+
 # 2**53: integers up to here survive JavaScript's numbers.
 _MAX_INTEGER = 9_007_199_254_740_992
 
@@ -62,6 +65,10 @@ def _is_flag(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= _MAX_INTEGER
+
+
+def _is_share(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1
 
 
 def _is_text(longest: int) -> Callable[[Any], bool]:
@@ -162,20 +169,31 @@ class End(Message):
 
 @dataclass(frozen=True, slots=True)
 class CameraState(Message):
-    """What the camera does, said by itself."""
+    """What the camera does, said by itself.
+
+    Attributes:
+        sound: One of SOUND_STATES, None where the camera says nothing of its sound.
+    """
 
     type: ClassVar[str] = "state"
     state: str = _checked(_one_of("live", "paused"))
     reason: str | None = _checked(_one_of("viewers", "unwatched", "camera", "background", "interrupted"), None)
+    sound: str | None = _checked(_one_of(*SOUND_STATES), None)
 
 
 @dataclass(frozen=True, slots=True)
 class CameraPing(Message):
-    """As Ping, and how long (µs) a picture takes from capture to the camera's socket, lately."""
+    """As Ping, and what the camera has measured lately.
+
+    Attributes:
+        encode: Microseconds that a picture takes from capture to the camera's socket.
+        level: How loud its microphone was at the loudest moment of the last 2 s: root mean square, 0 to 1.
+    """
 
     type: ClassVar[str] = "ping"
     t: float = _checked(_is_number)
     encode: int | None = _checked(_is_span(_MAX_INTEGER), None)
+    level: float | None = _checked(_is_share, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +334,7 @@ class PlayerPong(Message):
         relay: In the relay.
         drops: Frames left out for this viewer so far.
         idle: Microseconds since the camera's last frame came to the relay, None before the first one.
+        level: As in CameraPing, None where the camera does not say it.
     """
 
     type: ClassVar[str] = "pong"
@@ -326,6 +345,7 @@ class PlayerPong(Message):
     relay: int | None
     drops: int
     idle: int | None
+    level: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +392,7 @@ class ChannelState(Message):
     Attributes:
         keyless: True where pictures come, but no keyframe with which a newcomer could begin.
         since: When a camera that is gone went, in milliseconds of UTC since 1970.
+        sound: As in CameraState.
     """
 
     type: ClassVar[str] = "state"
@@ -379,6 +400,7 @@ class ChannelState(Message):
     reason: str | None = None
     keyless: bool | None = None
     since: int | None = None
+    sound: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,29 @@ def test_frames_before_the_first_keyframe_are_not_passed_on(stage: Stage) -> Non
     assert viewer.keys == [True]
 
 
+def test_what_a_camera_says_of_its_sound_is_passed_on_once_and_forgotten_with_it(stage: Stage) -> None:
+    def sounds(viewer: FakeViewer) -> list[tuple[str, str | None]]:
+        return [(one.state, one.sound) for one in viewer.told if isinstance(one, control.ChannelState)]
+
+    stage.start()
+    stage.channel.camera_says(State.LIVE, None, "on")  # before its first frame: the sound is known, the picture is not there
+    viewer = stage.watch()
+    stage.film(key=True)
+    for sound in ("on", "muted", "muted", "silent"):
+        stage.channel.camera_says(State.LIVE, None, sound)
+    assert sounds(viewer) == [("waiting", "on"), ("live", "on"), ("live", "muted"), ("live", "silent")]
+    assert sounds(stage.watch()) == [("live", "silent")], "a newcomer is told, too"
+    assert stage.channel.report()["sound"] == "silent"
+    stage.channel.camera_hears(0.25)
+    stage.channel.camera_says(State.PAUSED, "camera", "silent")
+    assert stage.channel.level == 0.25 and sounds(viewer)[-1] == ("paused", "silent")
+    stage.channel.leave(stage.camera, "lost")
+    assert sounds(viewer)[-1] == ("gone", None) and stage.channel.level is None
+    stage.start()
+    stage.film(key=True)
+    assert sounds(viewer)[-1] == ("live", None), "the next camera has not said anything yet"
+
+
 def keyless(viewer: FakeViewer) -> list[tuple[str, bool]]:
     return [(one.state, one.keyless is True) for one in viewer.told if isinstance(one, control.ChannelState)]
 

@@ -114,16 +114,17 @@ class CameraSession:
 
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_CAMERA):
-            case control.CameraPing(t, encode):
+            case control.CameraPing(t, encode, level):
                 self.tell(control.Pong(t, self._hub.clock()))
                 if self._current:
                     self._channel.camera_encodes(encode)
+                    self._channel.camera_hears(level)
             case control.Stream(stream, _, at, delay, keyframes, interval, sound) if self._current:
                 self._source.begin(stream, at, delay, keyframes, interval, sound)
             case control.End(stream) if self._current:
                 self._source.end(stream)
-            case control.CameraState(state, reason) if self._current:
-                self._channel.camera_says(State(state), reason)
+            case control.CameraState(state, reason, sound) if self._current:
+                self._channel.camera_says(State(state), reason, sound)
             case control.Turns() as turns if self._current:
                 self._channel.camera_turns(turns)
 
@@ -241,8 +242,9 @@ class PlayerSession(Follower):
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_PLAYER):
             case control.Ping(t):
-                parts, idle, drops = self._channel.timing(), self._channel.idle(), self._earlier + self._viewer.drops
-                self.tell(control.PlayerPong(t, self._hub.clock(), parts.encode, parts.uplink, parts.relay, drops, idle))
+                channel, drops = self._channel, self._earlier + self._viewer.drops
+                parts, now = channel.timing(), self._hub.clock()
+                self.tell(control.PlayerPong(t, now, parts.encode, parts.uplink, parts.relay, drops, channel.idle(), channel.level))
             case control.Pause():
                 if self._votes.take(self._hub.clock() / 1e6):
                     self._channel.vote(self._viewer, True)

@@ -248,6 +248,28 @@ async def test_a_player_and_the_api_tell_how_long_a_picture_takes(relay: Relay, 
         assert report["timing"] == {part: pong[part] for part in ("encode", "uplink", "relay")}
 
 
+async def test_a_player_is_told_what_the_microphone_does_and_how_loud_it_is(relay: Relay, name: str) -> None:
+    """Also one that only rests, and from the first message on; not by a camera whose name was taken over."""
+    async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}?rest=1") as viewer:
+        await film(camera, VP8)
+        await camera.send(type="state", state="live", sound="muted")
+        await camera.send(type="ping", t=1, level=0.0004)
+        await camera.message("pong", t=1)
+        await viewer.message("state", state="live", sound="muted")
+        await viewer.send(type="ping", t=1)
+        assert (await viewer.message("pong", t=1))["level"] == 0.0004
+        async with peer(relay, f"/player/{name}") as late:
+            assert (await late.message("state"))["sound"] == "muted"
+        await camera.send(type="ping", t=2)
+        await camera.message("pong", t=2)
+        await viewer.send(type="ping", t=2)
+        assert "level" not in await viewer.message("pong", t=2), "the camera does not know it any more"
+        async with peer(relay, f"/camera/{name}") as other:
+            await other.message("welcome")
+            await viewer.until(lambda one: "sound" not in one.told("state")[-1], "for the state of the other camera")
+            assert await camera.closed() == 4003
+
+
 async def test_a_newcomer_gets_a_fresh_keyframe_from_a_camera_that_can_make_one(relay: Relay, name: str) -> None:
     async with peer(relay, f"/camera/{name}") as camera:
         await camera.send(type="stream", stream=1, mime="video/webm", keyframes=True)

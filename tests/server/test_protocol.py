@@ -119,6 +119,10 @@ def test_states_and_reasons() -> None:
         control.parse(f'{{"type": "state", "state": "paused", "reason": "{reason}"}}', control.FROM_CAMERA)
 
 
+def test_what_a_microphone_does() -> None:
+    assert sorted(word for row in rows("Sound") for word in words(row[0])) == sorted(control.SOUND_STATES)
+
+
 def test_close_codes() -> None:
     documented = {int(row[0]): words(row[1]) for row in rows("Errors and close codes")}
     for reason in Reason:

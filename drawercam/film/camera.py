@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 from .. import tasks
-from ..control import MAX_INTERVAL, STOPPED, CameraState, ControlError, Orient
+from ..control import MAX_INTERVAL, STOPPED, CameraPing, CameraState, ControlError, Orient
 from ..media.packets import Codec, Kind, MediaError
 from .encoding import Recipe
 from .entry import Entry
@@ -101,7 +101,7 @@ class Camera:
         self._open = False
         self._asked = ""  # why the relay wants a pause, "" if it does not
         self._missing = False  # the source gives nothing
-        self._said: tuple[str, str] | None = None  # the state and reason that the relay knows
+        self._said: tuple[str, str, str | None] | None = None  # the state, reason and sound that the relay knows
         self._sentence = ""
         self._timings: deque[int] = deque(maxlen=_TIMINGS)
         self._wanted = asyncio.Event()  # the source is to be open
@@ -176,10 +176,11 @@ class Camera:
                 self._orient(message)
         self._settle()
 
-    def asked(self, moment: int) -> int | None:
+    def asked(self, moment: int) -> CameraPing:
         """See link.Handler."""
         self._pace.asked(moment)
-        return round(statistics.median(self._timings)) if self._timings and self._gate.wanted else None
+        encode = round(statistics.median(self._timings)) if self._timings and self._gate.wanted else None
+        return CameraPing(moment, encode, None if self.take is None else self.take.loudness.level(moment))
 
     def answered(self, asked: int, way: int, moment: int) -> None:
         """See link.Handler."""
@@ -215,17 +216,26 @@ class Camera:
     def _tell(self) -> None:
         """Say what this camera does, if the relay does not know it."""
         reason = self._asked or ("interrupted" if self._missing else "")
-        state = ("paused" if reason else "live", reason)
+        state = ("paused" if reason else "live", reason, self._hearing())
         if state == self._said:
             return
         before, self._said = self._said, state
-        self._link.send(CameraState(state[0], reason or None))
+        self._link.send(CameraState(state[0], reason or None, state[2]))
+        if before is not None and before[:2] == state[:2]:
+            return
         if reason == "unwatched":
             self._say(f"Nobody watches: {self._source.title} is closed until somebody does.")
         elif reason == "viewers":
             self._say("The viewers have asked for a pause.")
-        elif not reason and before == ("paused", "viewers"):
+        elif not reason and before is not None and before[1] == "viewers":
             self._say("The viewers want to see more.")
+
+    def _hearing(self) -> str | None:
+        """What the source's sound does (docs/protocol.md, "Sound"); None before it was open."""
+        sounds = self._outlets[Kind.VIDEO].sound
+        if not sounds:
+            return None if sounds is None else "missing"
+        return "silent" if self.take is not None and self.take.loudness.silent(now()) else "on"
 
     def _say(self, sentence: str) -> None:
         """To the person who runs this; not the same twice."""

@@ -18,6 +18,8 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from ..media.color import UNSPECIFIED, ColorSpace, completed, from_codes
 from ..media.packets import Codec
+from .loudness import Loudness
+from .moments import now
 from .streams import Form, Frame
 
 # Bits per second as a phone has them (web/recorder.js): 1.2 Mbit/s at 640x480, and more for more pixels, but not as much more.
@@ -197,9 +199,14 @@ class PictureEncoder:
 
 
 class SoundEncoder:
-    """Sound of any kind in, Opus in packets of 20 ms out. For one thread."""
+    """Sound of any kind in, Opus in packets of 20 ms out. For one thread.
+
+    Attributes:
+        loudness: Of what went in.
+    """
 
     def __init__(self) -> None:
+        self.loudness = Loudness()
         self._context: AudioCodecContext | None = None
         self._resampler: AudioResampler | None = None
         self._source: tuple[object, ...] = ()
@@ -224,6 +231,8 @@ class SoundEncoder:
         frames = []
         for piece in self._resampler.resample(sound):
             piece.pts = None
+            samples = memoryview(piece.planes[0]).cast("B")[: 4 * piece.samples * len(piece.layout.channels)].cast("f")
+            self.loudness.hear(samples, now())
             for packet in self._context.encode(piece):
                 frames.append(Frame(self._form, bytes(packet), self._captured()))
                 self._out += SOUND_PACKET

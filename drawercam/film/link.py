@@ -59,8 +59,8 @@ class Handler(Protocol):
     def lost(self) -> None:
         """The connection has ended."""
 
-    def asked(self, moment: int) -> int | None:
-        """A ping is sent: returns how long pictures take from capture to the socket (µs), None where it is not known."""
+    def asked(self, moment: int) -> CameraPing:
+        """Returns the ping that is sent now, with what has been measured lately."""
 
     def answered(self, asked: int, way: int, moment: int) -> None:
         """A pong came at a time of `now`. ``way``: µs from here to the relay by the relay's clock, give or take a constant."""
@@ -186,7 +186,7 @@ class Link:
                 return
             moment = now()
             self._asked.append(moment)
-            self.send(CameraPing(moment, self._handler.asked(moment)))
+            self.send(self._handler.asked(moment))
             await asyncio.sleep(PING_INTERVAL)
 
     def _take(self, message: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 
 from ..media.packets import Codec, Kind
 from .encoding import PictureEncoder, Recipe, SoundEncoder
+from .loudness import Loudness
 from .moments import now
 from .sources import Keyless, Source, SourceError, sentence
 from .streams import Frame
@@ -144,6 +145,11 @@ class Take:
         if self.passed_on or self.decoded:
             counts = f"{self.passed_on} passed on, {self.decoded} decoded, {self.encoded} encoded, {self.dropped} left out"
             log.info("%s is closed. Pictures: %s.", sentence(self._source.title), counts)
+
+    @property
+    def loudness(self) -> Loudness:
+        """Of the sound that is encoded; of sound that is passed on nothing is known."""
+        return self._sounds.loudness
 
     def stop(self) -> None:
         """End soon. May be called again."""

@@ -23,10 +23,11 @@ import av
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from av.audio.frame import AudioFrame
 
 from drawercam import keycommand, running
 from drawercam.control import Orient, Turns
-from drawercam.film import address, command, libav, network, sources
+from drawercam.film import address, command, libav, loudness, network, sources
 from drawercam.film import camera as filmcamera
 from drawercam.film import take as filmtake
 from drawercam.film.address import Address
@@ -450,8 +451,28 @@ async def test_a_stream_of_jpegs_is_encoded_and_a_device_that_ends_is_opened_aga
         site.cut()
         await viewer.message("state", state="paused", reason="interrupted")
         viewer.messages.clear()
-        await viewer.message("state", state="live")
+        await viewer.message("state", state="live", sound="missing")
         assert site.visits == 2
+
+
+async def test_only_zeros_are_said_and_how_loud_it_is(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loudness, "_SILENT_AFTER", 200_000)
+    loud = False
+
+    def sound(number: int) -> AudioFrame:
+        frame = AudioFrame(format="s16", layout="mono", samples=960)
+        frame.sample_rate = 48_000
+        frame.planes[0].update((b"\x10\x00\xf0\xff" if loud else bytes(4)) * 480)
+        return frame
+
+    monkeypatch.setattr(sources, "sound", sound)
+    async with peer(relay, "/player/test-silent") as viewer, filming(relay, "test-silent", picture()):
+        await viewer.message("state", state="live", sound="silent")
+        await viewer.send(type="ping", t=1)
+        assert (await viewer.message("pong", t=1))["level"] == 0
+        loud = True
+        viewer.messages.clear()
+        await viewer.message("state", state="live", sound="on")
 
 
 async def test_a_camera_of_the_network_is_passed_on_as_it_is(relay: Relay) -> None:

@@ -11,6 +11,8 @@ import { Filming, STOPPED } from "./filming.js";
 import { signpost } from "./finder.js";
 import { KeyDesk } from "./key-desk.js";
 import { Lens } from "./lens.js";
+import { LevelBar } from "./level-bar.js";
+import { LOOK, LevelMeter } from "./level-meter.js";
 import { Overload } from "./overload.js";
 import { Panels } from "./panels.js";
 import { recall, remember } from "./remembered.js";
@@ -48,6 +50,7 @@ const page = {
   viewers: find("viewers"),
   clock: find("clock"),
   sound: find("sound"),
+  soundLabel: find("sound-label"),
   soundHint: find("sound-hint"),
   encoder: find("encoder"),
   lens: find("lens"),
@@ -99,13 +102,20 @@ const lens = new Lens(
       turning.take(track);
       show();
     },
-    onaudio: () => show(),
+    onaudio(track) {
+      meter.listen(track);
+      show();
+    },
     onmute(muted) {
       lensMuted = muted;
       show();
     },
     onproblem: showLensProblem,
-    onsound: showSound,
+    onsound() {
+      listen();
+      showSound();
+      show();
+    },
   },
   {
     sound: query.has("sound") ? query.get("sound") !== "0" : recall(STORED_SOUND) !== "off",
@@ -113,6 +123,34 @@ const lens = new Lens(
     size: wishedSize(),
   },
 );
+
+// The microphone, beside what films
+
+const meter = new LevelMeter();
+const levelBar = new LevelBar(find("level"));
+
+/** Only zeros come out of the microphone, and the system does not say why. */
+let deadMicrophone = false;
+
+/** @returns {import("./camera-words.js").Hearing} */
+function hearing() {
+  return lens.sound === "on" && deadMicrophone ? "silent" : lens.sound;
+}
+
+/** How loud is it, and is there anything at all? */
+function listen() {
+  const now = performance.now();
+  meter.look(now);
+  if (filming) filming.hears(meter.loudest);
+  if (document.visibilityState === "visible") levelBar.show(meter.level, now);
+  const dead = meter.isDead(now);
+  if (dead === deadMicrophone) return;
+  deadMicrophone = dead;
+  showSound();
+  show();
+}
+
+setInterval(listen, LOOK);
 
 const turning = new Turning({ aim: (place) => lens.aim(place), ontell: (axes) => filming && filming.turns(axes) });
 
@@ -151,16 +189,21 @@ function showLensProblem(problem) {
 }
 
 function showSound() {
-  const [label, hint] = SOUND_WORDS[lens.sound];
-  page.sound.textContent = label;
-  page.sound.setAttribute("aria-pressed", String(lens.sound === "on"));
-  page.soundHint.textContent = hint;
+  const [label, hint] = SOUND_WORDS[hearing()];
+  write(page.soundLabel, label);
+  page.sound.setAttribute("aria-pressed", String(hearing() === "on"));
+  write(page.soundHint, hint);
   page.soundHint.hidden = hint === "";
+}
+
+/** @returns {string} for the dark screen: that there is no sound, unless the person wants none */
+function soundTrouble() {
+  return SOUND_WORDS[hearing()][1] ? "no sound" : "";
 }
 
 /** The lens has other tracks, or gives nothing for a while. */
 function show() {
-  if (filming) filming.show({ video: lens.video, audio: lens.audio, muted: lensMuted, still: care.still });
+  if (filming) filming.show({ video: lens.video, audio: lens.audio, muted: lensMuted, still: care.still, sound: hearing() });
   arrange();
 }
 
@@ -408,7 +451,7 @@ function showStatus(status) {
   write(page.viewers, viewers);
   write(page.clock, duration(now - status.since));
   const dim = headline[0].toLowerCase() + headline.slice(1);
-  write(page.darkText, [cameraName, dim, viewers, "touch to wake"].filter(Boolean).join(" · "));
+  write(page.darkText, [cameraName, dim, soundTrouble(), viewers, "touch to wake"].filter(Boolean).join(" · "));
   page.darkText.dataset.state = state;
   watchLoad(status);
   const off = status.state === "gone" || status.state === "connecting";

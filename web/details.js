@@ -138,7 +138,7 @@ export class Details {
     parts.forEach((part, index) => {
       if (part !== null) lines.push([words[index], time(part)]);
     });
-    if (sound.state === "on" && sound.delayMs !== null) lines.push(["Sound", time(sound.delayMs)]);
+    if (sound.state === "on" && sound.delayMs !== null) lines.push(["Sound", time(sound.delayMs)], ["Nothing heard?", "turn this device up"]);
     lines.push(["Picture", `${size.width} × ${size.height}${rate === null ? "" : `, ${Math.round(rate)} a second`}`]);
     lines.push(["Left out", `${dropped} here, ${drops} at the relay`]);
     if (transport === "http") lines.push(["Connection", "slower: this browser refuses the fast one"]);

@@ -1,7 +1,8 @@
 // One camera on the air under one name: the link, the engines, and the rules for when they run.
 //
 //   const filming = new Filming("porch", {onstatus(status) {}, onend(reason) {}}, {choice: chooseEncoder(...)});
-//   filming.show({video, audio, muted});   // whenever the lens has other tracks, or the system mutes them
+//   filming.show({video, audio, muted, still, sound});   // whenever the lens has other tracks, or the system mutes them
+//   filming.hears(level);                  // how loud the microphone is, see level-meter.js
 //   filming.start();
 //   filming.stop();
 //
@@ -39,8 +40,9 @@ import { Uplink } from "./uplink.js";
 /** @typedef {RecorderEngine | CodecsEngine | CodecsSoundEngine} Engine */
 /** What films the pictures: WebCodecs with this codec, or, where that is "", a recorder with one of these types.
  *  @typedef {{codec: string, types: string[]}} Way */
-/** still: the lens gives nothing new although it looks well
- *  @typedef {{video: MediaStreamTrack | null, audio: MediaStreamTrack | null, muted: boolean, still: boolean}} Tracks */
+/** still: the lens gives nothing new although it looks well; sound: what the microphone does
+ *  @typedef {{video: MediaStreamTrack | null, audio: MediaStreamTrack | null, muted: boolean, still: boolean,
+ *             sound?: import("./camera-words.js").Hearing}} Tracks */
 
 /** Numbers of the streams. */
 const VIDEO = 1;
@@ -136,8 +138,12 @@ export class Filming {
     /** What each engine said when it gave up, by the number of its stream. @type {Record<number, string>} */
     this.failures = { [VIDEO]: "", [AUDIO]: "" };
     this.delivered = false;
-    /** The pause the relay was told of last on this connection ("" is live), or null. @type {PauseReason | "" | null} */
+    /** The state that the relay was told last on this connection, as JSON, or null. @type {string | null} */
     this.said = null;
+    /** What the microphone does, as far as that is known. @type {string} */
+    this.hearing = "";
+    /** How loud it was lately, RMS 0..1. @type {number | null} */
+    this.level = null;
     /** What the lens can turn. @type {import("./turning.js").Axes} */
     this.axes = {};
     /** Streams the relay knows on this connection. @type {Set<number>} */
@@ -229,7 +235,13 @@ export class Filming {
     if (tracks.audio !== this.tracks.audio) this.failures[AUDIO] = "";
     if (!tracks.video && this.tracks.video) this.lostAt = performance.now();
     this.tracks = tracks;
+    if (tracks.sound && tracks.sound !== "asking") this.hearing = tracks.sound;
     this._settle();
+  }
+
+  /** @param {number | null} level of the loudest moment of the last 2 s, RMS 0..1; null where nobody can know */
+  hears(level) {
+    this.level = level;
   }
 
   /** The lens can turn so, and stands there. @param {import("./turning.js").Axes} axes */
@@ -279,11 +291,13 @@ export class Filming {
     };
   }
 
-  /** @param {number} moment when the ping is sent @returns {{encode?: number}} for the relay: µs from capture to sending */
+  /** @param {number} moment when the ping is sent
+   *  @returns {{encode?: number, level?: number}} for the relay: µs from capture to sending, and how loud the microphone is */
   _asks(moment) {
     this.uplink.asked(moment);
     const delay = this.video && this.video.running ? this.video.stats.delay : null;
-    return delay === null ? {} : { encode: Math.round(delay * 1000) };
+    const { level } = this;
+    return { ...(delay !== null && { encode: Math.round(delay * 1000) }), ...(level !== null && { level: Number(level.toPrecision(3)) }) };
   }
 
   /** @param {PauseReason | ""} reason @returns {FilmingState} */
@@ -454,9 +468,19 @@ export class Filming {
 
   /** @param {PauseReason | ""} reason */
   _say(reason) {
-    if (reason === this.said) return;
-    this.said = reason;
-    this.link.send(reason ? { type: "state", state: "paused", reason } : { type: "state", state: "live" });
+    const sound = this._hearing();
+    const message = { type: "state", state: reason ? "paused" : "live", ...(reason && { reason }), ...(sound && { sound }) };
+    const text = JSON.stringify(message);
+    if (text === this.said) return;
+    this.said = text;
+    this.link.send(message);
+  }
+
+  /** What the relay is told of the sound (docs/protocol.md, "Sound"). @returns {string} "" while it is not known */
+  _hearing() {
+    if (this.hearing !== "on" && this.hearing !== "silent") return this.hearing;
+    if (this.failures[AUDIO]) return "failed";
+    return this.uplink.silenced ? "slow" : this.hearing;
   }
 
   /** @param {RecorderEngine | CodecsEngine} video */

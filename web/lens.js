@@ -48,7 +48,8 @@ const MOST_DOUBLINGS = 3;
 /** @typedef {"insecure" | "old" | "policy" | "refused" | "busy" | "missing" | "silent" | "failed"} ProblemId */
 /** @typedef {{id: ProblemId, title: string, steps: string[], retries: boolean}} LensProblem
  *  retries: the lens goes on trying by itself */
-/** @typedef {"off" | "on" | "asking" | "refused" | "missing" | "busy"} SoundState */
+/** muted: a call or the system keeps the microphone, which gives nothing meanwhile
+ *  @typedef {"off" | "on" | "asking" | "refused" | "missing" | "busy" | "muted"} SoundState */
 
 /** @type {Record<ProblemId, LensProblem>} */
 const PROBLEMS = {
@@ -268,7 +269,7 @@ export class Lens {
     this.most = Infinity;
     /** The longer and the shorter side of the full picture, pixels. */
     this.full = [640, 480];
-    this.muteTimer = 0;
+    this.muteTimer = this.hushTimer = 0;
     this.videoRetry = new Retry(() => this._acquire());
     this.audioRetry = new Retry(() => this._acquireSound());
     this.check = () => this._check();
@@ -582,7 +583,17 @@ export class Lens {
       this._hear("busy");
       this.audioRetry.later();
     };
-    this._hear("on");
+    track.onmute = () => {
+      clearTimeout(this.hushTimer);
+      this.hushTimer = setTimeout(() => track.muted && this._hear("muted"), MUTE_GRACE);
+    };
+    track.onunmute = () => {
+      clearTimeout(this.hushTimer);
+      this._hear("on");
+    };
+    // One that comes muted is not well before it says so: it may have been taken anew during a call.
+    if (track.muted) track.onmute(new Event("mute"));
+    else this._hear("on");
     this.handlers.onaudio(track);
   }
 
@@ -598,9 +609,10 @@ export class Lens {
   }
 
   _dropAudio() {
+    clearTimeout(this.hushTimer);
     const track = this.audio;
     if (!track) return;
-    track.onended = null;
+    track.onended = track.onmute = track.onunmute = null;
     track.stop();
     this.audio = null;
     this.handlers.onaudio(null);

@@ -75,6 +75,10 @@ let refused = false;
 /** The name of the camera that fills the window. @type {string | null} */
 let large = null;
 
+/** Names of the cameras whose sound is on. They stand in the history entry, as the one that is large does: so a reload goes on with them, and
+ *  so does a camera that comes back after its tile was gone. @type {Set<string>} */
+const sounding = new Set(history.state && Array.isArray(history.state.sound) ? history.state.sound : []);
+
 /** Whether the invitation lies over a wall that has cameras. */
 let inviting = false;
 
@@ -307,8 +311,14 @@ function showCameras(names) {
       engine,
       surface,
       ontap: () => tap(name),
+      sounds: sounding.has(name),
       onback: () => history.back(),
       onaspect: layOut,
+      onsound: (on) => {
+        if (on) sounding.add(name);
+        else sounding.delete(name);
+        keepSound();
+      },
       onrefused,
       announce,
     });
@@ -367,7 +377,7 @@ function tap(name) {
     history.back();
     return;
   }
-  history.pushState({ large: name }, "");
+  history.pushState({ large: name, sound: [...sounding] }, "");
   applyLarge();
 }
 
@@ -384,7 +394,15 @@ function applyLarge() {
   layOut();
 }
 
-addEventListener("popstate", applyLarge);
+/** An older history entry does not know what was switched since. */
+function keepSound() {
+  history.replaceState(Object.assign({}, history.state, { sound: [...sounding] }), "");
+}
+
+addEventListener("popstate", () => {
+  keepSound();
+  applyLarge();
+});
 
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented) return;

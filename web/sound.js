@@ -12,7 +12,8 @@
 //   sound.decodeFailed(reason);          // the worker cannot, or its decoder gave up
 //   await sound.track(track, init);      // a `track` message of kind audio, and its init segment
 //   sound.frame(message, timestamp);     // its frame messages, while they are wanted
-//   sound.turnOn();                      // inside a tap
+//   sound.turnOn();                      // inside a tap; where it is remembered from before, outside of one: it may be "blocked" then
+//   sound.look();                        // a few times a second
 //   sound.clock(epochOffset);            // the relay's clock
 //   sound.picture(delay);                // so late (ms) are the pictures on the screen
 //   sound.stats;                         // see Stats
@@ -21,7 +22,10 @@ import { LiveSource, playsType } from "./live-source.js";
 import { SoundDecoder } from "./sound-decoder.js";
 import { TIME_ORIGIN } from "./time-origin.js";
 
-/** @typedef {"off" | "on" | "blocked"} SoundState  blocked: switched on, but the browser wants another tap before it plays */
+/** @typedef {"off" | "on" | "blocked"} SoundState  blocked: switched on, but the browser wants another tap before it plays, or has stopped
+ *  playing */
+
+/** Why nothing is heard although it plays: nothing comes, or only zeros do. @typedef {"" | "nothing" | "zeros"} SoundTrouble */
 
 /** @typedef {import("./types.js").TrackMessage} TrackMessage */
 
@@ -36,7 +40,10 @@ import { TIME_ORIGIN } from "./time-origin.js";
 /** What a player asks of its Sound. now: the relay's time (s) at a moment (ms of performance.now()), null while unknown; picture: delay of
  *  the pictures, s, null while unknown.
  *  @typedef {{onfail: (reason: string) => void, onchange: () => void, decode: (track: TrackMessage | null, port?: MessagePort) => void,
- *             send: (message: object) => void, now: (moment: number) => number | null, picture: () => number | null}} Owner */
+ *             send: (message: object) => void, now: (moment: number) => number | null, picture: () => number | null,
+ *             onheard: (heard: boolean, level: number | null) => void, onlost: () => void}} Owner
+ *  onheard: what it plays just now, if anything, and how loud that is (RMS 0..1, null where nobody can know), a few times a second; onlost:
+ *  the browser has ended what it plays with */
 
 /** The ways to play, best first: decoded in the worker, decoded in the page, by an element. @typedef {"worker" | "page" | "element"} Way */
 
@@ -64,6 +71,20 @@ const CLOCK_STEP = 0.05;
 /** Milliseconds by which the moment of an output timestamp may differ from now: in WebKitGTK 2.50 it runs twice as fast as the clock. */
 const RECENT = 50;
 
+/** A context that has run and was stopped (a call, another loudspeaker, a system that slept) is asked to go on every so many ms. */
+const RESUME_PAUSE = 2000;
+
+/** Looks (four a second) without a report of the audio thread, which sends ten a second, after which the context only says that it runs. */
+const MOST_UNHEARD_LOOKS = 20;
+
+/** Milliseconds without anything to hear, or with nothing but zeros, after which that is said. */
+const NOTHING_AFTER = 5000;
+const ZEROS_AFTER = 10000;
+
+/** RMS below which there are only zeros: what decoders make of them is not always exactly 0. The least noise that 16 bits can have is
+ *  louder. */
+const ZERO = 1e-6;
+
 const WORKLET = new URL("./sound-worklet.js", import.meta.url).href;
 
 /** One context for all cameras of the page, made in the first tap. @type {AudioContext | null} */
@@ -74,11 +95,37 @@ let workletReady = null;
 
 /** @returns {AudioContext} */
 function sharedContext() {
-  if (!context) {
+  if (!context || context.state === "closed") {
     context = new AudioContext({ latencyHint: LEAST_LATENCY, sampleRate: CONTEXT_RATE });
     workletReady = context.audioWorklet.addModule(WORKLET);
+    keepRunning(context);
   }
   return context;
+}
+
+/** Whatever stops a context: a tap anywhere starts it, and one that has run before is asked again and again. It is a click, which comes
+ *  after the button's own: a tap on that would else find the sound on already, and switch it off. @param {AudioContext} kept */
+function keepRunning(kept) {
+  let hasRun = false;
+  let timer = 0;
+  const resume = () => {
+    if (kept.state !== "running" && kept.state !== "closed") kept.resume().catch(() => undefined);
+  };
+  document.addEventListener("click", resume);
+  document.addEventListener("visibilitychange", resume);
+  kept.addEventListener("statechange", () => {
+    clearInterval(timer);
+    if (kept.state === "running") hasRun = true;
+    else if (kept.state === "closed") {
+      document.removeEventListener("click", resume);
+      document.removeEventListener("visibilitychange", resume);
+    } else if (hasRun) timer = setInterval(resume, RESUME_PAUSE);
+  });
+}
+
+/** A context that stands still is ended; whoever plays by it makes another one. */
+function giveUpContext() {
+  if (context && context.state !== "closed") context.close().catch(() => undefined);
 }
 
 /**
@@ -122,6 +169,7 @@ class WorkletPlayer {
       })
       .catch((error) => this.fail(String(error)));
     this.onstatechange = () => {
+      if (this.context.state === "closed") return owner.onlost();
       try {
         this.settle();
       } catch (error) {
@@ -181,6 +229,7 @@ class WorkletPlayer {
   onreport({ level, underflows, target, offset, earliest, heard }) {
     const distance = this.measureDistance();
     const delayMs = distance === null || !heard ? null : Math.round((distance - offset) * 1000);
+    this.owner.onheard(heard, level);
     this.stats = { level, underflows, targetMs: Math.round(target * 1000), delayMs };
     const picture = this.owner.picture();
     if (picture === null || this.picture === null) this.picture = picture;
@@ -258,6 +307,7 @@ class ElementPlayer {
   frame(message, timestamp) {
     if (timestamp <= this.newest) return;
     this.newest = timestamp;
+    this.owner.onheard(true, null);
     this.live.frame(message);
   }
 
@@ -287,6 +337,14 @@ export class Sound {
     /** @type {number | null} */
     this.pictureDelay = null; // ms
     this.paged = false; // frames come to the page
+    this.heardAt = 0; // when there was last something to hear
+    /** Since when there were only zeros. @type {number | null} */
+    this.zerosSince = null;
+    /** How loud it is, and the loudest since somebody asked. @type {number | null} */
+    this.level = null;
+    /** @type {number | null} */
+    this.loudest = null;
+    this.unheardLooks = 0; // without a report of the player
   }
 
   /** Whether the camera has sound that this browser can play. */
@@ -299,6 +357,50 @@ export class Sound {
     if (!this.wanted || (this.current && !this.available)) return "off";
     if (this.player && !this.player.running && performance.now() - this.startedAt > START_TIME) return "blocked";
     return "on";
+  }
+
+  /** Why nothing is heard although it plays. @returns {SoundTrouble} */
+  get trouble() {
+    if (this.state !== "on" || !this.player) return "";
+    const now = performance.now();
+    if (now - Math.max(this.heardAt, this.startedAt) > NOTHING_AFTER) return "nothing";
+    return this.zerosSince !== null && now - this.zerosSince >= ZEROS_AFTER ? "zeros" : "";
+  }
+
+  /** @returns {number | null} how loud the loudest moment since the last call was, RMS 0..1; null where nobody can know */
+  takeLevel() {
+    const { loudest } = this;
+    this.loudest = this.level; // which counts again until there is a newer one
+    return this.state === "on" ? loudest : null;
+  }
+
+  /** Nothing is expected to be heard just now. */
+  excuse() {
+    this.heardAt = performance.now();
+    this.zerosSince = null;
+  }
+
+  /** Does the browser still play? */
+  look() {
+    if (this.state !== "on") this.excuse();
+    if (!(this.player instanceof WorkletPlayer) || !this.player.decoding) return;
+    this.unheardLooks += 1;
+    if (this.unheardLooks <= MOST_UNHEARD_LOOKS) return;
+    this.unheardLooks = 0;
+    console.warn("sound: the context stands still, and is made anew");
+    giveUpContext();
+  }
+
+  /** @param {boolean} heard @param {number | null} level */
+  onheard(heard, level) {
+    const now = performance.now();
+    this.unheardLooks = 0;
+    if (heard) this.heardAt = now;
+    if (level === null) return;
+    this.level = level;
+    this.loudest = Math.max(this.loudest || 0, level);
+    if (level > ZERO) this.zerosSince = null;
+    else if (heard && this.zerosSince === null) this.zerosSince = now;
   }
 
   /** @returns {Stats & {state: SoundState}} */
@@ -392,6 +494,12 @@ export class Sound {
       decode,
       now: (moment) => (this.epochOffset === null ? null : (TIME_ORIGIN + moment) / 1e3 + this.epochOffset / 1e6),
       picture: () => (this.pictureDelay === null ? null : this.pictureDelay / 1000),
+      onheard: (heard, level) => this.onheard(heard, level),
+      onlost: () => {
+        this.stop();
+        this.start();
+        onchange();
+      },
     };
     this.setPaged(way !== "worker");
     try {
@@ -413,7 +521,8 @@ export class Sound {
   stop() {
     clearTimeout(this.startTimer);
     if (this.player) this.player.close();
-    this.player = null;
+    this.player = this.zerosSince = this.level = this.loudest = null;
+    this.unheardLooks = 0;
     this.setPaged(false);
   }
 

@@ -16,7 +16,7 @@
 // throws, also when it is made, and where it takes frames and shows nothing.
 //
 // For tests and benches a tile's element carries read-only facts, at most four times a second: data-camera, data-state, data-engine,
-// data-frames (pictures shown), data-sound (off, on, blocked), data-why (of a frozen one: see judgeSilence), data-slow (frames are left out
+// data-frames (pictures shown), data-sound (off, on, blocked), data-silence (why there is no sound: see SoundControl), data-why (of a frozen one: see judgeSilence), data-slow (frames are left out
 // for this viewer); and element.tile is the Tile, whose stats() tells the rest.
 
 import { awayWords, concernsPage, refusalOf, relay } from "./absence.js";
@@ -30,6 +30,7 @@ import { sizeOf, turn, turnOf } from "./pose.js";
 import { median } from "./recent.js";
 import { Screen, surfaceKinds } from "./screen.js";
 import { Sound } from "./sound.js";
+import { SoundControl } from "./sound-control.js";
 import { TIME_ORIGIN } from "./time-origin.js";
 import { TurnPad } from "./turn-pad.js";
 
@@ -158,9 +159,11 @@ function end(action) {
 export class Tile {
   /**
    * @param {string} name of the camera
-   * @param {{engine: string | null, surface: import("./surface.js").SurfaceKind | null, ontap: () => void, onback: () => void,
-   *          onaspect: () => void, onrefused: (why: string) => void, announce: (text: string) => void}} wall
-   *        engine: to force one of ENGINES; surface: to force one; ontap: the picture was tapped; onback: the way out of the large
+   * @param {{engine: string | null, surface: import("./surface.js").SurfaceKind | null, sounds: boolean, ontap: () => void,
+   *          onback: () => void, onaspect: () => void, onsound: (on: boolean) => void, onrefused: (why: string) => void,
+   *          announce: (text: string) => void}} wall
+   *        engine: to force one of ENGINES; surface: to force one; sounds: the sound is on from the start; onsound: a person has
+   *        switched it; ontap: the picture was tapped; onback: the way out of the large
    *        view was; onaspect: the shape of the picture has changed; onrefused: the relay wants another key than this page has,
    *        and why; announce: a sentence for a screen reader
    */
@@ -175,7 +178,8 @@ export class Tile {
     this.state = "connecting";
     /** @type {TileState | ""} */
     this.announcedState = "";
-    /** What the relay last said. @type {{state: string, reason: string, keyless: boolean} | null} */
+    /** What the relay last said; microphone: what the camera says of it, "" for nothing.
+     *  @type {{state: string, reason: string, keyless: boolean, microphone: string} | null} */
     this.camera = null;
     this.goneAt = 0; // ms since the epoch; 0: not known
     /** @type {import("./link.js").LinkState} */
@@ -228,7 +232,7 @@ export class Tile {
     /** µs by which the relay's clock is ahead of the time since the epoch; null while unknown. @type {number | null} */
     this.clockOffset = null;
     this.openedAt = 0; // ms since the epoch, of the socket
-    /** The relay's last `pong`. @type {{encode?: number, uplink?: number, relay?: number, drops?: number, idle?: number}} */
+    /** The relay's last `pong`. @type {{encode?: number, uplink?: number, relay?: number, drops?: number, idle?: number, level?: number}} */
     this.way = {};
     // All of performance.now(): when something last came from the relay, when its last `pong` did, when the camera's last frame came to
     // the relay and the last one of its pictures here, when a track began; and the two answers between which frames were last left out.
@@ -239,8 +243,18 @@ export class Tile {
     this.seen = { delay: null, at: 0 };
     /** @type {{arrival: number | null, decode: number | null, at: number}} */
     this.come = { arrival: null, decode: null, at: 0 };
-    this.soundIcon = icon("icon-silent");
-    this.soundButton = this.tool(this.soundIcon, () => this.toggleSound());
+    this.sound = new Sound({
+      onchange: () => this.refresh(),
+      send: (message) => this.feed.send(message),
+      decode: (track, port) => this.feed.tell("sound", { track, port }, port ? [port] : []),
+      page: (page) => this.feed.tell("hear", { page }),
+    });
+    this.soundControl = new SoundControl(name, this.sound, {
+      icon,
+      setIcon,
+      ontoggle: (on) => wall.onsound(on),
+      announce: (text) => wall.announce(`${name}: ${text}`),
+    });
     this.fullscreenIcon = icon("icon-fill");
     this.fullscreen = this.tool(this.fullscreenIcon, () => this.toggleFullscreen());
     this.back = this.tool(icon("icon-back"), () => this.wall.onback());
@@ -268,12 +282,7 @@ export class Tile {
       "sound-frame": ({ data, timestamp }) => this.sound.frame(data, timestamp),
       "sound-fail": ({ reason }) => this.sound.decodeFailed(reason),
     });
-    this.sound = new Sound({
-      onchange: () => this.refresh(),
-      send: (message) => this.feed.send(message),
-      decode: (track, port) => this.feed.tell("sound", { track, port }, port ? [port] : []),
-      page: (page) => this.feed.tell("hear", { page }),
-    });
+    if (wall.sounds) this.sound.turnOn();
     this.onvisibility = () => this.setWatched();
     document.addEventListener("visibilitychange", this.onvisibility);
     this.observer = new IntersectionObserver((entries) => {
@@ -419,7 +428,7 @@ export class Tile {
   /** @param {any} message */
   oncontrol(message) {
     if (message.type === "welcome") this.onwelcome();
-    else if (message.type === "state") this.onstate(message.state, message.reason || "", message.keyless === true);
+    else if (message.type === "state") this.onstate(message.state, message.reason || "", message.keyless === true, message.sound || "");
     else if (message.type === "track-end") this.endVideo();
     else if (message.type === "turns") this.pad.update(message);
     else if (message.type === "refused") this.pad.refuse(message.text);
@@ -431,11 +440,12 @@ export class Tile {
     this.sound.restart();
   }
 
-  /** @param {string} state @param {string} reason @param {boolean} keyless pictures come, but none to begin with */
-  onstate(state, reason, keyless) {
+  /** @param {string} state @param {string} reason @param {boolean} keyless pictures come, but none to begin with
+   *  @param {string} microphone what the camera says of it */
+  onstate(state, reason, keyless, microphone) {
     const first = this.camera === null;
     const went = this.camera ? this.camera.state : "";
-    this.camera = { state, reason, keyless };
+    this.camera = { state, reason, keyless, microphone };
     if (state === "live" && !(keyless && went === "live")) this.pictureAt = performance.now();
     if (state === "gone") {
       this.goneAt = first ? 0 : Date.now();
@@ -725,8 +735,8 @@ export class Tile {
     this.fullscreen.setAttribute("aria-label", "Full screen");
     this.back.setAttribute("aria-label", "Back to all cameras");
     this.back.classList.add("back");
-    this.tools = part("div", "tools", this.pad.button, this.soundButton, this.fullscreen);
-    this.caption = part("div", "caption", part("div", "words", this.label, this.status, this.details.button, this.slow), this.tools);
+    this.tools = part("div", "tools", this.pad.button, this.soundControl.none, this.soundControl.button, this.fullscreen);
+    this.caption = part("div", "caption", this.soundControl.words, part("div", "words", this.label, this.status, this.details.button, this.slow), this.tools);
     this.element = part("section", "tile", this.view, this.notice, this.back, this.caption, this.details.panel, this.pad.panel);
     this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.pad.key(event));
     this.element.setAttribute("aria-label", `Camera ${this.name}`);
@@ -741,11 +751,6 @@ export class Tile {
     button.type = "button";
     button.addEventListener("click", action);
     return button;
-  }
-
-  toggleSound() {
-    if (this.sound.state === "on") this.sound.turnOff();
-    else this.sound.turnOn();
   }
 
   isFullscreen() {
@@ -791,6 +796,7 @@ export class Tile {
     }
     const { engine } = this;
     if (this.watched && engine instanceof Screen) this.attempt(() => engine.look(), true);
+    this.sound.look();
     this.refresh();
     this.details.update(this.stats(), this.state === "live");
   }
@@ -823,13 +829,16 @@ export class Tile {
   }
 
   refreshSound() {
-    const { state, available } = this.sound;
-    this.element.dataset.sound = state;
-    this.soundButton.hidden = !available;
-    this.soundButton.setAttribute("aria-pressed", String(state !== "off"));
-    const words = { off: "Sound", on: "Sound", blocked: "Sound: tap once more" };
-    this.soundButton.setAttribute("aria-label", `${words[state]} of ${this.name}`);
-    setIcon(this.soundIcon, { off: "icon-silent", on: "icon-sound", blocked: "icon-blocked" }[state]);
+    const { camera, soundControl, way } = this;
+    soundControl.refresh({
+      microphone: camera ? camera.microphone : "",
+      level: way.level === undefined ? null : way.level,
+      live: this.linkState === "open" && camera !== null && camera.state === "live",
+      drawn: this.watched,
+      now: performance.now(),
+    });
+    this.element.dataset.sound = this.sound.state;
+    this.element.dataset.silence = soundControl.trouble;
   }
 
   /** An engine that eats frames and shows nothing has failed, whatever it says. */

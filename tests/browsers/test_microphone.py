@@ -1,0 +1,356 @@
+"""Whether anybody would hear the child: what phone and wall say of a microphone that gives nothing, how loud one is that does, and that
+sound which was switched on stays on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.browsers.drivers import Browser, Chromium, Page
+from tests.browsers.films import film
+from tests.browsers.pages import PATIENCE, go, kept, listening
+from tests.relays import Relay
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+# The phone's microphone can be muted as a system does it, withdrawn as a person does it in the browser's settings, and dead.
+MICROPHONE = """
+  window.microphones = [];
+  window.allowed = true;
+  const ask = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = async function (wishes) {
+    if (wishes.audio && !window.allowed) throw new DOMException("for a test", "NotAllowedError");
+    const stream = await ask.call(this, wishes);
+    for (const track of stream.getAudioTracks()) {
+      window.microphones.push(track);
+      if (!window.dead) continue;
+      const context = new AudioContext(); // what leads into it is nothing, so only zeros come out
+      stream.removeTrack(track);
+      stream.addTrack(context.createMediaStreamDestination().stream.getAudioTracks()[0]);
+    }
+    return stream;
+  };
+  window.mute = (muted) => {
+    const track = window.microphones[window.microphones.length - 1];
+    Object.defineProperty(track, "muted", { value: muted, configurable: true });
+    track.dispatchEvent(new Event(muted ? "mute" : "unmute"));
+  };
+  window.withdraw = () => {
+    window.allowed = false;
+    for (const track of window.microphones) {
+      track.stop();
+      track.dispatchEvent(new Event("ended"));
+    }
+  };
+"""
+
+# A browser in which nothing sounds before a person touches the page. Playwright's remote control counts as a touch, so the real rule cannot
+# be tried.
+UNTOUCHED = """
+  let touched = false;
+  addEventListener("pointerdown", () => (touched = true), true);
+  window.AudioContext = class extends AudioContext {
+    constructor(options) {
+      super(options);
+      if (!touched) super.suspend();
+    }
+    resume() {
+      return touched ? super.resume() : new Promise(() => undefined);
+    }
+  };
+"""
+
+TILE = "document.querySelector('[data-camera]')"
+
+
+async def says(page: Page, pattern: str) -> None:
+    """Wait until this stands over the caption of the first tile; "^$": nothing does."""
+    words = f"({TILE}.querySelector('.sound-words:not([hidden])') || {{ innerText: '' }}).innerText"
+    await page.wait_for(f"/{pattern}/.test({words})", PATIENCE)
+
+
+async def hints(phone: Page, pattern: str) -> None:
+    """Wait until this stands below the phone's buttons; "^$": nothing does."""
+    await phone.wait_for(f"/{pattern}/.test(document.getElementById('sound-hint').innerText)", PATIENCE)
+
+
+async def heard(page: Page) -> None:
+    """Wait until the first tile plays something."""
+    await page.wait_for(f"{TILE} && {TILE}.dataset.sound === 'on' && {TILE}.tile.stats().sound.level > 0.005", PATIENCE)
+
+
+@asynccontextmanager
+async def two_pages(browser: Browser, relay: Relay, name: str, more: str = "") -> AsyncIterator[tuple[Page, Page]]:
+    """A phone that films and a wall that shows it alone; both end without an error."""
+    phone = await browser.page(f"{relay.origin}/camera.html?name={name}&start=1&width=320&height=240{more}")
+    wall = await browser.page(f"{relay.origin}/player.html?camera={name}")
+    try:
+        await wall.wait_for(f"{TILE} && {TILE}.dataset.state === 'live'", PATIENCE)
+        yield phone, wall
+        await phone.refresh_console()
+        await wall.refresh_console()
+        assert phone.errors == wall.errors == []
+    except AssertionError:
+        await kept(phone)
+        await kept(wall)
+        raise
+    finally:
+        await phone.close()
+        await wall.close()
+
+
+# --- the parts ---
+
+
+async def test_only_zeros_for_ten_seconds_are_a_dead_microphone(page: Page) -> None:
+    told = await page.evaluate("""async () => {
+      const { LevelMeter } = await import("/web/level-meter.js");
+      const meter = new LevelMeter();
+      const zeros = new Float32Array(8192), quiet = new Float32Array(8192);
+      quiet[4000] = 2 ** -20; // less than 16 bits can say, once in a sixth of a second
+      const told = { before: [meter.level, meter.loudest, meter.isDead(0)] };
+      for (let now = 0; now <= 9900; now += 150) meter._take(zeros, now);
+      told.nearly = meter.isDead(9999);
+      told.zeros = [meter.level, meter.loudest, meter.isDead(10000)];
+      meter._take(quiet, 10050);
+      told.quiet = [meter.level > 0, meter.level < 1e-6, meter.isDead(99999)];
+      for (let now = 10200; now <= 15000; now += 150) meter._take(now === 13050 ? new Float32Array(8192).fill(-0.5) : zeros, now);
+      told.kept = [meter.level, meter.loudest];
+      meter._take(zeros, 15150);
+      told.forgotten = meter.loudest;
+      meter.listen(null);
+      return told;
+    }""")
+    assert told["before"] == [None, None, False]
+    assert not told["nearly"] and told["zeros"] == [0, 0, True]
+    assert told["quiet"] == [True, True, False]
+    assert told["kept"] == [0, 0.5] and told["forgotten"] == 0
+
+
+async def test_the_bar_shows_a_quiet_room_and_nothing_of_silence(page: Page) -> None:
+    told = await page.evaluate("""async () => {
+      const { LevelBar, shareOf } = await import("/web/level-bar.js");
+      const bar = new LevelBar();
+      const width = () => Number(/scaleX\\((.*)\\)/.exec(bar.filling.style.transform)[1]);
+      const told = { shares: [0, 1e-9, 0.00003, 0.0003, 0.03, 0.25, 1].map(shareOf), hidden: [bar.element.hidden] };
+      const widths = [[0.25, 0], [0, 100], [0, 200], [0, 5000]].map(([level, now]) => (bar.show(level, now), width()));
+      for (let now = 5100; now < 8000; now += 100) bar.show(0, now);
+      widths.push(width());
+      told.hidden.push(bar.element.hidden);
+      bar.show(null, 9000);
+      told.hidden.push(bar.element.hidden);
+      // Somebody who wants little motion sees the loudest of two seconds, once.
+      const calm = new LevelBar();
+      calm.calm = { matches: true };
+      const steps = [];
+      for (let now = 0; now < 6000; now += 100) {
+        calm.show(now === 1500 ? 1 : 0.0003, now);
+        if (calm.filling.style.transform !== steps[steps.length - 1]) steps.push(calm.filling.style.transform);
+      }
+      return { ...told, widths, steps };
+    }""")
+    silence, least, *_ = shares = told["shares"]
+    assert silence == 0 and least > 0 and shares == sorted(shares) and shares[-1] == 1
+    assert shares[3] - shares[2] > 0.2, "two quiet rooms differ"
+    assert told["hidden"] == [True, False, True]
+    first, *falling = told["widths"]
+    assert first > 0.9 and falling == sorted(falling, reverse=True) and falling[0] > 0.7 and falling[-1] == 0, (
+        "it falls slowly, and to nothing"
+    )
+    assert len(told["steps"]) == 3, told["steps"]
+
+
+async def test_what_is_played_says_when_nothing_comes_or_only_zeros(page: Page) -> None:
+    """By the clock of the page, which is set forward between two lines."""
+    told = await page.evaluate("""async () => {
+      const { Sound } = await import("/web/sound.js");
+      const real = performance.now;
+      let time = 1e6;
+      performance.now = () => time;
+      try {
+        const sound = new Sound({ onchange() {}, send() {}, decode() {}, page() {} });
+        const told = [sound.trouble];
+        sound.wanted = true;
+        sound.player = { running: true, close() {} };
+        sound.startedAt = time;
+        const after = (seconds, heard, level) => {
+          for (let tenth = 0; tenth < 10 * seconds; tenth += 1) {
+            time += 100;
+            if (heard !== null) sound.onheard(heard, level);
+          }
+          told.push(sound.trouble);
+        };
+        after(4.9, null, 0);
+        after(0.2, null, 0);      // nothing
+        after(1, true, 0.01);     // it comes
+        after(9.9, true, 1e-9);   // what a decoder makes of zeros
+        after(0.2, true, 0);      // zeros
+        after(0.1, true, 0.00003); // a quiet room
+        after(30, true, 0.00003);
+        after(5.1, false, 0);     // nothing
+        sound.player.running = false;
+        after(60, null, 0);       // the browser does not play: that is said elsewhere
+        sound.look();
+        sound.player.running = true;
+        after(1, null, 0);
+        const levels = [sound.takeLevel()];
+        sound.onheard(true, 0.2);
+        sound.onheard(true, 0.1);
+        levels.push(sound.takeLevel(), sound.takeLevel());
+        sound.turnOff();
+        return { told, levels };
+      } finally {
+        performance.now = real;
+      }
+    }""")
+    assert told["told"] == ["", "", "nothing", "", "", "zeros", "", "", "nothing", "", ""]
+    assert told["levels"][1:] == [0.2, 0.1], "the newest counts until there is another"
+
+
+# --- real pages ---
+
+
+async def test_a_microphone_that_is_taken_or_withdrawn_is_said_on_both_sides(relay: Relay) -> None:
+    async with Chromium(init_scripts=[MICROPHONE]) as browser, two_pages(browser, relay, "taken") as (phone, wall):
+        # How loud it is, with the sound off: on the phone, and from there on the wall.
+        filled = "/scaleX\\((0\\.[0-9]*[1-9]|1)\\)/.test"
+        await phone.wait_for(f"{filled}(document.querySelector('#level:not([hidden]) span').style.transform)", PATIENCE)
+        await wall.wait_for(f"{filled}({TILE}.querySelector('.tool .level:not([hidden]) span').style.transform)", PATIENCE)
+        assert await wall.evaluate(f"{TILE}.dataset.sound") == "off"
+        await phone.evaluate("void window.mute(true)")
+        await says(wall, "a call or the system has taken its microphone")
+        await hints(phone, "A call or the system has taken the microphone")
+        assert await wall.evaluate(f"{TILE}.dataset.silence") == "muted"
+        await wall.wait_for("/taken: No sound: a call/.test(document.getElementById('announcer').textContent)", PATIENCE)
+        await phone.evaluate("void window.mute(false)")
+        await says(wall, "^$")
+        await hints(phone, "^$")
+        await phone.evaluate("void window.withdraw()")
+        await says(wall, "it may not use its microphone")
+        await hints(phone, "not allowed")
+        await wall.wait_for(f"{TILE}.querySelector('.no-sound:not([hidden])')?.innerText === 'No sound'", PATIENCE)
+        assert await wall.evaluate(f"{TILE}.querySelector('.tools [aria-label^=\"Sound\"]').hidden")
+        assert await phone.evaluate("document.getElementById('level').hidden"), "there is nothing to be loud"
+        # A person switches it on again, and then off.
+        await phone.evaluate("void (window.allowed = true)")
+        await phone.click("#sound")
+        await says(wall, "^$")
+        await wall.wait_for(f"!{TILE}.querySelector('.tools [aria-label^=\"Sound\"]').hidden", PATIENCE)
+        await phone.click("#sound")
+        await wall.wait_for(f"{TILE}.dataset.silence === 'off' && {TILE}.querySelector('.no-sound:not([hidden])') !== null", PATIENCE)
+        await says(wall, "^$")
+
+
+@pytest.mark.long
+async def test_a_dead_microphone_is_said_on_both_sides_and_one_that_lives_again(relay: Relay) -> None:
+    async with (
+        Chromium(init_scripts=["window.dead = true;", MICROPHONE]) as browser,
+        two_pages(browser, relay, "dead") as (phone, wall),
+    ):
+        await hints(phone, "Only silence comes from the microphone")
+        await says(wall, "its microphone gives only silence")
+        assert await wall.evaluate(f"{TILE}.querySelector('.tool .level span').style.transform") in ("", "scaleX(0)")
+        await listen(wall)
+        await wall.wait_for(f"{TILE}.tile.sound.trouble === 'zeros'", PATIENCE)  # as a player finds out of a camera that says nothing
+        await phone.evaluate("void (window.dead = false)")
+        await phone.click("#sound")
+        await phone.click("#sound")
+        await says(wall, "^$")
+        await heard(wall)
+
+
+async def listen(page: Page) -> None:
+    await page.click("[data-camera] button[aria-pressed]")
+
+
+async def test_sound_stays_on_while_pages_cameras_and_browsers_stop(relay: Relay) -> None:
+    async with Chromium() as browser:
+        phone = await browser.page(f"{relay.origin}/camera.html?name=cradle&start=1&width=320&height=240")
+        wall = await browser.page()
+        await go(wall, f"{relay.origin}/player.html")
+        await listening(wall)
+        # What plays it was stopped, as a call does, and goes on by itself; and was ended.
+        context = f"{TILE}.tile.sound.player.context"
+        await wall.evaluate(f"(() => {{ window.first = {context}; void window.first.suspend(); }})()")
+        await wall.wait_for("window.first.state === 'suspended'", PATIENCE)
+        await wall.wait_for("window.first.state === 'running'", PATIENCE)
+        await wall.evaluate("void window.first.close()")
+        await wall.wait_for(f"{context} !== window.first && {context}.state === 'running'", PATIENCE)
+        await heard(wall)
+        # One that says that it runs, and does not.
+        await wall.evaluate(f"(() => {{ window.second = {context}; {TILE}.tile.sound.unheardLooks = 100; {TILE}.tile.sound.look(); }})()")
+        await wall.wait_for(f"{context} !== window.second", PATIENCE)
+        await heard(wall)
+        # The phone's page is reloaded: its tile goes or stays, its sound comes back.
+        await wall.evaluate(f"void ({TILE}.tile.earlier = true)")
+        await phone.evaluate("void location.reload()")
+        await wall.wait_for("document.querySelector('[data-camera][data-state=live]') === null", PATIENCE)
+        await heard(wall)
+        # The wall's page is reloaded, with one camera large and back.
+        await wall.click("[data-camera] .view")
+        await wall.evaluate("void location.reload()")
+        await wall.wait_for(f"{TILE}?.classList.contains('large')", PATIENCE)
+        await heard(wall)
+        # What was switched in the large view holds for the whole wall.
+        await listen(wall)
+        await wall.evaluate("history.back()")
+        await wall.wait_for(f"!{TILE}.classList.contains('large')", PATIENCE)
+        await wall.evaluate("void setTimeout(() => location.reload())")
+        await wall.wait_for(f"{TILE}?.dataset.state === 'live' && {TILE}.dataset.sound === 'off'", PATIENCE)
+        assert phone.errors == wall.errors == []
+
+
+@pytest.mark.long
+async def test_sound_stays_on_over_a_restart_of_the_relay() -> None:
+    with Relay() as relay:
+        async with Chromium() as browser:
+            await browser.page(f"{relay.origin}/camera.html?name=cradle&start=1&width=320&height=240")
+            wall = await browser.page()
+            await go(wall, f"{relay.origin}/player.html")
+            await listening(wall)
+            await wall.evaluate(f"void (window.tile = {TILE}.tile)")
+            relay.stop()
+            await wall.wait_for(f"{TILE}.dataset.state !== 'live'", PATIENCE)
+            relay.start()
+            await wall.wait_for(f"{TILE}?.dataset.state === 'live'", PATIENCE)
+            await heard(wall)
+
+
+async def test_where_the_browser_wants_a_tap_the_tile_says_so(relay: Relay, porch: None) -> None:
+    """A page that was reloaded may not sound before it is touched; any tap will do, and one on the button does not switch it off."""
+    async with Chromium(camera=False, init_scripts=[UNTOUCHED]) as browser:
+        page = await browser.page()
+        await go(page, f"{relay.origin}/player.html?camera=porch")
+        await listening(page)
+        for place in (".tools [aria-label^='Sound']", ".view"):
+            await page.evaluate("void setTimeout(() => location.reload())")
+            await page.wait_for(f"{TILE}?.dataset.sound === 'blocked'", PATIENCE)
+            await says(page, "Tap for the sound")
+            assert "tap for it" in await page.evaluate(f"{TILE}.querySelector('.tools [aria-label^=\"Sound\"]').getAttribute('aria-label')")
+            await page.click(f"[data-camera] {place}")
+            await heard(page)
+            await says(page, "^$")
+        assert page.errors == []
+
+
+async def test_a_camera_without_sound_says_so_where_a_person_looks_for_it(page: Page, relay: Relay) -> None:
+    """First one that says nothing, then what it says; and where its sound was on before."""
+    async with film(relay, "mime") as camera:
+        await go(page, f"{relay.origin}/player.html?camera=mime")
+        await page.wait_for(f"{TILE}.querySelector('.no-sound:not([hidden])') !== null", PATIENCE)
+        assert await page.evaluate(f"[...{TILE}.querySelectorAll('.level')].every((bar) => bar.hidden)")
+        await says(page, "^$")
+        words = {"muted": "taken its microphone", "slow": "its network is too slow", "missing": "^$", "on": "^$", "busy": "another app"}
+        for sound, pattern in words.items():
+            await camera.phone.send(type="state", state="live", sound=sound)
+            await page.wait_for(f"{TILE}.tile.camera.microphone === {json.dumps(sound)}", PATIENCE)
+            await says(page, pattern)
+        await camera.phone.send(type="state", state="live", sound="missing")
+        await page.evaluate(f"void {TILE}.tile.sound.turnOn()")
+        await says(page, "it has no microphone")
+    await page.wait_for(f"{TILE}.dataset.state !== 'live'", PATIENCE)
+    await says(page, "^$")
+    assert page.errors == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import shlex
 import socket
 import subprocess
@@ -129,6 +130,23 @@ def test_names_of_one_label_are_said_at_the_start_and_are_in_no_link(tmp_path: P
     assert {name for name in names if "." not in name} == {"localhost", "garden"}
     assert answers.pop("other") == 421 and set(answers.values()) == {200}, "as Host they are known all the same"
     assert "//garden" not in said and "//bench" not in said
+
+
+def test_an_address_that_is_allowed_is_one_in_the_certificate_and_in_the_links(tmp_path: Path) -> None:
+    """In a container no address of the relay's own leads to it."""
+    hosts = ("--allow-host", "192.168.77.5", "--allow-host", "[fd00:77::5]:9443", "--allow-host", "https://cam.home.example:444")
+    with Relay("--tls", "--host", "127.0.0.1", *hosts, state=tmp_path) as relay:
+        served = x509.load_pem_x509_certificate((tmp_path / "certs" / "served.pem").read_bytes())
+        connection = http.client.HTTPSConnection("localhost", relay.port, context=relay.context, timeout=20)
+        connection.request("GET", "/healthz", headers={"Host": "192.168.77.5:9443"})
+        assert connection.getresponse().status == 200
+        connection.close()
+    found = served.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"192.168.77.5", "fd00:77::5"} <= set(map(str, found.get_values_for_type(x509.IPAddress)))
+    assert "cam.home.example" in found.get_values_for_type(x509.DNSName)
+    links = re.findall(r"(https://\S+)/camera\.html#key=", relay.output)
+    assert links == [f"https://192.168.77.5:{relay.port}", "https://[fd00:77::5]:9443", "https://cam.home.example:444"]
+    assert "Warning" not in relay.output and "no phone gets there" not in relay.output
 
 
 def test_without_keys_it_warns() -> None:

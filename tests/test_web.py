@@ -47,3 +47,12 @@ def test_a_browser_without_env_finds_the_same_without_it(sheet: Path) -> None:
     declared = [(before, line) for before, line in pairwise(lines) if "calc(" in line and "env(" in line]
     alone = [line for before, line in declared if "env(" in before or before.partition(":")[0] != line.partition(":")[0]]
     assert alone == []
+
+
+@pytest.mark.parametrize("page", ["camera.html", "player.html"])
+def test_a_page_below_a_path_says_that_it_does_not_work_there(page: str) -> None:
+    """Its style sheet and scripts are asked for at the top of the host, so what tells of that needs neither, and the sheet hides it."""
+    text, style = (ROOT / page).read_text("utf-8"), (ROOT / "web" / "style.css").read_text("utf-8")
+    boot = text.split('<section id="boot"', 1)[1].split("</section>", 1)[0]
+    assert f'<p class="bare">It came without its parts. If its address has a path before “{page}”' in boot and "hidden" not in boot
+    assert ".boot .bare { display: none; }" in style.splitlines()

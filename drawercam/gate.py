@@ -61,8 +61,8 @@ _NO_FILES_PAUSE = 0.5
 log = logging.getLogger(__name__)
 
 
-Plain = Callable[[bytes, str], bytes]
-"""Makes an answer of a request head and the address of this computer at which it came. Raises nothing."""
+Plain = Callable[[bytes, str, str], bytes]
+"""Makes an answer of a request head, the address from which it came, and that of this computer at which it did. Raises nothing."""
 
 
 class Gate:
@@ -343,7 +343,9 @@ class Seat:
     def _answer(self, head: bytes) -> None:
         assert self._gate.plain is not None
         try:
-            self._socket.send(self._gate.plain(head, str(self._socket.getsockname()[0])))  # there is room for it: nothing was sent before
+            self._socket.send(
+                self._gate.plain(head, self.address, str(self._socket.getsockname()[0]))
+            )  # there is room for it: nothing was sent before
             self._socket.shutdown(sockets.SHUT_WR)
         except OSError:
             self.displace()

@@ -153,7 +153,7 @@ async def run(chosen: argparse.Namespace) -> None:
         await runner.cleanup()
 
 
-def _plain(head: bytes, _: str) -> bytes:
+def _plain(head: bytes, *_: str) -> bytes:
     """Send to https who comes by http. No host is checked here, either: see `application`."""
     try:
         return plain_http.redirect(plain_http.location(head, lambda host: None), {})

@@ -341,9 +341,9 @@ def test_the_same_on_another_loop(tmp_path: Path) -> None:
 REQUEST = b"GET /player.html HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def told(head: bytes, at: str) -> bytes:
+def told(head: bytes, address: str, at: str) -> bytes:
     """See gate.Plain."""
-    return b"HTTP/1.1 307 Temporary Redirect\r\n\r\n" + at.encode() + b" " + head.partition(b"\r\n\r\n")[0]
+    return b"HTTP/1.1 307 Temporary Redirect\r\n\r\n" + f"{address} {at}".encode() + b" " + head.partition(b"\r\n\r\n")[0]
 
 
 @pytest.fixture(params=["told by the loop", "looked for"])
@@ -375,9 +375,13 @@ async def answer_to(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
 @pytest.mark.usefixtures("noticing")
 async def test_plain_http_is_answered_and_tls_goes_on(served: Served, phone: ssl.SSLContext) -> None:
     async with house(served, plain=told) as one:
-        assert await answer_to(one.port, REQUEST) == told(REQUEST, "127.0.0.1")
-        assert await answer_to(one.port, *(REQUEST[i : i + 1] for i in range(len(REQUEST))), pause=0.001) == told(REQUEST, "127.0.0.1")
-        assert await answer_to(one.port, REQUEST + b"behind", bytes(20_000)) == told(REQUEST + b"behind", "127.0.0.1"), "it can be read"
+        assert await answer_to(one.port, REQUEST) == told(REQUEST, HERE, "127.0.0.1")
+        assert await answer_to(one.port, *(REQUEST[i : i + 1] for i in range(len(REQUEST))), pause=0.001) == told(
+            REQUEST, HERE, "127.0.0.1"
+        )
+        assert await answer_to(one.port, REQUEST + b"behind", bytes(20_000)) == told(REQUEST + b"behind", HERE, "127.0.0.1"), (
+            "it can be read"
+        )
         assert await comes_in(one.port, phone) == b"hello"
         await one.empty()
 
@@ -394,7 +398,7 @@ async def test_what_is_no_request_either_is_closed_at_once(served: Served, said:
 async def test_a_head_that_is_too_large_is_answered_when_that_is_known(served: Served) -> None:
     async with house(served, plain=told) as one:
         head = b"GET /" + bytes(plain_http.MAX_HEAD)
-        assert await answer_to(one.port, head) == told(head[: plain_http.MAX_HEAD], "127.0.0.1")
+        assert await answer_to(one.port, head) == told(head[: plain_http.MAX_HEAD], HERE, "127.0.0.1")
         await one.empty()
 
 
@@ -418,6 +422,6 @@ async def test_answers_wait_for_their_turn_as_steps_of_handshakes_do(served: Ser
         with closing(*crowd):
             await until(lambda: one.gate._pump is not None and not one.gate._pumping)
             assert len(one.gate._turns._address) > 0
-            assert await answer_to(one.port, REQUEST) == told(REQUEST, "127.0.0.1")
+            assert await answer_to(one.port, REQUEST) == told(REQUEST, HERE, "127.0.0.1")
             one.gate.close()
         await one.empty()

@@ -335,11 +335,13 @@ class Server:
         denied = Denied(status, phrase.lower().replace(" ", "-"), _UNFIT.get(status, SENTENCES.get(status, f"{phrase}.")))
         return self._refusal(denied, client)
 
-    def _plain(self, head: bytes, arrived_at: str) -> bytes:
+    def _plain(self, head: bytes, address: str, arrived_at: str) -> bytes:
         """See gate.Plain."""
         client = Client("", "", host=next(iter(plain_http.header(head, "host")), None), https=True)
         try:
             where = plain_http.location(head, lambda host: self._access.check_host(host, arrived_at))
+            if address in self._site.proxies:  # its own clients speak https with it already, and would come back for ever
+                raise Denied(400, "needs-https", "The proxy speaks http to a port of the relay that is for https: see docs/proxy.md.")
         except Denied as denied:
             refusal = self._refusal(denied, client, plain_http.header(head, "accept"))
             if head.startswith(b"HEAD "):

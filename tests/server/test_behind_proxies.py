@@ -290,3 +290,11 @@ async def test_without_encryption_others_than_the_proxies_and_this_computer_get_
 def _far(client: Client) -> Client:
     """As if it came from another computer, if it is not the proxy."""
     return client if client.address == PROXY else replace(client, address="192.168.1.6", peer="192.168.1.6:1")
+
+
+def test_a_proxy_that_speaks_http_to_the_port_for_https_is_told_so() -> None:
+    """Its clients would come back for ever: they speak https with it already."""
+    server = Behind().server
+    head = f"GET / HTTP/1.1\r\nHost: {HOST}:8443\r\n\r\n".encode()
+    for source, begin in ((PROXY, b"HTTP/1.1 400 "), (OTHER, b"HTTP/1.1 307 ")):
+        assert server._plain(head, source, "192.168.1.5").startswith(begin)

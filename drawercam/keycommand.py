@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import logging
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from datetime import datetime
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 
-from . import addresses, banner, running
+from . import addresses, banner, files, gone, gone_file, running
 from .commandline import Parser, command
 from .film.address import own_trust
 from .keys import DURATION_RULE, Key, Keyring, KeysError, Scope, link, seconds
@@ -27,8 +26,6 @@ PATIENCE = 3.0
 
 MAX_ANSWER = 2**20
 """Bytes of its answers: 250 cameras have 100 KB."""
-
-log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str], state: Path, port: int) -> int:
@@ -167,13 +164,32 @@ def _where(chosen: argparse.Namespace, relay: Running | None) -> tuple[Callable[
 
 def _unseen(state: Path, key: Key, relay: Running | None) -> list[str]:
     """Which of the cameras that a new key may watch are neither on the air nor among those that are gone; none where that is not known."""
-    if relay is None or not key.watch.names:
+    if not key.watch.names:
         return []
+    seen: set[str] = set()
+    known = False
+    with contextlib.suppress(OSError, ValueError):
+        seen |= _remembered(state)
+        known = True
+    if relay is not None:
+        with contextlib.suppress(OSError, HTTPException, ValueError, TypeError, KeyError):
+            seen |= _cameras(state, key, relay)
+            known = True
+    return sorted(key.watch.names - seen) if known else []
+
+
+def _remembered(state: Path) -> set[str]:
+    """The cameras that a relay has written down in the last day: those that are gone, and those that were on the air then.
+
+    Raises:
+        OSError, ValueError: That cannot be read.
+    """
     try:
-        return sorted(key.watch.names - _cameras(state, key, relay))
-    except (OSError, HTTPException, ValueError, TypeError, KeyError) as error:
-        log.debug("The relay cannot be asked for its cameras: %s", error)
-        return []
+        data, found = files.read(state / gone_file.FILE, gone_file.MAX_FILE + 1)
+    except FileNotFoundError:
+        return set()  # no camera has come yet
+    begin = time.time() * 1000 - gone.KEPT
+    return {one.name for one in gone_file.parse(data, found.st_mtime_ns // 10**6) if one.since > begin}
 
 
 def _cameras(state: Path, key: Key, relay: Running) -> set[str]:

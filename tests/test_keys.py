@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,8 @@ import pytest
 from certs import Authority, Served
 from drawercam import keycommand
 from drawercam import keys as module
+from drawercam.gone import KEPT, Departure
+from drawercam.gone_file import written
 from drawercam.keys import (
     ALL,
     COOKIE,
@@ -552,7 +555,10 @@ def test_a_camera_that_was_not_seen_lately_is_told(tmp_path: Path, capsys: pytes
         def log_message(self, *_: object) -> None:
             pass
 
-    def add(served: Served) -> str:
+    def add(served: Served | None) -> str:
+        if served is None:
+            assert keycommand.main(["add", "--watch", "porch,gate,nursery", "--state", str(tmp_path)], tmp_path, 8443) == 0
+            return capsys.readouterr().out
         with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
             server.socket = served.server_context().wrap_socket(server.socket, server_side=True)
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -569,11 +575,21 @@ def test_a_camera_that_was_not_seen_lately_is_told(tmp_path: Path, capsys: pytes
     said = add(mine)
     assert "no camera nursery was seen lately" in said and said.count("seen lately") == 1
     assert shown == [re.findall(r"#key=(\S+)", said)[0]]
+    now = int(time.time() * 1000)
+    known = [Departure("gate", "10.0.0.7", "left", now - 3_600_000), Departure("porch", "10.0.0.7", "lost", now - KEPT - 1)]
+    kept = tmp_path / "gone.json"
+    kept.write_bytes(written(known, {"nursery": "10.0.0.8"}))
+    said = add(mine)
+    assert "seen lately" not in said, "one that was there a moment ago counts, too"
     Handler.cameras = b"[5]"
-    assert "seen lately" not in add(mine), "it is not known"
-    assert "seen lately" not in add(other) and len(shown) == 2, "and no key is shown to a stranger"
-    assert keycommand.main(["add", "--watch", "nursery", "--state", str(tmp_path)], tmp_path, 8443) == 0
-    assert "seen lately" not in capsys.readouterr().out
+    for one in (mine, other, None):
+        said = add(one)
+        assert "no camera porch was seen lately" in said and said.count("seen lately") == 1, "the list of those that are gone is enough"
+    assert len(shown) == 3, "and no key is shown to a stranger"
+    kept.write_bytes(b"[]")
+    assert "seen lately" not in add(None), "it is not known"
+    kept.unlink()
+    assert add(None).count("seen lately") == 3
 
 
 def test_the_last_key_may_be_revoked_and_it_says_what_that_means(tmp_path: Path) -> None:

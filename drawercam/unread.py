@@ -19,7 +19,13 @@ LOG.setLevel(logging.CRITICAL)
 # thing again and again cost 70 MB and 700 ms, in no turn of the address they come from (server/scheduler.py).
 web_protocol.MAX_MSG_QUEUE_SIZE = 1
 
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Server": "drawercam"}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Server": "drawercam",
+}
 
 
 class _Handler(RequestHandler):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from certs import Authority
 from drawercam import addresses, files, find, keycommand, running
-from drawercam.film import address
+from drawercam.film import address, command
 from drawercam.keys import Keyring
 from drawercam.running import MAX_RELAYS, Notice, Running, relays
 from tests.relays import ROOT
@@ -27,6 +27,7 @@ from tests.relays import ROOT
 HTTPS = Running(
     "https", 9443, ("192.168.7.7", "fd00::7", "attic.local"), "127.0.0.1", "attic", keys=True, authority=True, fingerprint="AB:CD", trust=""
 )
+BEHIND = Running("http", 9080, ("localhost",), "127.0.0.1", "attic", keys=True, authority=False, origins=("https://cam.example.org",))
 HTTP = Running("http", 9080, ("localhost",), "127.0.0.1", "attic", keys=False, authority=False)
 
 
@@ -123,6 +124,8 @@ def test_links_of_new_keys_carry_its_port_and_an_address_on_which_it_listens(tmp
     assert "usual port" not in add("--port", "9000")
     with up(tmp_path, HTTP):
         assert "asks for no keys" in add()
+    with up(tmp_path, BEHIND):
+        assert "https://cam.example.org/player.html#key=" in add(), "behind a proxy they lead there"
 
 
 def test_a_camera_finds_it_and_shows_its_key_to_no_other(tmp_path: Path) -> None:
@@ -134,6 +137,20 @@ def test_a_camera_finds_it_and_shows_its_key_to_no_other(tmp_path: Path) -> None
         assert address.own(tmp_path, 8443, 8080).origin == "http://127.0.0.1:9080"
     film, _ = ring.for_links()
     assert film is not None and address.own_key(tmp_path) == film.secret
+
+
+def test_a_camera_shows_the_key_without_https_to_the_relay_that_runs_here_and_asks_for_it(tmp_path: Path) -> None:
+    film, _ = Keyring.open(tmp_path).for_links()
+    assert film is not None
+
+    def shown(*given: str) -> str:
+        return command._credentials(command._parser(tmp_path).parse_args(["test", *given]), address.own(tmp_path, 8443, 8080))[0]
+
+    assert shown() == shown("--key", "x") == "", "somebody else may listen there"
+    with up(tmp_path, HTTP):
+        assert shown() == shown("--key", "x") == "", "it asks for none"
+    with up(tmp_path, BEHIND):
+        assert (shown(), shown("--key", "x")) == (film.secret, "x")
 
 
 def test_before_its_own_key_is_shown_only_the_authority_of_the_state_folder_is_believed(tmp_path: Path) -> None:

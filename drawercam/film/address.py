@@ -91,6 +91,12 @@ def is_known(state: Path) -> bool:
     return _running(state) is not None
 
 
+def is_keyed(state: Path) -> bool:
+    """Whether that one asks for keys, as one without https does behind a proxy."""
+    here = _running(state)
+    return here is not None and here.keys
+
+
 def own_key(state: Path) -> str:
     """The key of the printed link for filming, if this user may read the state folder; else nothing."""
     ring = Keyring(state)

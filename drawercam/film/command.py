@@ -161,6 +161,8 @@ def _credentials(chosen: argparse.Namespace, where: Address) -> tuple[str, ssl.S
     """
     key, own = _given_key(chosen, where), not chosen.relay
     if not where.tls:
+        if own and address.is_keyed(chosen.state):
+            return key or address.own_key(chosen.state), None
         return "" if own else key, None  # this computer's relay asks for none then, and another program shall not get one
     if not key and (own or where.here):
         key = address.own_key(chosen.state)

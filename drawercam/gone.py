@@ -93,7 +93,7 @@ class Departures:
         if abs(step) > _STEP:
             for entry in self._gone.values():
                 if entry.ours:
-                    entry.departure = replace(entry.departure, since=entry.departure.since + step)
+                    entry.departure = replace(entry.departure, since=max(0, entry.departure.since + step))
             self._news()
         return utc
 

@@ -192,8 +192,12 @@ class Hub:
     def _look_at_departures(self) -> None:
         """Where the list of cameras that are gone is another one, say so to all; each of them has a channel."""
         if self._departures.look():
-            for departure in self._departures:
-                self.channel(departure.name).recall(departure.reason, departure.since)
+            for departure in list(self._departures):
+                channel = self.channel(departure.name)
+                if channel.camera is None:
+                    channel.recall(departure.reason, departure.since)
+                else:  # it came before the list was found
+                    self._departures.returns(departure.name, channel.address)
             self._announce()
 
     def _forget(self, name: str) -> None:

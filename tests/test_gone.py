@@ -105,6 +105,13 @@ def test_a_clock_that_is_set_moves_what_it_has_timed_and_nothing_else(scene: Sce
     assert {one.name: one.since for one in scene.list} == {"attic": before.since, "porch": now - 30_000, "cellar": now}
 
 
+def test_a_clock_that_is_set_to_its_beginning_makes_no_time_before_that(scene: Scene) -> None:
+    scene.visit("porch")
+    scene.date.pass_by(30_000)
+    scene.date.utc = 5_000
+    assert scene.list.look() and [one.since for one in scene.list] == [0]
+
+
 def test_a_clock_that_is_kept_right_little_by_little_moves_nothing(scene: Scene) -> None:
     scene.visit("porch")
     [before] = scene.list

@@ -154,6 +154,18 @@ def test_what_was_gone_before_this_relay_is_listed_and_told_to_who_watches(clock
     assert waits.told[-1] == control.ChannelState("gone", "closed", since=date.utc - 7)
 
 
+def test_a_camera_that_is_back_before_the_list_is_found_is_not_gone_and_remembered_when_it_goes(clock: Clock, date: Date) -> None:
+    departures = Departures(date, date.elapsed)
+    hub, wall, camera = Hub(clock, departures=departures), FakeWall(), FakeCamera()
+    hub.watch(wall)
+    hub.channel("porch").take(camera, "b")
+    departures.recall([Departure("porch", "a", "lost", date.utc - 5_000)])
+    hub.sweep()
+    assert wall.shown == [("porch", "waiting")] and departures.on_air == {"porch": "b"}
+    hub.channel("porch").leave(camera, "left")
+    assert list(departures) == [Departure("porch", "b", "left", date.utc)] and wall.shown == [("porch", "gone")]
+
+
 def test_when_the_clock_is_set_all_are_told_the_right_time(hub: Hub, date: Date) -> None:
     wall, viewer = FakeWall(), FakeViewer()
     hub.watch(wall)

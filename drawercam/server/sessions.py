@@ -110,7 +110,7 @@ class CameraSession:
         self._socket = socket
         self._source = Source(self._channel, self._hub.clock, self._hub.ledger.account(socket.address))
         socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
-        self._channel.take(self, socket.peer.rpartition(":")[0])
+        self._channel.take(self, socket.address)
 
     def text(self, message: str) -> None:
         match _parse(message, control.FROM_CAMERA):

@@ -78,8 +78,9 @@ async def test_every_browser_films_over_http(relay: Relay, network: Proxy, brows
         known = len(frames(player))
         await player.send(type="resume")
         await player.until(lambda one: len(frames(one)) > known + 10, "for pictures after the pause")
+        await page.click("#stop")
+        await player.message("state", state="gone", reason="left")
         await page.close()
-        await player.message("state", state="gone")
     await page.refresh_console()
     assert complaints(page) == []
 

@@ -76,7 +76,7 @@ class Link:
         waiting: Bytes that the kernel has not taken yet. May be read in any thread.
         clock: The relay's clock. Its `at` may be called in any thread.
         flight: What the kernel has taken. Its `age` may be called in any thread.
-        farewell: With which reason the relay is told good-bye when `run` is cancelled.
+        farewell: With which reason the relay is told good-bye when `run` is cancelled; without one it is told nothing.
     """
 
     def __init__(self, entry: Entry, handler: Handler) -> None:
@@ -151,6 +151,10 @@ class Link:
                 async for text in connection:
                     if isinstance(text, str):
                         self._take(_message(text))
+        except asyncio.CancelledError:
+            if not self.farewell:
+                connection.transport.abort()
+            raise
         finally:
             self._connection = None
             for task in tasks:

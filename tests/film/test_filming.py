@@ -285,6 +285,21 @@ async def test_a_source_of_one_picture_in_a_minute_is_filmed(relay: Relay) -> No
         await viewer.until(packets, "for a picture")
 
 
+async def test_a_source_that_ends_for_good_was_not_switched_off(relay: Relay) -> None:
+    class Ends(sources.TestPicture):
+        def run(self, sink: sources.Sink) -> None:
+            super().run(sink)  # until it is to let go
+            raise sources.SourceError("It is broken.", final=True)
+
+    async with peer(relay, "/player/test-m") as viewer:
+        with pytest.raises(sources.SourceError, match="broken"):
+            async with filming(relay, "test-m", Ends(WIDTH, HEIGHT, RATE)) as camera:
+                await viewer.message("state", state="live")
+                assert camera.take is not None
+                camera.take.stop()
+                await viewer.message("state", state="gone", reason="lost")
+
+
 async def test_who_was_put_to_sleep_is_woken_at_once(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not after the time that a source that fails is left alone."""
     for name in ("_FIRST_RETRY", "_LONGEST_RETRY"):

@@ -109,7 +109,8 @@ def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
     page.link("Watch", facts.player_url)
     page.gap()
     if facts.proxies and not facts.tls:
-        page.sentence(f"It serves the proxy {' and '.join(facts.proxies)} and its own computer, and nobody else.")
+        page.sentence(f"It serves its proxy ({', '.join(facts.proxies)}) and its own computer, and nobody else.")
+        page.gap()
     if facts.tls or facts.proxies:
         _for_phones(page, facts, qr)
     else:

@@ -109,7 +109,7 @@ async def cookie(relay: Relay, page: str, *lines: str) -> Answer:
 async def test_keys_are_on_and_what_is_printed_leads_to_the_proxy(proxied: Relay) -> None:
     said = " ".join(proxied.output.split())
     assert f"{OUTER}/camera.html#key=" in said and f"{OUTER}/player.html#key=" in said and "localhost" not in said
-    assert f"serves the proxy {PROXY} and its own computer" in said and "Warning" not in said and "--tls" not in said
+    assert f"serves its proxy ({PROXY}) and its own computer" in said and "Warning" not in said and "--tls" not in said
     for source in (PROXY, OTHER):
         session = (await ask(proxied.port, source, "/api/session", *asks_for(GUEST))).json
         assert session["keys"] and not session["camera"] and not session["viewer"]

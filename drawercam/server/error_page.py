@@ -8,21 +8,29 @@ from collections.abc import Iterable
 
 from ..access import Denied
 
-PAGES = (404, 421)
-"""Statuses that have a page. Others are answers to our own pages and to programs."""
+_PAGES = (404, 421)
+"""Statuses that have a page. Others are answers to our own pages and to programs, but for those that say what a proxy needs."""
 
 _HTML = re.compile(r"\s*text/html\s*(?:;(?!\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)).*)?", re.IGNORECASE)
 
 
-def is_wanted(status: int, accept: Iterable[str]) -> bool:
+def exists(denied: Denied) -> bool:
+    """Whether there is a page for it."""
+    return denied.status in _PAGES or bool(denied.add)
+
+
+def is_wanted(denied: Denied, accept: Iterable[str]) -> bool:
     """Whether to answer with a page: somebody who accepts HTML by name has opened the address in a browser (RFC 9110 section 12.5.1)."""
-    return status in PAGES and any(_HTML.fullmatch(one) for value in accept for one in value.split(","))
+    return exists(denied) and any(_HTML.fullmatch(one) for value in accept for one in value.split(","))
 
 
 def page(denied: Denied) -> bytes:
     """The page. Nothing is inline in it, and nothing of it is loaded from where the browser is refused."""
     if denied.status == 421:
         return _document("This address is not known here", *_unknown_host(denied.add), style=False)
+    if denied.status != 404:
+        what = f"<code>{html.escape(denied.add)}</code>"
+        return _document("A proxy stands in between", html.escape(str(denied)), f"What to add: {what}", style=False)
     watch, film = '<a href="/player.html">Watch the cameras</a>', '<a href="/camera.html">Film with this device</a>'
     return _document("Not found", html.escape(str(denied)), watch, film, style=True)
 

@@ -398,9 +398,9 @@ _FOR_ITS_PAGE = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Head
 def refusal(denied: Denied, request: web.Request) -> web.Response:
     """The answer to a request that is refused: JSON, or a page where somebody has opened the address in a browser."""
     headers = {"Retry-After": str(denied.retry_after)} if denied.retry_after is not None else {}
-    if denied.status in error_page.PAGES:
+    if error_page.exists(denied):
         headers["Vary"] = "Accept"
-    if error_page.is_wanted(denied.status, request.headers.getall("Accept", ())):
+    if error_page.is_wanted(denied, request.headers.getall("Accept", ())):
         page = error_page.page(denied)
         return web.Response(body=page, status=denied.status, content_type="text/html", charset="utf-8", headers=headers | denied.headers)
     return web.json_response(denied.as_json(), status=denied.status, headers=headers | denied.headers)

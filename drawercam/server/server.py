@@ -351,12 +351,12 @@ class Server:
 
     def _refusal(self, denied: Denied, client: Client, accept: Sequence[str] = ()) -> Response:
         self._site.refusals[denied.id] += 1
-        if error_page.is_wanted(denied.status, accept):
+        if error_page.is_wanted(denied, accept):
             kind, body = "text/html; charset=utf-8", error_page.page(denied)
         else:
             kind, body = "application/json", json.dumps(denied.as_json()).encode()
         headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
-        if denied.status in error_page.PAGES:
+        if error_page.exists(denied):
             headers["Vary"] = "Accept"
         headers.update(HEADERS | _MORE.get(denied.status, {}))
         headers["Content-Security-Policy"] = content_policy(self._site, client)

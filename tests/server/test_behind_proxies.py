@@ -230,6 +230,9 @@ async def test_a_relay_without_keys_refuses_what_a_proxy_hands_on_and_names_the_
     answer = await ask(relay.port, OTHER, "/player.html", f"Host: localhost:{relay.port}", line)
     assert (answer.status, answer.json["error"], answer.json["add"]) == (403, "behind-proxy", f"--proxy {OTHER}")
     assert await shake(relay.port, OTHER, "/camera/porch", line, host="localhost") == (403, "behind-proxy")
+    answer = await ask(relay.port, OTHER, "/", f"Host: localhost:{relay.port}", line, "Accept: text/html,*/*;q=0.8")
+    assert (answer.status, answer["content-type"], answer["vary"]) == (403, "text/html; charset=utf-8", "Accept")
+    assert f"<code>--proxy {OTHER}</code>" in answer.body.decode()
     assert (await ask(relay.port, OTHER, "/player.html", f"Host: localhost:{relay.port}")).status == 200
 
 

@@ -13,22 +13,27 @@ import { LevelBar } from "./level-bar.js";
 /** A camera's sound comes a moment after its picture (ms); only then it is said that there is none. */
 const SOUND_DUE = 3000;
 
-/** What the camera says of its microphone, in words. @type {Record<string, string>} */
-const MICROPHONE = {
-  muted: "No sound: a call or the system has taken its microphone.",
-  silent: "No sound: its microphone gives only silence.",
-  refused: "No sound: it may not use its microphone.",
-  missing: "No sound: it has no microphone.",
-  busy: "No sound: another app has its microphone.",
-  failed: "No sound: its browser cannot send it.",
-  slow: "No sound: its network is too slow.",
+/** Why there is no sound (see `trouble`), in words, and in few of them for a small tile. @type {Record<string, [string, string]>} */
+const WORDS = {
+  off: ["No sound: its microphone is switched off.", "Microphone off"],
+  muted: ["No sound: a call or the system has taken its microphone.", "Microphone taken"],
+  silent: ["No sound: its microphone gives only silence.", "Only silence"],
+  refused: ["No sound: it may not use its microphone.", "Microphone not allowed"],
+  missing: ["No sound: it has no microphone.", "No microphone"],
+  busy: ["No sound: another app has its microphone.", "Microphone in use"],
+  failed: ["No sound: its browser cannot send it.", "Sound not sent"],
+  slow: ["No sound: its network is too slow.", "Network too slow"],
+  nothing: ["No sound comes from this camera.", "No sound comes"],
+  zeros: ["Only silence comes from this camera.", "Only silence"],
+  unplayable: ["No sound: this browser cannot play it.", "Sound not playable"],
+  none: ["This camera sends no sound.", "No sound comes"],
 };
 
 /** What a person has to do where the browser plays nothing without. */
-const TAP = "Tap for the sound.";
+const TAP = ["Tap for the sound.", "Tap for sound"];
 
 /** Those that a person has wished for, or knows of: they are said in full only where somebody wants to listen. */
-const KNOWN = ["off", "missing"];
+const KNOWN = ["off", "missing", "none"];
 
 /** @typedef {{microphone: string, level: number | null, live: boolean, drawn: boolean, now: number}} Facts
  *  microphone: what the camera says of it, "" for nothing; level: what it says that it hears, RMS 0..1, or null; live: it films, and the
@@ -70,11 +75,15 @@ export class SoundControl {
     this.words = document.createElement("p");
     this.words.className = "sound-words";
     this.words.hidden = true;
-    this.sentences = document.createElement("span");
-    this.words.append(this.sentences);
+    this.full = document.createElement("span");
+    this.full.className = "full";
+    this.brief = document.createElement("span");
+    this.brief.className = "brief";
+    this.words.append(this.full, this.brief);
     /** Why there is no sound, in one word: what the camera says, or "nothing", "zeros", "unplayable", "none"; "" where all is well. */
     this.trouble = "";
-    this.said = this.why = ""; // what stands there, and the part of it that is the reason
+    this.said = ""; // what stands there
+    this.explained = false; // and that has a reason
     this.liveSince = 0; // ms; 0: it is not
   }
 
@@ -99,7 +108,7 @@ export class SoundControl {
     set(this.button, "aria-pressed", String(state !== "off"));
     set(this.button, "aria-label", `Sound of ${this.name}${state === "blocked" ? ": tap for it" : ""}`);
     this.setIcon(this.icon, { off: "icon-silent", on: "icon-sound", blocked: "icon-blocked" }[state]);
-    this.say(state === "blocked" && facts.live ? TAP : "", this.sentence(), facts.live);
+    this.say(state === "blocked" && facts.live, facts.live);
     const heard = sound.takeLevel();
     const level = heard === null ? facts.level : heard;
     if (facts.drawn) this.bar.show(facts.live && available ? level : null, facts.now);
@@ -113,27 +122,19 @@ export class SoundControl {
     return now - this.liveSince > SOUND_DUE ? "none" : "";
   }
 
-  /** @returns {string} what belongs over the picture, "" for nothing */
-  sentence() {
+  /** @param {boolean} blocked @param {boolean} live */
+  say(blocked, live) {
     const { trouble, sound } = this;
-    if (KNOWN.includes(trouble) && !sound.wanted) return "";
-    if (trouble === "off") return "No sound: its microphone is switched off.";
-    if (trouble === "nothing") return "No sound comes from this camera.";
-    if (trouble === "zeros") return "Only silence comes from this camera.";
-    if (trouble === "unplayable") return "No sound: this browser cannot play it.";
-    if (trouble === "none") return sound.wanted ? "This camera sends no sound." : "";
-    return MICROPHONE[trouble] || "";
-  }
-
-  /** @param {string} wish what the person has to do @param {string} why there is no sound @param {boolean} live */
-  say(wish, why, live) {
-    const text = [wish, why].filter(Boolean).join(" ");
+    const why = trouble === "" || (KNOWN.includes(trouble) && !sound.wanted) ? null : WORDS[trouble] || null;
+    const parts = [blocked ? TAP : null, why];
+    const [text, brief] = [0, 1].map((length) => parts.map((words) => (words ? words[length] : "")).filter(Boolean).join(" "));
     if (text === this.said) return;
-    this.sentences.textContent = text;
+    this.full.textContent = text;
+    this.brief.textContent = brief;
     this.words.hidden = text === "";
     if (text) this.announce(text);
-    else if (live && this.why) this.announce("The sound is there again.");
+    else if (live && this.explained) this.announce("The sound is there again.");
     this.said = text;
-    this.why = why;
+    this.explained = why !== null;
   }
 }

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.browsers.drivers import Browser, Chromium, Page
+from tests.browsers.drivers import Chromium, Page
+from tests.browsers.drivers.chromium import ChromiumPage
 from tests.browsers.films import film
 from tests.browsers.pages import PATIENCE, go, kept, listening
 from tests.relays import Relay
@@ -82,11 +83,19 @@ async def heard(page: Page) -> None:
     await page.wait_for(f"{TILE} && {TILE}.dataset.sound === 'on' && {TILE}.tile.stats().sound.level > 0.005", PATIENCE)
 
 
+async def prepared(chromium: Chromium, script: str, address: str) -> ChromiumPage:
+    """A page at this address that runs a script before its own."""
+    page = await chromium.page()
+    await page.raw.add_init_script(script)
+    await page.raw.goto(address)
+    return page
+
+
 @asynccontextmanager
-async def two_pages(browser: Browser, relay: Relay, name: str, more: str = "") -> AsyncIterator[tuple[Page, Page]]:
-    """A phone that films and a wall that shows it alone; both end without an error."""
-    phone = await browser.page(f"{relay.origin}/camera.html?name={name}&start=1&width=320&height=240{more}")
-    wall = await browser.page(f"{relay.origin}/player.html?camera={name}")
+async def two_pages(chromium: Chromium, relay: Relay, name: str, script: str) -> AsyncIterator[tuple[Page, Page]]:
+    """A phone that films, with a script of its own, and a wall that shows it alone; both end without an error."""
+    phone = await prepared(chromium, script, f"{relay.origin}/camera.html?name={name}&start=1&width=320&height=240")
+    wall = await chromium.page(f"{relay.origin}/player.html?camera={name}")
     try:
         await wall.wait_for(f"{TILE} && {TILE}.dataset.state === 'live'", PATIENCE)
         yield phone, wall
@@ -213,8 +222,8 @@ async def test_what_is_played_says_when_nothing_comes_or_only_zeros(page: Page) 
 # --- real pages ---
 
 
-async def test_a_microphone_that_is_taken_or_withdrawn_is_said_on_both_sides(relay: Relay) -> None:
-    async with Chromium(init_scripts=[MICROPHONE]) as browser, two_pages(browser, relay, "taken") as (phone, wall):
+async def test_a_microphone_that_is_taken_or_withdrawn_is_said_on_both_sides(relay: Relay, chromium: Chromium) -> None:
+    async with two_pages(chromium, relay, "taken", MICROPHONE) as (phone, wall):
         # How loud it is, with the sound off: on the phone, and from there on the wall.
         filled = "/scaleX\\((0\\.[0-9]*[1-9]|1)\\)/.test"
         await phone.wait_for(f"{filled}(document.querySelector('#level:not([hidden]) span').style.transform)", PATIENCE)
@@ -242,14 +251,12 @@ async def test_a_microphone_that_is_taken_or_withdrawn_is_said_on_both_sides(rel
         await phone.click("#sound")
         await wall.wait_for(f"{TILE}.dataset.silence === 'off' && {TILE}.querySelector('.no-sound:not([hidden])') !== null", PATIENCE)
         await says(wall, "^$")
+        await phone.evaluate("void localStorage.clear()")  # or the next phone begins without sound
 
 
 @pytest.mark.long
-async def test_a_dead_microphone_is_said_on_both_sides_and_one_that_lives_again(relay: Relay) -> None:
-    async with (
-        Chromium(init_scripts=["window.dead = true;", MICROPHONE]) as browser,
-        two_pages(browser, relay, "dead") as (phone, wall),
-    ):
+async def test_a_dead_microphone_is_said_on_both_sides_and_one_that_lives_again(relay: Relay, chromium: Chromium) -> None:
+    async with two_pages(chromium, relay, "dead", f"window.dead = true; {MICROPHONE}") as (phone, wall):
         await hints(phone, "Only silence comes from the microphone")
         await says(wall, "its microphone gives only silence")
         assert await wall.evaluate(f"{TILE}.querySelector('.tool .level span').style.transform") in ("", "scaleX(0)")
@@ -266,41 +273,47 @@ async def listen(page: Page) -> None:
     await page.click("[data-camera] button[aria-pressed]")
 
 
-async def test_sound_stays_on_while_pages_cameras_and_browsers_stop(relay: Relay) -> None:
-    async with Chromium() as browser:
-        phone = await browser.page(f"{relay.origin}/camera.html?name=cradle&start=1&width=320&height=240")
-        wall = await browser.page()
-        await go(wall, f"{relay.origin}/player.html")
-        await listening(wall)
-        # What plays it was stopped, as a call does, and goes on by itself; and was ended.
-        context = f"{TILE}.tile.sound.player.context"
-        await wall.evaluate(f"(() => {{ window.first = {context}; void window.first.suspend(); }})()")
-        await wall.wait_for("window.first.state === 'suspended'", PATIENCE)
-        await wall.wait_for("window.first.state === 'running'", PATIENCE)
-        await wall.evaluate("void window.first.close()")
-        await wall.wait_for(f"{context} !== window.first && {context}.state === 'running'", PATIENCE)
-        await heard(wall)
-        # One that says that it runs, and does not.
-        await wall.evaluate(f"(() => {{ window.second = {context}; {TILE}.tile.sound.unheardLooks = 100; {TILE}.tile.sound.look(); }})()")
-        await wall.wait_for(f"{context} !== window.second", PATIENCE)
-        await heard(wall)
-        # The phone's page is reloaded: its tile goes or stays, its sound comes back.
-        await wall.evaluate(f"void ({TILE}.tile.earlier = true)")
-        await phone.evaluate("void location.reload()")
-        await wall.wait_for("document.querySelector('[data-camera][data-state=live]') === null", PATIENCE)
-        await heard(wall)
-        # The wall's page is reloaded, with one camera large and back.
-        await wall.click("[data-camera] .view")
-        await wall.evaluate("void location.reload()")
-        await wall.wait_for(f"{TILE}?.classList.contains('large')", PATIENCE)
-        await heard(wall)
-        # What was switched in the large view holds for the whole wall.
-        await listen(wall)
-        await wall.evaluate("history.back()")
-        await wall.wait_for(f"!{TILE}.classList.contains('large')", PATIENCE)
-        await wall.evaluate("void setTimeout(() => location.reload())")
-        await wall.wait_for(f"{TILE}?.dataset.state === 'live' && {TILE}.dataset.sound === 'off'", PATIENCE)
-        assert phone.errors == wall.errors == []
+async def test_sound_stays_on_when_the_phone_or_the_wall_is_reloaded(relay: Relay, chromium: Chromium) -> None:
+    phone = await chromium.page(f"{relay.origin}/camera.html?name=cradle&start=1&width=320&height=240")
+    wall = await chromium.page()
+    await go(wall, f"{relay.origin}/player.html")
+    await listening(wall)
+    await phone.evaluate("void location.reload()")
+    await wall.wait_for("document.querySelector('[data-camera][data-state=live]') === null", PATIENCE)
+    await heard(wall)
+    await wall.click("[data-camera] .view")
+    await wall.evaluate("void location.reload()")
+    await wall.wait_for(f"{TILE}?.classList.contains('large')", PATIENCE)
+    await heard(wall)
+    # What was switched in the large view holds for the whole wall.
+    await listen(wall)
+    await wall.evaluate("history.back()")
+    await wall.wait_for(f"!{TILE}.classList.contains('large')", PATIENCE)
+    assert await wall.evaluate("history.state.sound") == []
+    assert phone.errors == wall.errors == []
+    await phone.close()
+    await wall.close()
+
+
+@pytest.mark.long
+async def test_a_browser_that_stops_playing_goes_on(relay: Relay, chromium: Chromium, porch: None) -> None:
+    page = await chromium.page(f"{relay.origin}/player.html?camera=porch")
+    await listening(page)
+    # It was stopped, as by a call.
+    context = f"{TILE}.tile.sound.player.context"
+    await page.evaluate(f"(() => {{ window.first = {context}; void window.first.suspend(); }})()")
+    await page.wait_for("window.first.state === 'suspended'", PATIENCE)
+    await page.wait_for("window.first.state === 'running'", PATIENCE)
+    # It was ended.
+    await page.evaluate("void window.first.close()")
+    await page.wait_for(f"{context} !== window.first && {context}.state === 'running'", PATIENCE)
+    await heard(page)
+    # It says that it runs, and does not.
+    await page.evaluate(f"(() => {{ window.second = {context}; {TILE}.tile.sound.player.node.port.onmessage = null; }})()")
+    await page.wait_for(f"{context} !== window.second", PATIENCE)
+    await heard(page)
+    assert page.errors == []
+    await page.close()
 
 
 @pytest.mark.long
@@ -319,21 +332,20 @@ async def test_sound_stays_on_over_a_restart_of_the_relay() -> None:
             await heard(wall)
 
 
-async def test_where_the_browser_wants_a_tap_the_tile_says_so(relay: Relay, porch: None) -> None:
+@pytest.mark.parametrize("place", [".tools [aria-label^='Sound']", pytest.param(".view", marks=pytest.mark.long)])
+async def test_where_the_browser_wants_a_tap_the_tile_says_so(relay: Relay, chromium: Chromium, porch: None, place: str) -> None:
     """A page that was reloaded may not sound before it is touched; any tap will do, and one on the button does not switch it off."""
-    async with Chromium(camera=False, init_scripts=[UNTOUCHED]) as browser:
-        page = await browser.page()
-        await go(page, f"{relay.origin}/player.html?camera=porch")
-        await listening(page)
-        for place in (".tools [aria-label^='Sound']", ".view"):
-            await page.evaluate("void setTimeout(() => location.reload())")
-            await page.wait_for(f"{TILE}?.dataset.sound === 'blocked'", PATIENCE)
-            await says(page, "Tap for the sound")
-            assert "tap for it" in await page.evaluate(f"{TILE}.querySelector('.tools [aria-label^=\"Sound\"]').getAttribute('aria-label')")
-            await page.click(f"[data-camera] {place}")
-            await heard(page)
-            await says(page, "^$")
-        assert page.errors == []
+    page = await prepared(chromium, UNTOUCHED, f"{relay.origin}/player.html?camera=porch")
+    await listening(page)
+    await page.evaluate("void setTimeout(() => location.reload())")
+    await page.wait_for(f"{TILE}?.dataset.sound === 'blocked'", PATIENCE)
+    await says(page, "Tap for the sound")
+    assert "tap for it" in await page.evaluate(f"{TILE}.querySelector('.tools [aria-label^=\"Sound\"]').getAttribute('aria-label')")
+    await page.click(f"[data-camera] {place}")
+    await heard(page)
+    await says(page, "^$")
+    assert page.errors == []
+    await page.close()
 
 
 async def test_a_camera_without_sound_says_so_where_a_person_looks_for_it(page: Page, relay: Relay) -> None:

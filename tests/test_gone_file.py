@@ -203,6 +203,7 @@ async def test_it_is_written_beside_the_event_loop_and_not_at_each_change(tmp_pa
         write(path, data)
 
     monkeypatch.setattr(files, "write", watched)
+    monkeypatch.setattr(gone_file, "WRITE_PAUSE", 3600.0)
     async with Life(tmp_path) as life:
         for number in range(300):
             life.list.films(f"cam-{number}", "a")

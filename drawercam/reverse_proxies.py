@@ -6,6 +6,7 @@ relay was told of (`--proxy`) and from nobody else, because anybody can write th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -32,6 +33,8 @@ _SCHEMES = {"https": True, "wss": True, "http": False, "ws": False}
 
 _V4_MAPPED = IPv6Network("::ffff:0:0/96")
 """IPv4 within IPv6 (RFC 4291 section 2.5.5.2)."""
+
+log = logging.getLogger(__name__)
 
 _NO_PROXY = "names no address of a proxy: it must be one, such as 127.0.0.1 or 172.18.0.2, or a network, such as 172.16.0.0/12"
 
@@ -81,6 +84,7 @@ class Proxies:
         self._networks = tuple(networks)
         self._alone = alone
         self._no_proxy = no_proxy
+        self._hinted = False  # it was said that there is a proxy of which the relay was not told
 
     def __bool__(self) -> bool:
         return bool(self._networks)
@@ -136,8 +140,9 @@ class Proxies:
             Denied: 403, this is none of the proxies, and may not ask.
         """
         ip = _parsed(client.address)
+        here = ip is not None and (ip.is_loopback or ip == _parsed(arrived_at or ""))
         line = f"--proxy {ip or 'ADDRESS'}"
-        if self._alone and not (ip is not None and (ip.is_loopback or ip == _parsed(arrived_at or ""))):
+        if self._alone and not here:
             raise Denied(
                 403,
                 "not-the-proxy",
@@ -153,6 +158,10 @@ class Proxies:
                 "relay asks for no keys. Start it with the proxy's address; it then asks for keys.",
                 add=line,
             )
+        # Of this computer only: nobody elsewhere is to have himself named as a proxy.
+        if here and client.handed_on and not self._hinted:
+            self._hinted = True
+            log.warning("Requests come through a proxy at %s, and all count for that address. To tell its clients apart, add %s", ip, line)
 
     def _asker(self, lines: Sequence[str]) -> IPAddress | None:
         """The last entry that is not itself a proxy, for the proxies have added what is behind it. Where all are proxies, the first one.

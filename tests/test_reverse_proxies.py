@@ -239,6 +239,16 @@ def test_a_relay_without_keys_does_not_take_what_a_proxy_hands_on(name: str) -> 
     assert asked((name, "x"), proxies=Proxies()).handed_on
 
 
+def test_a_proxy_on_this_computer_that_was_not_named_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """nginx with `proxy_pass http://localhost:8080` comes by both addresses, of which one was named."""
+    proxies = Proxies([network("127.0.0.1")])
+    for by in (STRANGER, PROXY, "::1", "::1", "127.0.0.9"):
+        asked(("Host", "x"), ("X-Forwarded-For", "203.0.113.7"), by=by, proxies=proxies)
+    asked(("Host", "x"), by="::1", proxies=proxies)
+    (said,) = caplog.messages
+    assert said.startswith("Requests come through a proxy at ::1,") and said.endswith("add --proxy ::1")
+
+
 # --- the option ---
 
 

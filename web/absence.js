@@ -28,6 +28,9 @@ const PATIENCE = 10000;
 const SLEPT = 20000;
 const SLEPT_HIDDEN = 75000;
 
+/** Milliseconds without an answer that are no answer also where a link counts as open: a hidden page asks once a minute, and gives up nothing. */
+const SILENT = 150000;
+
 /** Milliseconds after a waking in which a good-bye may be one that has waited since long before. */
 const WAKING = 5000;
 
@@ -103,6 +106,11 @@ export class Absence {
   /** It has said good-bye, and may be back in a moment. */
   get restarting() {
     return this.farewellAt > 0 && this.look() - this.farewellAt < PATIENCE;
+  }
+
+  /** For those whose link is open, as far as they know. */
+  get silent() {
+    return this.look() - this.heardAt >= SILENT;
   }
 
   /** For those whose link is not open. @returns {Away | null} null while it may be back in a moment */

@@ -204,7 +204,8 @@ function tellRelay(why = refusal) {
   if (refused) return; // its key is what matters, and that has been said
   const alone = link ? null : [...tiles.values()][0];
   if (!link && !alone && !unreached) return; // it wants nothing of the relay
-  if (link ? link.state === "open" : alone && alone.linkState === "open") return allIsWell();
+  const open = link ? link.state === "open" : alone && alone.linkState === "open";
+  if (open && !relay.silent) return allIsWell();
   if (alone) refusal = refusalOf(alone.refusal);
   const away = relay.away();
   titleSays("relay", away ? awayWords(away) : refusal ? "The relay refuses this page" : "");

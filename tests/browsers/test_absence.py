@@ -48,12 +48,13 @@ SIMULATED = """async (steps) => {
       hide: () => { shown = "hidden"; },
       seen: () => { shown = "visible"; },
       heard: () => relay.heard(), farewell: () => relay.farewell(), woke: () => relay.woke(), begin: () => relay.begin(),
+      open: () => {}, // so the link says, which has lost nothing
       moved: () => relay.linked("waiting", null, true),
       refused: () => relay.linked("waiting", { id: "too-many", text: "There are too many." }, null),
       opened: () => relay.linked("open", null, null),
     };
     for (const [what, seconds] of steps) act[what](seconds);
-    const away = relay.away();
+    const away = steps[steps.length - 1][0] === "open" ? relay.silent && relay.away() : relay.away();
     return away ? [(away.at - began) / 1000, away.stopped, away.moved] : relay.restarting ? "restarting" : "moment";
   } finally {
     delete document.visibilityState;
@@ -92,6 +93,8 @@ SIMULATED = """async (steps) => {
         ([["pongs", 60], ["hide"], ["throttled", 600], ["farewell"], ["throttled", HOUR], ["seen"], ["wait", 1]], [660, True, False]),
         ([["pongs", 60], ["hide"], ["throttled", 600], ["seen"], ["wait", 1]], [60, False, False]),
         ([["pongs", 60], ["hide"], ["sleep", HOUR], ["farewell"], ["seen"], ["wait", 10]], [60 + HOUR, False, False]),
+        ([["pongs", 60], ["hide"], ["throttled", 120], ["open"]], "moment"),
+        ([["pongs", 60], ["hide"], ["throttled", 600], ["open"]], [60, False, False]),
         # Its clock is set back: no absence lasts till that time has come again.
         ([["pongs", 60], ["farewell"], ["sleep", -HOUR], ["wait", 12]], [61 - HOUR, False, False]),
         ([["pongs", 60], ["sleep", -1], ["wait", 11]], [60, False, False]),

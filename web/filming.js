@@ -376,7 +376,7 @@ export class Filming {
   /** @param {import("./link.js").LinkState} state @param {{id: string, text: string} | null} detail */
   _linked(state, detail) {
     relay.linked(state, detail, this.link.moved);
-    if (state === "waiting") this.refusal = refusalOf(detail);
+    if (state === "waiting") this.refusal = refusalOf(detail) || this.refusal; // one try without an answer takes nothing back
     if (state === "open") {
       this.refusal = null;
       this.wasOpen = true;

@@ -179,7 +179,7 @@ function list(names) {
 /** The wall's link broke: is the relay away, or does it no longer know this browser?
  *  @param {import("./absence.js").Refusal | null} why what it said last */
 async function checkSession(why) {
-  let found = refusalOf(why);
+  let found = refusalOf(why) || refusal; // one try without an answer takes nothing back
   try {
     session = await openSession();
     if (!mayWatch(session)) return askForKey(why ? why.text : "");

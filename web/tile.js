@@ -381,7 +381,7 @@ export class Tile {
   onlink({ state, refusal, transport, place, moved }) {
     this.linkState = state;
     this.transport = transport;
-    if (state !== "connecting") this.refusal = refusal; // it stands until more is known
+    if (refusal || state === "open" || state === "closed") this.refusal = refusal; // one try without an answer takes nothing back
     this.place = place;
     relay.linked(state, refusal, moved);
     if (this.engine instanceof JpegEngine) {

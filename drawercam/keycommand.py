@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import sys
 import time
@@ -36,6 +37,8 @@ def main(arguments: list[str], state: Path, port: int) -> int:
         state: The default state folder.
         port: The default port of the links.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a label or a name that this terminal cannot show is no reason to stop
     chosen = _options(arguments, state, port)
     where = chosen.state.resolve()
     try:

@@ -16,7 +16,7 @@ MAX_HEAD = 8 * 2**10
 _LONGEST_METHOD = 20  # letters; the longest in use have half of that
 _METHOD = re.compile(rb"[A-Z]{1,20}(?: .*)?", re.DOTALL)
 _REQUEST = re.compile(r"([A-Z]{1,20}) ([!-~]+) HTTP/1\.[01]")
-_CONTROL = re.compile("[\0-\b\n-\x1f\x7f]")
+_VALUE = r"[\t -~\x80-\xff]"  # RFC 9110 section 5.5
 _ABSOLUTE = re.compile(r"http://([^/?#]+)(.*)", re.IGNORECASE)
 
 _END = b"\r\n\r\n"
@@ -37,10 +37,13 @@ def is_whole(head: bytes | bytearray, seen: int = 0) -> bool:
 
 
 def header(head: bytes, name: str) -> list[str]:
-    """The values of a header in a request head."""
-    lines = head.partition(_END)[0].decode("latin-1").split("\r\n")[1:]
-    pairs = (line.partition(":") for line in lines if not _CONTROL.search(line))
-    return [value.strip(" \t") for found, colon, value in pairs if colon and found.lower() == name]
+    """The values of a header in a request head; what has control characters in it is none. One search, however many lines there are."""
+    found = re.findall(rf"\r\n{name}:({_VALUE}*)(?=\r\n)", _lines(head), re.IGNORECASE)
+    return [str(value).strip(" \t") for value in found]
+
+
+def _lines(head: bytes) -> str:
+    return head.partition(_END)[0].decode("latin-1") + "\r\n"
 
 
 def location(head: bytes, check_host: Callable[[str], None]) -> str:

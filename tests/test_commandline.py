@@ -182,3 +182,9 @@ def test_each_command_that_keys_prints_works_as_it_is_typed(tmp_path: Path) -> N
     assert film == [*begin, "add", "--publish", "all", "--state", str(state)]
     (revoke,) = printed(run(*film).stdout)
     assert printed(run(*revoke).stdout) == printed(run(*begin, "list", *where).stdout) == [film]
+
+
+def test_a_name_that_the_terminal_cannot_show_is_no_reason_to_stop(tmp_path: Path) -> None:
+    words = [sys.executable, "relay.py", "keys", "add", "--watch", "Küche", "--label", "für Дарья", "--state", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=60, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and b"is called kuche" in done.stdout, done

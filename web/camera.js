@@ -14,6 +14,7 @@ import { Lens } from "./lens.js";
 import { LevelBar } from "./level-bar.js";
 import { LOOK, LevelMeter } from "./level-meter.js";
 import { Overload } from "./overload.js";
+import { isolated } from "./names.js";
 import { Panels } from "./panels.js";
 import { recall, remember } from "./remembered.js";
 import { KEEPS_NO_KEY, keepsNoKey, lastSession, stepsToKeep } from "./session.js";
@@ -305,14 +306,16 @@ function showEncoder({ encoder, codec, delay, dropped, remark, restarts }) {
 
 /** @type {Filming | null} */
 let filming = null;
+/** What it films as, and what a person calls it. */
 let cameraName = "";
+let cameraLabel = "";
 let wantsStart = query.get("start") === "1";
 
 /** When the relay was there last, ms of performance.now(). */
 let reachedAt = 0;
 
 const setup = new SetupForm(
-  { form: page.setup, name: find("name"), hint: find("name-hint"), rest: find("rest"), start: page.start },
+  { form: page.setup, name: find("name"), made: find("name-made"), hint: find("name-hint"), rest: find("rest"), start: page.start },
   query,
   startFilming,
 );
@@ -326,8 +329,8 @@ function autostart() {
 }
 
 function startFilming() {
-  const name = setup.choose();
-  if (name === "") {
+  const chosen = setup.choose();
+  if (!chosen) {
     wantsStart = false;
     return;
   }
@@ -336,14 +339,16 @@ function startFilming() {
     return;
   }
   wantsStart = false;
+  const { name, label } = chosen;
   cameraName = name;
-  page.title.textContent = name;
+  cameraLabel = label;
+  page.title.textContent = label;
   panels.hide("ended");
   setAddress(true);
   const onfit = (/** @type {number} */ scale, /** @type {number} */ most) => lens.fit(scale, most);
   const onorient = (/** @type {import("./turning.js").Place} */ wish) => turning.turn(wish);
   const handlers = { onstatus: showStatus, onend: ended, onfit, onorient };
-  filming = new Filming(name, handlers, { choice: encoders.ask(), mime: query.get("mime") || "" });
+  filming = new Filming(name, handlers, { choice: encoders.ask(), label, mime: query.get("mime") || "" });
   reachedAt = performance.now();
   care.begin();
   wake.hold();
@@ -382,11 +387,11 @@ function ended(reason) {
   } else if (reason === "not-allowed") {
     const steps = ["Its key is for other names. Scan the code that was made for this name, or use another name."];
     const other = { label: "Use another name", primary: true, act: chooseName };
-    panels.show("ended", `This phone’s key is not for “${cameraName}”`, steps, [other]);
+    panels.show("ended", `This phone’s key is not for “${isolated(cameraLabel)}”`, steps, [other]);
   } else if (reason === "taken-over") {
     const steps = ["It has started filming under this name, and a name belongs to one camera at a time. This phone has stopped."];
     const back = { label: "Take it back", primary: true, act: startFilming };
-    panels.show("ended", `Another phone is “${cameraName}” now`, steps, [back, { label: "Use another name", act: chooseName }]);
+    panels.show("ended", `Another phone is “${isolated(cameraLabel)}” now`, steps, [back, { label: "Use another name", act: chooseName }]);
   } else {
     const again = { label: "Start again", primary: true, act: startFilming };
     panels.show("ended", "The relay has said good-bye", ["Filming has stopped."], [again]);
@@ -401,7 +406,7 @@ function chooseName() {
 /** A reload, also one by a phone that is short of memory, goes on filming. @param {boolean} on */
 function setAddress(on) {
   if (on) {
-    query.set("name", cameraName);
+    query.set("name", cameraLabel);
     query.set("start", "1");
   } else query.delete("start");
   const text = query.toString();
@@ -451,7 +456,7 @@ function showStatus(status) {
   write(page.viewers, viewers);
   write(page.clock, duration(now - status.since));
   const dim = headline[0].toLowerCase() + headline.slice(1);
-  write(page.darkText, [cameraName, dim, soundTrouble(), viewers, "touch to wake"].filter(Boolean).join(" · "));
+  write(page.darkText, [isolated(cameraLabel), dim, soundTrouble(), viewers, "touch to wake"].filter(Boolean).join(" · "));
   page.darkText.dataset.state = state;
   watchLoad(status);
   const off = status.state === "gone" || status.state === "connecting";

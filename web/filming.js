@@ -80,7 +80,8 @@ export class Filming {
    *          onorient: (wish: import("./turning.js").Place) => void}} handlers
    *     onend: the relay has ended it, with the id of its error, such as `taken-over`; onfit: what the network takes of the lens' picture:
    *     the share of its sides, and pictures per second at most; onorient: viewers wish the lens to look there (the relay's `orient`)
-   * @param {{choice: Promise<import("./ability.js").Choice>, mime?: string}} options choice: what films; mime: the only type a recorder may
+   * @param {{choice: Promise<import("./ability.js").Choice>, label?: string, mime?: string}} options choice: what films; label: what people
+   *        call this camera; mime: the only type a recorder may
    *     record the picture as
    */
   constructor(name, handlers, options) {
@@ -321,7 +322,8 @@ export class Filming {
     return {
       onstart: (mime, facts) => {
         this.announced.add(number);
-        this.link.send(Object.assign({ type: "stream", stream: number, mime }, facts, number === VIDEO && this._pictureFacts()));
+        const { label } = this.options;
+        this.link.send(Object.assign({ type: "stream", stream: number, mime }, label && { label }, facts, number === VIDEO && this._pictureFacts()));
       },
       onbytes: (bytes) => {
         this.link.sendBytes(bytes);

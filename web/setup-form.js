@@ -1,6 +1,6 @@
-// Before filming: the name of this camera, and whether its lens may sleep.
+// Before filming: what this camera is called, and whether its lens may sleep.
 
-import { freshName, isName, nameOf, toName } from "./names.js";
+import { cutToLabel, freshName, labelOf, nameOf } from "./names.js";
 import { recall, remember } from "./remembered.js";
 
 /** Keys of localStorage. */
@@ -9,8 +9,9 @@ const STORED_REST = "drawercam.rest";
 
 export class SetupForm {
   /**
-   * @param {{form: any, name: any, hint: HTMLElement, rest: any, start: any}} parts
-   * @param {URLSearchParams} query `?name=`, and `?rest=lens` or `encoder`, which come before what is remembered
+   * @param {{form: any, name: any, made: HTMLElement, hint: HTMLElement, rest: any, start: any}} parts made: where the name stands that is
+   *        made from what is typed
+   * @param {URLSearchParams} query `?name=`, a name or a label, and `?rest=lens` or `encoder`, which come before what is remembered
    * @param {() => void} onstart
    */
   constructor(parts, query, onstart) {
@@ -18,28 +19,32 @@ export class SetupForm {
     this.query = query;
     /** Whether the lens sleeps as well while nobody watches. */
     this.restsLens = (query.get("rest") || recall(STORED_REST)) === "lens";
-    parts.name.value = toName(query.get("name") || recall(STORED_NAME)) || freshName();
+    parts.name.value = firstLabel(query.get("name") || "", recall(STORED_NAME));
+    this._show();
     parts.rest.checked = this.restsLens;
     parts.form.addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
       if (!parts.start.disabled) onstart();
     });
-    parts.name.addEventListener("input", () => this._typed());
+    parts.name.addEventListener("input", (/** @type {InputEvent} */ event) => this._typed(event.isComposing));
+    parts.name.addEventListener("compositionend", () => this._typed(false));
     parts.rest.addEventListener("change", () => this._ticked());
   }
 
-  /** The name to film under. @returns {string} "" if there is none yet: then the person is told so */
+  /** What to film as. @returns {{name: string, label: string} | null} null if that is missing: then the person is told so */
   choose() {
     const { name, hint } = this.parts;
-    const chosen = nameOf(name.value);
-    if (!isName(chosen)) {
+    const label = labelOf(name.value);
+    const chosen = nameOf(label);
+    if (chosen === "") {
       hint.textContent = "Give this camera a name, such as porch.";
       name.focus();
-      return "";
+      return null;
     }
-    name.value = chosen;
-    remember(STORED_NAME, chosen);
-    return chosen;
+    name.value = label;
+    this._show();
+    remember(STORED_NAME, label);
+    return { name: chosen, label };
   }
 
   /** Lets a person choose another name. */
@@ -48,16 +53,22 @@ export class SetupForm {
     this.parts.name.select();
   }
 
-  _typed() {
+  /** @param {boolean} composes the text belongs to the keyboard until it has composed it, so it is left alone */
+  _typed(composes) {
     const { name, hint } = this.parts;
-    const { value, selectionEnd } = name;
-    const kind = toName(value);
-    if (kind !== value) {
-      const caret = toName(value.slice(0, selectionEnd)).length; // stays behind the same letter
-      name.value = kind;
-      name.setSelectionRange(caret, caret);
+    const cut = composes ? name.value : cutToLabel(name.value);
+    if (cut !== name.value) {
+      const { selectionEnd } = name;
+      name.value = cut;
+      name.setSelectionRange(selectionEnd, selectionEnd);
     }
     hint.textContent = "";
+    this._show();
+  }
+
+  _show() {
+    const made = nameOf(labelOf(this.parts.name.value));
+    this.parts.made.textContent = made && `In links and files: ${made}`;
   }
 
   _ticked() {
@@ -66,4 +77,13 @@ export class SetupForm {
     remember(STORED_REST, word);
     if (this.query.has("rest")) this.query.set("rest", word);
   }
+}
+
+/** What stands in the field at first. A link may have the name only of what this phone is called.
+ *  @param {string} given @param {string} remembered @returns {string} */
+function firstLabel(given, remembered) {
+  const last = labelOf(remembered);
+  const wished = labelOf(given);
+  if (nameOf(wished) === "") return nameOf(last) ? last : freshName();
+  return nameOf(last) === wished ? last : wished;
 }

@@ -137,11 +137,12 @@ async def test_times_and_names(page: Page) -> None:
     said = await page.evaluate(
         """async () => {
           const { duration } = await import("/web/camera-words.js");
-          const { freshName, isName, toName } = await import("/web/names.js");
-          return [[0, 65000, 3845000].map(duration), ["Front Door", "-Émile's_Cam.2-", "x".repeat(40), "日本"].map(toName),
-            ["porch", "", "-a", "a b", "x".repeat(33), freshName()].map(isName)];
+          const { cutToLabel, freshName, isName, nameOf } = await import("/web/names.js");
+          return [[0, 65000, 3845000].map(duration), ["Front Door", "-Émile's_Cam.2-", "x".repeat(40), "日本"].map(nameOf),
+            ["porch", "", "-a", "a b", "x".repeat(33), freshName()].map(isName), ["e\u0301".repeat(40), "😀".repeat(41)].map(cutToLabel)];
         }"""
     )
     assert said[0] == ["0:00", "1:05", "1:04:05"]
-    assert said[1] == ["front-door", "emiles-cam-2-", "x" * 32, ""]
+    assert said[1] == ["front-door", "emiles-cam-2", "x" * 32, "camera-8721"]
     assert said[2] == [True, False, False, False, False, True]
+    assert said[3] == ["e\u0301" * 40, "😀" * 40]

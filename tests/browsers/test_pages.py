@@ -67,7 +67,7 @@ async def test_one_tap_films_and_the_wall_shows_it_until_it_stops(pages: Pages) 
     await says(wall, "python3 relay.py --tls")  # a code would lead a phone nowhere
     camera = await pages.open("/camera.html")
     await camera.fill("#name", "Front Porch")
-    assert await camera.evaluate("document.querySelector('#name').value") == "front-porch"
+    await says(camera, "In links and files: front-porch")
     await camera.click("#start")
     await says(camera, "Live")
     await moving(wall)
@@ -82,7 +82,7 @@ async def test_one_tap_films_and_the_wall_shows_it_until_it_stops(pages: Pages) 
     await says(camera, "Start filming")
     await says(wall, "No camera yet")
     again = await pages.open("/camera.html")
-    assert await again.evaluate("document.querySelector('#name').value") == "front-porch", "the name is remembered"
+    assert await again.evaluate("document.querySelector('#name').value") == "Front Porch", "it is remembered"
     assert wall.errors == camera.errors == []
 
 

@@ -1,0 +1,98 @@
+"""What a person types as the name of a camera: it stays as it is typed, also from keyboards that compose."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.browsers.drivers.chromium import Chromium, ChromiumPage
+from tests.relays import Relay
+
+FIELD = "document.querySelector('#name').value"
+MADE = "document.querySelector('#name-made').textContent"
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def open_page(relay: Relay, chromium: Chromium) -> AsyncIterator[ChromiumPage]:
+    page = await chromium.page(f"{relay.origin}/camera.html?sound=0")
+    yield page
+    await page.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def phone(open_page: ChromiumPage) -> ChromiumPage:
+    """The camera's page; what is typed now takes the place of what is in its field."""
+    await open_page.evaluate("document.querySelector('#name').focus(), document.querySelector('#name').select()")
+    return open_page
+
+
+@pytest.mark.parametrize(
+    ("composed", "name"),
+    [
+        (["b", "ba", "bab", "baby"], "baby"),
+        (["x", "x" * 30, "x" * 44], "x" * 32),
+        (["n", "に", "にh", "にほn", "日本"], "camera-8721"),
+        (["Д", "Дв", "Дверь"], "camera-5944"),
+    ],
+)
+async def test_a_keyboard_that_composes_is_left_alone(phone: ChromiumPage, composed: list[str], name: str) -> None:
+    keyboard = await phone.raw.context.new_cdp_session(phone.raw)
+    for text in composed:
+        await keyboard.send("Input.imeSetComposition", {"text": text, "selectionStart": len(text), "selectionEnd": len(text)})
+        assert await phone.evaluate(FIELD) == text
+    await keyboard.send("Input.insertText", {"text": composed[-1]})
+    assert await phone.evaluate(FIELD) == composed[-1][:40]
+    assert await phone.evaluate(MADE) == f"In links and files: {name}"
+
+
+@pytest.mark.parametrize("text", ["Baby Room", "Дверь", "😀", "👨\u200d👩\u200d👧 غرفة النوم", "  two  blanks ", "😀" * 40, "e\u0301" * 40])
+async def test_what_is_typed_stays_as_it_is_typed(phone: ChromiumPage, text: str) -> None:
+    await phone.raw.keyboard.insert_text(text)
+    assert await phone.evaluate(FIELD) == text
+
+
+async def test_what_is_too_long_ends_and_the_caret_stays(phone: ChromiumPage) -> None:
+    await phone.raw.keyboard.insert_text("😀" * 40)
+    await phone.evaluate("document.querySelector('#name').setSelectionRange(2, 2)")
+    await phone.raw.keyboard.insert_text("ü")
+    assert await phone.evaluate(FIELD) == "😀ü" + "😀" * 38
+    assert await phone.evaluate("document.querySelector('#name').selectionEnd") == 3
+
+
+async def test_without_a_name_nothing_is_filmed_and_the_page_says_so(phone: ChromiumPage) -> None:
+    await phone.raw.keyboard.insert_text("\u202e ---")
+    assert await phone.evaluate(MADE) == ""
+    await phone.wait_for("!document.querySelector('#start').disabled", 30)
+    await phone.click("#start")
+    assert "Give this camera a name" in await phone.evaluate("document.querySelector('#name-hint').textContent")
+    assert await phone.evaluate("document.querySelector('#onair').hidden")
+
+
+@pytest.mark.parametrize(
+    ("remembered", "given", "shown"),
+    [
+        ("Baby Room", "baby-room", "Baby Room"),  # a link has the name only
+        ("Baby Room", "porch", "porch"),
+        ("Дверь", "camera-5944", "Дверь"),
+        ("Baby Room", "", "Baby Room"),
+        ("", "Haustür", "Haustür"),
+    ],
+)
+async def test_a_link_keeps_what_this_phone_is_called(phone: ChromiumPage, remembered: str, given: str, shown: str) -> None:
+    said = await phone.evaluate(
+        """async ([remembered, given]) => {
+          const { SetupForm } = await import("/web/setup-form.js");
+          localStorage.setItem("drawercam.name", remembered);
+          const make = (tag) => document.createElement(tag);
+          const parts = { form: make("form"), name: make("input"), made: make("p"), hint: make("p"), rest: make("input") };
+          parts.start = make("button");
+          new SetupForm(parts, new URLSearchParams({ name: given }), () => undefined);
+          return parts.name.value;
+        }""",
+        [remembered, given],
+    )
+    assert said == shown

@@ -286,6 +286,8 @@ class Channel:
         self.gone_since: int | None = None  # the same in milliseconds of UTC, while the camera is gone
         self.camera: Camera | None = None
         self.address = ""  # from where the last camera films, or filmed
+        self.label = ""  # what people call it, as the last camera said
+        self._called = False  # this camera has said so, or that it has no such name
         self.keyless = False  # pictures come, and have come for KEYLESS_AFTER, but none with which a newcomer can begin
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
         self.sound: bool | None = None  # there is sound with the picture, as the camera says
@@ -337,6 +339,7 @@ class Channel:
         """
         older, self.camera = self.camera, camera
         self.address = address
+        self._called = False
         if older is not None:
             log.info("= %s taken over by another camera", self.name)
             self._clear()
@@ -356,11 +359,19 @@ class Channel:
         self._clear()
         self._enter(State.GONE, reason)
 
-    def recall(self, reason: str, since: int) -> None:
+    def recall(self, reason: str, since: int, label: str = "") -> None:
         """No camera is here, and the last one went for this reason and then (ms of UTC), as is known from elsewhere."""
-        if self.camera is None and (self.state, self.reason, self.gone_since) != (State.GONE, reason, since):
-            self.state, self.reason, self.gone_since = State.GONE, reason, since
+        if self.camera is None and (self.state, self.reason, self.gone_since, self.label) != (State.GONE, reason, since, label):
+            self.state, self.reason, self.gone_since, self.label = State.GONE, reason, since, label
             self._say_state()
+
+    def camera_is_called(self, label: str | None) -> None:
+        """A stream begins with this label, or without one. The camera before this one may have had another."""
+        if (label is not None or not self._called) and (label or "") != self.label:
+            self.label = label or ""
+            self._say_state()
+            self._changed()
+        self._called = True
 
     def camera_says(self, state: State, reason: str | None, sound: str | None = None) -> None:
         """The camera tells that it films or pauses, and what its microphone does."""
@@ -656,6 +667,7 @@ class Channel:
         frames, size = self._meter.rates(now)
         return {
             "name": self.name,
+            **({"label": self.label} if self.label else {}),
             "state": self.state,
             "reason": self.reason,
             **({} if self.gone_since is None else {"since": self.gone_since}),
@@ -734,7 +746,7 @@ class Channel:
             self._say_state()
 
     def _state_message(self) -> control.ChannelState:
-        return control.ChannelState(self.state, self.reason, self.keyless or None, self.gone_since, self.sound_state)
+        return control.ChannelState(self.state, self.reason, self.keyless or None, self.gone_since, self.sound_state, self.label or None)
 
     def _tell_state(self) -> None:
         message = self._state_message()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, TypeVar
 
+from .names import told_label
+
 SUBPROTOCOL = "drawercam.1"
 """What both sides of a socket say that they speak (RFC 6455 section 1.9)."""
 
@@ -147,6 +149,7 @@ class Stream(Message):
         keyframes: The camera can make a keyframe of this stream at any time, cheaply.
         interval: Microseconds from one picture to the next, usually, if the camera knows.
         sound: Whether there is sound with these pictures, in this stream or another, if it knows.
+        label: What people call the camera, as it can be shown (names.label_of).
     """
 
     type: ClassVar[str] = "stream"
@@ -157,6 +160,7 @@ class Stream(Message):
     keyframes: bool = _checked(_is_flag, False)
     interval: int | None = _checked(_is_span(MAX_INTERVAL), None)
     sound: bool | None = _checked(_is_flag, None)
+    label: str | None = _checked(_is_text(MAX_TEXT), None, told_label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +397,7 @@ class ChannelState(Message):
         keyless: True where pictures come, but no keyframe with which a newcomer could begin.
         since: When a camera that is gone went, in milliseconds of UTC since 1970.
         sound: As in CameraState.
+        label: What people call the camera, None if it has not said.
     """
 
     type: ClassVar[str] = "state"
@@ -401,6 +406,7 @@ class ChannelState(Message):
     keyless: bool | None = None
     since: int | None = None
     sound: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,7 +454,8 @@ class Declined(Message):
 
 @dataclass(frozen=True, slots=True)
 class Cameras(Message):
-    """All cameras: dicts of ``name``, ``state``, ``kinds``; of those that are gone also ``reason`` and ``since`` (as in ChannelState)."""
+    """All cameras: dicts of ``name``, ``state``, ``kinds``, and ``label`` if there is one; of those that are gone also ``reason`` and
+    ``since`` (as in ChannelState)."""
 
     type: ClassVar[str] = "cameras"
     cameras: tuple[dict[str, Any], ...]

@@ -34,12 +34,14 @@ class Departure:
         address: From where it filmed last, "" if that is not known.
         reason: One of REASONS.
         since: When it went, in milliseconds of UTC since 1970.
+        label: What people call it, "" if it has not said.
     """
 
     name: str
     address: str
     reason: str
     since: int
+    label: str = ""
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class Departures:
         self._utc, self._elapsed = utc, elapsed
         self._offset = utc() - elapsed()  # at the last look
         self._on_air: dict[str, str] = {}  # names, and from where they film
+        self._labels: dict[str, str] = {}  # of those that have one
         self._gone: dict[str, _Entry] = {}  # the one that went first comes first
         self._is_news = False  # what `look` is to tell
 
@@ -85,6 +88,11 @@ class Departures:
         """Names that have been live and are not gone, each with its address."""
         return dict(self._on_air)
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """What people call those that are on the air, by name; only those that have said so."""
+        return dict(self._labels)
+
     def now(self) -> int:
         """Milliseconds since 1970 by the computer's clock. Where that was set since the last look, what it has timed is corrected."""
         utc = self._utc()
@@ -97,23 +105,26 @@ class Departures:
             self._news()
         return utc
 
-    def films(self, name: str, address: str) -> None:
+    def films(self, name: str, address: str, label: str = "") -> None:
         """A camera of this name is live."""
-        if name in self._gone or self._on_air.get(name) != address:
+        if name in self._gone or (self._on_air.get(name), self._labels.get(name, "")) != (address, label):
             self._gone.pop(name, None)
             self._on_air[name] = address
+            self._labels.pop(name, None)
+            if label:
+                self._labels[name] = label
             self.changed()
 
-    def returns(self, name: str, address: str) -> None:
+    def returns(self, name: str, address: str, label: str = "") -> None:
         """A camera of this name has come. If it was remembered it is so again when it goes, whatever it has shown meanwhile."""
         if name in self._gone:
-            self.films(name, address)
+            self.films(name, address, label)
 
     def goes(self, name: str, reason: str, since: int) -> None:
         """The camera of this name has gone. One that was never live is not remembered."""
-        address = self._on_air.pop(name, None)
+        address, label = self._on_air.pop(name, None), self._labels.pop(name, "")
         if address is not None:
-            self._remember(Departure(name, address, reason, since), ours=True)
+            self._remember(Departure(name, address, reason, since, label), ours=True)
             self.changed()
 
     def recall(self, departures: Iterable[Departure]) -> None:

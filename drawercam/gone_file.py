@@ -1,13 +1,13 @@
 """The list of cameras that are gone, in the state folder: so it outlives a stop, a kill and a power cut.
 
     {"version": 1, "cameras": [
-      {"name": "porch", "address": "192.168.1.7", "reason": "left", "since": 1790000000000},
+      {"name": "porch", "label": "Porch", "address": "192.168.1.7", "reason": "left", "since": 1790000000000},
       {"name": "attic", "address": "192.168.1.8"}
     ]}
 
 The longest gone is the first; what has no reason was on the air when this was written. When the relay is killed, nothing more is written.
 So the time of the file itself is set once a minute while a camera is on the air, and the next relay takes that for the time at which those
-were lost. Fields that are not known are ignored.
+were lost. What has no label has said none. Fields that are not known are ignored.
 
 All of it happens in a thread, because a disk may take seconds. What goes wrong is said, and tried again; live pictures go on.
 """
@@ -27,14 +27,16 @@ from . import files
 from .gone import REASONS, Departure, Departures
 from .hub import NAME
 from .limits import Bucket
+from .names import told_label
 
 FILE, LOCK = "gone.json", "gone.lock"
 """Names in the state folder. The lock is held as long as the relay runs: two relays in one folder would write over each other's list."""
 
 VERSION = 1
 
-MAX_FILE = 256 * 2**10
-"""Bytes that are read: 350 cameras (gone.MAX_GONE that are gone, limits.MAX_CAMERAS on the air) of 700 bytes. One takes 150 at most."""
+MAX_FILE = 512 * 2**10
+"""Bytes that are read: 350 cameras (gone.MAX_GONE that are gone, limits.MAX_CAMERAS on the air) of 1400 bytes. One takes 650 at most, with
+a label of 40 emoji, each of which JSON writes in 12."""
 
 MAX_ADDRESS = 64
 """Characters of an address: 39 of IPv6, and the name of a network device behind it."""
@@ -118,7 +120,7 @@ class GoneFile:
         try:
             if not self._holds:
                 self._departures.recall(await asyncio.to_thread(self._take_hold, 0.0))
-            await asyncio.to_thread(self._store, list(self._departures), self._departures.on_air)
+            await asyncio.to_thread(self._store, list(self._departures), self._departures.on_air, self._departures.labels)
         except OSError as error:
             self._complain(error)
         else:
@@ -165,8 +167,8 @@ class GoneFile:
         self._stored = data
         return departures
 
-    def _store(self, departures: list[Departure], on_air: dict[str, str]) -> None:
-        data, is_there = written(departures, on_air), self._path.is_file()
+    def _store(self, departures: list[Departure], on_air: dict[str, str], labels: dict[str, str]) -> None:
+        data, is_there = written(departures, on_air, labels), self._path.is_file()
         if data == self._stored and is_there:
             if on_air:
                 os.utime(self._path)
@@ -184,17 +186,22 @@ async def _within(seconds: float, event: asyncio.Event) -> None:
                 await event.wait()
 
 
-def written(departures: list[Departure], on_air: dict[str, str]) -> bytes:
+def written(departures: list[Departure], on_air: dict[str, str], labels: dict[str, str] | None = None) -> bytes:
     """The file.
 
     Args:
         departures: Cameras that are gone, the longest gone first.
         on_air: Names of those that are not, and from where they film.
+        labels: What people call those, by name, if they have said.
     """
-    gone = [{"name": one.name, "address": one.address[:MAX_ADDRESS], "reason": one.reason, "since": one.since} for one in departures]
-    there = [{"name": name, "address": address[:MAX_ADDRESS]} for name, address in on_air.items()]
+    gone = [_entry(one.name, one.label, one.address) | {"reason": one.reason, "since": one.since} for one in departures]
+    there = [_entry(name, (labels or {}).get(name, ""), address) for name, address in on_air.items()]
     lines = ",\n".join(json.dumps(entry) for entry in (*gone, *there))
     return f'{{"version": {VERSION}, "cameras": [\n{lines}\n]}}\n'.encode()
+
+
+def _entry(name: str, label: str, address: str) -> dict[str, Any]:
+    return {"name": name} | ({"label": label} if label else {}) | {"address": address[:MAX_ADDRESS]}
 
 
 def parse(data: bytes, ended: int) -> list[Departure]:
@@ -221,17 +228,18 @@ def parse(data: bytes, ended: int) -> list[Departure]:
 def _departure(entry: Any, ended: int) -> Departure:
     if not isinstance(entry, dict):
         raise ValueError("an entry is no camera")
-    name, address = entry.get("name"), entry.get("address")
+    name, address, label = entry.get("name"), entry.get("address"), entry.get("label", "")
     reason, since = entry.get("reason", "lost"), entry.get("since", ended)
     fits = (
         isinstance(name, str)
         and NAME.fullmatch(name)
         and isinstance(address, str)
         and len(address) <= MAX_ADDRESS
+        and isinstance(label, str)
         and reason in REASONS
         and type(since) is int
         and 0 <= since < _LATEST
     )
     if not fits:
         raise ValueError("an entry has an impossible value")
-    return Departure(str(name), str(address), str(reason), since)
+    return Departure(str(name), str(address), str(reason), since, told_label(label) or "")

@@ -184,9 +184,9 @@ class Hub:
             if channel.gone_since is not None and channel.reason is not None:
                 self._departures.goes(name, channel.reason, channel.gone_since)
             elif channel.state is State.LIVE:
-                self._departures.films(name, channel.address)
+                self._departures.films(name, channel.address, channel.label)
             else:
-                self._departures.returns(name, channel.address)
+                self._departures.returns(name, channel.address, channel.label)
         self._announce()
 
     def _look_at_departures(self) -> None:
@@ -195,9 +195,9 @@ class Hub:
             for departure in list(self._departures):
                 channel = self.channel(departure.name)
                 if channel.camera is None:
-                    channel.recall(departure.reason, departure.since)
+                    channel.recall(departure.reason, departure.since, departure.label)
                 else:  # it came before the list was found
-                    self._departures.returns(departure.name, channel.address)
+                    self._departures.returns(departure.name, channel.address, channel.label)
             self._announce()
 
     def _forget(self, name: str) -> None:
@@ -230,4 +230,6 @@ class Hub:
 
 def _entry(channel: Channel) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": channel.name, "state": channel.state, "kinds": channel.kinds}
+    if channel.label:
+        entry["label"] = channel.label
     return entry if channel.gone_since is None else entry | {"reason": channel.reason, "since": channel.gone_since}

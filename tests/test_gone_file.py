@@ -74,14 +74,24 @@ def test_what_is_written_is_read_again(departures: list[Departure], on_air: dict
 
 
 def test_the_longest_list_can_be_read() -> None:
-    many = [Departure(f"{number:032}", "\U0001f600" * MAX_ADDRESS, "closed", 2**53 - 1) for number in range(MAX_GONE)]
-    data = written(many, {f"x{number:031}": "f" * 2 * MAX_ADDRESS for number in range(MAX_CAMERAS)})
+    many = [Departure(f"{number:032}", "\U0001f600" * MAX_ADDRESS, "closed", 2**53 - 1, "\U0001f600" * 40) for number in range(MAX_GONE)]
+    on_air = {f"x{number:031}": "f" * 2 * MAX_ADDRESS for number in range(MAX_CAMERAS)}
+    data = written(many, on_air, dict.fromkeys(on_air, "\U0001f600" * 40))
     assert len(data) <= MAX_FILE and len(parse(data, 0)) == MAX_GONE + MAX_CAMERAS
+
+
+def test_labels_are_kept_and_a_file_without_them_is_read() -> None:
+    old = b'{"version": 1, "cameras": [{"name": "porch", "address": "a", "reason": "left", "since": 5}, {"name": "attic", "address": "b"}]}'
+    assert parse(old, 7) == [Departure("porch", "a", "left", 5), Departure("attic", "b", "lost", 7)]
+    labelled = [Departure("porch", "a", "left", 5, "Дверь"), Departure("attic", "b", "lost", 7, "😀")]
+    assert parse(written(labelled[:1], {"attic": "b"}, {"attic": "😀"}), 7) == labelled
+    assert parse(written([Departure("porch", "a", "left", 5, "a\u202eb\ud800")], {}), 7)[0].label == "ab", "somebody wrote it"
 
 
 GOOD = {"name": "porch", "address": "192.0.2.1", "reason": "left", "since": 5}
 
 BROKEN: list[Any] = [
+    {"version": 1, "cameras": [GOOD | {"label": 5}]},
     b"",
     b"\xff\xfe\x00",
     b"[" * 100_000,

@@ -111,6 +111,38 @@ def test_a_camera_that_comes_back_leaves_the_list_and_is_in_it_again_when_it_goe
     assert told == [("waiting", None), ("live", None), ("gone", date.utc - 60_000), ("waiting", None), ("gone", date.utc)]
 
 
+def test_what_a_camera_is_called_is_told_to_all_and_outlives_it(hub: Hub, date: Date) -> None:
+    wall, viewer, porch = FakeWall(), FakeViewer(), hub.channel("porch")
+    hub.watch(wall)
+    porch.join(viewer)
+    camera = on_air(hub, "porch")
+    assert wall.entries == [{"name": "porch", "state": "live", "kinds": ["video"]}] and "label" not in porch.report()
+    porch.camera_is_called("Дверь")
+    porch.camera_is_called(None)  # its sound, which need not say it again
+    assert wall.entries[0]["label"] == porch.report()["label"] == "Дверь"
+    assert viewer.told[-1] == control.ChannelState("live", label="Дверь")
+    porch.camera_is_called("Door")
+    porch.leave(camera, "lost")
+    gone = {"name": "porch", "state": "gone", "kinds": [], "label": "Door", "reason": "lost", "since": date.utc}
+    assert wall.entries == [gone]
+    porch.take(FakeCamera())
+    assert wall.entries[0]["label"] == "Door", "it is the same until it says what it is called"
+    porch.camera_is_called(None)
+    assert wall.entries == [{"name": "porch", "state": "waiting", "kinds": []}]
+
+
+def test_the_list_from_before_has_labels(clock: Clock, date: Date) -> None:
+    departures = Departures(date, date.elapsed)
+    departures.recall([Departure("porch", "a", "left", date.utc - 5, "Дверь")])
+    hub, wall = Hub(clock, departures=departures), FakeWall()
+    hub.watch(wall)
+    assert wall.entries[0]["label"] == "Дверь"
+    camera = FakeCamera()
+    hub.channel("porch").take(camera)
+    hub.channel("porch").leave(camera, "closed")
+    assert [one.label for one in departures] == ["Дверь"]
+
+
 def test_a_camera_that_never_showed_anything_is_forgotten(hub: Hub) -> None:
     wall, camera, viewer = FakeWall(), FakeCamera(), FakeViewer()
     hub.watch(wall)

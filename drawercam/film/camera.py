@@ -83,6 +83,7 @@ class Camera:
         *,
         encode: bool = False,
         turner: Turner | None = None,
+        label: str | None = None,
     ) -> None:
         """
         Args:
@@ -90,6 +91,7 @@ class Camera:
             recipes: What to encode with, the best first.
             encode: Encode also what players would take as it is.
             turner: What turns the camera.
+            label: What people call it.
         """
         self.take: Take | None = None
         self._link = Link(entry, self)
@@ -97,7 +99,7 @@ class Camera:
         self._recipes = list(recipes)
         self._gate = Gate(recipes[0] if recipes else None, encode, self._has_room, self._hears)
         self._pace = Pace()
-        self._outlets = {kind: Outlet(number, self._link) for kind, number in _NUMBERS.items()}
+        self._outlets = {kind: Outlet(number, self._link, label) for kind, number in _NUMBERS.items()}
         self._open = False
         self._asked = ""  # why the relay wants a pause, "" if it does not
         self._missing = False  # the source gives nothing

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..commandline import Parser, quoted
 from ..hub import NAME, NAME_RULE
+from ..names import name_of, told_label
 from . import address
 from .address import Address
 from .entry import Entry
@@ -74,9 +75,9 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
         parser.error(f"--relay: {error}")
     if not chosen.relay and not address.is_known(chosen.state):
         print(f"No relay is seen to run with {chosen.state.resolve()}, so {where.origin} is tried. --state or --relay gives another one.")
-    name = chosen.name or where.name
+    name = chosen.name or name_of(chosen.label) or where.name
     if not NAME.fullmatch(name):
-        parser.error(f"--name: {name!r} is no name: {NAME_RULE}" if name else "--name is missing: say what the camera is called")
+        parser.error(f"--name: {name!r} is no name: {NAME_RULE}" if name else "--name or --label is missing: say what the camera is called")
     try:
         key, context = _credentials(chosen, where)
     except ssl.SSLError:
@@ -103,7 +104,11 @@ def _parser(state: Path) -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SOURCE", help="a device such as /dev/video0, rpicam, a URL, a file, or test")
-    parser.add_argument("--name", default="", help="what the camera is called on the wall; needed unless the link has a name")
+    called = "what people call it, such as 'Baby Room': shown on the wall; without --name, the name is made from it (baby-room)"
+    parser.add_argument("--label", default="", metavar="TEXT", help=called)
+    parser.add_argument(
+        "--name", default="", help="the camera's name in links and keys; needed unless the link has one, or there is a label"
+    )
     relay = "the relay: the link for filming that it prints, or wss://host:port (default: the one on this computer)"
     parser.add_argument("--relay", metavar="URL", help=relay)
     key = f"the relay's key for filming (default: from the link, from {KEY_VARIABLE}, or this computer's own)"
@@ -188,7 +193,7 @@ def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace, entry: Ent
     try:
         turner = _turner(chosen)
         source = _source(parser, chosen, turner)
-        asyncio.run(_film(entry, source, chosen.encode, turner))
+        asyncio.run(_film(entry, source, chosen.encode, turner, told_label(chosen.label)))
     except KeyboardInterrupt:
         pass
     except TakenOver:
@@ -200,11 +205,11 @@ def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace, entry: Ent
     return 0
 
 
-async def _film(entry: Entry, source: Source, encode: bool, turner: Turner | None) -> None:
+async def _film(entry: Entry, source: Source, encode: bool, turner: Turner | None, label: str | None) -> None:
     from .camera import Camera
     from .encoding import recipes
 
-    film = asyncio.create_task(Camera(entry, source, recipes(), encode=encode, turner=turner).run())
+    film = asyncio.create_task(Camera(entry, source, recipes(), encode=encode, turner=turner, label=label).run())
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
             asyncio.get_running_loop().add_signal_handler(number, film.cancel)

@@ -71,11 +71,18 @@ class Outlet:
         keys: How many keyframes were sent.
     """
 
-    def __init__(self, number: int, link: Link) -> None:
+    def __init__(self, number: int, link: Link, label: str | None = None) -> None:
+        """
+        Args:
+            number: Of the stream.
+            link: Where it goes.
+            label: What people call the camera.
+        """
         self.interval: int | None = None
         self.sound: bool | None = None
         self._number = number
         self._link = link
+        self._label = label
         self._form: Form | None = None
         self._unpacker: Unpacker | None = None
         self._track: Track | None = None
@@ -159,7 +166,8 @@ class Outlet:
         self._writer = writer(track, 1, 0)
         self._last = -1
         keyframes = keyframes and track.kind is Kind.VIDEO
-        self._link.send(Stream(self._number, self._writer.mime, at=0, keyframes=keyframes, interval=self.interval, sound=self.sound))
+        mime, interval, sound = self._writer.mime, self.interval, self.sound
+        self._link.send(Stream(self._number, mime, at=0, keyframes=keyframes, interval=interval, sound=sound, label=self._label))
         self._message(self._writer.init(oriented=True))
 
     def _message(self, data: bytes) -> None:

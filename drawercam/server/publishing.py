@@ -20,6 +20,7 @@ from ..channel import Channel
 from ..closing import Closing, Reason, Refused
 from ..deadlines import Deadline
 from ..hub import Hub
+from ..names import told_label
 from ..source import Source
 from . import routes
 from .bodies import Bodies, more
@@ -41,17 +42,19 @@ log = logging.getLogger(__name__)
 class Publisher:
     """A request that publishes; see channel.Camera."""
 
-    def __init__(self, hub: Hub, name: str, who: str, share: Share | None = None) -> None:
+    def __init__(self, hub: Hub, name: str, who: str, share: Share | None = None, label: str | None = None) -> None:
         """
         Args:
             hub: The cameras.
             name: Of this one.
             who: Its address.
             share: What this address has of each turn; all that it wants if None.
+            label: What people call the camera.
         """
         self._hub = hub
         self._name = name
         self._who = who
+        self._label = label
         self._share = share
         self._piece = b""  # waits for the next turn
         self._fed: asyncio.Future[None]
@@ -137,6 +140,7 @@ class Publisher:
         self._channel = self._hub.channel(self._name)
         log.info("< %s publishes as %s", self._who, self._name)
         self._channel.take(self, self._who)
+        self._channel.camera_is_called(self._label)
         source = Source(self._channel, self._hub.clock, self._hub.ledger.account(self._who), whole=True)
         source.begin(_STREAM)
         return source
@@ -171,7 +175,8 @@ def add_routes(app: web.Application, hub: Hub, bodies: Bodies, share: Callable[[
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110 section 10.1.1
                 request.writer.output_size = 0  # as aiohttp's own handler does: the answer has not begun
             who = request.remote or ""
-            await Publisher(hub, request.match_info["name"], who, share(who)).read(request.content)
+            label = told_label(request.query.get("label", ""))
+            await Publisher(hub, request.match_info["name"], who, share(who), label).read(request.content)
         return web.Response(status=204)
 
     for route in (routes.PUBLISH, routes.PUBLISH_BY_POST):

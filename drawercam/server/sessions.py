@@ -119,7 +119,8 @@ class CameraSession:
                 if self._current:
                     self._channel.camera_encodes(encode)
                     self._channel.camera_hears(level)
-            case control.Stream(stream, _, at, delay, keyframes, interval, sound) if self._current:
+            case control.Stream(stream, _, at, delay, keyframes, interval, sound, label) if self._current:
+                self._channel.camera_is_called(label)
                 self._source.begin(stream, at, delay, keyframes, interval, sound)
             case control.End(stream) if self._current:
                 self._source.end(stream)

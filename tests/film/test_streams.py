@@ -173,3 +173,11 @@ def test_a_track_that_the_source_has_no_more_ends_if_it_had_begun(link: Memory) 
     assert [type(message) for message in link.messages] == [Stream, End]
     assert stream.send(Frame(form, packet.data, packet.timestamp))
     assert [type(message) for message in link.messages] == [Stream, End, Stream]
+
+
+def test_a_stream_says_what_its_camera_is_called(link: Memory) -> None:
+    stream = Outlet(1, cast(Link, link), "Дверь")
+    packet = recorded("chromium-opus.webm")[0]
+    track = packet.track
+    stream.send(Frame(Form(track.codec, track.config, track.sample_rate, track.channels), packet.data, 0))
+    assert [one.label for one in link.messages if isinstance(one, Stream)] == ["Дверь"]

@@ -79,6 +79,21 @@ async def test_a_camera_that_goes_stays_on_the_wall_and_says_why_and_since_when(
         assert "since" not in (await late.message("state", state="waiting"))
 
 
+async def test_a_label_is_told_on_every_way_and_stays_when_the_camera_goes(relay: Relay, name: str) -> None:
+    async with peer(relay, "/wall") as wall, peer(relay, f"/player/{name}") as player:
+        async with peer(relay, f"/camera/{name}") as camera:
+            await camera.send(type="stream", stream=1, mime="video/webm", label="Дверь\u202e\ud800 😀")
+            await camera.send_media(1, [SHORT])
+            await player.message("state", state="live", label="Дверь 😀")
+        await player.message("state", state="gone", label="Дверь 😀")
+        await wall.until(lambda one: entries(one).get(name, {}).get("state") == "gone")
+        assert entries(wall)[name]["label"] == report(relay, name)["label"] == "Дверь 😀"
+        there, label = f"/cameras/{name}/publish", {"label": "Baby Room"}
+        async with aiohttp.ClientSession(relay.origin) as client, client.put(there, params=label, data=SHORT) as answer:
+            assert answer.status == 204, await answer.text()
+        assert report(relay, name)["label"] == "Baby Room"
+
+
 async def test_who_has_shown_nothing_and_who_was_taken_over_are_not_gone(relay: Relay, name: str) -> None:
     async with peer(relay, "/wall") as wall, peer(relay, f"/camera/{name}") as first:
         async with peer(relay, f"/camera/{name}-x") as silent:

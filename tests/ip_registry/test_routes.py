@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from ip_registry import service
+from ip_registry import service as program
 from ip_registry.messages import MAX_BODY, Announcement, authorization, path_of
 from ip_registry.page import listing, not_there
 from ip_registry.registry import BURST, Entry, Registry
@@ -311,6 +311,6 @@ def test_a_port_that_is_taken_is_explained(tmp_path: Path) -> None:
 
 
 def test_http_at_its_port_for_https_leads_to_https() -> None:
-    sent = service._plain(b"GET /go/attic HTTP/1.1\r\nHost: registry.local:8099\r\n\r\n", "192.168.1.7", "192.168.1.2")
+    sent = program._plain(b"GET /go/attic HTTP/1.1\r\nHost: registry.local:8099\r\n\r\n", "192.168.1.7", "192.168.1.2")
     assert sent.startswith(b"HTTP/1.1 307 ") and b"\r\nLocation: https://registry.local:8099/go/attic\r\n" in sent
-    assert service._plain(b"POST / HTTP/1.1\r\nHost: registry.local\r\n\r\n", "192.168.1.7", "").startswith(b"HTTP/1.1 400 ")
+    assert program._plain(b"POST / HTTP/1.1\r\nHost: registry.local\r\n\r\n", "192.168.1.7", "").startswith(b"HTTP/1.1 400 ")

@@ -144,9 +144,8 @@ function listen() {
   meter.look(now);
   if (filming) filming.hears(meter.loudest);
   if (document.visibilityState === "visible") levelBar.show(meter.level, now);
-  const dead = meter.isDead(now);
-  if (dead === deadMicrophone) return;
-  deadMicrophone = dead;
+  if (meter.dead === deadMicrophone) return;
+  deadMicrophone = meter.dead;
   showSound();
   show();
 }

@@ -5,7 +5,7 @@
 //   meter.listen(track);               // or null: there is none
 //   meter.look(performance.now());     // every LOOK ms
 //   meter.level, meter.loudest         // RMS 0..1, of now and the loudest of the last 2 s; null where nobody can know
-//   meter.isDead(now)                  // only zeros have come for 10 s
+//   meter.dead                         // only zeros have come for 10 s, and nothing since, also from a microphone that was taken anew
 //
 // It listens beside whatever films: a recorder does not tell what it records, and before somebody starts filming nothing does. Web Audio's
 // AnalyserNode does it in the audio thread; the page looks at some thousand samples, six times a second. Where the context does not run
@@ -39,6 +39,7 @@ export class LevelMeter {
     this.lately = [];
     /** Since when there were only zeros, ms. @type {number | null} */
     this.zerosSince = null;
+    this.dead = false;
     this.rendered = 0; // s, the context's time at the last look that found progress
     this.renderedAt = -Infinity; // ms, when that was
   }
@@ -47,11 +48,6 @@ export class LevelMeter {
   get loudest() {
     if (this.level === null) return null;
     return this.lately.reduce((most, { level }) => Math.max(most, level), 0);
-  }
-
-  /** @param {number} now ms @returns {boolean} */
-  isDead(now) {
-    return this.zerosSince !== null && now - this.zerosSince >= DEAD_AFTER;
   }
 
   /** @param {MediaStreamTrack | null} track */
@@ -86,6 +82,7 @@ export class LevelMeter {
     if (!context || !analyser) return;
     if (context.state !== "running" || context.currentTime <= this.rendered) {
       if (context.state !== "running" || now - this.renderedAt > STOPPED_AFTER) this._forget();
+      if (now - this.renderedAt > DEAD_AFTER) this.dead = false; // it may live again, and nobody would know
       return;
     }
     this.rendered = context.currentTime;
@@ -99,8 +96,11 @@ export class LevelMeter {
     let squares = 0;
     for (const sample of samples) squares += sample * sample;
     this.level = Math.min(1, Math.sqrt(squares / samples.length));
-    if (this.level > 0) this.zerosSince = null;
-    else if (this.zerosSince === null) this.zerosSince = now;
+    if (this.level > 0) {
+      this.zerosSince = null;
+      this.dead = false;
+    } else if (this.zerosSince === null) this.zerosSince = now;
+    else if (now - this.zerosSince >= DEAD_AFTER) this.dead = true;
     this.lately.push({ at: now, level: this.level });
     while (now - this.lately[0].at > KEPT) this.lately.shift();
   }

@@ -28,9 +28,13 @@ MICROPHONE = """
     for (const track of stream.getAudioTracks()) {
       window.microphones.push(track);
       if (!window.dead) continue;
-      const context = new AudioContext(); // what leads into it is nothing, so only zeros come out
+      const context = new AudioContext(); // a tone times 0: only zeros come out
+      const tone = context.createOscillator(), nothing = context.createGain(), silence = context.createMediaStreamDestination();
+      nothing.gain.value = 0;
+      tone.connect(nothing).connect(silence);
+      tone.start();
       stream.removeTrack(track);
-      stream.addTrack(context.createMediaStreamDestination().stream.getAudioTracks()[0]);
+      stream.addTrack(silence.stream.getAudioTracks()[0]);
     }
     return stream;
   };
@@ -115,28 +119,39 @@ async def two_pages(chromium: Chromium, relay: Relay, name: str, script: str) ->
 
 
 async def test_only_zeros_for_ten_seconds_are_a_dead_microphone(page: Page) -> None:
+    """By a given clock. One that was taken anew is dead until something comes out; where the browser stops listening, nothing is known."""
     told = await page.evaluate("""async () => {
       const { LevelMeter } = await import("/web/level-meter.js");
       const meter = new LevelMeter();
       const zeros = new Float32Array(8192), quiet = new Float32Array(8192);
       quiet[4000] = 2 ** -20; // less than 16 bits can say, once in a sixth of a second
-      const told = { before: [meter.level, meter.loudest, meter.isDead(0)] };
-      for (let now = 0; now <= 9900; now += 150) meter._take(zeros, now);
-      told.nearly = meter.isDead(9999);
-      told.zeros = [meter.level, meter.loudest, meter.isDead(10000)];
-      meter._take(quiet, 10050);
-      told.quiet = [meter.level > 0, meter.level < 1e-6, meter.isDead(99999)];
-      for (let now = 10200; now <= 15000; now += 150) meter._take(now === 13050 ? new Float32Array(8192).fill(-0.5) : zeros, now);
+      const told = { before: [meter.level, meter.loudest, meter.dead] };
+      for (let now = 0; now < 10000; now += 150) meter._take(zeros, now);
+      told.nearly = meter.dead;
+      meter._take(zeros, 10000);
+      told.zeros = [meter.level, meter.loudest, meter.dead];
+      meter._stop();
+      meter._take(zeros, 10200);
+      told.anew = meter.dead;
+      meter._take(quiet, 10350);
+      told.quiet = [meter.level > 0, meter.level < 1e-6, meter.dead];
+      for (let now = 10500; now <= 15000; now += 150) meter._take(now === 13050 ? new Float32Array(8192).fill(-0.5) : zeros, now);
       told.kept = [meter.level, meter.loudest];
       meter._take(zeros, 15150);
       told.forgotten = meter.loudest;
+      for (let now = 15300; now <= 30000; now += 150) meter._take(zeros, now);
+      meter.context = { state: "suspended", currentTime: 5, close: async () => undefined };
+      meter.analyser = {};
+      meter.renderedAt = 30000;
+      told.stopped = [30150, 39900, 40150].map((now) => (meter.look(now), [meter.level, meter.dead]));
       meter.listen(null);
       return told;
     }""")
     assert told["before"] == [None, None, False]
-    assert not told["nearly"] and told["zeros"] == [0, 0, True]
+    assert not told["nearly"] and told["zeros"] == [0, 0, True] and told["anew"]
     assert told["quiet"] == [True, True, False]
     assert told["kept"] == [0, 0.5] and told["forgotten"] == 0
+    assert told["stopped"] == [[None, True], [None, True], [None, False]]
 
 
 async def test_the_bar_shows_a_quiet_room_and_nothing_of_silence(page: Page) -> None:
@@ -257,7 +272,7 @@ async def test_a_microphone_that_is_taken_or_withdrawn_is_said_on_both_sides(rel
 @pytest.mark.long
 async def test_a_dead_microphone_is_said_on_both_sides_and_one_that_lives_again(relay: Relay, chromium: Chromium) -> None:
     async with two_pages(chromium, relay, "dead", f"window.dead = true; {MICROPHONE}") as (phone, wall):
-        await hints(phone, "Only silence comes from the microphone")
+        await hints(phone, "gives only silence")
         await says(wall, "its microphone gives only silence")
         assert await wall.evaluate(f"{TILE}.querySelector('.tool .level span').style.transform") in ("", "scaleX(0)")
         await listen(wall)

@@ -91,7 +91,20 @@ export async function openSession() {
 
 /** Whether a key is no use here, because this browser does not keep it. @param {Session | null} session what the relay has said last */
 export function keepsNoKey(session) {
-  return session !== null && session.keys && (session.unkept === true || !navigator.cookieEnabled);
+  return session !== null && session.keys && (session.unkept === true || !keepsCookies());
+}
+
+/** Whether this browser keeps a cookie of this page. Many that keep none say that they do (`navigator.cookieEnabled`), so it is tried. */
+function keepsCookies() {
+  const probe = "drawercam-probe=1";
+  try {
+    document.cookie = `${probe}; path=/; SameSite=Strict`;
+    const kept = document.cookie.includes(probe);
+    document.cookie = `${probe}; path=/; SameSite=Strict; Max-Age=0`;
+    return kept;
+  } catch (error) {
+    return false; // a frame that may keep nothing at all
+  }
 }
 
 export const KEEPS_NO_KEY = "This browser does not keep the key";

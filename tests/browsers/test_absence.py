@@ -395,6 +395,28 @@ async def forgetful(chromium: Chromium, address: str) -> AsyncIterator[ChromiumP
     await page.close()
 
 
+@pytest.mark.parametrize(
+    "cookies", ["{ get: () => '', set() {} }", "{ get() { throw new DOMException('no', 'SecurityError'); }, set() {} }"]
+)
+async def test_where_cookies_are_blocked_no_key_is_asked_for(page: Page, cookies: str) -> None:
+    """Also after a reload, when it is not known any more whether there was a right key."""
+    said = await page.evaluate(
+        f"""async () => {{
+          const {{ keepsNoKey, stepsToKeep }} = await import("/web/session.js");
+          const sessions = [null, {{ keys: false }}, {{ keys: true }}, {{ keys: true, unkept: true }}];
+          const before = sessions.map(keepsNoKey);
+          Object.defineProperty(document, "cookie", {{ ...({cookies}), configurable: true }});
+          try {{
+            return [before, sessions.map(keepsNoKey), stepsToKeep(sessions[2])[0]];
+          }} finally {{
+            delete document.cookie;
+          }}
+        }}"""
+    )
+    assert said[:2] == [[False, False, False, True], [False, False, True, True]]
+    assert said[2].startswith("A key stays in a cookie, and cookies are blocked for localhost")
+
+
 async def test_a_right_key_that_does_not_stay_is_told_as_that(house: Relay, chromium: Chromium) -> None:
     async with forgetful(chromium, link(house, "player")) as wall:
         await reads(wall, text("#key"), r"This browser does not keep the key[^]*The key is right[^]*cookies are blocked for ")

@@ -54,6 +54,7 @@ const place = openPlace();
 
 export class Feed {
   /**
+   * It begins with `open`.
    * @param {string} name of the camera
    * @param {Promise<string[]>} plays see plays.js
    * @param {{onready: (abilities: Abilities) => void} & Record<string, (message: any) => void>} handlers
@@ -61,24 +62,46 @@ export class Feed {
    *        plays
    */
   constructor(name, plays, handlers) {
+    this.name = name;
+    this.plays = plays;
     this.handlers = handlers;
     this.takenBytes = 0;
     this.toldBytes = 0;
+    this.wanted = false; // there is, or is to be, a connection
+    this.begun = false;
     this.closed = false;
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
+    this.otherPort = port2;
     this.port.onmessage = (event) => this.onmessage(event.data);
     // A page that is seen again need not wait for the next try.
     this.wake = () => {
-      if (document.visibilityState === "visible") this.tell("wake");
+      if (this.wanted && document.visibilityState === "visible") this.tell("wake");
     };
     document.addEventListener("visibilitychange", this.wake);
     addEventListener("pageshow", this.wake);
-    Promise.all([place, plays]).then(([{ abilities, receive }, known]) => {
-      if (this.closed) return;
-      receive(port2, name, known);
-      handlers.onready(abilities);
-    });
+  }
+
+  /** Connects, also again. */
+  open() {
+    if (this.wanted) return;
+    this.wanted = true;
+    if (this.begun) this.tell("open");
+    else this.begin();
+  }
+
+  async begin() {
+    const [{ abilities, receive }, plays] = await Promise.all([place, this.plays]);
+    if (this.closed || !this.wanted || this.begun) return;
+    this.begun = true;
+    receive(this.otherPort, this.name, plays);
+    this.handlers.onready(abilities);
+  }
+
+  /** Ends the connection until `open`; the last picture stays. */
+  hangUp() {
+    if (this.wanted && this.begun) this.tell("hang-up");
+    this.wanted = false;
   }
 
   /** @param {any} message */

@@ -167,6 +167,7 @@ export class Link {
     const socket = this.socket;
     this._detach();
     if (socket && socket.readyState <= WebSocket.OPEN) socket.close(1000, reason);
+    this.lastError = null; // that is no refusal
     this._finish();
   }
 

@@ -5,9 +5,13 @@
 
 import "./guard.js";
 import { awayWords, certificateWords, refusalOf, refusalWords, relay } from "./absence.js";
+import { Alarms } from "./alarms.js";
+import { Announcer } from "./announcer.js";
 import { placeTiles } from "./layout.js";
 import { Link } from "./link.js";
 import { elsewhere, signpost } from "./finder.js";
+import { PutAway } from "./put-away.js";
+import { Roll } from "./roll.js";
 import { KEEPS_NO_KEY, RefusalError, keepsNoKey, lastSession, onNewKey, openSession, stepsToKeep, useKey } from "./session.js";
 import { SURFACES } from "./surface.js";
 import { Tile } from "./tile.js";
@@ -16,10 +20,6 @@ import { WakeLock } from "./wakelock.js";
 
 /** Milliseconds before the relay is asked again after it did not answer. */
 const RETRY = 2000;
-
-/** Milliseconds after a new connection in which the cameras that were there before may be missing: after a relay has restarted they come
- *  back one by one, up to 5 s between two tries (link.js), and a phone may try late. */
-const RETURN_TIME = 15000;
 
 /** Milliseconds between two looks whether the screen has to stay on: a phone's goes off after 15 s at the earliest. */
 const AWAKE_LOOK = 2000;
@@ -30,9 +30,6 @@ const SMALL_HEIGHT = 180;
 
 /** Milliseconds between two looks at the connection: it says to the minute since when it is away. */
 const RELAY_LOOK = 1000;
-
-/** Milliseconds in which sentences for a screen reader are gathered. */
-const GATHER = 800;
 
 /** Hosts that a phone cannot reach: its own. */
 const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
@@ -84,13 +81,21 @@ let inviting = false;
 
 let startTimer = 0;
 
-/** The names that the relay told last. @type {string[]} */
-let listed = [];
+/** The cameras of the wall, as its list tells. */
+const roll = new Roll();
 
-/** Those that were there before the connection broke, and have not come back yet. @type {Set<string>} */
-const awaited = new Set();
+/** Those that are gone, and that a person wants to see no more on this device. */
+const putAway = new PutAway(() => onputaway());
 
-let returnTimer = 0;
+const announcer = new Announcer(byId("announcer"));
+
+const alarms = new Alarms({
+  ontitle: (text) => titleSays("cameras", text),
+  ontell: (name) => {
+    const tile = tiles.get(name);
+    if (tile) tile.announceGone();
+  },
+});
 
 /** Whether this page could not reach the relay when it tried last; and why the relay does not let it in, as it says. */
 let unreached = false;
@@ -153,7 +158,7 @@ function openWall() {
     },
     onpong: () => relay.heard(),
     onmessage: (message) => {
-      if (message.type === "cameras") list(message.cameras.map((/** @type {{name: string}} */ camera) => camera.name));
+      if (message.type === "cameras") list(message.cameras);
     },
   });
   link.open();
@@ -161,19 +166,13 @@ function openWall() {
 
 function onopen() {
   allIsWell();
-  for (const name of tiles.keys()) awaited.add(name);
-  clearTimeout(returnTimer);
-  returnTimer = setTimeout(() => {
-    awaited.clear();
-    list(listed);
-  }, RETURN_TIME);
 }
 
-/** The cameras are these, and those that are awaited. @param {string[]} names */
-function list(names) {
-  listed = names;
-  for (const name of names) awaited.delete(name);
-  showCameras([...names, ...awaited].sort());
+/** The relay tells which cameras there are. @param {import("./roll.js").Entry[]} cameras */
+function list(cameras) {
+  roll.take(cameras);
+  putAway.forget(roll.all.filter(({ state }) => state !== "gone").map(({ name }) => name));
+  showAll();
 }
 
 /** The wall's link broke: is the relay away, or does it no longer know this browser?
@@ -238,8 +237,7 @@ async function onrefused(why) {
 function closeWall() {
   if (link) link.close();
   link = null;
-  awaited.clear();
-  clearTimeout(returnTimer);
+  roll.clear();
   showCameras([]);
 }
 
@@ -299,32 +297,52 @@ onNewKey((here) => {
 
 // --- the tiles ---
 
+/** Shows those that are to be seen, of those that there are. */
+function showAll() {
+  if (only !== null) return applyGone();
+  const entries = roll.all.filter((entry) => !isPutAway(entry));
+  showCameras(entries.map(({ name }) => name));
+  for (const entry of entries) /** @type {Tile} */ (tiles.get(entry.name)).hear(entry);
+}
+
+/** @param {import("./roll.js").Entry} entry */
+function isPutAway({ name, state, since = 0 }) {
+  return state === "gone" && putAway.has(name, since);
+}
+
+/** @param {string} name @returns {Tile} */
+function makeTile(name) {
+  const tile = new Tile(name, {
+    engine,
+    surface,
+    sounds: sounding.has(name),
+    ontap: () => tap(name),
+    onback: () => history.back(),
+    onaspect: layOut,
+    onsound: (on) => {
+      if (on) sounding.add(name);
+      else sounding.delete(name);
+      keepSound();
+    },
+    onrefused,
+    ongone: (gone) => ongone(name, gone),
+    onputaway: () => putThemAway(goneCameras().filter(([one]) => one === name)),
+    announce: (text) => (text ? announcer.say(name, text) : announcer.takeBack(name)),
+  });
+  if (only !== null) tile.hear(null);
+  return tile;
+}
+
 /** @param {string[]} names */
 function showCameras(names) {
   for (const [name, tile] of tiles) {
     if (names.includes(name)) continue;
     tile.close();
     tiles.delete(name);
+    alarms.forget(name);
+    announcer.takeBack(name);
   }
-  for (const name of names) {
-    if (tiles.has(name)) continue;
-    const tile = new Tile(name, {
-      engine,
-      surface,
-      ontap: () => tap(name),
-      sounds: sounding.has(name),
-      onback: () => history.back(),
-      onaspect: layOut,
-      onsound: (on) => {
-        if (on) sounding.add(name);
-        else sounding.delete(name);
-        keepSound();
-      },
-      onrefused,
-      announce,
-    });
-    tiles.set(name, tile);
-  }
+  for (const name of names) if (!tiles.has(name)) tiles.set(name, makeTile(name));
   for (const name of names) {
     const tile = /** @type {Tile} */ (tiles.get(name));
     tiles.delete(name); // the map's order is the wall's
@@ -334,11 +352,10 @@ function showCameras(names) {
     const index = names.indexOf(name);
     if (wall.children[index] !== element) wall.insertBefore(element, wall.children[index] || null);
   }
-  byId("count").textContent = only || names.length === 0 ? "" : names.length === 1 ? "1 camera" : `${names.length} cameras`;
   byId("all").hidden = only === null;
   byId("add").hidden = only !== null || names.length === 0;
   applyLarge();
-  applyInvite();
+  applyGone();
   layOut();
 }
 
@@ -369,6 +386,83 @@ setInterval(() => {
   } else awake.release();
 }, AWAKE_LOOK);
 
+// --- cameras that are gone ---
+
+/** @param {string} name @param {import("./departure.js").Gone | null} gone null: it is back */
+function ongone(name, gone) {
+  if (!gone) putAway.forget([name]);
+  if (gone && !putAway.has(name, gone.since)) alarms.hear(name, gone.reason);
+  else alarms.forget(name);
+  if (tiles.has(name)) applyGone();
+}
+
+/** @returns {[name: string, since: number][]} those on the wall */
+function goneCameras() {
+  const known = [...tiles].map(([name, { departure }]) => /** @type {[string, number]} */ ([name, departure.gone ? departure.gone.since : 0]));
+  return known.filter(([, since]) => since > 0);
+}
+
+/** @returns {string[]} those that are gone and not to be seen */
+function hiddenNames() {
+  if (only === null) return roll.all.filter(isPutAway).map(({ name }) => name);
+  return goneCameras().filter(([name, since]) => putAway.has(name, since)).map(([name]) => name);
+}
+
+/** A person has seen that they are gone. @param {[name: string, since: number][]} cameras */
+function putThemAway(cameras) {
+  const focus = document.activeElement;
+  const names = cameras.map(([name]) => name);
+  const index = [...tiles.keys()].indexOf(names[0]);
+  putAway.put(cameras);
+  if (only === null && large !== null && names.includes(large)) history.back();
+  onputaway();
+  if (focus && focus.getClientRects().length > 0) return;
+  // What had the focus is there no more: so the tile has it that stands in its place now.
+  const next = [...tiles.values()].filter(({ element }) => !element.hidden);
+  if (next.length > 0) next[Math.min(index, next.length - 1)].view.focus();
+  else byId("back-again").focus();
+}
+
+/** Some were put away or brought back, here or by another page of this device. */
+function onputaway() {
+  showAll();
+  for (const [name, { departure }] of tiles) if (departure.gone) ongone(name, departure.gone);
+}
+
+/** Says how many cameras are here, gone and put away. */
+function applyGone() {
+  const gone = goneCameras();
+  const hidden = hiddenNames();
+  const all = tiles.size === 1 ? "1 camera" : `${tiles.size} cameras`;
+  const count = only !== null || tiles.size === 0 ? "" : gone.length === 0 ? all : `${all}, ${gone.length} gone`;
+  if (byId("count").textContent !== count) byId("count").textContent = count;
+  byId("away-all").hidden = only !== null || gone.length < 2;
+  byId("back-again").hidden = hidden.length === 0;
+  const away = `${hidden.length} put away`;
+  if (byId("back-again").textContent !== away) byId("back-again").textContent = away;
+  applyInvite();
+  if (only !== null) applyOnly(hidden.length > 0);
+}
+
+/** @param {boolean} hidden whether the only camera of this page is put away */
+function applyOnly(hidden) {
+  const tile = tiles.get(/** @type {string} */ (only));
+  if (tile) tile.element.hidden = hidden;
+  const note = tile && hidden ? `${only}: ${tile.departure.words}. It is put away on this device, and is shown again when it is back.` : "";
+  if (byId("away-note").textContent !== note) byId("away-note").textContent = note;
+  byId("away-note").hidden = !hidden;
+  layOut();
+}
+
+byId("away-all").addEventListener("click", () => putThemAway(goneCameras()));
+
+byId("back-again").addEventListener("click", () => {
+  putAway.forget(hiddenNames());
+  onputaway();
+  const [first] = goneCameras();
+  if (first) /** @type {Tile} */ (tiles.get(first[0])).view.focus();
+});
+
 // --- one camera large ---
 
 /** @param {string} name */
@@ -387,7 +481,7 @@ function applyLarge() {
   const wish = only !== null ? only : history.state && history.state.large;
   large = tiles.has(wish) ? wish : null;
   for (const [name, tile] of tiles) {
-    tile.element.hidden = large !== null && name !== large; // a hidden tile decodes nothing
+    if (only === null) tile.element.hidden = large !== null && name !== large; // a hidden tile decodes nothing
     tile.setLarge(name === large, only !== null);
   }
   byId("bar").hidden = large !== null && only === null;
@@ -439,7 +533,7 @@ function applyInvite() {
   invite.hidden = !(empty || inviting);
   invite.classList.toggle("over", inviting);
   byId("invite-close").hidden = empty;
-  byId("invite-title").textContent = empty ? "No camera yet" : "Add a camera";
+  byId("invite-title").textContent = !empty ? "Add a camera" : hiddenNames().length > 0 ? "No other camera" : "No camera yet";
   if (inviting) {
     invite.setAttribute("role", "dialog");
     invite.setAttribute("aria-modal", "true");
@@ -486,20 +580,6 @@ async function loadInvite() {
 function showAddress(element, address) {
   element.textContent = "";
   for (const text of address.match(/[^/]+\/*/g) || []) element.append(text, document.createElement("wbr"));
-}
-
-// --- for a screen reader ---
-
-/** @type {string[]} */
-let sentences = [];
-
-/** @param {string} text */
-function announce(text) {
-  if (sentences.push(text) > 1) return;
-  setTimeout(() => {
-    byId("announcer").textContent = sentences.join(" ");
-    sentences = [];
-  }, GATHER);
 }
 
 start();

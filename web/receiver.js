@@ -15,6 +15,7 @@
 //   {type: "taken", bytes}                    bytes of frames that the page has taken so far
 //   {type: "surface", choice, ...}            from the page's end of the surface
 //   {type: "wake"}                            a good moment to try the relay again
+//   {type: "hang-up"} {type: "open"}          there is nothing to come, so no connection is needed; it is needed again
 //   {type: "close"}
 //
 // What it says:
@@ -135,6 +136,8 @@ export class Receiver {
     else if (order.type === "taken") this.ontaken(order.bytes);
     else if (order.type === "surface") this.onsurface(order);
     else if (order.type === "wake") this.link.wake();
+    else if (order.type === "hang-up") this.link.close();
+    else if (order.type === "open") this.link.open();
     else if (order.type === "close") this.close();
   }
 

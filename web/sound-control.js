@@ -103,7 +103,7 @@ export class SoundControl {
       sound.excuse();
     } else if (this.liveSince === 0) this.liveSince = facts.now;
     this.trouble = facts.live ? this.judge(facts) : "";
-    this.button.hidden = !available;
+    this.button.hidden = !available && state === "off"; // where it is on, it goes on when the camera is back
     this.none.hidden = available || this.trouble === "";
     set(this.button, "aria-pressed", String(state !== "off"));
     set(this.button, "aria-label", `Sound of ${this.name}${state === "blocked" ? ": tap for it" : ""}`);

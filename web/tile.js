@@ -16,11 +16,13 @@
 // throws, also when it is made, and where it takes frames and shows nothing.
 //
 // For tests and benches a tile's element carries read-only facts, at most four times a second: data-camera, data-state, data-engine,
-// data-frames (pictures shown), data-sound (off, on, blocked), data-silence (why there is no sound: see SoundControl), data-why (of a frozen one: see judgeSilence), data-slow (frames are left out
-// for this viewer); and element.tile is the Tile, whose stats() tells the rest.
+// data-frames (pictures shown), data-sound (off, on, blocked), data-silence (why there is no sound: see SoundControl), data-why (of a frozen
+// one: see judgeSilence), data-reason (of one that is gone: left, closed, lost, media), data-slow (frames are left out for this viewer);
+// and element.tile is the Tile, whose stats() tells the rest.
 
 import { awayWords, concernsPage, refusalOf, relay } from "./absence.js";
-import { clockTime, timeOf } from "./clock-time.js";
+import { timeOf } from "./clock-time.js";
+import { Departure } from "./departure.js";
 import { Details } from "./details.js";
 import { Feed } from "./feed.js";
 import { JpegEngine } from "./jpeg.js";
@@ -99,6 +101,9 @@ const WORDS = {
   failed: "Cannot show",
 };
 
+/** Instead of "Gone", where its person wanted it so. */
+const OFF = "Off";
+
 /** What stands over the picture beside the word above: short, because a tile may be small. @type {Record<string, string>} */
 const PAUSED_BECAUSE = {
   viewers: "Its viewers asked for a pause.",
@@ -106,14 +111,6 @@ const PAUSED_BECAUSE = {
   camera: "Paused at the camera.",
   background: "The camera’s page is in the background.",
   interrupted: "Another app or a call has taken the lens, or it is not there.",
-};
-
-/** @type {Record<string, string>} */
-const GONE_BECAUSE = {
-  left: "Switched off",
-  closed: "Page closed",
-  lost: "Connection lost",
-  media: "It sent no video",
 };
 
 const KEYLESS = "The camera sends no keyframe, with which its pictures could begin. Let it send one every 2 s.";
@@ -161,11 +158,11 @@ export class Tile {
    * @param {string} name of the camera
    * @param {{engine: string | null, surface: import("./surface.js").SurfaceKind | null, sounds: boolean, ontap: () => void,
    *          onback: () => void, onaspect: () => void, onsound: (on: boolean) => void, onrefused: (why: string) => void,
-   *          announce: (text: string) => void}} wall
+   *          ongone: (gone: import("./departure.js").Gone | null) => void, onputaway: () => void, announce: (text: string) => void}} wall
    *        engine: to force one of ENGINES; surface: to force one; sounds: the sound is on from the start; onsound: a person has
    *        switched it; ontap: the picture was tapped; onback: the way out of the large
    *        view was; onaspect: the shape of the picture has changed; onrefused: the relay wants another key than this page has,
-   *        and why; announce: a sentence for a screen reader
+   *        and why; ongone, onputaway: see Departure; announce: a sentence for a screen reader, "" takes the last one back
    */
   constructor(name, wall) {
     this.name = name;
@@ -181,7 +178,8 @@ export class Tile {
     /** What the relay last said; microphone: what the camera says of it, "" for nothing.
      *  @type {{state: string, reason: string, keyless: boolean, microphone: string} | null} */
     this.camera = null;
-    this.goneAt = 0; // ms since the epoch; 0: not known
+    /** What the list of the wall says, null where there is no such list. @type {import("./departure.js").Word | null} */
+    this.listed = null;
     /** @type {import("./link.js").LinkState} */
     this.linkState = "closed";
     /** @type {import("./link.js").Transport} */
@@ -237,6 +235,8 @@ export class Tile {
     // All of performance.now(): when something last came from the relay, when its last `pong` did, when the camera's last frame came to
     // the relay and the last one of its pictures here, when a track began; and the two answers between which frames were last left out.
     this.heardAt = this.pongAt = this.filmedAt = this.receivedAt = this.begunAt = this.slowFrom = this.slowAt = -Infinity;
+    /** The part that had the focus at the last look. @type {Element | null} */
+    this.focused = null;
     /** Delays of the pictures seen since the last look, ms. @type {number[]} */
     this.delays = [];
     /** What the looks found, and when (performance.now()); ms. @type {{delay: number | null, at: number}} */
@@ -260,6 +260,8 @@ export class Tile {
     this.back = this.tool(icon("icon-back"), () => this.wall.onback());
     this.pad = new TurnPad(name, { icon, send: (wish) => this.feed.send(wish) });
     this.details = new Details(name);
+    const departure = { onchange: () => this.ongone(), onputaway: () => this.wall.onputaway() };
+    this.departure = new Departure(name, departure, icon("icon-away"));
     this.build();
     const plays = playable(wall.engine);
     plays.then((families) => (this.plays = families));
@@ -419,16 +421,47 @@ export class Tile {
     }
     this.heardAt = this.pongAt = now;
     relay.heard();
-    if (way.idle === undefined) return;
-    this.filmedAt = now - way.idle / 1000;
-    const gone = this.camera !== null && this.camera.state === "gone";
-    if (gone && this.goneAt === 0) this.goneAt = Date.now() - way.idle / 1000; // this page came afterwards, and the relay knows since when
+    if (way.idle !== undefined) this.filmedAt = now - way.idle / 1000;
+  }
+
+  /** Begins, and ends what needs a connection of its own while the camera is gone: of its return the list tells.
+   *  @param {import("./departure.js").Word | null} word of the wall's list; null where this camera is alone on its page */
+  hear(word) {
+    this.listed = word;
+    if (this.isHungUp) this.feed.hangUp();
+    else this.feed.open();
+    if (word) this.departure.hear(word);
+  }
+
+  get isHungUp() {
+    return this.listed !== null && this.listed.state === "gone";
+  }
+
+  /** The camera is gone, gone otherwise, or back. */
+  ongone() {
+    const { gone } = this.departure;
+    if (gone) {
+      this.endVideo();
+      this.sound.end();
+      if (this.announcedState !== "gone") this.wall.announce(""); // it is no longer what was said last
+    }
+    if (this.engine instanceof JpegEngine) this.engine.setWatched(this.asks);
+    this.refresh();
+    this.keepFocus();
+    this.wall.ongone(gone);
+  }
+
+  /** It is time that a screen reader says it. */
+  announceGone() {
+    this.announcedState = "gone";
+    this.wall.announce(`${this.name}: ${this.departure.words}`);
   }
 
   /** @param {any} message */
   oncontrol(message) {
+    if (this.isHungUp) return; // that was on its way
     if (message.type === "welcome") this.onwelcome();
-    else if (message.type === "state") this.onstate(message.state, message.reason || "", message.keyless === true, message.sound || "");
+    else if (message.type === "state") this.onstate(message.state, message.reason || "", message.keyless === true, message.sound || "", message.since);
     else if (message.type === "track-end") this.endVideo();
     else if (message.type === "turns") this.pad.update(message);
     else if (message.type === "refused") this.pad.refuse(message.text);
@@ -441,15 +474,15 @@ export class Tile {
   }
 
   /** @param {string} state @param {string} reason @param {boolean} keyless pictures come, but none to begin with
-   *  @param {string} microphone what the camera says of it */
-  onstate(state, reason, keyless, microphone) {
-    const first = this.camera === null;
+   *  @param {string} microphone what the camera says of it @param {number} [since] ms since the epoch, by the relay's clock: when it went */
+  onstate(state, reason, keyless, microphone, since) {
     const went = this.camera ? this.camera.state : "";
     this.camera = { state, reason, keyless, microphone };
     if (state === "live" && !(keyless && went === "live")) this.pictureAt = performance.now();
-    if (state === "gone") {
-      this.goneAt = first ? 0 : Date.now();
-    }
+    // A relay that has come back and knows nothing of a camera that was here: where there is a list, that tells.
+    const lost = state === "waiting" && !keyless && went === "" && this.hadPicture && this.listed === null;
+    if (lost && !this.departure.gone) this.departure.hear({ state: "gone", reason: "lost" });
+    else this.departure.hear({ state, reason, keyless, since });
     this.refresh();
   }
 
@@ -700,7 +733,7 @@ export class Tile {
 
   /** Single pictures are asked for where somebody looks, and where it is known that the relay is there and takes this page's key. */
   get asks() {
-    return this.watched && this.linkState === "open";
+    return this.watched && this.linkState === "open" && !this.departure.gone;
   }
 
   setWatched() {
@@ -735,8 +768,9 @@ export class Tile {
     this.fullscreen.setAttribute("aria-label", "Full screen");
     this.back.setAttribute("aria-label", "Back to all cameras");
     this.back.classList.add("back");
-    this.tools = part("div", "tools", this.pad.button, this.soundControl.none, this.soundControl.button, this.fullscreen);
-    this.caption = part("div", "caption", this.soundControl.words, part("div", "words", this.label, this.status, this.details.button, this.slow), this.tools);
+    const { none, button, words } = this.soundControl;
+    this.tools = part("div", "tools", this.departure.button, this.pad.button, none, button, this.fullscreen);
+    this.caption = part("div", "caption", words, part("div", "words", this.label, this.status, this.details.button, this.slow), this.tools);
     this.element = part("section", "tile", this.view, this.notice, this.back, this.caption, this.details.panel, this.pad.panel);
     this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.pad.key(event));
     this.element.setAttribute("aria-label", `Camera ${this.name}`);
@@ -799,6 +833,16 @@ export class Tile {
     this.sound.look();
     this.refresh();
     this.details.update(this.stats(), this.state === "live");
+    this.keepFocus();
+  }
+
+  /** A part that is hidden loses the focus: then the picture has it. */
+  keepFocus() {
+    const { activeElement, body } = document;
+    if (this.element.contains(activeElement)) this.focused = activeElement;
+    else if (activeElement !== body) this.focused = null;
+    if (!this.focused || this.element.hidden || this.focused.getClientRects().length > 0) return;
+    this.view.focus({ preventScroll: true });
   }
 
   /** Says what is: called at every change and by the clock. */
@@ -807,16 +851,19 @@ export class Tile {
     const [state, sentence, why = ""] = this.judge();
     const { dataset } = this.element;
     dataset.why = why;
+    dataset.reason = state === "gone" && this.departure.gone ? this.departure.gone.reason : "";
     if (state !== this.state || !dataset.state) {
       this.state = state;
       dataset.state = this.status.dataset.state = state;
       const asleep = !this.watched && this.camera !== null && this.camera.reason === "unwatched"; // nobody waits for it
-      if (state !== this.announcedState && state !== "connecting" && !asleep) {
+      const later = state === "connecting" || state === "gone"; // it may be for a moment; see announceGone
+      if (state !== this.announcedState && !later && !asleep) {
         this.announcedState = state;
         this.wall.announce(`${this.name}: ${WORDS[state]}. ${sentence}`);
       }
     }
-    setText(this.status, state === "connecting" && this.isStranded ? "Not connected" : WORDS[state]);
+    const stranded = state === "connecting" && this.isStranded;
+    setText(this.status, stranded ? "Not connected" : state === "gone" && this.departure.calm ? OFF : WORDS[state]);
     setText(this.notice, sentence);
     this.notice.hidden = sentence === "";
     this.refreshSound();
@@ -883,13 +930,14 @@ export class Tile {
   /** @returns {[TileState, string, string?]} the sentence that belongs over the picture, "" for none; and why it is frozen */
   judge() {
     if (this.linkState === "closed" && this.refusal) return ["failed", this.refusal.text];
+    // Without a list, the camera may have come back while there is no connection.
+    if (this.departure.gone && (this.listed || this.linkState === "open")) return ["gone", this.departure.words];
     if (this.linkState !== "open") return ["connecting", this.awaySentence()];
     if (!this.camera) return ["connecting", "Connecting…"];
     const { state, reason, keyless } = this.camera;
     if (state === "waiting" && keyless) return ["waiting", KEYLESS];
     if (state === "waiting") return ["waiting", this.hadPicture ? "Waiting for the camera…" : "Not there yet."];
     if (state === "paused") return ["paused", PAUSED_BECAUSE[reason] || "Paused."];
-    if (state === "gone") return ["gone", `${GONE_BECAUSE[reason] || "Gone"}${this.goneAt ? ` ${clockTime(this.goneAt)}` : ""}.`];
     if (this.video && this.hasFailed()) return ["failed", this.failureSentence()];
     if (this.blocked) return ["connecting", "Tap the picture to start it."];
     if (this.watched && performance.now() - this.pictureAt > FROZEN_AFTER) return this.judgeSilence();

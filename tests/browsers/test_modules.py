@@ -269,3 +269,157 @@ async def test_an_engine_whose_pictures_are_counted_now_and_then_is_not_mute(pag
         shows,
     )
     assert found == told
+
+
+# --- cameras that are gone ---
+
+_ALARMS = """async (steps) => {
+  const { Alarms } = await import("/web/alarms.js");
+  const [set, clear] = [window.setTimeout, window.clearTimeout], timers = new Map(), told = [];
+  let now = 0;
+  window.setTimeout = (action, after) => (timers.set(timers.size + 1, [now + after, action]), timers.size);
+  window.clearTimeout = (timer) => timers.has(timer) && timers.set(timer, [Infinity, null]);
+  try {
+    const alarms = new Alarms({ ontitle: (text) => told.push([now / 1000, text]), ontell: (name) => told.push([now / 1000, name]) });
+    for (const [at, name, reason] of steps) {
+      for (const [timer, [due, action]] of timers) {
+        if (due > at * 1000) continue;
+        now = due;
+        timers.set(timer, [Infinity, null]);
+        action();
+      }
+      now = at * 1000;
+      if (reason) alarms.hear(name, reason);
+      else if (name) alarms.forget(name);
+    }
+  } finally {
+    [window.setTimeout, window.clearTimeout] = [set, clear];
+  }
+  // Of titles that follow one another and are the same, the first.
+  const isTitle = (text) => text === "" || text.startsWith("!");
+  const titles = told.filter(([, text]) => isTitle(text)).filter(([, text], i, all) => text !== (i ? all[i - 1][1] : ""));
+  return { titles, spoken: told.filter(([, text]) => !isTitle(text)) };
+}"""
+
+
+@pytest.mark.parametrize(
+    ("steps", "titles", "spoken"),
+    [
+        ([[0, "porch", "closed"], [9, "porch", ""], [60, "", ""]], [], []),
+        ([[0, "porch", "lost"], [60, "porch", ""]], [[10, "! porch: connection lost"], [60, ""]], [[10, "porch"]]),
+        ([[0, "porch", "left"], [60, "", ""]], [], [[10, "porch"]]),
+        (
+            [[0, "porch", "media"], [4, "porch", "media"], [8, "porch", "lost"], [12, "porch", "media"], [60, "", ""]],
+            [[10, "! porch: connection lost"], [12, "! porch: video broken"]],
+            [[10, "porch"]],
+        ),
+        ([[0, "porch", "left"], [30, "porch", "lost"], [60, "", ""]], [[40, "! porch: connection lost"]], [[10, "porch"], [40, "porch"]]),
+        ([[0, "porch", "lost"], [30, "porch", "left"], [60, "", ""]], [[10, "! porch: connection lost"], [30, ""]], [[10, "porch"]]),
+        (
+            [[0, "a", "lost"], [5, "b", "lost"], [20, "c", "closed"], [40, "a", ""], [41, "b", ""], [60, "", ""]],
+            [
+                [10, "! a: connection lost"],
+                [15, "! 2 cameras: connection lost"],
+                [30, "! 3 cameras: connection lost, page closed"],
+                [40, "! 2 cameras: connection lost, page closed"],
+                [41, "! c: page closed"],
+            ],
+            [[10, "a"], [15, "b"], [30, "c"]],
+        ),
+    ],
+    ids=["reloaded", "lost", "switched off", "again and again", "switched off, then lost", "lost, then switched off", "three"],
+)
+async def test_a_camera_that_is_missed_is_told_once_and_not_at_once(page: Page, steps: list[Any], titles: Any, spoken: Any) -> None:
+    assert await page.evaluate(_ALARMS, steps) == {"titles": titles, "spoken": spoken}
+
+
+async def test_who_has_filmed_leaves_the_wall_only_with_a_word(page: Page) -> None:
+    rolls = await page.evaluate(
+        """async () => {
+          const { Roll } = await import("/web/roll.js");
+          const roll = new Roll(), seen = [];
+          const take = (now, ...listed) => {
+            roll.take(listed.map(([name, state, since]) => ({ name, state, ...(since ? { reason: "closed", since } : {}) })), now);
+            seen.push(roll.all.map(({ name, state, reason = "", since = 0 }) => [name, state, reason, since]));
+          };
+          take(1, ["b", "live"], ["c", "waiting"], ["d", "paused"]);
+          take(2, ["a", "waiting"], ["b", "live"]);
+          take(3, ["a", "live"], ["b", "gone", 7]);
+          take(4);
+          take(5, ["b", "waiting"]);
+          take(6, ...[...Array(250).keys()].map((i) => [`n${i}`, "live"]));
+          take(7);
+          return [...seen.slice(0, 5), roll.all.length];
+        }"""
+    )
+    assert rolls == [
+        [["b", "live", "", 0], ["c", "waiting", "", 0], ["d", "paused", "", 0]],
+        [["a", "waiting", "", 0], ["b", "live", "", 0], ["d", "gone", "lost", 2]],
+        [["a", "live", "", 0], ["b", "gone", "closed", 7], ["d", "gone", "lost", 2]],
+        [["a", "gone", "lost", 4], ["b", "gone", "closed", 7], ["d", "gone", "lost", 2]],
+        [["a", "gone", "lost", 4], ["b", "waiting", "", 0], ["d", "gone", "lost", 2]],
+        100,
+    ]
+
+
+async def test_what_is_put_away_is_remembered_also_where_nothing_can_be_stored(page: Page) -> None:
+    assert await page.evaluate(
+        """async () => {
+          const { PutAway } = await import("/web/put-away.js");
+          const key = "drawercam-put-away", { setItem, getItem } = Storage.prototype;
+          localStorage.setItem(key, '{"old": 5, "odd": "x", "":');
+          const one = new PutAway(() => {}), broken = one.since.size;
+          one.put([["porch", 7], ["attic", 9]]);
+          const other = new PutAway(() => {});
+          const found = [["porch", 7], ["attic", 9]].map(([name, at]) => [0, 1, -1].map((step) => other.has(name, at + step)));
+          other.forget(["porch", "nobody"]);
+          const left = Object.keys(JSON.parse(localStorage.getItem(key)));
+          other.put([...Array(300).keys()].map((i) => [`n${i}`, i + 1]));
+          const most = Object.keys(JSON.parse(localStorage.getItem(key))).length;
+          localStorage.removeItem(key);
+          Storage.prototype.setItem = Storage.prototype.getItem = () => { throw new DOMException("no", "SecurityError"); };
+          const blocked = new PutAway(() => {});
+          blocked.put([["porch", 7]]);
+          Object.assign(Storage.prototype, { setItem, getItem });
+          return [broken, found, left, most, blocked.has("porch", 7)];
+        }"""
+    ) == [0, [[True, False, False], [True, False, False]], ["attic"], 200, True]
+
+
+async def test_the_day_is_told_where_it_was_not_today(page: Page) -> None:
+    today, night, week = await page.evaluate(
+        """async () => {
+          const { clockTime } = await import("/web/clock-time.js");
+          const at = (days) => {
+            const day = new Date();
+            day.setDate(day.getDate() - days);
+            return clockTime(day.setHours(1, 39));
+          };
+          return [at(0), at(1), at(7)];
+        }"""
+    )
+    assert today.startswith("at 01:39") and "yesterday" not in today
+    assert night == f"{today} yesterday"
+    assert week.startswith(f"{today} on ")
+
+
+async def test_what_is_true_no_more_is_taken_back_from_the_screen_reader(page: Page) -> None:
+    said = await page.evaluate(
+        """async () => {
+          const { Announcer } = await import("/web/announcer.js");
+          const element = document.createElement("div"), announcer = new Announcer(element), seen = [];
+          const wait = () => new Promise((resolve) => setTimeout(resolve, 900));
+          announcer.say("porch", "porch: Live.");
+          announcer.say("attic", "attic: Waiting.");
+          announcer.say("attic", "attic: Live.");
+          await wait();
+          seen.push(element.textContent.trim());
+          announcer.takeBack("porch");
+          seen.push(element.textContent.trim());
+          announcer.say("porch", "porch: Paused.");
+          announcer.takeBack("porch");
+          await wait();
+          return [...seen, element.textContent.trim()];
+        }"""
+    )
+    assert said == ["porch: Live. attic: Live.", "attic: Live.", "attic: Live."]

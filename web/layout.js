@@ -23,28 +23,40 @@ function sum(numbers) {
 
 /**
  * Puts the tiles into rows, in order, so that the rows are as equally full as can be (least sum of squares).
- * @param {number[]} aspects @param {number} count of rows, at most as many as aspects
- * @returns {number[][]} the aspects of each row
+ * @param {number[]} aspects
+ * @returns {number[][][]} the aspects of each row: with one row, with two, and so on up to one for each tile
  */
-function intoRows(aspects, count) {
-  /** For the first n tiles: the best way to put them into the rows so far. @type {({cost: number, rows: number[][]} | null)[]} */
-  let best = aspects.map(() => null);
-  best.unshift({ cost: 0, rows: [] });
-  for (let row = 0; row < count; row += 1) {
-    const previous = best;
-    best = previous.map((_, end) => {
-      let least = null;
+function intoRows(aspects) {
+  const total = [0]; // of the first n
+  for (const aspect of aspects) total.push(total[total.length - 1] + aspect);
+  /** The cost of the first n tiles in the rows so far, and for each number of rows where the last one begins. */
+  let costs = total.map((_, end) => (end === 0 ? 0 : Infinity));
+  /** @type {number[][]} */
+  const begins = [];
+  return aspects.map(() => {
+    const before = costs;
+    /** @type {number[]} */
+    const starts = [];
+    costs = total.map((_, end) => {
+      let least = Infinity;
       for (let start = 0; start < end; start += 1) {
-        const before = previous[start];
-        if (!before) continue;
-        const tiles = aspects.slice(start, end);
-        const cost = before.cost + sum(tiles) ** 2;
-        if (!least || cost < least.cost) least = { cost, rows: [...before.rows, tiles] };
+        const cost = before[start] + (total[end] - total[start]) ** 2;
+        if (cost >= least) continue;
+        least = cost;
+        starts[end] = start;
       }
       return least;
     });
-  }
-  return /** @type {{rows: number[][]}} */ (best[aspects.length]).rows;
+    begins.push(starts);
+    /** @type {number[][]} */
+    const rows = [];
+    let end = aspects.length;
+    for (let row = begins.length - 1; row >= 0; row -= 1) {
+      rows.unshift(aspects.slice(begins[row][end], end));
+      end = begins[row][end];
+    }
+    return rows;
+  });
 }
 
 /**
@@ -71,8 +83,8 @@ export function placeTiles(aspects, width, height) {
   const shapes = aspects.map((aspect) => Math.min(WIDEST, Math.max(NARROWEST, aspect)));
   /** @type {{area: number, rows: number[][], heights: number[]}} */
   let best = { area: -1, rows: [], heights: [] };
-  for (let count = 1; count <= shapes.length; count += 1) {
-    const arranged = arrange(intoRows(shapes, count), width, height);
+  for (const rows of intoRows(shapes)) {
+    const arranged = arrange(rows, width, height);
     // A tile too narrow for its words takes room from its row; only the first result tells which ones are.
     const widened = arranged.rows.map((row, index) => row.map((aspect) => Math.max(aspect, LEAST_WIDTH / arranged.heights[index])));
     const final = arrange(widened, width, height);

@@ -423,3 +423,20 @@ async def test_what_is_true_no_more_is_taken_back_from_the_screen_reader(page: P
         }"""
     )
     assert said == ["porch: Live. attic: Live.", "attic: Live.", "attic: Live."]
+
+
+async def test_a_wall_of_very_many_has_a_place_for_each(page: Page) -> None:
+    """As many as the relay remembers, and as many that film: to try all ways of putting them into rows would take minutes."""
+    places = await page.evaluate(
+        """async () => {
+          const { placeTiles } = await import("/web/layout.js");
+          return placeTiles([...Array(200).keys()].map((i) => [4 / 3, 9 / 16, 16 / 9][i % 3]), 800, 600);
+        }"""
+    )
+    assert len(places) == 200
+    tops = sorted({one["top"] for one in places})
+    rows = [[one for one in places if one["top"] == top] for top in tops]
+    for row in rows:
+        assert row[0]["left"] >= -1 and row[-1]["left"] + row[-1]["width"] <= 801
+        assert all(one["left"] + one["width"] < other["left"] for one, other in zip(row, row[1:], strict=False))
+    assert all(row[0]["top"] + row[0]["height"] < below[0]["top"] for row, below in zip(rows, rows[1:], strict=False))

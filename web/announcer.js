@@ -7,32 +7,33 @@ export class Announcer {
   /** @param {HTMLElement} element with aria-live */
   constructor(element) {
     this.element = element;
-    /** What waits to be said, by whom it is about. @type {Map<string, string>} */
-    this.waiting = new Map();
+    /** What waits to be said. @type {{subject: string, text: string}[]} */
+    this.waiting = [];
+    this.timer = 0;
   }
 
-  /** @param {string} subject what the sentence is about: a later one about the same replaces it @param {string} text */
+  /** @param {string} subject what the sentence is about @param {string} text */
   say(subject, text) {
-    if (this.waiting.size === 0) setTimeout(() => this.tell(), GATHER);
-    this.waiting.set(subject, text);
+    this.waiting.push({ subject, text });
+    if (this.timer === 0) this.timer = setTimeout(() => this.tell(), GATHER);
   }
 
   /** What was said of this is true no more, and nothing else is to be said. @param {string} subject */
   takeBack(subject) {
-    if (this.waiting.has(subject)) this.waiting.set(subject, ""); // the timer runs
+    this.waiting = this.waiting.filter((one) => one.subject !== subject);
     // Readers say what is added or changed, and nothing of what is taken away: so each sentence is an element of its own.
-    for (const one of [.../** @type {any} */ (this.element.children)]) if (one.dataset.about === subject) one.remove();
+    for (const one of [.../** @type {any} */ (this.element.children)]) if (one.dataset.subject === subject) one.remove();
   }
 
   tell() {
     const { element, waiting } = this;
-    const spoken = [...waiting].filter(([, text]) => text !== "");
-    waiting.clear();
-    if (spoken.length === 0) return;
+    this.waiting = [];
+    this.timer = 0;
+    if (waiting.length === 0) return;
     element.textContent = "";
-    for (const [subject, text] of spoken) {
+    for (const { subject, text } of waiting) {
       const sentence = document.createElement("span");
-      sentence.dataset.about = subject;
+      sentence.dataset.subject = subject;
       sentence.textContent = `${text} `;
       element.append(sentence);
     }

@@ -410,7 +410,8 @@ async def test_what_is_true_no_more_is_taken_back_from_the_screen_reader(page: P
           const element = document.createElement("div"), announcer = new Announcer(element), seen = [];
           const wait = () => new Promise((resolve) => setTimeout(resolve, 900));
           announcer.say("porch", "porch: Live.");
-          announcer.say("attic", "attic: Waiting.");
+          announcer.say("attic", "attic: Frozen.");
+          announcer.takeBack("attic");
           announcer.say("attic", "attic: Live.");
           await wait();
           seen.push(element.textContent.trim());

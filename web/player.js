@@ -152,7 +152,7 @@ function openWall() {
     elsewhere: elsewhere(lastSession),
     onstate: (state, why) => {
       if (link) relay.linked(state, why, link.moved);
-      if (state === "open") onopen();
+      if (state === "open") allIsWell();
       else if (state === "waiting") checkSession(why);
       else if (state === "closed" && why) onrefused(why.text);
     },
@@ -162,10 +162,6 @@ function openWall() {
     },
   });
   link.open();
-}
-
-function onopen() {
-  allIsWell();
 }
 
 /** The relay tells which cameras there are. @param {import("./roll.js").Entry[]} cameras */

@@ -7,8 +7,8 @@ import { happened } from "./departure.js";
 export const FORBEARANCE = 10000;
 
 export class Alarms {
-  /** @param {{ontitle: (text: string) => void, ontell: (name: string) => void}} handlers
-   *         ontitle: what the title of the page is to be, "" for nothing; ontell: a screen reader is to say that this camera is gone */
+  /** @param {{onchange: () => void, ontell: (name: string) => void}} handlers
+   *         onchange: `words` are others, perhaps; ontell: a screen reader is to say that this camera is gone */
   constructor(handlers) {
     this.handlers = handlers;
     /** @type {Map<string, {reason: string, told: boolean, timer: number}>} */
@@ -21,12 +21,12 @@ export class Alarms {
     // That it goes again before its pictures were back is no news, and puts off nothing.
     if (before && (before.reason !== "left" || reason === "left")) {
       before.reason = reason;
-      return this.say();
+      return this.handlers.onchange();
     }
     if (before) clearTimeout(before.timer);
     // A timer of its own, set once: hidden pages' chains of timers may sleep for a minute.
     this.missed.set(name, { reason, told: false, timer: setTimeout(() => this.tell(name), FORBEARANCE) });
-    this.say();
+    this.handlers.onchange();
   }
 
   /** It is back, or was put away. @param {string} name */
@@ -35,7 +35,7 @@ export class Alarms {
     if (!before) return;
     clearTimeout(before.timer);
     this.missed.delete(name);
-    this.say();
+    this.handlers.onchange();
   }
 
   /** @param {string} name */
@@ -44,13 +44,14 @@ export class Alarms {
     if (!one) return;
     one.told = true;
     this.handlers.ontell(name);
-    this.say();
+    this.handlers.onchange();
   }
 
-  say() {
-    const grave = [...this.missed].filter(([, { told, reason }]) => told && reason !== "left");
+  /** @param {string | null} [seen] a camera of which nothing need be said @returns {string} which are missed and why; "" if none is */
+  words(seen = null) {
+    const grave = [...this.missed].filter(([name, { told, reason }]) => told && reason !== "left" && name !== seen);
     const what = [...new Set(grave.map(([, { reason }]) => happened(reason).toLowerCase()))].join(", ");
     const who = grave.length === 1 ? grave[0][0] : `${grave.length} cameras`;
-    this.handlers.ontitle(grave.length === 0 ? "" : `! ${who}: ${what}`);
+    return grave.length === 0 ? "" : `${who}: ${what}`;
   }
 }

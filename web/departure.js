@@ -9,6 +9,9 @@ import { clockTime } from "./clock-time.js";
 /** since: as the relay says it, or this page's own time where it does not; shown: the same, never in the future of this device.
  *  @typedef {{reason: string, since: number, shown: number}} Gone */
 
+/** Milliseconds for which words are good: the day may change. To write a time takes a while, and a tile asks four times a second. */
+const TRUE_FOR = 30000;
+
 /** What happened, by the relay's reason. @type {Record<string, string>} */
 const HAPPENED = {
   left: "Switched off",
@@ -33,6 +36,8 @@ export class Departure {
     this.handlers = handlers;
     /** @type {Gone | null} */
     this.gone = null;
+    /** The last words, and when they were found, ms since the epoch. */
+    this.said = { words: "", at: 0 };
     const words = document.createElement("span");
     words.textContent = "Put away";
     /** Goes into the caption. */
@@ -59,13 +64,17 @@ export class Departure {
   /** @param {Gone | null} gone */
   change(gone) {
     this.gone = gone;
+    this.said.at = 0;
     this.button.hidden = gone === null;
     this.handlers.onchange();
   }
 
-  /** What happened and when, "" while it is there: the day may change meanwhile. */
+  /** What happened and when, "" while it is there. */
   get words() {
-    return this.gone ? `${happened(this.gone.reason)} ${clockTime(this.gone.shown)}` : "";
+    if (!this.gone) return "";
+    const now = Date.now();
+    if (Math.abs(now - this.said.at) > TRUE_FOR) this.said = { words: `${happened(this.gone.reason)} ${clockTime(this.gone.shown)}`, at: now };
+    return this.said.words;
   }
 
   /** Its person wanted it so. */

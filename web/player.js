@@ -90,7 +90,7 @@ const putAway = new PutAway(() => onputaway());
 const announcer = new Announcer(byId("announcer"));
 
 const alarms = new Alarms({
-  ontitle: (text) => titleSays("cameras", text),
+  onchange: () => applyAlarms(),
   ontell: (name) => {
     const tile = tiles.get(name);
     if (tile) tile.announceGone();
@@ -440,6 +440,16 @@ function applyGone() {
   if (only !== null) applyOnly(hidden.length > 0);
 }
 
+/** Says which are missed, in the title, and where another one fills the window. */
+function applyAlarms() {
+  const words = alarms.words();
+  titleSays("cameras", words && `! ${words}`);
+  const unseen = large === null ? "" : alarms.words(large);
+  const missed = byId("missed");
+  if (missed.textContent !== unseen) missed.textContent = unseen;
+  missed.hidden = unseen === "";
+}
+
 /** @param {boolean} hidden whether the only camera of this page is put away */
 function applyOnly(hidden) {
   const tile = tiles.get(/** @type {string} */ (only));
@@ -482,6 +492,7 @@ function applyLarge() {
   }
   byId("bar").hidden = large !== null && only === null;
   document.body.classList.toggle("filled", large !== null);
+  applyAlarms();
   layOut();
 }
 

@@ -839,10 +839,11 @@ export class Tile {
   /** A part that is hidden loses the focus: then the picture has it. */
   keepFocus() {
     const { activeElement, body } = document;
-    if (this.element.contains(activeElement)) this.focused = activeElement;
-    else if (activeElement !== body) this.focused = null;
-    if (!this.focused || this.element.hidden || this.focused.getClientRects().length > 0) return;
-    this.view.focus({ preventScroll: true });
+    const inside = this.element.contains(activeElement);
+    if (inside) this.focused = activeElement;
+    const hidden = this.focused !== null && this.focused.getClientRects().length === 0;
+    if (hidden && !this.element.hidden && (inside || activeElement === body)) this.view.focus({ preventScroll: true });
+    else if (!inside) this.focused = null;
   }
 
   /** Says what is: called at every change and by the clock. */

@@ -161,6 +161,10 @@ async def test_after_a_while_the_title_and_the_screen_reader_say_so_once(house: 
     wall = house.wall
     await wall.wait_for("document.title === '! 2 cameras: page closed, connection lost'", PATIENCE)
     assert await wall.evaluate("titles") == ["! porch: page closed", "! 2 cameras: page closed, connection lost"], "calm of the cot"
+    await wall.click("[data-camera=porch] .view")
+    assert await wall.evaluate("document.querySelector('#missed:not([hidden])').textContent") == "attic: connection lost", "the other one"
+    await wall.evaluate("history.back()")
+    await wall.wait_for("document.querySelector('#missed').hidden", PATIENCE)
     await wall.wait_for("said.length === 3", PATIENCE)
     said = await wall.evaluate("said")
     for words in ("cot: Switched off at ", "porch: Page closed at ", "attic: Connection lost at "):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -275,12 +276,13 @@ async def test_an_engine_whose_pictures_are_counted_now_and_then_is_not_mute(pag
 
 _ALARMS = """async (steps) => {
   const { Alarms } = await import("/web/alarms.js");
-  const [set, clear] = [window.setTimeout, window.clearTimeout], timers = new Map(), told = [];
+  const [set, clear] = [window.setTimeout, window.clearTimeout], timers = new Map(), titles = [], spoken = [];
   let now = 0;
   window.setTimeout = (action, after) => (timers.set(timers.size + 1, [now + after, action]), timers.size);
   window.clearTimeout = (timer) => timers.has(timer) && timers.set(timer, [Infinity, null]);
   try {
-    const alarms = new Alarms({ ontitle: (text) => told.push([now / 1000, text]), ontell: (name) => told.push([now / 1000, name]) });
+    const onchange = () => titles.push([now / 1000, alarms.words()]), ontell = (name) => spoken.push([now / 1000, name]);
+    const alarms = new Alarms({ onchange, ontell });
     for (const [at, name, reason] of steps) {
       for (const [timer, [due, action]] of timers) {
         if (due > at * 1000) continue;
@@ -295,10 +297,7 @@ _ALARMS = """async (steps) => {
   } finally {
     [window.setTimeout, window.clearTimeout] = [set, clear];
   }
-  // Of titles that follow one another and are the same, the first.
-  const isTitle = (text) => text === "" || text.startsWith("!");
-  const titles = told.filter(([, text]) => isTitle(text)).filter(([, text], i, all) => text !== (i ? all[i - 1][1] : ""));
-  return { titles, spoken: told.filter(([, text]) => !isTitle(text)) };
+  return { titles: titles.filter(([, text], i) => text !== (i ? titles[i - 1][1] : "")), spoken };
 }"""
 
 
@@ -306,23 +305,23 @@ _ALARMS = """async (steps) => {
     ("steps", "titles", "spoken"),
     [
         ([[0, "porch", "closed"], [9, "porch", ""], [60, "", ""]], [], []),
-        ([[0, "porch", "lost"], [60, "porch", ""]], [[10, "! porch: connection lost"], [60, ""]], [[10, "porch"]]),
+        ([[0, "porch", "lost"], [60, "porch", ""]], [[10, "porch: connection lost"], [60, ""]], [[10, "porch"]]),
         ([[0, "porch", "left"], [60, "", ""]], [], [[10, "porch"]]),
         (
             [[0, "porch", "media"], [4, "porch", "media"], [8, "porch", "lost"], [12, "porch", "media"], [60, "", ""]],
-            [[10, "! porch: connection lost"], [12, "! porch: video broken"]],
+            [[10, "porch: connection lost"], [12, "porch: video broken"]],
             [[10, "porch"]],
         ),
-        ([[0, "porch", "left"], [30, "porch", "lost"], [60, "", ""]], [[40, "! porch: connection lost"]], [[10, "porch"], [40, "porch"]]),
-        ([[0, "porch", "lost"], [30, "porch", "left"], [60, "", ""]], [[10, "! porch: connection lost"], [30, ""]], [[10, "porch"]]),
+        ([[0, "porch", "left"], [30, "porch", "lost"], [60, "", ""]], [[40, "porch: connection lost"]], [[10, "porch"], [40, "porch"]]),
+        ([[0, "porch", "lost"], [30, "porch", "left"], [60, "", ""]], [[10, "porch: connection lost"], [30, ""]], [[10, "porch"]]),
         (
             [[0, "a", "lost"], [5, "b", "lost"], [20, "c", "closed"], [40, "a", ""], [41, "b", ""], [60, "", ""]],
             [
-                [10, "! a: connection lost"],
-                [15, "! 2 cameras: connection lost"],
-                [30, "! 3 cameras: connection lost, page closed"],
-                [40, "! 2 cameras: connection lost, page closed"],
-                [41, "! c: page closed"],
+                [10, "a: connection lost"],
+                [15, "2 cameras: connection lost"],
+                [30, "3 cameras: connection lost, page closed"],
+                [40, "2 cameras: connection lost, page closed"],
+                [41, "c: page closed"],
             ],
             [[10, "a"], [15, "b"], [30, "c"]],
         ),
@@ -439,5 +438,5 @@ async def test_a_wall_of_very_many_has_a_place_for_each(page: Page) -> None:
     rows = [[one for one in places if one["top"] == top] for top in tops]
     for row in rows:
         assert row[0]["left"] >= -1 and row[-1]["left"] + row[-1]["width"] <= 801
-        assert all(one["left"] + one["width"] < other["left"] for one, other in zip(row, row[1:], strict=False))
-    assert all(row[0]["top"] + row[0]["height"] < below[0]["top"] for row, below in zip(rows, rows[1:], strict=False))
+        assert all(one["left"] + one["width"] < other["left"] for one, other in pairwise(row))
+    assert all(row[0]["top"] + row[0]["height"] < below[0]["top"] for row, below in pairwise(rows))

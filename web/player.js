@@ -540,7 +540,7 @@ function applyInvite() {
   invite.hidden = !(empty || inviting);
   invite.classList.toggle("over", inviting);
   byId("invite-close").hidden = empty;
-  byId("invite-title").textContent = !empty ? "Add a camera" : hiddenNames().length > 0 ? "No other camera" : "No camera yet";
+  byId("invite-title").textContent = !empty ? "Add a camera" : hiddenNames().length > 0 ? "No camera is filming" : "No camera yet";
   if (inviting) {
     invite.setAttribute("role", "dialog");
     invite.setAttribute("aria-modal", "true");

@@ -28,6 +28,9 @@ const AWAKE_LOOK = 2000;
 const SMALL_WIDTH = 200;
 const SMALL_HEIGHT = 180;
 
+/** Pixels: below this a button of a tile has no words, so that the name has room. */
+const NARROW_WIDTH = 380;
+
 /** Milliseconds between two looks at the connection: it says to the minute since when it is away. */
 const RELAY_LOOK = 1000;
 
@@ -366,6 +369,7 @@ function layOut() {
     element.style.width = `${Math.round(place.width)}px`;
     element.style.height = `${Math.round(place.height)}px`;
     element.classList.toggle("small", place.width < SMALL_WIDTH || place.height < SMALL_HEIGHT);
+    element.classList.toggle("narrow", place.width < NARROW_WIDTH);
   });
 }
 
@@ -436,6 +440,7 @@ function applyGone() {
   byId("back-again").hidden = hidden.length === 0;
   const away = `${hidden.length} put away`;
   if (byId("back-again").textContent !== away) byId("back-again").textContent = away;
+  byId("bar").classList.toggle("full", gone.length > 0 || hidden.length > 0);
   applyInvite();
   if (only !== null) applyOnly(hidden.length > 0);
 }

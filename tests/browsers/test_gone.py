@@ -123,7 +123,7 @@ async def test_one_that_is_stopped_says_that_it_is_switched_off_also_large_with_
     assert await wall.evaluate(f"{tile('cot')}.classList.contains('large') && {tile('cot')}.dataset.sound === 'on'")
     assert await wall.evaluate("document.activeElement.getAttribute('aria-label').startsWith('Sound')"), "the focus stays"
     assert await wall.evaluate(_GREYED, "cot")
-    assert await wall.evaluate("!document.querySelector('#announcer').textContent.includes('Live')")
+    assert await wall.evaluate("!document.querySelector('#announcer').textContent.includes('cot: Live')")
 
 
 async def test_it_comes_back_large_with_its_sound_and_the_focus(house: House) -> None:

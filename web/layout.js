@@ -69,7 +69,7 @@ function arrange(rows, width, height) {
   const scale = Math.min(1, Math.max(room / sum(full), LEAST_HEIGHT / Math.min(...full)));
   const heights = full.map((rowHeight) => rowHeight * scale);
   const areas = rows.map((row, index) => heights[index] ** 2 * sum(row) * (heights[index] < LEAST_HEIGHT ? CRAMPED : 1));
-  return { area: sum(areas) * Math.min(1, room / sum(heights)), rows, heights };
+  return { area: sum(areas) * Math.min(1, Math.max(0, room) / sum(heights)), rows, heights };
 }
 
 /**
@@ -84,6 +84,8 @@ export function placeTiles(aspects, width, height) {
   /** @type {{area: number, rows: number[][], heights: number[]}} */
   let best = { area: -1, rows: [], heights: [] };
   for (const rows of intoRows(shapes)) {
+    // The last way, one tile in each row, is there for all.
+    if (rows.length < shapes.length && rows.some((row) => row.length * (LEAST_WIDTH + GAP) - GAP > width)) continue;
     const arranged = arrange(rows, width, height);
     // A tile too narrow for its words takes room from its row; only the first result tells which ones are.
     const widened = arranged.rows.map((row, index) => row.map((aspect) => Math.max(aspect, LEAST_WIDTH / arranged.heights[index])));

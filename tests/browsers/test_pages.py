@@ -64,7 +64,7 @@ async def tiles(page: Page) -> dict[str, str]:
 async def test_one_tap_films_and_the_wall_shows_it_and_when_it_was_stopped(pages: Pages) -> None:
     wall = await pages.open("/")
     await says(wall, "No camera yet")
-    await says(wall, "python3 relay.py --tls")  # a code would lead a phone nowhere
+    await says(wall, "stop it and start it with --tls")  # a code would lead a phone nowhere
     camera = await pages.open("/camera.html")
     await camera.fill("#name", "Front Porch")
     await says(camera, "In links and files: front-porch")

@@ -180,6 +180,7 @@ async function checkSession(why) {
   let found = refusalOf(why) || refusal; // one try without an answer takes nothing back
   try {
     session = await openSession();
+    unreached = false;
     if (!mayWatch(session)) return askForKey(why ? why.text : "");
   } catch (error) {
     unreached = true;

@@ -864,7 +864,7 @@ export class Tile {
       }
     }
     const stranded = state === "connecting" && this.isStranded;
-    setText(this.status, stranded ? "Not connected" : state === "gone" && this.departure.calm ? OFF : WORDS[state]);
+    setText(this.status, stranded ? "Offline" : state === "gone" && this.departure.calm ? OFF : WORDS[state]);
     setText(this.notice, sentence);
     this.notice.hidden = sentence === "";
     this.refreshSound();

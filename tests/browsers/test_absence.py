@@ -225,7 +225,7 @@ async def test_a_relay_that_was_stopped_for_good_is_told_everywhere(chromium: Ch
             await pages.say(STOPPED)
             await pages.titled(STOPPED + ".*")
             await reads(pages.wall, text("[data-camera] .notice"), rf"{STOPPED}.*\. This picture is from \d\d:\d\d")
-            await reads(pages.wall, text("[data-camera] .status"), "Not connected")
+            await reads(pages.wall, text("[data-camera] .status"), "Offline")
             await reads(pages.camera, text("#dark-text"), "porch · the relay stopped at .* · touch to wake")
             assert "moment" not in await pages.camera.evaluate(text("#detail"))
             assert await pages.wall.evaluate("document.querySelector('[data-camera]').dataset.state") == "connecting"

@@ -1,6 +1,7 @@
 // Cameras that are missed. A tile says at once that its camera is gone; the page's title and a screen reader say so after a while, once, so
 // that a phone whose page is reloaded alarms nobody. One that its person has switched off is told to the screen reader, and is no alarm.
 
+import { calledInText } from "./called.js";
 import { happened } from "./departure.js";
 
 /** Milliseconds in which a phone's page that is reloaded films again, with some to spare. */
@@ -51,7 +52,7 @@ export class Alarms {
   words(seen = null) {
     const grave = [...this.missed].filter(([name, { told, reason }]) => told && reason !== "left" && name !== seen);
     const what = [...new Set(grave.map(([, { reason }]) => happened(reason).toLowerCase()))].join(", ");
-    const who = grave.length === 1 ? grave[0][0] : `${grave.length} cameras`;
+    const who = grave.length === 1 ? calledInText(grave[0][0]) : `${grave.length} cameras`;
     return grave.length === 0 ? "" : `${who}: ${what}`;
   }
 }

@@ -4,7 +4,7 @@
 import { clockTime } from "./clock-time.js";
 
 /** What the relay says of a camera (docs/protocol.md, "States"). `since` is ms since the epoch by the relay's clock, of `gone`.
- *  @typedef {{state: string, reason?: string, since?: number, keyless?: boolean}} Word */
+ *  @typedef {{state: string, reason?: string, since?: number, keyless?: boolean, label?: string}} Word */
 
 /** since: as the relay says it, or this page's own time where it does not; shown: the same, never in the future of this device.
  *  @typedef {{reason: string, since: number, shown: number}} Gone */

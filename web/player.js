@@ -460,7 +460,7 @@ function applyAlarms() {
 function applyOnly(hidden) {
   const tile = tiles.get(/** @type {string} */ (only));
   if (tile) tile.element.hidden = hidden;
-  const note = tile && hidden ? `${only}: ${tile.departure.words}. It is put away on this device, and is shown again when it is back.` : "";
+  const note = tile && hidden ? `${tile.called}: ${tile.departure.words}. It is put away on this device, and is shown again when it is back.` : "";
   if (byId("away-note").textContent !== note) byId("away-note").textContent = note;
   byId("away-note").hidden = !hidden;
   layOut();

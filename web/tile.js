@@ -21,6 +21,7 @@
 // and element.tile is the Tile, whose stats() tells the rest.
 
 import { awayWords, concernsPage, refusalOf, relay } from "./absence.js";
+import { called, calledInText, forgetLabel, hearLabel } from "./called.js";
 import { timeOf } from "./clock-time.js";
 import { Departure } from "./departure.js";
 import { Details } from "./details.js";
@@ -166,6 +167,8 @@ export class Tile {
    */
   constructor(name, wall) {
     this.name = name;
+    /** What people call it, for a sentence. */
+    this.called = "";
     this.wall = wall;
     /** Width and height of the picture. */
     this.size = { width: 0, height: 0 };
@@ -357,12 +360,13 @@ export class Tile {
     this.element.classList.toggle("large", large);
     this.back.hidden = !large || alone;
     this.fullscreen.hidden = !large || !(document.fullscreenEnabled || /** @type {any} */ (document).webkitFullscreenEnabled);
-    this.view.setAttribute("aria-label", alone ? this.name : large ? `${this.name}: back to all cameras` : `${this.name}: show large`);
+    this.nameView();
     if (!large && this.isFullscreen()) this.toggleFullscreen();
   }
 
   close() {
     clearInterval(this.timer);
+    forgetLabel(this.name);
     document.removeEventListener("visibilitychange", this.onvisibility);
     this.observer.disconnect();
     this.measure.disconnect();
@@ -428,6 +432,7 @@ export class Tile {
    *  @param {import("./departure.js").Word | null} word of the wall's list; null where this camera is alone on its page */
   hear(word) {
     this.listed = word;
+    if (word) hearLabel(this.name, word.label || "");
     if (this.isHungUp) this.feed.hangUp();
     else this.feed.open();
     if (word) this.departure.hear(word);
@@ -454,12 +459,13 @@ export class Tile {
   /** It is time that a screen reader says it. */
   announceGone() {
     this.announcedState = "gone";
-    this.wall.announce(`${this.name}: ${this.departure.words}`);
+    this.wall.announce(`${this.called}: ${this.departure.words}`);
   }
 
   /** @param {any} message */
   oncontrol(message) {
     if (this.isHungUp) return; // that was on its way
+    if (message.type === "state") hearLabel(this.name, message.label || "");
     if (message.type === "welcome") this.onwelcome();
     else if (message.type === "state") this.onstate(message.state, message.reason || "", message.keyless === true, message.sound || "", message.since);
     else if (message.type === "track-end") this.endVideo();
@@ -757,8 +763,9 @@ export class Tile {
     this.view = part("button", "view", this.picture);
     this.view.type = "button";
     this.view.addEventListener("click", () => this.wall.ontap());
-    this.label = part("span", "name");
-    this.label.textContent = this.name;
+    this.labelText = part("bdi", "");
+    this.nameBeside = part("span", "beside");
+    this.label = part("span", "name", this.labelText, this.nameBeside);
     this.status = part("span", "status");
     this.slow = part("span", "slow");
     this.slow.hidden = true;
@@ -773,10 +780,33 @@ export class Tile {
     this.caption = part("div", "caption", words, part("div", "words", this.label, this.status, this.details.button, this.slow), this.tools);
     this.element = part("section", "tile", this.view, this.notice, this.back, this.caption, this.details.panel, this.pad.panel);
     this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.pad.key(event));
-    this.element.setAttribute("aria-label", `Camera ${this.name}`);
     this.element.dataset.camera = this.name;
     /** @type {any} */ (this.element).tile = this;
     this.setLarge(false, false);
+    this.showCalled();
+  }
+
+  nameView() {
+    const large = this.element.classList.contains("large");
+    const what = !large ? "show large" : this.back.hidden ? "" : "back to all cameras";
+    this.view.setAttribute("aria-label", what ? `${this.called}: ${what}` : this.called);
+  }
+
+  /** What this camera is called may be told later, and be the same as of one that comes later. */
+  showCalled() {
+    const text = calledInText(this.name);
+    if (text === this.called) return;
+    this.called = text;
+    const { label, beside } = called(this.name);
+    this.labelText.textContent = label;
+    this.nameBeside.textContent = beside;
+    this.element.setAttribute("aria-label", `Camera ${text}`);
+    this.nameView();
+    this.soundControl.name = text;
+    this.pad.button.setAttribute("aria-label", `Turn ${text}`);
+    this.pad.panel.setAttribute("aria-label", `Turn ${text}`);
+    this.departure.button.title = `Put away ${text}`;
+    this.details.panel.setAttribute("aria-label", `Delay of ${text}`);
   }
 
   /** @param {SVGSVGElement} symbol @param {() => void} action @returns {HTMLButtonElement} */
@@ -848,6 +878,7 @@ export class Tile {
 
   /** Says what is: called at every change and by the clock. */
   refresh() {
+    this.showCalled();
     this.checkEngine();
     const [state, sentence, why = ""] = this.judge();
     const { dataset } = this.element;
@@ -860,7 +891,7 @@ export class Tile {
       const later = state === "connecting" || state === "gone"; // it may be for a moment; see announceGone
       if (state !== this.announcedState && !later && !asleep) {
         this.announcedState = state;
-        this.wall.announce(`${this.name}: ${WORDS[state]}. ${sentence}`);
+        this.wall.announce(`${this.called}: ${WORDS[state]}. ${sentence}`);
       }
     }
     const stranded = state === "connecting" && this.isStranded;

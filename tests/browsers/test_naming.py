@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from tests.browsers.drivers.chromium import Chromium, ChromiumPage
+from tests.browsers.pages import PATIENCE
+from tests.peers import peer
 from tests.relays import Relay
 
 FIELD = "document.querySelector('#name').value"
@@ -96,3 +100,44 @@ async def test_a_link_keeps_what_this_phone_is_called(phone: ChromiumPage, remem
         [remembered, given],
     )
     assert said == shown
+
+
+CALLED = """() => Object.fromEntries([...document.querySelectorAll("[data-camera]")].map((tile) => {
+  const [label, beside] = ["bdi", ".beside"].map((css) => tile.querySelector(`.name ${css}`).textContent);
+  const view = tile.querySelector(".view").getAttribute("aria-label");
+  return [tile.dataset.camera, { label, beside, tile: tile.getAttribute("aria-label"), view }];
+}))"""
+
+
+async def test_the_wall_shows_labels_and_the_name_where_a_label_alone_would_mislead(chromium: Chromium) -> None:
+    cameras = {
+        "baby-room": "Baby Room",
+        "cot": "Baby Room",  # two are called so
+        "camera-5944": "Дверь",
+        "hall": "غرفة (2",  # another name than the one made from it
+        "porch": "",
+    }
+    async with AsyncExitStack() as stack:
+        relay = stack.enter_context(Relay())
+        wall = await chromium.page(f"{relay.origin}/player.html")
+        stack.push_async_callback(wall.close)
+        for name, label in cameras.items():
+            camera = await stack.enter_async_context(peer(relay, f"/camera/{name}"))
+            await camera.send(type="stream", stream=1, mime="video/webm", **({"label": label} if label else {}))
+            await camera.send(type="state", state="paused", reason="camera")
+        await wall.wait_for(
+            "[...document.querySelectorAll('.name bdi')].filter((one) => one.textContent === 'Baby Room').length === 2", PATIENCE
+        )
+        await wall.wait_for("document.querySelector('[data-camera=hall] .beside').textContent === 'hall'", PATIENCE)
+        await wall.wait_for("document.querySelector('[data-camera=baby-room] .beside').textContent !== ''", PATIENCE)
+        told: dict[str, Any] = await wall.evaluate(CALLED)
+        assert {name: (one["label"], one["beside"]) for name, one in told.items()} == {
+            "baby-room": ("Baby Room", "baby-room"),
+            "cot": ("Baby Room", "cot"),
+            "camera-5944": ("Дверь", ""),
+            "hall": ("غرفة (2", "hall"),
+            "porch": ("porch", ""),
+        }
+        assert told["hall"]["tile"] == "Camera \u2068غرفة (2\u2069 (hall)"
+        assert told["porch"]["view"] == "porch: show large"
+        assert wall.errors == []

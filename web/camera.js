@@ -13,6 +13,7 @@ import { KeyDesk } from "./key-desk.js";
 import { Lens } from "./lens.js";
 import { LevelBar } from "./level-bar.js";
 import { LOOK, LevelMeter } from "./level-meter.js";
+import { isOnAir } from "./on-air.js";
 import { Overload } from "./overload.js";
 import { isolated } from "./names.js";
 import { Panels } from "./panels.js";
@@ -316,7 +317,7 @@ let reachedAt = 0;
 const setup = new SetupForm(
   { form: page.setup, name: find("name"), made: find("name-made"), hint: find("name-hint"), rest: find("rest"), start: page.start },
   query,
-  startFilming,
+  tapStart,
 );
 const care = new Care(lens, picturesShown, show);
 const overload = new Overload();
@@ -325,6 +326,28 @@ const wake = new WakeLock(() => undefined);
 /** `?start=1` films as soon as there is a picture and the relay lets this browser in. */
 function autostart() {
   if (wantsStart && !filming && lens.video && desk.allowed) startFilming();
+}
+
+/** A person has tapped "Start filming". What starts by itself, or was asked before, asks nothing. */
+async function tapStart() {
+  const chosen = wantsStart || !desk.allowed ? null : setup.choose();
+  if (!chosen) {
+    startFilming();
+    return;
+  }
+  panels.hide("ended");
+  page.start.setAttribute("aria-busy", "true");
+  const taken = await isOnAir(chosen.name);
+  page.start.removeAttribute("aria-busy");
+  if (filming) return; // a second tap was faster
+  if (!taken) {
+    startFilming();
+    return;
+  }
+  const steps = ["Another phone or page films under this name, and a name belongs to one camera at a time. If this phone starts, that one stops."];
+  const over = { label: "Film here instead", act: startFilming };
+  const other = { label: "Use another name", primary: true, act: chooseName };
+  panels.show("ended", `“${isolated(chosen.label)}” is on the air already`, steps, [other, over]);
 }
 
 function startFilming() {

@@ -167,6 +167,7 @@ def application(site: Site, share: Callable[[str], Share]) -> web.Application:
         routes.USE_KEY: api.use_key,
         routes.CAMERAS: api.cameras,
         routes.ORIENT: api.orient,
+        routes.ON_AIR: api.on_air,
         routes.INVITE: api.invite,
         routes.INVITE_CODE: api.invite_code,
         routes.KEYS: api.keys,
@@ -577,6 +578,10 @@ class _Api:
     async def cameras(self, request: web.Request) -> web.StreamResponse:
         seen: Scope = request["grant"].watch
         return web.json_response([channel.report() for channel in self._site.hub.cameras() if channel.name in seen])
+
+    async def on_air(self, request: web.Request) -> web.StreamResponse:
+        channel = self._site.hub.find(request.match_info["name"])
+        return web.json_response({"onAir": channel is not None and channel.camera is not None})
 
     async def orient(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

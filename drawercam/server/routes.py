@@ -61,6 +61,8 @@ USE_KEY = Route("POST", "/api/session", Right.ANYBODY)
 CAMERAS = Route("GET", "/api/cameras", Right.WATCH_SOME)
 # Who may watch a camera may turn it: there is nothing to see beyond what the camera's owner has let it turn to.
 ORIENT = Route("POST", "/api/cameras/{name}/orient", Right.WATCH, programs=True)
+# Who may film under a name may know whether that would send another camera away.
+ON_AIR = Route("GET", "/api/cameras/{name}/on-air", Right.PUBLISH)
 INVITE = Route("GET", "/api/invite", Right.WATCH_SOME)
 INVITE_CODE = Route("GET", "/api/invite.svg", Right.WATCH_SOME)
 KEYS = Route("GET", "/api/keys", Right.MANAGE)
@@ -96,6 +98,7 @@ REQUESTS = (
     USE_KEY,
     CAMERAS,
     ORIENT,
+    ON_AIR,
     INVITE,
     INVITE_CODE,
     KEYS,

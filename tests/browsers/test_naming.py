@@ -141,3 +141,22 @@ async def test_the_wall_shows_labels_and_the_name_where_a_label_alone_would_misl
         assert told["hall"]["tile"] == "Camera \u2068غرفة (2\u2069 (hall)"
         assert told["porch"]["view"] == "porch: show large"
         assert wall.errors == []
+
+
+async def test_a_tap_asks_first_where_another_camera_has_the_name_and_nothing_else_asks(relay: Relay, phone: ChromiumPage) -> None:
+    title = "document.querySelector('#panel:not([hidden]) #panel-title')?.textContent"
+    async with peer(relay, "/camera/baby-room") as first:
+        await first.message("welcome")
+        await phone.raw.keyboard.insert_text("Baby Room")
+        await phone.wait_for("!document.querySelector('#start').disabled", PATIENCE)
+        await phone.click("#start")
+        await phone.wait_for(f"{title} === '“Baby Room” is on the air already'", PATIENCE)
+        assert not first.told("error") and await phone.evaluate("document.querySelector('#onair').hidden")
+        await phone.click("#panel-actions button:last-child")
+        assert await first.closed() == 4003
+    await phone.wait_for("document.querySelector('#camera').dataset.state === 'live'", PATIENCE)
+    async with peer(relay, "/camera/baby-room") as second:
+        await second.message("welcome")
+        await phone.wait_for(f"{title} === 'Another phone is “Baby Room” now'", PATIENCE)
+        await phone.evaluate("void setTimeout(() => location.assign('/camera.html?name=Baby%20Room&start=1&sound=0'))")
+        assert await second.closed() == 4003

@@ -94,6 +94,23 @@ async def test_a_label_is_told_on_every_way_and_stays_when_the_camera_goes(relay
         assert report(relay, name)["label"] == "Baby Room"
 
 
+async def test_who_may_film_as_a_camera_is_told_whether_it_is_on_the_air(relay: Relay, name: str) -> None:
+    async with aiohttp.ClientSession(relay.origin) as client:
+
+        async def on_air() -> Any:
+            async with client.get(f"/api/cameras/{name}/on-air") as answer:
+                return await answer.json()
+
+        assert await on_air() == {"onAir": False}
+        async with peer(relay, f"/player/{name}") as player, peer(relay, f"/camera/{name}") as camera:
+            await camera.message("welcome")
+            assert await on_air() == {"onAir": True}
+            await live(camera)
+            await goes(camera, "left")
+            await player.message("state", state="gone")
+            assert await on_air() == {"onAir": False}
+
+
 async def test_who_has_shown_nothing_and_who_was_taken_over_are_not_gone(relay: Relay, name: str) -> None:
     async with peer(relay, "/wall") as wall, peer(relay, f"/camera/{name}") as first:
         async with peer(relay, f"/camera/{name}-x") as silent:

@@ -8,8 +8,8 @@ import re
 import secrets
 from collections.abc import Iterable
 
-# RFC 9110 section 11.2: parameters, whose values are tokens or quoted.
-_PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+# RFC 9110 section 11.2: parameters, whose values are tokens or quoted. A long word that is none is looked at once, not from each letter on.
+_PARAMETER = re.compile(r'(?<![\w-])([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 # RFC 7616 section 6.1; SHA-512-256 is used by no camera. The better ones first.
 _HASHES = {"sha-256": hashlib.sha256, "md5": hashlib.md5}

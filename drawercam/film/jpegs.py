@@ -53,6 +53,7 @@ class JpegSplitter:
         self.begun = False
         self._buffer = bytearray()
         self._at = 0  # up to here the picture has been looked at
+        self._segment = 0  # where the last segment of its header begins
         self._in_data = False  # and what stands there is coded data
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -83,7 +84,8 @@ class JpegSplitter:
                 picture = bytes(self._buffer[:end])
                 self._drop(end)
                 return picture if picture.endswith(_END) else picture + _END
-            self._drop(len(_BEGIN) - 1)  # something that only began like a picture
+            # Something that only began like a picture, or broke off: the next one may lie in its last segment.
+            self._drop(max(len(_BEGIN) - 1, self._segment))
         return None
 
     def _find_begin(self) -> bool:
@@ -92,7 +94,7 @@ class JpegSplitter:
             del self._buffer[: max(0, len(self._buffer) - len(_BEGIN) + 1)]
             return False
         del self._buffer[:at]
-        self.begun, self._at, self._in_data = True, 2, False
+        self.begun, self._at, self._segment, self._in_data = True, 2, 0, False
         return True
 
     def _drop(self, count: int) -> None:
@@ -112,7 +114,10 @@ class JpegSplitter:
             else:
                 found = _FILLED_MARKER.match(buffer, self._at)
                 if found is None:
-                    return None if not buffer[self._at :].strip(b"\xff") else 0
+                    if buffer[self._at :].strip(b"\xff"):
+                        return 0
+                    self._at = max(self._at, len(buffer) - 1)  # of a filler, only the last byte matters
+                    return None
                 marker = found[1][0]
             if marker == _Marker.EOI:
                 return found.end() if self._in_data else 0
@@ -138,5 +143,5 @@ class JpegSplitter:
                 return None
             if marker not in _APPLICATION and buffer.find(_BEGIN, head, behind) >= 0:
                 return 0  # it had broken off, and what follows is the next picture
-            self._at = head + length
+            self._segment, self._at = found.start(), head + length
             self._in_data = marker == _Marker.SOS

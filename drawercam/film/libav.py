@@ -49,6 +49,9 @@ _FEW = 3
 _BACK = 1_000_000
 _FORWARD = 60_000_000
 
+# Seconds from the beginning of one document to that of the next one in the same answer: a recorder that is restarted takes longer.
+_SHORTEST_DOCUMENT = 0.5
+
 # Microseconds that one round of a file lasts at least: a file of one picture would be opened thousands of times a second.
 _SHORTEST_ROUND = 100_000
 
@@ -57,6 +60,14 @@ _UNTIMED = {"mpjpeg", "mjpeg", "mjpeg_2000", "image2pipe", "h264", "hevc"}
 
 # Streams of the network that come in files of some seconds, each as fast as it is read.
 _IN_PIECES = {"hls", "dash"}
+
+BODY_OPTIONS = {"protocol_whitelist": "none"}
+"""For FFmpeg, of bytes that are read here: they may be a list of files, and none of this computer gets onto the wall because a camera
+names it."""
+
+MAX_PIXELS = 2**26
+"""Pixels of a picture at most: 8192x8192, half a gigabyte for an encoder. FFmpeg's own limit is four times as much, and a few kilobytes of
+PNG have as many."""
 
 _CODECS = {"h264": Codec.H264, "vp8": Codec.VP8, "vp9": Codec.VP9, "av1": Codec.AV1, "opus": Codec.OPUS, "aac": Codec.AAC}
 
@@ -123,6 +134,7 @@ class Stream:
         """
         begin: int | None = None
         while True:
+            opened = now()
             container, attempt = self._open(body)
             with container:
                 play = _Play(self, container, sink, begin)
@@ -135,8 +147,13 @@ class Stream:
                 except (av.error.FFmpegError, OSError) as error:
                     if body is None or not body.next():
                         raise self._broken(error, play.pictures) from None
-                    continue  # it was cut off, and its recorder has begun again
+                    # It was cut off, and its recorder has begun again.
+                    if not sink.pause(_SHORTEST_DOCUMENT - (now() - opened) / 1e6):
+                        return
+                    continue
             if body is not None and body.next():
+                if not sink.pause(_SHORTEST_DOCUMENT - (now() - opened) / 1e6):
+                    return
                 continue
             if not self.looped:
                 raise SourceError(f"{self.title} has ended. It is opened again.")
@@ -151,6 +168,7 @@ class Stream:
                 # Titles are of no interest, and need not be UTF-8.
                 limits = (_OPEN_LIMIT, self._read_limit)
                 what: Any = body or self.url
+                options = {**options, **BODY_OPTIONS} if body else options
                 return av.open(what, format=self.format, container_options=options, metadata_errors="replace", timeout=limits), number
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 late = now() - began >= _OPEN_LIMIT * 1e6  # which FFmpeg's RTSP calls invalid data
@@ -209,6 +227,8 @@ class _Track:
 
     def __init__(self, stream: VideoStream | AudioStream, form: Form | None) -> None:
         self.stream = stream
+        if isinstance(stream, VideoStream):
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self.form = form
         self.is_video = isinstance(stream, VideoStream)
         self.step = round(1_000_000 / _rate(stream)) if isinstance(stream, VideoStream) and _rate(stream) else 0

@@ -18,7 +18,7 @@ from ..media.upright import Upright, turn_of
 from . import urls
 from .documents import Documents
 from .jpegs import JpegSplitter
-from .libav import READ_LIMIT, REFUSED_PAUSE, Stream
+from .libav import BODY_OPTIONS, MAX_PIXELS, READ_LIMIT, REFUSED_PAUSE, Stream
 from .moments import now
 from .sources import Sink, SourceError
 from .web_reading import Stopped, WebReader
@@ -205,6 +205,7 @@ class _Screen:
         self._sink = sink
         self._decoder: VideoCodecContext = av.CodecContext.create("mjpeg", "r")
         self._decoder.thread_count = 1  # more of them would keep pictures back
+        self._decoder.options = {"max_pixels": str(MAX_PIXELS)}
         self._upright = Upright()
         self._opened = False
         self._seen = now()  # when there was a picture last
@@ -236,7 +237,8 @@ class _Screen:
             SourceError: It is no picture.
         """
         try:
-            with av.open(io.BytesIO(body), "r", metadata_errors="replace") as container:
+            with av.open(io.BytesIO(body), "r", container_options=BODY_OPTIONS, metadata_errors="replace") as container:
+                container.streams.video[0].codec_context.options = {"max_pixels": str(MAX_PIXELS)}
                 picture = next(container.decode(video=0))
         except (av.error.FFmpegError, IndexError, StopIteration, ValueError):
             text = f"{self._title} gives nothing that FFmpeg's libraries can read. It is tried again until it does."

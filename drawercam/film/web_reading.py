@@ -108,6 +108,7 @@ class WebReader:
                 connector=aiohttp.TCPConnector(ssl=False),
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers=_HEADERS,
+                cookie_jar=aiohttp.DummyCookieJar(),  # the other one has no bound
                 trust_env=True,
                 read_bufsize=_BUFFER,
             )

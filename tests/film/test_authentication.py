@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 
 import pytest
 
@@ -41,3 +42,9 @@ def test_the_better_way_is_taken() -> None:
     assert fields(authorization([plain, 'Digest realm="r", nonce="n"'], "a", "b", "/")).get("qop") is None, "as RFC 2069 had it"
     for unknown in ([], ["Bearer"], [""], ['Digest realm="r", nonce="n", algorithm=NEW']):
         assert authorization(unknown, "a", "b", "/") is None
+
+
+def test_a_challenge_of_one_long_word_is_soon_read() -> None:
+    begun = time.thread_time()
+    authorization(["Digest " + "a" * 8000] * 20, "a", "b", "/")
+    assert time.thread_time() - begun < 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +94,26 @@ def test_both_are_filmed(first: bytes, second: bytes, codecs: list[Codec], sound
     assert list(dict.fromkeys(seen)) == list(dict.fromkeys(codecs)) and len(seen) > 30
     times = [frame.captured for frame in sink.frames if frame.form.codec.kind is Kind.VIDEO]
     assert times == sorted(times)
+
+
+def test_no_file_of_this_computer_is_filmed_because_a_camera_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "private.webm").write_bytes(WEBM)
+    monkeypatch.chdir(tmp_path)
+    sink, listed = Collector(1), b"ffconcat version 1.0\nfile private.webm\n"
+    with pytest.raises(SourceError):
+        libav.Stream("http://camera.invalid/", "The camera").run(sink, Documents(Pieces(listed, 1000)))
+    assert not sink.what and not sink.frames
+
+
+def test_documents_that_follow_each_other_at_once_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    sink = Collector(10**6)
+
+    def pause(seconds: float) -> bool:
+        if seconds > 0.15:  # more than a round lasts at least
+            waits.append(seconds)
+        return len(waits) < 3
+
+    monkeypatch.setattr(sink, "pause", pause)
+    libav.Stream("http://camera.invalid/", "The camera").run(sink, Documents(Pieces((WEBM + OTHER_WEBM) * 9, 1000)))
+    assert len(sink.what) == 3, "and it can be told to end meanwhile"

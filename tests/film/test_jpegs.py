@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from hypothesis import given
@@ -103,3 +104,20 @@ def test_a_picture_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.Monke
     splitter = JpegSplitter()
     for _ in range(100):
         assert splitter.feed(b"\xff" * 1000) == []
+
+
+@pytest.mark.parametrize(
+    ("many", "end"),
+    [
+        (b"\xff\xd8\xff\xe0\xff\xfa", bytes(2**16)),  # each begins in the segments of those before it, and all end in what is no marker
+        (b"\xff\xd8\xff\xe0\x00\x06ab", b"x"),
+        (b"\xff", b"x"),  # a filler
+    ],
+)
+def test_what_only_begins_like_pictures_costs_no_more_than_its_bytes(many: bytes, end: bytes) -> None:
+    splitter = JpegSplitter()
+    begun = time.thread_time()
+    for _ in range(64):
+        splitter.feed(b"\xff\xd8\xff" + many * (2**13 // len(many)))
+    splitter.feed(end)
+    assert time.thread_time() - begun < 0.6

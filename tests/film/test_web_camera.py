@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import itertools
+import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -291,3 +294,31 @@ async def test_it_lets_go_at_once_and_is_not_stuck_while_its_picture_stands(
         take.stop()
         await running
         assert "does not let go" not in caplog.text
+
+
+def _png(side: int) -> bytes:
+    """Black, square, and all of it in a few kilobytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head, rows = struct.pack(">2I5B", side, side, 1, 0, 0, 0, 0), zlib.compress(bytes(1 + side // 8) * side)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+async def test_a_still_is_a_picture_and_not_too_large_a_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "private.png").write_bytes(_png(64))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(web_camera, "MAX_PIXELS", 512 * 512)
+
+    async def shown(still: bytes) -> list[tuple[int, int]]:
+        answered = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(still) + still
+        sink = Collector(1)
+        async with server(lambda request: iter((answered,))) as (url, _):
+            with contextlib.suppress(SourceError):
+                await asyncio.to_thread(network.camera(url).run, sink)
+        return [(picture.width, picture.height) for picture, _ in sink.pictures]
+
+    assert await shown(_png(256)) == [(256, 256)]
+    assert await shown(_png(1024)) == []
+    assert await shown(b"ffconcat version 1.0\nfile private.png\n") == [], "no file of this computer, because a camera names it"

@@ -29,6 +29,7 @@ from . import addresses, unread
 from .access import Denied, host_name
 from .gate import Gate, Seat
 from .limits import MAX_TRUST, Lobby
+from .server.scheduler import Scheduler
 
 PAGE_PATH = "/trust"
 
@@ -153,6 +154,7 @@ class TrustPage:
             app.router.add_get(way, self._way)
         for part in PARTS:
             app.router.add_get(f"/web/{part}", self._part)
+        self._scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None, logger=unread.LOG)
         self._gate = Gate(Lobby(most), None, lambda seat: _Door(self, seat))
         self._ends: dict[asyncio.Transport, asyncio.TimerHandle] = {}  # of the connections that are open
@@ -194,7 +196,7 @@ class TrustPage:
             return
         self._ends[transport] = asyncio.get_running_loop().call_later(CONNECTION_LIFE, transport.abort)
         seat.ended = partial(self._end, transport)
-        handler = unread.protocol(server)
+        handler = unread.protocol(server, self._scheduler.share(seat.address))
         transport.set_protocol(handler)
         handler.connection_made(transport)
 

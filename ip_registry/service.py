@@ -23,6 +23,7 @@ from drawercam.bootstrap import PYTHON
 from drawercam.commandline import Parser, quoted
 from drawercam.gate import Gate
 from drawercam.renewal import Renewal
+from drawercam.server.scheduler import Scheduler
 
 from . import secret as secrets
 from .messages import MAX_BODY
@@ -134,7 +135,9 @@ async def run(chosen: argparse.Namespace) -> None:
         assert server is not None
         room = limits.make_room(MAX_CONNECTIONS + _OTHER_FILES)
         lobby = limits.Lobby(max(1, room - _OTHER_FILES))
-        gate = Gate(lobby, (lambda: renewal.context) if renewal else None, lambda seat: unread.protocol(server), plain=_plain)
+        scheduler = Scheduler(asyncio.get_running_loop().call_soon)
+        context = (lambda: renewal.context) if renewal else None
+        gate = Gate(lobby, context, lambda seat: unread.protocol(server, scheduler.share(seat.address)), plain=_plain)
         port = await gate.open(hosts, chosen.port)
         if renewal:
             renewal.start(lambda: None)

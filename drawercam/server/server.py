@@ -221,7 +221,7 @@ class Server:
     def enter_http(self, transport: asyncio.Transport, head: bytes) -> None:
         """Hand a connection to aiohttp, as if it had accepted it."""
         assert self._runner.server is not None
-        handler = unread.protocol(self._runner.server)
+        handler = unread.protocol(self._runner.server, self.scheduler.share(self._site.connected(transport).address))
         transport.set_protocol(handler)
         handler.connection_made(transport)
         handler.data_received(head)

@@ -1,0 +1,136 @@
+"""Requests that wait for their turn, taken apart by aiohttp itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from drawercam import unread
+from drawercam.server.scheduler import Scheduler
+
+BODY = b"1\r\na\r\n" * 40_000 + b"0\r\n\r\n"
+"""In chunks of a byte."""
+
+HEAD = b"POST / HTTP/1.1\r\nHost: relay\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written, and whether it is read from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.reads = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+class Turns:
+    """The turns of a loop, taken one by one."""
+
+    def __init__(self) -> None:
+        self.due: deque[Callable[[], None]] = deque()
+        self.scheduler = Scheduler(self.due.append)
+
+    async def all(self, most: int = 10_000) -> int:
+        """Take turns until none is due; returns how many there were."""
+        for count in range(most):
+            for _ in range(3):
+                await asyncio.sleep(0)
+            if not self.due:
+                return count
+            self.due.popleft()()
+        raise AssertionError("there is no end of turns")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[web.Server]:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        size = sum([len(piece) async for piece in request.content.iter_any()]) if request.method == "POST" else 0
+        return web.Response(text=f"{size} bytes")
+
+    one = web.Server(handler, read_bufsize=4096)
+    yield one
+    for connection in one.connections:
+        connection.connection_lost(None)
+    await asyncio.sleep(0)
+
+
+def begin(server: web.Server, turns: Turns) -> tuple[RequestHandler, Transport]:
+    handler, transport = unread.protocol(server, turns.scheduler.share("192.0.2.1")), Transport()
+    handler.connection_made(transport)
+    return handler, transport
+
+
+async def test_a_body_in_tiny_chunks_is_no_more_at_once_than_a_share_of_the_turn(
+    server: web.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, parsed = Turns(), [0]
+    handler, transport = begin(server, turns)
+    parse = RequestHandler.data_received
+
+    def counted(self: RequestHandler, data: bytes) -> None:
+        parsed[-1] += len(data)
+        parse(self, data)
+
+    monkeypatch.setattr(RequestHandler, "data_received", counted)
+    monkeypatch.setattr(unread, "_now", lambda: sum(parsed) / 4096 / 1000)  # each 4 KiB take a millisecond
+    handler.data_received(HEAD + BODY)
+    assert parsed[0] <= 3 * 8192 and not transport.reads
+    assert await turns.all() > 5
+    assert b"\r\n\r\n40000 bytes" in transport.written and sum(parsed) == len(HEAD + BODY)
+    assert transport.reads
+
+
+async def test_what_is_not_wanted_is_not_taken_apart(server: web.Server) -> None:
+    turns = Turns()
+    handler, transport = begin(server, turns)
+    handler.data_received(HEAD)
+    for _ in range(30):
+        handler.data_received(BODY[: 6 * 5000])
+    assert not transport.reads
+    handler.connection_lost(None)
+    await turns.all()
+    assert b"200 OK" not in transport.written
+
+
+async def test_requests_behind_one_another_are_all_answered(server: web.Server) -> None:
+    turns = Turns()
+    handler, transport = begin(server, turns)
+    asked = b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n"
+    for count in (400, 800):
+        handler.data_received(asked * 400)
+        for _ in range(count * 10):
+            await turns.all()
+            if transport.written.count(b"200 OK") == count and transport.reads:
+                break
+        assert transport.written.count(b"200 OK") == count and transport.reads
+
+
+async def test_an_address_that_has_had_its_share_waits(server: web.Server) -> None:
+    turns = Turns()
+    handler, transport = begin(server, turns)
+    turns.scheduler.share("192.0.2.1").spend(1.0)
+    handler.data_received(b"GET / HTTP/1.1\r\nHo")
+    assert not transport.reads
+    handler.data_received(b"st: relay\r\n\r\n")
+    await turns.all()
+    assert transport.written.count(b"200 OK") == 1 and transport.reads

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ _WELCOME_AGE = 7200
 
 # Seconds between two looks into the folder of modules for one that is missing: files are replaced while the relay runs.
 LOOK_INTERVAL = 1.0
+
+# QR codes that are kept, of 20 kB: one for each key that is in use.
+_MOST_CODES = 64
 
 # Hexadecimal digits of a file's contents by which a browser knows whether it has them.
 _TAG = 32
@@ -459,6 +463,14 @@ async def _file(request: web.Request, path: Path) -> web.Response:
     return response
 
 
+@lru_cache(_MOST_CODES)
+def _code(url: str) -> bytes:
+    """A QR code. It takes 10 ms to make, for which all others wait, so it is made once."""
+    out = io.BytesIO()
+    segno.make(url, error="m", micro=False).save(out, kind="svg", scale=8, border=4, dark="#000", light="#fff")
+    return out.getvalue()
+
+
 class _Modules:
     """What lies in ``web/``. A request chooses among the files that are there; it never becomes a path."""
 
@@ -603,9 +615,7 @@ class _Api:
 
     async def invite_code(self, request: web.Request) -> web.StreamResponse:
         urls, _ = self._invitation(request["grant"])
-        out = io.BytesIO()
-        segno.make(urls[0], error="m", micro=False).save(out, kind="svg", scale=8, border=4, dark="#000", light="#fff")
-        return web.Response(body=out.getvalue(), content_type="image/svg+xml")
+        return web.Response(body=_code(urls[0]), content_type="image/svg+xml")
 
     def _invitation(self, grant: Grant) -> tuple[list[str], bool]:
         """The camera page for a phone, with a key that this browser holds and that allows to film and nothing else, if it has one."""

@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 from yarl import URL
 
 from drawercam.access import Denied
-from drawercam.server.http import HEADERS, LOOK_INTERVAL, _Modules
+from drawercam.server.http import HEADERS, LOOK_INTERVAL, _code, _Modules
 from tests.peers import PATIENCE, peer
 from tests.relays import ROOT, Relay
 
@@ -224,6 +224,11 @@ async def test_the_code_on_the_wall_is_a_picture(client: aiohttp.ClientSession) 
         assert answer.content_type == "image/svg+xml"
         root = ElementTree.fromstring(await answer.text())
     assert root.tag.endswith("svg")
+
+
+def test_a_code_is_made_once() -> None:
+    assert _code("https://relay.example/#key=a") is _code("https://relay.example/#key=a")
+    assert _code("https://relay.example/#key=b") != _code("https://relay.example/#key=a")
 
 
 async def test_a_relay_that_stops_answers_nobody_any_more_also_where_the_connection_is_kept() -> None:

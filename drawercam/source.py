@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from .budget import Budget
 from .channel import Channel
@@ -30,7 +31,7 @@ what a piece may (media/work.py)."""
 # its header only goes on, and its tracks are interleaved more closely.
 _ANEW = 250_000
 
-# What is left out of one stream and is remembered for people, in sentences.
+# What is left out of one stream, or of all, and is remembered for people, in sentences.
 _MOST_REMARKS = 8
 
 log = logging.getLogger(__name__)
@@ -237,7 +238,8 @@ class Source:
             raise MediaError(f"its pictures cannot be read; {left.sentence}")
 
     def _say_remarks(self) -> None:
-        self._channel.remarks = [f"{sentence[:1].upper()}{sentence[1:]}." for one in self._streams.values() for sentence in one.remarks]
+        remarks = (sentence for one in self._streams.values() for sentence in one.remarks)
+        self._channel.remarks = [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in islice(remarks, _MOST_REMARKS)]
 
     def _end_track(self, kind: Kind) -> None:
         del self._owners[kind]

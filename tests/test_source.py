@@ -177,6 +177,14 @@ def test_a_track_that_is_left_out_is_said_and_forgotten_with_its_document(stage:
     assert stage.channel.report()["remarks"] == []
 
 
+def test_many_streams_with_tracks_that_are_left_out_say_no_more_than_people_read(stage: Stage) -> None:
+    bad = head(entry(1, 1, b"V_VP8"), entry(2, 2, b"A_AAC"))
+    for number in range(1, 21):
+        stage.source.begin(number)
+        stage.source.feed(bytes((number,)) + bad)
+    assert len(stage.channel.report()["remarks"]) == 8
+
+
 def test_a_track_that_breaks_ends_alone_and_begins_again(stage: Stage) -> None:
     data = record("h264", "aac")
     pictures = [event for event in read([data]) if isinstance(event, Packet) and event.track.kind is Kind.VIDEO]

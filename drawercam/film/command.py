@@ -77,7 +77,7 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
         print(f"No relay is seen to run with {chosen.state.resolve()}, so {where.origin} is tried. --state or --relay gives another one.")
     name = chosen.name or name_of(chosen.label) or where.name
     if not NAME.fullmatch(name):
-        parser.error(f"--name: {name!r} is no name: {NAME_RULE}" if name else "--name is missing: say what the camera is called, by it or by --label")
+        parser.error(f"--name: {name!r} is no name: {NAME_RULE}" if name else "--name is missing; or give a --label")
     try:
         key, context = _credentials(chosen, where)
     except ssl.SSLError:

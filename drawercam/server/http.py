@@ -447,19 +447,54 @@ def _page(path: Path) -> Handler:
     return page
 
 
-async def _file(request: web.Request, path: Path) -> web.Response:
-    """A file as it is now; a browser that has it is told so (RFC 9110 section 13.1.2). Small ones, so whoever reads slowly holds no
-    descriptor of it."""
-    try:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A file as it was read.
+
+    Attributes:
+        state: By which a file that was replaced is known.
+        tag: For a browser that has it.
+    """
+
+    state: tuple[int, int, int]
+    body: bytes
+    tag: str
+
+
+# The files that were asked for: those of the two pages, a megabyte in all.
+_kept: dict[Path, _Kept] = {}
+
+
+async def _read(path: Path) -> _Kept:
+    """A file as it is now. It is read once, so connections that do not take it hold the same bytes.
+
+    Raises:
+        FileNotFoundError: It has gone since the folder was read.
+    """
+    state, kept = _state(path), _kept.get(path)
+    if kept is None or kept.state != state:
         body = await asyncio.to_thread(path.read_bytes)
-    except FileNotFoundError:  # it has gone since the folder was read
+        kept = _kept[path] = _Kept(state, body, hashlib.sha256(body).hexdigest()[:_TAG])
+    return kept
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """It takes microseconds, because these files lie beside the program."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+async def _file(request: web.Request, path: Path) -> web.Response:
+    """A file; a browser that has it is told so (RFC 9110 section 13.1.2)."""
+    try:
+        file = await _read(path)
+    except FileNotFoundError:
         raise Denied(404, "unknown-path", SENTENCES[404]) from None
-    tag = hashlib.sha256(body).hexdigest()[:_TAG]
-    if any(one.value in (tag, "*") for one in request.if_none_match or ()):
+    if any(one.value in (file.tag, "*") for one in request.if_none_match or ()):
         response = web.Response(status=304)
     else:
-        response = web.Response(body=body, content_type=_TYPES.get(path.suffix, "application/octet-stream"), charset="utf-8")
-    response.etag = tag
+        response = web.Response(body=file.body, content_type=_TYPES.get(path.suffix, "application/octet-stream"), charset="utf-8")
+    response.etag = file.tag
     return response
 
 

@@ -109,6 +109,7 @@ CALLED = """() => Object.fromEntries([...document.querySelectorAll("[data-camera
 }))"""
 
 
+@pytest.mark.long
 async def test_the_wall_shows_labels_and_the_name_where_a_label_alone_would_mislead(chromium: Chromium) -> None:
     cameras = {
         "baby-room": "Baby Room",

@@ -232,9 +232,7 @@ class Announcer:
                 self._look.clear()
                 failures = 0 if await self._announce(registry) else failures + 1
                 pause = HEARTBEAT if failures == 0 else min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1))
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause * random.uniform(0.75, 1)):  # wait_for may swallow a cancellation
-                        await self._look.wait()
+                await tasks.happens(self._look, pause * random.uniform(0.75, 1))
             if self._name and self._complaint is None:
                 with contextlib.suppress(Unanswered):
                     await registry.leave(self._name)

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import files
+from . import files, tasks
 from .gone import REASONS, Departure, Departures
 from .hub import NAME
 from .limits import Bucket
@@ -109,8 +109,8 @@ class GoneFile:
                 self._departures.recall(await asyncio.to_thread(self._take_hold, HANDOVER))
         ends = False
         while not ends:
-            await _within(TOUCH_INTERVAL, self._news)
-            await _within(pace.wait(time.monotonic()), self._ending)
+            await tasks.happens(self._news, TOUCH_INTERVAL)
+            await tasks.happens(self._ending, pace.wait(time.monotonic()))
             pace.take(time.monotonic())
             ends = self._ending.is_set()  # what comes now is the last time, and has all that came before
             self._news.clear()
@@ -176,14 +176,6 @@ class GoneFile:
             with files.exclusive(self._folder, files.STATE_LOCK):  # another program that had it would remove what is half written
                 files.write(self._path, data)
             self._stored = data
-
-
-async def _within(seconds: float, event: asyncio.Event) -> None:
-    """Wait for an event, but not for longer than that."""
-    if seconds > 0:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await event.wait()
 
 
 def written(departures: list[Departure], on_air: dict[str, str], labels: dict[str, str] | None = None) -> bytes:

@@ -90,9 +90,7 @@ class Beacon:
             while True:
                 # Without news there is nothing to do, unless what was to be done could not be.
                 late = RETRY_AFTER if self._served != self._wanted else None
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(late):  # wait_for would swallow a cancellation at the wrong moment
-                        await self._news.wait()
+                await tasks.happens(self._news, late)
                 self._news.clear()
                 await self._serve(self._wanted)
         finally:

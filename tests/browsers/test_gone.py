@@ -137,7 +137,6 @@ async def test_one_that_is_stopped_says_that_it_is_switched_off_also_large_with_
     assert await wall.evaluate("!document.querySelector('#announcer').textContent.includes('cot: Live')")
 
 
-@pytest.mark.long
 async def test_it_comes_back_large_with_its_sound_and_the_focus(house: House) -> None:
     wall = house.wall
     await house.phones["cot"].click("#start")
@@ -150,7 +149,6 @@ async def test_it_comes_back_large_with_its_sound_and_the_focus(house: House) ->
     await wall.wait_for("document.querySelectorAll('[data-camera]:not([hidden])').length === 3", PATIENCE)
 
 
-@pytest.mark.long
 async def test_one_whose_page_is_reloaded_alarms_nobody_and_one_whose_page_is_closed_says_so(house: House) -> None:
     wall, phone = house.wall, house.phones["porch"]
     away = [FORBEARANCE]
@@ -160,8 +158,8 @@ async def test_one_whose_page_is_reloaded_alarms_nobody_and_one_whose_page_is_cl
         await wall.wait_for("changes.some(([name, state, reason]) => name === 'porch' && reason === 'closed')", PATIENCE)
         await live(wall, "porch")
         changes = [(state, at) for name, state, _, at in await wall.evaluate("changes") if name == "porch"]
-        assert changes[0][0] == "gone"
-        away.append(changes[-1][1] - changes[0][1])
+        del changes[: [state for state, _ in changes].index("gone")]  # on a busy computer its picture may have stood still before
+        away.append(next(at for state, at in changes if state == "live") - changes[0][1])
     assert away[-1] < FORBEARANCE, f"each time: {away}"
     assert await wall.evaluate("titles.concat(said)") == []
     await leave(phone)
@@ -170,7 +168,6 @@ async def test_one_whose_page_is_reloaded_alarms_nobody_and_one_whose_page_is_cl
     assert await wall.evaluate("titles.concat(said)") == []
 
 
-@pytest.mark.long
 async def test_one_whose_network_breaks_says_that_the_connection_is_lost(house: House) -> None:
     house.attic.phone.connection.transport.abort()
     await gone(house.wall, "attic", "lost", "Connection lost")
@@ -178,7 +175,6 @@ async def test_one_whose_network_breaks_says_that_the_connection_is_lost(house: 
     assert (await tiles(house.wall)) == {"attic": "gone", "cot": "gone", "porch": "gone"}
 
 
-@pytest.mark.long
 async def test_a_page_that_is_opened_later_shows_them_grey_and_needs_no_connection_for_them(house: House, viewer: Browser) -> None:
     later = await viewer.page(f"{house.relay.origin}/player.html")
     await gone(later, "cot", "left", "Switched off")
@@ -191,7 +187,6 @@ async def test_a_page_that_is_opened_later_shows_them_grey_and_needs_no_connecti
     await later.close()
 
 
-@pytest.mark.long
 async def test_after_a_while_the_title_and_the_screen_reader_say_so_once(house: House) -> None:
     wall = house.wall
     await wall.wait_for("document.title === '! 2 cameras: page closed, connection lost'", PATIENCE)
@@ -206,7 +201,6 @@ async def test_after_a_while_the_title_and_the_screen_reader_say_so_once(house: 
         assert [one for one in said if one.startswith(words)], said
 
 
-@pytest.mark.long
 async def test_what_is_put_away_stays_so_on_this_device_until_it_is_back_or_goes_again(house: House, viewer: Browser) -> None:
     wall = house.wall
     other = await viewer.page(f"{house.relay.origin}/player.html")
@@ -238,7 +232,6 @@ async def test_what_is_put_away_stays_so_on_this_device_until_it_is_back_or_goes
     await other.close()
 
 
-@pytest.mark.long
 async def test_a_camera_that_is_alone_on_its_page_is_treated_alike(house: House, viewer: Browser) -> None:
     page = await viewer.page(f"{house.relay.origin}/player.html?camera=porch")
     await gone(page, "porch", "closed", "Page closed")

@@ -109,7 +109,6 @@ CALLED = """() => Object.fromEntries([...document.querySelectorAll("[data-camera
 }))"""
 
 
-@pytest.mark.long
 async def test_the_wall_shows_labels_and_the_name_where_a_label_alone_would_mislead(chromium: Chromium) -> None:
     cameras = {
         "baby-room": "Baby Room",
@@ -129,6 +128,7 @@ async def test_the_wall_shows_labels_and_the_name_where_a_label_alone_would_misl
         await wall.wait_for(
             "[...document.querySelectorAll('.name bdi')].filter((one) => one.textContent === 'Baby Room').length === 2", PATIENCE
         )
+        await wall.wait_for("document.querySelectorAll('[data-camera]').length === 5", PATIENCE)
         await wall.wait_for("document.querySelector('[data-camera=hall] .beside').textContent === 'hall'", PATIENCE)
         await wall.wait_for("document.querySelector('[data-camera=baby-room] .beside').textContent !== ''", PATIENCE)
         told: dict[str, Any] = await wall.evaluate(CALLED)

@@ -333,16 +333,16 @@ def take_over(state: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, patience: float = LOCK_PATIENCE) -> Iterator[None]:
+def locked(path: Path, patience: float | None = None) -> Iterator[None]:
     """Hold a lock between threads and processes; the system gives it back when its holder dies.
 
     Args:
-        patience: Seconds to wait for another holder.
+        patience: Seconds to wait for another holder; LOCK_PATIENCE if not given.
 
     Raises:
         TimeoutError: Another holder has kept it for so long.
     """
-    begin = time.monotonic()
+    begin, patience = time.monotonic(), LOCK_PATIENCE if patience is None else patience
     while True:
         descriptor = spares.open(path, os.O_RDWR | os.O_CREAT | _NEVER_A_LINK)
         try:

@@ -83,6 +83,11 @@ class _Handler(RequestHandler):
     def _parse(self, data: bytes) -> None:
         began = _now()
         super().data_received(data)
+        if not (self._messages or self._is_full or self._upgraded or self._parser is None):
+            # aiohttp counts a message when its body is complete, also if it has been taken from the queue since; with its own limit of 32,
+            # too, what follows then stays in its parser until more comes.
+            self._parser.message_consumed()
+            super().data_received(b"")
         self._share.spend(_now() - began)
 
     @property

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import cycle
 
 import pytest
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drawercam import unread
 from drawercam.server.scheduler import Scheduler
@@ -61,8 +65,10 @@ class Turns:
         raise AssertionError("there is no end of turns")
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[web.Server]:
+@asynccontextmanager
+async def serving() -> AsyncIterator[web.Server]:
+    """Answers how long the body of a POST is, and anything else before its body has come."""
+
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         size = sum([len(piece) async for piece in request.content.iter_any()]) if request.method == "POST" else 0
         return web.Response(text=f"{size} bytes")
@@ -72,6 +78,23 @@ async def server() -> AsyncIterator[web.Server]:
     for connection in one.connections:
         connection.connection_lost(None)
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[web.Server]:
+    async with serving() as one:
+        yield one
+
+
+def asked(method: str, size: int, chunk: int) -> bytes:
+    """A request with a body of so many bytes; ``chunk``: bytes of a chunk, 0 for a body with its length before it."""
+    head, body = f"{method} / HTTP/1.1\r\nHost: relay\r\n", b"a" * size
+    if method == "GET":
+        return f"{head}\r\n".encode()
+    if not chunk:
+        return f"{head}Content-Length: {size}\r\n\r\n".encode() + body
+    chunks = [body[begin : begin + chunk] for begin in range(0, size, chunk)]
+    return f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (*chunks, b""))
 
 
 def begin(server: web.Server, turns: Turns) -> tuple[RequestHandler, Transport]:
@@ -115,14 +138,45 @@ async def test_what_is_not_wanted_is_not_taken_apart(server: web.Server) -> None
 async def test_requests_behind_one_another_are_all_answered(server: web.Server) -> None:
     turns = Turns()
     handler, transport = begin(server, turns)
-    asked = b"GET / HTTP/1.1\r\nHost: relay\r\n\r\n"
     for count in (400, 800):
-        handler.data_received(asked * 400)
+        handler.data_received(asked("GET", 0, 0) * 400)
         for _ in range(count * 10):
             await turns.all()
             if transport.written.count(b"200 OK") == count and transport.reads:
                 break
         assert transport.written.count(b"200 OK") == count and transport.reads
+
+
+REQUESTS = st.tuples(st.sampled_from(["GET", "POST", "PUT"]), st.integers(0, 20_000), st.sampled_from([0, 700, 9000]))
+CUTS = st.lists(st.tuples(st.integers(1, 20_000), st.booleans()), min_size=1, max_size=8)
+
+
+@given(st.lists(REQUESTS, min_size=1, max_size=6), CUTS)
+def test_every_request_of_a_connection_is_answered_wherever_it_is_cut(
+    requests: list[tuple[str, int, int]], cuts: list[tuple[int, bool]]
+) -> None:
+    """Also one whose first bytes come with the last ones of a body that was answered before."""
+    data, sizes = b"".join(asked(*one) for one in requests), [size if method == "POST" else 0 for method, size, _ in requests]
+
+    async def answers() -> bytes:
+        async with serving() as server:
+            rest, turns = data, Turns()
+            handler, transport = begin(server, turns)
+            for length, waits in cycle(cuts):
+                if transport.reads and rest:
+                    handler.data_received(rest[:length])
+                    rest = rest[length:]
+                if waits or not (transport.reads and rest):
+                    await turns.all()
+                if not rest and transport.reads:
+                    break
+            await turns.all()
+            for _ in range(100):
+                await asyncio.sleep(0)
+            return transport.written
+
+    written = asyncio.run(answers())
+    assert [int(one.split(b" bytes")[0]) for one in written.split(b"\r\n\r\n")[1:]] == sizes
 
 
 async def test_an_address_that_has_had_its_share_waits(server: web.Server) -> None:

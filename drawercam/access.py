@@ -44,6 +44,9 @@ _QUOTED = 60
 # Seconds after which it makes sense to ask again while the keys cannot be read.
 _ASK_AGAIN = 5
 
+# Cameras of a key that a refusal names; how many more there are is said.
+_NAMED = 3
+
 
 class Right(StrEnum):
     """What a route asks for."""
@@ -154,10 +157,21 @@ class Grant:
             raise keys_unread()
         if right is Right.MANAGE and self.keys:
             raise Denied(403, "not-allowed", "Managing keys takes a key for filming everywhere and one for watching everything.")
-        if (right is Right.PUBLISH and self.publish) or (right is Right.WATCH and self.watch):
-            raise Denied(403, "not-allowed", "This browser's key is for other cameras.")
-        kind = "camera" if right is Right.PUBLISH else "viewer"
-        raise Denied(401, "no-key", f"The relay asks for its {kind} key: scan the code in its terminal.")
+        if right is Right.PUBLISH and self.publish:
+            raise Denied(403, "not-allowed", f"Your key is for filming as {_some(self.publish, 'or')} only.")
+        if right is Right.WATCH and self.watch:
+            raise Denied(403, "not-allowed", f"Your key is for {_some(self.watch, 'and')} only.")
+        kind = "film" if right is Right.PUBLISH else "watch"
+        raise Denied(401, "no-key", f"The relay asks for a key to {kind}: open the link, or scan the code, that you were given.")
+
+
+def _some(scope: Scope, between: str) -> str:
+    """Cameras that a key names."""
+    names = sorted(scope.names)
+    if len(names) > _NAMED:
+        names = [*names[:_NAMED], f"{len(names) - _NAMED} more"]
+    *most, last = names
+    return f"{', '.join(most)} {between} {last}" if most else last
 
 
 def keys_unread() -> Denied:

@@ -68,7 +68,7 @@ class Relay:
         self._names = [*addresses.host_names(), *named, *self._outside.names]
         source = OwnCertificate(chosen.cert, chosen.key) if chosen.cert else Authority(chosen.state / "certs")
         self._renewal = Renewal(source, chosen.hosts, self._names, present=self._listening) if chosen.tls else None
-        self._ring = Keyring.open(chosen.state) if chosen.keys else None
+        self._ring = Keyring.open(chosen.state, own=True) if chosen.keys else None
         self._film, self._watch = self._ring.for_links() if self._ring else (None, None)
         self._access = Access(self._ring, sites=self._outside.sites(), tls=chosen.tls, tickets=chosen.registry is not None)
         self._learn_hosts()
@@ -245,6 +245,7 @@ class Relay:
             )
 
     def _show(self) -> None:
+        own_url, own_command = self._own() if not self._shown else ("", "")  # once
         self._shown = self._origins()[0]
         chosen = self._chosen
         films, watches = self._urls("/camera.html", self._film), self._urls("/player.html", self._watch)
@@ -260,6 +261,8 @@ class Relay:
             ca_url=self._urls("/ca.crt")[0] if served and served.ca_pem else "",
             fingerprint=served.fingerprint if served else "",
             keys=self._ring is not None,
+            own_url=own_url,
+            own_command=own_command,
             proxies=tuple(map(short, self._outside.proxies)),
             warnings=served.warnings if served else (),
             reach=self._reach(),
@@ -277,14 +280,27 @@ class Relay:
             return Reach.NETWORK
         return Reach.HOST if self._chosen.hosts else Reach.OFFLINE
 
+    def _own(self) -> tuple[str, str]:
+        """On a terminal, the link of the key that this start has made for its owner; else, and where there is none, what makes one."""
+        if self._ring is None:
+            return "", ""
+        own = self._ring.made_own
+        if own is not None and sys.stdout.isatty():
+            return self._urls("/player.html", own)[0], ""
+        there = own is None and any(key.manages for key in self._ring.live)
+        return "", "" if there else commandline.command("keys", "add", "--own", state=self._state_to_type())
+
+    def _state_to_type(self) -> Path | None:
+        """The state folder, where a command has to name it."""
+        return None if self._chosen.state.resolve() == (self._root / "state").resolve() else self._chosen.state
+
     def _without_key(self) -> Iterator[tuple[str, str]]:
         """What to say when the keys that belong into the printed links have been revoked."""
         if self._ring is None:
             return
         for key, link, option in ((self._film, "Film", "--publish"), (self._watch, "Watch", "--watch")):
             if key is None:
-                state = None if self._chosen.state.resolve() == (self._root / "state").resolve() else self._chosen.state
-                command = commandline.command("keys", "add", option, "all", state=state)
+                command = commandline.command("keys", "add", option, "all", state=self._state_to_type())
                 yield f"Warning: The link to {link} has no key, because that was revoked. To make one, type:", command
 
 

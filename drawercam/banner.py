@@ -27,6 +27,9 @@ BLOCKS = "▀▄█"
 
 TOO_NARROW = "This window is too narrow for QR codes: widen it and start again, or type the address into the phone."
 
+FOR_OWNER = "This link is for your own phone or computer, not for a wall."
+"""What is said where a key that may do everything is shown."""
+
 INDENT = "  "
 
 LONGEST_LINE = 100
@@ -69,6 +72,8 @@ class Facts:
         ca_url: Where the certificate authority can be downloaded; empty when the relay serves somebody else's certificate.
         fingerprint: Of the authority: SHA-256, hexadecimal bytes with colons; empty like ``ca_url``.
         keys: Keys are on, and the links contain them.
+        own_url: The wall with the key that may do everything, which is shown this once; else empty.
+        own_command: What makes such a key, where none is shown and none was shown before; else empty.
         proxies: Addresses of the proxies that hand requests on to it.
         warnings: Sentences about what is wrong with the certificate, or soon will be.
         reach: Whom the pages can reach.
@@ -86,6 +91,8 @@ class Facts:
     ca_url: str = ""
     fingerprint: str = ""
     keys: bool = True
+    own_url: str = ""
+    own_command: str = ""
     proxies: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     reach: Reach = Reach.NETWORK
@@ -116,7 +123,7 @@ def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
     else:
         page.sentence("It listens on this computer only. A phone cannot film this way: browsers give the camera only to https pages.")
         if facts.keys:
-            _say_keys(page)
+            _say_keys(page, facts)
         page.gap()
         _advise(page, facts)
         page.sentence("For phones, stop it and type:")
@@ -180,7 +187,7 @@ def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
         page.sentence("No QR codes are shown here: type the address into the phone.")
     page.gap()
     if facts.keys:
-        _say_keys(page)
+        _say_keys(page, facts)
     else:
         where = "whom the proxy lets through" if facts.proxies else "in this network"
         page.sentence(f"Warning: keys are off (--no-key). Everybody {where} can film and watch.", YELLOW)
@@ -216,8 +223,19 @@ def _advise(page: _Page, facts: Facts) -> None:
         page.gap()
 
 
-def _say_keys(page: _Page) -> None:
+def _say_keys(page: _Page, facts: Facts) -> None:
     page.sentence("The links contain the keys: who has the first one can film, who has the second one can watch.")
+    if facts.own_url:
+        page.gap()
+        page.sentence(f"{FOR_OWNER} It may do everything, also invite guests and send them away. It is shown this once.")
+        page.link("Own", facts.own_url)
+    elif facts.own_command:
+        page.gap()
+        page.sentence(
+            "A link for your own phone or computer, which may do everything, also invite guests, is shown once, and only on a terminal. "
+            "To make one, type:"
+        )
+        page.verbatim(facts.own_command)
 
 
 def _side_by_side(urls: dict[str, str], width: int) -> list[str] | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from . import addresses, banner, files, gone, gone_file, running
 from .commandline import Parser, command
 from .film.address import own_trust
-from .keys import DURATION_RULE, Key, Keyring, KeysError, Scope, link, seconds
+from .keys import ALL, DURATION_RULE, Key, Keyring, KeysError, Scope, link, seconds
 from .names import name_of
 from .running import Running
 
@@ -70,20 +70,25 @@ def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace
     names = "NAMES"
     add.add_argument("--watch", metavar=names, help="let its holder watch these cameras: names with commas between them, or all")
     add.add_argument("--publish", metavar=names, help="let its holder film as one of these cameras: names with commas, or all")
+    own = "let its holder do everything, also give keys to others: for your own phone or computer"
+    add.add_argument("--own", action="store_true", help=own)
     add.add_argument("--expires", metavar="TIME", help=f"end by itself: {DURATION_RULE}")
     add.add_argument("--label", default="", metavar="TEXT", help="for whom it is, so that you know later")
     add.add_argument("--port", type=int, help=f"the relay's port, for the links (default: that of the one that runs, else {port})")
     add.add_argument("--no-qr", action="store_true", help="print no QR code")
     revoke = commands.add_parser("revoke", parents=[common], help="take a key away from whoever has it")
     revoke.add_argument("id", metavar="ID", help="as `keys list` shows it")
+    revoke.add_argument("--yes", action="store_true", help="do not ask, whichever key it is")
     ordered = _in_order(arguments)
     if ordered[0] not in (*COMMANDS, "-h", "--help"):
         parser.error(parser.unknown(ordered[:1]))
     chosen = parser.parse_args(ordered)
     chosen.default_state = state
     if chosen.command == "add":
-        if chosen.watch is None and chosen.publish is None:
-            add.error("say what the key is for: --watch porch,garden or --publish porch, or all in place of the names")
+        if chosen.own and (chosen.watch is not None or chosen.publish is not None):
+            add.error("a key made with --own may do everything: leave out --watch and --publish")
+        if not chosen.own and chosen.watch is None and chosen.publish is None:
+            add.error("say what the key is for: --watch porch,garden or --publish porch, or all in place of the names; or --own")
         if chosen.port is not None and not 0 < chosen.port < 65536:
             add.error("a port is a number from 1 to 65535")
         chosen.usual_port = port
@@ -119,8 +124,14 @@ def _scope(text: str | None) -> Scope:
 
 
 def _add(chosen: argparse.Namespace) -> None:
-    publish, watch = _scope(chosen.publish), _scope(chosen.watch)
+    publish, watch = (ALL, ALL) if chosen.own else (_scope(chosen.publish), _scope(chosen.watch))
     lasts = seconds(chosen.expires) if chosen.expires is not None else None
+    own = publish.everything and watch.everything
+    if own and not sys.stdout.isatty():
+        raise KeysError(
+            "No key is made: one that may do everything is shown only on a terminal, because it should stand in no file and in no log. "
+            f"On a terminal, type:\n  {_again(chosen, 'add', '--own')}"
+        )
     ring = Keyring.open(chosen.state)
     try:
         key = ring.add(publish, watch, lasts, chosen.label)
@@ -129,13 +140,14 @@ def _add(chosen: argparse.Namespace) -> None:
     relay = next((one for one in running.relays(chosen.state) if one.keys), None)
     where, doubts = _where(chosen, relay)
     print(f"Who opens this link can {allows(key)}, {until(key)}.\n")
-    urls = {
-        label: link(where(page), key, name, scope)
-        for label, page, name, scope in (("Film", "/camera.html", "name", publish), ("Watch", "/player.html", "camera", watch))
-        if scope
-    }
+    pages = [("Film", "/camera.html", "name", publish), ("Watch", "/player.html", "camera", watch)]
+    if own:
+        pages = [("Own", "/player.html", "camera", watch)]
+        print(f"{banner.FOR_OWNER} It is shown this once.\n")
+    urls = {label: link(where(page), key, name, scope) for label, page, name, scope in pages if scope}
     trust = {"Trust": relay.trust} if relay is not None and relay.trust else {}
-    if not chosen.no_qr and (codes := banner.codes_for(urls | trust, sys.stdout)):
+    shown = trust if own else urls | trust  # a code of Own could be scanned by whoever stands behind
+    if not chosen.no_qr and shown and (codes := banner.codes_for(shown, sys.stdout)):
         print(codes)
     for label, url in urls.items():
         print(f"  {label:<7} {url}")
@@ -226,6 +238,8 @@ def _list(chosen: argparse.Namespace) -> None:
 def _revoke(chosen: argparse.Namespace) -> None:
     ring = Keyring.open(chosen.state)
     printed = ring.for_links()
+    if ring.is_last_that_manages(chosen.id) and not chosen.yes:
+        _ask(chosen)
     try:
         key = ring.revoke(chosen.id)
     except OSError as error:
@@ -241,6 +255,23 @@ def _revoke(chosen: argparse.Namespace) -> None:
         print(sentence)
 
 
+def _ask(chosen: argparse.Namespace) -> None:
+    """Whether the last key that manages is to go.
+
+    Raises:
+        KeysError: No, or nobody is there to answer.
+    """
+    print(f"The key {chosen.id} is the last one that may give keys to others. Without it, that can be done only by this command.")
+    if not sys.stdin.isatty():
+        raise KeysError(f"It is not revoked. To revoke it all the same, type:\n  {_again(chosen, 'revoke', chosen.id, '--yes')}")
+    try:
+        answer = input("Revoke it? Type yes: ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise KeysError("It is not revoked.")
+
+
 def _missing(chosen: argparse.Namespace, ring: Keyring) -> list[str]:
     """What nobody can do any more, and how to change that."""
     sentences = []
@@ -248,6 +279,11 @@ def _missing(chosen: argparse.Namespace, ring: Keyring) -> list[str]:
         sentences.append(f"No key is left that lets anybody film. To make one, type:\n  {_again(chosen, 'add', '--publish', 'all')}")
     if not any(key.watch for key in ring.live):
         sentences.append(f"No key is left that lets anybody watch. To make one, type:\n  {_again(chosen, 'add', '--watch', 'all')}")
+    if not any(key.manages for key in ring.live):
+        sentences.append(
+            "No key may give keys to others, so only this command can. To make one for your own phone or computer, type:\n"
+            f"  {_again(chosen, 'add', '--own')}"
+        )
     return sentences
 
 

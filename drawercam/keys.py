@@ -151,6 +151,11 @@ class Key:
     def is_over(self, now: float) -> bool:
         return self.expires is not None and now >= self.expires
 
+    @property
+    def manages(self) -> bool:
+        """Its holder may do everything, and so give keys to others: the key *Own*, which is for its owner's own devices."""
+        return self.publish.everything and self.watch.everything
+
     def as_json(self) -> dict[str, Any]:
         """Everything but the secret."""
         return {
@@ -164,7 +169,11 @@ class Key:
 
 
 class Keyring:
-    """The keys of one state folder, as the file had them at the last `refresh`. `open` reads or makes it."""
+    """The keys of one state folder, as the file had them at the last `refresh`. `open` reads or makes it.
+
+    Attributes:
+        made_own: The key *Own*, where `open` has made it just now: nobody has seen it yet.
+    """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
         """
@@ -189,13 +198,23 @@ class Keyring:
         self._revoked: Mapping[bytes, Key] = {}  # in memory only, by digest: the file still holds them
         self._has_reserve = True
         self._settle_at = 0.0
+        self.made_own: Key | None = None
         # By digests and tokens, so that neither takes a time that depends on how much of a guess is right.
         self._by_secret: Mapping[bytes, Key] = {}
         self._by_token: Mapping[str, Key] = {}
 
     @classmethod
-    def open(cls, folder: Path, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> Keyring:
+    def open(
+        cls,
+        folder: Path,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        own: bool = False,
+    ) -> Keyring:
         """Read the keys. Where there are none, a camera key and a viewer key are made; a file that is damaged is put aside, with a warning.
+
+        Args:
+            own: Make the key *Own* with them. For a start of the relay, which shows it; a command that looks at the keys shows none.
 
         Raises:
             OSError: The folder cannot be used.
@@ -205,12 +224,12 @@ class Keyring:
             try:
                 salt, keys = ring._read()
             except FileNotFoundError:
-                ring._write(b"", _first_keys(int(clock())))
+                ring._begin(own)
             except KeysError:
                 aside = ring._path.with_suffix(".damaged")
                 ring._path.replace(aside)
                 log.warning("%s was damaged and is now called %s; new keys have been made", ring._path, aside.name)
-                ring._write(b"", _first_keys(int(clock())))
+                ring._begin(own)
             else:
                 files.keep_private(ring._path)
                 if not salt:
@@ -218,6 +237,11 @@ class Keyring:
                 ring._keep_reserve(salt, keys)
         ring.refresh()
         return ring
+
+    def _begin(self, own: bool) -> None:
+        keys = _first_keys(int(self._clock()), own)
+        self._write(b"", keys)
+        self.made_own = next((key for key in keys if key.manages), None)
 
     # --- what is known ---
 
@@ -252,6 +276,15 @@ class Keyring:
         if digest not in self._by_secret:
             self.refresh()
         return self._good(self._by_secret.get(digest))
+
+    def has_ended(self, secret: str) -> bool:
+        """Whether this is a key whose time is over, and that is still listed."""
+        key = self._by_secret.get(_digest(secret))
+        return key is not None and key.is_over(self._clock())
+
+    def is_last_that_manages(self, identifier: str) -> bool:
+        """Whether nobody could give keys to others any more, but on this computer, if this key were revoked."""
+        return [key.id for key in self._live if key.manages] == [identifier]
 
     def with_token(self, token: str, purpose: str) -> Key | None:
         """The key that this token was made from, if it is still good."""
@@ -536,12 +569,10 @@ def _secret(stored: object) -> str:
     return stored
 
 
-def _first_keys(now: int) -> tuple[Key, Key]:
+def _first_keys(now: int, own: bool) -> tuple[Key, ...]:
     label = "made at the first start"
-    return (
-        Key("camera", _new_secret(), ALL, NOTHING, now, label=label),
-        Key("viewer", _new_secret(), NOTHING, ALL, now, label=label),
-    )
+    scopes = {"camera": (ALL, NOTHING), "viewer": (NOTHING, ALL)} | ({"own": (ALL, ALL)} if own else {})
+    return tuple(Key(id_, _new_secret(), publish, watch, now, label=label) for id_, (publish, watch) in scopes.items())
 
 
 def _new_secret() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drawercam.access import EVERYTHING, MAX_HELD, MAX_STALE, Access, Denied, Grant, Right
+from drawercam.access import EVERYTHING, MAX_HELD, MAX_STALE, NO_GRANT, Access, Denied, Grant, Right
 from drawercam.brief import MAX_SENTENCE
 from drawercam.closing import Closing, Reason, Refused
 from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
@@ -74,6 +74,23 @@ def test_managing_takes_both_in_full(access: Access, ring: Keyring) -> None:
     assert access.grant(cookie(access, made(ring, ALL, ALL))).may_manage
     assert access.grant(cookie(access, camera, viewer)).may_manage
     assert not access.grant(cookie(access, camera, made(ring, NOTHING, PORCH))).may_manage
+
+
+@pytest.mark.parametrize("right", [Right.PUBLISH, Right.WATCH])
+def test_a_guest_is_told_what_her_key_is_for_and_of_no_terminal(right: Right) -> None:
+    def said(names: str) -> str:
+        scope = Scope(names=frozenset(names.split()))
+        with pytest.raises(Denied) as denied:
+            Grant((), scope, scope).require(right, "attic")
+        return str(denied.value)
+
+    what = "for filming as {} or {}" if right is Right.PUBLISH else "for {} and {}"
+    assert "baby-room only." in said("baby-room")
+    assert said("porch gate") == f"Your key is {what.format('gate', 'porch')} only."
+    assert said("a b c d e") == f"Your key is {what.format('a, b, c', '2 more')} only."
+    with pytest.raises(Denied) as denied:
+        NO_GRANT.require(right, "attic")
+    assert "that you were given" in str(denied.value) and "terminal" not in str(denied.value)
 
 
 @pytest.mark.parametrize("right", list(Right))

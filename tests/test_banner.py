@@ -189,6 +189,20 @@ def test_keys_and_no_keys() -> None:
     assert "\x1b[33mWarning" in open_to_all
 
 
+OWN = "https://192.168.178.123:8443/player.html#key=p7Lm2cWx9RkQz4VtYb8sHd"
+
+
+@pytest.mark.parametrize("facts", [FACTS, replace(FACTS, reach=Reach.HOST), replace(WITHOUT_TLS, keys=True)])
+def test_the_owners_link_is_printed_as_such_and_never_as_a_code(facts: Facts) -> None:
+    shown, bare = (banner(one, 200, False, True) for one in (replace(facts, own_url=OWN), facts))
+    assert f"  Own     {OWN}" in shown.splitlines() and "for your own phone or computer, not for a wall" in prose(shown)
+    codes = [[line for line in text.splitlines() if set(line) & set(BLOCKS)] for text in (shown, bare)]
+    assert codes[0] == codes[1]
+    named = banner(replace(facts, own_command="python3 relay.py keys add --own"), 80, False, False)
+    assert "  python3 relay.py keys add --own" in named.splitlines() and "only on a terminal" in prose(named)
+    assert "Own " not in bare and "--own" not in bare
+
+
 def test_what_no_phone_can_reach_advises_none_to_scan_or_type_anything() -> None:
     local = replace(FACTS, reach=Reach.HOST, command="python3 relay.py --tls --port 9000", trust_url="")
     text = banner(local, 80, False, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ import pytest
 from certs import Authority, Served
 from drawercam import keycommand
 from drawercam import keys as module
+from drawercam.banner import BLOCKS
 from drawercam.gone import KEPT, Departure
 from drawercam.gone_file import written
 from drawercam.keys import (
@@ -87,6 +89,16 @@ def test_the_first_keys_are_made_once_and_kept_to_their_owner(tmp_path: Path) ->
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == dict.fromkeys(
         ["keys.json", "keys.lock", "keys.reserve"], 0o600
     )
+
+
+def test_a_start_makes_a_key_for_its_owner_too_once_and_no_printed_link_is_made_from_it(tmp_path: Path) -> None:
+    first, again = Keyring.open(tmp_path, own=True), Keyring.open(tmp_path, own=True)
+    own = first.made_own
+    assert own is not None and own.manages and own in first.keys and len(first.keys) == 3
+    assert again.made_own is None and again.keys == first.keys
+    assert own not in first.for_links() and None not in first.for_links()
+    looked = Keyring.open(tmp_path / "looked")
+    assert Keyring.open(tmp_path / "looked", own=True).keys == looked.keys, "an older folder stays as it is"
 
 
 def test_the_file_stays_its_owners_after_every_change_and_a_copy_becomes_so(tmp_path: Path, ring: Keyring) -> None:
@@ -166,6 +178,29 @@ def test_a_key_ends_at_its_time_and_is_listed_for_a_while(ring: Keyring, clock: 
     ring.add(ALL, NOTHING)
     ring.refresh()
     assert key not in ring.keys
+
+
+def test_a_key_whose_time_is_over_is_told_from_a_wrong_one(ring: Keyring, clock: Clock) -> None:
+    key = ring.add(NOTHING, PORCH, lasts=3600)
+    ring.refresh()
+    assert not ring.has_ended(key.secret)
+    clock.time += 3600
+    assert ring.has_ended(f" {key.secret.upper()} ") and ring.with_secret(key.secret) is None
+    assert not ring.has_ended("aaaa-bbbb-cccc-dddd") and not ring.has_ended("")
+
+
+def test_the_last_key_that_manages_is_known(ring: Keyring, clock: Clock) -> None:
+    def last(key: Key) -> bool:
+        ring.refresh()
+        return ring.is_last_that_manages(key.id)
+
+    ring.add(ALL, PORCH)
+    one = ring.add(ALL, ALL)
+    assert last(one) and not last(ring.keys[0])
+    two = ring.add(ALL, ALL, lasts=3600)
+    assert not last(one) and not last(two)
+    clock.time += 3600
+    assert last(one), "one whose time is over does not count"
 
 
 def test_another_process_changes_the_ring_and_a_look_notices(tmp_path: Path, ring: Keyring) -> None:
@@ -599,10 +634,58 @@ def test_the_last_key_may_be_revoked_and_it_says_what_that_means(tmp_path: Path)
     assert "printed ones no longer work" in done.stdout and "lets anybody watch" not in done.stdout
 
 
+class Terminal(io.StringIO):
+    """A terminal as a person sees it and types into it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, state: Path, *arguments: str, answer: str = "") -> tuple[int, str]:
+    """What the command does and says on a terminal, where a person answers so."""
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    return keycommand.main([*arguments, "--state", str(state)], ROOT / "state", 8443), out.getvalue()
+
+
+@pytest.mark.parametrize("wish", [("--own",), ("--publish", "all", "--watch", "all", "--label", "attic")])
+def test_a_key_that_may_do_everything_is_shown_on_a_terminal_only_and_never_as_a_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: tuple[str, ...]
+) -> None:
+    elsewhere = command(tmp_path, "add", *wish)
+    assert elsewhere.returncode == 1 and elsewhere.stdout == "" and not (tmp_path / "keys.json").exists()
+    assert "only on a terminal" in elsewhere.stderr and f"keys add --own --state {tmp_path}" in elsewhere.stderr
+    status, said = typed(monkeypatch, tmp_path, "add", *wish)
+    assert status == 0 and said.count("#key=") == 1
+    assert "for your own phone or computer, not for a wall" in said and not set(said) & set(BLOCKS)
+    ring = Keyring.open(tmp_path)
+    key = ring.with_secret(re.findall(r"  Own +https://\S+/player.html#key=(\S+)\n", said)[0])
+    assert key is not None and key.manages and key not in ring.for_links()
+
+
+def test_before_the_last_key_that_manages_goes_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Keyring.open(tmp_path, own=True).made_own
+    assert own is not None
+    refused = command(tmp_path, "revoke", "own")
+    assert refused.returncode == 1 and "last one that may give keys to others" in refused.stdout
+    assert f"keys revoke own --yes --state {tmp_path}" in refused.stderr
+    for answer in ("", "\n", "no\n", "yesterday\n"):
+        status, said = typed(monkeypatch, tmp_path, "revoke", "own", answer=answer)
+        assert status == 1 and "is revoked:" not in said
+    assert Keyring.open(tmp_path).is_good(own)
+    status, said = typed(monkeypatch, tmp_path, "revoke", "own", answer="yes\n")
+    assert status == 0 and "The key own is revoked" in said and "add --own" in said
+    more = Keyring.open(tmp_path).add(ALL, ALL)
+    assert command(tmp_path, "revoke", more.id, "--yes").returncode == 0
+    assert command(tmp_path, "revoke", "viewer").returncode == 0, "others go without a question"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
         (("add",), 2, "say what the key is for"),
+        (("add", "--own", "--watch", "porch"), 2, "leave out --watch and --publish"),
         (("add", "--watch", "..."), 1, "'...' is no name for a camera"),
         (("add", "--watch", ""), 1, "has to allow something"),
         (("add", "--watch", "all", "--expires", "soon"), 1, "'soon' is no duration"),

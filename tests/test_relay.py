@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import json
+import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -85,6 +88,34 @@ def test_with_tls_it_prints_both_pages_with_their_keys_and_the_fingerprint() -> 
     assert "no phone gets there" in said and "because of --host" in said and "--host 127.0.0.1" not in said
     keys = {part.split()[0] for part in relay.output.split("#key=")[1:]}
     assert len(keys) == 2
+    (own,) = [shlex.split(line) for line in relay.output.splitlines() if "relay.py keys" in line]
+    assert own[:5] == [sys.executable, "relay.py", "keys", "add", "--own"] and "only on a terminal" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
+def test_on_a_terminal_the_first_start_prints_the_owners_link_and_no_later_one_does(tmp_path: Path) -> None:
+    import pty
+
+    def started() -> str:
+        ours, its = pty.openpty()
+        options = ["--tls", "--host", "127.0.0.1", "--port", "0", "--no-trust-page", "--no-mdns", "--no-qr", "--state", str(tmp_path)]
+        process = subprocess.Popen([sys.executable, "relay.py", *options, "--no-install"], cwd=ROOT, stdout=its, stderr=its)
+        os.close(its)
+        said = b""
+        try:
+            while b"Ctrl-C" not in said:
+                said += os.read(ours, 4096)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+            os.close(ours)
+        return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", said.decode()).split())
+
+    first, second = started(), started()
+    secret = re.findall(r"Own:? (https://\S+/player.html#key=\S+)", first)[0].partition("#key=")[2]
+    stored = {key["secret"]: key for key in json.loads((tmp_path / "keys.json").read_text())["keys"]}
+    assert (stored[secret]["publish"], stored[secret]["watch"]) == ("all", "all") and first.count(secret) == 1
+    assert secret not in second and "own phone" not in second and "#key=" in second
 
 
 def test_when_a_printed_key_was_revoked_it_says_so_and_how_to_make_another(tmp_path: Path) -> None:

@@ -360,6 +360,8 @@ def _key(site: Site, ring: Keyring, given: object, address: str) -> Key:
     if key is None:
         if wrong_keys.add(address, spelt):
             log.warning("x %s gave a wrong key (the %d. in all)", address, wrong_keys.count)
+        if isinstance(given, str) and ring.has_ended(given):
+            raise Denied(401, "ended-key", "The time of this key is over.")
         raise Denied(401, "wrong-key", "The relay does not know this key.")
     wrong_keys.right(address, spelt)
     return key
@@ -653,17 +655,23 @@ class _Api:
         return web.Response(body=_code(urls[0]), content_type="image/svg+xml")
 
     def _invitation(self, grant: Grant) -> tuple[list[str], bool]:
-        """The camera page for a phone, with a key that this browser holds and that allows to film and nothing else, if it has one."""
+        """The camera page for a phone, with a key that allows to film and nothing else, if there is one that this browser may hand on.
+
+        Those are the keys that it holds; who may manage could make any, and so has that of the relay's own link.
+        """
         fitting = [key for key in grant.keys if key.publish and not key.watch]
         best = max(fitting, key=lambda key: (key.publish.everything, key.expires is None, len(key.publish.names)), default=None)
+        ring = self._access.ring
+        if ring is not None and grant.may_manage and not (best is not None and best.publish.everything):
+            best = ring.for_links()[0] or best
         fragment = f"#key={best.secret}" if best is not None else ""
         return [url + fragment for url in self._site.camera_urls()], best is not None
 
     # --- keys ---
 
     async def keys(self, request: web.Request) -> web.StreamResponse:
-        ring, now = self._ring(), time.time()
-        listed = [key.as_json() | {"over": key.is_over(now)} for key in ring.keys]
+        ring, now, grant = self._ring(), time.time(), request["grant"]
+        listed = [key.as_json() | {"over": key.is_over(now), "held": key in grant.keys} for key in ring.keys]
         return web.json_response({"keys": listed, "wrongKeys": self._site.wrong_keys.count})
 
     async def add_key(self, request: web.Request) -> web.StreamResponse:
@@ -680,11 +688,17 @@ class _Api:
         ring.refresh()
         keys.log.info("+ %s made the key %s", request.remote, key.id)
         links = {}
-        if key.publish:
-            links["camera"] = keys.link(self._site.camera_urls()[0], key, "name", key.publish)
-        if key.watch:
-            links["player"] = keys.link(self._site.player_urls()[0], key, "camera", key.watch)
-        return web.json_response(key.as_json() | {"key": key.secret, "links": links}, status=201)
+        if key.manages:
+            links["own"] = keys.link(self._site.player_urls()[0], key, "camera", key.watch)
+        else:
+            if key.publish:
+                links["camera"] = keys.link(self._site.camera_urls()[0], key, "name", key.publish)
+            if key.watch:
+                links["player"] = keys.link(self._site.player_urls()[0], key, "camera", key.watch)
+        answer = key.as_json() | {"key": key.secret, "links": links}
+        if body.get("codes") is True and not key.manages:
+            answer["codes"] = {page: _code(link).decode() for page, link in links.items()}
+        return web.json_response(answer, status=201)
 
     async def revoke_key(self, request: web.Request) -> web.StreamResponse:
         ring = self._ring()

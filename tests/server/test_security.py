@@ -29,7 +29,7 @@ from drawercam.hub import Hub
 from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
 from drawercam.limits import GUESSES_AT_ONCE
 from drawercam.server import visits
-from drawercam.server.http import HEADERS, Site, application
+from drawercam.server.http import HEADERS, Site, _code, application
 from drawercam.server.routes import REQUESTS, SOCKETS, Route
 from drawercam.server.scheduler import Scheduler
 from drawercam.server.server import Server
@@ -490,6 +490,48 @@ async def test_managing_is_for_who_may_do_everything_and_shows_no_secret(house: 
         for body in (*bodies, {"watch": "all", "label": "x" * 99}):
             async with manager.post("/api/keys", json=body) as answer:
                 assert answer.status == 400 and (await answer.json())["text"].endswith(".")
+
+
+async def test_an_invitation_to_film_is_no_other_key_than_one_that_films(house: Relay, ring: Keyring) -> None:
+    film, _ = ring.for_links()
+    assert film is not None
+
+    async def invited(*keys: Key) -> str:
+        held = cookie(ring, *keys)
+        await known(house, held)
+        async with browser(house, held) as client, client.get("/api/invite") as answer:
+            told = await answer.json()
+            assert told["withKey"] is ("#key=" in told["url"])
+            return str(told["url"].partition("#key=")[2])
+
+    own = made(ring, ALL, ALL)
+    assert await invited(own) == await invited(own, made(ring, PORCH, NOTHING)) == film.secret
+    assert await invited(made(ring, ALL, PORCH)) == await invited(made(ring, NOTHING, ALL)) == "", "it is for who may make keys"
+    mine = made(ring, PORCH, NOTHING)
+    assert await invited(mine, made(ring, NOTHING, ALL)) == mine.secret
+
+
+async def test_a_new_key_comes_with_codes_where_they_are_asked_for_and_own_never(house: Relay, ring: Keyring) -> None:
+    own = made(ring, ALL, ALL)
+    held = cookie(ring, own)
+    await known(house, held)
+    async with browser(house, held) as manager:
+        async with manager.post("/api/keys", json={"watch": ["porch"], "publish": ["porch"], "codes": True}) as answer:
+            new = await answer.json()
+        assert new["codes"] == {page: _code(link).decode() for page, link in new["links"].items()} and len(new["codes"]) == 2
+        async with manager.post("/api/keys", json={"watch": "all", "publish": "all", "codes": True}) as answer:
+            another = await answer.json()
+        assert another["links"] == {"own": f"https://localhost:{house.port}/player.html#key={another['key']}"} and "codes" not in another
+        async with manager.get("/api/keys") as answer:
+            listed = {key["id"]: key["held"] for key in (await answer.json())["keys"]}
+        assert listed[own.id] is True and listed[new["id"]] is listed["viewer"] is False
+
+
+async def test_a_key_whose_time_is_over_is_told_so(house: Relay, ring: Keyring) -> None:
+    short = Keyring.open(house.state, clock=lambda: time.time() - 100).add(NOTHING, PORCH, lasts=50)
+    async with browser(house) as guest, guest.post("/api/session", json={"key": short.secret}) as answer:
+        assert (answer.status, (await answer.json())["error"]) == (401, "ended-key")
+        assert not answer.cookies
 
 
 async def test_wrong_keys_are_slowed_down_and_right_cookies_are_not() -> None:

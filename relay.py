@@ -12,11 +12,11 @@ import contextlib
 import errno
 import logging
 import re
-import signal
 import socket
 import sys
 from pathlib import Path
 
+from drawercam import console
 from drawercam.bootstrap import NO_INSTALL, ensure_libraries
 
 ROOT = Path(__file__).resolve().parent
@@ -121,11 +121,12 @@ async def run(chosen: argparse.Namespace) -> None:
 
     relay = Relay(chosen, ROOT)
     try:
-        await relay.start()
         stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in console.ends():
             with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await relay.start()
+        console.forget(chosen.state)
         await stop.wait()
     finally:
         await relay.stop()
@@ -138,11 +139,11 @@ def main(arguments: "list[str]") -> int:
     if command == "keys":
         from drawercam import keycommand
 
-        return keycommand.main(rest, ROOT / "state", TLS_PORT)
+        return console.finish(keycommand.main(rest, ROOT / "state", TLS_PORT))
     if command == "find":
         from drawercam import find
 
-        return find.main(rest)
+        return console.finish(find.main(rest))
     if command == "film":
         from drawercam.film import command as film
 
@@ -165,15 +166,16 @@ def main(arguments: "list[str]") -> int:
     except KeyboardInterrupt:
         pass
     except (AuthorityError, SecretError) as error:
-        print(error, file=sys.stderr)
+        console.complain(error, chosen.state)
         return 1
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         hint = "Is another one running? --port chooses another port." if taken else f"({error.filename or chosen.host or 'the network'})"
-        print(f"The relay cannot start: {error.strerror or error}. {hint}", file=sys.stderr)
+        console.complain(f"The relay cannot start: {error.strerror or error}. {hint}", chosen.state)
         return 1
     return 0
 
 
 if __name__ == "__main__":
+    console.settle()
     sys.exit(main(sys.argv[1:]))

@@ -14,7 +14,7 @@ from ip_registry import secret
 from ip_registry.messages import MAX_URLS, Announcement
 from ip_registry.registry import Registry
 
-from . import addresses, banner, commandline, faults, files, heap
+from . import addresses, banner, commandline, console, faults, files, heap
 from .access import Access
 from .addresses import IPAddress
 from .announce import Announcer
@@ -269,7 +269,16 @@ class Relay:
             command=commandline.with_tls(chosen.typed),
             advice=(*self._outside.missing(chosen.tls, chosen.hosts, chosen.typed), *self._without_key()),
         )
-        print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr), flush=True)
+        print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr))
+        if why := console.unseen(sys.stdout):
+            log.warning("The links cannot be printed here (%s). %s", why, self._elsewhere())
+
+    def _elsewhere(self) -> str:
+        """Where else a link is to be had. The log gets no key: others may read it."""
+        if self._ring is None:
+            return f"Watch at {self._urls('/player.html')[0]}, film at {self._urls('/camera.html')[0]}"
+        command = commandline.command("keys", "add", "--watch", "all", state=self._state_to_type())
+        return f"To have one, type: {command} (or --publish)"
 
     def _reach(self) -> Reach:
         if self._outside.origins(self._scheme, self._port) and (self._chosen.tls or self._outside.proxies):

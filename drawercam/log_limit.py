@@ -161,6 +161,8 @@ class Handler(logging.StreamHandler[TextIO]):
     def _tell(self) -> None:
         """Write the last lines of kinds of which no more has come."""
         with self.lock or threading.Lock():
+            if not threading.main_thread().is_alive():
+                return  # the interpreter ends, `close` has said the rest, and who writes meanwhile in another thread makes it abort
             self._waiting, now = False, self._clock()
             for kind in self._kinds.values():
                 if kind.unwritten and now >= kind.due() and self._room(kind, now):

@@ -9,15 +9,13 @@ import errno
 import json
 import logging
 import os
-import signal
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
 
 from certs.authority import Authority, AuthorityError
-from drawercam import addresses, faults, files, limits, log_limit, plain_http, unread
+from drawercam import addresses, console, faults, files, limits, log_limit, plain_http, unread
 from drawercam.access import Denied
 from drawercam.bootstrap import PYTHON
 from drawercam.commandline import Parser, quoted
@@ -145,7 +143,7 @@ async def run(chosen: argparse.Namespace) -> None:
             log.warning("%s", sentence)
         print(_greeting(_urls(chosen, port), served.fingerprint if served else "", chosen.secret_file, is_new), flush=True)
         stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in console.ends():
             with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await stop.wait()
@@ -200,11 +198,11 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         pass
     except (secrets.SecretError, AuthorityError) as error:
-        print(error, file=sys.stderr)
+        console.complain(error, chosen.state)
         return 1
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         hint = "Is another one running? --port chooses another port." if taken else f"({error.filename or chosen.host or 'the network'})"
-        print(f"The registry cannot start: {error.strerror or error}. {hint}", file=sys.stderr)
+        console.complain(f"The registry cannot start: {error.strerror or error}. {hint}", chosen.state)
         return 1
     return 0

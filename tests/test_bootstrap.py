@@ -234,7 +234,15 @@ def test_an_old_python_is_told_which_one_it_takes(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    "file", ["relay.py", "drawercam/bootstrap.py", "drawercam/__init__.py", "ip_registry/__init__.py", "ip_registry/__main__.py"]
+    "file",
+    [
+        "relay.py",
+        "drawercam/bootstrap.py",
+        "drawercam/console.py",
+        "drawercam/__init__.py",
+        "ip_registry/__init__.py",
+        "ip_registry/__main__.py",
+    ],
 )
 def test_an_old_python_can_read_the_file(file: str) -> None:
     ast.parse((ROOT / file).read_text(encoding="utf-8"), feature_version=(3, 6))

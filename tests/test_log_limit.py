@@ -8,6 +8,7 @@ import logging
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -204,6 +205,18 @@ def test_the_memory_for_kinds_is_bounded() -> None:
 
 
 # --- in a program ---
+
+
+def test_nothing_is_written_by_another_thread_while_the_program_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    for _ in range(3):
+        stage.say("line")
+    assert len(stage.lines) == 1
+    monkeypatch.setattr(threading, "main_thread", threading.Thread)  # has not begun, which is as good as over
+    stage.pass_by(QUIET)
+    assert len(stage.lines) == 1
+    stage.handler.close()
+    assert stage.lines[1:] == ["12:34:56 line (and 1 more of this kind)"]
 
 
 def test_a_program_has_it_and_says_the_rest_at_its_end() -> None:

@@ -325,6 +325,7 @@ class Socket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         session, self._session = self._session, None
         self._rest, self._long, self._deaf = b"", None, True
+        self._protocol.parser.close()  # it and the protocol know each other, so they would stay until somebody looks for circles
         self._owner.socket_ends(self)
         if session is not None:
             log.debug("x %s %s", self.peer, "good-bye" if self._goodbye else exc or "gone")
@@ -383,7 +384,7 @@ class Socket(asyncio.Protocol):
             return
         if opcode is not Opcode.CONT:
             self._is_text = opcode is Opcode.TEXT
-        message = bytes(event.data)
+        message, event.data = bytes(event.data), b""  # the parser keeps its last frame until the next one comes
         if not event.fin or self._begun:
             self._begun += message
             if not event.fin:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import tracemalloc
+import weakref
 from typing import cast
 
 import pytest
@@ -11,6 +14,8 @@ from websockets.frames import Opcode
 from websockets.server import ServerProtocol
 
 from drawercam.hub import Hub
+from drawercam.media.ebml import element
+from drawercam.server import socket
 from drawercam.server.scheduler import TURN
 from drawercam.server.sessions import MAX_CAMERA_MESSAGE, CameraSession
 from drawercam.server.socket import SUBPROTOCOL, Socket
@@ -121,3 +126,42 @@ def test_what_is_broken_amid_it_ends_the_camera(camera: Camera) -> None:
     assert camera.published >= PICTURES - 1, "what was whole before it was passed on"
     assert camera.code == 4001
     assert camera.held == 0
+
+
+VOID = element(0xEC, bytes(4 * 2**20))  # RFC 9559 section 5.1: to be passed over
+
+
+@pytest.mark.parametrize("parts", [1, 3], ids=["whole", "in fragments"])
+def test_what_was_taken_is_not_kept(camera: Camera, parts: int) -> None:
+    message = b"\x01" + HEAD + VOID
+    size = -(-len(message) // parts)
+    cuts = [message[begin : begin + size] for begin in range(0, len(message), size)]
+    frames = [masked(Opcode.CONT if number else Opcode.BINARY, cut, fin=number == len(cuts) - 1) for number, cut in enumerate(cuts)]
+    tracemalloc.start()
+    try:
+        while frames:
+            camera.socket.data_received(frames.pop(0))
+            camera.turn()
+        del message, cuts
+        assert camera.code is None and tracemalloc.get_traced_memory()[0] < 256 * KIB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("last", [b"", MESSAGE, MESSAGE + bytes(64 * KIB)], ids=["nothing", "media", "no media"])
+def test_nothing_stays_of_a_connection_that_is_lost(last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when nobody looks for circles: the relay does so once a minute."""
+    monkeypatch.setattr(socket.log, "disabled", True)  # pytest keeps what is logged, with the exceptions that it tells of
+    gc.collect()
+    gc.disable()
+    try:
+        camera = Camera(Hub(Clock()))
+        if last:
+            camera.socket.data_received(masked(Opcode.BINARY, last))
+            camera.turn()
+        left = weakref.ref(camera.socket._protocol)
+        camera.socket.connection_lost(None)
+        del camera.owner.session, camera  # nobody else has it
+        assert left() is None
+    finally:
+        gc.enable()

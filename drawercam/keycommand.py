@@ -54,7 +54,8 @@ def main(arguments: list[str], state: Path, port: int) -> int:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"The keys in {chosen.state} cannot be used: {error.strerror or error}.", file=sys.stderr)
+        why = f"{error.strerror or error}. {files.advice(error, chosen.state)}"
+        print(f"The keys in {chosen.state} cannot be used: {why}.", file=sys.stderr)
         return 1
     return 0
 
@@ -136,7 +137,8 @@ def _add(chosen: argparse.Namespace) -> None:
     try:
         key = ring.add(publish, watch, lasts, chosen.label)
     except OSError as error:
-        raise KeysError(f"No key is made, because it cannot be written down in {chosen.state}: {error.strerror or error}.") from None
+        why = f"{error.strerror or error}. {files.advice(error, chosen.state)}"
+        raise KeysError(f"No key is made, because it cannot be written down in {chosen.state}: {why}.") from None
     relay = next((one for one in running.relays(chosen.state) if one.keys), None)
     where, doubts = _where(chosen, relay)
     print(f"Who opens this link can {allows(key)}, {until(key)}.\n")

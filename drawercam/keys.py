@@ -216,16 +216,24 @@ class Keyring:
         Args:
             own: Make the key *Own* with them. For a start of the relay, which shows it; a command that looks at the keys shows none.
 
+        Where nothing can be written, good keys are read all the same.
+
         Raises:
             OSError: The folder cannot be used.
         """
         ring = cls(folder, clock, monotonic)
-        with files.exclusive(folder, files.STATE_LOCK):
+        with files.exclusive_or_reading(folder, files.STATE_LOCK) as hindrance:
             try:
                 salt, keys = ring._read()
+                if hindrance and not salt:
+                    raise hindrance
             except FileNotFoundError:
+                if hindrance:
+                    raise hindrance from None
                 ring._begin(own)
             except KeysError:
+                if hindrance:
+                    raise hindrance from None
                 aside = ring._path.with_suffix(".damaged")
                 ring._path.replace(aside)
                 log.warning("%s was damaged and is now called %s; new keys have been made", ring._path, aside.name)
@@ -234,7 +242,8 @@ class Keyring:
                 files.keep_private(ring._path)
                 if not salt:
                     ring._write(salt, keys)
-                ring._keep_reserve(salt, keys)
+                if not hindrance:
+                    ring._keep_reserve(salt, keys)
         ring.refresh()
         return ring
 

@@ -155,6 +155,9 @@ class Renewal:
                 log.warning("The certificate is served on as it is, and tried again every %g s. %s", self._interval, error)
             return moved
         self._failures = 0
+        for sentence in served.warnings:
+            if sentence not in self.served.warnings:
+                log.warning("%s", sentence)
         renewed = served.chain != self.served.chain
         changed = moved or served != self.served
         self.served = served

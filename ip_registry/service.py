@@ -109,7 +109,8 @@ async def _in_words(request: web.Request, handler: Callable[[web.Request], Await
 
 async def run(chosen: argparse.Namespace) -> None:
     """Put the parts together and serve until Ctrl-C."""
-    files.take_over(chosen.state)
+    if (hindrance := files.take_over(chosen.state)) is not None:
+        log.warning("Nothing can be written into %s: %s. %s.", chosen.state, hindrance.strerror, files.advice(hindrance, chosen.state))
     secret, is_new = secrets.load_or_create(chosen.secret_file)
     hosts = [chosen.host] if chosen.host else None
     renewal: Renewal | None = None

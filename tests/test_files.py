@@ -68,6 +68,26 @@ def blocks(size: int) -> int:
     return -(-size // files.BLOCK)
 
 
+class Hindered:
+    """From now on, nothing that lies in a folder can be opened for writing, until it is `over`."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, code: int = errno.EROFS, new_ones: bool = False) -> None:
+        """
+        Args:
+            code: What the system says.
+            new_ones: Files that are there can be, as on a full disk.
+        """
+        self.over, open_ = False, os.open
+
+        def opened(path: str | Path, flags: int, *more: int, **options: int) -> int:
+            writes = flags & os.O_EXCL if new_ones else flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            if writes and not self.over and Path(path).is_relative_to(folder):
+                raise OSError(code, os.strerror(code), str(path))
+            return open_(path, flags, *more, **options)
+
+        patch.setattr(os, "open", opened)
+
+
 # --- whose they are ---
 
 
@@ -324,3 +344,62 @@ def test_spare_descriptors_come_back_and_are_no_more_than_wanted(tmp_path: Path)
     finally:
         spares.keep(0)
     assert spares.held == 0
+
+
+# --- where nothing can be written ---
+
+
+@pytest.mark.parametrize("code", files.HINDRANCES)
+def test_a_folder_that_takes_nothing_is_taken_over_and_one_that_is_missing_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    state = tmp_path / "state"
+    assert files.take_over(state) is None
+    Hindered(tmp_path, monkeypatch, code)
+    hindrance = files.take_over(state)
+    assert hindrance is not None and hindrance.errno == code
+
+    def refuse(path: Path, *more: object, **options: object) -> None:
+        assert path.is_relative_to(tmp_path)
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OSError, match=r"keys and certificates cannot be kept, .* or choose another folder with --state: ") as failed:
+        files.take_over(tmp_path / "new" / "state")
+    assert failed.value.filename == str(tmp_path / "new")
+
+
+def test_what_is_no_folder_is_not_touched(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch(mode=0o644)
+    with pytest.raises(OSError, match="A file is where a folder should be"):
+        files.take_over(file)
+    assert mode(file) == 0o644
+
+
+def test_a_lock_that_is_kept_is_no_reason_to_go_on_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LOCK_PATIENCE", 0.05)
+    with files.locked(tmp_path / "lock"), pytest.raises(TimeoutError), files.exclusive_or_reading(tmp_path, "lock"):
+        raise AssertionError("it is another's")
+
+
+def test_advice_fits_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(code: int, folder: Path = tmp_path) -> str:
+        return files.advice(OSError(code, os.strerror(code)), folder)
+
+    assert of(errno.EROFS).startswith("Its disk is read-only.")
+    assert of(errno.ENOSPC).startswith("Its disk is full.") and of(errno.EDQUOT) == of(errno.ENOSPC)
+    assert of(errno.EIO).startswith("Its disk has a fault")
+    assert of(errno.ENOTDIR).startswith("A file is where a folder should be.")
+    assert of(errno.ENAMETOOLONG) == "Choose another folder with --state"
+    mine = tmp_path / "my state"
+    mine.mkdir(mode=0o500)
+    assert of(errno.EACCES, mine / "new") == f"Its mode forbids it. Type: chmod u+rwx '{mine}', or choose another folder with --state"
+    mine.chmod(0o700)
+    assert of(errno.EPERM, mine).startswith("This user may not write there.")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    owner = files._user(mine.stat().st_uid)
+    assert of(errno.EACCES, mine) == (
+        f"{mine} belongs to {owner}. Start this as that user (sudo -u {owner} ...), or choose another folder with --state"
+    )
+    assert files._user(987654) == "#987654"

@@ -46,7 +46,7 @@ from drawercam.keys import (
 )
 from drawercam.running import Notice, Running
 from tests.relays import ROOT
-from tests.test_files import Disk
+from tests.test_files import Disk, Hindered
 
 PORCH = Scope(names=frozenset({"porch"}))
 
@@ -704,3 +704,30 @@ def test_an_unknown_id_and_a_folder_that_cannot_be_used_are_explained(tmp_path: 
     assert done.returncode == 1 and "There is no key with the id 'nobody'." in done.stderr
     done = command(Path("/dev/null/state"), "add", "--watch", "all")
     assert done.returncode == 1 and "cannot be used" in done.stderr and "Traceback" not in done.stderr
+
+
+# --- where nothing can be written ---
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_good_keys_are_read_where_nothing_can_be_written(
+    tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    hindered = Hindered(tmp_path, monkeypatch, code)
+    again = Keyring.open(tmp_path)
+    assert again.keys == ring.keys and again.token(again.keys[0], COOKIE) == ring.token(ring.keys[0], COOKIE)
+    assert keycommand.main(["list", "--state", str(tmp_path)], tmp_path, 8443) == 0
+    assert "camera  film under any name" in capsys.readouterr().out
+    assert keycommand.main(["add", "--watch", "all", "--state", str(tmp_path)], tmp_path, 8443) == 1
+    said = capsys.readouterr().err
+    assert os.strerror(code) in said and said.endswith("or choose another folder with --state.\n")
+    for content in (b"{", b'{"camera": "aaaa-bbbb-cccc", "viewer": "dddd-eeee-ffff"}'):  # damaged; of the first versions, to be rewritten
+        (tmp_path / "keys.json").write_bytes(content)
+        with pytest.raises(OSError, match=os.strerror(code)):
+            Keyring.open(tmp_path)
+        assert (tmp_path / "keys.json").read_bytes() == content
+    (tmp_path / "keys.json").unlink()
+    with pytest.raises(OSError, match=os.strerror(code)):
+        Keyring.open(tmp_path)
+    hindered.over = True
+    assert len(Keyring.open(tmp_path).keys) == 2

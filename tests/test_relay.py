@@ -17,7 +17,8 @@ import pytest
 from cryptography import x509
 
 from certs import Authority
-from drawercam.addresses import short_name
+from drawercam.addresses import host_names, short_name
+from drawercam.keys import Keyring
 from relay import options
 from tests.certs.test_authority import make_as_before
 from tests.relays import ROOT, Relay
@@ -184,3 +185,30 @@ def test_without_keys_it_warns() -> None:
     with Relay("--tls", "--no-key", "--host", "127.0.0.1") as relay:
         pass
     assert "--no-key" in relay.output and "#key=" not in relay.output
+
+
+def test_a_relay_starts_with_what_is_in_a_folder_that_takes_nothing_new(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    keys = Keyring.open(state).keys
+    Authority(state / "certs").ensure([], host_names())
+    program = """
+import sys, pytest, relay
+from pathlib import Path
+from tests.test_files import Hindered
+Hindered(Path(sys.argv[-1]), pytest.MonkeyPatch())
+sys.exit(relay.main(sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", program, "--no-install", "--tls", "--host", "127.0.0.1", "--port", "0", "--no-trust-page", "--no-mdns"]
+    command += ["--state", str(state)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None and started.stderr is not None
+        try:
+            printed = list(iter(started.stdout.readline, "Press Ctrl-C to stop.\n"))
+            started.send_signal(signal.SIGINT)
+            assert started.wait(20) == 0
+            log = started.stderr.read()
+        finally:
+            started.kill()
+    assert all(any(key.secret in line for line in printed) for key in keys)
+    assert log.count("Nothing can be written into") == 1 and "Read-only file system" in log and "Its disk is read-only." in log
+    assert "Which cameras are gone cannot be kept" in log

@@ -30,6 +30,7 @@ from drawercam.renewal import Renewal
 from drawercam.server.http import Site
 from drawercam.server.server import Server
 from tests.relays import ROOT, SUBPROTOCOL, Relay
+from tests.test_files import Hindered
 
 PATIENCE = 20.0
 DAY = timedelta(days=1)
@@ -397,3 +398,20 @@ def test_where_pages_can_be_opened_with_a_certificate_of_ones_own(tmp_path: Path
     assert watching(named, world).hosts() == ["drawer.local", "cams.local", str(HOME)]
     useless = own_files(tmp_path, maker.issue([], []))
     assert watching(useless, world).hosts() == [str(OFFICE), str(HOME)], "to be opened after a warning"
+
+
+async def test_while_nothing_can_be_written_the_old_one_is_served_which_is_said_once(
+    authority: Authority, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    renewal = watching(authority, world)
+    before, hindered = renewal.served, Hindered(tmp_path, monkeypatch)
+    world.addresses = [OFFICE]
+    assert await renewal.look()
+    assert renewal.served.chain == before.chain and renewal.hosts() == [str(OFFICE)]
+    assert not await renewal.look()
+    assert [message for message in caplog.messages if "A new certificate cannot be kept" in message and str(OFFICE) in message] == (
+        caplog.messages[-1:]
+    )
+    hindered.over = True
+    assert await renewal.look(), "it has tried again"
+    assert renewal.served.covers(OFFICE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -38,6 +39,7 @@ from certs import Authority, AuthorityError, Served, check
 from certs.root import Root
 from drawercam.addresses import names_of
 from tests import hellos
+from tests.test_files import Hindered
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = [ip_address("192.168.1.20"), ip_address("fd00::20")]
@@ -562,7 +564,7 @@ def test_a_crash_while_writing_leaves_the_old_files(authority: Authority, monkey
 
     monkeypatch.setattr(os, "fsync", power_cut)
     with pytest.raises(AuthorityError, match="Input/output error"):
-        authority.ensure(OFFICE, NAMES)
+        authority.issue(OFFICE, NAMES)
     assert first.cert_file.read_bytes() == before
 
 
@@ -586,6 +588,44 @@ def test_an_authority_that_must_not_be_read_is_not_replaced(authority: Authority
         with pytest.raises(AuthorityError, match=r"Permission denied.*authority\.pem"):
             authority.ensure(HOME, NAMES)
     assert authority.ensure(HOME, NAMES).fingerprint == first.fingerprint
+
+
+# where nothing can be written
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_the_certificate_that_is_there_is_served_where_none_can_be_written(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    first = authority.ensure(HOME, NAMES)
+    hindered = Hindered(authority.folder.parent, monkeypatch, errno.ENOSPC if full else errno.EROFS, new_ones=full)
+    assert authority.ensure(HOME, NAMES) == first
+    for _ in range(2):
+        moved = authority.ensure(OFFICE, NAMES)
+        assert (moved.chain, moved.addresses, moved.makeshift) == (first.chain, first.addresses, True)
+        (sentence,) = moved.warnings
+        assert "10.9.8.7" in sentence and ("Its disk is full" if full else "Its disk is read-only") in sentence
+        assert authority.stale(moved, datetime.now(UTC)) and not authority.stale(first, datetime.now(UTC))
+    late = authority.ensure(HOME, NAMES, datetime.now(UTC) + timedelta(days=900))
+    assert late.chain == first.chain and late.makeshift, "one that has ended opens after a warning, none does not"
+    hindered.over = True
+    at_last = authority.ensure(OFFICE, NAMES)
+    assert at_last.chain != first.chain and not at_last.makeshift and not at_last.warnings
+    assert at_last.fingerprint == first.fingerprint
+
+
+def test_what_is_missing_or_spoiled_where_nothing_can_be_written_is_a_sentence(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority.ensure(HOME, NAMES)
+    hindered = Hindered(authority.folder.parent, monkeypatch, errno.EACCES)
+    authority.served_file.write_bytes(b"spoiled")
+    for path in (authority.served_file, authority.ca_file, authority.authority_file):
+        with pytest.raises(AuthorityError, match=r"Permission denied.* or choose another folder with --state"):
+            authority.ensure(HOME, NAMES)
+        path.unlink()
+    hindered.over = True
+    assert not authority.ensure(HOME, NAMES).warnings
 
 
 # several relays at once

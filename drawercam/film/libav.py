@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..media.color import UNSPECIFIED, ColorSpace, from_codes
+from ..media.frames import Unpacked
 from ..media.geometry import Geometry
 from ..media.h264 import AccessUnits
 from ..media.packets import Codec, MediaError
@@ -277,10 +278,7 @@ class _Track:
         """Whether players can begin at a picture. FFmpeg says so of all with a recovery point (ITU-T H.264 D.2.8), too."""
         if self.form is None or self.form.codec is not Codec.H264:
             return True
-        try:
-            unpacked = AccessUnits(self.form.config).unpack(bytes(packet))
-        except MediaError:
-            return False
+        unpacked = _unpacked(self.form, packet)
         return unpacked is not None and unpacked[2]
 
     def _look_at(self, packet: AvPacket[Any]) -> None:
@@ -294,7 +292,11 @@ class _Track:
         context.flush_buffers()
         self.form = _form(self.stream)
         if self.form is not None and pictures:
-            self.form = replace(self.form, geometry=_geometry(pictures[0], self.stream))
+            shown = _geometry(pictures[0], self.stream)
+            unpacked = _unpacked(self.form, packet) if self.form.codec is Codec.H264 else None
+            if unpacked and (track := unpacked[0]) and (track.rotation or track.flip):
+                shown = replace(shown, rotation=0, flip=False)  # the stream says it by itself, and may say another turn later
+            self.form = replace(self.form, geometry=shown)
         self.is_decoding = self.form is None
 
     def seen(self, picture: VideoFrame, upright: Upright) -> VideoFrame:
@@ -478,6 +480,14 @@ def _copied(packet: AvPacket[Any]) -> AvPacket[Any]:
     copy.time_base, copy.pts, copy.dts, copy.duration = packet.time_base, packet.pts, packet.dts, packet.duration
     copy.is_keyframe, copy.is_corrupt = packet.is_keyframe, packet.is_corrupt
     return copy
+
+
+def _unpacked(form: Form, packet: AvPacket[Any]) -> Unpacked | None:
+    """A picture of H.264 by itself; None if it is broken."""
+    try:
+        return AccessUnits(form.config).unpack(bytes(packet))
+    except MediaError:
+        return None
 
 
 def _rate(stream: VideoStream) -> float:

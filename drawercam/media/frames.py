@@ -11,6 +11,7 @@ from typing import Protocol
 
 from . import aac, av1, opus, vpx
 from .color import ColorSpace, merged
+from .geometry import Geometry
 from .h264 import AccessUnits
 from .packets import Codec, Track
 from .work import KEY, SEQUENCE, Work
@@ -68,6 +69,7 @@ class _Vpx:
             self._last = head
             color = merged(self._color, head.color)
             track = Track(self._codec, head.codec_string, width=head.width, height=head.height, color=color)
+            track = Geometry(pixel_aspect=head.pixel_aspect).applied(track)
         return (track, frame, head is not None) if self._last else None
 
 
@@ -78,21 +80,29 @@ class _Av1:
         self._color = color
         self._last: av1.SequenceHeader | None = None
         self._obu = b""  # it was read from
+        self._aspect = 1.0
 
     def unpack(self, frame: bytes, key: bool, work: Work | None = None) -> Unpacked | None:
         # Encoders may repeat the sequence header anywhere, so the container's flag counts too.
         obu = av1.find_sequence_header(frame, work) if key else None
-        track = None
-        if obu is not None and obu != self._obu:
+        if obu is None:
+            return (None, frame, False) if self._last else None
+        head = self._last
+        if head is None or obu != self._obu:
             if work is not None:
                 work.spend(SEQUENCE)
-            head = av1.sequence_header(obu)
+            head = av1.sequence_header(obu) or head
             self._obu = obu
-            if head is not None and head != self._last:
-                self._last = head
-                color = merged(self._color, head.color)
-                track = Track(Codec.AV1, head.codec_string, head.config, head.width, head.height, color=color)
-        return (track, frame, obu is not None) if self._last else None
+        if head is None:
+            return None
+        aspect = av1.pixel_aspect(frame, head.frames, work)
+        track = None
+        if head != self._last or aspect != self._aspect:
+            self._last, self._aspect = head, aspect
+            color = merged(self._color, head.color)
+            track = Track(Codec.AV1, head.codec_string, head.config, head.width, head.height, color=color)
+            track = Geometry(pixel_aspect=aspect).applied(track)
+        return track, frame, True
 
 
 class _H264:

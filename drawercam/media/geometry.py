@@ -46,10 +46,12 @@ class Geometry:
     pixel_aspect: float = 1.0
 
     def applied(self, track: Track) -> Track:
-        """The track with what its container says. What the stream itself says of its pixels counts more: containers go stale."""
+        """The track with what its container says. What the stream itself says of its turn and of its pixels counts more: containers go
+        stale."""
         if track.kind is not Kind.VIDEO or self == _PLAIN:
             return track
-        track = replace(track, rotation=self.rotation, flip=self.flip)
+        if not track.rotation and not track.flip:
+            track = replace(track, rotation=self.rotation, flip=self.flip)
         if track.display_width:
             return track
         width, height = stretched(track.width, track.height, self.pixel_aspect)
@@ -95,7 +97,8 @@ def of_matrix(a: float, b: float, c: float, d: float) -> Geometry:
 
 def of_angles(yaw: float, pitch: float, roll: float) -> Geometry:
     """What the pose of a rectangular projection says (RFC 9559, ProjectionPoseYaw, ProjectionPosePitch, ProjectionPoseRoll), in
-    degrees: half a turn about the upright or the level axis mirrors the picture, then it rolls counter-clockwise."""
+    degrees: half a turn about the upright or the level axis mirrors the picture, then it rolls counter-clockwise. A display orientation of
+    H.264 says the same (ITU-T H.264 D.2.27)."""
     if not all(map(math.isfinite, (yaw, pitch, roll))):
         return _PLAIN
     from_behind, head_down = _quarter(yaw) == 180, _quarter(pitch) == 180

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from .color import UNSPECIFIED, ColorSpace, from_codes
-from .geometry import Geometry
+from .geometry import Geometry, of_angles
 from .packets import Codec, MediaError, MediaLimitError, Track
 from .work import KEY, PARAMETER_SET, SPS_BYTE, Work
 
@@ -51,6 +51,7 @@ class _Nal(IntEnum):
     SLICE = 1
     PARTITION_A = 2
     IDR = 5
+    SEI = 6
     SPS = 7
     PPS = 8
     DELIMITER = 9
@@ -66,6 +67,16 @@ _PICTURES = frozenset((int(_Nal.SLICE), int(_Nal.PARTITION_A), int(_Nal.IDR)))
 _IDR = int(_Nal.IDR)
 
 _FORBIDDEN_BIT = 0x80
+
+# D.1.1: the payloadType of a display orientation; 7.3.2.3.1: type and size of a message, each with 255 for each byte that goes on.
+_DISPLAY_ORIENTATION = 47
+_SEI_HEAD = re.compile(rb"(\xff*)([^\xff])(\xff*)([^\xff])", re.DOTALL)
+
+# Bytes of a unit of SEI that are looked at. Encoders write who they are into it, in some hundred.
+_MAX_SEI = 4096
+
+# Units of work for such a unit, beside the one for each of its messages.
+_SEI_WORK = 8
 
 _ZEROS = bytes(2**12)
 
@@ -476,6 +487,26 @@ def join_lengths(units: Iterable[bytes]) -> bytes:
     return b"".join(parts)
 
 
+def _orientation(units: Sequence[bytes], work: Work) -> Geometry:
+    """How the picture of an access unit is turned, as its display orientation (D.1.27) says; turned in no way where nothing does."""
+    for unit in units:
+        if unit[0] & 0x1F != _Nal.SEI:
+            continue
+        work.spend(_SEI_WORK)
+        payload, position = unit[1:_MAX_SEI].replace(b"\0\0\3", b"\0\0"), 0
+        while head := _SEI_HEAD.match(payload, position):
+            work.spend(1)
+            kind, size = (255 * len(head[more]) + head[more + 1][0] for more in (1, 3))
+            position = head.end() + size
+            if kind == _DISPLAY_ORIENTATION and size >= 3 and position <= len(payload):
+                bits = int.from_bytes(payload[head.end() : head.end() + 3], "big")
+                if bits >> 23:  # display_orientation_cancel_flag
+                    continue
+                mirrored, upside_down, anticlockwise = bits >> 22 & 1, bits >> 21 & 1, bits >> 5 & 0xFFFF
+                return of_angles(180 * mirrored, 180 * upside_down, anticlockwise * 360 / 2**16)
+    return Geometry()
+
+
 class AccessUnits:
     """One H.264 track on its way from its container's form into 4-byte lengths with ``avcC``.
 
@@ -560,6 +591,9 @@ class AccessUnits:
             if current is None:
                 self._tracks.clear()  # so that the pictures that refer to this one are not shown either
                 return None
+            turn = _orientation(kept, work)
+            if turn.rotation or turn.flip:
+                current = replace(current, rotation=turn.rotation, flip=turn.flip)
             if current != self.track:
                 track = self.track = current
         as_it_was = not self._start_codes and self._length_size == 4 and len(frame) == sum(map(len, kept)) + 4 * len(kept)

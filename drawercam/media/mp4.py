@@ -131,7 +131,7 @@ def _transform(fields: boxes.Fields) -> tuple[float, ...]:
 
 def _geometry(mvhd: memoryview, tkhd: memoryview, stsd: memoryview, work: Work) -> Geometry:
     """How the pictures of a track are shown: its matrix and the movie's (8.2.2, 8.3.2), and the shape of its pixels (12.1.4, or the size
-    in the tkhd, to which pictures are scaled before they are turned)."""
+    in the tkhd, to which pictures are cropped and scaled before they are turned)."""
     fields = boxes.Fields(mvhd)
     fields.take((32 if fields.uint(4) >> 24 == 1 else 20) - 4 + 16)
     ma, mb, mc, md = _transform(fields)
@@ -149,13 +149,25 @@ def _geometry(mvhd: memoryview, tkhd: memoryview, stsd: memoryview, work: Work) 
         fields = boxes.Fields(pasp)
         aspect = _ratio(fields.uint(4), fields.uint(4))
     else:
-        aspect = _ratio(shown_width * height, shown_height * width)
-        if found.rotation % 180 and abs(_ratio(shown_width * width, shown_height * height) - 1) < geometry.LEAST_STRETCH:
+        cropped_width, cropped_height = _clean_aperture(entry.rest(), width, height, work)
+        aspect = _ratio(shown_width * cropped_height, shown_height * cropped_width)
+        if found.rotation % 180 and abs(_ratio(shown_width * cropped_width, shown_height * cropped_height) - 1) < geometry.LEAST_STRETCH:
             aspect = 1.0  # some writers put the size of the picture there that has been turned
     return replace(found, pixel_aspect=found.pixel_aspect * aspect)
 
 
-def _ratio(width: int, height: int) -> float:
+def _clean_aperture(entry: memoryview, width: int, height: int, work: Work) -> tuple[float, float]:
+    """The size to which the pictures of a visual sample entry are cropped (12.1.4.1); the one that they have where nothing says it."""
+    clap = boxes.find(entry, b"clap", work=work)
+    if clap is None or len(clap) < 16:
+        return width, height
+    across, per_across, down, per_down = boxes.Fields(clap).words(4)
+    if not per_across * width >= across >= per_across > 0 or not per_down * height >= down >= per_down > 0:
+        return width, height
+    return across / per_across, down / per_down
+
+
+def _ratio(width: float, height: float) -> float:
     """Width by height; 1 where one of them is not known."""
     return width / height if width and height else 1.0
 

@@ -17,17 +17,39 @@ from .geometry import Geometry, filters, of_matrix, stretched
 _MATRIX = struct.Struct("=9i")  # in the order of ISO/IEC 14496-12 6.2.2, and of this computer's bytes
 
 
+# Kinds of side data for which PyAV has no name, as the one of Exif, follow those for which it has one. It refuses to show any of a
+# picture that has such.
+_NAMELESS = range(len(Type), len(Type) + 16)
+
+
 def turn_of(picture: VideoFrame) -> Geometry:
     """How a picture is turned, as its file or its stream says it (AV_FRAME_DATA_DISPLAYMATRIX)."""
     try:
-        found = cast("Mapping[Type, Buffer]", picture.side_data).get(Type.DISPLAYMATRIX)
+        found = _display_matrix(picture)
     except ValueError:
-        # There is something beside it that PyAV has no name for, as Exif's data: then it tells the turn only, counter-clockwise.
-        return Geometry(round(-picture.rotation / 90) * 90 % 360)
+        found = _display_matrix(_without_nameless(picture))
     if found is None:
         return Geometry()
     a, b, _, c, d, *_ = _MATRIX.unpack(bytes(found))
     return of_matrix(a, b, c, d)
+
+
+def _display_matrix(picture: VideoFrame) -> Buffer | None:
+    """
+    Raises:
+        ValueError: The picture has side data of which PyAV knows no name.
+    """
+    return cast("Mapping[Type, Buffer]", picture.side_data).get(Type.DISPLAYMATRIX)
+
+
+def _without_nameless(picture: VideoFrame) -> VideoFrame:
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1_000_000))
+    graph.link_nodes(source, *(graph.add("sidedata", f"mode=delete:type={kind}") for kind in _NAMELESS), graph.add("buffersink"))
+    graph.configure()
+    graph.vpush(picture)
+    return graph.vpull()
 
 
 class Upright:

@@ -1,4 +1,4 @@
-"""What the relay reads of VP8 and VP9: is it a keyframe, how large is the picture, which profile, which colours."""
+"""What the relay reads of VP8 and VP9: is it a keyframe, how large is the picture and in which shape, which profile, which colours."""
 
 from __future__ import annotations
 
@@ -17,15 +17,26 @@ _VP8_COLOR = ColorSpace(matrix="smpte170m", full_range=False)
 _VP9_MATRICES = {1: "bt470bg", 2: "bt709", 3: "smpte170m", 5: "bt2020-ncl", 7: "rgb"}
 _VP9_RGB = 7
 
+# RFC 6386 section 9.1: by how much the picture of VP8 is to be stretched, to either side; that of VP9 says the size to which it is.
+_VP8_SCALES = (1.0, 5 / 4, 5 / 3, 2.0)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyFrame:
-    """The head of a VP8 or VP9 keyframe: codec string (RFC 6381), picture size in pixels, and what it says of its colours."""
+    """The head of a VP8 or VP9 keyframe.
+
+    Attributes:
+        codec_string: RFC 6381.
+        width, height: Picture size in pixels.
+        color: What it says of its colours.
+        pixel_aspect: Width of a pixel by its height; 1.0 also where nothing says it.
+    """
 
     codec_string: str
     width: int
     height: int
     color: ColorSpace
+    pixel_aspect: float = 1.0
 
 
 def vp8_key(frame: bytes) -> KeyFrame | None:
@@ -34,7 +45,7 @@ def vp8_key(frame: bytes) -> KeyFrame | None:
         return None
     width = int.from_bytes(frame[6:8], "little") & 0x3FFF
     height = int.from_bytes(frame[8:10], "little") & 0x3FFF
-    return KeyFrame("vp8", width, height, _VP8_COLOR)
+    return KeyFrame("vp8", width, height, _VP8_COLOR, _VP8_SCALES[frame[7] >> 6] / _VP8_SCALES[frame[9] >> 6])
 
 
 def vp9_key(frame: bytes) -> KeyFrame | None:
@@ -70,6 +81,9 @@ def vp9_key(frame: bytes) -> KeyFrame | None:
         bits(1)
     width = bits(16) + 1
     height = bits(16) + 1
+    aspect = 1.0
+    if bits(1):  # render_and_frame_size_different
+        aspect = (bits(16) + 1) / width / ((bits(16) + 1) / height)
     level = next((level for samples, level in _VP9_LEVELS if width * height <= samples), 60)
     color = ColorSpace(matrix=_VP9_MATRICES.get(color_space), full_range=full_range)
-    return KeyFrame(f"vp09.{profile:02}.{level:02}.{depth:02}", width, height, color)
+    return KeyFrame(f"vp09.{profile:02}.{level:02}.{depth:02}", width, height, color, aspect)

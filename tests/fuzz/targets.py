@@ -201,6 +201,8 @@ def pictures(data: bytes) -> None:
         assert head is None or (0 <= head.width <= 2**16 and 0 <= head.height <= 2**16)
     try:
         sequence = av1.sequence_header(data)
+        if sequence is not None:
+            assert 0 < av1.pixel_aspect(data, sequence.frames) < 2**33
     except MediaError:
         return
     if sequence is not None:

@@ -178,10 +178,11 @@ def test_each_command_that_keys_prints_works_as_it_is_typed(tmp_path: Path) -> N
     assert run(*revoke).returncode == 0
     again = run(*revoke)
     assert again.returncode == 1 and "There is no key with the id" in again.stderr
-    (film,) = printed(run(*begin, "revoke", "camera", *where).stdout)
+    film, own = printed(run(*begin, "revoke", "camera", *where).stdout)
     assert film == [*begin, "add", "--publish", "all", "--state", str(state)]
+    assert own == [*begin, "add", "--own", "--state", str(state)]
     (revoke,) = printed(run(*film).stdout)
-    assert printed(run(*revoke).stdout) == printed(run(*begin, "list", *where).stdout) == [film]
+    assert printed(run(*revoke).stdout) == printed(run(*begin, "list", *where).stdout) == [film, own]
 
 
 def test_a_name_that_the_terminal_cannot_show_is_no_reason_to_stop(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,7 +150,10 @@ def test_a_relay_runs_without_a_console_and_stops_well(tmp_path: Path, redirecti
     if "full" in redirections and not Path("/dev/full").exists():
         pytest.skip("no disk is always full here")
     program = f"relay.py --no-install --no-mdns --no-key --port 0 --state {tmp_path}"
-    with subprocess.Popen(shell(program, redirections), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as relay:
+    # Tests that were started by nohup do not hear of a closed terminal, nor would what they start.
+    hears = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    command, pipe = shell(program, redirections), subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, preexec_fn=hears) as relay:
         try:
             limit = time.monotonic() + START_LIMIT
             while not (there := running.relays(tmp_path)) and time.monotonic() < limit and relay.poll() is None:

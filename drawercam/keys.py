@@ -395,7 +395,7 @@ class Keyring:
             raise KeysError(f"How long a key lasts is {DURATION_RULE}.")
         label = " ".join(label.split())
         if len(label) > MAX_LABEL or not label.isprintable():
-            raise KeysError(f"A label has at most {MAX_LABEL} characters.")
+            raise KeysError(f"A label has at most {MAX_LABEL} characters, and none that cannot be seen.")
         now = int(self._clock())
         with self._changing() as keys:
             if len(keys) >= MAX_KEYS:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.relays import ROOT
 
-SCRIPTS = sorted((ROOT / "web").glob("*.js"))
+SCRIPTS = sorted((ROOT / "web").rglob("*.js"))
 
 # A browser that does not know one word of a module runs none of them, and the page cannot even say so. With each: the first Chrome and the
 # first Safari that know it.
@@ -40,7 +40,7 @@ def test_old_browsers_can_read_it(script: Path) -> None:
     assert not found
 
 
-@pytest.mark.parametrize("sheet", sorted((ROOT / "web").glob("*.css")), ids=lambda sheet: str(sheet.name))
+@pytest.mark.parametrize("sheet", sorted((ROOT / "web").rglob("*.css")), ids=lambda sheet: str(sheet.name))
 def test_a_browser_without_env_finds_the_same_without_it(sheet: Path) -> None:
     """Chrome before 69; where a value is an env() and nothing else, 0 is what it would be."""
     lines = [line.strip() for line in sheet.read_text().splitlines()]
@@ -49,10 +49,12 @@ def test_a_browser_without_env_finds_the_same_without_it(sheet: Path) -> None:
     assert alone == []
 
 
-@pytest.mark.parametrize("page", ["camera.html", "player.html"])
+@pytest.mark.parametrize("page", ["camera.html", "player.html", "web/keys/keys.html"])
 def test_a_page_below_a_path_says_that_it_does_not_work_there(page: str) -> None:
     """Its style sheet and scripts are asked for at the top of the host, so what tells of that needs neither, and the sheet hides it."""
     text, style = (ROOT / page).read_text("utf-8"), (ROOT / "web" / "style.css").read_text("utf-8")
     boot = text.split('<section id="boot"', 1)[1].split("</section>", 1)[0]
-    assert f'<p class="bare">It came without its parts. If its address has a path before “{page}”' in boot and "hidden" not in boot
+    assert (
+        f'<p class="bare">It came without its parts. If its address has a path before “{Path(page).name}”' in boot and "hidden" not in boot
+    )
     assert ".boot .bare { display: none; }" in style.splitlines()

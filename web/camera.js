@@ -18,7 +18,7 @@ import { Overload } from "./overload.js";
 import { isolated } from "./names.js";
 import { Panels } from "./panels.js";
 import { recall, remember } from "./remembered.js";
-import { KEEPS_NO_KEY, keepsNoKey, lastSession, stepsToKeep } from "./session.js";
+import { ASK_FOR_LINK, KEEPS_NO_KEY, keepsNoKey, lastSession, linkWords, stepsToKeep } from "./session.js";
 import { SelfTest } from "./selftest.js";
 import { SelfTestSheet } from "./selftest-sheet.js";
 import { SetupForm } from "./setup-form.js";
@@ -29,6 +29,9 @@ import { WakeLock } from "./wakelock.js";
 
 /** Milliseconds without the relay after which the page offers to look for the cause: several tries have failed by then. */
 const OFFER_AFTER = 8000;
+
+/** Names of a key that are told. */
+const MOST_NAMED = 3;
 
 /** Keys of localStorage. */
 const STORED_SOUND = "drawercam.sound";
@@ -272,13 +275,24 @@ function askForKey() {
   }
   panels.hide("unkept");
   if (lostKey) {
-    const steps = ["It has ended or was revoked, or this browser has not kept it. Scan the new code with this phone, or type the new key: filming then goes on by itself."];
+    const steps = [
+      `It has ended or was revoked. ${ASK_FOR_LINK}`,
+      "Scan the new code with this phone, open the new link, or type the new key: filming then goes on by itself.",
+    ];
     panels.show("key", "The relay takes this phone’s key no more", steps, [checkAction]);
     return;
   }
-  const where = "in the address “Film” there, it is what stands behind #key=.";
-  const steps = [`Scan the code “Film” in the relay’s terminal with this phone, or type the key: ${where}`];
+  const where = "it is what stands behind #key= in the link.";
+  const steps = [`Scan the code “Film” that the relay prints, or open the link that you were sent, with this phone. Or type the key: ${where}`];
+  const why = linkWords(desk.session) || watchesWords(desk.session);
+  if (why) steps.unshift(why);
   panels.show("key", "This relay asks for its camera key", steps, [checkAction]);
+}
+
+/** @param {import("./types.js").Session | null} session of a browser that may not film @returns {string} what its key is for, if it has one */
+function watchesWords(session) {
+  if (!session || !session.viewer) return "";
+  return session.link ? `This link is for watching. ${ASK_FOR_LINK}` : "The key that this browser has is for watching.";
 }
 
 // The encoder
@@ -407,7 +421,7 @@ function ended(reason) {
     wantsStart = lostKey = true;
     desk.open(); // which asks for another one
   } else if (reason === "not-allowed") {
-    const steps = ["Its key is for other names. Scan the code that was made for this name, or use another name."];
+    const steps = [`${otherNames(desk.session)} ${ASK_FOR_LINK} Or use another name.`];
     const other = { label: "Use another name", primary: true, act: chooseName };
     panels.show("ended", `This phone’s key is not for “${isolated(cameraLabel)}”`, steps, [other]);
   } else if (reason === "taken-over") {
@@ -418,6 +432,12 @@ function ended(reason) {
     const again = { label: "Start again", primary: true, act: startFilming };
     panels.show("ended", "The relay has said good-bye", ["Filming has stopped."], [again]);
   }
+}
+
+/** @param {import("./types.js").Session | null} session */
+function otherNames(session) {
+  const names = session && session.publish !== "all" ? session.publish : [];
+  return names.length > 0 && names.length <= MOST_NAMED ? `Your key is for ${names.join(" or ")} only.` : "Your key is for other names.";
 }
 
 function chooseName() {

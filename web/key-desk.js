@@ -1,7 +1,7 @@
 // Where a camera shows its key: asks the relay what this browser may do, and a person for the key if it may not film.
 
 import { refusalWords, relay } from "./absence.js";
-import { RefusalError, keepsNoKey, onNewKey, openSession, useKey } from "./session.js";
+import { RefusalError, keepsNoKey, onNewKey, openSession, refusedWords, useKey } from "./session.js";
 
 /** Milliseconds between two questions about the session. */
 const SESSION_RETRY = 2000;
@@ -82,7 +82,7 @@ export class KeyDesk {
         this.handlers.onallowed(true);
       } else if (keepsNoKey(answer)) this.handlers.onasked();
       else if (answer) hint.textContent = "This is the key for watching. Filming has its own.";
-      else hint.textContent = "The relay does not know this key. Look for a typing error.";
+      else hint.textContent = refusedWords();
     } catch (error) {
       const away = "The relay does not answer. Is it running, and is this phone in its network?";
       hint.textContent = error instanceof RefusalError ? refusalWords(error.refusal) : away;

@@ -8,11 +8,24 @@ import { awayWords, certificateWords, refusalOf, refusalWords, relay } from "./a
 import { Alarms } from "./alarms.js";
 import { Announcer } from "./announcer.js";
 import { placeTiles } from "./layout.js";
+import { Glimpse } from "./glimpse.js";
 import { Link } from "./link.js";
 import { elsewhere, signpost } from "./finder.js";
 import { PutAway } from "./put-away.js";
 import { Roll } from "./roll.js";
-import { KEEPS_NO_KEY, RefusalError, keepsNoKey, lastSession, onNewKey, openSession, stepsToKeep, useKey } from "./session.js";
+import {
+  ASK_FOR_LINK,
+  KEEPS_NO_KEY,
+  RefusalError,
+  keepsNoKey,
+  lastSession,
+  linkWords,
+  onNewKey,
+  openSession,
+  refusedWords,
+  stepsToKeep,
+  useKey,
+} from "./session.js";
 import { SURFACES } from "./surface.js";
 import { Tile } from "./tile.js";
 import { titleSays } from "./title.js";
@@ -36,6 +49,9 @@ const RELAY_LOOK = 1000;
 
 /** Hosts that a phone cannot reach: its own. */
 const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
+
+/** Cameras of a key that are named in a sentence. */
+const MOST_NAMED = 3;
 
 const TRYING = "Trying again…";
 
@@ -121,7 +137,21 @@ async function start() {
   closeWall(); // what is open has come by another key
   allIsWell();
   if (mayWatch(session)) openWall();
-  else askForKey();
+  else askForKey(linkWords(session) || otherWords(session));
+}
+
+/** What the key is for that does not open this page. @param {import("./types.js").Session} session @returns {string} "" where there is none */
+function otherWords({ camera, viewer, watch, link: brought }) {
+  if (viewer && watch !== "all") return `Your key is for ${inARow(watch)} only.`;
+  if (!camera) return "";
+  return brought ? `This link is for filming. ${ASK_FOR_LINK}` : "The key that this browser has is for filming.";
+}
+
+/** @param {string[]} names @returns {string} such as "gate, porch and 3 more" */
+function inARow(names) {
+  const shown = names.length > MOST_NAMED ? [...names.slice(0, MOST_NAMED), `${names.length - MOST_NAMED} more`] : names;
+  const last = shown[shown.length - 1];
+  return shown.length > 1 ? `${shown.slice(0, -1).join(", ")} and ${last}` : last;
 }
 
 /** @param {import("./types.js").Session} session whether what this page shows is for this browser */
@@ -145,6 +175,7 @@ function say(text, way = "") {
 function openWall() {
   refused = false;
   keyPanel.hidden = true;
+  byId("guests").hidden = only !== null || !session || !session.manage;
   if (only !== null) {
     if (!NAME.test(only)) return say("No camera can have this name: a name has small letters, digits and hyphens.");
     showCameras([only]);
@@ -181,7 +212,7 @@ async function checkSession(why) {
   try {
     session = await openSession();
     unreached = false;
-    if (!mayWatch(session)) return askForKey(why ? why.text : "");
+    if (!mayWatch(session)) return askForKey(why ? lostWords(why.id, why.text) : "");
   } catch (error) {
     unreached = true;
     if (error instanceof RefusalError) found = error.refusal;
@@ -228,10 +259,15 @@ async function onrefused(why) {
   } catch (error) {
     session = null;
   }
-  if (session && !mayWatch(session)) askForKey(why);
+  if (session && !mayWatch(session)) askForKey(`${why} ${otherWords(session) || ASK_FOR_LINK}`);
   else if (link && link.state !== "closed") refused = false; // it was one camera's, which the wall will list no more
   else if (!session) say(`${why} ${NEW_KEY_THERE}`, signpost(lastSession())); // its tiles say why, too
   else startTimer = setTimeout(start, RETRY); // another page of this browser was given one meanwhile
+}
+
+/** @param {string} id @param {string} text what the relay said last @returns {string} what became of this page's key */
+function lostWords(id, text) {
+  return id === "revoked" ? `${text} ${ASK_FOR_LINK}` : text;
 }
 
 function closeWall() {
@@ -246,7 +282,7 @@ function askForKey(why = "") {
   refused = true;
   closeWall();
   allIsWell();
-  invite.hidden = true;
+  invite.hidden = byId("guests").hidden = true;
   byId("count").textContent = "";
   showKeyPanel(why);
   byId(keepsNoKey(session) ? "key-use" : "key-field").focus();
@@ -262,7 +298,17 @@ function showKeyPanel(why) {
   byId("key-field").required = !unkept;
   byId("key-why").textContent = unkept ? stepsToKeep(session).join(" ") : why;
   byId("key-why").hidden = !unkept && why === "";
+  showOther();
   keyPanel.hidden = false;
+}
+
+/** Leads to what the key of this browser opens. */
+function showOther() {
+  const names = session && session.viewer && session.watch !== "all" ? session.watch : [];
+  const elsewhere = names.length > 0 ? "/player.html" : session && session.camera ? "/camera.html" : "";
+  byId("key-other").hidden = elsewhere === "";
+  byId("key-other-way").href = names.length === 1 ? `${elsewhere}?camera=${names[0]}` : elsewhere;
+  byId("key-other-way").textContent = names.length === 1 ? `Watch ${names[0]}` : names.length > 1 ? "Watch those" : "Film with this device";
 }
 
 byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
@@ -285,10 +331,10 @@ byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ ev
 /** @param {import("./types.js").Session | null} session null: there is no such key @param {boolean} typed the key, just now
  *  @returns {string} why it opens no wall */
 function judgeKey(session, typed) {
-  if (!session) return "The relay does not know this key.";
+  if (!session) return refusedWords();
   if (keepsNoKey(session)) return "Cookies are still blocked.";
   if (!typed) return "";
-  return session.viewer ? "This key is for other cameras." : "This is a key for filming. The wall needs the one in the address “Watch”.";
+  return session.viewer ? otherWords(session) : "This key is for filming. To watch takes another one.";
 }
 
 onNewKey((here) => {
@@ -555,37 +601,132 @@ function applyInvite() {
     invite.removeAttribute("aria-modal");
   }
   byId("page").inert = inviting;
-  if (wasHidden && !invite.hidden) loadInvite();
+  if (invite.hidden) glimpse.end();
+  else if (wasHidden) loadInvite();
+}
+
+/** How a phone comes here, as the relay says; others: the same at its other addresses; code: the address of the picture, "" for none. The key
+ *  in them is shown only after a tap.
+ *  @typedef {{url: string, others: string[], withKey: boolean, reach: string, code: string}} Invitation */
+
+/** What the relay has said last, without the key. @type {Invitation | null} */
+let invitation = null;
+
+/** The same with the key, while it is shown. @type {Invitation | null} */
+let shown = null;
+
+const glimpse = new Glimpse((seen) => {
+  if (!seen) shown = null;
+  drawInvite();
+});
+
+/** @param {string} path @returns {Promise<Response>} of which nothing is left on the disk, because it may hold a key */
+async function askInvite(path) {
+  const answer = await fetch(path, { credentials: "same-origin", cache: "no-store" });
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  return answer;
+}
+
+/** @returns {Promise<Invitation>} */
+async function readInvite() {
+  return (await askInvite("/api/invite")).json();
+}
+
+/** @returns {Promise<string>} the address of a picture */
+async function readCode() {
+  const code = await (await askInvite("/api/invite.svg")).text();
+  return `data:image/svg+xml,${encodeURIComponent(code)}`;
+}
+
+/** @param {string} address */
+function withoutKey(address) {
+  return address.replace(/#.*$/, "");
+}
+
+/** @param {string} address @returns {boolean} whether only this computer gets there */
+function isLocal(address) {
+  return LOCAL.includes(new URL(address).hostname);
+}
+
+/** @param {Invitation} told @returns {Invitation} without the key */
+function bare(told) {
+  return Object.assign({}, told, { url: withoutKey(told.url), others: told.others.map(withoutKey), code: "" });
 }
 
 async function loadInvite() {
+  byId("invite-wrong").hidden = true;
   try {
-    const answer = await fetch("/api/invite");
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    const { url, others, withKey, reach } = await answer.json();
-    const local = LOCAL.includes(new URL(url).hostname);
-    byId("invite-local").hidden = !local;
-    for (const why of byId("invite-local").querySelectorAll("[data-reach]")) why.hidden = why.dataset.reach !== reach;
-    byId("invite-phone").hidden = byId("invite-code").hidden = local;
-    if (!local) byId("invite-code").src = `/api/invite.svg?${Date.now()}`; // the relay's address may have changed since
-    byId("invite-address").href = url;
-    showAddress(byId("invite-address"), url);
-    byId("invite-key").hidden = withKey || !session || !session.keys;
-    byId("invite-others").hidden = others.length === 0;
-    const list = byId("invite-list");
-    list.textContent = "";
-    for (const address of others) {
-      const item = document.createElement("li");
-      showAddress(item, address);
-      list.append(item);
-    }
+    const told = await readInvite();
+    const open = !told.withKey && !isLocal(told.url) ? { code: await readCode() } : {};
+    invitation = Object.assign(bare(told), open);
   } catch (error) {
-    // Asked again when the panel is opened again; until then the relay's address, as far as it is known here, is the best guess.
-    const guess = new URL("/camera.html", link && link.settled ? link.settled.base : location.href).href;
-    byId("invite-key").hidden = !session || !session.keys;
-    byId("invite-code").hidden = true;
-    byId("invite-address").href = guess;
-    showAddress(byId("invite-address"), guess);
+    invitation = null; // asked again when the panel is opened again
+  }
+  drawInvite();
+}
+
+/** A person wants to see the code. Where there is no key to put into it, the relay makes one that films and does nothing else. */
+async function showCode() {
+  byId("invite-wrong").hidden = true;
+  byId("invite-show").disabled = true;
+  try {
+    let told = await readInvite();
+    if (!told.withKey) {
+      await makeFilmKey();
+      told = await readInvite();
+    }
+    invitation = bare(told);
+    shown = Object.assign(told, { code: await readCode() });
+    glimpse.begin();
+    if (glimpse.seen) byId("invite-title").focus();
+    else shown = null;
+  } catch (error) {
+    byId("invite-wrong").textContent = error instanceof RefusalError ? error.refusal.text : "The relay does not answer. Try again in a moment.";
+    byId("invite-wrong").hidden = false;
+  }
+  byId("invite-show").disabled = false;
+}
+
+async function makeFilmKey() {
+  const body = JSON.stringify({ publish: "all", label: "to add cameras" });
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch("/api/keys", { method: "POST", credentials: "same-origin", headers, body });
+  if (answer.ok) return;
+  const { error, text } = await answer.json();
+  throw new RefusalError({ id: error, text });
+}
+
+byId("invite-show").addEventListener("click", showCode);
+
+/** Shows how a phone comes here; what holds a key only for a moment. */
+function drawInvite() {
+  const asksForKey = session !== null && session.keys;
+  const told = shown || invitation;
+  // The relay's address, as far as it is known here, is the best guess.
+  const url = told ? told.url : new URL("/camera.html", link && link.settled ? link.settled.base : location.href).href;
+  const local = told !== null && isLocal(url);
+  const complete = told !== null && asksForKey && (told.withKey || (session !== null && session.manage));
+  const covered = complete && !local && shown === null;
+  byId("invite-local").hidden = !local;
+  for (const why of byId("invite-local").querySelectorAll("[data-reach]")) why.hidden = !told || why.dataset.reach !== told.reach;
+  byId("invite-before").hidden = byId("invite-show").hidden = !covered;
+  byId("invite-phone").hidden = local || covered;
+  byId("invite-link").hidden = covered;
+  const code = byId("invite-code");
+  code.hidden = told === null || told.code === "" || local || covered;
+  if (code.hidden) code.removeAttribute("src");
+  else code.src = /** @type {Invitation} */ (told).code;
+  byId("invite-address").href = url;
+  showAddress(byId("invite-address"), url);
+  byId("invite-key").hidden = !asksForKey || complete;
+  const others = told && !covered ? told.others : [];
+  byId("invite-others").hidden = others.length === 0;
+  const list = byId("invite-list");
+  list.textContent = "";
+  for (const address of others) {
+    const item = document.createElement("li");
+    showAddress(item, address);
+    list.append(item);
   }
 }
 

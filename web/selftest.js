@@ -252,7 +252,7 @@ export class SelfTest {
     if (session.camera) return finding("fine", `${answers}, and knows this browser’s camera key.`);
     const other = session.viewer ? "knows this browser’s key for watching, but filming has its own" : "does not know a key of this browser";
     return finding("failed", `${answers}, but ${other}.`, [
-      "Scan the code “Film” in the relay’s terminal with this phone, or type the camera key on this page.",
+      "Scan the code “Film” that the relay prints, or open the link that you were sent, with this phone. Or type its key on this page.",
       "An old code no longer counts when its key was taken back.",
     ]);
   }

@@ -18,6 +18,36 @@ let last = null;
 /** The key from the address, until the relay has answered to it. */
 let brought = "";
 
+/** Why the relay took the last key that it was shown and did not take: an id of docs/protocol.md. */
+let refusedId = "";
+
+/** What a person is told of a key that was typed, and of the key in a link. @type {Record<string, [string, string]>} */
+const REFUSED_WORDS = {
+  "wrong-key": [
+    "The relay does not know this key. Look for a typing error.",
+    "The relay does not know the key of this link: it was revoked, or a part of the link is missing.",
+  ],
+  "ended-key": ["The time of this key is over.", "The time of this link is over."],
+  "too-many-keys": [
+    "Too many wrong keys came from this network, so this one was not looked at. Try again in a minute.",
+    "Too many wrong keys came from this network, so the key of this link was not looked at. Open the link again in a minute.",
+  ],
+};
+
+export const ASK_FOR_LINK = "Ask whoever sent you the link for a new one.";
+
+/** Why the relay has not taken the key that a person has just typed. */
+export function refusedWords() {
+  return (REFUSED_WORDS[refusedId] || REFUSED_WORDS["wrong-key"])[0];
+}
+
+/** Why the link does not open this page, by which it was opened. @param {Session | null} session what the relay has said then
+ *  @returns {string} sentences; "" where no link has brought a key, or it was taken */
+export function linkWords(session) {
+  const refused = session && session.link ? REFUSED_WORDS[session.link] : undefined;
+  return refused ? `${refused[1]}${session && session.link === "too-many-keys" ? "" : ` ${ASK_FOR_LINK}`}` : "";
+}
+
 /** What this browser may do as the relay has said last, null before it has. */
 export function lastSession() {
   return last;
@@ -63,6 +93,15 @@ async function read(answer) {
   return (last = await answer.json());
 }
 
+/** @param {Response} answer that refuses @returns {Promise<string>} */
+async function idOf(answer) {
+  try {
+    return String((await answer.json()).error);
+  } catch (error) {
+    return "wrong-key"; // a proxy's page
+  }
+}
+
 /** What the relay grants, as far as a cookie can keep it. @param {Session} session */
 function grantOf({ camera, viewer, publish, watch, manage }) {
   return JSON.stringify([camera, viewer, publish, watch, manage]);
@@ -83,8 +122,9 @@ export async function openSession() {
   }
   if (brought) {
     const session = await useKey(brought);
-    if (session) return session;
+    if (session) return Object.assign(session, { link: "taken" });
     brought = "";
+    return Object.assign(await read(await ask()), { link: refusedId });
   }
   return read(await ask());
 }
@@ -138,7 +178,7 @@ export function onNewKey(onkey) {
 /**
  * Exchanges a key for this browser's cookie. A key that the browser does not keep is used again by the next `openSession`.
  * @param {string} key as printed by the relay
- * @returns {Promise<Session | null>} null when the relay does not know the key; rejects as `openSession` does
+ * @returns {Promise<Session | null>} null when the relay does not take the key (`refusedWords`); rejects as `openSession` does
  */
 export async function useKey(key) {
   for (let tries = 1; ; tries += 1) {
@@ -153,7 +193,10 @@ export async function useKey(key) {
       if (!session.unkept) remember(STORED_AT, String(Date.now()));
       return session;
     }
-    if (answer.status !== 429 || tries === MOST_TRIES) return null;
+    if (answer.status !== 429 || tries === MOST_TRIES) {
+      refusedId = answer.status === 429 ? "too-many-keys" : await idOf(answer);
+      return null;
+    }
     const wait = Number(answer.headers.get("Retry-After")) * 1000;
     await new Promise((resolve) => setTimeout(resolve, Math.min(wait, LONGEST_WAIT)));
   }

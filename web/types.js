@@ -21,9 +21,11 @@
 /**
  * What this browser may do: `publish` and `watch` are "all" or a list of cameras, `camera` and `viewer` say whether that is anything at all.
  * With a registry: where to ask for a relay that has moved, what it is called there, and the ticket that lets this browser in there.
- * unkept, which the page adds: a right key was used, and the browser has not kept it.
+ * The page adds unkept: a right key was used, and the browser has not kept it; and link, where a link has brought a key just now: "taken", or
+ * why the relay has not taken it.
  * @typedef {{keys: boolean, camera: boolean, viewer: boolean, publish: "all" | string[], watch: "all" | string[], manage: boolean,
- *            registry?: string, relay?: string, ticket?: string | null, unkept?: boolean}} Session
+ *            registry?: string, relay?: string, ticket?: string | null, unkept?: boolean,
+ *            link?: string}} Session
  */
 
 export {};

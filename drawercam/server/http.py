@@ -164,6 +164,7 @@ def application(site: Site, share: Callable[[str], Share]) -> web.Application:
         routes.HOME: api.home,
         routes.CAMERA_PAGE: _page(site.root / "camera.html"),
         routes.PLAYER_PAGE: _page(site.root / "player.html"),
+        routes.KEYS_PAGE: _page(site.root / "web" / "keys" / "keys.html"),
         routes.MODULES: _Modules(site.root / "web").get,
         routes.HEALTH: api.healthz,
         routes.AUTHORITY: api.certificate,
@@ -463,7 +464,7 @@ class _Kept:
     tag: str
 
 
-# The files that were asked for: those of the two pages, a megabyte in all.
+# The files that were asked for: those of the pages, a megabyte in all.
 _kept: dict[Path, _Kept] = {}
 
 

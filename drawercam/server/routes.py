@@ -53,6 +53,8 @@ class Route:
 HOME = Route("GET", "/", Right.ANYBODY)
 CAMERA_PAGE = Route("GET", "/camera.html", Right.ANYBODY)
 PLAYER_PAGE = Route("GET", "/player.html", Right.ANYBODY)
+# The page is for everybody, as all are: what it shows comes by the routes below that ask for the right to manage.
+KEYS_PAGE = Route("GET", "/keys.html", Right.ANYBODY)
 MODULES = Route("GET", "/web/{file:.+}", Right.ANYBODY)
 HEALTH = Route("GET", "/healthz", Right.ANYBODY)
 AUTHORITY = Route("GET", "/ca.crt", Right.ANYBODY)
@@ -91,6 +93,7 @@ REQUESTS = (
     HOME,
     CAMERA_PAGE,
     PLAYER_PAGE,
+    KEYS_PAGE,
     MODULES,
     HEALTH,
     AUTHORITY,

@@ -50,7 +50,7 @@ async def test_the_root_leads_to_the_player(client: aiohttp.ClientSession) -> No
         assert (answer.status, answer.headers["Location"]) == (302, "/player.html")
 
 
-@pytest.mark.parametrize("page", ["camera.html", "player.html"])
+@pytest.mark.parametrize("page", ["camera.html", "player.html", "keys.html"])
 async def test_pages_come_with_strict_headers_and_all_their_modules(client: aiohttp.ClientSession, page: str) -> None:
     async with client.get(f"/{page}") as answer:
         assert answer.status == 200
@@ -66,7 +66,8 @@ async def test_pages_come_with_strict_headers_and_all_their_modules(client: aioh
 
 
 async def test_every_module_and_style_is_served(client: aiohttp.ClientSession) -> None:
-    names = [path.name for path in (ROOT / "web").iterdir() if path.suffix != ".html"]
+    files = [path for path in (ROOT / "web").rglob("*") if path.is_file() and path.suffix != ".html"]
+    names = [path.relative_to(ROOT / "web").as_posix() for path in files]
     assert len(names) > 10
     for name in names:
         async with client.get(f"/web/{name}") as answer:

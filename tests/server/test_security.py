@@ -173,7 +173,8 @@ async def test_a_handler_without_a_row_cannot_be_reached() -> None:
 
 
 async def test_without_a_key_every_route_but_the_open_ones_is_401(house: Relay) -> None:
-    open_ones = {"/", "/camera.html", "/player.html", "/web/{file:.+}", "/healthz", "/ca.crt", "/api/session", "/over-http/{id}"}
+    pages = {"/", "/camera.html", "/player.html", "/keys.html", "/web/{file:.+}"}
+    open_ones = {*pages, "/healthz", "/ca.crt", "/api/session", "/over-http/{id}"}
     assert {row.path for row in REQUESTS if row.right is Right.ANYBODY and row.method != "OPTIONS"} == open_ones | {
         path for _, path in ROUTES
     }

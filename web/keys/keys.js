@@ -212,7 +212,7 @@ async function question(id) {
 
 /** @param {Key} key @returns {string[]} */
 function consequences(key) {
-  const sentences = [`By it, nobody can ${allows(key, called)} any more. Who is connected by it is cut off within a second.`];
+  const sentences = [`Its holder can no longer ${allows(key, called)}. What is connected by it is cut off within a second.`];
   if (isPrinted(key)) sentences.push("It is in the code and the link that the relay prints. Those that were printed or scanned no longer work.");
   if (key.held) sentences.push("This device uses it, too: what it opens here closes.");
   if (manages(key) && !keys.some((one) => one.id !== key.id && !one.over && manages(one))) {

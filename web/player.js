@@ -304,10 +304,11 @@ function showKeyPanel(why) {
 
 /** Leads to what the key of this browser opens. */
 function showOther() {
-  const names = session && session.viewer && session.watch !== "all" ? session.watch : [];
-  const elsewhere = names.length > 0 ? "/player.html" : session && session.camera ? "/camera.html" : "";
-  byId("key-other").hidden = elsewhere === "";
-  byId("key-other-way").href = names.length === 1 ? `${elsewhere}?camera=${names[0]}` : elsewhere;
+  const last = lastSession(); // also where the relay does not know the key that was typed
+  const names = last && last.viewer && last.watch !== "all" ? last.watch : [];
+  const way = names.length > 0 ? "/player.html" : last && last.camera ? "/camera.html" : "";
+  byId("key-other").hidden = way === "";
+  byId("key-other-way").href = names.length === 1 ? `${way}?camera=${names[0]}` : way;
   byId("key-other-way").textContent = names.length === 1 ? `Watch ${names[0]}` : names.length > 1 ? "Watch those" : "Film with this device";
 }
 

@@ -94,7 +94,8 @@ class OwnCertificate:
         end = leaf.not_valid_after_utc
         if self._warn_from(leaf) <= now <= end:
             left = end - now
-            count = f"{left.days} days" if left.days > 1 else f"{int(left.total_seconds() // 3600)} hours"
+            hours = int(left.total_seconds() // 3600)
+            count = f"{left.days} days" if left.days > 1 else "an hour" if hours <= 1 else f"{hours} hours"
             warnings.append(
                 f"The certificate {self.cert_file} ends in {count}, on {end:%Y-%m-%d %H:%M} UTC. Renew it; the relay then takes it."
             )

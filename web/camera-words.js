@@ -56,14 +56,21 @@ function whoPauses({ pause }) {
 /** @param {Status} status @param {number} width @param {number} height */
 function slowWords({ held, fps, bitsPerSecond }, width, height) {
   if (held) return "Slow network: waiting until it has caught up";
-  const rate = fps === null ? "" : `${Math.round(fps)} pictures/s, `;
+  const rate = fps === null ? "" : `${rateWords(fps)}, `;
   return `Slow network: ${width} × ${height}, ${rate}${bitRate(bitsPerSecond)}`;
 }
 
 /** @param {Status} status */
 function numbers({ fps, bitsPerSecond }) {
   const rate = bitRate(bitsPerSecond);
-  return fps === null ? rate : `${Math.round(fps)} pictures/s · ${rate}`;
+  return fps === null ? rate : `${rateWords(fps)} · ${rate}`;
+}
+
+/** @param {number} fps pictures per second @returns {string} such as "30 pictures/s" or "1 picture in 5 s" */
+export function rateWords(fps) {
+  if (fps === 0) return "0 pictures/s";
+  if (Math.round(1 / fps) > 1) return `1 picture in ${Math.round(1 / fps)} s`;
+  return `${pictures(Math.max(1, Math.round(fps)))}/s`;
 }
 
 /** @param {Status} status @returns {string} empty while only the relay could know */
@@ -88,8 +95,8 @@ export function encoderWords({ encoder, codec, delay, dropped, remark, begun }) 
   return (remark ? `${remark} ` : "") + parts.join(" · ");
 }
 
-/** @param {number} count */
-function pictures(count) {
+/** @param {number} count @returns {string} */
+export function pictures(count) {
   return count === 1 ? "1 picture" : `${count} pictures`;
 }
 

@@ -72,16 +72,18 @@ export class Care {
   /** @param {import("./filming.js").Status} status @param {boolean} expected @param {boolean} muted @param {number} now */
   _lookAtPictures({ silence, fps, restarts }, expected, muted, now) {
     const { lens } = this;
+    if (restarts.video > this.restarts.video) this.stillness.pace.renewed(now);
     const flows = fps === null ? silence.video < FLOWING_SILENCE : fps >= FLOWING_RATE;
-    const still = this.stillness.look(expected && lens.video && !muted ? this.picturesShown() : null, now) && !flows;
+    const still = this.stillness.look(expected && lens.video && !muted ? this.picturesShown() : null, now, lens.video) && !flows;
     if (still !== this.still) {
       this.still = still;
       this.onstill();
     }
     const ended = lens.video !== null && lens.video.readyState === "ended";
-    const trouble = troubleOf({ ended, muted, silence: silence.video, still });
+    const trouble = troubleOf({ ended, muted, silence: silence.video, still, patience: this.stillness.patience(lens.video) });
     if (this.lensWatch.look(expected ? trouble : null, now)) {
       this._tell(NEWS_WORDS[/** @type {"still"} */ (trouble)], now);
+      this.stillness.pace.renewed(now);
       lens.again();
     } else if (restarts.video > this.restarts.video) this._tell("The encoder stood still and was started anew.", now);
   }

@@ -7,9 +7,11 @@
 // A frame's timestamp on the wire is its capture on the relay's clock, minus the stream's `at`. Therefore nothing is sent before the
 // relay's clock is known, which is one round trip after the connection opens.
 
+import { Pace } from "./pace.js";
 import { Pictures, layOf } from "./pictures.js";
 import { Recent } from "./recent.js";
 import { bitrateFor, bitrateOf } from "./recorder.js";
+import { mixDown, mixedChannels } from "./mixing.js";
 import { Samples } from "./samples.js";
 import { webmFrame, webmHeader } from "./webm.js";
 
@@ -30,7 +32,8 @@ const ALWAYS_WAITING = 64 * 1024;
 const MOST_SOUND_INSIDE = 10;
 const MOST_SOUND_WAITING = 4 * ALWAYS_WAITING;
 
-/** Milliseconds after which an encoder that gives nothing, or a source without a picture, counts as stuck; and between two looks. */
+/** Milliseconds after which an encoder that gives nothing, or a source without a picture, counts as stuck, unless the lens is slower; and
+ *  between two looks. */
 const SILENCE_LIMIT = 3000;
 const LOOK_INTERVAL = 500;
 
@@ -81,6 +84,8 @@ class CodecEngine {
     this.able = true;
     /** @type {MediaStreamTrack | null} */
     this.track = null;
+    /** Whose pace is known. @type {MediaStreamTrack | null} */
+    this.pacer = null;
     /** @type {any} a VideoEncoder or AudioEncoder */
     this.encoder = null;
     /** @type {{start: (track: MediaStreamTrack) => void, stop: () => void}} */
@@ -92,6 +97,7 @@ class CodecEngine {
     this.recent = new Recent();
     this.restarts = 0;
     this.dropped = { encoder: 0, network: 0 };
+    this.pace = new Pace();
     /** When it failed lately. @type {number[]} */
     this.failures = [];
     this.looker = 0;
@@ -123,7 +129,9 @@ class CodecEngine {
   /** @param {MediaStreamTrack} track a live one */
   start(track) {
     this.stop();
-    this.track = track;
+    if (track !== this.pacer) this.pace = new Pace();
+    this.pace.interrupted();
+    this.track = this.pacer = track;
     this.at = null;
     this.lastTimestamp = -1;
     this.failures = [];
@@ -174,11 +182,18 @@ class CodecEngine {
     // A muted track or a hidden page gives nothing: that is nobody's fault.
     if (!track || track.muted || track.readyState === "ended" || document.visibilityState !== "visible") {
       this.givenAt = now;
+      this.pace.interrupted();
       if (this.fedAt > 0) this.fedAt = now;
       return;
     }
-    if (now - this.givenAt > SILENCE_LIMIT) this._fail("the source is silent");
-    else if (this.fedAt > 0 && now - this.fedAt > SILENCE_LIMIT) this._fail("the encoder gives nothing");
+    const limit = this._patience(track);
+    if (now - this.givenAt > limit) this._fail("the source is silent");
+    else if (this.fedAt > 0 && now - this.fedAt > limit) this._fail("the encoder gives nothing");
+  }
+
+  /** @param {MediaStreamTrack} _track @returns {number} ms for which source and encoder may give nothing */
+  _patience(_track) {
+    return SILENCE_LIMIT;
   }
 
   /** @param {string} why */
@@ -188,6 +203,7 @@ class CodecEngine {
     console.warn("codecs: begun afresh,", why);
     const now = performance.now();
     this.restarts += 1;
+    this.pace.renewed(now);
     this.failures = this.failures.filter((at) => now - at < FAILURE_WINDOW);
     this.failures.push(now);
     this.source.stop();
@@ -275,6 +291,11 @@ export class CodecsEngine extends CodecEngine {
     this.wantsKeyframe = true;
   }
 
+  /** @param {MediaStreamTrack} track */
+  _patience(track) {
+    return this.pace.patience(track, SILENCE_LIMIT);
+  }
+
   _pictures() {
     return new Pictures({ onpicture: (frame) => this._picture(frame), onfailure: (why) => this._fail(why) }, { drawn: this.drawn });
   }
@@ -294,6 +315,7 @@ export class CodecsEngine extends CodecEngine {
   _encode(frame) {
     const now = performance.now();
     this.givenAt = now;
+    this.pace.picture(now);
     if (!this.track || this.link.at(now) === null || this._isTooMany(now) || this._isBehind()) return;
     const { width, height, rotation, flip } = layOf(frame);
     if (rotation !== this.rotation || flip !== this.flip) {
@@ -451,7 +473,8 @@ export class CodecsSoundEngine extends CodecEngine {
     this.givenAt = performance.now();
     const track = this.track;
     if (!track || this.link.at(this.givenAt) === null) return;
-    const { sampleRate, numberOfChannels: channels, numberOfFrames } = data;
+    const { sampleRate, numberOfFrames } = data;
+    const channels = mixedChannels(data.numberOfChannels);
     if (!this.encoder || sampleRate !== this.sampleRate || channels !== this.channels) {
       this._discard();
       this.sampleRate = sampleRate;
@@ -466,7 +489,9 @@ export class CodecsSoundEngine extends CodecEngine {
       this.marks.push({ position: this.fed, captured });
       this._fed(this.givenAt);
       this.fed += (numberOfFrames * 1000) / sampleRate;
-      this.encoder.encode(data);
+      const mixed = mixDown(data);
+      this.encoder.encode(mixed);
+      if (mixed !== data) mixed.close();
     }
   }
 

@@ -4,6 +4,9 @@
 const WINDOW = 2000;
 const LEAST_WINDOW = 500;
 
+/** Pictures in that time below which their distance tells the rate. */
+const FEW = 3;
+
 /** Entries kept at most, whatever happens: 60 pictures a second in four blobs each. */
 const MOST_ENTRIES = 480;
 
@@ -12,12 +15,15 @@ export class Recent {
     this.startedAt = performance.now();
     /** @type {{at: number, bytes: number, picture: boolean, delay: number | null}[]} */
     this.entries = [];
+    /** When the last picture was sent, and ms between it and the one before; 0: there was none. */
+    this.pictureAt = this.gap = 0;
   }
 
   /** Begins to count afresh. */
   restart() {
     this.startedAt = performance.now();
     this.entries = [];
+    this.pictureAt = this.gap = 0;
   }
 
   /**
@@ -28,6 +34,10 @@ export class Recent {
   add(bytes, picture, delay) {
     const now = performance.now();
     this.entries.push({ at: now, bytes, picture, delay });
+    if (picture) {
+      if (this.pictureAt > 0) this.gap = now - this.pictureAt;
+      this.pictureAt = now;
+    }
     while (now - this.entries[0].at > WINDOW || this.entries.length > MOST_ENTRIES) this.entries.shift();
   }
 
@@ -44,7 +54,9 @@ export class Recent {
       if (entry.picture) pictures += 1;
       if (entry.delay !== null) delays.push(entry.delay);
     }
-    return { fps: (pictures * 1000) / window, bitsPerSecond: (bytes * 8000) / window, delay: median(delays) };
+    // Of a slow lens, a picture more or less in two seconds says little.
+    const fps = pictures < FEW && this.gap > 0 ? 1000 / Math.max(this.gap, now - this.pictureAt) : (pictures * 1000) / window;
+    return { fps, bitsPerSecond: (bytes * 8000) / window, delay: median(delays) };
   }
 }
 

@@ -20,6 +20,7 @@
 // the next one pushes it out: requestData() after every blob flushes it at once. One recorder for sound and picture holds the picture back
 // until 60 ms of sound are packed: so one engine, one track. And it can neither drop a frame nor make a keyframe: only a new recorder can.
 
+import { Pace } from "./pace.js";
 import { Recent } from "./recent.js";
 
 /** Kinds of recording in the order of preference. VP8 first: any phone encodes it and any browser plays it. MP4 last: recorders write it in
@@ -44,7 +45,7 @@ const RESTART_INTERVAL = 1000;
 const WEBM_TIMESLICE = 1;
 const MP4_TIMESLICE = 100;
 
-/** Milliseconds without a byte after which a recorder counts as stuck. */
+/** Milliseconds without a byte after which a recorder counts as stuck, unless the lens is slower. */
 const SILENCE_LIMIT = 3000;
 
 /** Restarts in a row without a byte after which the next type is tried: some phones accept a type that their encoder cannot do. */
@@ -146,6 +147,9 @@ export class RecorderEngine {
     this.startedAt = 0;
     this.heardAt = 0;
     this.recent = new Recent();
+    this.pace = new Pace();
+    /** Whose pace is known. @type {MediaStreamTrack | null} */
+    this.pacer = null;
     this.looker = 0;
     this.keyframeTimer = 0;
   }
@@ -176,7 +180,9 @@ export class RecorderEngine {
       this.output.onfailure(`This browser cannot record ${track.kind === "audio" ? "sound" : "pictures"} in any form the relay knows.`);
       return;
     }
-    this.track = track;
+    if (track !== this.pacer) this.pace = new Pace();
+    this.pace.interrupted();
+    this.track = this.pacer = track;
     this.fruitless = 0;
     this.recent.restart();
     this.heardAt = performance.now();
@@ -252,7 +258,9 @@ export class RecorderEngine {
       this.output.onstart(this.mime, this._facts());
     }
     const now = performance.now();
-    this.recent.add(blob.size, now - this.heardAt > BURST_GAP, null);
+    const begins = now - this.heardAt > BURST_GAP;
+    this.recent.add(blob.size, begins, null);
+    if (begins) this.pace.picture(now);
     this.heardAt = now;
     this.fruitless = 0;
     // A blob of blobs, not an await for its bytes: waiting for each could change their order.
@@ -270,15 +278,20 @@ export class RecorderEngine {
   _look() {
     const track = this.track;
     // A muted track or a hidden page gives nothing to record: that is not the recorder's fault.
-    if (!track || track.muted || track.readyState === "ended" || document.visibilityState !== "visible") return;
+    if (!track || track.muted || track.readyState === "ended" || document.visibilityState !== "visible") {
+      this.pace.interrupted();
+      return;
+    }
     const now = performance.now();
-    if (now - Math.max(this.heardAt, this.startedAt) > SILENCE_LIMIT) this._recover("no bytes for 3 s");
+    const limit = track.kind === "audio" ? SILENCE_LIMIT : this.pace.patience(track, SILENCE_LIMIT);
+    if (now - Math.max(this.heardAt, this.startedAt) > limit) this._recover(`no bytes for ${Math.round(limit / 1000)} s`);
     else if (now - this.startedAt > LONGEST_RECORDING) this._record();
   }
 
   /** @param {string} why */
   _recover(why) {
     console.warn("recorder: restarted,", why);
+    this.pace.renewed(performance.now());
     this.restarts += 1;
     this.fruitless += 1;
     if (this.fruitless >= PATIENCE && this.options.replaceable) this._fail(why);

@@ -14,6 +14,9 @@ import { CaptureClock } from "./capture-clock.js";
 /** Pieces of 10 ms that may wait for this page, before the oldest is lost: a quarter of a second. */
 const MOST_WAITING = 25;
 
+/** Channels that a node of Web Audio has at most (W3C Web Audio 1.1, "AudioNode"). */
+const MOST_CHANNELS = 32;
+
 export class Samples {
   /** Whether this browser gives them at all. @returns {boolean} */
   static able() {
@@ -71,7 +74,7 @@ export class Samples {
     this.context = context;
     await context.audioWorklet.addModule("/web/samples-worklet.js");
     if (this.context !== context) return;
-    const channels = Math.min(2, /** @type {any} */ (track.getSettings()).channelCount || 1);
+    const channels = Math.min(MOST_CHANNELS, /** @type {any} */ (track.getSettings()).channelCount || 1); // mixing.js makes two of more
     const node = new AudioWorkletNode(context, "samples", { channelCount: channels, channelCountMode: "explicit" });
     node.port.onmessage = ({ data }) => {
       if (this.context !== context) return;

@@ -10,10 +10,11 @@
 
 import { chooseEncoder } from "./ability.js";
 import { refusalWords } from "./absence.js";
-import { codecWord, milliseconds } from "./camera-words.js";
+import { codecWord, milliseconds, pictures, rateWords } from "./camera-words.js";
 import { problemOf } from "./lens.js";
 import { SUBPROTOCOL } from "./link.js";
 import { browserOf, browserWords, stepsToAllow, stepsToReach, stepsToStayOn, stepsToTrust, stepsToUpdate } from "./menus.js";
+import { Pace } from "./pace.js";
 import { AUDIO_TYPES, RecorderEngine, VIDEO_TYPES } from "./recorder.js";
 import { picturesOf } from "./video.js";
 import { WakeLock } from "./wakelock.js";
@@ -54,6 +55,9 @@ const FIRST_PICTURE = 5000;
 /** Milliseconds for which pictures are counted, and between two looks. */
 const COUNT_FOR = 1000;
 const LOOK = 50;
+
+/** Milliseconds that a slow lens may take for its next picture. */
+const SLOW_PICTURE = 6000;
 
 /** Bytes that a recorder has written of pictures and not only of a header's beginning. */
 const WRITTEN = 256;
@@ -344,8 +348,10 @@ export class SelfTest {
     const before = progressOf(video);
     await sleep(COUNT_FOR);
     const { count, time } = progressOf(video);
-    if (count > before.count) return finding("fine", `${size}, ${count - before.count} pictures in a second.`);
+    if (count > before.count) return finding("fine", `${size}, ${pictures(count - before.count)} in a second.`);
     if (count === 0 && time > before.time) return finding("fine", `${size}.`);
+    const patience = Math.min(SLOW_PICTURE, new Pace().patience(track, COUNT_FOR));
+    if (await comesTrue(() => progressOf(video).count > before.count, patience)) return finding("fine", `${size}, less than a picture a second.`);
     return finding("failed", `It gives a picture (${size}), which stands still.`, again);
   }
 
@@ -506,6 +512,6 @@ function encoderAtWork({ encoder, codec, delay, failure, fps }) {
   if (failure) return finding("failed", failure, ["Stop, and start again.", "If it stays like this, reload the page."]);
   if (encoder === "") return finding("skipped", "Filming has not begun yet.");
   const name = encoder === "codecs" ? `WebCodecs, ${codecWord(codec)}` : "the browser’s recorder";
-  const rate = fps ? `, ${Math.round(fps)} pictures a second` : "";
+  const rate = fps ? `, ${rateWords(fps)}` : "";
   return finding("fine", `It films with ${name}${delay === null ? "" : `, ${milliseconds(delay)} a picture`}${rate}.`);
 }

@@ -8,6 +8,8 @@
 // Smaller means come first and are elsewhere: an engine begins afresh after 3 s without a byte (codecs.js, recorder.js), and a recorder
 // takes the place of WebCodecs after three times.
 
+import { Pace } from "./pace.js";
+
 /** ended: the track is over and the browser has not said so; muted: the system gives nothing; still: nothing new comes out of a track that
  *  looks well; silent: it seems to move, and yet no byte comes.
  *  @typedef {"ended" | "muted" | "still" | "silent"} Trouble */
@@ -27,19 +29,19 @@ const WELL = 30000;
 /** Milliseconds without a byte after which there is silence. */
 const SILENCE = 3000;
 
-/** Milliseconds in which fewer pictures than these were shown of one that stands still: a camera in the dark gives three a second. */
+/** Milliseconds without a picture after which a lens of ordinary pace stands still. */
 const STILL = 3000;
-const LEAST_PICTURES = 3;
 
 /**
- * @param {{ended: boolean, muted: boolean, silence: number, still: boolean}} facts silence: ms since the last byte; still: see Stillness
+ * @param {{ended: boolean, muted: boolean, silence: number, still: boolean, patience?: number}} facts silence: ms since the last byte;
+ *     still: see Stillness; patience: ms that a slow lens may take
  * @returns {Trouble | ""} the worst
  */
-export function troubleOf({ ended, muted, silence, still }) {
+export function troubleOf({ ended, muted, silence, still, patience = 0 }) {
   if (ended) return "ended";
   if (muted) return "muted";
   if (still) return "still";
-  return silence > SILENCE ? "silent" : "";
+  return silence > Math.max(SILENCE, patience) ? "silent" : "";
 }
 
 export class Watchdog {
@@ -78,29 +80,39 @@ export class Watchdog {
   }
 }
 
-/** Whether a picture stands still, by a count of the pictures that were shown. A lens that stands still may yet repeat its last picture for
- *  each engine that begins afresh, so some are too few. */
+/** Whether a picture stands still, by a count of the pictures that were shown. */
 export class Stillness {
   constructor() {
     this.still = false;
-    /** When the present window began, and with which count. @type {{at: number, count: number} | null} */
+    this.pace = new Pace();
+    /** The count at the last look, and when it rose last. @type {{at: number, count: number} | null} */
     this.mark = null;
   }
 
   /**
    * @param {number | null} count pictures shown so far; null where it cannot be told, or while the page has an excuse
    * @param {number} now ms
+   * @param {MediaStreamTrack | null} track whose they are
    * @returns {boolean}
    */
-  look(count, now) {
+  look(count, now, track) {
     if (count === null) {
       this.mark = null;
       this.still = false;
-    } else if (this.mark === null || count < this.mark.count) this.mark = { at: now, count };
-    else if (now - this.mark.at >= STILL) {
-      this.still = count - this.mark.count < LEAST_PICTURES;
-      this.mark = { at: now, count };
+      this.pace.interrupted();
+      return false;
     }
+    if (this.mark === null) this.mark = { at: now, count };
+    if (count !== this.mark.count) {
+      this.mark.count = count;
+      if (this.pace.picture(now)) this.mark.at = now;
+    }
+    this.still = now - this.mark.at >= this.patience(track);
     return this.still;
+  }
+
+  /** @param {MediaStreamTrack | null} track @returns {number} ms without a picture that are nothing unusual */
+  patience(track) {
+    return this.pace.patience(track, STILL);
   }
 }

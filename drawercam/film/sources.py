@@ -122,7 +122,9 @@ class TestPicture:
 
     def run(self, sink: Sink) -> None:
         """See Source."""
-        sink.opened(f"{self._size[0]}x{self._size[1]}, {self.rate:g} pictures a second, and sound", sound=True)
+        sink.opened(
+            f"{self._size[0]}x{self._size[1]}, {self.rate:g} {'picture' if self.rate == 1 else 'pictures'} a second, and sound", sound=True
+        )
         ahead = time.time_ns() // 1000 - now()  # the wall clock minus this computer's: pictures show the one and are dated by the other
         piece = 1_000_000 // PACKETS_PER_SECOND
         step = 1_000_000 / self.rate

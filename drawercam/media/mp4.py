@@ -648,7 +648,7 @@ class Mp4Reader:
                     late += one.size > 0
                 stream.next_decode = one.decode + one.duration
         if late:
-            self._header.leave_out(f"what this MP4 has before its moov is left out: {late} pictures and packets of sound")
+            self._header.leave_out(f"what this MP4 has before its moov is left out, pictures and packets of sound: {late}")
         self._plan(planned, self._position)
 
     def _read_moof(self, moof: memoryview, begin: int, end: int) -> None:

@@ -439,7 +439,7 @@ class Server:
             self._settling = asyncio.create_task(self._settle(ring), name="keys")
         before, self._ended = self._ended, ring.ended
         if before != self._ended and (gone := self._site.book.dismiss(self._access)):
-            keys.log.info("- %d connections have ended, because their keys have", gone)
+            keys.log.info("- connections that have ended, because their keys have: %d", gone)
         self._key_watcher = asyncio.get_running_loop().call_later(KEYS_INTERVAL, self._watch_keys)
 
     async def _settle(self, ring: Keyring) -> None:

@@ -256,22 +256,89 @@ async def test_what_passes_by_itself_is_left_alone(page: Page) -> None:
     assert await page.evaluate(WATCH, {"trouble": None, "from": 0, "to": 200, "seconds": 200}) == []
 
 
+# A lens that gives a picture each `gap` ms until `stops` (s), of which the browser says that it gives `rate` a second; an engine that
+# begins afresh each `renewed` ms (0: never) gets its last picture once more.
+STILL = """async (lenses) => {
+  const { Stillness } = await import("/web/watchdog.js");
+  return lenses.map(({ gap, rate = null, stops = Infinity, renewed = 0 }) => {
+    const stillness = new Stillness();
+    const track = { getSettings: () => (rate === null ? {} : { frameRate: rate }) };
+    const changes = [];
+    let count = 1, again = 0, was = false;
+    for (let now = 0; now < 90000; now += 250) {
+      if (now <= stops * 1000) count = 1 + Math.floor(now / gap);
+      else if (renewed && (now - stops * 1000) % renewed === 0) {
+        stillness.pace.renewed(now);
+        again += 1;
+      }
+      const still = stillness.look(count + again, now, track);
+      if (still !== was) changes.push([still, now / 1000]);
+      was = still;
+    }
+    return changes;
+  });
+}"""
+
+
 async def test_a_picture_stands_still_when_its_count_does(page: Page) -> None:
-    found = await page.evaluate(
-        """async () => {
-          const { Stillness } = await import("/web/watchdog.js");
-          const stillness = new Stillness();
-          const look = (count, from, to) => {
-            let still = false;
-            for (let now = from; now <= to; now += 250) still = stillness.look(count(now), now);
-            return still;
-          };
-          const dark = (now) => Math.round((now * 3) / 1000);
-          const repeated = (now) => dark(20000) + Math.floor((now - 20000) / 2500);
-          return [look(dark, 0, 20000), look(repeated, 20000, 30000), look(() => null, 30000, 40000), look(dark, 40000, 60000)];
-        }"""
-    )
-    assert found == [False, True, False, False]
+    lenses = [{"gap": 333, "rate": 30}, {"gap": 33, "rate": 30, "stops": 20}, {"gap": 33, "rate": 30, "stops": 20, "renewed": 3000}]
+    dark, stopped, repeated = await page.evaluate(STILL, lenses)
+    assert dark == []
+    assert stopped == repeated == [[True, 23]], "what an engine that begins afresh repeats is no new picture"
+    count = "async () => { const { Stillness } = await import('/web/watchdog.js'); return new Stillness().look(null, 9e9, null); }"
+    assert await page.evaluate(count) is False, "the page has an excuse"
+
+
+async def test_a_slow_lens_does_not_stand_still_and_one_that_stops_does(page: Page) -> None:
+    slow = [
+        {"gap": 2000, "rate": 30},  # the browser may say what it likes
+        {"gap": 2000, "rate": 0.5},
+        {"gap": 5000, "rate": 0.2},
+        {"gap": 5000},
+        {"gap": 10000},
+        {"gap": 20000, "rate": 0.05},
+    ]
+    assert await page.evaluate(STILL, slow) == [[]] * len(slow)
+    late, stopped = await page.evaluate(STILL, [{"gap": 5000, "rate": 30}, {"gap": 2000, "stops": 30, "renewed": 6000}])
+    assert late[-1] == [False, 10], "its pace is known by then"
+    assert stopped == [[True, 36]]
+
+
+SLOW_LENS = """
+  navigator.mediaDevices.getUserMedia = async () => {
+    window.asked = (window.asked || 0) + 1;
+    const canvas = document.createElement("canvas");
+    canvas.width = 320; canvas.height = 240;
+    const pen = canvas.getContext("2d", { alpha: false });
+    const stream = canvas.captureStream(0);
+    let turn = 0;
+    const draw = () => {
+      pen.fillStyle = `hsl(${(turn += 40)} 80% 60%)`;
+      pen.fillRect(0, 0, 320, 240);
+      stream.getVideoTracks()[0].requestFrame();
+    };
+    setInterval(draw, 2500);
+    setTimeout(draw, 100);
+    return stream;
+  };
+"""
+
+
+@pytest.mark.long
+async def test_a_slow_lens_is_filmed_and_never_started_anew(relay: Relay) -> None:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    more = "&sound=0&encoder=codecs"
+    async with (
+        Chromium(init_scripts=[SLOW_LENS]) as phone,
+        peer(relay, "/player/slow") as player,
+        filming(phone, relay, "slow", more) as page,
+    ):
+        await shows(page, "detail", "1 picture in 3 s")
+        await more_frames(player, 5)
+        assert await page.evaluate("window.asked") == 1
+        assert "begun afresh" not in await page.evaluate("document.getElementById('encoder').textContent")
+        assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
 
 
 async def test_an_encoder_that_gives_nothing_gives_way(relay: Relay, chromium: Browser) -> None:
@@ -313,6 +380,74 @@ async def test_a_sound_encoder_that_gives_nothing_gives_way(relay: Relay, chromi
         await page.evaluate("void (AudioEncoder.prototype.encode = () => undefined)")
         await shows(page, "detail", "The sound stood still and was started anew.")
         await more_frames(player, 20, number=2)
+
+
+FOUR_CHANNELS = """
+  const ask = MediaDevices.prototype.getUserMedia;
+  MediaDevices.prototype.getUserMedia = async function (wishes) {
+    const stream = await ask.call(this, wishes);
+    for (const track of stream.getAudioTracks()) {
+      const context = new AudioContext(), merger = context.createChannelMerger(4), out = context.createMediaStreamDestination();
+      out.channelCount = 4;
+      for (let channel = 0; channel < 4; channel += 1) {
+        const tone = context.createOscillator();
+        tone.connect(merger, 0, channel);
+        tone.start();
+      }
+      merger.connect(out);
+      stream.removeTrack(track);
+      stream.addTrack(out.stream.getAudioTracks()[0]);
+    }
+    return stream;
+  };
+  const { warn } = console;
+  console.warn = (...words) => {
+    (window.warned = window.warned || []).push(words.join(" "));
+    warn.apply(console, words);
+  };
+  const encode = AudioEncoder.prototype.encode;
+  AudioEncoder.prototype.encode = function (data) {
+    window.encoded = data.numberOfChannels;
+    return encode.call(this, data);
+  };
+"""
+
+
+async def test_sound_of_four_channels_is_mixed_down(relay: Relay) -> None:
+    if missing := Chromium.missing():
+        pytest.skip(missing)
+    async with (
+        Chromium(init_scripts=[FOUR_CHANNELS]) as phone,
+        peer(relay, "/player/quad") as player,
+        filming(phone, relay, "quad") as page,
+    ):
+        await more_frames(player, 20, number=2)
+        assert await page.evaluate("window.encoded") == 2
+        assert await page.evaluate("window.warned || []") == []
+
+
+async def test_every_channel_is_in_the_mix_and_nothing_clips(page: Page) -> None:
+    mixed = await page.evaluate(
+        """async (loud) => {
+          const { mixDown } = await import("/web/mixing.js");
+          return loud.map((levels) => {
+            const data = new Float32Array(levels.flatMap((level) => [level, -level]));
+            const of = { format: "f32-planar", sampleRate: 48000, numberOfFrames: 2, numberOfChannels: levels.length, timestamp: 7, data };
+            const before = new AudioData(of), after = mixDown(before);
+            const planes = [...Array(after.numberOfChannels).keys()].map((planeIndex) => {
+              const plane = new Float32Array(2);
+              after.copyTo(plane, { planeIndex, format: "f32-planar" });
+              return [...plane];
+            });
+            return [after === before, after.timestamp, planes];
+          });
+        }""",
+        [[1], [1, 0.5], [1, 1, 1, 1], [1, 0, 0, 0.5], [0.5, 0, 1], [1, 1, 1, 1, 1, 1]],
+    )
+    assert [(same, when) for same, when, _ in mixed] == [(True, 7), (True, 7), *[(False, 7)] * 4]
+    expected: list[list[float]] = [[1], [1, 0.5], [1, 1], [0.5, 0.25], [0.5], [1]]
+    for (_, _, planes), levels in zip(mixed, expected, strict=True):
+        assert planes == [pytest.approx([level, -level]) for level in levels]
 
 
 @pytest.mark.long

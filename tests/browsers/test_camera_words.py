@@ -32,6 +32,10 @@ FACTS = {"news": "", "width": 640, "height": 480, "byRequests": False}
     ("changes", "news", "words"),
     [
         ({}, "", ["live", "Live", "30 pictures/s · 1.2 Mbit/s"]),
+        ({"fps": 1.2}, "", ["live", "Live", "1 picture/s · "]),
+        ({"fps": 0.45}, "", ["live", "Live", "1 picture in 2 s · "]),
+        ({"fps": 0.1, "slow": True}, "", ["live", "Live", "Slow network: 640 × 480, 1 picture in 10 s, "]),
+        ({"fps": 0}, "", ["live", "Live", "0 pictures/s · "]),
         ({"fps": None, "bitsPerSecond": 994_000, "mute": True}, "", ["live", "Live", "994 kbit/s · this browser cannot record sound"]),
         ({}, "The camera stood still.", ["live", "Live", "The camera stood still."]),
         ({"slow": True, "fps": 9.6, "bitsPerSecond": 80_400}, "", ["live", "Live", "Slow network: 640 × 480, 10 pictures/s, 80 kbit/s"]),

@@ -9,7 +9,7 @@ const oldest = require("./oldest.json");
 const LATER = {
   AbortController: [66, "deadline", "httpsocket"],
   AbortSignal: [66],
-  AudioData: [94, "samples"],
+  AudioData: [94, "mixing", "samples"],
   AudioDecoder: [94, "sound-decoder"],
   AudioEncoder: [94, "codecs"],
   AudioWorkletNode: [66, "plays", "samples", "sound"],

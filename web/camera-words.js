@@ -102,16 +102,16 @@ export function pictures(count) {
 
 /** What the microphone does; silent: only zeros come out of it. @typedef {import("./lens.js").SoundState | "silent"} Hearing */
 
-/** What the button for the sound says, and the sentence below it. @type {Record<Hearing, [string, string]>} */
+/** What the button for the microphone says, and a sentence. @type {Record<Hearing, [string, string]>} */
 export const SOUND_WORDS = {
-  off: ["Sound off", ""],
-  on: ["Sound on", ""],
-  asking: ["Sound …", ""],
-  refused: ["No sound", "The microphone is not allowed, so this camera films without sound."],
-  missing: ["No sound", "No microphone found, so this camera films without sound."],
-  busy: ["No sound", "The microphone is in use elsewhere. This camera films without sound until it is free."],
-  muted: ["No sound", "A call or the system has taken the microphone. This camera films without sound until it is given back."],
-  silent: ["No sound", "The microphone gives only silence: not even noise. A call may use it, a switch or a setting of the phone may mute it, or it is broken."],
+  off: ["Microphone: off", ""],
+  on: ["Microphone: on", ""],
+  asking: ["Microphone: …", ""],
+  refused: ["Microphone: not allowed", "The microphone is not allowed, so this camera films without sound."],
+  missing: ["Microphone: none", "No microphone found, so this camera films without sound."],
+  busy: ["Microphone: in use", "The microphone is in use elsewhere. This camera films without sound until it is free."],
+  muted: ["Microphone: taken", "A call or the system has taken the microphone. This camera films without sound until it is given back."],
+  silent: ["Microphone: silent", "The microphone gives only silence: not even noise. A call may use it, a switch or a setting of the phone may mute it, or it is broken."],
 };
 
 /** @param {number} ms @returns {string} such as 4.2 ms or 31 ms */

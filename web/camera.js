@@ -11,6 +11,7 @@ import { Filming, STOPPED } from "./filming.js";
 import { signpost } from "./finder.js";
 import { KeyDesk } from "./key-desk.js";
 import { Lens } from "./lens.js";
+import { lensName } from "./lens-words.js";
 import { LevelBar } from "./level-bar.js";
 import { LOOK, LevelMeter } from "./level-meter.js";
 import { isOnAir } from "./on-air.js";
@@ -55,10 +56,13 @@ const page = {
   viewers: find("viewers"),
   clock: find("clock"),
   sound: find("sound"),
+  heading: find("heading"),
+  soundIcon: find("sound-icon"),
   soundLabel: find("sound-label"),
   soundHint: find("sound-hint"),
   encoder: find("encoder"),
   lens: find("lens"),
+  lensLabel: find("lens-label"),
   check: find("check"),
   signpost: find("signpost"),
   dim: find("dim"),
@@ -195,7 +199,7 @@ function showLensProblem(problem) {
 function showSound() {
   const [label, hint] = SOUND_WORDS[hearing()];
   write(page.soundLabel, label);
-  page.sound.setAttribute("aria-pressed", String(hearing() === "on"));
+  page.soundIcon.setAttribute("href", hearing() === "on" || hearing() === "asking" ? "#icon-microphone" : "#icon-microphone-off");
   write(page.soundHint, hint);
   page.soundHint.hidden = hint === "";
 }
@@ -498,14 +502,13 @@ function showStatus(status) {
   write(page.viewers, viewers);
   write(page.clock, duration(now - status.since));
   const dim = headline[0].toLowerCase() + headline.slice(1);
-  write(page.darkText, [isolated(cameraLabel), dim, soundTrouble(), viewers, "touch to wake"].filter(Boolean).join(" · "));
+  write(page.darkText, [isolated(cameraLabel), dim, soundTrouble(), viewers, "touch to wake the screen"].filter(Boolean).join(" · "));
   page.darkText.dataset.state = state;
   watchLoad(status);
   const off = status.state === "gone" || status.state === "connecting";
   titleSays("relay", off && (status.away || status.refusal) ? headline : "");
   if (!off || status.failure) reachedAt = now;
   const lost = off && (status.away !== null || status.refusal !== null || now - reachedAt >= OFFER_AFTER);
-  page.check.hidden = !status.failure && !lost;
   const way = lost && !status.refusal ? signpost(lastSession()) : "";
   page.signpost.hidden = way === "";
   if (way) page.signpost.href = way;
@@ -519,10 +522,11 @@ function arrange() {
   const blocked = subject !== "" && subject !== "ended" && !onAir;
   page.camera.dataset.mode = onAir ? "filming" : "setup";
   page.camera.dataset.panel = blocked ? "blocking" : String(subject !== "");
-  page.setup.hidden = onAir;
+  page.setup.hidden = page.heading.hidden = onAir;
   page.onair.hidden = page.stop.hidden = page.dim.hidden = !onAir;
-  if (!onAir) page.check.hidden = false;
+  if (!onAir) page.signpost.hidden = true;
   page.lens.hidden = lens.devices.length < 2;
+  if (!page.lens.hidden) write(page.lensLabel, `Use ${lensName(lens.labels, lens.nextIndex)}`);
   page.start.disabled = lens.video === null;
 }
 
@@ -531,6 +535,7 @@ function arrange() {
 const sheet = new SelfTestSheet(
   {
     sheet: find("selftest"),
+    under: page.camera,
     title: find("selftest-title"),
     summary: find("selftest-summary"),
     lines: find("selftest-lines"),
@@ -578,7 +583,7 @@ page.picture.addEventListener("resize", () => {
   overload.reset();
 });
 
-const dark = new DarkScreen({ screen: find("dark"), text: page.darkText }, () => {
+const dark = new DarkScreen({ sheet: find("dark-sheet"), screen: find("dark"), text: page.darkText, under: page.camera }, () => {
   if (filming) page.dim.focus();
 });
 

@@ -1,13 +1,20 @@
 // A screen that is on and shows nothing: for a phone that films at night, or whose screen would burn in. One dim line moves about.
 
+import { cover } from "./inert.js";
+
 /** Milliseconds between two moves of the text, and the places it moves between (camera.css). */
 const MOVE = 60000;
 const PLACES = 4;
 
 export class DarkScreen {
-  /** @param {{screen: HTMLElement, text: HTMLElement}} parts @param {() => void} onleave it is light again */
-  constructor({ screen, text }, onleave) {
+  /**
+   * @param {{sheet: HTMLElement, screen: HTMLElement, text: HTMLElement, under: HTMLElement}} parts screen: a button in the sheet
+   * @param {() => void} onleave it is light again
+   */
+  constructor({ sheet, screen, text, under }, onleave) {
+    this.sheet = sheet;
     this.screen = screen;
+    this.under = under;
     this.text = text;
     this.onleave = onleave;
     this.timer = 0;
@@ -18,7 +25,8 @@ export class DarkScreen {
   }
 
   enter() {
-    this.screen.hidden = false;
+    this.sheet.hidden = this.screen.hidden = false;
+    cover(this.under, this.screen);
     this.screen.focus();
     this.timer = setInterval(() => {
       this.text.dataset.corner = String((Number(this.text.dataset.corner) + 1) % PLACES);
@@ -30,7 +38,8 @@ export class DarkScreen {
   leave() {
     if (this.screen.hidden) return;
     clearInterval(this.timer);
-    this.screen.hidden = true;
+    this.sheet.hidden = this.screen.hidden = true;
+    cover(this.under, null);
     if (document.fullscreenElement) document.exitFullscreen().catch(() => undefined);
     this.onleave();
   }

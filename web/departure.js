@@ -2,6 +2,7 @@
 // that something has come under its name again, and not filmed yet, is no picture.
 
 import { clockTime } from "./clock-time.js";
+import { nameButton } from "./named.js";
 
 /** What the relay says of a camera (docs/protocol.md, "States"). `since` is ms since the epoch by the relay's clock, of `gone`.
  *  @typedef {{state: string, reason?: string, since?: number, keyless?: boolean, label?: string}} Word */
@@ -44,8 +45,7 @@ export class Departure {
     this.button = document.createElement("button");
     this.button.type = "button";
     this.button.className = "tool away";
-    this.button.title = `Put away ${name}`;
-    this.button.setAttribute("aria-label", this.button.title);
+    nameButton(this.button, `Put away ${name}`);
     this.button.hidden = true;
     this.button.append(icon, words);
     this.button.addEventListener("click", () => this.handlers.onputaway());

@@ -51,20 +51,47 @@ class Steady {
   }
 }
 
+/** What is said of what, line by line. */
+class Lines {
+  constructor() {
+    this.element = document.createElement("dl");
+    /** @type {{line: HTMLElement, word: HTMLElement, value: HTMLElement}[]} */
+    this.lines = [];
+  }
+
+  /** @param {[string, string][]} sentences */
+  say(sentences) {
+    while (this.lines.length < sentences.length) this.add();
+    this.lines.forEach(({ line, word, value }, index) => {
+      line.hidden = index >= sentences.length;
+      if (line.hidden) return;
+      [word.textContent, value.textContent] = sentences[index];
+    });
+  }
+
+  add() {
+    const line = document.createElement("div");
+    const word = document.createElement("dt");
+    const value = document.createElement("dd");
+    line.append(word, value);
+    this.element.append(line);
+    this.lines.push({ line, word, value });
+  }
+}
+
 export class Details {
   /** @param {string} name of the camera */
   constructor(name) {
     count += 1;
     this.number = document.createElement("span");
-    const rest = document.createElement("span");
-    rest.className = "unseen";
-    rest.textContent = " delay: what it is made of";
+    this.rest = document.createElement("span");
+    this.rest.className = "unseen";
     /** Goes into the caption. */
     this.button = document.createElement("button");
     this.button.type = "button";
     this.button.className = "delay";
     this.button.hidden = true;
-    this.button.append(this.number, rest);
+    this.button.append(this.number, this.rest);
     this.button.setAttribute("aria-expanded", "false");
     this.button.setAttribute("aria-controls", `details-${count}`);
     this.button.addEventListener("click", () => this.toggle());
@@ -74,12 +101,16 @@ export class Details {
     this.panel.id = `details-${count}`;
     this.panel.hidden = true;
     this.panel.setAttribute("role", "group");
-    this.panel.setAttribute("aria-label", `Delay of ${name}`);
-    this.panel.tabIndex = -1;
-    /** @type {{line: HTMLElement, word: HTMLElement, value: HTMLElement}[]} */
-    this.lines = [];
-    this.list = document.createElement("dl");
-    this.panel.append(this.list);
+    this.panel.tabIndex = 0; // it may have to be scrolled by the keyboard
+    this.list = new Lines();
+    /** What engineers want to know. */
+    this.more = new Lines();
+    const fold = document.createElement("details");
+    const summary = document.createElement("summary");
+    summary.textContent = "Details";
+    fold.append(summary, this.more.element);
+    this.panel.append(this.list.element, fold);
+    this.name(name);
     this.delay = new Steady();
     this.parts = PARTS.map(() => new Steady());
     this.rate = new Steady();
@@ -91,6 +122,12 @@ export class Details {
       this.toggle();
       if (this.panel.contains(document.activeElement)) this.button.focus();
     };
+  }
+
+  /** @param {string} called what people call the camera */
+  name(called) {
+    this.rest.textContent = ` delay of ${called}: what it is made of`;
+    this.panel.setAttribute("aria-label", `Delay of ${called}`);
   }
 
   get isOpen() {
@@ -121,7 +158,10 @@ export class Details {
     if (!told) return;
     this.number.textContent = delay === null ? "no delay known" : time(delay);
     const rate = this.rate.next(this.count(stats.shown, now));
-    if (this.isOpen) this.say(this.sentences(stats, delay, parts, rate));
+    if (!this.isOpen) return;
+    this.list.say(this.sentences(stats, delay, parts, rate));
+    const { engine, surface, dropped, drops } = stats;
+    this.more.say([["Left out", `${dropped} here, ${drops} at the relay`], ["Shown by", (ENGINES[engine] || "nothing now") + (surface ? `, ${surface}` : "")]]);
   }
 
   /**
@@ -129,7 +169,7 @@ export class Details {
    * @param {number | null} rate pictures a second
    * @returns {[string, string][]} what is said of what
    */
-  sentences({ engine, surface, size, dropped, drops, sound, transport }, delay, parts, rate) {
+  sentences({ engine, size, sound, transport }, delay, parts, rate) {
     const buffers = engine === "mse";
     const words = ["Camera encodes", parts[0] === null ? "Camera, to the relay" : "To the relay", "In the relay", "To this browser"];
     words.push(buffers ? "Buffer, decoding" : "Decoding", "To the screen");
@@ -140,9 +180,7 @@ export class Details {
     });
     if (sound.state === "on" && sound.delayMs !== null) lines.push(["Sound", time(sound.delayMs)], ["Nothing heard?", "turn this device up"]);
     lines.push(["Picture", `${size.width} × ${size.height}${rate === null ? "" : `, ${Math.round(rate)} a second`}`]);
-    lines.push(["Left out", `${dropped} here, ${drops} at the relay`]);
     if (transport === "http") lines.push(["Connection", "slower: this browser refuses the fast one"]);
-    lines.push(["Shown by", ENGINES[engine] + (surface ? `, ${surface}` : "")]);
     return lines;
   }
 
@@ -151,25 +189,6 @@ export class Details {
     const { at, shown: before } = this.counted;
     this.counted = { at: now, shown };
     return at === 0 || shown < before ? null : ((shown - before) * 1000) / (now - at);
-  }
-
-  /** @param {[string, string][]} sentences */
-  say(sentences) {
-    while (this.lines.length < sentences.length) this.addLine();
-    this.lines.forEach(({ line, word, value }, index) => {
-      line.hidden = index >= sentences.length;
-      if (line.hidden) return;
-      [word.textContent, value.textContent] = sentences[index];
-    });
-  }
-
-  addLine() {
-    const line = document.createElement("div");
-    const word = document.createElement("dt");
-    const value = document.createElement("dd");
-    line.append(word, value);
-    this.list.append(line);
-    this.lines.push({ line, word, value });
   }
 
   /** The tile goes. */

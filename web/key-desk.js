@@ -1,6 +1,7 @@
 // Where a camera shows its key: asks the relay what this browser may do, and a person for the key if it may not film.
 
 import { refusalWords, relay } from "./absence.js";
+import { tellMistake } from "./mistake.js";
 import { RefusalError, keepsNoKey, onNewKey, openSession, refusedWords, useKey } from "./session.js";
 
 /** Milliseconds between two questions about the session. */
@@ -69,11 +70,12 @@ export class KeyDesk {
 
   async _submit() {
     const { key, hint } = this.parts;
+    const mistake = (/** @type {string} */ text) => tellMistake(key, hint, text);
     if (key.value.trim() === "") {
-      key.focus();
+      mistake("Type the key first.");
       return;
     }
-    hint.textContent = "";
+    mistake("");
     try {
       const answer = await useKey(key.value);
       if (answer && (answer.camera || keepsNoKey(answer))) this.session = answer;
@@ -81,11 +83,11 @@ export class KeyDesk {
         key.value = "";
         this.handlers.onallowed(true);
       } else if (keepsNoKey(answer)) this.handlers.onasked();
-      else if (answer) hint.textContent = "This is the key for watching. Filming has its own.";
-      else hint.textContent = refusedWords();
+      else if (answer) mistake("This is the key for watching. Filming has its own.");
+      else mistake(refusedWords());
     } catch (error) {
       const away = "The relay does not answer. Is it running, and is this phone in its network?";
-      hint.textContent = error instanceof RefusalError ? refusalWords(error.refusal) : away;
+      mistake(error instanceof RefusalError ? refusalWords(error.refusal) : away);
     }
   }
 }

@@ -3,16 +3,16 @@
 /** Pixels between two tiles. */
 const GAP = 8;
 
-/** Pixels: the least that has room for words and a button. Where all tiles together need more than there is, the wall scrolls. */
-const LEAST_WIDTH = 120;
-const LEAST_HEIGHT = 96;
+/** Pixels at the usual size of letters: what a tile needs so that its name is not cut. Either the name stands beside two buttons, or, in a tile
+ *  that is high enough, above them. Where all tiles together need more than there is, the wall scrolls. */
+const LEAST_WIDTH = 224;
+const LEAST_NARROW_WIDTH = 140;
+const LEAST_NARROW_HEIGHT = 200;
+const LEAST_HEIGHT = 112;
 
 /** Width over height of a tile: beyond these the picture gets bars, or it would make its row too high or too low. */
 const NARROWEST = 0.7;
 const WIDEST = 2;
-
-/** What the area of a row counts that is too low for its words. */
-const CRAMPED = 0.25;
 
 /** Pixels. @typedef {{left: number, top: number, width: number, height: number}} Place */
 
@@ -59,45 +59,61 @@ function intoRows(aspects) {
   });
 }
 
+/** The least height at which a tile has room for its words. @param {number} aspect @returns {number} */
+function leastHeight(aspect) {
+  const narrow = Math.max(LEAST_NARROW_HEIGHT, LEAST_NARROW_WIDTH / aspect);
+  return Math.max(LEAST_HEIGHT, Math.min(LEAST_WIDTH / aspect, narrow));
+}
+
+/** full: the heights of rows that fill the width; least: those at which their words have room; share: of `full`, with which all can be seen at
+ *  once; fits: that is enough for the words; legible: `full` is; area: of all tiles with this share, square pixels
+ *  @typedef {{rows: number[][], full: number[], least: number[], share: number, fits: boolean, legible: boolean, area: number}} Arrangement */
+
 /**
- * @param {number[][]} rows aspects @param {number} width @param {number} height
- * @returns {{area: number, rows: number[][], heights: number[]}} area: what is seen of it without scrolling, square pixels
+ * @param {number[][]} rows aspects @param {number} width @param {number} height @param {number} text see `placeTiles`
+ * @returns {Arrangement}
  */
-function arrange(rows, width, height) {
+function arrange(rows, width, height, text) {
   const full = rows.map((row) => (width - GAP * (row.length - 1)) / sum(row));
-  const room = height - GAP * (rows.length - 1);
-  const scale = Math.min(1, Math.max(room / sum(full), LEAST_HEIGHT / Math.min(...full)));
-  const heights = full.map((rowHeight) => rowHeight * scale);
-  const areas = rows.map((row, index) => heights[index] ** 2 * sum(row) * (heights[index] < LEAST_HEIGHT ? CRAMPED : 1));
-  return { area: sum(areas) * Math.min(1, Math.max(0, room) / sum(heights)), rows, heights };
+  const least = rows.map((row) => Math.max(...row.map(leastHeight)) * text);
+  const room = Math.max(0, height - GAP * (rows.length - 1));
+  const share = Math.min(1, room / sum(full));
+  const fits = full.every((rowHeight, index) => rowHeight * share >= least[index]);
+  const legible = full.every((rowHeight, index) => rowHeight >= least[index]);
+  const area = sum(rows.map((row, index) => (full[index] * share) ** 2 * sum(row)));
+  return { rows, full, least, share, fits, legible, area };
 }
 
 /**
- * Chooses the number of rows with which the pictures come out largest.
+ * The heights of rows of which not all can be seen at once: none is higher than the lowest one or than the wall, except for its words.
+ * @param {Arrangement} arrangement @param {number} height of the wall @returns {number[]}
+ */
+function scrolled({ full, least }, height) {
+  const usual = Math.min(height, ...full);
+  return full.map((rowHeight, index) => Math.min(rowHeight, Math.max(usual, least[index])));
+}
+
+/**
+ * Chooses the rows with which the pictures come out largest. Where not all can be seen at once, as many as can be are.
  * @param {number[]} aspects width over height of each picture
  * @param {number} width of the wall, pixels
  * @param {number} height of the wall, pixels
+ * @param {number} [text] by how much letters are larger than usual
  * @returns {Place[]} one for each picture, relative to the wall; they end below `height` only where not all can be seen at once
  */
-export function placeTiles(aspects, width, height) {
+export function placeTiles(aspects, width, height, text = 1) {
+  if (aspects.length === 0) return [];
   const shapes = aspects.map((aspect) => Math.min(WIDEST, Math.max(NARROWEST, aspect)));
-  /** @type {{area: number, rows: number[][], heights: number[]}} */
-  let best = { area: -1, rows: [], heights: [] };
-  for (const rows of intoRows(shapes)) {
-    // The last way, one tile in each row, is there for all.
-    if (rows.length < shapes.length && rows.some((row) => row.length * (LEAST_WIDTH + GAP) - GAP > width)) continue;
-    const arranged = arrange(rows, width, height);
-    // A tile too narrow for its words takes room from its row; only the first result tells which ones are.
-    const widened = arranged.rows.map((row, index) => row.map((aspect) => Math.max(aspect, LEAST_WIDTH / arranged.heights[index])));
-    const final = arrange(widened, width, height);
-    if (final.area > best.area) best = final;
-  }
-  const used = sum(best.heights) + GAP * (best.heights.length - 1);
+  const all = intoRows(shapes).map((rows) => arrange(rows, width, height, text));
+  const [fitting] = all.filter(({ fits }) => fits).sort((one, other) => other.area - one.area);
+  const best = fitting || all.find(({ legible }) => legible) || all[all.length - 1]; // fewer rows are lower ones
+  const heights = fitting ? best.full.map((rowHeight) => rowHeight * best.share) : scrolled(best, height);
+  const used = sum(heights) + GAP * (heights.length - 1);
   let top = Math.max(0, (height - used) / 2);
   /** @type {Place[]} */
   const places = [];
   best.rows.forEach((row, index) => {
-    const rowHeight = best.heights[index];
+    const rowHeight = heights[index];
     let left = (width - sum(row) * rowHeight - GAP * (row.length - 1)) / 2;
     for (const aspect of row) {
       places.push({ left, top, width: aspect * rowHeight, height: rowHeight });

@@ -243,6 +243,8 @@ export class Lens {
     this.sound = wishes.sound ? "asking" : "off";
     /** Identifiers of the cameras of this device, as far as the browser tells. @type {string[]} */
     this.devices = [];
+    /** What the browser calls each of them, "" for what it does not tell. @type {string[]} */
+    this.labels = [];
     this.device = wishes.device || "";
     this.soundWanted = wishes.sound;
     this.size = wishes.size || {};
@@ -349,11 +351,15 @@ export class Lens {
     }
   }
 
+  /** Of the camera of this device to which `next` changes. */
+  get nextIndex() {
+    const current = this.video ? this.video.getSettings().deviceId || "" : this.device;
+    return (this.devices.indexOf(current) + 1) % this.devices.length;
+  }
+
   /** Changes to the next camera of this device. @returns {Promise<string>} its identifier */
   async next() {
-    const current = this.video ? this.video.getSettings().deviceId || "" : this.device;
-    const index = this.devices.indexOf(current);
-    this.device = this.devices[(index + 1) % this.devices.length] || "";
+    this.device = this.devices[this.nextIndex] || "";
     await this._acquire();
     return this.device;
   }
@@ -633,9 +639,11 @@ export class Lens {
   async _countDevices() {
     try {
       const all = await navigator.mediaDevices.enumerateDevices();
-      this.devices = all.filter((device) => device.kind === "videoinput").map((device) => device.deviceId);
+      const cameras = all.filter((device) => device.kind === "videoinput");
+      this.devices = cameras.map((device) => device.deviceId);
+      this.labels = cameras.map((device) => device.label);
     } catch (error) {
-      this.devices = [];
+      this.devices = this.labels = [];
     }
   }
 

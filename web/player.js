@@ -7,11 +7,14 @@ import "./guard.js";
 import { awayWords, certificateWords, refusalOf, refusalWords, relay } from "./absence.js";
 import { Alarms } from "./alarms.js";
 import { Announcer } from "./announcer.js";
+import { cover } from "./inert.js";
 import { placeTiles } from "./layout.js";
 import { Glimpse } from "./glimpse.js";
 import { Link } from "./link.js";
 import { elsewhere, signpost } from "./finder.js";
+import { tellMistake } from "./mistake.js";
 import { PutAway } from "./put-away.js";
+import { forgets } from "./remembered.js";
 import { Roll } from "./roll.js";
 import {
   ASK_FOR_LINK,
@@ -37,12 +40,15 @@ const RETRY = 2000;
 /** Milliseconds between two looks whether the screen has to stay on: a phone's goes off after 15 s at the earliest. */
 const AWAKE_LOOK = 2000;
 
-/** Pixels: below these a tile speaks in small letters. */
+/** Pixels at the usual size of letters: below these a tile speaks in small letters. */
 const SMALL_WIDTH = 200;
 const SMALL_HEIGHT = 180;
 
-/** Pixels: below this a button of a tile has no words, so that the name has room. */
+/** Pixels at the usual size of letters: below this a button of a tile has no words, and its name a line of its own. */
 const NARROW_WIDTH = 380;
+
+/** Pixels: letters of the usual size. */
+const USUAL_TEXT = 16;
 
 /** Milliseconds between two looks at the connection: it says to the minute since when it is away. */
 const RELAY_LOOK = 1000;
@@ -314,20 +320,28 @@ function showOther() {
 
 byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
-  const wrong = byId("key-wrong");
   const typed = byId("key-field").value;
-  wrong.hidden = true;
+  let wrong = "";
+  tellWrong("");
+  if (typed.trim() === "" && !keepsNoKey(session)) return tellWrong("Type the key first.");
   try {
     session = typed === "" ? await openSession() : await useKey(typed);
-    wrong.textContent = judgeKey(session, typed !== "");
+    wrong = judgeKey(session, typed !== "");
     showKeyPanel("");
   } catch (error) {
     session = null;
-    wrong.textContent = error instanceof RefusalError ? refusalWords(error.refusal) : "The relay does not answer. Try again in a moment.";
+    wrong = error instanceof RefusalError ? refusalWords(error.refusal) : "The relay does not answer. Try again in a moment.";
   }
   if (session && mayWatch(session)) openWall();
-  else wrong.hidden = wrong.textContent === "";
+  else tellWrong(wrong);
 });
+
+/** @param {string} text what is wrong with the key that was typed, "" for nothing */
+function tellWrong(text) {
+  if (keepsNoKey(session)) byId("key-wrong").textContent = text; // it is not what was typed
+  else tellMistake(byId("key-field"), byId("key-wrong"), text);
+  byId("key-wrong").hidden = text === "";
+}
 
 /** @param {import("./types.js").Session | null} session null: there is no such key @param {boolean} typed the key, just now
  *  @returns {string} why it opens no wall */
@@ -409,15 +423,22 @@ function showCameras(names) {
 function layOut() {
   const shown = [...tiles.values()].filter((tile) => !tile.element.hidden);
   const { clientWidth: width, clientHeight: height } = wall;
-  const places = large === null ? placeTiles(shown.map((tile) => tile.aspect), width, height) : [{ left: 0, top: 0, width, height }];
+  const { direction, fontSize } = getComputedStyle(document.documentElement);
+  const text = parseFloat(fontSize) / USUAL_TEXT;
+  const whole = { left: 0, top: 0, width, height };
+  const places = large === null ? placeTiles(shown.map((tile) => tile.aspect), width, height, text) : [whole];
   shown.forEach(({ element }, index) => {
     const place = places[index];
-    element.style.left = `${Math.round(place.left)}px`;
-    element.style.top = `${Math.round(place.top)}px`;
-    element.style.width = `${Math.round(place.width)}px`;
-    element.style.height = `${Math.round(place.height)}px`;
-    element.classList.toggle("small", place.width < SMALL_WIDTH || place.height < SMALL_HEIGHT);
-    element.classList.toggle("narrow", place.width < NARROW_WIDTH);
+    const left = direction === "rtl" ? width - place.left - place.width : place.left;
+    // The edges are rounded, and not the sizes: else the last row would stand out by a pixel, and the wall would scroll.
+    const [x, y] = [Math.round(left), Math.round(place.top)];
+    element.style.left = `${x}px`;
+    element.style.top = `${y}px`;
+    element.style.width = `${Math.round(left + place.width) - x}px`;
+    element.style.height = `${Math.round(place.top + place.height) - y}px`;
+    const small = large === null ? text : 1;
+    element.classList.toggle("small", place.width < SMALL_WIDTH * small || place.height < SMALL_HEIGHT * small);
+    element.classList.toggle("narrow", place.width < NARROW_WIDTH * text);
   });
 }
 
@@ -488,6 +509,9 @@ function applyGone() {
   byId("back-again").hidden = hidden.length === 0;
   const away = `${hidden.length} put away`;
   if (byId("back-again").textContent !== away) byId("back-again").textContent = away;
+  const forgotten = hidden.length > 0 ? forgets("What is put away") : "";
+  if (byId("forgets").textContent !== forgotten) byId("forgets").textContent = forgotten;
+  byId("forgets").hidden = forgotten === "";
   byId("bar").classList.toggle("full", gone.length > 0 || hidden.length > 0);
   applyInvite();
   if (only !== null) applyOnly(hidden.length > 0);
@@ -601,7 +625,7 @@ function applyInvite() {
     invite.removeAttribute("role");
     invite.removeAttribute("aria-modal");
   }
-  byId("page").inert = inviting;
+  cover(byId("page"), inviting ? byId("invite-title") : null);
   if (invite.hidden) glimpse.end();
   else if (wasHidden) loadInvite();
 }

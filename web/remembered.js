@@ -1,5 +1,21 @@
 // What a page remembers from one visit to the next. A browser that blocks storage forgets, and works.
 
+/** Whether this browser lets the page remember anything. */
+export function remembers() {
+  try {
+    localStorage.setItem("drawercam", "");
+    localStorage.removeItem("drawercam");
+    return true;
+  } catch (error) {
+    return false;
+  }
+}
+
+/** @param {string} what is forgotten, the subject of a sentence @returns {string} that this browser will not remember it, and why; "" where it will */
+export function forgets(what) {
+  return remembers() ? "" : `${what} will be forgotten: storage is blocked for ${location.host} in this browser’s settings.`;
+}
+
 /** @param {string} key of localStorage @returns {string} "" where nothing is remembered */
 export function recall(key) {
   try {

@@ -1,6 +1,7 @@
 // The sheet that shows a self-test while it runs: a line for each test, one sentence for all, and the result as text for
 // somebody who helps.
 
+import { cover } from "./inert.js";
 import { actionElement, paragraph } from "./panels.js";
 import { summaryOf } from "./selftest.js";
 
@@ -9,7 +10,7 @@ const SIGN_WORDS = { waiting: "", running: "Testing …", fine: "Fine", limits: 
 
 export class SelfTestSheet {
   /**
-   * @param {{sheet: HTMLElement, title: HTMLElement, summary: HTMLElement, lines: HTMLElement, text: any, copy: any, again: any,
+   * @param {{sheet: HTMLElement, under: HTMLElement, title: HTMLElement, summary: HTMLElement, lines: HTMLElement, text: any, copy: any, again: any,
    *          close: any}} parts
    * @param {() => import("./selftest.js").SelfTest} make a test
    * @param {() => void} onclose the sheet is closed, and whatever the test has used is free again
@@ -36,6 +37,7 @@ export class SelfTestSheet {
     this.before = document.activeElement;
     this.parts.sheet.hidden = false;
     this.parts.sheet.scrollTop = 0;
+    cover(this.parts.under, this.parts.title);
     this.parts.title.focus();
     this._run();
   }
@@ -45,6 +47,7 @@ export class SelfTestSheet {
     if (this.test) this.test.stop();
     this.test = null;
     this.parts.sheet.hidden = true;
+    cover(this.parts.under, null);
     if (this.before && this.before.isConnected) this.before.focus();
     this.onclose();
   }

@@ -1,7 +1,8 @@
 // Before filming: what this camera is called, and whether its lens may sleep.
 
+import { tellMistake } from "./mistake.js";
 import { cutToLabel, freshName, labelOf, nameOf } from "./names.js";
-import { recall, remember } from "./remembered.js";
+import { forgets, recall, remember } from "./remembered.js";
 
 /** Keys of localStorage. */
 const STORED_NAME = "drawercam.name";
@@ -21,6 +22,7 @@ export class SetupForm {
     this.restsLens = (query.get("rest") || recall(STORED_REST)) === "lens";
     parts.name.value = firstLabel(query.get("name") || "", recall(STORED_NAME));
     this._show();
+    parts.hint.textContent = forgets("This name");
     parts.rest.checked = this.restsLens;
     parts.form.addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
@@ -37,8 +39,7 @@ export class SetupForm {
     const label = labelOf(name.value);
     const chosen = nameOf(label);
     if (chosen === "") {
-      hint.textContent = "Give this camera a name, such as porch.";
-      name.focus();
+      tellMistake(name, hint, "Give this camera a name, such as porch.");
       return null;
     }
     name.value = label;
@@ -62,7 +63,7 @@ export class SetupForm {
       name.value = cut;
       name.setSelectionRange(selectionEnd, selectionEnd);
     }
-    hint.textContent = "";
+    tellMistake(name, hint, "");
     this._show();
   }
 

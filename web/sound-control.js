@@ -9,6 +9,7 @@
 // (docs/protocol.md, "Sound"): so it is known in every browser, costs no decoding, and no message of its own.
 
 import { LevelBar } from "./level-bar.js";
+import { nameButton } from "./named.js";
 
 /** A camera's sound comes a moment after its picture (ms); only then it is said that there is none. */
 const SOUND_DUE = 3000;
@@ -106,7 +107,7 @@ export class SoundControl {
     this.button.hidden = !available && state === "off"; // where it is on, it goes on when the camera is back
     this.none.hidden = available || this.trouble === "";
     set(this.button, "aria-pressed", String(state !== "off"));
-    set(this.button, "aria-label", `Sound of ${this.name}${state === "blocked" ? ": tap for it" : ""}`);
+    nameButton(this.button, `Sound of ${this.name}${state === "blocked" ? ": tap for it" : ""}`);
     this.setIcon(this.icon, { off: "icon-silent", on: "icon-sound", blocked: "icon-blocked" }[state]);
     this.say(state === "blocked" && facts.live, facts.live);
     const heard = sound.takeLevel();

@@ -28,6 +28,7 @@ import { Details } from "./details.js";
 import { Feed } from "./feed.js";
 import { JpegEngine } from "./jpeg.js";
 import { MseEngine } from "./mse.js";
+import { nameButton } from "./named.js";
 import { playable, playsOthers } from "./plays.js";
 import { sizeOf, turn, turnOf } from "./pose.js";
 import { median } from "./recent.js";
@@ -359,6 +360,7 @@ export class Tile {
     if (this.element.classList.contains("large") !== large) this.pad.setOpen(large);
     this.element.classList.toggle("large", large);
     this.back.hidden = !large || alone;
+    this.label.setAttribute("aria-level", large && !alone ? "1" : "2"); // the page's own heading is not seen then
     this.fullscreen.hidden = !large || !(document.fullscreenEnabled || /** @type {any} */ (document).webkitFullscreenEnabled);
     this.nameView();
     if (!large && this.isFullscreen()) this.toggleFullscreen();
@@ -766,19 +768,21 @@ export class Tile {
     this.labelText = part("bdi", "");
     this.nameBeside = part("span", "beside");
     this.label = part("span", "name", this.labelText, this.nameBeside);
+    this.label.setAttribute("role", "heading");
     this.status = part("span", "status");
     this.slow = part("span", "slow");
     this.slow.hidden = true;
     this.slow.textContent = "slow network";
     this.slow.title = "Pictures are left out, so that those that come are of now.";
     this.notice = part("p", "notice");
-    this.fullscreen.setAttribute("aria-label", "Full screen");
-    this.back.setAttribute("aria-label", "Back to all cameras");
+    nameButton(this.back, "Back to all cameras");
     this.back.classList.add("back");
     const { none, button, words } = this.soundControl;
     this.tools = part("div", "tools", this.departure.button, this.pad.button, none, button, this.fullscreen);
-    this.caption = part("div", "caption", words, part("div", "words", this.label, this.status, this.details.button, this.slow), this.tools);
-    this.element = part("section", "tile", this.view, this.notice, this.back, this.caption, this.details.panel, this.pad.panel);
+    const plate = part("div", "plate", this.label, this.status, this.details.button, this.slow);
+    this.caption = part("div", "caption", words, part("div", "words", plate), this.tools);
+    const shelf = part("div", "shelf", this.details.panel, this.pad.panel);
+    this.element = part("section", "tile", this.view, this.back, part("div", "deck", this.notice, shelf, this.caption));
     this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.pad.key(event));
     this.element.dataset.camera = this.name;
     /** @type {any} */ (this.element).tile = this;
@@ -803,10 +807,10 @@ export class Tile {
     this.element.setAttribute("aria-label", `Camera ${text}`);
     this.nameView();
     this.soundControl.name = text;
-    this.pad.button.setAttribute("aria-label", `Turn ${text}`);
+    nameButton(this.pad.button, `Turn ${text}`);
     this.pad.panel.setAttribute("aria-label", `Turn ${text}`);
-    this.departure.button.title = `Put away ${text}`;
-    this.details.panel.setAttribute("aria-label", `Delay of ${text}`);
+    nameButton(this.departure.button, `Put away ${text}`);
+    this.details.name(text);
   }
 
   /** @param {SVGSVGElement} symbol @param {() => void} action @returns {HTMLButtonElement} */
@@ -905,6 +909,7 @@ export class Tile {
     dataset.engine = engine ? engine.name : "";
     dataset.frames = String(this.shownBefore + (engine ? engine.stats.shown : 0));
     setIcon(this.fullscreenIcon, this.isFullscreen() ? "icon-shrink" : "icon-fill");
+    nameButton(this.fullscreen, this.isFullscreen() ? "Leave full screen" : "Full screen");
   }
 
   refreshSound() {

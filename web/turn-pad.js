@@ -9,6 +9,8 @@
 // Wishes are places, not ways: each step is counted from where the last wish of this pad goes, or, when that is a while ago, from where
 // the camera says that it stands.
 
+import { nameButton } from "./named.js";
+
 /** Degrees of one step at the widest view, and the share of the range that a step is at most. Zoomed in, a step is as much smaller. */
 const STEP = 5;
 const LARGEST_SHARE = 0.1;
@@ -68,7 +70,7 @@ export class TurnPad {
     this.button = document.createElement("button");
     this.button.type = "button";
     this.button.className = "tool turn";
-    this.button.setAttribute("aria-label", `Turn ${name}`);
+    nameButton(this.button, `Turn ${name}`);
     this.button.setAttribute("aria-controls", id);
     this.button.append(icon("icon-turn"));
     this.button.addEventListener("click", () => this.setOpen(!this.open));
@@ -91,7 +93,7 @@ export class TurnPad {
       const button = document.createElement("button");
       button.type = "button";
       button.className = `tool pad-${action.id}`;
-      button.setAttribute("aria-label", action.label);
+      nameButton(button, action.label);
       button.append(icon(action.symbol));
       this.makeHeld(button, action);
       this.buttons.set(action.id, button);

@@ -58,7 +58,7 @@ const LATER = {
   getAnimations: [84],
   getDisplayMedia: [72],
   getVideoPlaybackQuality: [80, "video"],
-  inert: [102, "keys", "player"],
+  inert: [102, "inert"],
   isInputPending: [87],
   letterSpacing: [99],
   locks: [69],

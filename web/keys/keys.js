@@ -2,6 +2,7 @@
 
 import "../guard.js";
 import { refusalWords } from "../absence.js";
+import { cover } from "../inert.js";
 import { KEEPS_NO_KEY, RefusalError, keepsNoKey, linkWords, onNewKey, openSession, stepsToKeep } from "../session.js";
 import { isolated } from "../names.js";
 import { Invitation } from "./invitation.js";
@@ -206,7 +207,7 @@ async function question(id) {
   }
   byId("ask-wrong").hidden = true;
   byId("ask").hidden = false;
-  byId("page").inert = true;
+  cover(byId("page"), byId("keep"));
   byId("keep").focus();
 }
 
@@ -226,7 +227,7 @@ function consequences(key) {
 
 function closeQuestion() {
   byId("ask").hidden = true;
-  byId("page").inert = false;
+  cover(byId("page"), null);
   const button = doomed ? byId("list").querySelector(`button[data-key="${doomed.id}"]`) : null;
   doomed = null;
   if (button) button.focus();

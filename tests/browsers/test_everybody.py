@@ -1,0 +1,467 @@
+"""The pages for everybody: axe-core finds nothing on any of them in any state, at a phone's width and at a computer's. Nothing is cut off,
+also at 400 % zoom, with large letters and read from the right. The keyboard reaches what is seen, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from tests import packages
+from tests.browsers.drivers import Page
+from tests.browsers.drivers.chromium import Chromium, ChromiumPage
+from tests.browsers.films import film
+from tests.browsers.pages import PATIENCE
+from tests.peers import peer
+from tests.relays import Relay
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+
+AXE = packages.modules() / "axe-core" / "axe.min.js"
+
+# What is looked at in each state. 320 pixels are left of a computer's window of 1280 at 400 % zoom.
+SIZES = ((360, 740), (1280, 800))
+NARROW = (320, 256)
+
+# axe tries to tell what a picture has behind its words, and cannot; that is measured below.
+_AXE = """async () => {
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`);
+}"""
+
+# What stands out at the side, or makes something scroll by a pixel or two.
+_OVERFLOW = """() => {
+  const root = document.scrollingElement, found = [];
+  if (root.scrollWidth > innerWidth) found.push(`the page is ${root.scrollWidth} wide in ${innerWidth}`);
+  for (const element of document.querySelectorAll("*")) {
+    const { overflowX, overflowY, display } = getComputedStyle(element);
+    if (display === "inline" || element.closest(".unseen, .sprite") || element.getClientRects().length === 0) continue;
+    const name = element.tagName + "." + element.getAttribute("class") + "#" + element.id;
+    const wide = element.scrollWidth - element.clientWidth, high = element.scrollHeight - element.clientHeight;
+    const scrolls = (overflow) => overflow === "auto" || overflow === "scroll";
+    if (scrolls(overflowX) && wide > 0) found.push(`${name} scrolls sideways by ${wide}`);
+    if ((scrolls(overflowY) || element === root) && high > 0 && high < 4) found.push(`${name} scrolls by ${high}`);
+    if (element.matches(".name, button, .status, label, h1, h2") && wide > 1 && overflowX !== "visible") found.push(`${name} is cut`);
+    const box = element.getBoundingClientRect();
+    const seen = element.matches("button, a, input, summary") && box.width > 1 && !element.closest("[inert], .tile");
+    if (seen && (box.left < -1 || box.right > innerWidth + 1)) found.push(`${name} ends outside`);
+  }
+  return found;
+}"""
+
+
+@dataclass
+class Look:
+    """Looks at states of pages, and collects what is wrong."""
+
+    problems: list[str] = field(default_factory=list)
+
+    async def at(self, page: Page, what: str) -> None:
+        assert isinstance(page, ChromiumPage)
+        for width, height in SIZES:
+            await page.resize(width, height)
+            if not await page.evaluate("'axe' in window"):
+                await page.raw.evaluate(AXE.read_text())
+            self._note(what, f"{width}x{height}", await page.evaluate(_AXE) + await page.evaluate(_OVERFLOW))
+        await page.resize(*NARROW)
+        self._note(what, "at 400 % zoom", await page.evaluate(_OVERFLOW))
+        await page.resize(*SIZES[0])
+        await page.evaluate("void (document.documentElement.style.fontSize = '200%')")
+        self._note(what, "with large letters", await page.evaluate(_OVERFLOW))
+        await page.evaluate("void (document.documentElement.style.fontSize = '')")
+        await page.evaluate("void (document.documentElement.dir = 'rtl')")
+        self._note(what, "read from the right", await page.evaluate(_OVERFLOW))
+        await page.evaluate("void document.documentElement.removeAttribute('dir')")
+
+    def _note(self, what: str, how: str, found: list[str]) -> None:
+        self.problems += [f"{what}, {how}: {one}" for one in found]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def look() -> AsyncIterator[Look]:
+    if not AXE.is_file():
+        pytest.skip("tests/run could not fetch axe-core (tests/packages.py)")
+    one = Look()
+    yield one
+    assert one.problems == []
+
+
+async def says(page: Page, text: str) -> None:
+    await page.wait_for(f"document.body.innerText.includes({json.dumps(text)})", PATIENCE)
+
+
+async def go(page: Page, address: str) -> None:
+    assert isinstance(page, ChromiumPage)
+    await page.raw.goto("about:blank")
+    await page.raw.goto(address)
+
+
+async def test_the_wall_has_nothing_to_find(relay: Relay, chromium: Chromium, look: Look) -> None:
+    page = await chromium.page(f"{relay.origin}/player.html")
+    await says(page, "No camera yet")
+    await look.at(page, "a wall without a camera")
+    async with contextlib.AsyncExitStack() as house:
+        await house.enter_async_context(film(relay, "baby-room"))
+        for name in ("attic-window", "porch", "garden"):
+            raw = await house.enter_async_context(peer(relay, f"/camera/{name}"))
+            await raw.send(type="state", state="paused", reason="camera")
+        await page.wait_for("document.querySelectorAll('[data-state=paused]').length === 3", PATIENCE)
+        await page.wait_for("document.querySelector('[data-camera=baby-room] .delay:not([hidden])')", PATIENCE)
+        await look.at(page, "a wall")
+        await page.click("#add")
+        await look.at(page, "an invitation")
+        await page.click("#invite-close")
+        await page.click("[data-camera=baby-room] .view")
+        await page.click("[data-camera=baby-room] .delay")
+        await says(page, "Lens to screen")
+        await page.click("[data-camera=baby-room] .details summary")
+        await look.at(page, "a large picture with its details")
+        await page.evaluate("history.back()")
+    await page.wait_for("document.querySelector('[data-state=gone]')", PATIENCE)
+    await look.at(page, "a wall whose cameras are gone")
+    await page.click("[data-state=gone] .away")
+    await says(page, "1 put away")
+    await look.at(page, "a wall with a camera put away")
+    await page.close()
+
+
+async def test_the_cameras_page_has_nothing_to_find(relay: Relay, chromium: Chromium, look: Look) -> None:
+    page = await chromium.page(f"{relay.origin}/camera.html?encoder=vp8&width=320&height=240")
+    await page.wait_for("!document.querySelector('#start').disabled", PATIENCE)
+    await look.at(page, "before filming")
+    await page.fill("#name", "")
+    await page.click("#start")
+    await look.at(page, "without a name")
+    await page.fill("#name", "sleeper")
+    await page.click("#start")
+    await says(page, "Live")
+    await page.click(".more summary")
+    await look.at(page, "while filming")
+    await page.click("#check")
+    await look.at(page, "a self-test")
+    await page.click("#selftest-close")
+    await says(page, "Asleep")
+    await look.at(page, "asleep")
+    await page.click("#dim")
+    await look.at(page, "a dark screen")
+    await page.click("#dark")
+    await page.evaluate("void import('/web/guard.js').then(({ fail }) => fail('Error: broken on purpose'))")
+    await says(page, "This page has failed")
+    await look.at(page, "a page that has failed")
+    await page.close()
+    refused = await chromium.page()
+    assert isinstance(refused, ChromiumPage)
+    await refused.raw.add_init_script("MediaDevices.prototype.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'))")
+    await go(refused, f"{relay.origin}/camera.html")
+    await refused.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
+    await look.at(refused, "a camera that is not allowed")
+    await refused.close()
+
+
+async def test_what_keeps_people_out_has_nothing_to_find(chromium: Chromium, look: Look) -> None:
+    with Relay("--tls", "--host", "127.0.0.1", "--trust-port", "0") as relay:
+        trust = next(word for line in relay.output.splitlines() for word in line.split() if word.startswith("http://"))
+        page = await chromium.page(trust)
+        await page.wait_for("!document.querySelector('#check-button').disabled", PATIENCE)
+        await look.at(page, "the trust page")
+        await go(page, f"{relay.origin}/nowhere")
+        await says(page, "Not found")
+        await look.at(page, "an address that leads nowhere")
+        await go(page, f"{relay.origin}/player.html")
+        await page.wait_for("!document.querySelector('#key').hidden", PATIENCE)
+        await look.at(page, "a wall that wants a key")
+        await page.fill("#key-field", "wrong-key")
+        await page.click("#key-use")
+        await says(page, "does not know this key")
+        assert await page.evaluate(_MISTAKE, "#key-field", "#key-wrong") == [True, True, True]
+        await look.at(page, "a wrong key")
+        await go(page, f"{relay.origin}/camera.html")
+        await says(page, "This relay asks for its camera key")
+        await page.click("#key-form button")
+        assert await page.evaluate(_MISTAKE, "#key", "#key-hint") == [True, True, True]
+        await look.at(page, "a camera that wants a key")
+        assert isinstance(page, ChromiumPage)
+        word = {"error": "foreign-origin", "text": "A proxy changes the name of this page.", "add": "proxy_set_header Host $host;"}
+        await page.raw.route("**/api/session", lambda route: route.fulfill(status=403, json=word))
+        await go(page, f"{relay.origin}/player.html")
+        await says(page, "proxy_set_header")
+        await look.at(page, "a page that is refused")
+        await page.close()
+
+
+# Of a field and what is said of it: it is marked, has the focus, and the words are in the colour of errors.
+_MISTAKE = """(field, hint) => {
+  const input = document.querySelector(field), words = document.querySelector(hint);
+  const red = document.createElement("p");
+  red.className = "wrong";
+  document.body.append(red);
+  const colour = getComputedStyle(red).color;
+  red.remove();
+  const told = words.innerText !== "" && getComputedStyle(words).color === colour;
+  return [input.getAttribute("aria-invalid") === "true", document.activeElement === input, told];
+}"""
+
+
+# --- names and words of the tiles ---
+
+
+async def test_names_are_not_cut_and_the_wall_is_filled(relay: Relay, page: Page) -> None:
+    names = ["baby-room", "front-door", "kitchen-window", "grandmothers-living-room-window"]
+    await page.resize(360, 640)
+    async with contextlib.AsyncExitStack() as house:
+        for name in names:
+            raw = await house.enter_async_context(peer(relay, f"/camera/{name}"))
+            await raw.send(type="state", state="paused", reason="camera")
+        await page.wait_for("document.querySelectorAll('[data-state=paused]').length === 4", PATIENCE)
+        found = await page.evaluate(
+            """() => {
+              const wall = document.getElementById("wall"), tiles = [...wall.children];
+              const bottom = Math.max(...tiles.map((tile) => tile.offsetTop + tile.offsetHeight));
+              const cut = tiles.filter((tile) => {
+                const name = tile.querySelector(".name"), plate = tile.querySelector(".plate"), box = name.getBoundingClientRect();
+                const whole = tile.getBoundingClientRect(), words = document.createRange();
+                words.selectNodeContents(name);
+                const text = words.getBoundingClientRect();
+                const outside = text.right > whole.right || text.top < whole.top;
+                return outside || text.width > box.width + 1 || plate.scrollWidth > plate.clientWidth;
+              });
+              return { filled: bottom / wall.clientHeight, cut: cut.length, scrolls: wall.scrollHeight > wall.clientHeight };
+            }"""
+        )
+    assert found["cut"] == 0
+    assert found["filled"] > 0.9
+    assert found["scrolls"]
+
+
+async def test_rows_end_where_the_wall_does(page: Page) -> None:
+    """Or it would scroll by the pixel that rounding adds."""
+    wrong = await page.evaluate(
+        """async () => {
+          const { placeTiles } = await import("/web/layout.js"), wrong = [];
+          for (let count = 1; count < 13; count += 1) {
+            for (const [width, height] of [[344, 567], [563, 343], [803, 1101], [1425, 829]]) {
+              for (const aspect of [4 / 3, 16 / 9, 0.7]) {
+                const places = placeTiles(Array(count).fill(aspect), width, height);
+                const bottoms = places.map(({ top, height }) => Math.round(top) + (Math.round(top + height) - Math.round(top)));
+                const [bottom, small] = [Math.max(...bottoms), Math.min(...places.map((place) => place.width))];
+                if (bottom > height && bottom < height + 8) wrong.push([count, width, height, aspect, bottom]);
+                if (small < 139.9) wrong.push([count, width, height, aspect, small]);
+              }
+            }
+          }
+          return wrong;
+        }"""
+    )
+    assert wrong == []
+
+
+def luminance(colour: tuple[int, ...]) -> float:
+    """WCAG 2.2, "relative luminance"."""
+    red, green, blue = ((value / 255 / 12.92) if value <= 10 else (((value / 255 + 0.055) / 1.055) ** 2.4) for value in colour[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+_BOX = """(css) => {
+  const { left, top, right, bottom } = document.querySelector(css).getBoundingClientRect();
+  return [left, top, right, bottom];
+}"""
+
+# As bright as if it were live.
+_PAINT = """(name, colour) => {
+  const picture = document.querySelector(`[data-camera=${name}] .picture`);
+  picture.style.cssText = `opacity: 1; background: ${colour}`;
+}"""
+
+
+async def shot(page: Page, css: str) -> Image.Image:
+    box = await page.evaluate(_BOX, css)
+    return Image.open(io.BytesIO(await page.screenshot())).convert("RGB").crop(tuple(round(side) for side in box))
+
+
+def extremes(image: Image.Image) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The darkest and the lightest of its pixels."""
+    pixels: list[Any] = [image.getpixel((x, y)) for x in range(image.width) for y in range(image.height)]
+    return min(pixels, key=luminance), max(pixels, key=luminance)
+
+
+@pytest.mark.parametrize("colour", ["white", "black", "rgb(128,128,128)"])
+async def test_words_and_dots_are_seen_on_every_picture(relay: Relay, page: Page, colour: str) -> None:
+    await page.resize(820, 600)
+    async with peer(relay, "/camera/bright") as raw:
+        await raw.send(type="state", state="paused", reason="camera")
+        await page.wait_for("document.querySelector('[data-camera=bright][data-state=paused]')", PATIENCE)
+        await page.evaluate(_PAINT, "bright", colour)
+        for state in ("live", "paused", "frozen", "gone"):
+            await page.evaluate("(state) => void (document.querySelector('[data-camera=bright] .status').dataset.state = state)", state)
+            words = await shot(page, "[data-camera=bright] .status")
+            dot, rest = words.crop((0, 0, 10, words.height)), words.crop((18, 0, words.width, words.height))
+            assert contrast(*extremes(rest)) >= 4.5, (colour, state)
+            assert contrast(*extremes(dot)) >= 3, (colour, state)
+        assert contrast(*extremes(await shot(page, "[data-camera=bright] .name bdi"))) >= 4.5
+
+
+async def test_the_ring_of_the_keyboard_is_seen_on_the_large_picture(relay: Relay, page: Page) -> None:
+    await page.resize(820, 600)
+    async with peer(relay, "/camera/ringed") as raw:
+        await raw.send(type="state", state="paused", reason="camera")
+        await page.wait_for("document.querySelector('[data-camera=ringed][data-state=paused]')", PATIENCE)
+        await page.click("[data-camera=ringed] .view")
+        await page.wait_for("document.querySelector('[data-camera=ringed].large')", PATIENCE)
+        await page.evaluate(_PAINT, "ringed", "white")
+        assert isinstance(page, ChromiumPage)
+        await page.raw.keyboard.press("Shift+Tab")
+        await page.evaluate("document.querySelector('[data-camera=ringed] .view').focus()")
+        edge = (await shot(page, "[data-camera=ringed]")).crop((100, 0, 200, 6))
+        assert contrast(*extremes(edge)) >= 3
+        await page.evaluate("history.back()")
+
+
+async def test_details_cover_no_button_on_a_phone_that_lies_on_its_side(relay: Relay, page: Page) -> None:
+    await page.resize(740, 360)
+    async with film(relay, "sideways"):
+        await page.wait_for("document.querySelector('[data-camera=sideways] .delay:not([hidden])')", PATIENCE)
+        await page.click("[data-camera=sideways] .view")
+        await page.click("[data-camera=sideways] .delay")
+        await page.click("[data-camera=sideways] .details summary")
+        covered = await page.evaluate(
+            """() => {
+              const tile = document.querySelector("[data-camera=sideways]"), panel = tile.querySelector(".details");
+              const buttons = [...tile.querySelectorAll(".back, .caption button")].filter((one) => one.getClientRects().length > 0);
+              return buttons.filter((button) => {
+                const { left, top, width, height } = button.getBoundingClientRect();
+                return panel.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+              }).map(({ className }) => className);
+            }"""
+        )
+        heights = await page.evaluate(
+            """() => [...document.querySelectorAll("[data-camera=sideways] .caption button")]
+              .filter((one) => one.getClientRects().length > 0).map((one) => one.getBoundingClientRect().height)"""
+        )
+        names = await page.evaluate("document.querySelector('[data-camera=sideways] .delay').innerText")
+        await page.evaluate("history.back()")
+    assert covered == []
+    assert min(heights) >= 48, "the delay's, too"
+    assert "sideways" in names
+
+
+async def test_buttons_without_words_have_a_tooltip(relay: Relay, page: Page) -> None:
+    async with peer(relay, "/camera/mute"):
+        await page.wait_for("document.querySelector('[data-camera=mute]')", PATIENCE)
+        without = await page.evaluate(
+            """() => [...document.querySelectorAll("button")].filter((button) => button.querySelector("svg"))
+              .filter((button) => !button.title).map((button) => button.outerHTML.slice(0, 120))"""
+        )
+    assert without == []
+
+
+# --- the camera's page ---
+
+
+@pytest.mark.parametrize("inert", [True, pytest.param(False, id="a browser that does not know inert")])
+async def test_the_keyboard_reaches_nothing_under_a_dark_screen(relay: Relay, chromium: Chromium, inert: bool) -> None:
+    page = await chromium.page()
+    assert isinstance(page, ChromiumPage)
+    if not inert:
+        await page.raw.add_init_script("delete HTMLElement.prototype.inert")
+    await go(page, f"{relay.origin}/camera.html?name=dark&start=1&encoder=vp8&width=320&height=240")
+    await says(page, "Live")
+    await page.click("#dim")
+    for key in ("Tab", "Tab", "Shift+Tab", "Shift+Tab"):
+        await page.raw.keyboard.press(key)
+        assert await page.evaluate("!document.querySelector('#camera').contains(document.activeElement)")
+    await page.raw.keyboard.press("Escape")
+    assert await page.evaluate("document.activeElement.id") == "dim"
+    await page.raw.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.id") == "stop"
+    await page.click("#stop")
+    await page.close()
+
+
+async def test_what_comes_late_moves_nothing_that_is_touched(relay: Relay, chromium: Chromium) -> None:
+    page = await chromium.page(f"{relay.origin}/camera.html?encoder=vp8&width=320&height=240")
+    places = """() => [...document.querySelectorAll("#start, #sound, #check, #stop, #dim, .more summary")].map((one) => {
+      const { left, top } = one.getBoundingClientRect();
+      return [one.id, Math.round(left), Math.round(top)];
+    })"""
+    await page.wait_for("document.querySelector('#encoder').textContent !== ''", PATIENCE)
+    for width, height in ((360, 740), (740, 360)):
+        await page.resize(width, height)
+        before = await page.evaluate(places)
+        await page.evaluate(
+            """() => {
+              for (const id of ["sound-hint", "signpost", "lens"]) document.getElementById(id).hidden = false;
+              document.getElementById("sound-hint").textContent = "The microphone is not allowed, so this camera films without sound.";
+              document.getElementById("encoder").textContent = "";
+            }"""
+        )
+        assert await page.evaluate(places) == before, (width, height)
+        await page.evaluate('() => { for (const id of ["sound-hint", "signpost", "lens"]) document.getElementById(id).hidden = true; }')
+    await page.close()
+
+
+async def test_a_toggle_changes_its_words_or_its_state_and_not_both(relay: Relay, chromium: Chromium) -> None:
+    page = await chromium.page(f"{relay.origin}/camera.html?sound=0")
+    await says(page, "Microphone: off")
+    assert await page.evaluate("document.querySelector('#sound').hasAttribute('aria-pressed')") is False
+    await page.click("#sound")
+    await says(page, "Microphone: on")
+    await page.click("#sound")
+    await page.close()
+
+
+async def test_a_lens_is_called_by_where_it_looks(page: Page) -> None:
+    said = await page.evaluate(
+        """async () => {
+          const { lensName } = await import("/web/lens-words.js");
+          const android = ["camera2 1, facing front", "camera2 0, facing back", "camera2 2, facing back"];
+          const others = ["Back Ultra Wide Camera", "HD Webcam (046d:0825)", ""];
+          return [...android.map((_, at) => lensName(android, at)), ...others.map((_, at) => lensName(others, at))];
+        }"""
+    )
+    assert said == ["the front lens", "the back lens 1", "the back lens 2", "“Back Ultra Wide Camera”", "“HD Webcam”", "lens 3 of 3"]
+
+
+async def test_blocked_storage_is_named(relay: Relay, chromium: Chromium) -> None:
+    page = await chromium.page()
+    assert isinstance(page, ChromiumPage)
+    blocked = "get() { throw new DOMException('', 'SecurityError'); }"
+    await page.raw.add_init_script(f"Object.defineProperty(window, 'localStorage', {{ {blocked} }})")
+    await go(page, f"{relay.origin}/camera.html?encoder=vp8")
+    await says(page, f"This name will be forgotten: storage is blocked for localhost:{relay.port}")
+    async with peer(relay, "/camera/fleeting") as raw:
+        await raw.send(type="state", state="paused", reason="camera")
+    async with film(relay, "fleeting"):
+        await go(page, f"{relay.origin}/player.html")
+        await page.wait_for("document.querySelector('[data-camera=fleeting][data-state=live]')", PATIENCE)
+    await page.click("[data-camera=fleeting] .away")
+    await says(page, "What is put away will be forgotten: storage is blocked")
+    assert page.errors == []
+    await page.close()
+
+
+async def test_states_have_shapes_of_their_own(page: Page) -> None:
+    """A disc, two bars, squares and a ring: told apart where a browser forces its own colours."""
+    shapes = await page.evaluate(
+        """() => ["live", "paused", "gone", "connecting"].map((state) => {
+          const status = document.createElement("p");
+          status.className = "status";
+          status.dataset.state = state;
+          document.body.append(status);
+          const { borderTopWidth, borderLeftWidth, borderTopLeftRadius, animationName } = getComputedStyle(status, "::before");
+          status.remove();
+          return [borderTopWidth, borderLeftWidth, borderTopLeftRadius].join(" ");
+        })"""
+    )
+    assert len(set(shapes)) == 4

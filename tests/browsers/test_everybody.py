@@ -113,7 +113,7 @@ async def test_the_wall_has_nothing_to_find(relay: Relay, chromium: Chromium, lo
         for name in ("attic-window", "porch", "garden"):
             raw = await house.enter_async_context(peer(relay, f"/camera/{name}"))
             await raw.send(type="state", state="paused", reason="background")
-        await page.wait_for("document.querySelectorAll('[data-state=paused]').length === 3", PATIENCE)
+        await page.wait_for("document.querySelectorAll('.tile[data-state=paused]').length === 3", PATIENCE)
         await page.wait_for("document.querySelector('[data-camera=baby-room] .delay:not([hidden])')", PATIENCE)
         await look.at(page, "a wall")
         await page.click("#add")
@@ -220,7 +220,7 @@ async def test_names_are_not_cut_and_the_wall_is_filled(relay: Relay, page: Page
         for name in names:
             raw = await house.enter_async_context(peer(relay, f"/camera/{name}"))
             await raw.send(type="state", state="paused", reason="background")
-        await page.wait_for("document.querySelectorAll('[data-state=paused]').length === 4", PATIENCE)
+        await page.wait_for("document.querySelectorAll('.tile[data-state=paused]').length === 4", PATIENCE)
         found = await page.evaluate(
             """() => {
               const wall = document.getElementById("wall"), tiles = [...wall.children];

@@ -114,7 +114,7 @@ async def test_the_wall_has_nothing_to_find(relay: Relay, chromium: Chromium, lo
             raw = await house.enter_async_context(peer(relay, f"/camera/{name}"))
             await raw.send(type="state", state="paused", reason="background")
         await page.wait_for("document.querySelectorAll('.tile[data-state=paused]').length === 3", PATIENCE)
-        await page.wait_for("document.querySelector('[data-camera=baby-room] .delay:not([hidden])')", PATIENCE)
+        await page.wait_for("document.querySelector('[data-camera=baby-room] .delay:not([hidden])') !== null", PATIENCE)
         await look.at(page, "a wall")
         await page.click("#add")
         await look.at(page, "an invitation")
@@ -125,7 +125,7 @@ async def test_the_wall_has_nothing_to_find(relay: Relay, chromium: Chromium, lo
         await page.click("[data-camera=baby-room] .details summary")
         await look.at(page, "a large picture with its details")
         await page.evaluate("history.back()")
-    await page.wait_for("document.querySelector('[data-state=gone]')", PATIENCE)
+    await page.wait_for("document.querySelector('[data-state=gone]') !== null", PATIENCE)
     await look.at(page, "a wall whose cameras are gone")
     await page.click("[data-state=gone] .away")
     await says(page, "1 put away")
@@ -302,7 +302,7 @@ async def test_words_and_dots_are_seen_on_every_picture(relay: Relay, page: Page
     await page.resize(820, 600)
     async with peer(relay, "/camera/bright") as raw:
         await raw.send(type="state", state="paused", reason="background")
-        await page.wait_for("document.querySelector('[data-camera=bright][data-state=paused]')", PATIENCE)
+        await page.wait_for("document.querySelector('[data-camera=bright][data-state=paused]') !== null", PATIENCE)
         await page.evaluate(_PAINT, "bright", colour)
         for state in ("live", "paused", "frozen", "gone"):
             await page.evaluate("(state) => void (document.querySelector('[data-camera=bright] .status').dataset.state = state)", state)
@@ -317,9 +317,9 @@ async def test_the_ring_of_the_keyboard_is_seen_on_the_large_picture(relay: Rela
     await page.resize(820, 600)
     async with peer(relay, "/camera/ringed") as raw:
         await raw.send(type="state", state="paused", reason="background")
-        await page.wait_for("document.querySelector('[data-camera=ringed][data-state=paused]')", PATIENCE)
+        await page.wait_for("document.querySelector('[data-camera=ringed][data-state=paused]') !== null", PATIENCE)
         await page.click("[data-camera=ringed] .view")
-        await page.wait_for("document.querySelector('[data-camera=ringed].large')", PATIENCE)
+        await page.wait_for("document.querySelector('[data-camera=ringed].large') !== null", PATIENCE)
         await page.evaluate(_PAINT, "ringed", "white")
         assert isinstance(page, ChromiumPage)
         await page.raw.keyboard.press("Shift+Tab")
@@ -332,7 +332,7 @@ async def test_the_ring_of_the_keyboard_is_seen_on_the_large_picture(relay: Rela
 async def test_details_cover_no_button_on_a_phone_that_lies_on_its_side(relay: Relay, page: Page) -> None:
     await page.resize(740, 360)
     async with film(relay, "sideways"):
-        await page.wait_for("document.querySelector('[data-camera=sideways] .delay:not([hidden])')", PATIENCE)
+        await page.wait_for("document.querySelector('[data-camera=sideways] .delay:not([hidden])') !== null", PATIENCE)
         await page.click("[data-camera=sideways] .view")
         await page.click("[data-camera=sideways] .delay")
         await page.click("[data-camera=sideways] .details summary")
@@ -359,7 +359,7 @@ async def test_details_cover_no_button_on_a_phone_that_lies_on_its_side(relay: R
 
 async def test_buttons_without_words_have_a_tooltip(relay: Relay, page: Page) -> None:
     async with peer(relay, "/camera/mute"):
-        await page.wait_for("document.querySelector('[data-camera=mute]')", PATIENCE)
+        await page.wait_for("document.querySelector('[data-camera=mute]') !== null", PATIENCE)
         without = await page.evaluate(
             """() => [...document.querySelectorAll("button")].filter((button) => button.querySelector("svg"))
               .filter((button) => !button.title).map((button) => button.outerHTML.slice(0, 120))"""
@@ -445,7 +445,7 @@ async def test_blocked_storage_is_named(relay: Relay, chromium: Chromium) -> Non
         await raw.send(type="state", state="paused", reason="background")
     async with film(relay, "fleeting"):
         await go(page, f"{relay.origin}/player.html")
-        await page.wait_for("document.querySelector('[data-camera=fleeting][data-state=live]')", PATIENCE)
+        await page.wait_for("document.querySelector('[data-camera=fleeting][data-state=live]') !== null", PATIENCE)
     await page.click("[data-camera=fleeting] .away")
     await says(page, "What is put away will be forgotten: storage is blocked")
     assert page.errors == []

@@ -25,6 +25,10 @@ const WIDTH_STEP = 320;
 /** The widest that the relay gives, pixels. */
 const MOST_WIDTH = 4096;
 
+function isHidden() {
+  return document.visibilityState !== "visible";
+}
+
 /** @param {Blob} jpeg @returns {Promise<ImageBitmap | HTMLImageElement>} */
 async function decode(jpeg) {
   if ("createImageBitmap" in window) return createImageBitmap(jpeg);
@@ -127,6 +131,8 @@ export class JpegEngine {
         }
       }
       if (this.closed) return;
+      // A hidden page that is watched (picture-in-picture.js) might be woken once a minute only. The relay waits for a new picture anyway.
+      if (this.watched && this.pause === 0 && isHidden()) continue;
       await this.rest(this.watched ? Math.max(this.pause, begun + LEAST_PAUSE - performance.now()) : Infinity);
     }
   }
@@ -205,10 +211,12 @@ export class JpegEngine {
       }
       pen.drawImage(picture, 0, 0);
       this.stats.shown += 1;
-      // The moment of the refresh itself: what else the page does in it is not this picture's delay.
-      requestAnimationFrame((moment) => {
+      const seen = (/** @type {number} */ moment) => {
         if (!this.closed) this.handlers.onpicture(timestamp, width, height, moment);
-      });
+      };
+      // The moment of the refresh itself: what else the page does in it is not this picture's delay. A hidden page has none.
+      if (isHidden()) seen(performance.now());
+      else requestAnimationFrame(seen);
     }
     if ("close" in picture) picture.close();
   }

@@ -31,6 +31,8 @@ import {
 } from "./session.js";
 import { SURFACES } from "./surface.js";
 import { Tile } from "./tile.js";
+import { TileDrag } from "./tile-drag.js";
+import { TileOrder } from "./tile-order.js";
 import { titleSays } from "./title.js";
 import { WakeLock } from "./wakelock.js";
 
@@ -101,6 +103,9 @@ let large = null;
  *  so does a camera that comes back after its tile was gone. @type {Set<string>} */
 const sounding = new Set(history.state && Array.isArray(history.state.sound) ? history.state.sound : []);
 
+/** How loud they are, 0..1, where a person has chosen that: kept as the set above is. @type {Map<string, number>} */
+const loudness = new Map(Object.entries((history.state && history.state.loudness) || {}));
+
 /** Whether the invitation lies over a wall that has cameras. */
 let inviting = false;
 
@@ -111,6 +116,9 @@ const roll = new Roll();
 
 /** Those that are gone, and that a person wants to see no more on this device. */
 const putAway = new PutAway(() => onputaway());
+
+/** Where they stand. */
+const order = new TileOrder(() => showAll());
 
 const announcer = new Announcer(byId("announcer"));
 
@@ -362,7 +370,7 @@ onNewKey((here) => {
 function showAll() {
   if (only !== null) return applyGone();
   const entries = roll.all.filter((entry) => !isPutAway(entry));
-  showCameras(entries.map(({ name }) => name));
+  showCameras(order.sort(entries.map(({ name }) => name)));
   for (const entry of entries) /** @type {Tile} */ (tiles.get(entry.name)).hear(entry);
 }
 
@@ -377,6 +385,7 @@ function makeTile(name) {
     engine,
     surface,
     sounds: sounding.has(name),
+    loudness: loudnessOf(name),
     ontap: () => tap(name),
     onback: () => history.back(),
     onaspect: layOut,
@@ -385,6 +394,11 @@ function makeTile(name) {
       else sounding.delete(name);
       keepSound();
     },
+    onloudness: (value) => {
+      loudness.set(name, value);
+      keepSound();
+    },
+    onmove: (by) => moveTile(name, by),
     onrefused,
     ongone: (gone) => ongone(name, gone),
     onputaway: () => putThemAway(goneCameras().filter(([one]) => one === name)),
@@ -408,16 +422,29 @@ function showCameras(names) {
     const tile = /** @type {Tile} */ (tiles.get(name));
     tiles.delete(name); // the map's order is the wall's
     tiles.set(name, tile);
-    // Only what stands in the wrong place is moved: moving an element takes its focus away.
-    const { element } = tile;
-    const index = names.indexOf(name);
-    if (wall.children[index] !== element) wall.insertBefore(element, wall.children[index] || null);
+    tile.setRank(names.indexOf(name), only === null ? names.length : 1);
   }
+  arrange([...tiles.values()]);
   byId("all").hidden = only === null;
   byId("add").hidden = only !== null || names.length === 0;
   applyLarge();
   applyGone();
   layOut();
+}
+
+/** Puts the tiles' elements into their order. Only what stands in the wrong place is moved, because moving an element takes its focus away
+ *  and closes the window in which its picture floats: so the others make way for the one that has either.
+ *  @param {Tile[]} sorted */
+function arrange(sorted) {
+  const fixed = sorted.find(({ floating }) => floating && floating.floats) || sorted.find(({ element }) => element.contains(document.activeElement));
+  /** @type {Element | null} */
+  let next = null;
+  for (const tile of sorted.reverse()) {
+    const { element } = tile;
+    const stays = tile === fixed && element.isConnected;
+    if (!stays && (element.nextElementSibling !== next || !element.isConnected)) wall.insertBefore(element, next);
+    next = element;
+  }
 }
 
 function layOut() {
@@ -454,6 +481,50 @@ setInterval(() => {
     awake.look(performance.now());
   } else awake.release();
 }, AWAKE_LOOK);
+
+// --- the order of the tiles ---
+
+/** @param {string} name */
+function loudnessOf(name) {
+  const value = loudness.get(name);
+  return value !== undefined && value >= 0 && value <= 1 ? value : 1;
+}
+
+/** Whether there is a wall on which a tile can go elsewhere. */
+function mayMove() {
+  return only === null && tiles.size > 1;
+}
+
+/** @param {string} name @param {string} neighbour @param {boolean} after */
+function putTile(name, neighbour, after) {
+  const names = [...tiles.keys()];
+  order.put(name, neighbour, after, names);
+  showAll();
+  const place = [...tiles.keys()].indexOf(name) + 1;
+  const tile = tiles.get(name);
+  if (tile) tile.tell([`Now ${place} of ${tiles.size}.`, forgets("The order of the cameras")].join(" ").trim());
+}
+
+/** @param {string} name @param {number} by places */
+function moveTile(name, by) {
+  const names = [...tiles.keys()];
+  const neighbour = names[names.indexOf(name) + by];
+  if (mayMove() && neighbour) putTile(name, neighbour, by > 0);
+}
+
+new TileDrag(wall, { may: () => mayMove() && large === null, ondrop: putTile });
+
+/** Keys that move the tile that has the focus, with Alt, and by how many places. @type {Record<string, number>} */
+const MOVES = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
+
+wall.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+  const backwards = event.key !== "ArrowUp" && event.key !== "ArrowDown" && getComputedStyle(wall).direction === "rtl";
+  const by = (MOVES[event.key] || 0) * (backwards ? -1 : 1);
+  const tile = [...tiles.values()].find(({ element }) => element.contains(/** @type {Node} */ (event.target)));
+  if (!by || !event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || large !== null || !mayMove() || !tile) return;
+  event.preventDefault(); // else some browsers go back
+  moveTile(tile.name, by);
+});
 
 // --- cameras that are gone ---
 
@@ -555,7 +626,7 @@ function tap(name) {
     history.back();
     return;
   }
-  history.pushState({ large: name, sound: [...sounding] }, "");
+  history.pushState({ large: name, ...kept() }, "");
   applyLarge();
 }
 
@@ -573,9 +644,17 @@ function applyLarge() {
   layOut();
 }
 
+/** What stands in each history entry of the cameras' sound. */
+function kept() {
+  /** @type {Record<string, number>} */
+  const volumes = {};
+  for (const [name, value] of loudness) volumes[name] = value;
+  return { sound: [...sounding], loudness: volumes };
+}
+
 /** An older history entry does not know what was switched since. */
 function keepSound() {
-  history.replaceState(Object.assign({}, history.state, { sound: [...sounding] }), "");
+  history.replaceState(Object.assign({}, history.state, kept()), "");
 }
 
 addEventListener("popstate", () => {

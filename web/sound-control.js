@@ -1,13 +1,14 @@
 // What a tile shows of its camera's sound, and where a person switches it on: a button with a bar of how loud it is, a word in its place
 // where the camera has no sound, and a sentence over the caption when something keeps the sound away, whether it is switched on or not.
 //
-//   const control = new SoundControl("porch", sound, { icon, ontoggle() {}, announce(text) {} });
+//   const control = new SoundControl("porch", sound, { ontoggle() {}, announce(text) {} });
 //   tools.append(control.button, control.none); caption.prepend(control.words);
 //   control.refresh({ microphone, level, live, drawn, now });     // at every change, and by the clock
 //
 // How loud it is comes from what is played (sound.js), and while nothing is played from the camera itself, which tells it the relay
 // (docs/protocol.md, "Sound"): so it is known in every browser, costs no decoding, and no message of its own.
 
+import { icon, setAttribute, setIcon } from "./elements.js";
 import { LevelBar } from "./level-bar.js";
 import { nameButton } from "./named.js";
 
@@ -40,23 +41,16 @@ const KNOWN = ["off", "missing", "none"];
  *  microphone: what the camera says of it, "" for nothing; level: what it says that it hears, RMS 0..1, or null; live: it films, and the
  *  relay is there; drawn: somebody can see this; now: ms of performance.now() */
 
-/** @param {Element} element @param {string} attribute @param {string} value changed only when it differs */
-function set(element, attribute, value) {
-  if (element.getAttribute(attribute) !== value) element.setAttribute(attribute, value);
-}
-
 export class SoundControl {
   /**
    * @param {string} name of the camera
    * @param {import("./sound.js").Sound} sound
-   * @param {{icon: (symbol: string) => SVGSVGElement, setIcon: (svg: SVGSVGElement, symbol: string) => void,
-   *          ontoggle: (on: boolean) => void, announce: (text: string) => void}} tile
-   *        icon, setIcon: make and change a symbol of the page; ontoggle: a person has switched it; announce: for a screen reader
+   * @param {{ontoggle: (on: boolean) => void, announce: (text: string) => void}} tile
+   *        ontoggle: a person has switched it; announce: for a screen reader
    */
-  constructor(name, sound, { icon, setIcon, ontoggle, announce }) {
+  constructor(name, sound, { ontoggle, announce }) {
     this.name = name;
     this.sound = sound;
-    this.setIcon = setIcon;
     this.ontoggle = ontoggle;
     this.announce = announce;
     this.bar = new LevelBar();
@@ -106,9 +100,9 @@ export class SoundControl {
     this.trouble = facts.live ? this.judge(facts) : "";
     this.button.hidden = !available && state === "off"; // where it is on, it goes on when the camera is back
     this.none.hidden = available || this.trouble === "";
-    set(this.button, "aria-pressed", String(state !== "off"));
+    setAttribute(this.button, "aria-pressed", String(state !== "off"));
     nameButton(this.button, `Sound of ${this.name}${state === "blocked" ? ": tap for it" : ""}`);
-    this.setIcon(this.icon, { off: "icon-silent", on: "icon-sound", blocked: "icon-blocked" }[state]);
+    setIcon(this.icon, { off: "icon-silent", on: "icon-sound", blocked: "icon-blocked" }[state]);
     this.say(state === "blocked" && facts.live, facts.live);
     const heard = sound.takeLevel();
     const level = heard === null ? facts.level : heard;

@@ -12,6 +12,7 @@
 //   sound.decodeFailed(reason);          // the worker cannot, or its decoder gave up
 //   await sound.track(track, init);      // a `track` message of kind audio, and its init segment
 //   sound.frame(message, timestamp);     // its frame messages, while they are wanted
+//   sound.setLoudness(0.5);              // 0..1, as it is felt
 //   sound.turnOn();                      // inside a tap; where it is remembered from before, outside of one: it may be "blocked" then
 //   sound.look();                        // a few times a second
 //   sound.clock(epochOffset);            // the relay's clock
@@ -33,8 +34,8 @@ import { TIME_ORIGIN } from "./time-origin.js";
  *  hold when a packet has just come; delayMs: from the microphone to the loudspeaker, null while unknown.
  *  @typedef {{level: number | null, underflows: number, targetMs: number, delayMs: number | null}} Stats */
 
-/** What plays.
- *  @typedef {{running: boolean, frame: (message: ArrayBuffer, timestamp: number) => void, close: () => void, resume: () => void,
+/** What plays. setGain: 0..1, by which the samples are multiplied.
+ *  @typedef {{running: boolean, setGain: (gain: number) => void, frame: (message: ArrayBuffer, timestamp: number) => void, close: () => void, resume: () => void,
  *             stats: Stats}} Player */
 
 /** What a player asks of its Sound. now: the relay's time (s) at a moment (ms of performance.now()), null while unknown; picture: delay of
@@ -84,6 +85,9 @@ const ZEROS_AFTER = 10000;
 /** RMS below which there are only zeros: what decoders make of them is not always exactly 0. The least noise that 16 bits can have is
  *  louder. */
 const ZERO = 1e-6;
+
+/** Seconds in which loudness follows the finger, because a step can be heard as a click. */
+const FADE = 0.02;
 
 const WORKLET = new URL("./sound-worklet.js", import.meta.url).href;
 
@@ -140,6 +144,18 @@ function heardNow(context) {
   return { time: context.currentTime - latency, moment: now };
 }
 
+/** Whether an element can be made less loud: on an iPhone only its buttons can. @type {boolean | null} */
+let obeys = null;
+
+/** @returns {boolean} */
+function elementsObey() {
+  if (obeys !== null) return obeys;
+  const audio = document.createElement("audio");
+  audio.volume = 0.5;
+  obeys = audio.volume === 0.5;
+  return obeys;
+}
+
 /** WebCodecs and AudioWorklet. @implements {Player} */
 class WorkletPlayer {
   /** @param {TrackMessage} track @param {boolean} inPage whether it decodes by itself @param {Owner} owner */
@@ -153,6 +169,8 @@ class WorkletPlayer {
     this.closed = false;
     this.ready = false;
     this.decoding = false;
+    this.gain = this.context.createGain();
+    this.gain.connect(this.context.destination);
     /** @type {AudioWorkletNode | null} */
     this.node = null;
     /** @type {SoundDecoder | null} */
@@ -185,6 +203,11 @@ class WorkletPlayer {
     return this.context.state === "running";
   }
 
+  /** @param {number} gain */
+  setGain(gain) {
+    this.gain.gain.setTargetAtTime(gain, this.context.currentTime, FADE);
+  }
+
   resume() {
     this.context.resume().then(this.owner.onchange, this.owner.onchange);
   }
@@ -215,7 +238,7 @@ class WorkletPlayer {
     const node = new AudioWorkletNode(this.context, "live-sound", { numberOfInputs: 0, outputChannelCount: [2] });
     node.port.onmessage = (event) => this.onreport(event.data);
     node.onprocessorerror = () => this.fail("the sound processor broke");
-    node.connect(this.context.destination);
+    node.connect(this.gain);
     this.node = node;
     return node;
   }
@@ -258,6 +281,7 @@ class WorkletPlayer {
     this.closed = true;
     this.context.removeEventListener("statechange", this.onstatechange);
     if (this.decoding) this.stopDecoding();
+    this.gain.disconnect();
     if (!this.node) return;
     this.node.port.postMessage({ stop: true });
     this.node.port.onmessage = null;
@@ -299,6 +323,11 @@ class ElementPlayer {
     return { level: null, underflows: this.live.stats.stalls, targetMs: Math.round(this.live.edge.reserve * 1000), delayMs };
   }
 
+  /** @param {number} gain */
+  setGain(gain) {
+    this.audio.volume = gain;
+  }
+
   resume() {
     this.live.play();
   }
@@ -324,6 +353,7 @@ export class Sound {
   constructor(handlers) {
     this.handlers = handlers;
     this.wanted = false;
+    this.loudness = 1;
     /** @type {{message: TrackMessage, init: ArrayBuffer, ways: Way[]} | null} */
     this.current = null;
     /** @type {TrackMessage | null} */
@@ -350,6 +380,17 @@ export class Sound {
   /** Whether the camera has sound that this browser can play. */
   get available() {
     return this.current !== null && this.current.ways.length > 0;
+  }
+
+  /** Whether it is this page that makes it louder or less loud. */
+  get isAdjustable() {
+    return this.current !== null && this.available && (this.current.ways[0] !== "element" || elementsObey());
+  }
+
+  /** @param {number} loudness 0..1, as it is felt */
+  setLoudness(loudness) {
+    this.loudness = loudness;
+    if (this.player) this.player.setGain(loudness ** 2);
   }
 
   /** @returns {SoundState} */
@@ -504,6 +545,7 @@ export class Sound {
     this.setPaged(way !== "worker");
     try {
       this.player = way === "element" ? new ElementPlayer(message, init, owner) : new WorkletPlayer(message, way === "page", owner);
+      this.player.setGain(this.loudness ** 2);
     } catch (error) {
       this.fallBack(); // the browser promised too much
     }

@@ -18,23 +18,27 @@
 // For tests and benches a tile's element carries read-only facts, at most four times a second: data-camera, data-state, data-engine,
 // data-frames (pictures shown), data-sound (off, on, blocked), data-silence (why there is no sound: see SoundControl), data-why (of a frozen
 // one: see judgeSilence), data-reason (of one that is gone: left, closed, lost, media), data-slow (frames are left out for this viewer);
-// and element.tile is the Tile, whose stats() tells the rest.
+// data-floating (its picture is in a window of its own, see picture-in-picture.js); and element.tile is the Tile, whose stats() tells the rest.
 
 import { awayWords, concernsPage, refusalOf, relay } from "./absence.js";
 import { called, calledInText, forgetLabel, hearLabel } from "./called.js";
 import { timeOf } from "./clock-time.js";
 import { Departure } from "./departure.js";
 import { Details } from "./details.js";
+import { button, icon, part, setIcon, setText } from "./elements.js";
 import { Feed } from "./feed.js";
 import { JpegEngine } from "./jpeg.js";
+import { More } from "./more.js";
 import { MseEngine } from "./mse.js";
 import { nameButton } from "./named.js";
+import { PictureInPicture } from "./picture-in-picture.js";
 import { playable, playsOthers } from "./plays.js";
-import { sizeOf, turn, turnOf } from "./pose.js";
+import { isTurned, sizeOf, turn, turnOf } from "./pose.js";
 import { median } from "./recent.js";
 import { Screen, surfaceKinds } from "./screen.js";
 import { Sound } from "./sound.js";
 import { SoundControl } from "./sound-control.js";
+import { fileName, hand, stillOf } from "./still.js";
 import { TIME_ORIGIN } from "./time-origin.js";
 import { TurnPad } from "./turn-pad.js";
 
@@ -117,35 +121,6 @@ const PAUSED_BECAUSE = {
 
 const KEYLESS = "The camera sends no keyframe, with which its pictures could begin. Let it send one every 2 s.";
 
-/** @param {string} symbol of the sprite in player.html @returns {SVGSVGElement} */
-function icon(symbol) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `#${symbol}`);
-  svg.append(use);
-  return svg;
-}
-
-/** @param {SVGSVGElement} svg @param {string} symbol */
-function setIcon(svg, symbol) {
-  const use = svg.firstElementChild;
-  if (use && use.getAttribute("href") !== `#${symbol}`) use.setAttribute("href", `#${symbol}`);
-}
-
-/** @param {string} tag @param {string} className @param {Node[]} children @returns {any} */
-function part(tag, className, ...children) {
-  const element = document.createElement(tag);
-  element.className = className;
-  element.append(...children);
-  return element;
-}
-
-/** @param {Element} element @param {string} text changed only when it differs, so that nothing is announced twice */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
 /** What is broken may not even end well. @param {() => void} action */
 function end(action) {
   try {
@@ -158,11 +133,13 @@ function end(action) {
 export class Tile {
   /**
    * @param {string} name of the camera
-   * @param {{engine: string | null, surface: import("./surface.js").SurfaceKind | null, sounds: boolean, ontap: () => void,
-   *          onback: () => void, onaspect: () => void, onsound: (on: boolean) => void, onrefused: (why: string) => void,
+   * @param {{engine: string | null, surface: import("./surface.js").SurfaceKind | null, sounds: boolean, loudness: number,
+   *          ontap: () => void, onback: () => void, onaspect: () => void, onsound: (on: boolean) => void,
+   *          onloudness: (loudness: number) => void, onmove: (by: number) => void, onrefused: (why: string) => void,
    *          ongone: (gone: import("./departure.js").Gone | null) => void, onputaway: () => void, announce: (text: string) => void}} wall
    *        engine: to force one of ENGINES; surface: to force one; sounds: the sound is on from the start; onsound: a person has
-   *        switched it; ontap: the picture was tapped; onback: the way out of the large
+   *        switched it; loudness: 0..1, and onloudness: a person has chosen it; onmove: this tile is to go so many places back or on;
+   *        ontap: the picture was tapped; onback: the way out of the large
    *        view was; onaspect: the shape of the picture has changed; onrefused: the relay wants another key than this page has,
    *        and why; ongone, onputaway: see Departure; announce: a sentence for a screen reader, "" takes the last one back
    */
@@ -214,6 +191,10 @@ export class Tile {
     this.plays = [];
     this.watched = true;
     this.onScreen = true;
+    /** The tile itself can be seen. */
+    this.inSight = true;
+    /** Its place among so many of the wall's. */
+    this.rank = { place: 0, places: 1 };
     this.blocked = false;
     this.received = 0;
     this.shownBefore = 0; // by engines that are closed
@@ -253,9 +234,8 @@ export class Tile {
       decode: (track, port) => this.feed.tell("sound", { track, port }, port ? [port] : []),
       page: (page) => this.feed.tell("hear", { page }),
     });
+    this.sound.setLoudness(wall.loudness);
     this.soundControl = new SoundControl(name, this.sound, {
-      icon,
-      setIcon,
       ontoggle: (on) => wall.onsound(on),
       announce: (text) => wall.announce(`${name}: ${text}`),
     });
@@ -266,7 +246,22 @@ export class Tile {
     this.details = new Details(name);
     const departure = { onchange: () => this.ongone(), onputaway: () => this.wall.onputaway() };
     this.departure = new Departure(name, departure, icon("icon-away"));
+    this.more = new More({
+      onsave: () => this.save(),
+      onfloat: () => this.toggleFloating(),
+      onloudness: (loudness, done) => {
+        this.sound.setLoudness(loudness);
+        if (done) wall.onloudness(loudness);
+      },
+      onmove: (by) => wall.onmove(by),
+      onopen: () => {
+        if (this.floating) this.floating.prepare();
+        this.refreshMore();
+      },
+      onclose: () => this.floating && this.floating.release(),
+    });
     this.build();
+    this.floating = PictureInPicture.able() ? this.makeFloating() : null;
     const plays = playable(wall.engine);
     plays.then((families) => (this.plays = families));
     this.feed = new Feed(name, plays, {
@@ -355,9 +350,19 @@ export class Tile {
     return { encode, uplink, relay, downlink, decode: decoding, screen };
   }
 
+  /** Its place on the wall, from 0 on, and how many there are; 1 where tiles are not moved. @param {number} place @param {number} places */
+  setRank(place, places) {
+    if (this.rank.place === place && this.rank.places === places) return;
+    this.rank = { place, places };
+    this.refreshMore();
+  }
+
   /** @param {boolean} large whether this tile fills the window @param {boolean} alone whether there is a wall to go back to */
   setLarge(large, alone) {
-    if (this.element.classList.contains("large") !== large) this.pad.setOpen(large);
+    if (this.element.classList.contains("large") !== large) {
+      this.pad.setOpen(large);
+      this.more.setOpen(false);
+    }
     this.element.classList.toggle("large", large);
     this.back.hidden = !large || alone;
     this.label.setAttribute("aria-level", large && !alone ? "1" : "2"); // the page's own heading is not seen then
@@ -376,6 +381,8 @@ export class Tile {
     this.feed.close();
     this.details.close();
     this.pad.close();
+    this.more.close();
+    if (this.floating) this.floating.close();
     if (this.engine) this.engine.close();
     this.engine = null;
     this.dropRetired();
@@ -415,6 +422,7 @@ export class Tile {
     if (way) this.onpong(way);
     this.way = way || {};
     this.sound.clock(offset);
+    if (!this.inSight && this.watched) this.look(); // a hidden page's own clock may go once a minute only
   }
 
   /** @param {Tile["way"]} way */
@@ -535,6 +543,7 @@ export class Tile {
   onframe(choice, data) {
     const { engine, video } = this;
     if (choice === this.choice && engine && video) this.attempt(() => engine.frame(video.number, data));
+    if (this.floating) this.floating.paint();
   }
 
   // --- the engine ---
@@ -574,9 +583,16 @@ export class Tile {
     this.refresh();
   }
 
+  /** What floats besides the page needs each picture there, unless a <video> plays it as it is. @returns {import("./surface.js").SurfaceKind} */
+  get surfaceKind() {
+    const [best] = this.surfaces;
+    const floats = this.floating !== null && this.floating.floats;
+    return floats && (best !== "generator" || (this.video !== null && turnOf(this.video) !== "")) ? "canvas" : best;
+  }
+
   /** @param {number} choice @returns {Screen} */
   makeScreen(choice) {
-    return new Screen(this.surfaces[0], this.picture, {
+    return new Screen(this.surfaceKind, this.picture, {
       tell: (message) => this.feed.tell("surface", { choice, ...message }),
       onglass: (timestamp, moment) => choice === this.choice && this.onglass(timestamp, moment),
       onfail: (reason) => choice === this.choice && this.onfail(reason, true),
@@ -633,6 +649,7 @@ export class Tile {
     if (message.choice === this.choice && engine instanceof Screen) this.attempt(() => engine.receive(message), true);
     else if (message.picture) message.picture.close();
     else if (message.track) message.track.stop();
+    if (message.picture && this.floating) this.floating.paint();
   }
 
   /** Does something with the engine; where that breaks, whatever the error is, the next one's turn comes.
@@ -656,7 +673,7 @@ export class Tile {
 
   /** Uses the next engine, or the same one with the next surface. @param {string} name @param {string} reason @param {boolean} ofSurface */
   setAside(name, reason, ofSurface) {
-    if (ofSurface && this.surfaces.length > 1) {
+    if (ofSurface && this.surfaces.length > 1 && this.surfaceKind === this.surfaces[0]) {
       this.surfaces.shift();
       this.useEngine(name);
       return;
@@ -679,7 +696,9 @@ export class Tile {
     const { stats } = this.engine;
     const more = shown > stats.shown;
     Object.assign(stats, { received, fed, shown, dropped });
-    if (more) this.onpicture();
+    if (!more) return;
+    if (!this.inSight && arrival !== null) this.filmed = Date.now() - arrival; // no picture of it is looked at here
+    this.onpicture();
   }
 
   /** A picture is on the screen. @param {number} timestamp µs of the relay's clock @param {number} moment ms of performance.now() */
@@ -712,6 +731,7 @@ export class Tile {
     this.hadPicture = true;
     this.blocked = false;
     this.dropRetired();
+    if (this.floating) this.floating.paint();
     if (this.state !== "live") this.refresh();
   }
 
@@ -730,13 +750,27 @@ export class Tile {
     this.shownEarlier = 0;
     const stays = !this.retired && engine.stats.shown > 0;
     if (stays) this.retired = engine;
+    if (stays && this.floating) this.floating.look();
     end(() => (stays ? engine.retire() : engine.close()));
   }
 
   dropRetired() {
     const { retired } = this;
+    if (!retired || (this.floating && this.floating.holds(this.picture.firstElementChild))) return;
     this.retired = null;
-    if (retired) end(() => retired.close());
+    end(() => retired.close());
+  }
+
+  /** What is seen of the pictures, null before there is one. @returns {import("./pose.js").Shown | null} */
+  get shown() {
+    const has = this.retired !== null || (this.engine !== null && this.engine.stats.shown > 0);
+    return has ? /** @type {any} */ (this.picture.firstElementChild) : null;
+  }
+
+  /** When that was filmed, ms since the epoch; while the clocks are not known, when it was shown. @returns {number} */
+  get shownTime() {
+    const { undated, filmed } = this;
+    return undated ? Date.now() - (performance.now() - undated.moment) : filmed || Date.now();
   }
 
   /** Single pictures are asked for where somebody looks, and where it is known that the relay is there and takes this page's key. */
@@ -745,14 +779,15 @@ export class Tile {
   }
 
   setWatched() {
-    const watched = this.onScreen && document.visibilityState === "visible";
+    this.inSight = this.onScreen && document.visibilityState === "visible";
+    const watched = this.inSight || (this.floating !== null && this.floating.floats);
+    const { engine } = this;
+    if (this.inSight && engine instanceof Screen) this.attempt(() => engine.resume(), true); // some browsers have stopped it
     if (watched === this.watched) return;
     this.watched = watched;
     this.feed.tell("watched", { watched });
-    if (this.engine instanceof JpegEngine) this.engine.setWatched(this.asks);
+    if (engine instanceof JpegEngine) engine.setWatched(this.asks);
     if (!watched) return;
-    const { engine } = this;
-    if (engine instanceof Screen) this.attempt(() => engine.resume(), true);
     this.expectPicture();
     this.heardAt = this.begunAt = this.pictureAt; // nobody has listened meanwhile
     this.refresh();
@@ -778,11 +813,11 @@ export class Tile {
     nameButton(this.back, "Back to all cameras");
     this.back.classList.add("back");
     const { none, button, words } = this.soundControl;
-    this.tools = part("div", "tools", this.departure.button, this.pad.button, none, button, this.fullscreen);
+    this.tools = part("div", "tools", this.departure.button, this.pad.button, none, button, this.fullscreen, this.more.button);
     const plate = part("div", "plate", this.label, this.status, this.details.button, this.slow);
     this.caption = part("div", "caption", words, part("div", "words", plate), this.tools);
     const shelf = part("div", "shelf", this.details.panel, this.pad.panel);
-    this.element = part("section", "tile", this.view, this.back, part("div", "deck", this.notice, shelf, this.caption));
+    this.element = part("section", "tile", this.view, this.back, part("div", "deck", this.notice, shelf, this.caption), this.more.panel);
     this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.pad.key(event));
     this.element.dataset.camera = this.name;
     /** @type {any} */ (this.element).tile = this;
@@ -815,10 +850,9 @@ export class Tile {
 
   /** @param {SVGSVGElement} symbol @param {() => void} action @returns {HTMLButtonElement} */
   tool(symbol, action) {
-    const button = part("button", "tool", symbol);
-    button.type = "button";
-    button.addEventListener("click", action);
-    return button;
+    const tool = button("tool", symbol);
+    tool.addEventListener("click", action);
+    return tool;
   }
 
   isFullscreen() {
@@ -864,6 +898,8 @@ export class Tile {
     }
     const { engine } = this;
     if (this.watched && engine instanceof Screen) this.attempt(() => engine.look(), true);
+    if (engine instanceof Screen && this.video && engine.surface !== this.surfaceKind) this.useEngine("frames");
+    if (engine instanceof MseEngine && !this.inSight) this.attempt(() => engine.countFrames());
     this.sound.look();
     this.refresh();
     this.details.update(this.stats(), this.state === "live");
@@ -908,8 +944,75 @@ export class Tile {
     const engine = this.engine;
     dataset.engine = engine ? engine.name : "";
     dataset.frames = String(this.shownBefore + (engine ? engine.stats.shown : 0));
+    dataset.floating = String(this.floating !== null && this.floating.floats);
     setIcon(this.fullscreenIcon, this.isFullscreen() ? "icon-shrink" : "icon-fill");
     nameButton(this.fullscreen, this.isFullscreen() ? "Leave full screen" : "Full screen");
+    this.refreshMore();
+    if (this.floating) this.floating.look();
+  }
+
+  refreshMore() {
+    const { floating, sound } = this;
+    this.more.refresh({
+      name: this.called,
+      picture: this.shown !== null,
+      floats: floating && this.shown !== null,
+      floating: floating !== null && floating.floats,
+      loudness: sound.isAdjustable ? sound.loudness : null,
+      ...this.rank,
+    });
+  }
+
+  // --- what a person does with the picture ---
+
+  async save() {
+    const { shown, shownTime, state } = this;
+    if (!shown) return;
+    try {
+      hand(await stillOf(shown, shownTime), fileName(this.name, shownTime));
+      this.tell(`Saved the ${state === "live" ? "picture" : "last picture, which is"} of ${timeOf(shownTime)}.`);
+    } catch (error) {
+      this.tell("This browser could not save the picture.");
+    }
+  }
+
+  makeFloating() {
+    const floating = new PictureInPicture(this.picture, {
+      shown: () => this.shown,
+      video: () => this.floatingVideo,
+      live: () => this.state === "live",
+      words: () => [this.called, this.notice.textContent || WORDS[this.state]],
+      onchange: () => {
+        this.setWatched();
+        this.refresh();
+      },
+    });
+    this.element.append(floating.own);
+    return floating;
+  }
+
+  /** The engine's own <video>, where it is seen as it is. @returns {HTMLVideoElement | null} */
+  get floatingVideo() {
+    const { shown, engine } = this;
+    const own = this.retired === null && (engine instanceof MseEngine || (engine instanceof Screen && engine.surface === "generator"));
+    return own && shown instanceof HTMLVideoElement && !isTurned(shown) ? shown : null;
+  }
+
+  async toggleFloating() {
+    const { floating } = this;
+    if (!floating || !this.shown) return;
+    try {
+      await floating.toggle();
+      this.more.setOpen(false);
+    } catch (error) {
+      this.tell("This browser shows no picture in picture now.");
+    }
+  }
+
+  /** What came of what a person did. @param {string} text */
+  tell(text) {
+    this.more.say(text);
+    this.wall.announce(`${this.called}: ${text}`);
   }
 
   refreshSound() {
@@ -954,7 +1057,7 @@ export class Tile {
     if (fed === this.fedAtPicture || now - this.fedAt > FEEDING || !this.watched || this.blocked) this.mouthfulAt = now;
     if (now - this.mouthfulAt > MUTE_ENGINE_AFTER) return this.onfail("no picture came out of the frames that went in");
     if (!(engine instanceof Screen)) return;
-    if (engine.lit || shown === 0 || !this.watched) this.darkAt = now;
+    if (engine.lit || shown === 0 || !this.inSight) this.darkAt = now;
     if (now - this.darkAt > DARK_SURFACE_AFTER) this.onfail("the pictures do not reach the screen", true);
   }
 

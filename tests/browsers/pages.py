@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.browsers.drivers import Browser, Page, WaitTimeout
-from tests.relays import ROOT
+from tests.relays import ROOT, Relay
 
 # For tests that watch the same in each browser, and take long in some: those are watched in the long run.
 IN_CHROMIUM = pytest.mark.parametrize(
@@ -133,6 +136,36 @@ async def state(page: Page, wanted: str) -> None:
         await page.wait_for(f"(document.querySelector('[data-camera]') || document.body).dataset.state === {json.dumps(wanted)}", PATIENCE)
     except WaitTimeout as error:
         raise AssertionError(f"never {wanted}; {await kept(page)}; {await facts(page)}\n{error}") from None
+
+
+async def players(relay: Relay, name: str) -> list[dict[str, Any]]:
+    """What the relay says of a camera's players."""
+    async with aiohttp.ClientSession() as session, session.get(f"{relay.origin}/api/cameras") as answer:
+        cameras: list[dict[str, Any]] = await answer.json()
+    return next((camera["players"] for camera in cameras if camera["name"] == name), [])
+
+
+async def watching(relay: Relay, name: str, wanted: list[bool]) -> None:
+    """Wait until these, in any order, are the camera's players: whether each one takes frames."""
+    deadline = time.monotonic() + PATIENCE
+    found: list[bool] = []
+    while time.monotonic() < deadline:
+        found = sorted(player["watching"] for player in await players(relay, name))
+        if found == sorted(wanted):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"the players of {name} watch: {found}, and not {wanted}")
+
+
+async def veil(page: Page, shown: str) -> None:
+    """Headless Chromium has no tabs that cover one another, so the page is told what it would be told then: `hidden` or `visible`."""
+    await page.evaluate(
+        """(shown) => {
+          Object.defineProperty(document, "visibilityState", { get: () => shown, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        shown,
+    )
 
 
 async def kept(page: Page) -> str:

@@ -124,6 +124,8 @@ async def test_the_wall_has_nothing_to_find(relay: Relay, chromium: Chromium, lo
         await says(page, "Lens to screen")
         await page.click("[data-camera=baby-room] .details summary")
         await look.at(page, "a large picture with its details")
+        await page.click("[data-camera=baby-room] .more")
+        await look.at(page, "a large picture with what else there is to do")
         await page.evaluate("history.back()")
     await page.wait_for("document.querySelector('[data-state=gone]') !== null", PATIENCE)
     await look.at(page, "a wall whose cameras are gone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
 import io
 import itertools
@@ -140,6 +141,23 @@ def edge(brightness: list[int]) -> int:
     return next((far for far, value in enumerate(brightness) if value < 60), len(brightness))
 
 
+# The file that a tile saves, instead of the download.
+SAVED = """async () => {
+  const { createObjectURL } = URL, { click } = HTMLAnchorElement.prototype;
+  try {
+    const file = await new Promise((resolve, reject) => {
+      URL.createObjectURL = (blob) => (resolve(blob), createObjectURL.call(URL, blob));
+      HTMLAnchorElement.prototype.click = () => {};
+      document.querySelector("[data-camera]").tile.save().then(() => reject(new Error("nothing was saved")));
+    });
+    return btoa(String.fromCharCode(...new Uint8Array(await new Response(file).arrayBuffer())));
+  } finally {
+    URL.createObjectURL = createObjectURL;
+    HTMLAnchorElement.prototype.click = click;
+  }
+}"""
+
+
 async def stands(page: Page, geometry: Geometry) -> None:
     """Wait until the picture is seen as it must be."""
     deadline = time.monotonic() + PATIENCE
@@ -147,6 +165,8 @@ async def stands(page: Page, geometry: Geometry) -> None:
         if time.monotonic() > deadline:
             raise AssertionError(f"{geometry}: {wrong}; {await kept(page)}; {await facts(page)}")
         await asyncio.sleep(0.1)
+    still = Image.open(io.BytesIO(base64.b64decode(await page.evaluate(SAVED)))).convert("RGB")
+    assert problem(still, geometry) == "", "what is saved is what is seen"
     _, aspect = seen(geometry)
     size = (await facts(page))["size"]
     assert size["width"] / size["height"] == pytest.approx(aspect, rel=0.02)

@@ -13,14 +13,13 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
 
 from tests.browsers.drivers import Browser, Page
 from tests.browsers.films import Film, film
-from tests.browsers.pages import PATIENCE, facts, fresh_page, go, listening, moving, pixels, state
+from tests.browsers.pages import PATIENCE, facts, fresh_page, go, listening, moving, pixels, state, veil, watching
 from tests.peers import ATTEMPTS
 from tests.proxies import Proxy
 from tests.relays import Relay
@@ -35,36 +34,6 @@ page = pytest_asyncio.fixture(loop_scope="session")(fresh_page)
 async def says(page: Page, pattern: str) -> None:
     """Wait until the words over the first tile's picture match."""
     await page.wait_for(f"/{pattern}/.test({TILE}.querySelector('.notice:not([hidden])')?.innerText)", PATIENCE)
-
-
-async def players(relay: Relay, name: str) -> list[dict[str, Any]]:
-    """What the relay says of a camera's players."""
-    async with aiohttp.ClientSession() as session, session.get(f"{relay.origin}/api/cameras") as answer:
-        cameras: list[dict[str, Any]] = await answer.json()
-    return next((camera["players"] for camera in cameras if camera["name"] == name), [])
-
-
-async def watching(relay: Relay, name: str, wanted: list[bool]) -> None:
-    """Wait until these, in any order, are the camera's players: whether each one takes frames."""
-    deadline = time.monotonic() + PATIENCE
-    found: list[bool] = []
-    while time.monotonic() < deadline:
-        found = sorted(player["watching"] for player in await players(relay, name))
-        if found == sorted(wanted):
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"the players of {name} watch: {found}, and not {wanted}")
-
-
-async def veil(page: Page, shown: str) -> None:
-    """Headless Chromium has no tabs that cover one another, so the page is told what it would be told then: `hidden` or `visible`."""
-    await page.evaluate(
-        """(shown) => {
-          Object.defineProperty(document, "visibilityState", { get: () => shown, configurable: true });
-          document.dispatchEvent(new Event("visibilitychange"));
-        }""",
-        shown,
-    )
 
 
 # --- when to ask for a pause, in simulated time ---

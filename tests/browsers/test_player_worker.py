@@ -11,8 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.browsers.drivers import Browser, Chromium, Page
-from tests.browsers.pages import PATIENCE, facts, fresh_page, go, moving, state
-from tests.browsers.test_player_flow import watching
+from tests.browsers.pages import PATIENCE, facts, fresh_page, go, moving, state, watching
 from tests.media.samples import RECORDINGS
 from tests.peers import peer
 from tests.relays import Relay

@@ -5,17 +5,27 @@ FFmpeg's demuxers would go on with the tracks of the first one.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
-
-from ..media import beginnings
-from ..media.beginnings import Beginning
 
 # Bytes of a header, up to its first media, for which the rest of an answer is kept waiting. Real ones have some hundred.
 _MAX_HEADER = 2**16
 
-# For each container: how a document begins, and with what its media begins, a Cluster or a moof.
-_WEBM = (beginnings.WEBM, b"\x1f\x43\xb6\x75")
-_MP4 = (beginnings.MP4, b"moof")
+# The longest beginning that `may_begin` finds.
+_LONGEST = 90
+
+# For each container: how a document begins, how its end may look like such a beginning, and with what its media begins. An EBML header with
+# its DocType (RFC 8794 11.2), a Cluster; an ftyp with its brand (ISO/IEC 14496-12 4.3), a moof.
+_WEBM = (
+    re.compile(rb"\x1a\x45\xdf\xa3.{1,64}?\x42\x82[\x80-\x9f](?:webm|matroska)", re.DOTALL),
+    re.compile(rb"\x1a(?:\x45(?:\xdf(?:\xa3.{0,79})?)?)?\Z", re.DOTALL),
+    b"\x1f\x43\xb6\x75",
+)
+_MP4 = (
+    re.compile(rb"\0\0\0[\x10-\x80]ftyp[ -~]{4}"),
+    re.compile(rb"\0(?:\0(?:\0(?:[\x10-\x80](?:f(?:t(?:y(?:p[ -~]{0,3})?)?)?)?)?)?)?\Z"),
+    b"moof",
+)
 
 
 class Readable(Protocol):
@@ -33,7 +43,7 @@ class Documents:
         self._left = b""  # is given on
         self._held = b""  # is not looked at yet, or may be where a document begins
         self._header: bytes | None = None  # of the present document; None before it is known
-        self._form: tuple[Beginning, bytes] | None = None
+        self._form: tuple[re.Pattern[bytes], re.Pattern[bytes], bytes] | None = None
         self._ended = self._begins = False
 
     def next(self) -> bool:
@@ -61,16 +71,16 @@ class Documents:
         """Find out how much of what has come belongs to the present document."""
         data, place = self._held, 0
         if self._header is None:
-            self._form, place = next((form for form in (_WEBM, _MP4) if form[0].whole.match(data)), None), 1
-            end = data.find(self._form[1]) if self._form is not None else 0
+            self._form, place = next((form for form in (_WEBM, _MP4) if form[0].match(data)), None), 1
+            end = data.find(self._form[2]) if self._form is not None else 0
             if end < 0 and len(data) < _MAX_HEADER:
                 return  # a demuxer can do nothing with less
             self._header = data[: max(end, 0)]
         if self._form is None:
             self._left, self._held = data, b""
             return
-        beginning, media = self._form
-        while (found := beginning.whole.search(data, place)) is not None:
+        begins, may_begin, media = self._form
+        while (found := begins.search(data, place)) is not None:
             start, place = found.span()
             end = data.find(media, place)
             if end < 0 and len(data) - start < _MAX_HEADER:
@@ -79,6 +89,6 @@ class Documents:
             if data[start:end] != self._header:
                 self._left, self._held, self._ended = data[:start], data[start:], True
                 return
-        tail = beginning.may_be.search(data, max(place, len(data) - beginnings.LONGEST))
+        tail = may_begin.search(data, max(place, len(data) - _LONGEST))
         cut = tail.start() if tail is not None else len(data)
         self._left, self._held = data[:cut], data[cut:]

@@ -14,7 +14,6 @@ from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from . import boxes, geometry
-from .beginnings import MAX_KEPT, MAYBE, MOST_KEPT, MP4
 from .color import ColorSpace, from_codes, merged
 from .frames import Unpacker, audio_duration, unpacker
 from .geometry import Geometry
@@ -72,9 +71,6 @@ _EACH = 0xF00
 BEGINNINGS = frozenset(
     (b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide", b"uuid", b"sidx", b"ssix", b"emsg", b"prft", b"pdin", b"meta", b"mdat", b"moof")
 )
-
-# What may follow a box beside those. Where something else does, it may be that the box was cut off, and another document began in it.
-_FOLLOWERS = BEGINNINGS | {b"mfra", b"udta"}
 
 # Of a moov, what is read.
 _IN_MOOV = frozenset((b"mvhd", b"trak", b"mvex"))
@@ -330,11 +326,6 @@ class _Stream:
         return (ticks * 1_000_000 + self.timescale // 2) // self.timescale
 
 
-class _CutError(MediaError):
-    """What follows cannot do so: another document has begun, or there is something new. Its argument is how many bytes lie before what
-    follows. No caller sees it."""
-
-
 @dataclass(slots=True)
 class _Sample:
     """One sample of a fragment that is passed on: where it lies in the byte stream, and its times in ticks."""
@@ -352,17 +343,13 @@ class Mp4Reader:
     """Push bytes, get tracks and packets.
 
     The bytes may be cut anywhere. Timestamps are in microseconds from the stream's own zero. A sample leaves as soon as its last byte has
-    come. A second moov in the stream replaces the first, as recorders that are restarted in mid-stream write it; also where the document
-    before was cut off amid a box.
+    come. A second moov in the stream replaces the first, as recorders that are restarted in mid-stream write it.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._needed = 8  # bytes that the buffer must hold before it is worth looking again
         self._skip = 0  # bytes still to pass over; the buffer is empty meanwhile
-        self._last = b""  # what was read or passed over last: another document may have begun in it
-        self._passed = 0  # boxes that were passed over since the last one that was read
-        self._searched = -1  # position up to which it has not
         self._position = 0  # in the stream, of the next byte to be looked at
         self._began = False
         self._origin = 0  # position in the stream of the present document's first byte
@@ -382,7 +369,7 @@ class Mp4Reader:
     @property
     def held(self) -> int:
         """Bytes of memory for what is not complete yet, and for what is expected."""
-        return sys.getsizeof(self._buffer) + len(self._last) + sys.getsizeof(self._moov) + _SAMPLE_SIZE * len(self._samples)
+        return sys.getsizeof(self._buffer) + sys.getsizeof(self._moov) + _SAMPLE_SIZE * len(self._samples)
 
     @property
     def kinds(self) -> set[Kind] | None:
@@ -416,93 +403,32 @@ class Mp4Reader:
             return self._feed(data)
         except MediaError as error:
             self._error = type(error)(*error.args)  # without its frames, whose bytes would stay with it
-            self._buffer, self._moov, self._last = bytearray(), bytearray(), b""
+            self._buffer, self._moov = bytearray(), bytearray()
             self._samples.clear()
             raise
 
     def _feed(self, data: bytes) -> list[Track | Packet]:
         if self._skip:
-            data = self._pass_over(data)
+            skipped = min(self._skip, len(data))
+            self._skip -= skipped
+            data = data[skipped:]
         buffer = self._buffer
         buffer += data
         found: list[Track | Packet] = []
-        while True:
-            begin, available = 0, len(buffer)  # of what is not used up yet
-            before = self._position
-            try:
-                with memoryview(buffer) as view:
-                    while available - begin >= self._needed:
-                        before = self._position
-                        if self._media_end is None:
-                            self._read_box(view, begin)
-                        else:
-                            self._read_media(view, begin, self._media_end, found)
-                        begin += self._position - before
-                        if begin > available:
-                            self._skip = begin - available
-                            begin = available
-            except MediaError as error:
+        begin, available = 0, len(buffer)  # of what is not used up yet
+        with memoryview(buffer) as view:
+            while available - begin >= self._needed:
+                before = self._position
+                if self._media_end is None:
+                    self._read_box(view, begin)
+                else:
+                    self._read_media(view, begin, self._media_end, found)
                 begin += self._position - before
-                if not self._goes_on(begin, error, self._position != before):
-                    raise
-                continue
-            del buffer[:begin]
-            if not self._skip or not self._begins_in(self._last):
-                return found
-
-    def _begins_in(self, passed: bytes) -> bool:
-        """Look whether another document begins in what is passed over. Then the buffer, which is empty, begins with it."""
-        place = MP4.find(passed, self._work)
-        if place is None:
-            self._last = MP4.tail(passed)
-            return False
-        self._start_anew()
-        self._buffer += passed[place:]
-        return True
-
-    def _goes_on(self, begin: int, error: MediaError, used_up: bool) -> bool:
-        """Look whether another document begins in what was read last, or in what has come from this place of the buffer on. Then the
-        buffer begins with it; or with what was left, if that cannot be told yet.
-
-        Args:
-            error: Which was met there.
-            used_up: What lies there is behind it.
-
-        Returns:
-            False if it counts.
-        """
-        if self._work.left < 0 or not self._began:
-            return False
-        both, buffer = self._last + self._buffer[begin:], self._buffer
-        is_cut = isinstance(error, _CutError)
-        most = len(self._last) + (error.args[0] if is_cut else 0)
-        place = MP4.find(both, self._work, len(self._last), most)
-        if place is None or place == MAYBE:
-            if not is_cut and (place is None or used_up):
-                return False
-            del buffer[:begin]
-            if place is None:
-                self._searched = self._position
-            else:
-                self._needed = len(buffer) + 1
-            return True
-        buffer[:] = both[place:]
-        self._start_anew()
-        return True
-
-    def _start_anew(self) -> None:
-        """The next byte is the first one of another document."""
-        self._needed, self._skip, self._last = 8, 0, b""
-        self._moov_end = self._media_end = self._endless = None
-        self._moov = bytearray()
-        self._samples.clear()
-
-    def _pass_over(self, data: bytes) -> bytes:
-        """Pass over what is not read; returns what comes behind it, or the document that has begun in it."""
-        skipped = min(self._skip, len(data))
-        if not self._begins_in(self._last + data[:skipped]):
-            self._skip -= skipped
-        return data[skipped:]
+                if begin > available:
+                    self._skip = begin - available
+                    begin = available
+        del buffer[:begin]
+        return found
 
     def _read_box(self, view: memoryview, begin: int) -> None:
         """Look at the box that begins there; use it up, or say how many bytes it needs."""
@@ -513,8 +439,6 @@ class Mp4Reader:
         if not self._began and kind not in BEGINNINGS:
             raise MediaError("the stream does not begin with an MP4 box")
         self._began = True
-        if kind not in _FOLLOWERS and self._moov_end is None and self._position != self._searched:
-            raise _CutError(0)
         header = 8
         if size == 1:
             header = 16
@@ -544,9 +468,7 @@ class Mp4Reader:
                 self._needed = size
                 return
             self._work.spend(READ)
-            moof = bytes(view[begin + header : begin + size])
-            self._last, self._passed = moof if size <= MAX_KEPT else b"", 0
-            self._read_moof(memoryview(moof), self._position, self._position + size)
+            self._read_moof(memoryview(bytes(view[begin + header : begin + size])), self._position, self._position + size)
         elif kind == b"moov":
             self._moov_end = self._position + size
             size = header
@@ -554,23 +476,11 @@ class Mp4Reader:
             self._media_end = self._position + size
             self._needed = 0
             size = header
-        else:
-            if kind == b"ftyp":
-                self._origin = self._position
-                self._last = b""
-                self._keep(view[begin + header : begin + size])
-            else:
-                self._keep(view[begin : begin + size])
+        elif kind == b"ftyp":
+            self._origin = self._position
         self._position += size
         if self._position == self._moov_end:
             self._end_moov()
-
-    def _keep(self, read: memoryview) -> None:
-        """Keep what follows what was read last, as much of it as has come."""
-        self._passed += 1
-        if len(self._last) + len(read) > MAX_KEPT or self._passed > MOST_KEPT:
-            self._last, self._passed = b"", 0
-        self._last += read[:MAX_KEPT]
 
     def _read_in_moov(self, view: memoryview, begin: int, kind: bytes, header: int, size: int) -> None:
         """Keep a box of a moov, pass over it, or say how many bytes it needs."""
@@ -587,7 +497,6 @@ class Mp4Reader:
             self._work.spend(READ)
             # With its size written anew: 0 would mean up to the end of the parent, which is shorter now.
             self._moov += boxes.HEADER.pack(8 + size - header, kind) + view[begin + header : begin + size]
-        self._keep(view[begin : begin + size])
         self._position += size
         if self._position == self._moov_end:
             self._end_moov()
@@ -617,22 +526,9 @@ class Mp4Reader:
                 self._needed = sample.size
                 return
             self._work.spend(FRAME)
-            behind = at + sample.size
-            data = bytes(view[at:behind])
-            if sample.begin + sample.size < end:
-                # There is nothing by which it would be seen later.
-                is_cut = MP4.mark in data
-            else:
-                is_cut = len(view) - behind >= 8 and bytes(view[behind + 4 : behind + 8]) not in _FOLLOWERS
-            if is_cut and sample.begin != self._searched:
-                self._position = sample.begin
-                raise _CutError(sample.size)
             self._samples.popleft()
             self._position = sample.begin + sample.size
-            self._last, self._passed = data if sample.size <= MAX_KEPT else b"", 0
-            self._unpack(sample, data, found)
-        if self._position < end:
-            self._keep(view[self._position + shift : end + shift])
+            self._unpack(sample, bytes(view[at : at + sample.size]), found)
         self._position = end
         self._media_end = None
 

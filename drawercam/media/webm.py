@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from . import ebml
-from .beginnings import MAX_KEPT, MAYBE, MOST_KEPT, WEBM
 from .color import UNSPECIFIED, ColorSpace, from_codes
 from .frames import Unpacker, audio_duration, unpacker
 from .geometry import Geometry, angles, of_angles
@@ -73,18 +72,8 @@ class Id:
     AUDIO = 0xE1
     SAMPLING_FREQUENCY = 0xB5
     CHANNELS = 0x9F
-    SEEK_HEAD = 0x114D9B74
-    CUES = 0x1C53BB6B
-    CHAPTERS = 0x1043A770
-    ATTACHMENTS = 0x1941A469
-    TAGS = 0x1254C367
-    VOID = 0xEC
-    CRC_32 = 0xBF
     CLUSTER = 0x1F43B675
     TIMESTAMP = 0xE7
-    SILENT_TRACKS = 0x5854
-    POSITION = 0xA7
-    PREV_SIZE = 0xAB
     SIMPLE_BLOCK = 0xA3
     BLOCK_GROUP = 0xA0
     BLOCK = 0xA1
@@ -95,11 +84,6 @@ class Id:
 _HEADERS = frozenset((Id.EBML, Id.INFO, Id.TRACKS))
 _MEDIA = frozenset((Id.CLUSTER, Id.TIMESTAMP, Id.SIMPLE_BLOCK, Id.BLOCK_GROUP))
 _MASTERS = frozenset((Id.SEGMENT, Id.CLUSTER))  # what is in them is read as it comes
-
-# What may follow an element. Where something else does, it may be that the element was cut off, and another document began in it.
-_FOLLOWERS = _HEADERS | _MEDIA | _MASTERS | {Id.SEEK_HEAD, Id.CUES, Id.CHAPTERS, Id.ATTACHMENTS, Id.TAGS, Id.VOID, Id.CRC_32}
-_FOLLOWERS |= {Id.SILENT_TRACKS, Id.POSITION, Id.PREV_SIZE}
-_FIRST_BYTES = frozenset(identifier >> (identifier.bit_length() - 1) // 8 * 8 for identifier in _FOLLOWERS)
 
 # What says the shape of a picture. Units of its display size: pixels, centimetres, inches, an aspect ratio; the other one is "unknown".
 _CROPS = (Id.PIXEL_CROP_BOTTOM, Id.PIXEL_CROP_TOP, Id.PIXEL_CROP_LEFT, Id.PIXEL_CROP_RIGHT)
@@ -135,9 +119,6 @@ _RANGE_CODES = {value: code for code, value in _RANGES.items()}
 _DEFAULT_SCALE = 1_000_000
 
 
-_CUT = "a WebM stream has something else where an element should follow"
-
-
 @dataclass(slots=True)
 class _Entry:
     """One TrackEntry that is passed on."""
@@ -150,7 +131,7 @@ class WebmReader:
     """Push bytes, get tracks and packets.
 
     The bytes may be cut anywhere. Timestamps are in microseconds from the stream's own zero. A second EBML header in the stream
-    begins a new document, as recorders that are restarted in mid-stream write it; also where the one before was cut off amid an element.
+    begins a new document, as recorders that are restarted in mid-stream write it.
 
     Sizes of Segments and Clusters are not used: an element of a higher level ends them, known size or not, and a recorder that dies
     leaves wrong ones.
@@ -160,15 +141,11 @@ class WebmReader:
         self._buffer = bytearray()
         self._needed = 1  # bytes that the buffer must hold before it is worth looking again
         self._skip = 0  # bytes still to pass over
-        self._last = b""  # what was read or passed over last: another document may have begun in it
-        self._passed = 0  # elements that were passed over since the last one that was read
-        self._blind = False  # but not in this, in which whole files may lie
         self._scale = _DEFAULT_SCALE
         self._cluster: int | None = None  # its Timestamp in ticks; None outside or before it
         self._in_cluster = False
         self._began = False
         self._entries: dict[int, _Entry] | None = None
-        self._numbers: set[int] = set()  # with which blocks begin: first bytes of the numbers of all tracks
         self._header = Header()
         self._document = -1  # how many there were before the present one
         self._error: MediaError | None = None
@@ -177,7 +154,7 @@ class WebmReader:
     @property
     def held(self) -> int:
         """Bytes of memory for what is not complete yet."""
-        return sys.getsizeof(self._buffer) + len(self._last)
+        return sys.getsizeof(self._buffer)
 
     @property
     def kinds(self) -> set[Kind] | None:
@@ -211,120 +188,67 @@ class WebmReader:
         except MediaError as error:
             self._error = type(error)(*error.args)  # without its frames, whose bytes would stay with it
             self._buffer.clear()
-            self._last = b""
             raise
 
     def _feed(self, data: bytes) -> list[Track | Packet]:
         if self._skip:
-            data = self._pass_over(data)
+            skipped = min(self._skip, len(data))
+            self._skip -= skipped
+            data = data[skipped:]
         buffer = self._buffer
         buffer += data
         found: list[Track | Packet] = []
-        while len(buffer) >= self._needed:
-            work, available, last = self._work, len(buffer), self._last
-            position = end = count = 0
-            try:
-                while True:
-                    if count >= _AT_ONCE:
-                        work.spend(count)
-                        count = 0
-                    head = ebml.read_head(buffer, position)
-                    if head is None:
-                        self._needed = available - position + 1
-                        break
-                    identifier, length, begin = head
-                    count += 1 if begin - position == 2 else LONG
-                    if not self._began and identifier != Id.EBML:
-                        raise MediaError("the stream does not begin with an EBML header")
-                    self._began = True
-                    if identifier == Id.SIMPLE_BLOCK:
-                        follows = begin >= available or buffer[begin] in self._numbers
-                    else:
-                        follows = identifier in _FOLLOWERS
-                    if not follows and self._find(last, position, position) is not None:
-                        raise MediaError(_CUT)
-                    if self._entries is None and identifier in _MEDIA:
-                        raise MediaError("a WebM stream has a block before its Tracks")
-                    if identifier in _MASTERS:
-                        self._enter(identifier)
-                        position = begin
-                        continue
-                    if length is None:
-                        raise MediaError(f"element 0x{identifier:X} has an unknown size")
-                    end = begin + length
-                    wanted = self._wanted(identifier)
-                    limit = MAX_HEADER if identifier in _HEADERS else MAX_ELEMENT if wanted else MAX_PASSED_OVER
-                    if length > limit:
-                        raise MediaLimitError(f"element 0x{identifier:X} claims {length} bytes; the limit is {limit}")
-                    if not wanted:
-                        self._blind = identifier == Id.ATTACHMENTS
-                        if end > available:
-                            if not self._blind and self._find(last, position, position) is not None:
-                                raise MediaError(_CUT)
-                            last = WEBM.tail(buffer[begin:])
-                            self._skip = end - available
-                            position = available
-                            self._needed = 1
-                            break
-                        self._passed += 1
-                        if self._blind or len(last) + end - position > MAX_KEPT or self._passed > MOST_KEPT:
-                            last, self._passed = b"", 0
-                        else:
-                            last += buffer[position:end]
-                        position = end
-                        continue
-                    if end > available:
-                        self._needed = end - position
-                        break
-                    if end < available and buffer[end] not in _FIRST_BYTES and self._find(last, position, end) is not None:
-                        raise MediaError(_CUT)
-                    count += READ
-                    payload = bytes(memoryview(buffer)[begin:end])
-                    if identifier == Id.SIMPLE_BLOCK:
-                        self._read_block(payload, None, 0, found)
-                    else:
-                        self._element(identifier, payload, found)
-                    last = payload if length <= MAX_KEPT else b""
-                    self._passed = 0
-                    position = end
+        if len(buffer) < self._needed:
+            return found
+        work, available = self._work, len(buffer)
+        position = count = 0
+        while True:
+            if count >= _AT_ONCE:
                 work.spend(count)
-            except MediaError:
-                place = self._find(last, position, max(position, end)) if self._began and work.left >= 0 else None
-                if place is None:
-                    raise
-                if place != MAYBE:
-                    self._begin_at(last, position, place)
-                    continue
+                count = 0
+            head = ebml.read_head(buffer, position)
+            if head is None:
                 self._needed = available - position + 1
-            self._last = last
-            del buffer[:position]
-            break
+                break
+            identifier, length, begin = head
+            count += 1 if begin - position == 2 else LONG
+            if not self._began and identifier != Id.EBML:
+                raise MediaError("the stream does not begin with an EBML header")
+            self._began = True
+            if self._entries is None and identifier in _MEDIA:
+                raise MediaError("a WebM stream has a block before its Tracks")
+            if identifier in _MASTERS:
+                self._enter(identifier)
+                position = begin
+                continue
+            if length is None:
+                raise MediaError(f"element 0x{identifier:X} has an unknown size")
+            end = begin + length
+            wanted = self._wanted(identifier)
+            limit = MAX_HEADER if identifier in _HEADERS else MAX_ELEMENT if wanted else MAX_PASSED_OVER
+            if length > limit:
+                raise MediaLimitError(f"element 0x{identifier:X} claims {length} bytes; the limit is {limit}")
+            if not wanted:
+                position = end
+                if end > available:
+                    self._skip = end - available
+                    position = available
+                    self._needed = 1
+                    break
+                continue
+            if end > available:
+                self._needed = end - position
+                break
+            count += READ
+            payload = bytes(memoryview(buffer)[begin:end])
+            if identifier == Id.SIMPLE_BLOCK:
+                self._read_block(payload, None, 0, found)
+            else:
+                self._element(identifier, payload, found)
+            position = end
+        work.spend(count)
+        del buffer[:position]
         return found
-
-    def _find(self, last: bytes, position: int, most: int) -> int | None:
-        """Find where another document begins, in what was read last or in what has come from this position on: the place in both
-        together; see Beginning.find. ``most`` is a position, too."""
-        return WEBM.find(last + self._buffer[position:], self._work, len(last), len(last) + most - position)
-
-    def _begin_at(self, last: bytes, position: int, place: int) -> None:
-        """Go on with the document that `_find` has found."""
-        self._buffer[:] = (last + self._buffer[position:])[place:]
-        self._last, self._needed = b"", 1
-        self._enter(Id.EBML)
-
-    def _pass_over(self, data: bytes) -> bytes:
-        """Pass over what is not read; returns what comes behind it, or the document that has begun in it."""
-        skipped = min(self._skip, len(data))
-        if not self._blind:
-            both = self._last + data[:skipped]
-            place = WEBM.find(both, self._work)
-            if place is not None:
-                self._skip, self._last = 0, b""
-                self._enter(Id.EBML)
-                return both[place:] + data[skipped:]
-            self._last = WEBM.tail(both)
-        self._skip -= skipped
-        return data[skipped:]
 
     def _wanted(self, identifier: int) -> bool:
         return identifier in _HEADERS or (self._in_cluster and identifier in _MEDIA)
@@ -369,7 +293,6 @@ class WebmReader:
         self._header = header
         entries: dict[int, _Entry] = {}
         self._entries = entries
-        self._numbers.clear()
         count = 0
         for child, value in ebml.children(payload, self._work):
             if child != Id.TRACK_ENTRY:
@@ -399,7 +322,6 @@ class WebmReader:
             match child:
                 case Id.TRACK_NUMBER:
                     number = ebml.read_uint(value)
-                    self._numbers.add(ebml.size_vint(number)[0])
                 case Id.TRACK_TYPE:
                     kind = _KINDS.get(ebml.read_uint(value))
                 case Id.CODEC_ID:

@@ -74,7 +74,7 @@ function leastHeight(aspect) {
  * @returns {Arrangement}
  */
 function arrange(rows, width, height, text) {
-  const full = rows.map((row) => (width - GAP * (row.length - 1)) / sum(row));
+  const full = rows.map((row) => Math.max(0, width - GAP * (row.length - 1)) / sum(row));
   const least = rows.map((row) => Math.max(...row.map(leastHeight)) * text);
   const room = Math.max(0, height - GAP * (rows.length - 1));
   const share = Math.min(1, room / sum(full));

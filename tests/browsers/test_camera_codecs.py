@@ -461,7 +461,7 @@ async def test_a_browser_without_webcodecs_says_so_and_films(relay: Relay) -> No
     async with Chromium(init_scripts=[script, ANNOUNCED]) as phone:
         page = await film(phone, relay, "old")
         assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "recorder"
-        assert "cannot film with WebCodecs" in await page.evaluate("document.getElementById('encoder').innerText")
+        assert "cannot film with WebCodecs" in await page.evaluate("document.getElementById('encoder').textContent")
         async with peer(relay, "/player/old") as player:
             await player.until(lambda one: len(frames(one)) > 10)
         await tells_of_its_pictures(page)
@@ -496,7 +496,7 @@ async def test_a_webcodecs_encoder_that_breaks_gives_way_to_the_recorder(relay: 
             await player.until(lambda one: len(frames(one)) > 10)
             await page.evaluate("window.broken = true")
             await page.wait_for("document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE)
-            assert "WebCodecs has failed" in await page.evaluate("document.getElementById('encoder').innerText")
+            assert "WebCodecs has failed" in await page.evaluate("document.getElementById('encoder').textContent")
             known = len(player.media)
             await player.until(lambda one: len(one.media) > known + 10 and len(frames(one)) > 20)
         assert page.errors == []

@@ -38,6 +38,11 @@ async def shows(page: Page, place: str, text: str) -> None:
     await page.wait_for(f"document.getElementById({json.dumps(place)}).innerText.includes({json.dumps(text)})", PATIENCE)
 
 
+async def details_say(page: Page, text: str) -> None:
+    """Wait until this stands behind *Details*, which need not be open."""
+    await page.wait_for(f"document.getElementById('encoder').textContent.includes({json.dumps(text)})", PATIENCE)
+
+
 async def in_state(page: Page, wanted: str) -> None:
     await page.wait_for(f"document.getElementById('status').dataset.state === {json.dumps(wanted)}", PATIENCE)
 
@@ -346,7 +351,7 @@ async def test_an_encoder_that_gives_nothing_gives_way(relay: Relay, chromium: B
         await more_frames(player)
         await page.evaluate("void (VideoEncoder.prototype.encode = () => undefined)")
         await shows(page, "detail", "The encoder stood still and was started anew.")
-        await shows(page, "encoder", "begun afresh")
+        await details_say(page, "begun afresh")
         await page.wait_for("document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE)
         await more_frames(player)
 
@@ -483,7 +488,7 @@ async def test_a_recorder_that_stops_is_started_anew(relay: Relay) -> None:
         await more_frames(player)
         await more_frames(player, number=2)
         await page.evaluate("window.recorders.filter((one) => one.state !== 'inactive').forEach((one) => one.stop())")
-        await shows(page, "encoder", "begun afresh")
+        await details_say(page, "begun afresh")
         await more_frames(player)
         await more_frames(player, number=2)
 

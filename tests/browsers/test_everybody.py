@@ -299,7 +299,7 @@ def extremes(image: Image.Image) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return min(pixels, key=luminance), max(pixels, key=luminance)
 
 
-@pytest.mark.parametrize("colour", ["white", "black", "rgb(128,128,128)"])
+@pytest.mark.parametrize("colour", ["white", *(pytest.param(one, marks=pytest.mark.long) for one in ("black", "rgb(128,128,128)"))])
 async def test_words_and_dots_are_seen_on_every_picture(relay: Relay, page: Page, colour: str) -> None:
     await page.resize(820, 600)
     async with peer(relay, "/camera/bright") as raw:
@@ -334,8 +334,9 @@ async def test_the_ring_of_the_keyboard_is_seen_on_the_large_picture(relay: Rela
 async def test_details_cover_no_button_on_a_phone_that_lies_on_its_side(relay: Relay, page: Page) -> None:
     await page.resize(740, 360)
     async with film(relay, "sideways"):
+        await page.wait_for("document.querySelector('[data-camera=sideways]')?.dataset.state === 'live'", PATIENCE)
+        await page.click("[data-camera=sideways] .view")  # among many, it has no room for its delay
         await page.wait_for("document.querySelector('[data-camera=sideways] .delay:not([hidden])') !== null", PATIENCE)
-        await page.click("[data-camera=sideways] .view")
         await page.click("[data-camera=sideways] .delay")
         await page.click("[data-camera=sideways] .details summary")
         covered = await page.evaluate(
@@ -372,7 +373,7 @@ async def test_buttons_without_words_have_a_tooltip(relay: Relay, page: Page) ->
 # --- the camera's page ---
 
 
-@pytest.mark.parametrize("inert", [True, pytest.param(False, id="a browser that does not know inert")])
+@pytest.mark.parametrize("inert", [True, pytest.param(False, id="a browser that does not know inert", marks=pytest.mark.long)])
 async def test_the_keyboard_reaches_nothing_under_a_dark_screen(relay: Relay, chromium: Chromium, inert: bool) -> None:
     page = await chromium.page()
     assert isinstance(page, ChromiumPage)

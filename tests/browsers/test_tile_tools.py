@@ -110,7 +110,9 @@ async def floats(page: Page, yes: bool) -> None:
     await page.wait_for(f"(document.pictureInPictureElement !== null) === {str(yes).lower()}", PATIENCE)
 
 
-@pytest.mark.parametrize("way", ["engine=frames", "engine=mse", "surface=canvas", "engine=jpeg"])
+@pytest.mark.parametrize(
+    "way", ["engine=frames", *(pytest.param(way, marks=pytest.mark.long) for way in ("engine=mse", "surface=canvas", "engine=jpeg"))]
+)
 async def test_picture_in_picture_goes_on_while_the_page_is_hidden_and_says_when_it_is_old(
     relay: Relay, page: Page, house: dict[str, Film], way: str
 ) -> None:

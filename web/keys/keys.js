@@ -237,10 +237,10 @@ function closeQuestion() {
 /** @param {Key} key */
 async function revoke(key) {
   byId("sure").disabled = true;
+  let news = "";
   try {
     await ask(`/api/keys/${key.id}`, "DELETE");
-    byId("news").textContent = `The key of ${isolated(titleOf(key))} is ${key.over ? "removed" : "revoked"}.`;
-    byId("news").hidden = false;
+    news = `The key of ${isolated(titleOf(key))} is ${key.over ? "removed" : "revoked"}.`;
   } catch (error) {
     const gone = error instanceof Refusal && (error.status === 404 || isShut(error)); // by another device
     if (!gone) {
@@ -253,6 +253,9 @@ async function revoke(key) {
   byId("sure").disabled = false;
   await start();
   closeQuestion();
+  if (!news) return;
+  byId("news").textContent = news; // now that nothing covers it: a screen reader says nothing of what is inert
+  byId("news").hidden = false;
 }
 
 byId("sure").addEventListener("click", () => {

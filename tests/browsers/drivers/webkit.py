@@ -258,7 +258,14 @@ class WebKit(Browser):
     async def page(self, url: str = "about:blank") -> WebKitPage:
         if self._driver is None:
             raise RuntimeError("WebKitGTK is not running")
-        page = WebKitPage(self._driver, await self._driver.window())
+        try:
+            window = await self._driver.window()
+        except PageError:
+            # It has died, in a test that failed by that. The next one gets one that runs.
+            await self.close()
+            await self.start()
+            window = await self._driver.window()
+        page = WebKitPage(self._driver, window)
         self._opened.append(page)
         try:
             await page._load(url)

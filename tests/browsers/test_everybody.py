@@ -360,6 +360,54 @@ async def test_details_cover_no_button_on_a_phone_that_lies_on_its_side(relay: R
     assert "sideways" in names
 
 
+# Which buttons of a tile lie over the middle third of its picture, in walls of many sizes, with pictures of many shapes: of a camera that
+# films and can do everything, and of one that is gone.
+_IN_THE_MIDDLE = """async (name, widths, heights) => {
+  const wall = document.getElementById("wall"), tile = document.querySelector(`[data-camera=${name}]`), found = [];
+  const { more, fullscreen, departure, pad, soundControl, slow, details } = tile.tile, always = [more.button, soundControl.button];
+  const states = [[departure.button, ...always], [pad.button, slow, details.button, ...always]];
+  if (tile.classList.contains("large")) for (const state of states) state.push(fullscreen, tile.tile.back);
+  const all = [...new Set(states.reduce((one, other) => [...one, ...other])), soundControl.none], were = all.map(({ hidden }) => hidden);
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const inside = (from, to, start, length) => from < start + (length * 2) / 3 && to > start + length / 3;
+  wall.style.flex = "none";
+  for (const aspect of [9 / 16, 4 / 3, 16 / 9]) {
+    for (const width of widths) {
+      for (const height of heights) {
+        Object.assign(wall.style, { width: `${width}px`, height: `${height}px` });
+        tile.tile.aspect = aspect;
+        for (let frames = 0; frames < 2; frames += 1) await frame();
+        const whole = tile.getBoundingClientRect();
+        for (const [index, state] of states.entries()) {
+          for (const button of all) button.hidden = !state.includes(button);
+          tile.dataset.state = index ? "live" : "gone";
+          const boxes = state.filter((one) => one !== slow).map((button) => [button, button.getBoundingClientRect()]);
+          for (const [button, { left, top, right, bottom, width }] of boxes) {
+            if (!inside(left, right, whole.left, whole.width) || !inside(top, bottom, whole.top, whole.height) || !width) continue;
+            found.push(`${button.className} ${button.title} in a tile of ${whole.width}x${whole.height}`);
+          }
+        }
+        all.forEach((button, index) => (button.hidden = were[index]));
+        tile.dataset.state = tile.tile.state;
+      }
+    }
+  }
+  for (const property of ["flex", "width", "height"]) wall.style[property] = "";
+  return found;
+}"""
+
+
+async def test_a_tap_in_the_middle_of_a_tile_is_for_its_picture(relay: Relay, page: Page) -> None:
+    await page.resize(820, 640)
+    async with film(relay, "tapped"):
+        await page.wait_for("document.querySelector('[data-camera=tapped] .delay:not([hidden])') !== null", PATIENCE)
+        assert await page.evaluate(_IN_THE_MIDDLE, "tapped", [160, 200, 224, 245, 280, 344, 379, 381, 600], [181, 240, 600]) == []
+        await page.click("[data-camera=tapped] .view")
+        await page.wait_for("document.querySelector('[data-camera=tapped].large') !== null", PATIENCE)
+        assert await page.evaluate(_IN_THE_MIDDLE, "tapped", [320, 380, 600], [256, 600]) == []
+        await page.evaluate("history.back()")
+
+
 async def test_buttons_without_words_have_a_tooltip(relay: Relay, page: Page) -> None:
     async with peer(relay, "/camera/mute"):
         await page.wait_for("document.querySelector('[data-camera=mute]') !== null", PATIENCE)

@@ -657,6 +657,10 @@ class Channel:
         sleeps."""
         return self._timing.interval()
 
+    def pace(self) -> int | None:
+        """Microseconds from one picture to the next in the last few; None before the second one."""
+        return self._timing.pace()
+
     def idle(self) -> int | None:
         """Microseconds since the last frame came, None before the first one."""
         return None if self._last_frame is None else self._clock() - self._last_frame

@@ -338,6 +338,7 @@ class PlayerPong(Message):
         relay: In the relay.
         drops: Frames left out for this viewer so far.
         idle: Microseconds since the camera's last frame came to the relay, None before the first one.
+        pace: Microseconds from one picture to the next, lately; None before the second one.
         level: As in CameraPing, None where the camera does not say it.
     """
 
@@ -349,6 +350,7 @@ class PlayerPong(Message):
     relay: int | None
     drops: int
     idle: int | None
+    pace: int | None = None
     level: float | None = None
 
 

@@ -13,6 +13,10 @@ _PICTURES = 64
 # With fewer, a single late one would be half of what is known.
 _FEWEST_PICTURES = 8
 
+# Times between pictures of which the middle one is usual: enough that a pause does not count, and so few that a lens whose pace has
+# changed is known after five pictures, however slow it is now.
+_LATEST_INTERVALS = 9
+
 # Microseconds. What seems to come faster than at 240 a second was not filmed just now: a file that is sent as fast as the network takes it.
 _SHORTEST_INTERVAL = 4_000
 
@@ -67,6 +71,13 @@ class Timing:
         else:
             interval = _median(after - before for before, after in pairwise(sorted(self._captured)))  # B frames come out of order
         return interval if interval is not None and interval >= _SHORTEST_INTERVAL else None
+
+    def pace(self) -> int | None:
+        """Microseconds from one picture to the next, lately: the median of the last few, and of two the shorter one. None before the second
+        picture, whatever the camera says: in the dark, a lens is slower than it knows."""
+        latest = sorted(list(self._captured)[-_LATEST_INTERVALS - 1 :])
+        intervals = sorted(after - before for before, after in pairwise(latest))
+        return intervals[(len(intervals) - 1) // 2] if intervals else None
 
 
 def _median(values: Iterable[int]) -> int | None:

@@ -58,6 +58,37 @@ def test_before_that_it_is_what_the_camera_says() -> None:
     assert timing.interval() == 40_000
 
 
+@given(st.integers(0, 60_000_000), st.integers(2, 40), st.data())
+def test_the_pace_is_known_from_the_second_picture_on_and_one_pause_is_none(interval: int, count: int, data: st.DataObject) -> None:
+    """Two pictures with a pause between them and nothing else are all that is known."""
+    timing = Timing()
+    timing.told = 33_333
+    pause_at = data.draw(st.integers(2, count))
+    for n in range(count):
+        assert (timing.pace() is None) == (n < 2)
+        timing.picture(n * interval + (10**9 if n >= pause_at else 0), 0, 0)
+    assert timing.pace() == interval
+
+
+@given(st.lists(st.integers(0, 3), min_size=10, max_size=40))
+def test_pictures_that_come_out_of_order_have_a_pace(moved: list[int]) -> None:
+    timing = Timing()
+    for place in sorted(range(len(moved)), key=lambda place: place + moved[place]):
+        timing.picture(place * 40_000, 0, 0)
+    assert timing.pace() == 40_000
+
+
+def test_a_pace_that_has_changed_is_known_after_five_pictures() -> None:
+    timing = Timing()
+    moment = 0
+    for interval, known in ((40_000, 40_000), (8_000_000, 8_000_000), (40_000, 40_000)):
+        for n in range(100):
+            timing.picture(moment, 0, 0)
+            moment += interval
+            if n > 5:
+                assert timing.pace() == known
+
+
 def test_what_was_not_filmed_just_now_has_no_rate() -> None:
     timing = Timing()
     for n in range(20):

@@ -14,14 +14,17 @@ const LATE = 500;
  *  @typedef {{encode: number | null, uplink: number | null, relay: number | null, downlink: number | null, decode: number | null,
  *             screen: number | null}} Parts */
 
-/** Everything that a bench wants to know of a tile. delay: ms from the lens to the screen; opened: ms since the epoch, of the socket; drops:
- *  frames that the relay has left out.
- *  @typedef {import("./types.js").EngineStats & {engine: string, surface: string, opened: number, delay: number | null, parts: Parts,
- *            drops: number, size: {width: number, height: number}, transport: import("./link.js").Transport,
+/** Everything that a bench wants to know of a tile. delay: ms from the lens to the screen; pace: ms from one picture of the camera to the next;
+ *  opened: ms since the epoch, of the socket; drops: frames that the relay has left out.
+ *  @typedef {import("./types.js").EngineStats & {engine: string, surface: string, opened: number, delay: number | null, pace: number | null,
+ *            parts: Parts, drops: number, size: {width: number, height: number}, transport: import("./link.js").Transport,
  *            sound: import("./sound.js").Stats & {state: import("./sound.js").SoundState}}} TileStats */
 
 /** The parts of a delay, in the order of the way. @type {(keyof Parts)[]} */
 const PARTS = ["encode", "uplink", "relay", "downlink", "decode", "screen"];
+
+/** Milliseconds from one picture to the next from which on pictures are not counted in a second. */
+const SLOW = 1000;
 
 /** What the engines are in words. */
 const ENGINES = /** @type {Record<string, string>} */ ({ frames: "WebCodecs", mse: "MediaSource", jpeg: "single pictures" });
@@ -169,7 +172,7 @@ export class Details {
    * @param {number | null} rate pictures a second
    * @returns {[string, string][]} what is said of what
    */
-  sentences({ engine, size, sound, transport }, delay, parts, rate) {
+  sentences({ engine, pace, size, sound, transport }, delay, parts, rate) {
     const buffers = engine === "mse";
     const words = ["Camera encodes", parts[0] === null ? "Camera, to the relay" : "To the relay", "In the relay", "To this browser"];
     words.push(buffers ? "Buffer, decoding" : "Decoding", "To the screen");
@@ -179,7 +182,8 @@ export class Details {
       if (part !== null) lines.push([words[index], time(part)]);
     });
     if (sound.state === "on" && sound.delayMs !== null) lines.push(["Sound", time(sound.delayMs)], ["Nothing heard?", "turn this device up"]);
-    lines.push(["Picture", `${size.width} × ${size.height}${rate === null ? "" : `, ${Math.round(rate)} a second`}`]);
+    const often = pace !== null && pace > SLOW ? `, one in ${Number((pace / 1000).toFixed(1))} s` : rate === null ? "" : `, ${Math.round(rate)} a second`;
+    lines.push(["Picture", `${size.width} × ${size.height}${often}`]);
     if (transport === "http") lines.push(["Connection", "slower: this browser refuses the fast one"]);
     return lines;
   }

@@ -28,6 +28,7 @@ import { Details } from "./details.js";
 import { button, icon, part, setIcon, setText } from "./elements.js";
 import { Feed } from "./feed.js";
 import { JpegEngine } from "./jpeg.js";
+import { SILENT_AFTER, lateness } from "./late.js";
 import { More } from "./more.js";
 import { MseEngine } from "./mse.js";
 import { nameButton } from "./named.js";
@@ -55,12 +56,6 @@ const ENGINES = ["frames", "mse", "jpeg"];
 /** Milliseconds between two looks at everything that time changes. */
 const TICK = 250;
 
-/** Live, but no picture for so long (ms): say so. */
-const FROZEN_AFTER = 3000;
-
-/** Nothing from the relay for so long (ms), though it answers a ping every 2 s (link.js): the network stands still. */
-const SILENT_AFTER = 3000;
-
 /** By so much (ms) something must be later than the last picture to prove anything: what is on its way, or in a buffer, is no proof. */
 const PROOF = 1000;
 
@@ -78,8 +73,9 @@ const MUTE_ENGINE_AFTER = 5000;
 /** Pictures are given to a surface and none is seen for so long (ms): the next surface's turn. */
 const DARK_SURFACE_AFTER = 4000;
 
-/** Milliseconds between two frames within which they count as one after the other. */
+/** Milliseconds between two frames within which they count as one after the other; and so many intervals of a slow lens. */
 const FEEDING = 1000;
+const FEEDING_INTERVALS = 2;
 
 /** After all engines have failed they get another chance with another kind of track, or after so long (ms), and each time after twice as
  *  long: a computer that was busy for a moment should show its pictures soon, and one that cannot need not try all the time. */
@@ -91,8 +87,9 @@ const FORGIVE_LAST = 60000;
 const HOPE_FIRST = 40000;
 const HOPE_LAST = 3600000;
 
-/** What was measured is true for so long (ms). */
+/** What was measured is true for so long (ms), and of a slow lens for so many of its intervals. */
 const FRESH = 1500;
+const FRESH_INTERVALS = 2;
 
 /** Delays kept for a median: 60 pictures a second between two looks, and some more. */
 const MOST_DELAYS = 64;
@@ -215,7 +212,7 @@ export class Tile {
     /** µs by which the relay's clock is ahead of the time since the epoch; null while unknown. @type {number | null} */
     this.clockOffset = null;
     this.openedAt = 0; // ms since the epoch, of the socket
-    /** The relay's last `pong`. @type {{encode?: number, uplink?: number, relay?: number, drops?: number, idle?: number, level?: number}} */
+    /** The relay's last `pong`. @type {{encode?: number, uplink?: number, relay?: number, drops?: number, idle?: number, pace?: number, level?: number}} */
     this.way = {};
     // All of performance.now(): when something last came from the relay, when its last `pong` did, when the camera's last frame came to
     // the relay and the last one of its pictures here, when a track began; and the two answers between which frames were last left out.
@@ -320,6 +317,7 @@ export class Tile {
       stalls,
       opened: this.openedAt,
       delay: this.delay,
+      pace: this.pace,
       parts: this.parts(),
       drops: this.way.drops || 0,
       size: this.size,
@@ -330,13 +328,22 @@ export class Tile {
 
   /** ms from the lens to the screen, null where it is old or was never known. @returns {number | null} */
   get delay() {
-    return performance.now() - this.seen.at < FRESH ? this.seen.delay : null;
+    return performance.now() - this.seen.at < this.freshFor ? this.seen.delay : null;
+  }
+
+  /** ms from one picture of the camera to the next, lately; null while that is not known. @returns {number | null} */
+  get pace() {
+    return this.way.pace === undefined ? null : this.way.pace / 1000;
+  }
+
+  get freshFor() {
+    return Math.max(FRESH, FRESH_INTERVALS * (this.pace || 0));
   }
 
   /** @returns {Parts} */
   parts() {
     const { delay } = this;
-    const fresh = performance.now() - this.come.at < FRESH;
+    const fresh = performance.now() - this.come.at < this.freshFor;
     const arrival = fresh ? this.come.arrival : null;
     const decoding = fresh ? this.come.decode : null;
     const known = [this.way.encode, this.way.uplink, this.way.relay];
@@ -1054,7 +1061,8 @@ export class Tile {
       this.fed = fed;
       this.fedAt = now;
     }
-    if (fed === this.fedAtPicture || now - this.fedAt > FEEDING || !this.watched || this.blocked) this.mouthfulAt = now;
+    const feeding = now - this.fedAt <= Math.max(FEEDING, FEEDING_INTERVALS * (this.pace || 0));
+    if (fed === this.fedAtPicture || !feeding || !this.watched || this.blocked) this.mouthfulAt = now;
     if (now - this.mouthfulAt > MUTE_ENGINE_AFTER) return this.onfail("no picture came out of the frames that went in");
     if (!(engine instanceof Screen)) return;
     if (engine.lit || shown === 0 || !this.inSight) this.darkAt = now;
@@ -1080,7 +1088,9 @@ export class Tile {
     if (state === "paused") return ["paused", PAUSED_BECAUSE[reason] || "Paused."];
     if (this.video && this.hasFailed()) return ["failed", this.failureSentence()];
     if (this.blocked) return ["connecting", "Tap the picture to start it."];
-    if (this.watched && performance.now() - this.pictureAt > FROZEN_AFTER) return this.judgeSilence();
+    const late = this.watched ? this.lateness : "";
+    if (late === "late") return this.judgeSilence();
+    if (late === "waiting" && !keyless && this.hadPicture) return ["connecting", "Waiting for the next picture…"];
     if (this.engine && this.engine.stats.shown > this.shownEarlier) return ["live", ""];
     if (keyless) return ["connecting", KEYLESS];
     return ["connecting", this.hadPicture ? "" : "Waiting for the first picture…"];
@@ -1102,6 +1112,11 @@ export class Tile {
   /** There is no connection, and it is not a matter of a moment. */
   get isStranded() {
     return this.linkState !== "open" && (refusalOf(this.refusal) !== null || relay.away() !== null) && !relay.restarting;
+  }
+
+  get lateness() {
+    const now = performance.now();
+    return lateness(now - this.pictureAt, now - this.heardAt, this.pace);
   }
 
   /** Live, and yet no picture: who holds it back? Nobody is blamed without proof.

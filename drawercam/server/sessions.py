@@ -244,8 +244,9 @@ class PlayerSession(Follower):
         match _parse(message, control.FROM_PLAYER):
             case control.Ping(t):
                 channel, drops = self._channel, self._earlier + self._viewer.drops
-                parts, now = channel.timing(), self._hub.clock()
-                self.tell(control.PlayerPong(t, now, parts.encode, parts.uplink, parts.relay, drops, channel.idle(), channel.level))
+                way, now = channel.timing(), self._hub.clock()
+                lately = channel.idle(), channel.pace(), channel.level
+                self.tell(control.PlayerPong(t, now, way.encode, way.uplink, way.relay, drops, *lately))
             case control.Pause():
                 if self._votes.take(self._hub.clock() / 1e6):
                     self._channel.vote(self._viewer, True)

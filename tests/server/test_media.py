@@ -244,6 +244,7 @@ async def test_a_player_and_the_api_tell_how_long_a_picture_takes(relay: Relay, 
         assert (pong["encode"], pong["drops"]) == (7_000, 0)
         assert age - 7_000 < pong["uplink"] < age + last + (time.monotonic() - begin) * 1e6
         assert 0 <= pong["relay"] < 10_000_000
+        assert 0 < pong["pace"] < 1_000_000
         report = next(one for one in await asyncio.to_thread(api, relay, "/api/cameras") if one["name"] == name)
         assert report["timing"] == {part: pong[part] for part in ("encode", "uplink", "relay")}
 

@@ -213,10 +213,10 @@ class Keyring:
     ) -> Keyring:
         """Read the keys. Where there are none, a camera key and a viewer key are made; a file that is damaged is put aside, with a warning.
 
+        Where nothing can be written, good keys are read all the same.
+
         Args:
             own: Make the key *Own* with them. For a start of the relay, which shows it; a command that looks at the keys shows none.
-
-        Where nothing can be written, good keys are read all the same.
 
         Raises:
             OSError: The folder cannot be used.

@@ -49,12 +49,26 @@ def test_a_browser_without_env_finds_the_same_without_it(sheet: Path) -> None:
     assert alone == []
 
 
-@pytest.mark.parametrize("page", ["camera.html", "player.html", "web/keys/keys.html"])
+PAGES = ["camera.html", "player.html", "web/keys/keys.html"]
+
+
+def guard_block(page: str) -> str:
+    """What a page has in itself for the case that nothing else comes."""
+    return (ROOT / page).read_text("utf-8").split('<section id="boot"', 1)[1].split("</section>", 1)[0]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_below_a_path_says_that_it_does_not_work_there(page: str) -> None:
     """Its style sheet and scripts are asked for at the top of the host, so what tells of that needs neither, and the sheet hides it."""
-    text, style = (ROOT / page).read_text("utf-8"), (ROOT / "web" / "style.css").read_text("utf-8")
-    boot = text.split('<section id="boot"', 1)[1].split("</section>", 1)[0]
+    boot, style = guard_block(page), (ROOT / "web" / "style.css").read_text("utf-8")
     assert (
         f'<p class="bare">It came without its parts. If its address has a path before “{Path(page).name}”' in boot and "hidden" not in boot
     )
     assert ".boot .bare { display: none; }" in style.splitlines()
+
+
+def test_all_pages_say_the_same_where_they_do_not_start() -> None:
+    """It can be in no file of its own, and is mended in all of them or in none."""
+    first, *others = [guard_block(page).replace(Path(page).name, "this page") for page in PAGES]
+    assert "JavaScript is switched off" in first
+    assert all(other == first for other in others)

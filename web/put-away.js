@@ -1,7 +1,7 @@
 // Cameras that are gone and that a person has put away on this device. Each is remembered with the time since when it is gone: if it goes
 // again, that is news.
 
-import { recall, remember } from "./remembered.js";
+import { onRemembered, recall, remember } from "./remembered.js";
 
 const STORED = "drawercam-put-away";
 
@@ -14,8 +14,7 @@ export class PutAway {
     /** ms since the epoch by the relay's clock, as it said them. @type {Map<string, number>} */
     this.since = new Map();
     this.load();
-    addEventListener("storage", ({ key }) => {
-      if (key !== STORED && key !== null) return;
+    onRemembered(STORED, () => {
       this.load();
       onchange();
     });

@@ -33,3 +33,10 @@ export function remember(key, value) {
     // private browsing
   }
 }
+
+/** @param {string} key @param {() => void} changed another page of this device has remembered something else there, or has forgotten it */
+export function onRemembered(key, changed) {
+  addEventListener("storage", (event) => {
+    if (event.key === key || event.key === null) changed(); // null: everything was cleared
+  });
+}

@@ -1,7 +1,7 @@
 // The order of the tiles that a person has given them, remembered on this device. Until then they stand by name. A camera that is new goes last;
 // one that is gone, put away or long forgotten by the relay keeps its place.
 
-import { recall, remember } from "./remembered.js";
+import { onRemembered, recall, remember } from "./remembered.js";
 
 const STORED = "drawercam-order";
 
@@ -14,8 +14,7 @@ export class TileOrder {
     /** @type {string[]} */
     this.names = [];
     this.load();
-    addEventListener("storage", ({ key }) => {
-      if (key !== STORED && key !== null) return;
+    onRemembered(STORED, () => {
       this.load();
       onchange();
     });

@@ -148,11 +148,16 @@ def main(arguments: "list[str]") -> int:
         from drawercam.film import command as film
 
         return film.main(rest, ROOT / "state", TLS_PORT, PLAIN_PORT)
+    chosen = options(arguments)
+    with console.unhurried():
+        return _serve(chosen)
+
+
+def _serve(chosen: argparse.Namespace) -> int:
     from certs import AuthorityError
     from drawercam import log_limit
     from ip_registry.secret import SecretError
 
-    chosen = options(arguments)
     log_limit.install(chosen.log_level.upper())
     logging.getLogger("websockets").setLevel(logging.WARNING)
     loop_factory = None

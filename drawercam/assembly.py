@@ -103,7 +103,7 @@ class Relay:
         self._beacon: Beacon | None = None
         self._shown = ""
         self._notice = Notice(chosen.state)
-        self._noting: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen, and print where.
@@ -126,20 +126,17 @@ class Relay:
         heap.settle()
         await self._note()
         if self._hindrance is not None:
-            why = self._hindrance.strerror or str(self._hindrance)
             log.warning(
-                "Nothing can be written into %s: %s. The relay goes on with the keys and certificates that are there, and forgets at its "
-                "end what changes: keys that are revoked, cameras that are gone. Other commands do not know where it listens. %s.",
-                chosen.state,
-                why,
-                files.advice(self._hindrance, chosen.state),
+                "%s The relay goes on with the keys and certificates that are there, and forgets at its end what changes: keys that are "
+                "revoked, cameras that are gone. Other commands do not know where it listens.",
+                files.unwritable(self._hindrance, chosen.state),
             )
-        self._show()
+        await self._show()
 
     async def stop(self) -> None:
         """Say good-bye to everybody at once, each within its own budget."""
-        if self._noting is not None:
-            await asyncio.wait([self._noting], timeout=_NOTE_LIMIT)
+        if self._telling is not None:
+            await asyncio.wait([self._telling], timeout=_NOTE_LIMIT)
         self._notice.take_down()
         parts = (self._renewal, self._trust, self._beacon, self._announcer, self._server)
         try:
@@ -226,16 +223,20 @@ class Relay:
             self._beacon.update(self._outward)
         if self._announcer:
             self._announcer.changed()
-        self._noting = asyncio.create_task(self._note(self._noting), name="notice")
-        if self._origins()[0] != self._shown:  # the codes on the screen lead nowhere now
-            self._show()
+        self._telling = asyncio.create_task(self._tell(self._telling), name="notice")
 
     # --- what it says ---
 
-    async def _note(self, before: asyncio.Task[None] | None = None) -> None:
-        """Leave word for the commands on this computer; without it they go by their defaults, and say so."""
+    async def _tell(self, before: asyncio.Task[None] | None) -> None:
+        """Tell where it is now."""
         if before is not None:
             await before
+        await self._note()
+        if self._origins()[0] != self._shown:  # the codes on the screen lead nowhere now
+            await self._show()
+
+    async def _note(self) -> None:
+        """Leave word for the commands on this computer; without it they go by their defaults, and say so."""
         served, local = self._served, addresses.from_here(self._chosen.hosts)
         covered = served is None or bool(served.ca_pem) or served.covers(addresses.parsed(local) or local)
         running = Running(
@@ -261,7 +262,7 @@ class Relay:
                     error.strerror or error,
                 )
 
-    def _show(self) -> None:
+    async def _show(self) -> None:
         own_url, own_command = self._own() if not self._shown else ("", "")  # once
         self._shown = self._origins()[0]
         chosen = self._chosen
@@ -287,7 +288,7 @@ class Relay:
             advice=(*self._outside.missing(chosen.tls, chosen.hosts, chosen.typed), *self._without_key()),
         )
         print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr))
-        if why := console.unseen(sys.stdout):
+        if why := await asyncio.to_thread(console.unseen, sys.stdout):  # which waits for a reader
             log.warning("The links cannot be printed here (%s). %s", why, self._elsewhere())
 
     def _elsewhere(self) -> str:

@@ -1,20 +1,37 @@
 """The standard streams where nobody may be looking: pythonw and service managers start programs without them, a log may lie on a full disk,
-and the program that reads it may have ended. Such a program runs all the same, and its end is no failure.
+and the program that reads it may have ended, or may read no more (a full pipe, a terminal that is held by Ctrl-S). Such a program runs all
+the same, and its end is no failure.
 
 As `bootstrap` this keeps to the syntax of Python 3.6 and to the standard library.
 """
 
+import collections
 import contextlib
 import io
+import logging
 import os
 import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 LAST_WORDS = "last-words.txt"
 """The file in the state folder that says why the program has not started, where it can be said nowhere else."""
+
+MAX_UNREAD = 256 * 1024
+"""Bytes that wait for a reader which has stalled: all that is printed at the start, and a thousand lines of the log."""
+
+STALLED = 0.5
+"""Seconds in which a reader takes nothing until it counts as stalled, so that nothing waits for it any more."""
+
+SETTLE_BUDGET = 2.0
+"""Seconds that the end of the program waits for a reader which takes a little now and then."""
+
+_FULL_PAUSE = 0.05
+"""Seconds between two tries to write into a stream that another program has made one that does not block."""
 
 
 class Tolerant(io.TextIOWrapper):
@@ -23,13 +40,20 @@ class Tolerant(io.TextIOWrapper):
     Attributes:
         missing: The program was started without this stream.
         lost: Why something could not be written, the last time.
+        writer: Writes in its place, so that this waits for no reader.
+        begun: For the writer: a line whose end has not come yet.
     """
 
     missing = False
     lost = None  # type: OSError | None
+    writer = None  # type: Writer | None
+    begun = ""
 
     def write(self, text: str) -> int:
         """See io.TextIOWrapper."""
+        if self.writer is not None:
+            self.writer.put(self, text, False)
+            return len(text)
         try:
             return super().write(text)
         except OSError as error:
@@ -38,10 +62,122 @@ class Tolerant(io.TextIOWrapper):
 
     def flush(self) -> None:
         """See io.TextIOWrapper."""
+        if self.writer is not None:
+            self.writer.put(self, "", True)
+            return
         try:
             super().flush()
         except OSError as error:
             self.lost = error
+
+    def write_out(self, data: bytes) -> None:
+        """Write this now, however long it takes. Past the buffer, whose lock would make the interpreter's end wait, or abort."""
+        raw = getattr(self.buffer, "raw", self.buffer)  # type: Any
+        rest = memoryview(data)
+        try:
+            while rest:
+                taken = raw.write(rest)
+                if taken is None:
+                    time.sleep(_FULL_PAUSE)
+                rest = rest[taken or 0 :]
+        except (OSError, ValueError) as error:  # ValueError: it has been closed
+            self.lost = error if isinstance(error, OSError) else None
+
+
+class Writer:
+    """Writes to streams in a thread of its own, in the order in which it was asked, so that only this thread waits for a reader.
+
+    What comes while `MAX_UNREAD` bytes wait is left out, and so is all that follows until the last of them is read; then a line says how
+    many were left out. The thread ends with the program.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting = collections.deque()  # type: collections.deque[tuple[Tolerant, bytes]]
+        self._size = 0
+        self._left_out = {}  # type: dict[Tolerant, int]
+        self._steps = 0
+        threading.Thread(target=self._run, name="console", daemon=True).start()
+
+    def put(self, stream: Tolerant, text: str, all_of_it: bool) -> None:
+        """Have something written.
+
+        Args:
+            all_of_it: Not its whole lines only. Lines of several streams would mix otherwise.
+        """
+        with self._changed:
+            text, stream.begun = stream.begun + text, ""
+            if not all_of_it:
+                text, feed, stream.begun = text.rpartition("\n")
+                text += feed
+            if not text:
+                return
+            data = text.encode(stream.encoding, stream.errors or "strict")
+            if self._left_out or (self._waiting and self._size + len(data) > MAX_UNREAD):
+                self._left_out[stream] = self._left_out.get(stream, 0) + data.count(b"\n")
+            else:
+                self._add(stream, data)
+
+    def settle(self) -> bool:
+        """Wait until all is written, or the reader has stalled; returns whether all is."""
+        end = time.monotonic() + SETTLE_BUDGET
+        with self._changed:
+            while self._waiting and time.monotonic() < end:
+                steps = self._steps
+                if not self._changed.wait_for(lambda: self._steps != steps, STALLED):  # noqa: B023 - called in this round only
+                    break
+            return not self._waiting
+
+    def _add(self, stream: Tolerant, data: bytes) -> None:
+        self._waiting.append((stream, data))
+        self._size += len(data)
+        self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    self._changed.wait()
+                stream, data = self._waiting[0]
+            stream.write_out(data)
+            with self._changed:
+                self._waiting.popleft()
+                self._size -= len(data)
+                self._steps += 1
+                if not self._waiting:
+                    self._tell()
+                self._changed.notify_all()
+
+    def _tell(self) -> None:
+        left_out, self._left_out = self._left_out, {}
+        for stream, lines in left_out.items():
+            what = "1 line is" if lines == 1 else f"{lines} lines are"
+            text = f"{time.strftime('%H:%M:%S')} {what} missing here, because nothing was read from this output.\n"
+            self._add(stream, text.encode(stream.encoding, "replace"))
+
+
+@contextlib.contextmanager
+def unhurried() -> "Iterator[None]":
+    """Within this block, nothing that is printed or logged waits for its reader. At its end the log is closed, and the reader may take what
+    it has not taken yet. Where it has stalled, what is printed afterwards does not wait either, and is lost with the program."""
+    streams = [one for one in (sys.stdout, sys.stderr) if isinstance(one, Tolerant)]
+    if not streams:
+        yield  # a test has put its own in their places
+        return
+    writer = Writer()
+    for stream in streams:
+        stream.flush()
+        stream.writer = writer
+    try:
+        yield
+    finally:
+        logging.shutdown()  # which says what `log_limit` has left out
+        with contextlib.suppress(KeyboardInterrupt):  # somebody is in a hurry
+            for stream in streams:
+                stream.flush()
+            if writer.settle():
+                for stream in streams:
+                    stream.writer = None
 
 
 def settle() -> None:
@@ -87,8 +223,11 @@ def ends() -> "list[signal.Signals]":
 
 
 def unseen(stream: Any) -> str:
-    """Why nobody sees what was written to this stream since the last look, as far as that is known; "" where it is seen."""
+    """Why nobody sees what was written to this stream since the last look, as far as that is known; "" where it is seen. May wait for its
+    reader, until that has stalled."""
     stream.flush()
+    if getattr(stream, "writer", None) is not None:
+        stream.writer.settle()
     lost = getattr(stream, "lost", None)
     if lost is not None:
         stream.lost = None  # the next time there may be room

@@ -395,6 +395,11 @@ def unusable(error: OSError, folder: Path, what: str) -> OSError:
     return OSError(error.errno, text, str(error.filename or folder))
 
 
+def unwritable(error: OSError, folder: Path) -> str:
+    """What a program says that goes on although nothing can be written into its state folder."""
+    return f"Nothing can be written into {folder}: {error.strerror or error}. {advice(error, folder)}."
+
+
 def take_over(state: Path) -> OSError | None:
     """What a program does first with its state folder: make it private, and remove what a crash has left; warn where others get in.
 

@@ -110,7 +110,7 @@ async def _in_words(request: web.Request, handler: Callable[[web.Request], Await
 async def run(chosen: argparse.Namespace) -> None:
     """Put the parts together and serve until Ctrl-C."""
     if (hindrance := files.take_over(chosen.state)) is not None:
-        log.warning("Nothing can be written into %s: %s. %s.", chosen.state, hindrance.strerror, files.advice(hindrance, chosen.state))
+        log.warning("%s", files.unwritable(hindrance, chosen.state))
     secret, is_new = secrets.load_or_create(chosen.secret_file)
     hosts = [chosen.host] if chosen.host else None
     renewal: Renewal | None = None
@@ -193,6 +193,11 @@ def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool
 def main(arguments: list[str]) -> int:
     """The program; returns its exit status."""
     chosen = options(arguments)
+    with console.unhurried():
+        return _serve(chosen)
+
+
+def _serve(chosen: argparse.Namespace) -> int:
     log_limit.install("INFO")
     try:
         asyncio.run(run(chosen))

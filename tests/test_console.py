@@ -1,14 +1,18 @@
-"""Programs that nobody looks at: without standard streams, with a full disk or an ended reader behind them."""
+"""Programs that nobody looks at: without standard streams, with a full disk or an ended reader behind them, or one that reads no more."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from functools import partial
@@ -23,7 +27,10 @@ if TYPE_CHECKING:
 
 from drawercam import console, running
 from drawercam.console import LAST_WORDS, Tolerant
-from tests.relays import ROOT, START_LIMIT
+from tests import programs
+from tests.peers import PATIENCE, peer
+from tests.relays import ROOT, START_LIMIT, Relay
+from tests.server.test_media import VP8, film, has_frames
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the streams are closed by a POSIX shell")
 
@@ -108,6 +115,141 @@ def test_a_command_whose_output_gets_nowhere_has_failed(monkeypatch: pytest.Monk
         assert console.finish(0) == status
         assert console.finish(3) == 3
         assert ("No space left" in capsys.readouterr().err) == bool(status)
+
+
+# --- a reader that stalls ---
+
+
+class Pipe(io.RawIOBase):
+    """A pipe.
+
+    Attributes:
+        reads: Its reader does.
+        written: What has come through.
+    """
+
+    def __init__(self, written: list[bytes]) -> None:
+        self.reads, self.written = threading.Event(), written
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer) -> int:
+        assert self.reads.wait(PATIENCE)
+        self.written.append(bytes(data)[:1000])
+        return len(self.written[-1])
+
+
+def pipes(monkeypatch: pytest.MonkeyPatch) -> tuple[Pipe, Pipe, list[bytes]]:
+    """Those of the standard streams, with one reader."""
+    written: list[bytes] = []
+    output, log = Pipe(written), Pipe(written)
+    output.reads = log.reads
+    for name, pipe in (("stdout", output), ("stderr", log)):
+        monkeypatch.setattr(sys, name, Tolerant(io.BufferedWriter(pipe), encoding="utf-8", line_buffering=True))
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    return output, log, written
+
+
+def test_nothing_waits_for_a_reader_and_it_learns_what_it_has_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "STALLED", 0.01)
+    output, _, written = pipes(monkeypatch)
+    with console.unhurried():
+        print("a", "banner", end=" ")
+        print("and a warning", file=sys.stderr)
+        print("of two\nlines")
+        for number in range(30_000):
+            print(f"number {number}", file=sys.stderr)
+        assert console.unseen(sys.stdout) == "" and written == []
+    assert written == []  # the end of the block has not waited for it, either
+    print("said later")
+    print("and", "later", file=sys.stderr)
+    output.reads.set()
+    monkeypatch.setattr(console, "STALLED", PATIENCE)
+    assert isinstance(sys.stdout, Tolerant) and sys.stdout.writer is not None and sys.stdout.writer.settle()
+    lines = b"".join(written).decode().splitlines()
+    *kept, missed_log, missed_output = lines
+    assert kept[:4] == ["and a warning", "a banner of two", "lines", "number 0"], "in the order in which they became whole"
+    assert kept[3:] == [f"number {number}" for number in range(len(kept) - 3)]
+    assert 1000 < len(kept) < 30_000 and sum(len(line) + 1 for line in kept) <= console.MAX_UNREAD
+    assert f" {30_000 - len(kept) + 3 + 1} lines are missing here, because" in missed_log
+    assert " 1 line is missing here, because" in missed_output
+    print("the next one", flush=True)
+    assert sys.stdout.writer.settle() and written[-1] == b"the next one\n"
+
+
+def test_what_is_printed_after_the_block_is_written_at_once_where_all_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    output, _, written = pipes(monkeypatch)
+    output.reads.set()
+    with console.unhurried():
+        print("half a line", end="")
+    assert written == [b"half a line"]
+    assert isinstance(sys.stderr, Tolerant) and sys.stderr.writer is None
+    print("a traceback", file=sys.stderr)
+    assert written == [b"half a line", b"a traceback\n"]
+
+
+def test_a_full_disk_is_noticed_by_the_thread_that_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk()
+    monkeypatch.setattr(sys, "stdout", log_on(disk))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    with console.unhurried():
+        print("a link")
+        assert console.unseen(sys.stdout) == os.strerror(errno.ENOSPC)
+        disk.room = 100
+        print("a link")
+        assert console.unseen(sys.stdout) == ""
+    assert disk.written == b"a link\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a pipe is opened a second time by /proc")
+async def test_a_relay_goes_on_while_its_log_is_not_read_and_stops_then(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    filler = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
+
+    def fill() -> int:
+        return sum(iter(partial(_taken, filler), 0))
+
+    full = fill()
+    command = [sys.executable, "relay.py", "--no-install", "--no-mdns", "--no-key", "--port", "0", "--state", str(tmp_path)]
+    relay = Relay("--no-key", state=tmp_path)
+    async with programs.running(*command, cwd=ROOT, stdout=writer, stderr=writer) as process:
+        try:
+            os.close(writer)
+            async with asyncio.timeout(START_LIMIT):
+                while not (there := running.relays(tmp_path)):
+                    assert process.returncode is None
+                    await asyncio.sleep(0.02)
+            relay.port = there[0].port
+            async with peer(relay, "/camera/porch") as camera, peer(relay, "/player/porch") as viewer:
+                await film(camera, VP8)
+                await viewer.until(has_frames(10), "for pictures")
+                said = await asyncio.to_thread(_read, reader, full, b" films as porch")
+                assert said.count(b"Press Ctrl-C to stop.") == 1
+                fill()
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+        finally:
+            os.close(filler)
+            os.close(reader)
+
+
+def _taken(pipe: int) -> int:
+    """Bytes that a pipe takes without its reader, to its last byte, so that no line of the log finds room."""
+    with contextlib.suppress(BlockingIOError):
+        return os.write(pipe, b"x" * 4096)
+    with contextlib.suppress(BlockingIOError):
+        return os.write(pipe, b"x")
+    return 0
+
+
+def _read(pipe: int, skip: int, wanted: bytes) -> bytes:
+    """What comes after so many bytes, until something is in it."""
+    said = b""
+    while wanted not in said[skip:]:
+        said += os.read(pipe, 65536)
+    return said[skip:]
 
 
 # --- last words ---

@@ -358,6 +358,9 @@ def test_a_folder_that_takes_nothing_is_taken_over_and_one_that_is_missing_is_ex
     Hindered(tmp_path, monkeypatch, code)
     hindrance = files.take_over(state)
     assert hindrance is not None and hindrance.errno == code
+    said = files.unwritable(hindrance, state)
+    assert said.startswith(f"Nothing can be written into {state}: {os.strerror(code)}. ")
+    assert said.endswith(" or choose another folder with --state.")
 
     def refuse(path: Path, *more: object, **options: object) -> None:
         assert path.is_relative_to(tmp_path)

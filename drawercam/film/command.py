@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import console
 from ..commandline import Parser, quoted
 from ..hub import NAME, NAME_RULE
 from ..names import name_of, told_label
@@ -193,7 +194,8 @@ def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace, entry: Ent
     try:
         turner = _turner(chosen)
         source = _source(parser, chosen, turner)
-        asyncio.run(_film(entry, source, chosen.encode, turner, told_label(chosen.label)))
+        with console.unhurried():
+            asyncio.run(_film(entry, source, chosen.encode, turner, told_label(chosen.label)))
     except KeyboardInterrupt:
         pass
     except TakenOver:

@@ -73,9 +73,8 @@ const MUTE_ENGINE_AFTER = 5000;
 /** Pictures are given to a surface and none is seen for so long (ms): the next surface's turn. */
 const DARK_SURFACE_AFTER = 4000;
 
-/** Milliseconds between two frames within which they count as one after the other; and so many intervals of a slow lens. */
+/** Milliseconds between two frames within which they count as one after the other. */
 const FEEDING = 1000;
-const FEEDING_INTERVALS = 2;
 
 /** After all engines have failed they get another chance with another kind of track, or after so long (ms), and each time after twice as
  *  long: a computer that was busy for a moment should show its pictures soon, and one that cannot need not try all the time. */
@@ -1061,8 +1060,7 @@ export class Tile {
       this.fed = fed;
       this.fedAt = now;
     }
-    const feeding = now - this.fedAt <= Math.max(FEEDING, FEEDING_INTERVALS * (this.pace || 0));
-    if (fed === this.fedAtPicture || !feeding || !this.watched || this.blocked) this.mouthfulAt = now;
+    if (fed === this.fedAtPicture || now - this.fedAt > FEEDING || !this.watched || this.blocked) this.mouthfulAt = now;
     if (now - this.mouthfulAt > MUTE_ENGINE_AFTER) return this.onfail("no picture came out of the frames that went in");
     if (!(engine instanceof Screen)) return;
     if (engine.lit || shown === 0 || !this.inSight) this.darkAt = now;

@@ -30,9 +30,10 @@ export function statusWords(status, { news, width, height, byRequests }) {
   if (off && refusal) return ["gone", "The relay refuses this page", refusalWords(refusal)];
   if (state === "connecting") return ["connecting", "Connecting", ""];
   if (state === "gone") return ["gone", "The relay does not answer", waiting];
+  const wakes = "It wakes up as soon as somebody watches. If the screen is dark, a touch lights it.";
   if (status.state === "paused") {
     if (status.reason === "viewers") return ["paused", "Paused by the viewers", `${whoPauses(status)} Filming goes on as soon as it can.`];
-    if (status.reason === "unwatched") return ["paused", "Asleep, nobody is watching", "It wakes up as soon as somebody watches."];
+    if (status.reason === "unwatched") return ["paused", "Asleep, nobody is watching", wakes];
     if (status.reason === "background") return ["paused", "Paused, page is hidden", "Come back to this page to go on."];
     return ["paused", "Paused, no picture", news || "A call or another app has the camera. It comes back by itself."];
   }

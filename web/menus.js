@@ -69,7 +69,7 @@ export function stepsToAllow({ family, system, name }, device) {
  * @returns {string[]}
  */
 export function stepsToTrust({ family, system }, linked) {
-  const where = linked ? "(the link below)" : "(the relay prints its address in its terminal)";
+  const where = linked ? "(the link below)" : "(the relay shows its address when it starts: ask the person who runs it)";
   const steps = [`Open the relay’s trust page ${where} on this device, and install the relay’s certificate.`];
   if (system === "ios") steps.push("Then, in Settings, open General, About, Certificate Trust Settings, and switch it on for the relay.");
   if (system === "android" && family === "firefox") {
@@ -110,7 +110,7 @@ export function stepsToUpdate({ family, system, name }) {
 export function stepsToReach({ system }, secure) {
   const [it, wifi] = system === "desktop" ? ["computer", "network"] : ["phone", "Wi-Fi"];
   const steps = [
-    "Is the relay running? Its terminal says so.",
+    "Is the relay’s computer on, and does drawercam run there? If it is not yours, ask the person who runs it.",
     `Is this ${it} in the relay’s ${wifi}? A guest network or a VPN keeps them apart.`,
   ];
   if (secure) {

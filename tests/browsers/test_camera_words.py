@@ -55,7 +55,11 @@ FACTS = {"news": "", "width": 640, "height": 480, "byRequests": False}
             ["gone", "The relay refuses this page", "There are too many cameras."],
         ),
         ({"failure": "It broke."}, "", ["gone", "The recorder does not work", "It broke."]),
-        ({"state": "paused", "reason": "unwatched"}, "", ["paused", "Asleep, nobody is watching", "It wakes up"]),
+        (
+            {"state": "paused", "reason": "unwatched"},
+            "",
+            ["paused", "Asleep, nobody is watching", "It wakes up as soon as somebody watches. If the screen is dark, a touch"],
+        ),
         ({"state": "paused", "reason": "background"}, "", ["paused", "Paused, page is hidden", "Come back"]),
         ({"state": "paused", "reason": "interrupted"}, "", ["paused", "Paused, no picture", "A call or another app"]),
         ({"state": "paused", "reason": "interrupted"}, "Taken again.", ["paused", "Paused, no picture", "Taken again."]),

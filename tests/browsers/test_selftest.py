@@ -499,6 +499,7 @@ async def test_menus_are_named_as_the_browser_names_them(page: Page, agent: str,
     assert all(text for steps in found[2] for text in steps)
     text = json.dumps(found)
     assert "undefined" not in text
+    assert "terminal" not in text, "a guest has none"
     assert ("Certificate Trust Settings" in text) == ("iPhone" in name)
 
 

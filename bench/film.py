@@ -32,7 +32,7 @@ from drawercam.media.containers import StreamReader
 from drawercam.media.packets import Packet
 from tests.film import rtsp
 from tests.film.http_server import PARTS, part, server
-from tests.film.makers import HEIGHT, RATE, WIDTH, jpegs, painted, pictures, refreshed
+from tests.film.makers import HEIGHT, RATE, WIDTH, hevc_units, jpegs, painted, pictures, refreshed
 from tests.peers import peer
 from tests.relays import ROOT, Relay
 
@@ -53,6 +53,8 @@ SLOW = 8.0
 
 ASLEEP = 40.0
 """Seconds after which a camera that nobody watches must be asleep; the relay waits for 10."""
+
+_NO_TCP = "461 Unsupported Transport"
 
 PATIENCE = 15.0
 """Seconds in which a first picture must come."""
@@ -117,8 +119,8 @@ def images() -> list[bytes]:
     return jpegs(COUNT)
 
 
-def over_rtsp(rate: float = RATE, refusal: str = "") -> Callable[[Sent], Opened]:
-    return lambda sent: rtsp.camera(units(), rate, refusal, sent)
+def over_rtsp(rate: float = RATE, refusal: str = "", hevc: bool = False) -> Callable[[Sent], Opened]:
+    return lambda sent: rtsp.camera(hevc_units(RATE) if hevc else units(), rate, refusal, sent, hevc)
 
 
 def over_http(wrapped: Callable[[bytes], bytes], interval: float = 1 / RATE) -> Callable[[Sent], Opened]:
@@ -164,7 +166,10 @@ def sources() -> list[Source]:
     return [
         Source("RTSP, a keyframe in 8 s", over_rtsp()),
         Source("RTSP, 5 pictures a second", over_rtsp(5)),
-        Source("RTSP, refuses TCP", over_rtsp(refusal="461 Unsupported Transport")),
+        Source("RTSP, refuses TCP", over_rtsp(refusal=_NO_TCP)),
+        Source("RTSP, one in 8 s", over_rtsp(1 / SLOW)),
+        Source("RTSP, H.265, one in 8 s", over_rtsp(1 / SLOW, hevc=True)),
+        Source("RTSP, UDP, one in 8 s", over_rtsp(1 / SLOW, _NO_TCP)),
         Source("RTSP, H.264 without IDR", without_idr, claimed=False),
         Source("JPEGs", over_http(lambda image: b"--f\r\n" + part(image) + b"\r\n")),
         Source("JPEGs, boundary behind", over_http(lambda image: part(image) + b"\r\n--f\r\n")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -24,13 +25,14 @@ from av.video.stream import VideoStream
 from ..media.color import UNSPECIFIED, ColorSpace, from_codes
 from ..media.frames import Unpacked
 from ..media.geometry import Geometry
-from ..media.h264 import AccessUnits
+from ..media.h264 import AccessUnits, picture_size, split_annexb
 from ..media.packets import Codec, MediaError
 from ..media.upright import Upright, turn_of
 from ..timeline import Timeline
 from . import urls
 from .documents import Documents
 from .moments import now
+from .pieces import SILENCE, Pieces, Whole, comes_in_pieces
 from .sources import TOO_LATE, Keyless, Sink, SourceError
 from .streams import Form, Frame
 
@@ -83,8 +85,8 @@ _PLAYABLE = {None, "yuv420p", "yuvj420p"}
 _LIVE_OPTIONS = {"analyzeduration": "500000"}
 
 # RTSP says beforehand what is in there, so the first packet is enough (32 bytes are the least that FFmpeg takes); half a second would be
-# many seconds of a slow camera. TCP loses nothing; some cameras have only UDP.
-_RTSP_OPTIONS = {"probesize": "32", "rtsp_transport": "tcp"}
+# many seconds of a slow camera. `noparse`: see pieces.py. TCP loses nothing; some cameras have only UDP.
+_RTSP_OPTIONS = {"probesize": "32", "fflags": "noparse", "rtsp_transport": "tcp"}
 _RTSP_ATTEMPTS = (_RTSP_OPTIONS, {**_RTSP_OPTIONS, "rtsp_transport": "udp"})
 
 REFUSED_PAUSE = 60.0
@@ -355,12 +357,16 @@ class _Play:
         sounds = [stream for stream in container.streams.audio if stream.codec_context is not None][:1]
         self._tracks = {track.stream.index: track for track in (video, *(_Track(one, _form(one)) for one in sounds))}
         context = pictures[0].codec_context
+        is_rtsp = "rtsp" in format_names
+        self._pieces = {video.stream.index: Pieces(context)} if is_rtsp and comes_in_pieces(context) else {}
+        self._giving = threading.Lock()
         # A guess by the first packet alone is none.
-        self.rate = float(pictures[0].average_rate or 0) if "rtsp" in format_names else _rate(pictures[0])
+        self.rate = float(pictures[0].average_rate or 0) if is_rtsp else _rate(pictures[0])
         self.sound = bool(sounds)
         self.pictures = 0
         heard = f", {sounds[0].codec_context.codec.canonical_name}" if sounds else ""
-        size = f"{context.width}x{context.height} " if context.width else ""
+        width, height = (context.width, context.height) if context.width else _announced_size(context)
+        size = f"{width}x{height} " if width else ""
         self.what = f"{size}{context.codec.canonical_name}{heard}"
         self._timed = self._paced or not _UNTIMED & format_names
         # A device of the kernel dates its pictures by the clock of this computer: what it says is believed where it can be true.
@@ -380,13 +386,15 @@ class _Play:
         """
         sink = self._sink
         try:
-            for packet in self._packets():
-                if not sink.pause(0):
-                    return False
-                if packet.size == 0 and not self._paced:
-                    continue  # the end, where a decoder would be emptied
-                if not self._give(packet):
-                    return False
+            with self._looked_after() as failures:
+                for packet in self._packets():
+                    if not sink.pause(0):
+                        return False
+                    if failures:
+                        raise failures[0]
+                    with self._giving:
+                        if not all(self._give(whole, arrived) for whole, arrived in self._whole(packet)):
+                            return False
         except av.error.EOFError:
             pass
         self.end = max(self.end, self._begin + _SHORTEST_ROUND)
@@ -400,10 +408,50 @@ class _Play:
             del packet  # or the traceback of a device that breaks off would keep it
             yield kept
 
-    def _give(self, packet: AvPacket[Any]) -> bool:
+    def _whole(self, packet: AvPacket[Any]) -> Iterator[Whole]:
+        """The packet, or the pictures that are whole with it; and when they arrived."""
+        pieces = self._pieces.get(packet.stream_index)
+        if packet.size and pieces is not None:
+            yield from pieces.feed(packet, now())
+            return
+        if pieces is not None:
+            yield from pieces.rest()
+        if packet.size or self._paced:  # not the end, where a decoder would be emptied
+            yield packet, now()
+
+    @contextlib.contextmanager
+    def _looked_after(self) -> Iterator[list[Exception]]:
+        """Meanwhile, a thread gives pictures behind which there is silence, because this one waits for the next piece. The list is for what
+        fails there."""
+        ended = threading.Event()
+        failures: list[Exception] = []
+
+        def look() -> None:
+            while not ended.wait(SILENCE / 2):
+                with self._giving:
+                    if ended.is_set():
+                        return
+                    try:
+                        for pieces in self._pieces.values():
+                            for whole, arrived in pieces.rest(now()):
+                                self._give(whole, arrived)
+                    except Exception as error:
+                        failures.append(error)
+                        return
+
+        looker = threading.Thread(target=look, name="film-look", daemon=True)
+        if self._pieces:
+            looker.start()
+        try:
+            yield failures
+        finally:
+            ended.set()
+            if self._pieces:
+                looker.join()
+
+    def _give(self, packet: AvPacket[Any], arrived: int) -> bool:
         track = self._tracks[packet.stream_index]
         self.pictures += track.is_video
-        arrived = now()
         track.step = _microseconds(packet.duration or None, packet.time_base) or track.step
         timestamp = packet.pts if packet.pts is not None else packet.dts
         if not self._paced:
@@ -488,6 +536,15 @@ def _unpacked(form: Form, packet: AvPacket[Any]) -> Unpacked | None:
         return AccessUnits(form.config).unpack(bytes(packet))
     except MediaError:
         return None
+
+
+def _announced_size(context: VideoCodecContext) -> tuple[int, int]:
+    """The size of H.264 pictures of which only the parameter sets are known."""
+    with contextlib.suppress(MediaError):
+        for unit in split_annexb(bytes(context.extradata or b"")):
+            if unit[0] & 0x1F == 7:
+                return picture_size(unit)
+    return 0, 0
 
 
 def _rate(stream: VideoStream) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 from av.video.frame import PictureType, VideoFrame
@@ -17,6 +18,7 @@ from drawercam.film.sources import Keyless, SourceError
 from drawercam.film.streams import Frame
 from drawercam.media.h264 import split_annexb
 from drawercam.media.packets import Codec
+from tests.peers import PATIENCE
 
 WIDTH, HEIGHT, RATE = 320, 240, 30
 
@@ -79,6 +81,17 @@ def access_units(count: int) -> list[bytes]:
     return [frame.data for frame in frames if frame is not None]
 
 
+def hevc_units(count: int) -> list[bytes]:
+    """Test pictures as H.265 (Annex B)."""
+    context = av.CodecContext.create("libx265", "w")
+    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, RATE)
+    context.options = {"preset": "ultrafast", "tune": "zerolatency", "x265-params": "log-level=none"}
+    shown = pictures(count)
+    for number, picture in enumerate(shown):
+        picture.pts, picture.time_base = number, Fraction(1, RATE)
+    return [bytes(packet) for picture in (*shown, None) for packet in context.encode(picture)]
+
+
 def refreshed(count: int, period: int, idr: int | None = None) -> list[bytes]:
     """Test pictures as H.264 (Annex B) whose only IDR picture, the first, is missing: they are refreshed bit by bit, each time within
     ``period`` pictures, with a recovery point at the beginning (ITU-T H.264 D.2.8). The parameter sets are there.
@@ -98,6 +111,13 @@ def refreshed(count: int, period: int, idr: int | None = None) -> list[bytes]:
         found += [bytes(packet) for packet in context.encode(picture)]
     sets = [unit for unit in split_annexb(found[0]) if unit[0] & 0x1F in (7, 8)]
     return [b"".join(b"\0\0\0\1" + unit for unit in sets) + found[5], *found[6:]]
+
+
+async def eventually(condition: Any) -> Any:
+    async with asyncio.timeout(PATIENCE):
+        while not (found := condition()):  # noqa: ASYNC110 - what it looks at has no event
+            await asyncio.sleep(0.02)
+    return found
 
 
 class Collector:

@@ -48,7 +48,7 @@ from tests.proxies import Proxy
 from tests.relays import ROOT, START_LIMIT, Relay
 
 from . import rtsp
-from .makers import HEIGHT, RATE, WIDTH, access_units, file, jpegs, painted, pictures, refreshed
+from .makers import HEIGHT, RATE, WIDTH, access_units, eventually, file, jpegs, painted, pictures, refreshed
 
 
 @contextlib.asynccontextmanager
@@ -66,13 +66,6 @@ async def filming(relay: Relay | Proxy, name: str, source: sources.Source, **opt
 
 def picture() -> sources.TestPicture:
     return sources.TestPicture(WIDTH, HEIGHT, RATE)
-
-
-async def eventually(condition: Any) -> Any:
-    async with asyncio.timeout(PATIENCE):
-        while not (found := condition()):  # noqa: ASYNC110 - what it looks at has no event
-            await asyncio.sleep(0.02)
-    return found
 
 
 def packets(viewer: Peer) -> list[Packet]:

@@ -28,7 +28,21 @@ from drawercam.media.h264 import split_annexb
 from drawercam.media.packets import Codec, Kind
 
 from . import rtsp
-from .makers import HEIGHT, RATE, WIDTH, Collector, SourceError, access_units, file, luma, painted, pictures, refreshed
+from .makers import (
+    HEIGHT,
+    RATE,
+    WIDTH,
+    Collector,
+    SourceError,
+    access_units,
+    eventually,
+    file,
+    hevc_units,
+    luma,
+    painted,
+    pictures,
+    refreshed,
+)
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="devices and pipes are POSIX ones")
 
@@ -237,6 +251,24 @@ async def test_a_camera_that_takes_no_tcp_is_filmed_over_udp(refusal: str) -> No
         await asyncio.to_thread(network.camera(url).run, sink)
     assert split_annexb(sink.frames[0].data) == split_annexb(units[0])
     assert sink.what == ["320x240 h264, over UDP, because it takes no TCP"]
+
+
+@pytest.mark.parametrize("hevc", [False, True], ids=["h264", "hevc"])
+@pytest.mark.parametrize("refusal", ["", "461 Unsupported Transport"], ids=["tcp", "udp"])
+async def test_a_picture_is_shown_before_the_next_one_is_there(hevc: bool, refusal: str) -> None:
+    """Of a camera of one picture in half a minute."""
+    sink, sent = Collector(9), list[int]()
+    units = hevc_units(2) if hevc else access_units(2)
+    async with rtsp.camera(units, 1 / 30, refusal, sent.append, hevc) as url:
+        running = asyncio.create_task(asyncio.to_thread(network.camera(url).run, sink))
+        await eventually(lambda: sink.pictures or sink.frames or running.done())
+        assert sent == [0] and not running.done()
+    if hevc:
+        assert painted(sink.pictures[0][0]) == painted(pictures(1)[0])
+    else:
+        assert split_annexb(sink.frames[0].data) == split_annexb(units[0]) and sink.frames[0].key
+    with pytest.raises(SourceError):
+        await running
 
 
 async def test_a_slow_camera_is_waited_for_longer_when_it_is_opened_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +24,16 @@ START_LIMIT = 60.0
 
 _LISTENING = re.compile(r"running on port (\d+)")
 
+# Gives the relay's constants other values, and goes on as `python3 relay.py` does.
+_GIVEN = """
+import importlib, json, runpy, sys
+for place, value in json.loads(sys.argv.pop(1)).items():
+    module, _, name = place.rpartition(".")
+    getattr(importlib.import_module(module), name)
+    setattr(importlib.import_module(module), name, value)
+runpy.run_path("relay.py", run_name="__main__")
+"""
+
 
 class Relay:
     """`python3 relay.py ...`, started and stopped.
@@ -31,18 +43,20 @@ class Relay:
         output: Everything it has printed so far.
     """
 
-    def __init__(self, *options: str, port: int = 0, state: Path | None = None) -> None:
+    def __init__(self, *options: str, port: int = 0, state: Path | None = None, given: Mapping[str, float] | None = None) -> None:
         """
         Args:
             options: Command-line options, such as ``--tls``.
             port: 0 for any.
             state: Its state folder; a temporary one by default.
+            given: Other values of constants, such as ``drawercam.policy.SLEEP_AFTER``, for a test that would wait long otherwise.
         """
         self._temporary = tempfile.TemporaryDirectory(prefix="drawercam-") if state is None else None
         self.state = state or Path(self._temporary.name if self._temporary else "")
         self.tls = "--tls" in options
         self.options = options
         self.port = port
+        self.given = dict(given or {})
         self.output = ""
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -50,7 +64,8 @@ class Relay:
 
     def start(self) -> Relay:
         """Start it and wait until it listens. After `stop` it may be started again, on the same port."""
-        command = [sys.executable, "relay.py", "--no-install", "--no-mdns", "--port", str(self.port), "--state", str(self.state)]
+        program = ["-c", _GIVEN, json.dumps(self.given)] if self.given else ["relay.py"]
+        command = [sys.executable, *program, "--no-install", "--no-mdns", "--port", str(self.port), "--state", str(self.state)]
         command += self.options
         if "--trust-port" not in self.options:
             command.append("--no-trust-page")  # its port would be the same for all

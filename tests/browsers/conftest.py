@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
@@ -35,6 +36,12 @@ class Browsers:
             await one.start()
             self._running[name, camera] = one
         return one
+
+    @asynccontextmanager
+    async def chromium(self, *init_scripts: str, camera: bool = True) -> AsyncIterator[Chromium]:
+        """A Chromium that knows nobody, whose pages run these scripts before their own."""
+        async with cast(Chromium, await self.get("chromium", camera)).profile(*init_scripts) as one:
+            yield one
 
     async def close_pages(self) -> None:
         """Ends what a module has left open. Who has fallen ill is started afresh for the next one."""

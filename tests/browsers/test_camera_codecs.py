@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import WebmReader
+from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Browser, Chromium, Page
 from tests.browsers.pages import PATIENCE, listening, moving, state
 from tests.peers import Peer, peer
@@ -452,13 +453,11 @@ async def tells_of_its_pictures(page: Page) -> None:
     assert told == {1: (round(1e6 / rate), True), 2: (None, None)}
 
 
-async def test_a_browser_without_webcodecs_says_so_and_films(relay: Relay) -> None:
+async def test_a_browser_without_webcodecs_says_so_and_films(relay: Relay, browsers: Browsers) -> None:
     """Also what an old phone does: none of the newer interfaces is there."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
     names = ["VideoEncoder", "AudioEncoder", "VideoFrame", "AudioData", "MediaStreamTrackProcessor", "AudioWorkletNode"]
     script = f"for (const name of {names}) delete window[name]; delete HTMLVideoElement.prototype.requestVideoFrameCallback;"
-    async with Chromium(init_scripts=[script, ANNOUNCED]) as phone:
+    async with browsers.chromium(script, ANNOUNCED) as phone:
         page = await film(phone, relay, "old")
         assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "recorder"
         assert "cannot film with WebCodecs" in await page.evaluate("document.getElementById('encoder').textContent")
@@ -468,10 +467,8 @@ async def test_a_browser_without_webcodecs_says_so_and_films(relay: Relay) -> No
         assert page.errors == []
 
 
-async def test_without_a_track_processor_the_pictures_and_samples_come_another_way(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium(init_scripts=["delete window.MediaStreamTrackProcessor", ANNOUNCED]) as phone:
+async def test_without_a_track_processor_the_pictures_and_samples_come_another_way(relay: Relay, browsers: Browsers) -> None:
+    async with browsers.chromium("delete window.MediaStreamTrackProcessor", ANNOUNCED) as phone:
         page = await film(phone, relay, "other-way")
         assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
         async with peer(relay, "/player/other-way") as player:
@@ -481,16 +478,14 @@ async def test_without_a_track_processor_the_pictures_and_samples_come_another_w
         assert page.errors == []
 
 
-async def test_a_webcodecs_encoder_that_breaks_gives_way_to_the_recorder(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
+async def test_a_webcodecs_encoder_that_breaks_gives_way_to_the_recorder(relay: Relay, browsers: Browsers) -> None:
     script = """
       const encode = VideoEncoder.prototype.encode;
       VideoEncoder.prototype.encode = function (...values) {
         if (window.broken) throw new DOMException("broken", "OperationError");
         return encode.apply(this, values);
       };"""
-    async with Chromium(init_scripts=[script]) as phone:
+    async with browsers.chromium(script) as phone:
         page = await film(phone, relay, "breaking")
         async with peer(relay, "/player/breaking") as player:
             await player.until(lambda one: len(frames(one)) > 10)

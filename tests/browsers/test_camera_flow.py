@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.browsers.drivers import Browser, Chromium, Page
+from tests.browsers.conftest import Browsers
+from tests.browsers.drivers import Browser, Page
 from tests.browsers.pages import PATIENCE
 from tests.browsers.test_camera_codecs import film, frames
 from tests.peers import Peer, peer, voting
@@ -128,11 +129,9 @@ SCREEN_STAYS_ON = "window.locks.some((lock) => !lock.released) || document.query
 
 
 @pytest.mark.parametrize("rest", [pytest.param("encoder", marks=pytest.mark.long), "lens"])
-async def test_it_sleeps_while_nobody_watches_and_wakes_up(relay: Relay, rest: str) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
+async def test_it_sleeps_while_nobody_watches_and_wakes_up(relay: Relay, rest: str, browsers: Browsers) -> None:
     name = f"sleeper-{rest}"
-    async with Chromium(init_scripts=[COUNTS]) as phone, filming(phone, relay, name, f"&rest={rest}") as page:
+    async with browsers.chromium(COUNTS) as phone, filming(phone, relay, name, f"&rest={rest}") as page:
         before = await page.evaluate("window.counts")
         await shows(page, "status", "Asleep, nobody is watching")
         await shows(page, "detail", "It wakes up as soon as somebody watches.")
@@ -153,10 +152,8 @@ async def test_it_sleeps_while_nobody_watches_and_wakes_up(relay: Relay, rest: s
 
 
 @pytest.mark.long
-async def test_a_lens_that_is_busy_when_it_wakes_up_is_tried_again(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium(init_scripts=[COUNTS]) as phone, filming(phone, relay, "late-riser", "&rest=lens") as page:
+async def test_a_lens_that_is_busy_when_it_wakes_up_is_tried_again(relay: Relay, browsers: Browsers) -> None:
+    async with browsers.chromium(COUNTS) as phone, filming(phone, relay, "late-riser", "&rest=lens") as page:
         await shows(page, "status", "Asleep")
         await page.evaluate("void (window.busy = true)")
         async with peer(relay, "/player/late-riser") as player:
@@ -330,12 +327,10 @@ SLOW_LENS = """
 
 
 @pytest.mark.long
-async def test_a_slow_lens_is_filmed_and_never_started_anew(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
+async def test_a_slow_lens_is_filmed_and_never_started_anew(relay: Relay, browsers: Browsers) -> None:
     more = "&sound=0&encoder=codecs"
     async with (
-        Chromium(init_scripts=[SLOW_LENS]) as phone,
+        browsers.chromium(SLOW_LENS) as phone,
         peer(relay, "/player/slow") as player,
         filming(phone, relay, "slow", more) as page,
     ):
@@ -357,10 +352,8 @@ async def test_an_encoder_that_gives_nothing_gives_way(relay: Relay, chromium: B
 
 
 @pytest.mark.parametrize("recorder", [pytest.param("was not tried", marks=pytest.mark.long), "failed when it was tried"])
-async def test_a_recorder_that_gives_nothing_gives_way(relay: Relay, recorder: str) -> None:
+async def test_a_recorder_that_gives_nothing_gives_way(relay: Relay, recorder: str, browsers: Browsers) -> None:
     """A computer was too busy for a measurement, so a recorder was chosen; it does not work, whatever the browser says."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
     script = """
       const encode = VideoEncoder.prototype.encode, supported = VideoEncoder.isConfigSupported;
       let tests = 0;
@@ -373,7 +366,7 @@ async def test_a_recorder_that_gives_nothing_gives_way(relay: Relay, recorder: s
       MediaRecorder.prototype.start = function () {};
     """.replace("MOST", "3" if recorder == "was not tried" else "1")
     name = "mute-recorder-" + recorder.split()[0]
-    async with Chromium(init_scripts=[script]) as phone, peer(relay, f"/player/{name}") as player, filming(phone, relay, name) as page:
+    async with browsers.chromium(script) as phone, peer(relay, f"/player/{name}") as player, filming(phone, relay, name) as page:
         await more_frames(player, 20)
         assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
 
@@ -418,11 +411,9 @@ FOUR_CHANNELS = """
 """
 
 
-async def test_sound_of_four_channels_is_mixed_down(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
+async def test_sound_of_four_channels_is_mixed_down(relay: Relay, browsers: Browsers) -> None:
     async with (
-        Chromium(init_scripts=[FOUR_CHANNELS]) as phone,
+        browsers.chromium(FOUR_CHANNELS) as phone,
         peer(relay, "/player/quad") as player,
         filming(phone, relay, "quad") as page,
     ):
@@ -472,16 +463,14 @@ async def test_a_source_of_pictures_that_gives_none_gives_way(relay: Relay, chro
 
 
 @pytest.mark.long
-async def test_a_recorder_that_stops_is_started_anew(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
+async def test_a_recorder_that_stops_is_started_anew(relay: Relay, browsers: Browsers) -> None:
     script = """
       window.recorders = [];
       const start = MediaRecorder.prototype.start;
       MediaRecorder.prototype.start = function (...values) { window.recorders.push(this); start.apply(this, values); };
     """
     async with (
-        Chromium(init_scripts=[script]) as phone,
+        browsers.chromium(script) as phone,
         filming(phone, relay, "halted", "&encoder=recorder&sound=recorder") as page,
         peer(relay, "/player/halted") as player,
     ):
@@ -578,11 +567,9 @@ SILENT = """
 
 
 @pytest.mark.long
-async def test_a_browser_that_does_not_answer_is_asked_again_while_it_films(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
+async def test_a_browser_that_does_not_answer_is_asked_again_while_it_films(relay: Relay, browsers: Browsers) -> None:
     async with (
-        Chromium(init_scripts=[SILENT % "false"]) as phone,
+        browsers.chromium(SILENT % "false") as phone,
         filming(phone, relay, "silent") as page,
         peer(relay, "/player/silent") as player,
     ):
@@ -610,12 +597,10 @@ async def test_a_browser_that_does_not_answer_is_asked_again_while_it_films(rela
 
 @pytest.mark.parametrize("way", ["by itself", "by its button", "by an answer after all"])
 @pytest.mark.long
-async def test_a_browser_that_does_not_answer_at_first_is_told_of(relay: Relay, way: str) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
+async def test_a_browser_that_does_not_answer_at_first_is_told_of(relay: Relay, way: str, browsers: Browsers) -> None:
     state = "granted" if way == "by itself" else "prompt"
     decided = f"navigator.permissions.query = async () => ({{ state: '{state}' }});"
-    async with Chromium(init_scripts=[SILENT % "true", decided]) as phone:
+    async with browsers.chromium(SILENT % "true", decided) as phone:
         page = await phone.page(f"{relay.origin}/camera.html?name=silent-{state}")
         await shows(page, "note", "If the browser asks, allow it.")
         await shows(page, "panel", "The browser does not give the camera")
@@ -630,9 +615,7 @@ async def test_a_browser_that_does_not_answer_at_first_is_told_of(relay: Relay, 
 
 
 @pytest.mark.long
-async def test_a_camera_that_stays_busy_is_asked_for_ever_more_rarely(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
+async def test_a_camera_that_stays_busy_is_asked_for_ever_more_rarely(relay: Relay, browsers: Browsers) -> None:
     script = """
       MediaDevices.prototype.getUserMedia = () => Promise.reject(new DOMException("busy", "NotReadableError"));
       window.pauses = [];
@@ -642,16 +625,14 @@ async def test_a_camera_that_stays_busy_is_asked_for_ever_more_rarely(relay: Rel
         return wait(action, ms, ...values);
       };
     """
-    async with Chromium(init_scripts=[script]) as phone:
+    async with browsers.chromium(script) as phone:
         page = await phone.page(f"{relay.origin}/camera.html?name=busy&sound=0")
         await shows(page, "panel", "The camera is in use")
         assert await page.wait_for("window.pauses.length >= 4 && window.pauses", PATIENCE) == [500, 1000, 2000, 4000]
 
 
 @pytest.mark.long
-async def test_a_microphone_that_ends_is_taken_again(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
+async def test_a_microphone_that_ends_is_taken_again(relay: Relay, browsers: Browsers) -> None:
     script = """
       window.tracks = [];
       const ask = MediaDevices.prototype.getUserMedia;
@@ -662,7 +643,7 @@ async def test_a_microphone_that_ends_is_taken_again(relay: Relay) -> None:
       };
     """
     async with (
-        Chromium(init_scripts=[script]) as phone,
+        browsers.chromium(script) as phone,
         filming(phone, relay, "deaf") as page,
         peer(relay, "/player/deaf") as player,
     ):

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
+from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Chromium, Page
 from tests.browsers.pages import PATIENCE
 from tests.relays import Relay
@@ -50,11 +51,9 @@ def house() -> Iterator[Relay]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def chromium() -> AsyncIterator[Chromium]:
+async def chromium(browsers: Browsers) -> AsyncIterator[Chromium]:
     """One that holds no keys yet, and lets no minute pass."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium(camera=False, init_scripts=[MINUTE]) as one:
+    async with browsers.chromium(MINUTE, camera=False) as one:
         yield one
 
 
@@ -170,7 +169,8 @@ async def test_a_wall_that_holds_own_adds_cameras_and_guests_and_a_tap_shows_a_k
     await page.click("#sure")
     await shows(page, "#shut", "for the relay’s owner")
     assert await page.evaluate("document.querySelector('#open').hidden") and opens(house, own.secret)[0] == 401
-    assert page.errors == []
+    # The key may end before the request that has revoked it is answered, and Chromium sends that one again.
+    assert [error for error in page.errors if not error.endswith(f"/api/keys/{own.id}")] == []
     await page.close()
 
 

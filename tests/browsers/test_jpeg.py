@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browsers import films
+from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Chromium, Page
 from tests.browsers.pages import PATIENCE, facts, listening, moving, state
 from tests.film.test_filming import filming, picture
@@ -58,10 +59,8 @@ async def test_pictures_one_by_one(relay: Relay, chromium: Chromium) -> None:
         assert page.errors == []
 
 
-async def test_a_browser_that_plays_no_video_shows_pictures(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with films.film(relay, "plain") as camera, Chromium(camera=False, init_scripts=[WITHOUT_VIDEO]) as old:
+async def test_a_browser_that_plays_no_video_shows_pictures(relay: Relay, browsers: Browsers) -> None:
+    async with films.film(relay, "plain") as camera, browsers.chromium(WITHOUT_VIDEO, camera=False) as old:
         never = await old.page(f"{relay.origin}/player.html?camera=plain#never")
         await moving(never)
         await state(never, "live")
@@ -91,10 +90,8 @@ WITHOUT_H264 = """
 """
 
 
-async def test_a_camera_changes_its_codec_for_a_browser_once_all_play_the_other_one(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium(camera=False, init_scripts=[WITHOUT_H264]) as old, filming(relay, "other", picture()):
+async def test_a_camera_changes_its_codec_for_a_browser_once_all_play_the_other_one(relay: Relay, browsers: Browsers) -> None:
+    async with browsers.chromium(WITHOUT_H264, camera=False) as old, filming(relay, "other", picture()):
         async with peer(relay, "/player/other") as blocker:  # of which it is not known what it plays
             assert (await blocker.message("track", number=1))["codec"].startswith("avc1")
             page = await old.page(f"{relay.origin}/player.html?camera=other")
@@ -131,11 +128,9 @@ COUNTS = """
 
 
 @pytest.mark.long
-async def test_who_only_listens_is_sent_no_video(relay: Relay, porch: None) -> None:
+async def test_who_only_listens_is_sent_no_video(relay: Relay, porch: None, browsers: Browsers) -> None:
     """With single pictures, and where nobody looks at the tile whose sound is on."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium(camera=False, init_scripts=[COUNTS]) as browser:
+    async with browsers.chromium(COUNTS, camera=False) as browser:
         for engine in ("jpeg", "frames"):
             page = await browser.page(f"{relay.origin}/player.html?camera=porch&engine={engine}")
             await moving(page)

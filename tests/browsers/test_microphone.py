@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Chromium, Page
 from tests.browsers.drivers.chromium import ChromiumPage
 from tests.browsers.films import film
@@ -332,9 +333,9 @@ async def test_a_browser_that_stops_playing_goes_on(relay: Relay, chromium: Chro
 
 
 @pytest.mark.long
-async def test_sound_stays_on_over_a_restart_of_the_relay() -> None:
+async def test_sound_stays_on_over_a_restart_of_the_relay(browsers: Browsers) -> None:
     with Relay() as relay:
-        async with Chromium() as browser:
+        async with browsers.chromium() as browser:
             await browser.page(f"{relay.origin}/camera.html?name=cradle&start=1&width=320&height=240")
             wall = await browser.page()
             await go(wall, f"{relay.origin}/player.html")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -11,16 +10,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser as PlaywrightBrowser
-from playwright.async_api import BrowserContext, async_playwright
 
-from tests.browsers.drivers import Chromium, Page
-from tests.browsers.drivers.chromium import QUIET, ChromiumPage
+from tests.browsers.conftest import Browsers
+from tests.browsers.drivers import Page
 from tests.browsers.pages import PATIENCE, moving
 from tests.relays import ROOT, START_LIMIT
 
@@ -29,8 +26,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(os.name != "posix", reason="a terminal is made by a POSIX system"),
 ]
-
-CAMERA = [*QUIET, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--autoplay-policy=no-user-gesture-required"]
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -66,29 +61,6 @@ def first_start(state: Path) -> Iterator[str]:
         os.close(master)
 
 
-@asynccontextmanager
-async def browser_with_a_camera() -> AsyncIterator[PlaywrightBrowser]:
-    """One Chromium in which there can be several persons, each with cookies of their own."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with async_playwright() as remote:
-        one = await remote.chromium.launch(executable_path=Chromium.executable(), args=CAMERA, chromium_sandbox=os.geteuid() != 0)
-        try:
-            yield one
-        finally:
-            await one.close()
-
-
-async def person(browser: PlaywrightBrowser) -> BrowserContext:
-    return await browser.new_context(ignore_https_errors=True)
-
-
-async def opened(whose: BrowserContext, url: str) -> Page:
-    page = ChromiumPage(await whose.new_page())
-    await page.raw.goto(url)
-    return page
-
-
 async def shows(page: Page, css: str, *words: str) -> None:
     """Wait until a person can read this there."""
     for word in words:
@@ -96,20 +68,19 @@ async def shows(page: Page, css: str, *words: str) -> None:
         await page.wait_for(text, PATIENCE)
 
 
-async def test_from_the_first_start_to_a_guest_who_is_sent_away() -> None:
+async def test_from_the_first_start_to_a_guest_who_is_sent_away(browsers: Browsers) -> None:
     with tempfile.TemporaryDirectory(prefix="drawercam-") as state, first_start(Path(state) / "state") as printed:
         links = {label: re.findall(rf"^ *{label}:?\s+(https://\S+)", printed, re.MULTILINE)[0] for label in ("Film", "Watch", "Own")}
-        async with browser_with_a_camera() as browser:
-            house, owner, guest = [await person(browser) for _ in range(3)]
-            phone = await opened(house, links["Film"])
+        async with browsers.chromium() as house, browsers.chromium() as owner, browsers.chromium() as guest:
+            phone = await house.page(links["Film"])
             await phone.fill("#name", "Baby Room")
             await phone.click("#start")
             await phone.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
-            wall = await opened(house, links["Watch"])
+            wall = await house.page(links["Watch"])
             await moving(wall)
             assert await wall.evaluate("document.querySelector('[data-camera]').dataset.camera") == "baby-room"
 
-            own = await opened(owner, links["Own"])
+            own = await owner.page(links["Own"])
             await own.click("#guests")
             await own.wait_for("location.pathname === '/keys.html'", PATIENCE)
             await own.fill("#whom", "Anna")
@@ -118,7 +89,7 @@ async def test_from_the_first_start_to_a_guest_who_is_sent_away() -> None:
             await shows(own, "#made", "Invitation for Anna", "watch Baby Room")
             link = await own.evaluate("document.querySelector('#link').textContent")
 
-            visitor = await opened(guest, link)
+            visitor = await guest.page(link)
             await moving(visitor)
             await own.click("#done")
             await own.click("#list button[aria-label='Revoke: Anna']")
@@ -127,9 +98,8 @@ async def test_from_the_first_start_to_a_guest_who_is_sent_away() -> None:
             await shows(visitor, "#key", "has ended or was revoked", "Ask whoever sent you the link for a new one.")
             assert "terminal" not in await visitor.evaluate("document.body.innerText")
             assert await visitor.evaluate("document.querySelector('[data-camera]') === null"), "and sees nothing more"
-            again = await opened(guest, link)
+            again = await guest.page(link)
             await shows(again, "#key", "does not know the key of this link", "Ask whoever sent you the link for a new one.")
             await moving(wall)
             for page in (phone, wall, own, visitor):
                 assert [error for error in page.errors if "401" not in error] == []
-            await asyncio.gather(*(one.close() for one in (house, owner, guest)))

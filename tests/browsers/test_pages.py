@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.browsers.drivers import Browser, Chromium, Page
+from tests.browsers.conftest import Browsers
+from tests.browsers.drivers import Browser, Page
 from tests.browsers.pages import PATIENCE, facts, listening, moving, state
 from tests.peers import peer, voting
 from tests.relays import Relay
@@ -154,17 +155,17 @@ def keyframe(message: bytes) -> bool | None:
     ],
     ids=["throws", "stays silent", "is not there"],
 )
-async def test_mediasource_takes_over_when_webcodecs(pages: Pages, breakage: str) -> None:
+async def test_mediasource_takes_over_when_webcodecs(pages: Pages, breakage: str, browsers: Browsers) -> None:
     """Without workers, because only what is in the page can be broken from outside; what decodes is the same there."""
     await pages.film("broken")
-    async with Chromium(camera=False, init_scripts=["delete globalThis.Worker", breakage]) as crippled:
+    async with browsers.chromium("delete globalThis.Worker", breakage, camera=False) as crippled:
         player = await crippled.page(f"{pages.relay.origin}/player.html?camera=broken")
         await moving(player)
         assert (await facts(player))["engine"] == "mse"
 
 
 @pytest.mark.long
-async def test_a_browser_that_could_not_show_it_for_a_moment_is_tried_again(pages: Pages) -> None:
+async def test_a_browser_that_could_not_show_it_for_a_moment_is_tried_again(pages: Pages, browsers: Browsers) -> None:
     await pages.film("moment")
     breakage = """
       const decode = VideoDecoder.prototype.decode;
@@ -172,7 +173,7 @@ async def test_a_browser_that_could_not_show_it_for_a_moment_is_tried_again(page
         if (!window.well) throw new DOMException("broken", "EncodingError");
         return decode.call(this, chunk);
       };"""
-    async with Chromium(camera=False, init_scripts=["delete globalThis.Worker", breakage]) as crippled:
+    async with browsers.chromium("delete globalThis.Worker", breakage, camera=False) as crippled:
         player = await crippled.page(f"{pages.relay.origin}/player.html?camera=moment&engine=frames")
         await state(player, "failed")
         await says(player, "This browser cannot show this camera")
@@ -216,13 +217,13 @@ async def test_the_player_says_why_a_camera_is_paused_or_gone(pages: Pages) -> N
 
 
 @pytest.mark.long
-async def test_keys_let_in_who_has_them(browser: Browser) -> None:
+async def test_keys_let_in_who_has_them(browser: Browser, browsers: Browsers) -> None:
     """The links as they are printed: the key leaves the address bar, and the cookie stays."""
     with Relay("--tls") as relay:
         links: dict[str, Any] = {
             word: next(line.split()[-1] for line in relay.output.splitlines() if f"/{word}.html#" in line) for word in ("camera", "player")
         }
-        async with Chromium() as phone, Chromium(camera=False) as desk:
+        async with browsers.chromium() as phone, browsers.chromium(camera=False) as desk:
             bare = await phone.page(links["camera"].split("#")[0] + "?name=porch")
             await says(bare, "camera key")
             camera = await phone.page(links["camera"].replace("camera.html#", "camera.html?name=porch&start=1&width=320&height=240#"))
@@ -245,10 +246,8 @@ async def test_keys_let_in_who_has_them(browser: Browser) -> None:
             await moving(again)
 
 
-async def test_a_refused_camera_is_explained(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium(camera=False) as browser:
+async def test_a_refused_camera_is_explained(relay: Relay, browsers: Browsers) -> None:
+    async with browsers.chromium(camera=False) as browser:
         page = await browser.page(f"{relay.origin}/camera.html")
         await page.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
         text = await page.evaluate("document.querySelector('#panel').innerText")
@@ -256,15 +255,13 @@ async def test_a_refused_camera_is_explained(relay: Relay) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def troubled() -> AsyncIterator[Browser]:
+async def troubled(browsers: Browsers) -> AsyncIterator[Browser]:
     """A browser whose camera fails as the page's address says behind `#`."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
     script = """
       const error = location.hash.slice(1);
       navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("no", error); };
     """
-    async with Chromium(init_scripts=[script]) as browser:
+    async with browsers.chromium(script) as browser:
         yield browser
 
 
@@ -280,19 +277,15 @@ async def test_every_trouble_with_the_camera_has_its_words(relay: Relay, trouble
     await page.close()
 
 
-async def test_an_insecure_page_says_which_address_to_use(relay: Relay) -> None:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium(init_scripts=["Object.defineProperty(window, 'isSecureContext', {value: false})"]) as browser:
+async def test_an_insecure_page_says_which_address_to_use(relay: Relay, browsers: Browsers) -> None:
+    async with browsers.chromium("Object.defineProperty(window, 'isSecureContext', {value: false})") as browser:
         page = await browser.page(f"{relay.origin}/camera.html")
         await page.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
         assert "https" in await page.evaluate("document.querySelector('#panel').innerText")
 
 
-async def test_the_screen_stays_awake_while_it_films_and_while_somebody_watches(relay: Relay) -> None:
+async def test_the_screen_stays_awake_while_it_films_and_while_somebody_watches(relay: Relay, browsers: Browsers) -> None:
     """Headless Chromium grants no wake lock, so the browser's answer is written down by a stand-in for it."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
     script = """
       window.locks = [];
       navigator.wakeLock.request = async (type) => {
@@ -302,7 +295,7 @@ async def test_the_screen_stays_awake_while_it_films_and_while_somebody_watches(
         window.locks.push(lock);
         return lock;
       };"""
-    async with Chromium(init_scripts=[script]) as browser:
+    async with browsers.chromium(script) as browser:
         page = await browser.page(f"{relay.origin}/camera.html?name=awake&start=1&width=320&height=240")
         await says(page, "Live")
         await page.wait_for("window.locks.length === 1 && !window.locks[0].released", PATIENCE)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Browser, Chromium, Page
 from tests.browsers.pages import PATIENCE, facts, fresh_page, go, moving, state, watching
 from tests.media.samples import RECORDINGS
@@ -214,16 +215,16 @@ async def test_the_picture_follows_a_phone_that_is_turned(relay: Relay, page: Pa
         assert page.errors == []
 
 
-async def test_a_browser_without_workers_watches_all_the_same(relay: Relay, camera: None) -> None:
-    async with Chromium(camera=False, init_scripts=["delete globalThis.Worker"]) as old:
+async def test_a_browser_without_workers_watches_all_the_same(relay: Relay, camera: None, browsers: Browsers) -> None:
+    async with browsers.chromium("delete globalThis.Worker", camera=False) as old:
         player = await old.page(f"{relay.origin}/player.html?camera=one")
         await moving(player)
         assert (await facts(player))["engine"] == "frames"
         assert player.errors == []
 
 
-async def test_a_worker_that_does_not_start_is_done_without(relay: Relay, camera: None) -> None:
-    async with Chromium(camera=False) as broken:
+async def test_a_worker_that_does_not_start_is_done_without(relay: Relay, camera: None, browsers: Browsers) -> None:
+    async with browsers.chromium(camera=False) as broken:
         await broken.context.route("**/web/receiver-worker.js", lambda route: route.fulfill(status=500, body="no"))
         player = await broken.page(f"{relay.origin}/player.html?camera=one")
         await moving(player)
@@ -242,10 +243,8 @@ async def test_a_closed_tile_leaves_nothing_behind(relay: Relay, page: Page) -> 
 
 
 @pytest.mark.long
-async def test_a_viewer_that_cannot_play_the_codec_gets_another_one(relay: Relay) -> None:
+async def test_a_viewer_that_cannot_play_the_codec_gets_another_one(relay: Relay, browsers: Browsers) -> None:
     """Without a worker the page's own interfaces count, and those are easily taken away."""
-    if missing := Chromium.missing():
-        pytest.skip(missing)
     script = """
       delete window.Worker;
       const supports = VideoDecoder.isConfigSupported;
@@ -254,7 +253,7 @@ async def test_a_viewer_that_cannot_play_the_codec_gets_another_one(relay: Relay
       const plays = MediaSource.isTypeSupported;
       MediaSource.isTypeSupported = (type) => !/avc1/.test(type) && plays.call(MediaSource, type);
     """
-    async with Chromium() as phone, Chromium(camera=False, init_scripts=[script]) as desk:
+    async with browsers.chromium() as phone, browsers.chromium(script, camera=False) as desk:
         film = await phone.page(f"{relay.origin}/camera.html?name=other&start=1&encoder=avc1&width=320&height=240")
         await film.wait_for("document.getElementById('camera').dataset.codec.startsWith('avc1')", PATIENCE)
         watch = await desk.page(f"{relay.origin}/player.html?camera=other")

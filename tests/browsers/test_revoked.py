@@ -11,6 +11,7 @@ import pytest_asyncio
 from drawercam.access import Access
 from drawercam.keys import NOTHING, Key, Keyring, Scope
 from tests.browsers import films
+from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Chromium, Page
 from tests.browsers.pages import PATIENCE, moving
 from tests.relays import Relay
@@ -41,10 +42,8 @@ def house() -> Iterator[Relay]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def counting() -> AsyncIterator[Chromium]:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium(init_scripts=[COUNTS]) as one:
+async def counting(browsers: Browsers) -> AsyncIterator[Chromium]:
+    async with browsers.chromium(COUNTS) as one:
         yield one
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import pytest
 
+from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Chromium, Page
 from tests.browsers.pages import PATIENCE
 from tests.browsers.test_camera_flow import in_state, shows
@@ -62,12 +64,14 @@ READ = """() => Object.fromEntries([...document.querySelectorAll("[data-test]")]
   { sign: line.dataset.sign, text: line.innerText, link: line.querySelector("a") ? line.querySelector("a").href : "" }]))"""
 
 
-@asynccontextmanager
-async def phone(*scripts: str, camera: bool = True) -> AsyncIterator[Chromium]:
-    if missing := Chromium.missing():
-        pytest.skip(missing)
-    async with Chromium(camera=camera, init_scripts=[SCREEN, *scripts]) as browser:
-        yield browser
+class Phones(Protocol):
+    def __call__(self, *scripts: str, camera: bool = True) -> AbstractAsyncContextManager[Chromium]: ...
+
+
+@pytest.fixture(scope="module")
+def phone(browsers: Browsers) -> Phones:
+    """Makes a phone whose pages run these scripts first."""
+    return partial(browsers.chromium, SCREEN)
 
 
 async def opened(browser: Chromium, relay: Relay, name: str = "tested", more: str = "") -> Page:
@@ -105,7 +109,7 @@ async def has_picture(page: Page) -> None:
 # --- all is well ---
 
 
-async def test_everything_works(relay: Relay) -> None:
+async def test_everything_works(relay: Relay, phone: Phones) -> None:
     async with phone() as browser:
         page = await opened(browser, relay)
         await has_picture(page)
@@ -130,7 +134,7 @@ async def test_everything_works(relay: Relay) -> None:
 
 
 @pytest.mark.long
-async def test_the_result_is_copied_and_has_no_secrets() -> None:
+async def test_the_result_is_copied_and_has_no_secrets(phone: Phones) -> None:
     async with phone("navigator.clipboard.writeText = async (text) => { window.copied = text; };") as browser:
         with Relay("--tls") as relay:
             link = next(line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line)
@@ -154,7 +158,7 @@ async def test_the_result_is_copied_and_has_no_secrets() -> None:
 
 
 @pytest.mark.long
-async def test_a_camera_that_may_not_watch_tests_its_socket_under_no_others_name() -> None:
+async def test_a_camera_that_may_not_watch_tests_its_socket_under_no_others_name(phone: Phones) -> None:
     async with phone() as browser:
         with Relay("--tls") as relay:
             link = next(line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line)
@@ -176,7 +180,7 @@ async def test_a_camera_that_may_not_watch_tests_its_socket_under_no_others_name
 
 
 @pytest.mark.long
-async def test_while_it_films_it_reports_and_disturbs_nothing(relay: Relay) -> None:
+async def test_while_it_films_it_reports_and_disturbs_nothing(relay: Relay, phone: Phones) -> None:
     async with phone(TRACKS) as browser:
         page = await opened(browser, relay, "busy", "&start=1")
         await in_state(page, "live")
@@ -198,7 +202,7 @@ async def test_while_it_films_it_reports_and_disturbs_nothing(relay: Relay) -> N
 
 
 @pytest.mark.long
-async def test_while_it_films_nothing_is_asked_for(relay: Relay) -> None:
+async def test_while_it_films_nothing_is_asked_for(relay: Relay, phone: Phones) -> None:
     async with phone(REFUSING % ("(window.questions = (window.questions || 0) + 1, wishes.audio)", "NotAllowedError")) as browser:
         page = await opened(browser, relay, "quiet", "&start=1")
         await in_state(page, "live")
@@ -222,7 +226,7 @@ REFUSING = """
 
 
 @pytest.mark.long
-async def test_an_insecure_page(relay: Relay) -> None:
+async def test_an_insecure_page(relay: Relay, phone: Phones) -> None:
     async with phone("Object.defineProperty(window, 'isSecureContext', { value: false });") as browser:
         page = await opened(browser, relay)
         lines = await checked(page, "#panel-actions button")
@@ -233,7 +237,7 @@ async def test_an_insecure_page(relay: Relay) -> None:
 
 
 @pytest.mark.long
-async def test_a_camera_that_is_refused(relay: Relay) -> None:
+async def test_a_camera_that_is_refused(relay: Relay, phone: Phones) -> None:
     async with phone(camera=False) as browser:
         page = await opened(browser, relay)
         await shows(page, "panel", "The camera is not allowed")
@@ -254,7 +258,7 @@ async def test_a_camera_that_is_refused(relay: Relay) -> None:
 
 
 @pytest.mark.long
-async def test_a_sound_that_is_switched_off_is_not_asked_for(relay: Relay) -> None:
+async def test_a_sound_that_is_switched_off_is_not_asked_for(relay: Relay, phone: Phones) -> None:
     async with phone(REFUSING % ("(window.heard = window.heard || Boolean(wishes.audio), false)", "")) as browser:
         page = await opened(browser, relay, more="&sound=0")
         await has_picture(page)
@@ -264,7 +268,7 @@ async def test_a_sound_that_is_switched_off_is_not_asked_for(relay: Relay) -> No
 
 
 @pytest.mark.long
-async def test_a_camera_that_is_free_again_is_taken_by_the_page_afterwards(relay: Relay) -> None:
+async def test_a_camera_that_is_free_again_is_taken_by_the_page_afterwards(relay: Relay, phone: Phones) -> None:
     """And what the test itself has asked for is let go."""
     busy = "window.busy"
     async with phone(TRACKS, REFUSING % (busy, "NotAllowedError"), "window.busy = true;") as browser:
@@ -281,7 +285,7 @@ async def test_a_camera_that_is_free_again_is_taken_by_the_page_afterwards(relay
 
 
 @pytest.mark.long
-async def test_closing_it_lets_everything_go(relay: Relay) -> None:
+async def test_closing_it_lets_everything_go(relay: Relay, phone: Phones) -> None:
     async with phone(TRACKS, REFUSING % ("window.busy", "NotAllowedError"), "window.busy = true;") as browser:
         page = await opened(browser, relay)
         await shows(page, "panel", "The camera is not allowed")
@@ -295,7 +299,7 @@ async def test_closing_it_lets_everything_go(relay: Relay) -> None:
 
 
 @pytest.mark.long
-async def test_a_lens_that_gives_no_picture(relay: Relay) -> None:
+async def test_a_lens_that_gives_no_picture(relay: Relay, phone: Phones) -> None:
     async with phone() as browser:
         page = await opened(browser, relay)
         await has_picture(page)
@@ -354,7 +358,7 @@ class Lack:
     ids=["half", "all but WebCodecs", "every encoder"],
 )
 @pytest.mark.long
-async def test_what_a_phone_lacks_is_named(relay: Relay, lack: Lack) -> None:
+async def test_what_a_phone_lacks_is_named(relay: Relay, lack: Lack, phone: Phones) -> None:
     async with phone(*lack.scripts) as browser:
         page = await opened(browser, relay)
         await has_picture(page)
@@ -370,7 +374,7 @@ async def test_what_a_phone_lacks_is_named(relay: Relay, lack: Lack) -> None:
 @pytest.mark.parametrize(
     ("scripts", "sign"), [([NO_SOCKETS], "limits"), pytest.param([NO_SOCKETS, NO_REQUESTS], "failed", marks=pytest.mark.long)]
 )
-async def test_a_browser_that_refuses_wss(scripts: list[str], sign: str) -> None:
+async def test_a_browser_that_refuses_wss(scripts: list[str], sign: str, phone: Phones) -> None:
     async with phone(*scripts) as browser:
         with Relay("--tls") as relay:
             link = next(line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line)
@@ -387,7 +391,7 @@ async def test_a_browser_that_refuses_wss(scripts: list[str], sign: str) -> None
 
 
 @pytest.mark.long
-async def test_the_way_to_the_certificate_is_a_link_where_the_relay_knows_it(relay: Relay) -> None:
+async def test_the_way_to_the_certificate_is_a_link_where_the_relay_knows_it(relay: Relay, phone: Phones) -> None:
     script = """
       const ask = window.fetch;
       window.fetch = async (url, ...more) => {
@@ -414,7 +418,7 @@ async def test_the_way_to_the_certificate_is_a_link_where_the_relay_knows_it(rel
 
 
 @pytest.mark.long
-async def test_a_wrong_key() -> None:
+async def test_a_wrong_key(phone: Phones) -> None:
     async with phone() as browser:
         with Relay("--tls") as relay:
             page = await browser.page(f"{relay.origin}/camera.html?name=porch#key=aaaa-bbbb-cccc-dddd")
@@ -429,7 +433,7 @@ async def test_a_wrong_key() -> None:
 
 
 @pytest.mark.long
-async def test_a_relay_that_is_away_is_offered_to_be_looked_into() -> None:
+async def test_a_relay_that_is_away_is_offered_to_be_looked_into(phone: Phones) -> None:
     async with phone() as browser:
         with Relay() as relay:
             page = await opened(browser, relay, "lonely", "&start=1")

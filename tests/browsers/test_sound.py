@@ -11,7 +11,8 @@ import pytest
 
 from drawercam.media.packets import Packet
 from drawercam.media.webm import WebmWriter
-from tests.browsers.drivers import Browser, Chromium, Firefox, Page
+from tests.browsers.conftest import Browsers
+from tests.browsers.drivers import Browser, Firefox, Page
 from tests.browsers.pages import IN_CHROMIUM, PATIENCE, listening
 from tests.media.samples import RECORDINGS, read
 from tests.relays import Relay
@@ -321,8 +322,8 @@ async def test_sound_is_decoded_in_the_worker_and_its_delay_known(relay: Relay, 
 
 
 @pytest.mark.long
-async def test_sound_meets_a_late_picture(relay: Relay, porch: None) -> None:
-    async with Chromium(camera=False) as browser:
+async def test_sound_meets_a_late_picture(relay: Relay, porch: None, browsers: Browsers) -> None:
+    async with browsers.chromium(camera=False) as browser:
         page = await browser.page(f"{relay.origin}/player.html?camera=porch")
         sound = await heard(page)
         late = sound["delayMs"] + 200
@@ -334,9 +335,9 @@ async def test_sound_meets_a_late_picture(relay: Relay, porch: None) -> None:
         assert page.errors == []
 
 
-async def test_every_way_to_play_leads_to_sound(relay: Relay, porch: None) -> None:
+async def test_every_way_to_play_leads_to_sound(relay: Relay, porch: None, browsers: Browsers) -> None:
     """What a browser cannot do is done in the next best way: first in the page, then by an element."""
-    async with Chromium(camera=False) as browser:
+    async with browsers.chromium(camera=False) as browser:
         page = await browser.page(f"{relay.origin}/player.html?camera=porch")
         await heard(page)
         await page.evaluate(f"{TILE}.sound.decodeFailed('a test')")

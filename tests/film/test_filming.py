@@ -240,12 +240,19 @@ async def jpeg_camera() -> AsyncIterator[JpegCamera]:
         await runner.cleanup()
 
 
+@pytest.fixture
+def sleepy() -> Iterator[Relay]:
+    """A relay that lets a camera sleep when nobody has watched it for two seconds."""
+    with Relay(given={"drawercam.policy.SLEEP_AFTER": 2_000_000}) as one:
+        yield one
+
+
 async def test_with_nobody_watching_the_device_is_closed_and_nothing_is_decoded_or_encoded(
-    relay: Relay, caplog: pytest.LogCaptureFixture
+    sleepy: Relay, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "drawercam.film")
-    async with jpeg_camera() as site, filming(relay, "test-c", network.camera(site.url)) as camera:
-        async with peer(relay, "/player/test-c") as viewer:
+    async with jpeg_camera() as site, filming(sleepy, "test-c", network.camera(site.url)) as camera:
+        async with peer(sleepy, "/player/test-c") as viewer:
             await viewer.message("state", state="live")
             async with voting(viewer):
                 await viewer.message("state", state="paused", reason="viewers")
@@ -258,14 +265,14 @@ async def test_with_nobody_watching_the_device_is_closed_and_nothing_is_decoded_
             await viewer.send(type="resume")
             await viewer.message("state", state="live")
         sentence = re.compile(r"Pictures: 0 passed on, (\d+) decoded, (\d+) encoded, (\d+) left out\.")
-        # The relay waits 10 s for the next viewer.
+        # The relay waits for the next viewer.
         said = await eventually(lambda: camera.take is None and not site.open and sentence.search(caplog.text))
         decoded, encoded, dropped = map(int, said.groups())
         await asyncio.sleep(0.5)
         assert (camera.take, site.open, site.visits) == (None, 0, 1)
         assert (take.decoded, take.dropped) == (decoded, dropped)
         assert encoded <= take.encoded <= encoded + 1, "the last one may have been on its way"
-        async with peer(relay, "/player/test-c") as viewer:
+        async with peer(sleepy, "/player/test-c") as viewer:
             await viewer.message("state", state="live")
             await eventually(lambda: site.open)
             assert camera.take not in (None, take)

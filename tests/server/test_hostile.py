@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -16,7 +16,7 @@ from drawercam.brief import MAX_SENTENCE
 from drawercam.log_limit import MAX_LINE
 from drawercam.media.ebml import element
 from drawercam.media.webm import MAX_ELEMENT, Id
-from drawercam.server import door, socket
+from drawercam.server import socket
 from tests.media.samples import RECORDINGS
 from tests.media.small_parts import SMALL_PARTS
 from tests.media.small_parts import VP8 as HEAD
@@ -60,10 +60,17 @@ async def test_a_request_byte_by_byte_is_still_a_request(relay: Relay, name: str
         assert await raw.status() == 101
 
 
-async def test_a_request_that_never_ends_is_cut_off(relay: Relay) -> None:
-    async with await Raw.open(relay) as raw:
+@pytest.fixture(scope="module")
+def other() -> Iterator[Relay]:
+    """A relay that waits less long for a head; and that has written little, for what goes on for a minute is written seldom."""
+    with Relay(given={"drawercam.server.door.HEAD_DEADLINE": 0.5}) as one:
+        yield one
+
+
+async def test_a_request_that_never_ends_is_cut_off(other: Relay) -> None:
+    async with await Raw.open(other) as raw:
         await raw.write(b"GET / HTTP/1.1\r\n")
-        await asyncio.wait_for(raw.reader.read(), door.HEAD_DEADLINE + 10)
+        await asyncio.wait_for(raw.reader.read(), PATIENCE)
 
 
 @pytest.mark.long
@@ -103,22 +110,21 @@ async def test_a_camera_that_sends_noise_as_media(relay: Relay, name: str) -> No
                 await camera.until(lambda one: {"pong", "error"} & {message["type"] for message in one.messages})
 
 
-async def test_what_a_peer_sent_is_quoted_at_length_neither_to_it_nor_in_the_log(name: str) -> None:
+async def test_what_a_peer_sent_is_quoted_at_length_neither_to_it_nor_in_the_log(other: Relay, name: str) -> None:
     header = element(Id.EBML, element(Id.DOC_TYPE, b"\xff" * (2**20 - 100)))
-    with Relay() as relay:  # of its own, for what goes on for a minute is written seldom
-        before = len(relay.output)
-        for _ in range(20):
-            async with peer(relay, f"/camera/{name}") as camera:
-                with contextlib.suppress(ConnectionClosed):
-                    await film(camera, header)
-                assert len((await camera.message("error", id="bad-media"))["text"]) <= MAX_SENTENCE
-        async with peer(relay, f"/player/{name}") as viewer:
+    before = len(other.output)
+    for _ in range(20):
+        async with peer(other, f"/camera/{name}") as camera:
             with contextlib.suppress(ConnectionClosed):
-                await viewer.connection.send("x" * 16000)
-            assert len((await viewer.message("error", id="bad-message"))["text"]) <= MAX_SENTENCE
-        await eventually(lambda: "(bad-message)" in relay.output[before:], "it says what has happened")
-        said = relay.output[before:].splitlines()
-        assert 2 <= len([line for line in said if "(bad-m" in line]) < 20 and all(len(line) <= MAX_LINE for line in said)
+                await film(camera, header)
+            assert len((await camera.message("error", id="bad-media"))["text"]) <= MAX_SENTENCE
+    async with peer(other, f"/player/{name}") as viewer:
+        with contextlib.suppress(ConnectionClosed):
+            await viewer.connection.send("x" * 16000)
+        assert len((await viewer.message("error", id="bad-message"))["text"]) <= MAX_SENTENCE
+    await eventually(lambda: "(bad-message)" in other.output[before:], "it says what has happened")
+    said = other.output[before:].splitlines()
+    assert 2 <= len([line for line in said if "(bad-m" in line]) < 20 and all(len(line) <= MAX_LINE for line in said)
 
 
 @pytest.mark.parametrize("name_of", ["elements of nothing", "PPS that change", "boxes of nothing"])

@@ -159,7 +159,7 @@ async def test_the_pause_policy_decides_whose_votes_stop_a_camera(name: str, pol
 
 
 async def test_a_camera_that_nobody_watches_sleeps_until_somebody_does_unless_it_must_not(name: str) -> None:
-    with Relay("--always-on", f"{name}-on", "other") as relay:
+    with Relay("--always-on", f"{name}-on", "other", given={"drawercam.policy.SLEEP_AFTER": 1_000_000}) as relay:
         async with peer(relay, f"/camera/{name}-on") as awake, peer(relay, f"/camera/{name}") as camera:
             await film(awake, SMALL)
             await film(camera, SMALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,7 @@ from .clock import RelayClock
 from .gone import Departures
 from .gone_file import GoneFile
 from .hub import Hub
-from .keys import Key, Keyring
+from .keys import ALL, FIRST_LABEL, Key, Keyring
 from .mdns import Beacon
 from .outside import Outside, short
 from .policy import PausePolicy, Policy
@@ -148,7 +149,7 @@ class Relay:
 
     def _keys(self) -> Keyring:
         try:
-            return Keyring.open(self._chosen.state, own=True)
+            return Keyring.open(self._chosen.state)
         except OSError as error:
             raise files.unusable(error, self._chosen.state, "keys") from None
 
@@ -308,13 +309,13 @@ class Relay:
         return Reach.HOST if self._chosen.hosts else Reach.OFFLINE
 
     def _own(self) -> tuple[str, str]:
-        """On a terminal, the link of the key that this start has made for its owner; else, and where there is none, what makes one."""
+        """On a terminal, the first start makes a key for its owner: its link. Else, where there is none, the command that makes one."""
         if self._ring is None:
             return "", ""
-        own = self._ring.made_own
-        if own is not None and sys.stdout.isatty():
-            return self._urls("/player.html", own)[0], ""
-        there = own is None and any(key.manages for key in self._ring.live)
+        if self._ring.is_new and sys.stdout.isatty():
+            with contextlib.suppress(OSError):  # the disk is full now
+                return self._urls("/player.html", self._ring.add(ALL, ALL, label=FIRST_LABEL))[0], ""
+        there = any(key.manages for key in self._ring.live)
         return "", "" if there else commandline.command("keys", "add", "--own", state=self._state_to_type())
 
     def _state_to_type(self) -> Path | None:

@@ -66,6 +66,9 @@ MAX_NAMES = 50
 MAX_LABEL = 60
 """Characters of a label: it stays on one line of a terminal."""
 
+FIRST_LABEL = "made at the first start"
+"""The label of keys that nobody has asked for."""
+
 MAX_LIFE = 10 * 365 * 86400
 """Seconds that a key lasts at most, if it does not last until it is revoked: ten years."""
 
@@ -172,7 +175,7 @@ class Keyring:
     """The keys of one state folder, as the file had them at the last `refresh`. `open` reads or makes it.
 
     Attributes:
-        made_own: The key *Own*, where `open` has made it just now: nobody has seen it yet.
+        is_new: `open` has made its first keys just now.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -198,7 +201,7 @@ class Keyring:
         self._revoked: Mapping[bytes, Key] = {}  # in memory only, by digest: the file still holds them
         self._has_reserve = True
         self._settle_at = 0.0
-        self.made_own: Key | None = None
+        self.is_new = False
         # By digests and tokens, so that neither takes a time that depends on how much of a guess is right.
         self._by_secret: Mapping[bytes, Key] = {}
         self._by_token: Mapping[str, Key] = {}
@@ -209,14 +212,10 @@ class Keyring:
         folder: Path,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        own: bool = False,
     ) -> Keyring:
         """Read the keys. Where there are none, a camera key and a viewer key are made; a file that is damaged is put aside, with a warning.
 
         Where nothing can be written, good keys are read all the same.
-
-        Args:
-            own: Make the key *Own* with them. For a start of the relay, which shows it; a command that looks at the keys shows none.
 
         Raises:
             OSError: The folder cannot be used.
@@ -230,14 +229,14 @@ class Keyring:
             except FileNotFoundError:
                 if hindrance:
                     raise hindrance from None
-                ring._begin(own)
+                ring._begin()
             except KeysError:
                 if hindrance:
                     raise hindrance from None
                 aside = ring._path.with_suffix(".damaged")
                 ring._path.replace(aside)
                 log.warning("%s was damaged and is now called %s; new keys have been made", ring._path, aside.name)
-                ring._begin(own)
+                ring._begin()
             else:
                 files.keep_private(ring._path)
                 if not salt:
@@ -247,10 +246,9 @@ class Keyring:
         ring.refresh()
         return ring
 
-    def _begin(self, own: bool) -> None:
-        keys = _first_keys(int(self._clock()), own)
-        self._write(b"", keys)
-        self.made_own = next((key for key in keys if key.manages), None)
+    def _begin(self) -> None:
+        self._write(b"", _first_keys(int(self._clock())))
+        self.is_new = True
 
     # --- what is known ---
 
@@ -578,10 +576,9 @@ def _secret(stored: object) -> str:
     return stored
 
 
-def _first_keys(now: int, own: bool) -> tuple[Key, ...]:
-    label = "made at the first start"
-    scopes = {"camera": (ALL, NOTHING), "viewer": (NOTHING, ALL)} | ({"own": (ALL, ALL)} if own else {})
-    return tuple(Key(id_, _new_secret(), publish, watch, now, label=label) for id_, (publish, watch) in scopes.items())
+def _first_keys(now: int) -> tuple[Key, ...]:
+    scopes = {"camera": (ALL, NOTHING), "viewer": (NOTHING, ALL)}
+    return tuple(Key(id_, _new_secret(), publish, watch, now, label=FIRST_LABEL) for id_, (publish, watch) in scopes.items())
 
 
 def _new_secret() -> str:

@@ -91,14 +91,13 @@ def test_the_first_keys_are_made_once_and_kept_to_their_owner(tmp_path: Path) ->
     )
 
 
-def test_a_start_makes_a_key_for_its_owner_too_once_and_no_printed_link_is_made_from_it(tmp_path: Path) -> None:
-    first, again = Keyring.open(tmp_path, own=True), Keyring.open(tmp_path, own=True)
-    own = first.made_own
-    assert own is not None and own.manages and own in first.keys and len(first.keys) == 3
-    assert again.made_own is None and again.keys == first.keys
-    assert own not in first.for_links() and None not in first.for_links()
-    looked = Keyring.open(tmp_path / "looked")
-    assert Keyring.open(tmp_path / "looked", own=True).keys == looked.keys, "an older folder stays as it is"
+def test_no_printed_link_is_made_from_a_key_that_may_do_everything(tmp_path: Path) -> None:
+    first, again = Keyring.open(tmp_path), Keyring.open(tmp_path)
+    assert first.is_new and not again.is_new and again.keys == first.keys
+    assert not any(key.manages for key in first.keys), "no key is there that nobody was shown"
+    own = first.add(ALL, ALL)
+    first.refresh()
+    assert own.manages and own in first.keys and own not in first.for_links() and None not in first.for_links()
 
 
 def test_the_file_stays_its_owners_after_every_change_and_a_copy_becomes_so(tmp_path: Path, ring: Keyring) -> None:
@@ -665,17 +664,16 @@ def test_a_key_that_may_do_everything_is_shown_on_a_terminal_only_and_never_as_a
 
 
 def test_before_the_last_key_that_manages_goes_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = Keyring.open(tmp_path, own=True).made_own
-    assert own is not None
-    refused = command(tmp_path, "revoke", "own")
+    own = Keyring.open(tmp_path).add(ALL, ALL)
+    refused = command(tmp_path, "revoke", own.id)
     assert refused.returncode == 1 and "last one that may give keys to others" in refused.stdout
-    assert f"keys revoke own --yes --state {tmp_path}" in refused.stderr
+    assert f"keys revoke {own.id} --yes --state {tmp_path}" in refused.stderr
     for answer in ("", "\n", "no\n", "yesterday\n"):
-        status, said = typed(monkeypatch, tmp_path, "revoke", "own", answer=answer)
+        status, said = typed(monkeypatch, tmp_path, "revoke", own.id, answer=answer)
         assert status == 1 and "is revoked:" not in said
     assert Keyring.open(tmp_path).is_good(own)
-    status, said = typed(monkeypatch, tmp_path, "revoke", "own", answer="yes\n")
-    assert status == 0 and "The key own is revoked" in said and "add --own" in said
+    status, said = typed(monkeypatch, tmp_path, "revoke", own.id, answer="yes\n")
+    assert status == 0 and f"The key {own.id} is revoked" in said and "add --own" in said
     more = Keyring.open(tmp_path).add(ALL, ALL)
     assert command(tmp_path, "revoke", more.id, "--yes").returncode == 0
     assert command(tmp_path, "revoke", "viewer").returncode == 0, "others go without a question"

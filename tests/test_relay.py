@@ -82,7 +82,7 @@ def test_without_tls_it_says_why_no_phone_can_film() -> None:
 
 def test_with_tls_it_prints_both_pages_with_their_keys_and_the_fingerprint() -> None:
     with Relay("--tls", "--host", "127.0.0.1") as relay:
-        pass
+        stored = {key["secret"] for key in json.loads((relay.state / "keys.json").read_text())["keys"]}
     assert relay.output.count("/camera.html#key=") == relay.output.count("/player.html#key=") == 1
     assert "/ca.crt" in relay.output and "SHA-256" in relay.output
     said = " ".join(relay.output.split())
@@ -91,6 +91,7 @@ def test_with_tls_it_prints_both_pages_with_their_keys_and_the_fingerprint() -> 
     assert len(keys) == 2
     (own,) = [shlex.split(line) for line in relay.output.splitlines() if "relay.py keys" in line]
     assert own[:5] == [sys.executable, "relay.py", "keys", "add", "--own"] and "only on a terminal" in said
+    assert stored == keys, "no key is there that nobody was shown"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
@@ -125,8 +126,9 @@ def test_when_a_printed_key_was_revoked_it_says_so_and_how_to_make_another(tmp_p
             pass
         run("keys", "revoke", "camera", "--state", str(tmp_path))
     assert "/player.html#key=" in relay.output and "/camera.html#key=" not in relay.output
-    (again,) = [shlex.split(line) for line in relay.output.splitlines() if "relay.py keys" in line]
-    assert again == [sys.executable, "relay.py", "keys", "add", "--publish", "all", "--state", str(tmp_path)]
+    again = [shlex.split(line) for line in relay.output.splitlines() if "relay.py keys" in line]
+    own, film = (("keys", "add", *what, "--state", str(tmp_path)) for what in (("--own",), ("--publish", "all")))
+    assert again == [[sys.executable, "relay.py", *words] for words in (own, film)]
 
 
 def test_the_other_commands_are_there() -> None:

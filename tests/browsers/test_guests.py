@@ -104,7 +104,6 @@ async def test_a_wall_that_holds_own_adds_cameras_and_guests_and_a_tap_shows_a_k
     ring = Keyring.open(house.state)
     film, _ = ring.for_links()
     own = made(house, ALL, ALL, label="my phone")
-    Keyring.open(house.state).revoke("own")
     assert film is not None
     page = await chromium.page(f"{house.origin}/player.html#key={own.secret}")
     await shows(page, "#invite", "No camera yet", "films and does nothing else")

@@ -197,7 +197,7 @@ async def test_a_revocation_reaches_a_relay_without_descriptors(crowded: Relay) 
                 assert answer.status == 200
             assert await guest.closed() == 4006
             stored = json.loads((relay.state / "keys.json").read_text())["keys"]
-            assert [key["id"] for key in stored] == ["camera", "viewer", "own"]
+            assert [key["id"] for key in stored] == ["camera", "viewer"]
         finally:
             for connection in crowd:
                 connection.close()

@@ -31,6 +31,7 @@ from ..media.upright import Upright, turn_of
 from ..timeline import Timeline
 from . import urls
 from .documents import Documents
+from .hanging_up import HangingUp
 from .moments import now
 from .pieces import SILENCE, Pieces, Whole, comes_in_pieces
 from .sources import TOO_LATE, Keyless, Sink, SourceError
@@ -138,9 +139,11 @@ class Stream:
         begin: int | None = None
         while True:
             opened = now()
+            connections = HangingUp(self.url)
             container, attempt = self._open(body)
-            with container:
-                play = _Play(self, container, sink, begin)
+            with contextlib.closing(connections), container:
+                connections.look()
+                play = _Play(self, container, sink, begin, connections)
                 self.rate = play.rate
                 only = ", over UDP, because it takes no TCP" if attempt and self.format is None else ""
                 sink.opened(f"{play.what}{only}", play.sound)
@@ -344,11 +347,11 @@ class _Play:
         end: For what is played in real time: when what follows it begins (µs).
     """
 
-    def __init__(self, source: Stream, container: InputContainer, sink: Sink, begin: int | None) -> None:
+    def __init__(self, source: Stream, container: InputContainer, sink: Sink, begin: int | None, connections: HangingUp) -> None:
         pictures = [stream for stream in container.streams.video if stream.codec_context is not None]
         if not pictures:
             raise SourceError(f"{source.title} has no picture.", final=source.looped)
-        self._source, self._container, self._sink = source, container, sink
+        self._source, self._container, self._sink, self._connections = source, container, sink, connections
         format_names = set(container.format.name.split(","))
         # What knows how long it is comes as fast as it is read: a file, also one behind a URL.
         self._paced = source.looped or container.duration is not None or bool(_IN_PIECES & format_names)
@@ -397,6 +400,10 @@ class _Play:
                             return False
         except av.error.EOFError:
             pass
+        except (av.error.FFmpegError, OSError):
+            if sink.pause(0):
+                raise
+            return False  # it has broken off because it was to end
         self.end = max(self.end, self._begin + _SHORTEST_ROUND)
         return sink.pause((self.end - now()) / 1e6)
 
@@ -421,13 +428,16 @@ class _Play:
 
     @contextlib.contextmanager
     def _looked_after(self) -> Iterator[list[Exception]]:
-        """Meanwhile, a thread gives pictures behind which there is silence, because this one waits for the next piece. The list is for what
-        fails there."""
+        """Meanwhile, a thread gives pictures behind which there is silence, and hangs up when the sink wants an end, because this one waits
+        for the next piece. The list is for what fails there."""
         ended = threading.Event()
         failures: list[Exception] = []
 
         def look() -> None:
             while not ended.wait(SILENCE / 2):
+                if not self._sink.pause(0):
+                    self._connections.hang_up()
+                    return
                 with self._giving:
                     if ended.is_set():
                         return

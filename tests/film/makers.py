@@ -133,7 +133,7 @@ class Collector:
         self.frames: list[Frame] = []
         self.what: list[str] = []
         self.heard: list[bool] = []  # whether it has sound, as often as it was opened
-        self._enough = enough
+        self.enough = enough
 
     def passes(self, codec: Codec) -> bool:
         return not self.encode
@@ -160,7 +160,7 @@ class Collector:
     def pause(self, seconds: float) -> bool:
         if seconds > 0:
             time.sleep(seconds)
-        return len(self.pictures) + len(self.frames) < self._enough
+        return len(self.pictures) + len(self.frames) < self.enough
 
 
 __all__ = ["Collector", "SourceError", "file", "jpegs", "luma", "painted", "pictures"]

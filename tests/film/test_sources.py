@@ -26,6 +26,7 @@ from drawercam.film.sources import Keyless, Source
 from drawercam.media.geometry import Geometry
 from drawercam.media.h264 import split_annexb
 from drawercam.media.packets import Codec, Kind
+from tests.peers import PATIENCE
 
 from . import rtsp
 from .makers import (
@@ -263,12 +264,25 @@ async def test_a_picture_is_shown_before_the_next_one_is_there(hevc: bool, refus
         running = asyncio.create_task(asyncio.to_thread(network.camera(url).run, sink))
         await eventually(lambda: sink.pictures or sink.frames or running.done())
         assert sent == [0] and not running.done()
+        # And it is let go before the next one, too: who comes back soon does not wait for that.
+        sink.enough = 0
+        async with asyncio.timeout(PATIENCE):
+            await running
+        assert sent == [0]
     if hevc:
         assert painted(sink.pictures[0][0]) == painted(pictures(1)[0])
     else:
         assert split_annexb(sink.frames[0].data) == split_annexb(units[0]) and sink.frames[0].key
-    with pytest.raises(SourceError):
+
+
+async def test_a_camera_that_hangs_up_has_ended_for_its_film_and_its_last_picture_is_shown() -> None:
+    units, sink = access_units(1), Collector(9)
+    async with rtsp.camera(units, 1 / 30) as url:
+        running = asyncio.create_task(asyncio.to_thread(network.camera(url).run, sink))
+        await eventually(lambda: sink.what)
+    with pytest.raises(SourceError, match="It is opened again"):
         await running
+    assert len(sink.frames) == 1
 
 
 async def test_a_slow_camera_is_waited_for_longer_when_it_is_opened_again() -> None:

@@ -69,6 +69,10 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= _MAX_INTEGER
 
 
+def _is_quarter(value: Any) -> bool:
+    return type(value) is int and value in (0, 90, 180, 270)
+
+
 def _is_share(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= 1
 
@@ -150,6 +154,7 @@ class Stream(Message):
         interval: Microseconds from one picture to the next, usually, if the camera knows.
         sound: Whether there is sound with these pictures, in this stream or another, if it knows.
         label: What people call the camera, as it can be shown (names.label_of).
+        rotation, flip: How its pictures are to be turned, as in media.packets.Track, where nothing in the stream itself says it.
     """
 
     type: ClassVar[str] = "stream"
@@ -161,6 +166,8 @@ class Stream(Message):
     interval: int | None = _checked(_is_span(MAX_INTERVAL), None)
     sound: bool | None = _checked(_is_flag, None)
     label: str | None = _checked(_is_text(MAX_TEXT), None, told_label)
+    rotation: int = _checked(_is_quarter, 0)
+    flip: bool = _checked(_is_flag, False)
 
 
 @dataclass(frozen=True, slots=True)

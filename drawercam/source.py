@@ -13,6 +13,7 @@ from .closing import Reason, Refused
 from .control import MAX_STREAM
 from .ledger import MAX_OF_CAMERA, WORK_PER_SECOND, Account, Ledger
 from .media.containers import StreamReader
+from .media.geometry import Geometry
 from .media.packets import Kind, LeftOut, MediaError, MediaLimitError, Packet, Track
 from .media.work import MOST, MOST_AT_ONCE, Work
 from .timeline import Timeline
@@ -43,6 +44,7 @@ class _Stream:
 
     Attributes:
         delay, keyframes, interval, sound: See control.Stream.
+        turn: Likewise.
         document: Which of its documents came last.
         latest: The latest end of a packet, on its recorder's clock.
         kinds: The kinds of tracks of its last document.
@@ -55,6 +57,7 @@ class _Stream:
     keyframes: bool
     interval: int | None
     sound: bool | None
+    turn: Geometry
     document: int = 0
     latest: int = 0
     kinds: set[Kind] | None = None
@@ -123,10 +126,13 @@ class Source:
         keyframes: bool = False,
         interval: int | None = None,
         sound: bool | None = None,
+        rotation: int = 0,
+        flip: bool = False,
     ) -> None:
         """A stream begins, or begins afresh; see control.Stream."""
         delay = delay or 0
-        self._streams[number] = _Stream(StreamReader(), Timeline(at, delay), delay, keyframes, interval, sound)
+        turn = Geometry(rotation, flip)
+        self._streams[number] = _Stream(StreamReader(), Timeline(at, delay), delay, keyframes, interval, sound, turn)
         self._say_remarks()
         for kind in self._kinds_of(number):
             self._channel.stream_restarts(kind)
@@ -248,7 +254,7 @@ class Source:
     def _set_track(self, number: int, track: Track, stream: _Stream) -> None:
         kind = track.kind
         if self._owners.setdefault(kind, number) == number:
-            self._channel.set_track(track, stream.keyframes, stream.interval, stream.sound)
+            self._channel.set_track(stream.turn.applied(track), stream.keyframes, stream.interval, stream.sound)
         else:
             log.info("< %s: stream %d has a second %s track; it is ignored", self._channel.name, number, kind)
 

@@ -31,6 +31,9 @@ GOOD: list[tuple[str, dict[str, Any], control.Message]] = [
     ("camera", {"type": "stream", "stream": 1, "mime": "", "label": " Дверь\u202e"}, control.Stream(1, "", label="Дверь")),
     ("camera", {"type": "stream", "stream": 1, "mime": "", "label": "\ud800\u2028"}, control.Stream(1, "")),
     ("camera", {"type": "stream", "stream": 1, "mime": "", "label": "x" * 9000}, control.Stream(1, "", label="x" * 40)),
+    ("camera", {"type": "stream", "stream": 1, "mime": "", "rotation": 270}, control.Stream(1, "", rotation=270)),
+    ("camera", {"type": "stream", "stream": 1, "mime": "", "rotation": 0, "flip": True}, control.Stream(1, "", flip=True)),
+    ("camera", {"type": "stream", "stream": 1, "mime": "", "rotation": None, "flip": None}, control.Stream(1, "")),
     ("camera", {"type": "ping", "t": 12.5}, control.CameraPing(12.5)),
     ("camera", {"type": "ping", "t": 0, "encode": 8_300}, control.CameraPing(0, 8_300)),
     ("player", {"type": "ping", "t": 0, "encode": "ignored"}, control.Ping(0)),
@@ -70,6 +73,15 @@ BAD: list[tuple[str, str, str]] = [
     ("camera", '{"type": "stream", "stream": 1, "mime": "x", "delay": true}', "'delay'"),
     ("camera", '{"type": "stream", "stream": 1, "mime": "x", "delay": 0.5}', "'delay'"),
     ("camera", '{"type": "stream", "stream": 1, "mime": "x", "keyframes": 1}', "'keyframes'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "rotation": 45}', "'rotation'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "rotation": 360}', "'rotation'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "rotation": -90}', "'rotation'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "rotation": 90.0}', "'rotation'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "rotation": "90"}', "'rotation'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "rotation": false}', "'rotation'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "rotation": [90]}', "'rotation'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "flip": 1}', "'flip'"),
+    ("camera", '{"type": "stream", "stream": 1, "mime": "x", "flip": "true"}', "'flip'"),
     ("camera", '{"type": "ping", "t": 0, "encode": -1}', "'encode'"),
     ("camera", '{"type": "ping", "t": 0, "encode": "8"}', "'encode'"),
     ("camera", '{"type": "ping", "t": 0, "level": 1.001}', "'level'"),
@@ -99,12 +111,13 @@ def test_bad_messages_get_a_sentence(who: str, text: str, complaint: str) -> Non
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
+FIELDS = ["stream", "mime", "at", "delay", "keyframes", "rotation", "flip", "state", "reason", "t", "encode"]
 JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4))
 
 
 @given(
     st.sampled_from([*VOCABULARIES.values()]),
-    st.dictionaries(st.sampled_from(["stream", "mime", "at", "delay", "keyframes", "state", "reason", "t", "encode"]), JSON),
+    st.dictionaries(st.sampled_from(FIELDS), JSON),
     st.sampled_from([*control.FROM_CAMERA, *control.FROM_PLAYER, "x"]),
 )
 def test_any_json_is_a_message_or_the_typed_error(vocabulary: control.Vocabulary, fields: dict[str, Any], kind: str) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle, islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drawercam import control
 from drawercam.budget import Budget
 from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, TRACK_PAUSE, TRACKS_AT_ONCE, Channel
 from drawercam.closing import Reason, Refused
 from drawercam.ledger import LEAST_WORK, Ledger
-from drawercam.media import ebml
+from drawercam.media import ebml, geometry
 from drawercam.media.containers import StreamReader, writer
-from drawercam.media.packets import Kind, Packet, Track
+from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.media.webm import Id
 from drawercam.media.work import MOST, MOST_AT_ONCE
 from drawercam.pictures.desk import unwrap
@@ -24,6 +27,7 @@ from tests.media.samples import RECORDINGS, Recording, read, recordings
 from tests.media.small_parts import VOID
 from tests.media.small_parts import VP8 as HEAD
 from tests.media.small_parts import VP9 as OTHER_HEAD
+from tests.media.test_geometry import EIGHT, recorded
 from tests.media.test_mp4 import box, record
 from tests.media.test_webm import VP8_KEY, cluster, entry, head, simple
 from tests.test_channel import Clock, FakeCamera, FakeViewer
@@ -258,6 +262,38 @@ def test_what_the_streams_recorder_can_do_reaches_the_channel(stage: Stage) -> N
     stage.clock.time += KEYFRAME_INTERVAL
     stage.channel.join(FakeViewer())
     assert stage.camera.wishes == 1
+
+
+@functools.cache
+def turned_file(codec: Codec, rotation: int, flip: bool) -> bytes:
+    """FFmpeg's file, which says so itself."""
+    return recorded(codec, "mp4" if codec is Codec.H264 else "matroska", matrix=geometry.matrix(rotation, flip))
+
+
+@given(st.sampled_from([Codec.VP8, Codec.H264]), st.sampled_from(EIGHT), st.sampled_from(EIGHT), st.booleans())
+def test_a_turn_that_a_camera_states_counts_where_its_stream_states_none(
+    codec: Codec, told: tuple[int, bool], contained: tuple[int, bool], anew: bool
+) -> None:
+    """Also for a document that begins anew, and not for a stream of which nothing was said."""
+    stage = Stage()
+    stage.source.begin(1, rotation=told[0], flip=told[1])
+    for _ in range(1 + anew):
+        stage.send(1, turned_file(codec, *contained))
+    begins = [message for message in stage.viewer.told if isinstance(message, control.TrackBegins)]
+    expected = told if contained == (0, False) else contained
+    assert {(one.rotation or 0, one.flip or False) for one in begins} == {expected}
+    assert stage.numbers, "pictures have come"
+    stage.source.begin(1)  # an older camera
+    stage.send(1, turned_file(codec, *contained))
+    last = [message for message in stage.viewer.told if isinstance(message, control.TrackBegins)][-1]
+    assert (last.rotation or 0, last.flip or False) == contained
+
+
+def test_sound_is_not_turned(stage: Stage) -> None:
+    stage.source.begin(1, rotation=90, flip=True)
+    stage.send(1, OPUS)
+    (begins,) = (message for message in stage.viewer.told if isinstance(message, control.TrackBegins))
+    assert (begins.kind, begins.rotation, begins.flip) == ("audio", None, None)
 
 
 @pytest.mark.parametrize(("data", "tracks"), [(TURN_VP8, 1), (TURN_H264, 2)], ids=["vp8", "h264"])

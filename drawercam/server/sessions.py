@@ -119,9 +119,9 @@ class CameraSession:
                 if self._current:
                     self._channel.camera_encodes(encode)
                     self._channel.camera_hears(level)
-            case control.Stream(stream, _, at, delay, keyframes, interval, sound, label) if self._current:
+            case control.Stream(stream, _, at, delay, keyframes, interval, sound, label, rotation, flip) if self._current:
                 self._channel.camera_is_called(label)
-                self._source.begin(stream, at, delay, keyframes, interval, sound)
+                self._source.begin(stream, at, delay, keyframes, interval, sound, rotation, flip)
             case control.End(stream) if self._current:
                 self._source.end(stream)
             case control.CameraState(state, reason, sound) if self._current:

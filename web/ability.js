@@ -114,8 +114,8 @@ export async function chooseEncoder(track, preview, forced) {
     delays[codec] = result;
     unseen = unseen && result === null;
   }
-  // A recorder takes pictures as they lie, and its stream does not say by how much they are turned (Chromium): WebCodecs films those.
-  if (forced === "" && seen.turned) delays.recorder = "failed";
+  // Each turn makes a recorder begin afresh (lay-watch.js), after some pictures that lie wrong. So what is turned is WebCodecs' if that works.
+  if (forced === "" && seen.turned) delays.recorder = null;
   else if ((forced === "" || recorder) && left() > 0) delays.recorder = await timeRecorder(track, preview, left());
   // Without a picture (a hidden page) or in no time (a busy phone) nothing is measured: then what can do more; it gives way by itself if it
   // does not work.

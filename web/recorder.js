@@ -20,6 +20,7 @@
 // the next one pushes it out: requestData() after every blob flushes it at once. One recorder for sound and picture holds the picture back
 // until 60 ms of sound are packed: so one engine, one track. And it can neither drop a frame nor make a keyframe: only a new recorder can.
 
+import { LayWatch } from "./lay-watch.js";
 import { Pace } from "./pace.js";
 import { Recent } from "./recent.js";
 
@@ -58,6 +59,9 @@ const LOOK_INTERVAL = 500;
  *  written, about 20 MB a day. */
 const LONGEST_RECORDING = 4 * 3600 * 1000;
 
+/** Milliseconds for which a recorder that has just been started waits for the first picture, which says how it lies, and for a trial. */
+const FIRST_LAY = 600;
+
 /** Blobs that come closer together (ms) belong to the same picture: a recorder writes a picture in one task, cut in two or three blobs. */
 const BURST_GAP = 6;
 
@@ -72,7 +76,7 @@ const LEAST_BITRATE = 30000;
 const AUDIO_BITRATE = 40000;
 
 /** What else the relay is told when a stream begins (docs/protocol.md, `stream`). at, delay: µs
- *  @typedef {{at?: number, delay?: number, keyframes?: boolean}} StreamFacts */
+ *  @typedef {{at?: number, delay?: number, keyframes?: boolean, rotation?: number, flip?: boolean}} StreamFacts */
 /** @typedef {{onstart: (mime: string, facts: StreamFacts) => void, onbytes: (bytes: Blob | ArrayBuffer) => void,
  *            onfailure: (text: string) => void}} Output */
 /** Pictures left out before they were encoded, and because of what. @typedef {{encoder: number, network: number}} Dropped */
@@ -152,6 +156,10 @@ export class RecorderEngine {
     this.pacer = null;
     this.looker = 0;
     this.keyframeTimer = 0;
+    /** What its stream does not say of its pictures: see LayWatch. */
+    this.turn = { rotation: 0, flip: false };
+    this.layTimer = 0;
+    this.watch = LayWatch.able() ? new LayWatch({ onturn: (rotation, flip) => this._lies(rotation, flip) }) : null;
   }
 
   get running() {
@@ -187,13 +195,20 @@ export class RecorderEngine {
     this.recent.restart();
     this.heardAt = performance.now();
     this.looker = setInterval(() => this._look(), LOOK_INTERVAL);
-    this._record();
+    if (!this.watch || track.kind === "audio") {
+      this._record();
+      return;
+    }
+    this.layTimer = setTimeout(() => this._record(), FIRST_LAY);
+    this.watch.start(track, this.types[0]);
   }
 
   stop() {
     clearInterval(this.looker);
+    clearTimeout(this.layTimer);
     clearTimeout(this.keyframeTimer);
     this.keyframeTimer = 0;
+    if (this.watch) this.watch.stop();
     this._discard();
     this.track = null;
   }
@@ -214,7 +229,16 @@ export class RecorderEngine {
     if (this.track) this.start(this.track);
   }
 
+  /** @param {number} rotation @param {boolean} flip */
+  _lies(rotation, flip) {
+    const same = rotation === this.turn.rotation && flip === this.turn.flip;
+    if (same && this.recorder) return;
+    this.turn = { rotation, flip };
+    this._record();
+  }
+
   _record() {
+    clearTimeout(this.layTimer);
     const track = this.track;
     if (!track || track.readyState === "ended") return;
     this._discard();
@@ -272,7 +296,8 @@ export class RecorderEngine {
   _facts() {
     const { delays, halfTrip } = this.options;
     const shortest = delays ? delays.least + (halfTrip ? halfTrip() : 0) : Infinity;
-    return shortest < MOST_DELAY ? { delay: Math.round(shortest * 1000) } : {};
+    const { rotation, flip } = this.turn;
+    return { ...(shortest < MOST_DELAY && { delay: Math.round(shortest * 1000) }), ...(rotation && { rotation }), ...(flip && { flip }) };
   }
 
   _look() {
@@ -305,7 +330,7 @@ export class RecorderEngine {
     this.fruitless = 0;
     if (this.types.length > 1) {
       this.types = this.types.slice(1);
-      this._record();
+      if (this.track) this.start(this.track); // this one may lose what the other did not
     } else this._fail(why);
   }
 

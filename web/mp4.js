@@ -64,3 +64,15 @@ export function readMp4Frame(message) {
     data: new Uint8Array(message, HEADER_SIZE),
   };
 }
+
+/** "colr" with what follows it (ISO/IEC 14496-12 12.1.5), and a box that is passed over (8.1.2). */
+const COLR = Array.from("colrnclx", (letter) => letter.charCodeAt(0));
+const FREE = Array.from("free", (letter) => letter.charCodeAt(0));
+
+/** @param {ArrayBuffer} init an init segment of ours @returns {ArrayBuffer} the same without what it says of the colours */
+export function withoutColors(init) {
+  const bytes = new Uint8Array(init.slice(0));
+  const at = bytes.findIndex((_, place) => COLR.every((letter, index) => bytes[place + index] === letter));
+  if (at >= 0) bytes.set(FREE, at);
+  return bytes.buffer;
+}

@@ -1,6 +1,7 @@
 // The MediaSource engine: for browsers without WebCodecs, or pages without TLS. It puts a <video> on the tile; live-source.js plays it.
 
 import { LiveSource, playsType } from "./live-source.js";
+import { withoutColors } from "./mp4.js";
 import { turn, turnOf } from "./pose.js";
 import { picturesOf, silentVideo } from "./video.js";
 
@@ -11,6 +12,10 @@ const TICK = 250;
 
 /** Seconds by which a picture's time may differ from the clock's. */
 const TIME_SLACK = 1;
+
+/** WebKit on Linux, that is, GStreamer: 1.22 reads of any `colr` that the range is the limited one, whatever it says. Of the stream itself it
+ *  reads the right one. */
+const MISREADS_COLR = /\bLinux\b.*\bAppleWebKit\b/.test(navigator.userAgent) && !/\b(Android|Chrome|Chromium)\b/.test(navigator.userAgent);
 
 /** @implements {Engine} */
 export class MseEngine {
@@ -47,7 +52,8 @@ export class MseEngine {
   track(track, init) {
     this.turn = turnOf(track);
     turn(this.video, track);
-    this.live.track(track.mime, init);
+    const { fullRange } = track.colorSpace || {};
+    this.live.track(track.mime, MISREADS_COLR && fullRange ? withoutColors(init) : init);
   }
 
   /** @param {number} _number @param {ArrayBuffer} message */

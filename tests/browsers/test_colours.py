@@ -24,6 +24,7 @@ from drawercam.media.frames import unpacker
 from drawercam.media.packets import Codec, Packet, Track
 from tests.browsers.conftest import Browsers
 from tests.browsers.drivers.base import Page
+from tests.browsers.pages import kept
 from tests.peers import PATIENCE, peer
 from tests.relays import Relay
 
@@ -44,7 +45,8 @@ CAMERAS = {
     "h264-studio": ("libx264", 1, 1),
 }
 
-# The colours in the middle of the fields of each tile's picture, by camera; null before there are some.
+# The colours in the middle of the fields of each tile's picture, by camera; null before there are some. A canvas that a worker draws on is
+# transparent in the page until its first picture is there.
 _SEEN = f"""() => Object.fromEntries([...document.querySelectorAll("[data-camera]")].map((tile) => {{
   const picture = tile.querySelector("canvas, video"), canvas = document.createElement("canvas");
   const width = picture && (picture.videoWidth || picture.width), height = picture && (picture.videoHeight || picture.height);
@@ -52,8 +54,9 @@ _SEEN = f"""() => Object.fromEntries([...document.querySelectorAll("[data-camera
   canvas.width = width; canvas.height = height;
   const pen = canvas.getContext("2d", {{ willReadFrequently: true }});
   pen.drawImage(picture, 0, 0);
-  return [tile.dataset.camera, Array.from({{ length: {len(FIELDS)} }}, (_, i) =>
-    Array.from(pen.getImageData(Math.floor((i + 0.5) * width / {len(FIELDS)}), height / 2, 1, 1).data).slice(0, 3))];
+  const pixels = Array.from({{ length: {len(FIELDS)} }}, (_, i) =>
+    Array.from(pen.getImageData(Math.floor((i + 0.5) * width / {len(FIELDS)}), height / 2, 1, 1).data));
+  return [tile.dataset.camera, pixels.every((pixel) => pixel[3] === 255) ? pixels.map((pixel) => pixel.slice(0, 3)) : null];
 }}))"""
 
 
@@ -115,23 +118,29 @@ async def camera(relay: Relay, name: str) -> AsyncIterator[None]:
             await asyncio.gather(task, return_exceptions=True)
 
 
-def right(colours: list[list[int]]) -> bool:
-    return all(abs(a - b) <= NOISE for one, other in zip(colours, FIELDS, strict=True) for a, b in zip(one, other, strict=True))
+def right(colours: list[list[int]], wanted: list[tuple[int, int, int]] = FIELDS) -> bool:
+    return all(abs(a - b) <= NOISE for one, other in zip(colours, wanted, strict=True) for a, b in zip(one, other, strict=True))
 
 
-async def look(page: Page) -> dict[str, list[list[int]] | None]:
-    """What all tiles show, as soon as all show something, or when it has taken too long."""
-    end = time.monotonic() + PATIENCE
+async def look(page: Page) -> dict[str, list[list[int]]]:
+    """What all tiles show, as soon as all show something."""
+    end = time.monotonic() + WALL_PATIENCE
     while True:
         seen: dict[str, list[list[int]] | None] = await page.evaluate(_SEEN)
-        if all(max(max(colour) for colour in seen.get(name) or [[0]]) > 100 for name in CAMERAS) or time.monotonic() > end:
-            return seen
+        shown = {name: colours for name, colours in seen.items() if colours is not None and max(map(max, colours)) > 100}
+        if shown.keys() == CAMERAS.keys():
+            return shown
+        assert time.monotonic() < end, f"there is no picture of {CAMERAS.keys() - shown.keys()}; {await kept(page)}"
         await asyncio.sleep(0.1)
 
 
-# Firefox, and the <video> of WebKitGTK, take H.264 in full range for the limited one, whatever stream and container say (tried with
-# and without colr and VideoDecoderConfig.colorSpace). `film --encode` helps there.
-BLIND = {("firefox", "frames"), ("firefox", "mse")}
+# Seconds for five pictures at once: on a busy computer Firefox takes 20 s for five decoders.
+WALL_PATIENCE = 3 * PATIENCE
+
+# What Firefox 153 shows of H.264 in full range: it takes it for the limited one, by MediaSource and WebCodecs, on the screen and on a
+# canvas, whatever says otherwise (the VUI, colr, VideoDecoderConfig.colorSpace; VP9's header neither). If this fails, Firefox has been
+# mended: then README.md and docs/film.md need not speak of it any more.
+MISREAD = {"firefox": {"h264-full": [(209, 0, 0), (0, 212, 0), (15, 29, 207), (255, 255, 255), (8, 11, 7), (119, 122, 119)]}}
 
 
 @pytest.mark.parametrize(
@@ -142,6 +151,7 @@ BLIND = {("firefox", "frames"), ("firefox", "mse")}
         pytest.param("firefox", "frames", marks=pytest.mark.long),
         pytest.param("firefox", "mse", marks=pytest.mark.long),
         pytest.param("webkit", "frames", marks=pytest.mark.long),
+        pytest.param("webkit", "mse", marks=pytest.mark.long),
     ],
 )
 async def test_colours_are_those_that_were_filmed(relay: Relay, browsers: Browsers, browser_name: str, engine: str) -> None:
@@ -152,8 +162,8 @@ async def test_colours_are_those_that_were_filmed(relay: Relay, browsers: Browse
             await stack.enter_async_context(camera(relay, name))
         page = await viewer.page(f"{relay.origin}/player.html?engine={engine}")
         seen = await look(page)
-        told = [name for name in CAMERAS if name != "h264-full" or (browser_name, engine) not in BLIND]
-        wrong = {name: seen.get(name) for name in told if not right(seen.get(name) or [[0, 0, 0]] * len(FIELDS))}
+        wanted = dict.fromkeys(CAMERAS, FIELDS) | MISREAD.get(browser_name, {})
+        wrong = {name: seen[name] for name in CAMERAS if not right(seen[name], wanted[name])}
         assert not wrong
         for name in CAMERAS:
             jpeg = await page.evaluate(

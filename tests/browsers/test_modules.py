@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from drawercam.media.color import ColorSpace
 from drawercam.media.mp4 import Mp4Writer
 from drawercam.media.packets import Packet, Track
 from drawercam.media.webm import WebmWriter
@@ -33,6 +35,23 @@ def sent(data: bytes) -> str:
 
 
 BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;"
+
+
+async def test_what_an_init_segment_says_of_colours_can_be_passed_over(page: Page) -> None:
+    """For a browser that misreads it: the box has another type, and everything else is as it was."""
+    track = PICTURES["mp4"][0].track
+    for color in (None, ColorSpace("bt709", "bt709", "smpte170m", True)):
+        init = Mp4Writer(replace(track, color=color), 1).init()
+        assert init.count(b"colr") == (color is not None)
+        got: str = await page.evaluate(
+            f"""async (init) => {{
+              {BYTES}
+              const {{ withoutColors }} = await import("/web/mp4.js");
+              return btoa(String.fromCharCode(...new Uint8Array(withoutColors(bytes(init)))));
+            }}""",
+            sent(init),
+        )
+        assert base64.b64decode(got) == init.replace(b"colr", b"free")
 
 
 @pytest.mark.parametrize("container", PICTURES)

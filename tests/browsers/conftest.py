@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.browsers.drivers import BROWSERS, Browser, Chromium, Firefox, Page, PageError, WebKit
-from tests.browsers.pages import PATIENCE
+from tests.browsers.pages import PATIENCE, PREVIEW
 from tests.recordings.stage import stage
 from tests.relays import Relay
 
@@ -110,6 +110,7 @@ async def page(chromium: Chromium, relay: Relay) -> Page:
 async def porch(chromium: Chromium, relay: Relay) -> AsyncIterator[None]:
     """A phone that films as `porch` as long as this module runs."""
     filming = await chromium.page(f"{relay.origin}/camera.html?name=porch&start=1&width=320&height=240")
+    await filming.resize(*PREVIEW)
     await filming.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
     yield
     assert filming.errors == []

@@ -25,6 +25,9 @@ IN_CHROMIUM = pytest.mark.parametrize(
 # Seconds for something that needs two browsers, a relay and an encoder on a busy machine with two cores.
 PATIENCE = 45.0
 
+# CSS pixels of a page that films while other things are tested: to show a preview costs the more, the larger it is.
+PREVIEW = (640, 360)
+
 # By how much a colour may differ in two codings of one picture.
 NOISE = 12
 

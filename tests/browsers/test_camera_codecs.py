@@ -20,7 +20,7 @@ from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import WebmReader
 from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Browser, Chromium, Page
-from tests.browsers.pages import PATIENCE, listening, moving, state
+from tests.browsers.pages import PATIENCE, PREVIEW, listening, moving, state
 from tests.peers import Peer, peer
 from tests.relays import Relay
 
@@ -82,6 +82,8 @@ async def cameras(relay: Relay) -> dict[str, dict[str, Any]]:
 async def film(browser: Browser, relay: Relay, name: str, more: str = "&encoder=codecs") -> Page:
     size = "" if "width=" in more else "&width=320&height=240"  # a small picture leaves time for the rest
     page = await browser.page(f"{relay.origin}/camera.html?name={name}&start=1{size}{more}")
+    if isinstance(browser, Chromium):
+        await page.resize(*PREVIEW)
     await page.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
     return page
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -128,9 +128,16 @@ COUNTS = """
 SCREEN_STAYS_ON = "window.locks.some((lock) => !lock.released) || document.querySelector('.wake-video') !== null"
 
 
+@pytest.fixture(scope="module")
+def sleepy() -> Iterator[Relay]:
+    """A relay that lets a camera sleep when nobody has watched it for four seconds: a page is live before."""
+    with Relay(given={"drawercam.policy.SLEEP_AFTER": 4_000_000}) as one:
+        yield one
+
+
 @pytest.mark.parametrize("rest", [pytest.param("encoder", marks=pytest.mark.long), "lens"])
-async def test_it_sleeps_while_nobody_watches_and_wakes_up(relay: Relay, rest: str, browsers: Browsers) -> None:
-    name = f"sleeper-{rest}"
+async def test_it_sleeps_while_nobody_watches_and_wakes_up(sleepy: Relay, rest: str, browsers: Browsers) -> None:
+    relay, name = sleepy, f"sleeper-{rest}"
     async with browsers.chromium(COUNTS) as phone, filming(phone, relay, name, f"&rest={rest}") as page:
         before = await page.evaluate("window.counts")
         await shows(page, "status", "Asleep, nobody is watching")
@@ -152,11 +159,11 @@ async def test_it_sleeps_while_nobody_watches_and_wakes_up(relay: Relay, rest: s
 
 
 @pytest.mark.long
-async def test_a_lens_that_is_busy_when_it_wakes_up_is_tried_again(relay: Relay, browsers: Browsers) -> None:
-    async with browsers.chromium(COUNTS) as phone, filming(phone, relay, "late-riser", "&rest=lens") as page:
+async def test_a_lens_that_is_busy_when_it_wakes_up_is_tried_again(sleepy: Relay, browsers: Browsers) -> None:
+    async with browsers.chromium(COUNTS) as phone, filming(phone, sleepy, "late-riser", "&rest=lens") as page:
         await shows(page, "status", "Asleep")
         await page.evaluate("void (window.busy = true)")
-        async with peer(relay, "/player/late-riser") as player:
+        async with peer(sleepy, "/player/late-riser") as player:
             await shows(page, "panel", "The camera is in use")
             await player.message("state", state="paused", reason="interrupted")
             await page.evaluate("void (window.busy = false)")
@@ -165,8 +172,8 @@ async def test_a_lens_that_is_busy_when_it_wakes_up_is_tried_again(relay: Relay,
 
 
 @pytest.mark.long
-async def test_a_person_can_stop_it_while_it_sleeps(relay: Relay, chromium: Browser) -> None:
-    async with filming(chromium, relay, "stopped", "&rest=lens") as page:
+async def test_a_person_can_stop_it_while_it_sleeps(sleepy: Relay, chromium: Browser) -> None:
+    async with filming(chromium, sleepy, "stopped", "&rest=lens") as page:
         await shows(page, "note", "The lens is off.")
         await page.click("#stop")
         await page.wait_for("document.getElementById('picture').videoWidth > 0 && !document.getElementById('start').disabled", PATIENCE)

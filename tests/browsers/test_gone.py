@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.browsers.drivers import Browser, Page
 from tests.browsers.films import Film, film
-from tests.browsers.pages import IN_CHROMIUM, PATIENCE
+from tests.browsers.pages import IN_CHROMIUM, PATIENCE, PREVIEW
 from tests.peers import ATTEMPTS
 from tests.relays import Relay
 
@@ -75,6 +75,8 @@ async def house(chromium: Browser, viewer: Browser) -> AsyncIterator[House]:
             async with film(relay, "attic") as attic:
                 wall = await viewer.page(f"{relay.origin}/player.html")
                 phones = {name: await chromium.page(filming(relay, name)) for name in ("cot", "porch")}
+                for phone in phones.values():
+                    await phone.resize(*PREVIEW)
                 for name in ("attic", "cot", "porch"):
                     await live(wall, name)
                 await wall.evaluate(_NOTES)
@@ -85,8 +87,8 @@ async def house(chromium: Browser, viewer: Browser) -> AsyncIterator[House]:
 
 
 def filming(relay: Relay, name: str) -> str:
-    """The address of a page that films, and does not try first what films best."""
-    return f"{relay.origin}/camera.html?name={name}&start=1&encoder=vp8&width=320&height=240"
+    """The address of a page that films, and does not try first what films best. Only the cot is listened to."""
+    return f"{relay.origin}/camera.html?name={name}&start=1&encoder=vp8&sound={int(name == 'cot')}&width=320&height=240"
 
 
 def tile(name: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from drawercam.keys import Keyring
 from tests.browsers.drivers import Browser, Page
-from tests.browsers.pages import PATIENCE, facts, moving, state
+from tests.browsers.pages import PATIENCE, PREVIEW, facts, moving, state
 from tests.registries import RegistryProcess
 from tests.relays import Relay
 
@@ -121,7 +121,8 @@ async def test_a_relay_that_is_nowhere_leaves_a_link_to_look_for_it(chromium: Br
 async def pages(browser: Browser, relay: Relay) -> tuple[Page, Page]:
     """A camera that films and a player that shows it."""
     address, _, key = link(relay, "camera").partition("#")
-    camera = await browser.page(f"{address}?name=porch&start=1&width=320&height=240#{key}")
+    camera = await browser.page(f"{address}?name=porch&start=1&sound=0&width=320&height=240#{key}")
+    await camera.resize(*PREVIEW)
     await camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
     player = await browser.page(link(relay, "player"))
     await moving(player)

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Browser, Page
-from tests.browsers.pages import PATIENCE, facts, listening, moving, state
+from tests.browsers.pages import PATIENCE, PREVIEW, facts, listening, moving, state
 from tests.peers import peer, voting
 from tests.relays import Relay
 
@@ -40,8 +40,9 @@ class Pages:
         self.all.append(page)
         return page
 
-    async def film(self, name: str) -> Page:
-        page = await self.open(f"/camera.html?name={name}&start=1&width=320&height=240")
+    async def film(self, name: str, sound: int = 0) -> Page:
+        page = await self.open(f"/camera.html?name={name}&start=1&width=320&height=240&sound={sound}")
+        await page.resize(*PREVIEW)
         await says(page, "Live")
         return page
 
@@ -183,7 +184,7 @@ async def test_a_browser_that_could_not_show_it_for_a_moment_is_tried_again(page
 
 
 async def test_sound_is_off_until_it_is_tapped(pages: Pages) -> None:
-    await pages.film("loud")
+    await pages.film("loud", sound=1)
     player = await pages.watch("loud")
     await moving(player)
     assert (await facts(player))["sound"] == "off"

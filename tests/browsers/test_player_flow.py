@@ -10,7 +10,7 @@ import contextlib
 import ipaddress
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -240,8 +240,15 @@ async def test_a_browser_that_wants_a_tap_never_asks_for_a_pause(relay: Relay, p
 # --- rest ---
 
 
-async def test_a_camera_that_nobody_looks_at_sleeps_and_wakes_up(relay: Relay, page: Page) -> None:
-    name = "sleeper"
+@pytest.fixture
+def sleepy() -> Iterator[Relay]:
+    """A relay that lets a camera sleep when nobody has watched it for a second."""
+    with Relay(given={"drawercam.policy.SLEEP_AFTER": 1_000_000}) as one:
+        yield one
+
+
+async def test_a_camera_that_nobody_looks_at_sleeps_and_wakes_up(sleepy: Relay, page: Page) -> None:
+    relay, name = sleepy, "sleeper"
     async with film(relay, name) as camera:
         await go(page, f"{relay.origin}/player.html?camera={name}")
         await moving(page)
@@ -250,13 +257,15 @@ async def test_a_camera_that_nobody_looks_at_sleeps_and_wakes_up(relay: Relay, p
         assert "no keyframe" in await page.evaluate(f"() => {said}")
         await page.evaluate(f"() => {TILE}.tile.onstate('live', '', false)")
         await state(page, "live")
+        slept, woke = len(camera.told("pause")), len(camera.told("resume"))  # also before this page was there
         await veil(page, "hidden")
         await watching(relay, name, [False])
-        await camera.phone.message("pause", reason="unwatched")
+        await camera.phone.until(lambda one: len(camera.told("pause")) > slept, "to be put to sleep")
+        assert camera.told("pause")[-1]["reason"] == "unwatched"
         await page.wait_for(f"{TILE}.dataset.state === 'paused'", PATIENCE)
         await says(page, "Waking up")
         await veil(page, "visible")
-        await camera.phone.until(lambda one: camera.told("resume"), "to be woken up")
+        await camera.phone.until(lambda one: len(camera.told("resume")) > woke, "to be woken up")
         await state(page, "live")
         await moving(page)
         await watching(relay, name, [True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest_asyncio
 
 from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Browser, Chromium, Page
-from tests.browsers.pages import PATIENCE, facts, fresh_page, go, moving, state, watching
+from tests.browsers.films import film
+from tests.browsers.pages import PATIENCE, PREVIEW, facts, fresh_page, go, moving, state, watching
 from tests.media.samples import RECORDINGS
 from tests.peers import peer
 from tests.relays import Relay
@@ -25,11 +27,13 @@ page = pytest_asyncio.fixture(loop_scope="session")(fresh_page)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def camera(relay: Relay, chromium: Browser) -> None:
-    """Two phones that film as `one` and `two` as long as this module runs."""
-    for name in ("one", "two"):
-        page = await chromium.page(f"{relay.origin}/camera.html?name={name}&start=1&width=320&height=240")
-        await page.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
+async def camera(relay: Relay, chromium: Browser) -> AsyncIterator[None]:
+    """A phone that films as `one`, and a camera that is `two`, as long as this module runs."""
+    page = await chromium.page(f"{relay.origin}/camera.html?name=one&start=1&width=320&height=240&sound=0")
+    await page.resize(*PREVIEW)
+    await page.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
+    async with film(relay, "two"):
+        yield
 
 
 @pytest.mark.long
@@ -254,9 +258,9 @@ async def test_a_viewer_that_cannot_play_the_codec_gets_another_one(relay: Relay
       MediaSource.isTypeSupported = (type) => !/avc1/.test(type) && plays.call(MediaSource, type);
     """
     async with browsers.chromium() as phone, browsers.chromium(script, camera=False) as desk:
-        film = await phone.page(f"{relay.origin}/camera.html?name=other&start=1&encoder=avc1&width=320&height=240")
-        await film.wait_for("document.getElementById('camera').dataset.codec.startsWith('avc1')", PATIENCE)
+        filming = await phone.page(f"{relay.origin}/camera.html?name=other&start=1&encoder=avc1&width=320&height=240")
+        await filming.wait_for("document.getElementById('camera').dataset.codec.startsWith('avc1')", PATIENCE)
         watch = await desk.page(f"{relay.origin}/player.html?camera=other")
         await moving(watch)
-        assert not (await film.evaluate("document.getElementById('camera').dataset.codec")).startswith("avc1")
+        assert not (await filming.evaluate("document.getElementById('camera').dataset.codec")).startswith("avc1")
         assert watch.errors == []

@@ -29,7 +29,10 @@ QUIT_GRACE = 5.0
 """Seconds that a browser may take to quit before it is killed."""
 
 POLL = 0.05
-"""Seconds between two looks at a condition."""
+"""Seconds between two looks at a condition, at first. Each look costs all processes together some milliseconds."""
+
+MOST_POLL = 0.1
+"""Seconds between two looks at a condition that takes its time."""
 
 
 class BrowserMissing(Exception):
@@ -143,7 +146,7 @@ class Page(ABC):
         Raises:
             WaitTimeout: It was not; the text tells the last value and what the page has logged.
         """
-        deadline = time.monotonic() + timeout
+        deadline, pause = time.monotonic() + timeout, POLL
         while True:
             last: object
             try:
@@ -154,7 +157,8 @@ class Page(ABC):
                 return value
             if time.monotonic() > deadline:
                 break
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(pause)
+            pause = min(MOST_POLL, pause * 1.1)
         raise WaitTimeout(await self._failure(condition, timeout, last))
 
     async def _failure(self, condition: str, timeout: float, last: object) -> str:  # noqa: ASYNC109 - a number to report

@@ -22,8 +22,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from ..media import mp4
 from ..media.color import UNSPECIFIED, ColorSpace, from_codes
-from ..media.frames import Unpacked
+from ..media.frames import Unpacked, Unpacker, unpacker
 from ..media.geometry import Geometry
 from ..media.h264 import AccessUnits, picture_size, split_annexb
 from ..media.packets import Codec, MediaError
@@ -74,6 +75,10 @@ MAX_PIXELS = 2**26
 PNG have as many."""
 
 _CODECS = {"h264": Codec.H264, "vp8": Codec.VP8, "vp9": Codec.VP9, "av1": Codec.AV1, "opus": Codec.OPUS, "aac": Codec.AAC}
+
+# Codecs whose keyframes say in which size they are shown (the scales of RFC 6386 9.1, the render size of VP9 and AV1), which FFmpeg's
+# decoders do not tell.
+_WITH_SIZES = (Codec.VP8, Codec.VP9, Codec.AV1)
 
 # Codecs whose pictures have square pixels, whatever they say: what JPEGs have for it is a printer's resolution, which browsers ignore.
 _SQUARE = {"mjpeg"}
@@ -231,8 +236,19 @@ class _Track:
         step: How long one of its packets lasts (µs), as well as that is known.
     """
 
-    def __init__(self, stream: VideoStream | AudioStream, form: Form | None) -> None:
+    def __init__(self, stream: VideoStream | AudioStream, form: Form | None, contained: Geometry | None = None) -> None:
+        """
+        Args:
+            contained: How its container shows its pictures, where that is known better than FFmpeg's libraries do.
+        """
         self.stream = stream
+        self._contained = contained
+        self._said: float | None = None  # what keyframes say of their pixels (width by height) that decoders do not tell
+        self._keys: Unpacker | None = None
+        codec = _CODECS.get(stream.codec_context.codec.canonical_name)
+        if codec in _WITH_SIZES:
+            with contextlib.suppress(MediaError):
+                self._keys = unpacker(codec, bytes(stream.codec_context.extradata or b""))
         if isinstance(stream, VideoStream):
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self.form = form
@@ -297,7 +313,7 @@ class _Track:
         context.flush_buffers()
         self.form = _form(self.stream)
         if self.form is not None and pictures:
-            shown = _geometry(pictures[0], self.stream)
+            shown = self._geometry(pictures[0])
             unpacked = _unpacked(self.form, packet) if self.form.codec is Codec.H264 else None
             if unpacked and (track := unpacked[0]) and (track.rotation or track.flip):
                 shown = replace(shown, rotation=0, flip=False)  # the stream says it by itself, and may say another turn later
@@ -307,7 +323,29 @@ class _Track:
     def seen(self, picture: VideoFrame, upright: Upright) -> VideoFrame:
         """A decoded picture as it is to be seen."""
         assert isinstance(self.stream, VideoStream)
-        return upright.seen(picture, _geometry(picture, self.stream))
+        return upright.seen(picture, self._geometry(picture))
+
+    def ask(self, packet: AvPacket[Any]) -> None:
+        """Learn from a keyframe that is decoded in which size its pictures are shown."""
+        if self._keys is None or not packet.is_keyframe:
+            return
+        with contextlib.suppress(MediaError):
+            unpacked = self._keys.unpack(bytes(packet), True)
+            if unpacked is not None and (track := unpacked[0]) is not None:
+                across, down = track.display_width * track.height, track.display_height * track.width
+                self._said = across / down if down else None
+
+    def _geometry(self, picture: VideoFrame) -> Geometry:
+        """How a picture is shown. What it says itself of its pixels counts more than its container."""
+        assert isinstance(self.stream, VideoStream)
+        turn = turn_of(picture)
+        context = self.stream.codec_context
+        if context.codec.canonical_name in _SQUARE:
+            return turn
+        said = self._said or float(context.sample_aspect_ratio or 1)
+        if said == 1 and self._contained is not None:
+            return replace(turn, pixel_aspect=self._contained.pixel_aspect)
+        return replace(turn, pixel_aspect=turn.pixel_aspect * (said if said != 1 else float(self.stream.sample_aspect_ratio or 1)))
 
     def time_of(self, frame: VideoFrame | AudioFrame) -> int | None:
         """Of a decoded frame, in its own units. Decoders give pictures in their order; where the container's times do not rise with
@@ -356,7 +394,8 @@ class _Play:
         # What knows how long it is comes as fast as it is read: a file, also one behind a URL.
         self._paced = source.looped or container.duration is not None or bool(_IN_PIECES & format_names)
         self._upright = Upright()
-        video = _Track(pictures[0], _form(pictures[0]))
+        contained = _contained(source.url).get(pictures[0].id) if source.looped and "mp4" in format_names else None
+        video = _Track(pictures[0], _form(pictures[0]), contained)
         sounds = [stream for stream in container.streams.audio if stream.codec_context is not None][:1]
         self._tracks = {track.stream.index: track for track in (video, *(_Track(one, _form(one)) for one in sounds))}
         context = pictures[0].codec_context
@@ -489,6 +528,7 @@ class _Play:
         return all(self._show(track, frame, arrived) for frame in self._decoded(packet))
 
     def _decoded(self, packet: AvPacket[Any]) -> Iterator[VideoFrame | AudioFrame]:
+        self._tracks[packet.stream_index].ask(packet)
         try:
             yield from packet.decode()
         except av.error.InvalidDataError:
@@ -561,11 +601,13 @@ def _rate(stream: VideoStream) -> float:
     return float(stream.average_rate or stream.guessed_rate or 0)
 
 
-def _geometry(picture: VideoFrame, stream: VideoStream) -> Geometry:
-    """How a picture is shown, as itself, its stream and its container say it."""
-    turn = turn_of(picture)
-    square = stream.codec_context.codec.canonical_name in _SQUARE or not stream.sample_aspect_ratio
-    return turn if square else replace(turn, pixel_aspect=turn.pixel_aspect * float(stream.sample_aspect_ratio or 1))
+def _contained(url: str) -> dict[int, Geometry]:
+    """How an MP4 file shows the pictures of its tracks: FFmpeg's libraries do not reckon with what it crops."""
+    try:
+        with Path(url.removeprefix("file:")).open("rb") as file:
+            return mp4.geometries(file)
+    except OSError:
+        return {}
 
 
 def _goes_back(before: int | None, at: int) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import struct
 import sys
 from collections import deque
@@ -11,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from operator import attrgetter, itemgetter
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from . import boxes, geometry
 from .color import ColorSpace, from_codes, merged
@@ -154,6 +156,51 @@ def _geometry(mvhd: memoryview, tkhd: memoryview, stsd: memoryview, work: Work) 
         if found.rotation % 180 and abs(_ratio(shown_width * cropped_width, shown_height * cropped_height) - 1) < geometry.LEAST_STRETCH:
             aspect = 1.0  # some writers put the size of the picture there that has been turned
     return replace(found, pixel_aspect=found.pixel_aspect * aspect)
+
+
+def geometries(file: BinaryIO) -> dict[int, Geometry]:
+    """Read how the pictures of a whole file are shown, fragmented or not.
+
+    Returns:
+        Of each track by its number (8.3.2); nothing where it is no such file, and not those tracks that are no video or are broken.
+    """
+    moov = _whole_box(file, b"moov")
+    if moov is None:
+        return {}
+    found = {}
+    with contextlib.suppress(MediaError):
+        mvhd = boxes.need(moov, b"mvhd")
+        for trak in (trak for kind, trak in boxes.children(moov) if kind == b"trak"):
+            with contextlib.suppress(MediaError, StopIteration):
+                tkhd = boxes.need(trak, b"tkhd")
+                if _HANDLERS.get(bytes(boxes.need(trak, b"mdia", b"hdlr")[8:12])) is Kind.VIDEO:
+                    stsd = boxes.need(trak, b"mdia", b"minf", b"stbl", b"stsd")
+                    found[_track_number(tkhd)] = _geometry(mvhd, tkhd, stsd, Work())
+    return found
+
+
+def _whole_box(file: BinaryIO, wanted: bytes) -> memoryview | None:
+    """The first box of a kind at the top of a file (4.2), without its header."""
+    while len(head := file.read(8)) == 8:
+        size, kind = boxes.HEADER.unpack(head)
+        if not kind.isalnum():
+            return None
+        if size == 1:
+            size = int.from_bytes(file.read(8), "big") - 8
+        left = size - 8 if size else MAX_ENDLESS
+        if kind == wanted:
+            data = file.read(min(left, MAX_ENDLESS)) if left >= 0 else b""
+            return memoryview(data)
+        if size == 0 or left < 0:
+            return None
+        file.seek(left, os.SEEK_CUR)
+    return None
+
+
+def _track_number(tkhd: memoryview) -> int:
+    fields = boxes.Fields(tkhd)
+    fields.take(16 if fields.uint(4) >> 24 == 1 else 8)
+    return fields.uint(4)
 
 
 def _clean_aperture(entry: memoryview, width: int, height: int, work: Work) -> tuple[float, float]:
@@ -599,9 +646,7 @@ class Mp4Reader:
         assert self._streams is not None
         work = self._work
         tkhd = boxes.need(trak, b"tkhd", work=work)
-        fields = boxes.Fields(tkhd)
-        fields.take(16 if fields.uint(4) >> 24 == 1 else 8)
-        number = fields.uint(4)
+        number = _track_number(tkhd)
         self._defaults[number] = _Defaults()
         mdia = boxes.need(trak, b"mdia", work=work)
         kind = _HANDLERS.get(bytes(boxes.need(mdia, b"hdlr", work=work)[8:12]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import io
 import itertools
 import os
 import socket
@@ -13,19 +14,23 @@ import struct
 import sys
 import threading
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
+from av.video.stream import VideoStream
 
 from drawercam.film import libav, network, web_reading
 from drawercam.film.pattern import sound
 from drawercam.film.rpicam import RpiCamera, Splitter
 from drawercam.film.sources import Keyless, Source
+from drawercam.media import mp4
 from drawercam.media.geometry import Geometry
 from drawercam.media.h264 import split_annexb
 from drawercam.media.packets import Codec, Kind
+from tests.media.test_geometry import cropped, with_render_size
 from tests.peers import PATIENCE
 
 from . import rtsp
@@ -202,6 +207,79 @@ _ONE, _LAST = 1 << 16, 1 << 30  # fixed point: 16.16 and 2.30
 _UNITY = (_ONE, 0, 0, 0, _ONE, 0, 0, 0, _LAST)
 _QUARTER = (0, _ONE, 0, -_ONE, 0, 0, 0, 0, _LAST)
 _MIRRORED = (0, _ONE, 0, _ONE, 0, 0, 0, 0, _LAST)
+
+
+@pytest.mark.parametrize(
+    ("shown", "clap", "size"),
+    [
+        ((240, 240), (240, 1, 240, 1), (WIDTH, HEIGHT)),  # cropped, not squeezed
+        ((160, 180), (320, 2, 180, 1), (WIDTH, HEIGHT)),
+        ((480, 240), (240, 1, 240, 1), (2 * WIDTH, HEIGHT)),  # both
+        ((160, 240), (), (WIDTH, 2 * HEIGHT)),
+        ((WIDTH, HEIGHT), (), (WIDTH, HEIGHT)),
+    ],
+)
+def test_a_file_that_is_cropped_is_shown_whole_and_not_squeezed(
+    tmp_path: Path, shown: tuple[int, int], clap: tuple[int, ...], size: tuple[int, int]
+) -> None:
+    path = file(tmp_path / "film.mp4", "libx264", 2, bf="0")
+    with av.open(str(path)) as container:
+        whole = [luma(picture) for picture in container.decode(video=0)]
+    data = path.read_bytes()
+    if clap:
+        data = cropped(data, struct.pack(">4I", *clap) + struct.pack(">4I", 0, 1, 0, 1))
+    at = data.index(b"tkhd") - 4
+    at += int.from_bytes(data[at : at + 4], "big")  # ISO/IEC 14496-12 8.3.2: width and height stand at its end, in 16.16
+    path.write_bytes(data[: at - 8] + struct.pack(">2I", shown[0] << 16, shown[1] << 16) + data[at:])
+    with path.open("rb") as opened:
+        [found] = mp4.geometries(opened).values()
+    sink, passing = Collector(2), Collector(2)
+    sink.encode = True
+    libav.file(path).run(sink)
+    assert [(picture.width, picture.height) for picture, _ in sink.pictures] == [size] * 2
+    if size == (WIDTH, HEIGHT):
+        assert [luma(picture) for picture, _ in sink.pictures] == whole
+    libav.file(path).run(passing)
+    assert {frame.form.geometry.pixel_aspect for frame in passing.frames} == {found.pixel_aspect}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0\0\0\x10",
+        b"\0\0\0\x09moov",
+        b"\0\0\0\0moov",
+        b"\0\0\0\0mdat" + bytes(99),
+        b"\0\0\0\1ftyp" + bytes(8),
+        b"\x1a\x45\xdf\xa3" + bytes(99),
+    ],
+)
+def test_what_is_no_mp4_says_nothing_of_pictures(data: bytes) -> None:
+    assert mp4.geometries(io.BytesIO(data)) == {}
+
+
+@pytest.mark.parametrize(
+    ("render", "size"), [((2 * WIDTH, HEIGHT), (2 * WIDTH, HEIGHT)), ((WIDTH, 2 * HEIGHT), (WIDTH, 2 * HEIGHT)), (None, (WIDTH, HEIGHT))]
+)
+def test_the_render_size_of_vp9_stays_when_it_is_encoded(tmp_path: Path, render: tuple[int, int] | None, size: tuple[int, int]) -> None:
+    path = tmp_path / "film.webm"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=RATE, options={"deadline": "realtime", "lag-in-frames": "0"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number, picture in enumerate(pictures(3)):
+            picture.pts, picture.time_base = number, Fraction(1, RATE)
+            for packet in stream.encode(picture):
+                # VP9 6.2: of a keyframe of profile 0 render_and_frame_size_different is bit 68.
+                changed = bytes(packet) if number or render is None else with_render_size(bytes(packet), 68, *render)
+                given: Any = av.Packet(changed)
+                given.stream, given.pts, given.time_base, given.is_keyframe = stream, packet.pts, packet.time_base, packet.is_keyframe
+                container.mux(given)
+    sink = Collector(3)
+    sink.encode = True
+    libav.file(path).run(sink)
+    assert [(picture.width, picture.height) for picture, _ in sink.pictures] == [size] * 3
 
 
 @pytest.mark.parametrize(

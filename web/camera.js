@@ -19,7 +19,7 @@ import { Overload } from "./overload.js";
 import { isolated } from "./names.js";
 import { Panels } from "./panels.js";
 import { recall, remember } from "./remembered.js";
-import { ASK_FOR_LINK, KEEPS_NO_KEY, keepsNoKey, lastSession, linkWords, stepsToKeep } from "./session.js";
+import { ASK_FOR_LINK, KEEPS_NO_KEY, LINK_OPENS_NOTHING, keepsNoKey, lastSession, linkWords, stepsToKeep } from "./session.js";
 import { SelfTest } from "./selftest.js";
 import { SelfTestSheet } from "./selftest-sheet.js";
 import { SetupForm } from "./setup-form.js";
@@ -290,7 +290,15 @@ function askForKey() {
   const steps = [`Scan the code “Film” that the relay prints, or open the link that you were sent, with this phone. Or type the key: ${where}`];
   const why = linkWords(desk.session) || watchesWords(desk.session);
   if (why) steps.unshift(why);
-  panels.show("key", "This relay asks for its camera key", steps, [checkAction]);
+  const title = why && desk.session && desk.session.link ? LINK_OPENS_NOTHING : "This relay asks for its camera key";
+  panels.show("key", title, steps, [...watchActions(desk.session), checkAction]);
+}
+
+/** @param {import("./types.js").Session | null} session of a browser that may not film @returns {import("./panels.js").Action[]} what it may do */
+function watchActions(session) {
+  if (!session || !session.viewer) return [];
+  const camera = session.watch !== "all" && session.watch.length === 1 ? `?camera=${session.watch[0]}` : "";
+  return [{ label: "Watch with this device", href: `/player.html${camera}` }];
 }
 
 /** @param {import("./types.js").Session | null} session of a browser that may not film @returns {string} what its key is for, if it has one */

@@ -19,6 +19,7 @@ import { Roll } from "./roll.js";
 import {
   ASK_FOR_LINK,
   KEEPS_NO_KEY,
+  LINK_OPENS_NOTHING,
   RefusalError,
   keepsNoKey,
   lastSession,
@@ -305,7 +306,7 @@ function askForKey(why = "") {
 /** @param {string} why as above */
 function showKeyPanel(why) {
   const unkept = keepsNoKey(session);
-  byId("key-title").textContent = unkept ? KEEPS_NO_KEY : KEY_WORDS.title;
+  byId("key-title").textContent = unkept ? KEEPS_NO_KEY : why && session && session.link ? LINK_OPENS_NOTHING : KEY_WORDS.title;
   byId("key-label").textContent = unkept ? "Another viewer key" : KEY_WORDS.label;
   byId("key-use").textContent = unkept ? "Try again" : KEY_WORDS.use;
   byId("key-how").hidden = unkept;

@@ -34,6 +34,8 @@ const REFUSED_WORDS = {
   ],
 };
 
+export const LINK_OPENS_NOTHING = "This link does not open this page";
+
 export const ASK_FOR_LINK = "Ask whoever sent you the link for a new one.";
 
 /** Why the relay has not taken the key that a person has just typed. */

@@ -309,7 +309,7 @@ async def test_what_keeps_people_out_has_nothing_to_find(chromium: Chromium, loo
         await page.wait_for("document.querySelector('#code').naturalWidth > 0", PATIENCE)
         await look.at(page, "an invitation for a guest")
         await page.click("#done")
-        await page.click(f"#list button[data-key={own.id}]")
+        await page.click(f"#list button[data-key='{own.id}']")
         await says(page, "This device uses it")
         await look.at(page, "before a key is revoked")
         await page.close()

@@ -154,16 +154,16 @@ async def test_a_wall_that_holds_own_adds_cameras_and_guests_and_a_tap_shows_a_k
     await page.click("#done")
 
     anna = next(key.id for key in Keyring.open(house.state).keys if key.label == "Anna")
-    await page.click(f"#list button[data-key={anna}]")
+    await page.click(f"#list button[data-key='{anna}']")
     await shows(page, "#ask", "Revoke the key of Anna?", "can no longer watch baby-room")
     await page.click("#keep")
     assert opens(house, guest)[0] == 200
-    await page.click(f"#list button[data-key={anna}]")
+    await page.click(f"#list button[data-key='{anna}']")
     await page.click("#sure")
     await shows(page, "#news", "The key of Anna is revoked.")
-    assert opens(house, guest)[0] == 401 and await page.evaluate(f"document.querySelector('[data-id={anna}]') === null")
+    assert opens(house, guest)[0] == 401 and await page.evaluate(f"document.querySelector('[data-id=\"{anna}\"]') === null")
 
-    await page.click(f"#list button[data-key={own.id}]")
+    await page.click(f"#list button[data-key='{own.id}']")
     await shows(page, "#ask", "This device uses it", "last key that may invite")
     await page.click("#sure")
     await shows(page, "#shut", "for the relay’s owner")
@@ -189,7 +189,7 @@ async def test_a_link_that_opens_nothing_says_why_and_names_no_terminal(chromium
     for key, query, words in cases:
         await page.close()
         page = await chromium.page(f"{house.origin}/player.html{query}#key={key.secret}")
-        await shows(page, "#key", *words)
+        await shows(page, "#key", "This link does not open this page", *words)
         assert "terminal" not in await page.evaluate("document.body.innerText")
     await page.fill("#key-field", ended.secret)
     await page.click("#key-use")
@@ -208,6 +208,8 @@ async def test_a_link_for_the_camera_page_says_so_too(chromium: Chromium, house:
     Keyring.open(house.state).revoke(revoked.id)
     for one, words in ((revoked, "does not know the key of this link"), (watches, "This link is for watching.")):
         page = await chromium.page(f"{house.origin}/camera.html#key={one.secret}")
-        await shows(page, "#panel", words, "Ask whoever sent you the link")
+        await shows(page, "#panel", words, "Ask whoever sent you the link", "This link does not open this page")
+        leads = await page.evaluate("[...document.querySelectorAll('#panel a')].map(({ href }) => href)")
+        assert (f"{house.origin}/player.html" in leads) == (one is watches)
         assert "terminal" not in await page.evaluate("document.body.innerText")
         await page.close()

@@ -110,7 +110,7 @@ function refuse(session) {
     byId("shut-words").textContent = stepsToKeep(session).join(" ").replace("Then touch “Try again”.", "Then reload this page.");
   } else {
     byId("shut-title").textContent = "This page is for the relay’s owner";
-    byId("shut-words").textContent = linkWords(session) || "This browser’s key does not allow to invite others.";
+    byId("shut-words").textContent = linkWords(session) || "This browser has no key that allows to invite others.";
     byId("shut-own").hidden = false;
   }
 }

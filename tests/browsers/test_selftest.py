@@ -422,7 +422,7 @@ async def test_a_wrong_key(phone: Phones) -> None:
     async with phone() as browser:
         with Relay("--tls") as relay:
             page = await browser.page(f"{relay.origin}/camera.html?name=porch#key=aaaa-bbbb-cccc-dddd")
-            await shows(page, "panel", "This relay asks for its camera key")
+            await shows(page, "panel", "This link does not open this page")
             lines = await checked(page, "#panel-actions button:last-child")
             assert lines["relay"]["sign"] == "failed"
             assert "does not know a key of this browser" in lines["relay"]["text"]

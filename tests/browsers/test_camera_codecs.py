@@ -411,6 +411,7 @@ async def test_no_picture_is_lost_unclosed_when_the_source_is_stopped(relay: Rel
         assert page.errors == []
 
 
+@pytest.mark.parametrize("browser", ["chromium", pytest.param("firefox", marks=pytest.mark.long), "webkit"], indirect=True)
 async def test_the_choice_was_measured(relay: Relay, browser: Browser) -> None:
     page = await browser.page(f"{relay.origin}/camera.html?name=measured")
     await page.wait_for("document.getElementById('camera').dataset.encoder", PATIENCE)

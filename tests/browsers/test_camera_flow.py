@@ -70,7 +70,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- pauses ---
 
 
-@pytest.mark.parametrize("encoder", ["codecs", "recorder"])
+@pytest.mark.parametrize("encoder", ["codecs", pytest.param("recorder", marks=pytest.mark.long)])
 async def test_a_pause_says_who_and_is_a_gap_on_the_timeline(relay: Relay, chromium: Browser, encoder: str) -> None:
     name = f"voted-{encoder}"
     async with filming(chromium, relay, name, f"&encoder={encoder}") as page, peer(relay, f"/player/{name}") as player:
@@ -489,7 +489,7 @@ async def test_a_recorder_that_stops_is_started_anew(relay: Relay, browsers: Bro
         await more_frames(player, number=2)
 
 
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("told", [pytest.param(True, marks=pytest.mark.long), False])
 async def test_a_track_that_ends_is_taken_again(relay: Relay, chromium: Browser, told: bool) -> None:
     """Also where the browser does not tell."""
     name = f"ended-{told}".lower()

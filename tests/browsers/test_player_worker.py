@@ -201,8 +201,14 @@ async def film_turning(stack: AsyncExitStack, relay: Relay, name: str, recording
     assert position == len(data)
 
 
-@pytest.mark.parametrize("recording", ["chromium-turn-vp8.webm", "chromium-turn-h264.webm"])
-@pytest.mark.parametrize("way", ["surface=generator", "surface=offscreen", "surface=canvas", "engine=mse"])
+@pytest.mark.parametrize(
+    ("way", "recording"),
+    [
+        *((way, "chromium-turn-vp8.webm") for way in ("surface=generator", "surface=offscreen", "surface=canvas", "engine=mse")),
+        *((way, "chromium-turn-h264.webm") for way in ("surface=generator", "engine=mse")),
+        *(pytest.param(way, "chromium-turn-h264.webm", marks=pytest.mark.long) for way in ("surface=offscreen", "surface=canvas")),
+    ],
+)
 async def test_the_picture_follows_a_phone_that_is_turned(relay: Relay, page: Page, recording: str, way: str) -> None:
     name = f"{recording[9:-5]}-{way.split('=')[1]}"
     await go(page, f"{relay.origin}/player.html?camera={name}&{way}")

@@ -93,18 +93,43 @@ function scrolled({ full, least }, height) {
   return full.map((rowHeight, index) => Math.min(rowHeight, Math.max(usual, least[index])));
 }
 
+/** @param {number[]} aspects @param {number} width @param {number} height @param {number} text see `placeTiles` @returns {Arrangement[]} */
+function arrangements(aspects, width, height, text) {
+  const shapes = aspects.map((aspect) => Math.min(WIDEST, Math.max(NARROWEST, aspect)));
+  return intoRows(shapes).map((rows) => arrange(rows, width, height, text));
+}
+
+/** Whether all can be seen at once. @param {number[]} aspects @param {number} width @param {number} height @param {number} text see `placeTiles` */
+export function haveRoom(aspects, width, height, text) {
+  const least = Math.min(LEAST_WIDTH * LEAST_HEIGHT, LEAST_NARROW_WIDTH * LEAST_NARROW_HEIGHT) * text * text;
+  if (aspects.length * least > width * height) return false; // found out without trying
+  return arrangements(aspects, width, height, text).some(({ fits }) => fits);
+}
+
 /**
  * Chooses the rows with which the pictures come out largest. Where not all can be seen at once, as many as can be are.
  * @param {number[]} aspects width over height of each picture
  * @param {number} width of the wall, pixels
  * @param {number} height of the wall, pixels
  * @param {number} [text] by how much letters are larger than usual
+ * @param {number} [aside] so many of the last ones make way for the others: they are as small as their words allow, and stand below. The first
+ *     row of them is seen without scrolling if there is room.
  * @returns {Place[]} one for each picture, relative to the wall; they end below `height` only where not all can be seen at once
  */
-export function placeTiles(aspects, width, height, text = 1) {
+export function placeTiles(aspects, width, height, text = 1, aside = 0) {
+  const first = aspects.length - aside;
+  if (aside === 0 || first === 0) return place(aspects, width, height, text);
+  const below = place(aspects.slice(first), width, 0, text);
+  const room = Math.max(height / 2, height - below[0].height - GAP);
+  const above = place(aspects.slice(0, first), width, room, text);
+  const end = Math.max(room, ...above.map((one) => one.top + one.height)) + GAP;
+  return [...above, ...below.map((one) => ({ ...one, top: one.top + end }))];
+}
+
+/** @param {number[]} aspects @param {number} width @param {number} height @param {number} text see `placeTiles` @returns {Place[]} */
+function place(aspects, width, height, text) {
   if (aspects.length === 0) return [];
-  const shapes = aspects.map((aspect) => Math.min(WIDEST, Math.max(NARROWEST, aspect)));
-  const all = intoRows(shapes).map((rows) => arrange(rows, width, height, text));
+  const all = arrangements(aspects, width, height, text);
   const [fitting] = all.filter(({ fits }) => fits).sort((one, other) => other.area - one.area);
   const best = fitting || all.find(({ legible }) => legible) || all[all.length - 1]; // fewer rows are lower ones
   const heights = fitting ? best.full.map((rowHeight) => rowHeight * best.share) : scrolled(best, height);

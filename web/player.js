@@ -5,10 +5,10 @@
 
 import "./guard.js";
 import { awayWords, certificateWords, refusalOf, refusalWords, relay } from "./absence.js";
-import { Alarms } from "./alarms.js";
+import { Alarms, FORBEARANCE } from "./alarms.js";
 import { Announcer } from "./announcer.js";
 import { cover } from "./inert.js";
-import { placeTiles } from "./layout.js";
+import { haveRoom, placeTiles } from "./layout.js";
 import { Glimpse } from "./glimpse.js";
 import { Link } from "./link.js";
 import { elsewhere, signpost } from "./finder.js";
@@ -55,6 +55,9 @@ const USUAL_TEXT = 16;
 
 /** Milliseconds between two looks at the connection: it says to the minute since when it is away. */
 const RELAY_LOOK = 1000;
+
+/** Width over height of a picture that was never seen. */
+const USUAL_ASPECT = 4 / 3;
 
 /** Hosts that a phone cannot reach: its own. */
 const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
@@ -117,6 +120,9 @@ const roll = new Roll();
 
 /** Those that are gone, and that a person wants to see no more on this device. */
 const putAway = new PutAway(() => onputaway());
+
+/** How many of those that are gone stand at the wall's end, because there is no room for all. */
+let aside = 0;
 
 /** Where they stand. */
 const order = new TileOrder(() => showAll());
@@ -261,7 +267,10 @@ function tellRelay(why = refusal) {
   else say("");
 }
 
-setInterval(() => tellRelay(), RELAY_LOOK);
+setInterval(() => {
+  tellRelay();
+  settle();
+}, RELAY_LOOK);
 
 // --- the key ---
 
@@ -370,9 +379,53 @@ onNewKey((here) => {
 /** Shows those that are to be seen, of those that there are. */
 function showAll() {
   if (only !== null) return applyGone();
-  const entries = roll.all.filter((entry) => !isPutAway(entry));
-  showCameras(order.sort(entries.map(({ name }) => name)));
+  const { entries, gone } = sorted();
+  aside = gone;
+  showCameras(entries.map(({ name }) => name));
   for (const entry of entries) /** @type {Tile} */ (tiles.get(entry.name)).hear(entry);
+}
+
+/** Those that are to be seen, in the order of the wall. Where not all can be seen at once, and more are gone than not, those that are gone make
+ *  way, the latest first. A few that are gone stay where they are missed.
+ *  @returns {{entries: import("./roll.js").Entry[], gone: number}} gone: how many of the last ones have made way */
+function sorted() {
+  const known = new Map(roll.all.map((entry) => /** @type {[string, import("./roll.js").Entry]} */ ([entry.name, entry])));
+  const names = order.sort([...known.values()].filter((entry) => !isPutAway(entry)).map(({ name }) => name));
+  const entries = names.map((name) => /** @type {import("./roll.js").Entry} */ (known.get(name)));
+  // One whose page is reloaded is back before, and nothing moves.
+  const longGone = (/** @type {import("./roll.js").Entry} */ { state, since = 0 }) => state === "gone" && Date.now() - since > FORBEARANCE;
+  const gone = entries.filter(longGone);
+  const here = entries.length - gone.length;
+  if (here === 0 || gone.length <= here || haveRoom(names.map(aspectOf), wall.clientWidth, wall.clientHeight, textSize())) {
+    return { entries, gone: 0 };
+  }
+  gone.sort((a, b) => (b.since || 0) - (a.since || 0));
+  return { entries: [...entries.filter((entry) => !longGone(entry)), ...gone], gone: gone.length };
+}
+
+/** @param {string} name */
+function aspectOf(name) {
+  const tile = tiles.get(name);
+  return tile ? tile.aspect : USUAL_ASPECT;
+}
+
+/** By how much letters are larger than usual. */
+function textSize() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / USUAL_TEXT;
+}
+
+/** Puts those elsewhere that have to make way, or no more. Nothing moves under a finger. @returns {boolean} whether any had to */
+function settle() {
+  if (only !== null || large !== null || drag.drag !== null) return false;
+  const { entries, gone } = sorted();
+  if (gone === aside && entries.map(({ name }) => name).join() === [...tiles.keys()].join()) return false;
+  showAll();
+  return true;
+}
+
+/** What fits on the wall has changed. */
+function fitAgain() {
+  if (!settle()) layOut();
 }
 
 /** @param {import("./roll.js").Entry} entry */
@@ -389,7 +442,7 @@ function makeTile(name) {
     loudness: loudnessOf(name),
     ontap: () => tap(name),
     onback: () => history.back(),
-    onaspect: layOut,
+    onaspect: fitAgain,
     onsound: (on) => {
       if (on) sounding.add(name);
       else sounding.delete(name);
@@ -423,7 +476,9 @@ function showCameras(names) {
     const tile = /** @type {Tile} */ (tiles.get(name));
     tiles.delete(name); // the map's order is the wall's
     tiles.set(name, tile);
-    tile.setRank(names.indexOf(name), only === null ? names.length : 1);
+    const movable = names.length - aside;
+    if (only === null && names.indexOf(name) < movable) tile.setRank(names.indexOf(name), movable);
+    else tile.setRank(0, 1);
   }
   arrange([...tiles.values()]);
   byId("all").hidden = only === null;
@@ -451,10 +506,10 @@ function arrange(sorted) {
 function layOut() {
   const shown = [...tiles.values()].filter((tile) => !tile.element.hidden);
   const { clientWidth: width, clientHeight: height } = wall;
-  const { direction, fontSize } = getComputedStyle(document.documentElement);
-  const text = parseFloat(fontSize) / USUAL_TEXT;
+  const { direction } = getComputedStyle(document.documentElement);
+  const text = textSize();
   const whole = { left: 0, top: 0, width, height };
-  const places = large === null ? placeTiles(shown.map((tile) => tile.aspect), width, height, text) : [whole];
+  const places = large === null ? placeTiles(shown.map((tile) => tile.aspect), width, height, text, aside) : [whole];
   shown.forEach(({ element }, index) => {
     const place = places[index];
     const left = direction === "rtl" ? width - place.left - place.width : place.left;
@@ -470,7 +525,7 @@ function layOut() {
   });
 }
 
-new ResizeObserver(layOut).observe(wall);
+new ResizeObserver(fitAgain).observe(wall);
 
 /** Who watches touches nothing for hours, so the screen is kept on while something is live. Old browsers do that only for a video that
  *  plays; there it is what the engine shows it with. */
@@ -508,12 +563,12 @@ function putTile(name, neighbour, after) {
 
 /** @param {string} name @param {number} by places */
 function moveTile(name, by) {
-  const names = [...tiles.keys()];
-  const neighbour = names[names.indexOf(name) + by];
+  const names = [...tiles.keys()].slice(0, tiles.size - aside);
+  const neighbour = names.includes(name) && names[names.indexOf(name) + by];
   if (mayMove() && neighbour) putTile(name, neighbour, by > 0);
 }
 
-new TileDrag(wall, { may: () => mayMove() && large === null, ondrop: putTile });
+const drag = new TileDrag(wall, { may: () => mayMove() && large === null, ondrop: putTile });
 
 /** Keys that move the tile that has the focus, with Alt, and by how many places. @type {Record<string, number>} */
 const MOVES = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };

@@ -6,8 +6,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -379,6 +381,34 @@ async def test_rows_end_where_the_wall_does(page: Page) -> None:
         }"""
     )
     assert wrong == []
+
+
+async def test_those_that_are_gone_push_none_that_films_out_of_sight(chromium: Chromium, tmp_path: Path) -> None:
+    hour_ago = int(time.time() * 1000) - 3_600_000
+    gone = [
+        {"name": f"a-{number:03}", "address": f"192.0.2.{number}", "reason": "lost", "since": hour_ago + number * 1000}
+        for number in range(100)
+    ]
+    (tmp_path / "gone.json").write_text(json.dumps({"version": 1, "cameras": gone}))
+    names = ["baby-room", "garden", "porch", "yard"]
+    with Relay(state=tmp_path) as relay:
+        page = await chromium.page(f"{relay.origin}/player.html")
+        await page.resize(1440, 900)
+        async with contextlib.AsyncExitStack() as house:
+            for name in names:
+                raw = await house.enter_async_context(peer(relay, f"/camera/{name}"))
+                await raw.send(type="state", state="paused", reason="background")
+            await page.wait_for("document.querySelectorAll('.tile[data-state=paused]').length === 4", PATIENCE)
+            seen = await page.evaluate(
+                """() => [...document.querySelectorAll(".tile")].map((tile) => {
+                  const { bottom, width } = tile.getBoundingClientRect();
+                  return [tile.dataset.camera, bottom <= innerHeight, width];
+                })"""
+            )
+            assert [name for name, *_ in seen] == [*names, *(f"a-{number:03}" for number in reversed(range(100)))], "the latest is the next"
+            assert all(inside for _, inside, _ in seen[:5])
+            assert min(width for _, _, width in seen[:4]) > 1.5 * max(width for _, _, width in seen[4:])
+        await page.close()
 
 
 def luminance(colour: tuple[int, ...]) -> float:

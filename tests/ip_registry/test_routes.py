@@ -119,13 +119,12 @@ async def test_a_fault_is_told_in_words_and_the_log_has_it(
 
 
 async def test_too_many_requests_of_one_address_are_refused_in_words(service: Service) -> None:
-    refused = 0
-    for _ in range(BURST + 20):
+    for _ in range(20 * BURST):  # a slow computer asks hardly faster than the limit allows
         async with service.client.get("/api/relays") as answer:
             if answer.status == 429:
-                refused += 1
                 assert "seconds" in (await answer.json())["text"]
-    assert refused > 0
+                return
+    pytest.fail("none was refused")
 
 
 @pytest.mark.parametrize("page", ["camera.html", "player.html"])

@@ -43,7 +43,6 @@ const DESCRIBED = /^(avc1|av01)/;
  *  does not know a word, as older ones those of HDR, refuses all of the configuration */
 function readable(color) {
   if (typeof VideoColorSpace === "undefined") return undefined;
-  if (/firefox/i.test(navigator.userAgent)) return undefined; // it goes by the stream all the same, and of several tiles showed none
   try {
     return color && new VideoColorSpace(color) && color;
   } catch (error) {

@@ -112,7 +112,7 @@ async def test_a_hidden_tab_is_given_no_pictures(relay: Relay, camera: None, pag
     await state(page, "live")
 
 
-@pytest.mark.parametrize("engine", ["frames", "mse"])
+@pytest.mark.parametrize("engine", ["frames", pytest.param("mse", marks=pytest.mark.long)])
 async def test_the_delay_and_its_parts_are_told_and_add_up(relay: Relay, camera: None, page: Page, engine: str) -> None:
     await go(page, f"{relay.origin}/player.html?camera=one&engine={engine}")
     await moving(page)

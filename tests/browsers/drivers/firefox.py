@@ -155,7 +155,8 @@ class Firefox(Browser):
         assert self._process.stderr
         address = await announced(self.name, self._process.stderr, ANNOUNCEMENT)
         self._drain = asyncio.create_task(drain(self._process.stderr))
-        self._bidi = Remote(self.name, await connect(f"{address}/session", max_size=None, proxy=None), self._on_event)
+        # Without pings: nothing answers them while tests of another event loop run.
+        self._bidi = Remote(self.name, await connect(f"{address}/session", max_size=None, proxy=None, ping_interval=None), self._on_event)
         session = await self._bidi.command("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}})
         self.version = f"{self.name} {session['capabilities']['browserVersion']}"
         await self._bidi.command("session.subscribe", events=["log.entryAdded"])

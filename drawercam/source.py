@@ -233,6 +233,8 @@ class Source:
             MediaError: The whole stream cannot, therefore.
         """
         log.warning(f"x %s: of stream {number}, %s", self._channel.name, left.sentence)
+        if left.over:
+            return
         if left.sentence not in stream.remarks and len(stream.remarks) < _MOST_REMARKS:
             stream.remarks.append(left.sentence)
             self._say_remarks()

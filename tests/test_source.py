@@ -123,6 +123,27 @@ def test_a_document_that_begins_anew_goes_on_at_once(stage: Stage, data: bytes, 
     assert len(begun) == len(set(begun)), "the tracks are the same ones"
 
 
+@pytest.mark.parametrize("data", [VP8, record("h264", movflags="frag_every_frame+empty_moov+default_base_moof")], ids=["webm", "mp4"])
+def test_a_document_that_is_cut_off_amid_a_picture_goes_on_too(stage: Stage, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Of the next document's first pictures some come with what they were taken for. From then on, nothing is late."""
+    pieces = [*by_picture(data)]
+    stage.clock.time = 10_000_000
+    stage.source.begin(1)
+    with caplog.at_level("WARNING", "drawercam.source"):
+        for _ in range(3):
+            began = stage.clock.time
+            for packet, piece in pieces[:-1]:
+                stage.clock.time = began + packet
+                stage.source.feed(b"\x01" + piece)
+            stage.source.feed(b"\x01" + pieces[-1][1][: -min(200, len(pieces[-1][1]) // 2)])
+            assert abs(stage.moments[-1] - stage.clock.time // 1000) <= 2, "nothing is late"
+            stage.clock.time += 40_000
+    assert stage.moments == sorted(stage.moments)
+    assert len(stage.moments) >= 3 * len(pieces) - 8
+    assert [record.getMessage().count("was cut off") for record in caplog.records] == [1, 1]
+    assert stage.channel.report()["remarks"] == [], "it is over"
+
+
 def by_picture(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Pieces of a stream that end with a picture, and when each was captured (µs)."""
     reader, begin = StreamReader(), 0

@@ -70,10 +70,10 @@ class Header:
         for kind, sentence in self._unread:
             self.leave_out(f"one track is left out, {sentence}", None if kind in self._read else kind)
 
-    def leave_out(self, sentence: str, kind: Kind | None = None) -> None:
+    def leave_out(self, sentence: str, kind: Kind | None = None, over: bool = False) -> None:
         """Say that something is left out; see LeftOut."""
         if len(self.left_out) < _MOST_KEPT:
-            self.left_out.append(LeftOut(sentence, kind))
+            self.left_out.append(LeftOut(sentence, kind, over))
 
     def breaks(self, name: str, kind: Kind, error: MediaError) -> None:
         """A frame of a track cannot be read.

@@ -16,6 +16,7 @@ from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple
 
 from . import boxes, geometry
+from .beginnings import CUT_OFF, MAX_KEPT, MAX_UNCOUNTED, MP4
 from .color import ColorSpace, from_codes, merged
 from .frames import Unpacker, audio_duration, unpacker
 from .geometry import Geometry
@@ -77,7 +78,15 @@ BEGINNINGS = frozenset(
 # Of a moov, what is read.
 _IN_MOOV = frozenset((b"mvhd", b"trak", b"mvex"))
 
-_HELD = frozenset((b"moof", *_IN_MOOV))
+# What may follow a box. Where another type does, the box may have been cut off, and another document have begun in it.
+_KNOWN = BEGINNINGS | {b"mfra", b"udta", *_IN_MOOV}
+
+# Bytes before a sample that are kept with it: as much as a document has before its mvhd ends.
+_TAIL = 2**8
+
+# Bytes at the end of what cannot be read in which no other document is looked for. Many a moov ends with zeros, with which documents begin,
+# too; that it cannot be read is to be said at once. Where so few bytes are wrong, it can.
+_ZEROS = 7
 
 _NOT_FRAGMENTED = (
     "this MP4 is not fragmented, so it can be read only when it is complete: "
@@ -373,6 +382,23 @@ class _Stream:
         return (ticks * 1_000_000 + self.timescale // 2) // self.timescale
 
 
+# 8.2.2.2: what stands in each mvhd, ten reserved bytes and a matrix that turns nothing.
+_MOVIE = bytes(10) + struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+
+
+class _DoubtError(MediaError):
+    """What comes before a place may have been cut off. No caller sees it.
+
+    Attributes:
+        trusted: That place, a position in the stream.
+        reach: So many bytes lie between the bytes in question and it.
+    """
+
+    def __init__(self, trusted: int, reach: int) -> None:
+        super().__init__()
+        self.trusted, self.reach = trusted, reach
+
+
 @dataclass(slots=True)
 class _Sample:
     """One sample of a fragment that is passed on: where it lies in the byte stream, and its times in ticks."""
@@ -390,7 +416,8 @@ class Mp4Reader:
     """Push bytes, get tracks and packets.
 
     The bytes may be cut anywhere. Timestamps are in microseconds from the stream's own zero. A sample leaves as soon as its last byte has
-    come. A second moov in the stream replaces the first, as recorders that are restarted in mid-stream write it.
+    come. A second moov in the stream replaces the first, as recorders that are restarted in mid-stream write it; also one within a box that
+    was cut off. That it was cut off shows in what follows it; where what follows is right, so was the box, whatever is in it.
     """
 
     def __init__(self) -> None:
@@ -398,12 +425,17 @@ class Mp4Reader:
         self._needed = 8  # bytes that the buffer must hold before it is worth looking again
         self._skip = 0  # bytes still to pass over; the buffer is empty meanwhile
         self._position = 0  # in the stream, of the next byte to be looked at
+        self._unit = 0  # the same of the box or sample that was begun last
+        self._last: bytes | bytearray = b""  # what lies before it and may have been cut off
+        self._trusted = -1  # position before which nothing was, as far as can be told
+        self._doubt: tuple[MediaError | None, int, int] | None = None  # something may have been; see _judge
         self._began = False
         self._origin = 0  # position in the stream of the present document's first byte
         self._document = -1  # how many there were before it
         self._endless: bytes | None = None  # type of a box of size 0, which is the last one
         self._moov_end: int | None = None  # inside a moov: where it ends
         self._moov = bytearray()  # what is read of it
+        self._moov_ended = False  # it is complete, and what it says is being read
         self._media_end: int | None = None  # inside an mdat: where it ends
         self._samples: deque[_Sample] = deque()  # that moof has announced, in file order
         self._planned = 0  # how many of them there were so far
@@ -416,7 +448,12 @@ class Mp4Reader:
     @property
     def held(self) -> int:
         """Bytes of memory for what is not complete yet, and for what is expected."""
-        return sys.getsizeof(self._buffer) + sys.getsizeof(self._moov) + _SAMPLE_SIZE * len(self._samples)
+        return (
+            sys.getsizeof(self._buffer)
+            + max(0, len(self._last) - MAX_UNCOUNTED)
+            + sys.getsizeof(self._moov)
+            + _SAMPLE_SIZE * len(self._samples)
+        )
 
     @property
     def kinds(self) -> set[Kind] | None:
@@ -450,7 +487,7 @@ class Mp4Reader:
             return self._feed(data)
         except MediaError as error:
             self._error = type(error)(*error.args)  # without its frames, whose bytes would stay with it
-            self._buffer, self._moov = bytearray(), bytearray()
+            self._buffer, self._moov, self._last = bytearray(), bytearray(), b""
             self._samples.clear()
             raise
 
@@ -462,24 +499,83 @@ class Mp4Reader:
         buffer = self._buffer
         buffer += data
         found: list[Track | Packet] = []
-        begin, available = 0, len(buffer)  # of what is not used up yet
-        with memoryview(buffer) as view:
-            while available - begin >= self._needed:
-                before = self._position
-                if self._media_end is None:
-                    self._read_box(view, begin)
+        while self._doubt is None or (len(buffer) >= self._needed and self._judge(*self._doubt)):
+            begin, available = 0, len(buffer)  # of what is not used up yet
+            before = self._position
+            try:
+                with memoryview(buffer) as view:
+                    while available - begin >= self._needed:
+                        before = self._position
+                        if self._media_end is None:
+                            self._read_box(view, begin)
+                        else:
+                            self._read_media(view, begin, self._media_end, found)
+                        begin += self._position - before
+                        if begin > available:
+                            self._skip = begin - available
+                            begin = available
+            except MediaError as error:
+                if not self._began or self._work.left < 0:
+                    raise
+                del buffer[: begin + self._unit - before]
+                used_up, self._position = self._position - self._unit, self._unit
+                if isinstance(error, _DoubtError):
+                    self._doubt = None, error.reach, error.trusted
                 else:
-                    self._read_media(view, begin, self._media_end, found)
-                begin += self._position - before
-                if begin > available:
-                    self._skip = begin - available
-                    begin = available
-        del buffer[:begin]
+                    self._doubt = type(error)(*error.args), self._reach(used_up), -1
+                self._needed = 0
+                continue
+            del buffer[:begin]
+            break
         return found
+
+    def _reach(self, used_up: int) -> int:
+        """In how many of the buffer's first bytes another document may begin, where something is wrong with them.
+
+        Args:
+            used_up: So many were found to be wrong; 0 for the header of a box, or if it shows in what lies before.
+        """
+        if used_up or self._moov_ended:
+            return used_up - _ZEROS
+        return 0 if self._media_end is not None else 8
+
+    def _judge(self, error: MediaError | None, reach: int, trusted: int) -> bool:
+        """Find out whether another document begins in what was kept, or in what is wrong behind it.
+
+        Args:
+            error: What is wrong with the buffer's first bytes; None if nothing is when no document begins.
+            reach: So many of them.
+            trusted: If so, nothing before this position was cut off.
+
+        Returns:
+            Whether more can be read; if not, it is not known yet.
+
+        Raises:
+            MediaError: The error: no other document begins.
+        """
+        place, self._needed = MP4.find(self._last, self._buffer, reach, self._work)
+        if self._needed:
+            return False
+        self._doubt = None
+        if place is not None:
+            self._position += place - len(self._last)
+            self._buffer[:] = (self._last + self._buffer)[place:]
+            self._last = b""
+            self._moov_end = self._media_end = self._endless = None
+            self._moov, self._moov_ended = bytearray(), False
+            self._samples.clear()
+            self._header.leave_out(CUT_OFF, over=True)
+        elif error is not None:
+            raise error
+        else:
+            self._trusted = trusted
+        self._needed = 8 if self._media_end is None else 0
+        return True
 
     def _read_box(self, view: memoryview, begin: int) -> None:
         """Look at the box that begins there; use it up, or say how many bytes it needs."""
         self._work.spend(BOX)
+        self._unit = self._position
         if self._endless is not None:
             raise MediaLimitError(f"an MP4 box {boxes.quoted(self._endless)} without an end is too long")
         size, kind = boxes.HEADER.unpack_from(view, begin)
@@ -499,8 +595,10 @@ class Mp4Reader:
             # 4.2: to the end of the file. Of a live stream, nobody knows where that is.
             self._endless = kind
             size = header + MAX_ENDLESS
-        if size < header or not (kind in _HELD or (kind.isascii() and kind.decode("ascii").isprintable())):
+        if size < header or not (kind in _KNOWN or (kind.isascii() and kind.decode("ascii").isprintable())):
             raise MediaError(f"an MP4 box {boxes.quoted(kind)} has an impossible type or size")
+        if kind not in _KNOWN and self._moov_end is None and self._position != self._trusted:
+            raise _DoubtError(self._position, 0)
         if kind == b"mdat" and self._streams is None and size > header:
             raise MediaError(_NOT_FRAGMENTED)
         limit = MAX_HEADER if kind == b"moof" else MAX_PASSED_OVER
@@ -515,42 +613,59 @@ class Mp4Reader:
                 self._needed = size
                 return
             self._work.spend(READ)
-            self._read_moof(memoryview(bytes(view[begin + header : begin + size])), self._position, self._position + size)
+            kept: bytes | bytearray = bytes(view[begin : begin + size])
+            self._position += size
+            self._read_moof(memoryview(kept)[header:], self._unit, self._position)
         elif kind == b"moov":
             self._moov_end = self._position + size
-            size = header
+            kept = bytearray(view[begin : begin + header])
+            self._position += header
+            if size == header:
+                self._last = kept
+                self._end_moov()
         elif kind == b"mdat":
             self._media_end = self._position + size
             self._needed = 0
-            size = header
-        elif kind == b"ftyp":
-            self._origin = self._position
-        self._position += size
-        if self._position == self._moov_end:
-            self._end_moov()
+            kept = b""
+            self._position += header
+        else:
+            if kind == b"ftyp":
+                self._origin = self._position
+            if size <= MAX_KEPT and len(view) - begin < size:
+                self._needed = size
+                return
+            kept = bytes(view[begin : begin + size]) if size <= MAX_KEPT else b""
+            self._position += size
+        self._last = kept
 
     def _read_in_moov(self, view: memoryview, begin: int, kind: bytes, header: int, size: int) -> None:
         """Keep a box of a moov, pass over it, or say how many bytes it needs."""
         assert self._moov_end is not None
         if self._position + size > self._moov_end:
             raise MediaError(f"an MP4 box {boxes.quoted(kind)} does not fit into its parent")
+        if kind in _IN_MOOV and len(self._moov) + size > MAX_HEADER:
+            # Only where all samples are listed it can be so long.
+            raise MediaLimitError(f"an MP4 moov is longer than {MAX_HEADER} bytes; {_NOT_FRAGMENTED}")
+        if (kind in _IN_MOOV or size <= MAX_KEPT) and len(view) - begin < size:
+            self._needed = size
+            return
         if kind in _IN_MOOV:
-            if len(self._moov) + size > MAX_HEADER:
-                # Only where all samples are listed it can be so long.
-                raise MediaLimitError(f"an MP4 moov is longer than {MAX_HEADER} bytes; {_NOT_FRAGMENTED}")
-            if len(view) - begin < size:
-                self._needed = size
-                return
             self._work.spend(READ)
             # With its size written anew: 0 would mean up to the end of the parent, which is shorter now.
             self._moov += boxes.HEADER.pack(8 + size - header, kind) + view[begin + header : begin + size]
         self._position += size
+        if len(self._last) + size <= MAX_KEPT:
+            self._last += view[begin : begin + size]
+        else:
+            self._last = bytearray()
         if self._position == self._moov_end:
             self._end_moov()
 
     def _end_moov(self) -> None:
         moov, self._moov, self._moov_end = self._moov, bytearray(), None
+        self._unit, self._moov_ended = self._position, True
         self._read_moov(memoryview(bytes(moov)))
+        self._moov_ended = False
 
     def _read_media(self, view: memoryview, place: int, end: int, found: list[Track | Packet]) -> None:
         """Take the samples that have come of an mdat, and pass over it when it has no more.
@@ -565,19 +680,49 @@ class Mp4Reader:
         self._needed = 8
         while self._samples and self._samples[0].begin < end:
             sample = self._samples[0]
-            if sample.begin < self._position or sample.begin + sample.size > end:
+            self._unit = self._position
+            behind = sample.begin + sample.size
+            if sample.begin < self._position or behind > end:
                 raise MediaError("a sample of an MP4 fragment does not lie in its mdat")
-            at = sample.begin + shift
-            if at + sample.size > len(view):
-                self._position = sample.begin
-                self._needed = sample.size
+            if sample.begin - self._position > MAX_KEPT:
+                self._position = self._unit = sample.begin
+                self._last = b""
+            if behind + shift > len(view):
+                self._needed = behind - self._position
                 return
             self._work.spend(FRAME)
+            raw = data = bytes(view[self._position + shift : behind + shift])
+            if sample.begin > self._position:
+                data = raw[sample.begin - self._position :]
+            if behind < end and self._trusted != end and self._has_movie(raw):
+                # Those behind it would be wrong, too. If so, shows only behind them all.
+                rest = end - self._position
+                if rest <= MAX_BOX:
+                    if len(view) - shift < end + 8:
+                        self._needed = rest + 8
+                        return
+                    if bytes(view[end + shift + 4 : end + shift + 8]) not in _KNOWN:
+                        raise _DoubtError(end, rest)
+                self._trusted = end
             self._samples.popleft()
-            self._position = sample.begin + sample.size
-            self._unpack(sample, bytes(view[at : at + sample.size]), found)
+            self._position = behind
+            self._unpack(sample, data, found)
+            self._last = self._last[-_TAIL:] + raw
+        self._unit = self._position
+        rest = end - self._position
+        if 0 < rest <= MAX_KEPT:
+            if len(view) - shift < end:
+                self._needed = rest
+                return
+            self._last += view[self._position + shift : end + shift]
+        elif rest:
+            self._last = b""
         self._position = end
         self._media_end = None
+
+    def _has_movie(self, raw: bytes) -> bool:
+        """Whether this goes on with an mvhd, or has one in it."""
+        return _MOVIE in raw or _MOVIE in self._last[1 - len(_MOVIE) :] + raw[: len(_MOVIE) - 1]
 
     def _unpack(self, sample: _Sample, data: bytes, found: list[Track | Packet]) -> None:
         stream = sample.stream

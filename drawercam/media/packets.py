@@ -107,10 +107,12 @@ class LeftOut:
     Attributes:
         sentence: Says what and why; without a full stop.
         kind: The stream has no track of this kind any more, though it should; None if there is another, or if that is not known.
+        over: It is past, and nothing of what comes now is left out.
     """
 
     sentence: str
     kind: Kind | None = None
+    over: bool = False
 
 
 class MediaError(Exception):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from . import ebml
+from .beginnings import CUT_OFF, MAX_KEPT, MAX_UNCOUNTED, WEBM
 from .color import UNSPECIFIED, ColorSpace, from_codes
 from .frames import Unpacker, audio_duration, unpacker
 from .geometry import Geometry, angles, of_angles
@@ -79,11 +80,28 @@ class Id:
     BLOCK = 0xA1
     BLOCK_DURATION = 0x9B
     REFERENCE_BLOCK = 0xFB
+    PREV_SIZE = 0xAB
+    POSITION = 0xA7
+    SEEK_HEAD = 0x114D9B74
+    CUES = 0x1C53BB6B
+    TAGS = 0x1254C367
+    CHAPTERS = 0x1043A770
+    ATTACHMENTS = 0x1941A469
+    VOID = 0xEC
+    CRC_32 = 0xBF
 
 
 _HEADERS = frozenset((Id.EBML, Id.INFO, Id.TRACKS))
 _MEDIA = frozenset((Id.CLUSTER, Id.TIMESTAMP, Id.SIMPLE_BLOCK, Id.BLOCK_GROUP))
 _MASTERS = frozenset((Id.SEGMENT, Id.CLUSTER))  # what is in them is read as it comes
+
+# First bytes of what stands in a BlockGroup, RFC 9559 section 5.1.3.5.
+_IN_GROUP = frozenset((Id.BLOCK, Id.BLOCK_DURATION, Id.REFERENCE_BLOCK, 0xFA, 0xFD, 0xA4, 0x75, 0x8E, 0xC8, 0xA2, 0xEC, 0xBF))
+
+# What is only passed over, but known. Where anything else follows an element, that may have been cut off, and another document have begun
+# in it. IDs of one byte stand there by chance, too: the element before them stays the one that may have been cut off.
+_KNOWN = frozenset((*_MEDIA, Id.SEEK_HEAD, Id.CUES, Id.TAGS, Id.CHAPTERS, Id.ATTACHMENTS))
+_SHORT = {Id.VOID: MAX_KEPT, Id.CRC_32: 4, Id.PREV_SIZE: 8, Id.POSITION: 8}  # bytes in it at most
 
 # What says the shape of a picture. Units of its display size: pixels, centimetres, inches, an aspect ratio; the other one is "unknown".
 _CROPS = (Id.PIXEL_CROP_BOTTOM, Id.PIXEL_CROP_TOP, Id.PIXEL_CROP_LEFT, Id.PIXEL_CROP_RIGHT)
@@ -119,6 +137,18 @@ _RANGE_CODES = {value: code for code, value in _RANGES.items()}
 _DEFAULT_SCALE = 1_000_000
 
 
+class _DoubtError(MediaError):
+    """An element is unknown, or its track is: what lies before it may have been cut off, or its head. No caller sees it.
+
+    Attributes:
+        reach: Bytes of its head.
+    """
+
+    def __init__(self, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+
+
 @dataclass(slots=True)
 class _Entry:
     """One TrackEntry that is passed on."""
@@ -131,7 +161,8 @@ class WebmReader:
     """Push bytes, get tracks and packets.
 
     The bytes may be cut anywhere. Timestamps are in microseconds from the stream's own zero. A second EBML header in the stream
-    begins a new document, as recorders that are restarted in mid-stream write it.
+    begins a new document, as recorders that are restarted in mid-stream write it; also one within an element that was cut off. That it was
+    cut off shows in what follows it, when it has been passed on; where what follows is right, so was the element, whatever is in it.
 
     Sizes of Segments and Clusters are not used: an element of a higher level ends them, known size or not, and a recorder that dies
     leaves wrong ones.
@@ -141,11 +172,15 @@ class WebmReader:
         self._buffer = bytearray()
         self._needed = 1  # bytes that the buffer must hold before it is worth looking again
         self._skip = 0  # bytes still to pass over
+        self._last = b""  # what lies before the buffer and may have been cut off
+        self._trusted = False  # it was not, for all that the buffer's first element tells
+        self._doubt: tuple[MediaError | None, int] | None = None  # it may have been; see _judge
         self._scale = _DEFAULT_SCALE
         self._cluster: int | None = None  # its Timestamp in ticks; None outside or before it
         self._in_cluster = False
         self._began = False
         self._entries: dict[int, _Entry] | None = None
+        self._numbers: set[int] = set()  # of all tracks, also of those that are not read
         self._header = Header()
         self._document = -1  # how many there were before the present one
         self._error: MediaError | None = None
@@ -153,8 +188,8 @@ class WebmReader:
 
     @property
     def held(self) -> int:
-        """Bytes of memory for what is not complete yet."""
-        return sys.getsizeof(self._buffer)
+        """Bytes of memory for what is not complete yet, and for what may have been cut off."""
+        return sys.getsizeof(self._buffer) + max(0, len(self._last) - MAX_UNCOUNTED)
 
     @property
     def kinds(self) -> set[Kind] | None:
@@ -188,6 +223,7 @@ class WebmReader:
         except MediaError as error:
             self._error = type(error)(*error.args)  # without its frames, whose bytes would stay with it
             self._buffer.clear()
+            self._last = b""
             raise
 
     def _feed(self, data: bytes) -> list[Track | Packet]:
@@ -195,74 +231,175 @@ class WebmReader:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
             data = data[skipped:]
-        buffer = self._buffer
-        buffer += data
+        self._buffer += data
         found: list[Track | Packet] = []
-        if len(buffer) < self._needed:
-            return found
-        work, available = self._work, len(buffer)
-        position = count = 0
-        while True:
-            if count >= _AT_ONCE:
-                work.spend(count)
-                count = 0
-            head = ebml.read_head(buffer, position)
-            if head is None:
-                self._needed = available - position + 1
-                break
-            identifier, length, begin = head
-            count += 1 if begin - position == 2 else LONG
-            if not self._began and identifier != Id.EBML:
-                raise MediaError("the stream does not begin with an EBML header")
-            self._began = True
-            if self._entries is None and identifier in _MEDIA:
-                raise MediaError("a WebM stream has a block before its Tracks")
-            if identifier in _MASTERS:
-                self._enter(identifier)
-                position = begin
-                continue
-            if length is None:
-                raise MediaError(f"element 0x{identifier:X} has an unknown size")
-            end = begin + length
-            wanted = self._wanted(identifier)
-            limit = MAX_HEADER if identifier in _HEADERS else MAX_ELEMENT if wanted else MAX_PASSED_OVER
-            if length > limit:
-                raise MediaLimitError(f"element 0x{identifier:X} claims {length} bytes; the limit is {limit}")
-            if not wanted:
-                position = end
-                if end > available:
-                    self._skip = end - available
-                    position = available
-                    self._needed = 1
-                    break
-                continue
-            if end > available:
-                self._needed = end - position
-                break
-            count += READ
-            payload = bytes(memoryview(buffer)[begin:end])
-            if identifier == Id.SIMPLE_BLOCK:
-                self._read_block(payload, None, 0, found)
-            else:
-                self._element(identifier, payload, found)
-            position = end
-        work.spend(count)
-        del buffer[:position]
+        while len(self._buffer) >= self._needed and (self._read(found) if self._doubt is None else self._judge(*self._doubt)):
+            pass
         return found
 
-    def _wanted(self, identifier: int) -> bool:
-        return identifier in _HEADERS or (self._in_cluster and identifier in _MEDIA)
+    def _read(self, found: list[Track | Packet]) -> bool:
+        """Read what has come, and add what it completes; returns whether more can be read."""
+        buffer, work = self._buffer, self._work
+        available = len(buffer)
+        position = count = 0
+        before = -1  # where what may have been cut off begins; in self._last if negative
+        raw, ended = b"", 0  # the last element that was taken out, and where it ends
+        try:
+            while True:
+                if count >= _AT_ONCE:
+                    work.spend(count)
+                    count = 0
+                head = ebml.read_head(buffer, position)
+                if head is None:
+                    self._needed = available - position + 1
+                    break
+                identifier, length, begin = head
+                count += 1 if begin - position == 2 else LONG
+                if not self._began:
+                    if identifier != Id.EBML:
+                        raise MediaError("the stream does not begin with an EBML header")
+                    self._began = True
+                if self._entries is None and identifier in _MEDIA:
+                    raise MediaError("a WebM stream has a block before its Tracks")
+                if identifier in _MASTERS:
+                    self._cluster, self._in_cluster = None, identifier == Id.CLUSTER
+                    before, position = position, begin
+                    continue
+                if length is None:
+                    raise MediaError(f"element 0x{identifier:X} has an unknown size")
+                end = begin + length
+                wanted = (identifier in _MEDIA and self._in_cluster) or identifier in _HEADERS
+                limit = MAX_HEADER if identifier in _HEADERS else MAX_ELEMENT if wanted else MAX_PASSED_OVER
+                if length > limit:
+                    raise MediaLimitError(f"element 0x{identifier:X} claims {length} bytes; the limit is {limit}")
+                if not wanted:
+                    short = length <= _SHORT.get(identifier, -1)
+                    if not short and (identifier not in _KNOWN or length > MAX_KEPT) and (position or not self._trusted):
+                        if identifier in _KNOWN:
+                            before = position  # what lies before it is right, but its own head may have been cut off
+                        raise _DoubtError(begin - position)
+                    if length > MAX_KEPT:
+                        before = position = end
+                        if end > available:
+                            self._skip = end - available
+                            self._needed = 1
+                            break
+                        continue
+                    if end > available:
+                        self._needed = end - position
+                        break
+                    if not short or end - before + (len(self._last) if before < 0 else 0) > MAX_KEPT:
+                        before = position
+                    position = end
+                    continue
+                if end > available:
+                    # Or a few bytes could make it wait for 8 MiB.
+                    checked = self._check_head(identifier, position, begin)
+                    self._needed = end - position if checked else available - position + 1
+                    break
+                count += READ
+                raw = bytes(memoryview(buffer)[position:end])
+                ended = end
+                if identifier == Id.SIMPLE_BLOCK:
+                    self._read_block(raw, begin - position, None, 0, found)
+                elif identifier == Id.TIMESTAMP:
+                    self._cluster = ebml.read_uint(raw[begin - position :])
+                else:
+                    if length:
+                        self._check_head(identifier, position, begin)
+                    self._element(identifier, memoryview(raw)[begin - position :], found)
+                before, position = position, end
+        except MediaError as error:
+            if not self._began or work.left < 0:
+                raise
+            work.spend(count)
+            self._use_up(before, position)
+            if isinstance(error, _DoubtError):
+                return self._judge(None, error.reach)
+            return self._judge(type(error)(*error.args), ended - position if ended > position else _looked(buffer))
+        work.spend(count)
+        if before >= 0 and before + len(raw) == ended == position:
+            self._last, self._trusted = raw, False
+            del buffer[:position]
+        else:
+            self._use_up(before, position)
+        return False
+
+    def _check_head(self, identifier: int, position: int, begin: int) -> bool:
+        """Doubt an element by its first bytes, if it is a block or a group; returns whether enough of them have come."""
+        buffer = self._buffer
+        if identifier not in (Id.SIMPLE_BLOCK, Id.BLOCK_GROUP):
+            return True
+        if begin == len(buffer):
+            return False
+        if identifier == Id.BLOCK_GROUP:
+            if buffer[begin] not in _IN_GROUP and (position or not self._trusted):
+                raise _DoubtError(begin - position)
+        elif buffer[begin]:
+            number = ebml.read_size(buffer, begin)
+            if number is None:
+                return False
+            self._check(number[0], begin - position)
+        return True
+
+    def _check(self, number: int | None, reach: int) -> None:
+        """Doubt a block of a track that the header does not have, for the first time."""
+        if number is not None and number not in self._numbers:
+            if len(self._numbers) >= 2 * MAX_TRACKS:
+                self._numbers.clear()
+            self._numbers.add(number)
+            raise _DoubtError(reach)
+
+    def _use_up(self, before: int, position: int) -> None:
+        """Take bytes out of the buffer, of which some may belong to what has been cut off.
+
+        Args:
+            before: Where that begins; in what was kept if negative.
+            position: What is used up ends here.
+        """
+        last = self._buffer[max(before, 0) : position]
+        self._last = bytes(last) if before >= 0 else self._last + last
+        if position:
+            self._trusted = False
+        del self._buffer[:position]
+
+    def _judge(self, error: MediaError | None, reach: int) -> bool:
+        """Find out whether another document begins in what was kept, or in what is wrong behind it.
+
+        Args:
+            error: What is wrong with the buffer's first bytes; None if nothing is when no document begins.
+            reach: So many of them.
+
+        Returns:
+            Whether more can be read; if not, it is not known yet.
+
+        Raises:
+            MediaError: The error: no other document begins.
+        """
+        place, needed = WEBM.find(self._last, self._buffer, reach, self._work)
+        if needed:
+            self._doubt, self._needed = (error, reach), needed
+            return False
+        self._doubt, self._needed = None, 1
+        if place is not None:
+            self._buffer[:] = (self._last + self._buffer)[place:]
+            self._last = b""
+            self._enter(Id.EBML)
+            self._header.leave_out(CUT_OFF, over=True)
+        elif error is not None:
+            raise error
+        else:
+            self._trusted = True
+        return True
 
     def _enter(self, identifier: int) -> None:
         self._cluster = None
         self._in_cluster = identifier == Id.CLUSTER
 
-    def _element(self, identifier: int, payload: bytes, found: list[Track | Packet]) -> None:
+    def _element(self, identifier: int, payload: ebml.Buffer, found: list[Track | Packet]) -> None:
         match identifier:
             case Id.BLOCK_GROUP:
                 self._read_group(payload, found)
-            case Id.TIMESTAMP:
-                self._cluster = ebml.read_uint(payload)
             case Id.EBML:
                 self._begin_document(payload)
             case Id.INFO:
@@ -276,7 +413,7 @@ class WebmReader:
                 self._enter(identifier)
                 self._read_tracks(payload)
 
-    def _begin_document(self, payload: bytes) -> None:
+    def _begin_document(self, payload: ebml.Buffer) -> None:
         doc_type = "matroska"
         for child, value in ebml.children(payload, self._work):
             if child == Id.DOC_TYPE:
@@ -287,12 +424,13 @@ class WebmReader:
         self._scale = _DEFAULT_SCALE
         self._entries = None
 
-    def _read_tracks(self, payload: bytes) -> None:
+    def _read_tracks(self, payload: ebml.Buffer) -> None:
         header = Header()
         header.left_out = self._header.left_out
         self._header = header
         entries: dict[int, _Entry] = {}
         self._entries = entries
+        self._numbers.clear()
         count = 0
         for child, value in ebml.children(payload, self._work):
             if child != Id.TRACK_ENTRY:
@@ -322,6 +460,7 @@ class WebmReader:
             match child:
                 case Id.TRACK_NUMBER:
                     number = ebml.read_uint(value)
+                    self._numbers.add(number)
                 case Id.TRACK_TYPE:
                     kind = _KINDS.get(ebml.read_uint(value))
                 case Id.CODEC_ID:
@@ -372,7 +511,7 @@ class WebmReader:
             raise MediaError("an audio track has an impossible sample rate or channel count")
         return int(rate), channels
 
-    def _read_group(self, payload: bytes, found: list[Track | Packet]) -> None:
+    def _read_group(self, payload: ebml.Buffer, found: list[Track | Packet]) -> None:
         block: bytes | None = None
         duration, key = 0, True
         for child, value in ebml.children(payload, self._work):
@@ -383,11 +522,11 @@ class WebmReader:
             elif child == Id.REFERENCE_BLOCK:
                 key = False
         if block is not None:
-            self._read_block(block, key, duration, found)
+            self._read_block(block, 0, key, duration, found)
 
-    def _read_block(self, payload: bytes, key: bool | None, duration: int, found: list[Track | Packet]) -> None:
-        """Read a SimpleBlock (``key`` None: its own flag counts) or a Block, RFC 9559 section 10."""
-        number, body = ebml.read_size(payload, 0) or (None, 0)
+    def _read_block(self, payload: bytes, begin: int, key: bool | None, duration: int, found: list[Track | Packet]) -> None:
+        """Read a SimpleBlock (``key`` None: its own flag counts) or a Block, RFC 9559 section 10, that begins there."""
+        number, body = ebml.read_size(payload, begin) or (None, 0)
         if number is None or len(payload) < body + 3:
             raise MediaError("a block is too short")
         if self._cluster is None:
@@ -395,6 +534,7 @@ class WebmReader:
         assert self._entries is not None
         entry = self._entries.get(number)
         if entry is None:
+            self._check(number, begin)
             return
         relative, flags = _BLOCK_HEAD.unpack_from(payload, body)
         body += 3
@@ -651,3 +791,14 @@ def projection(rotation: int, flip: bool) -> bytes:
     yaw, roll = (struct.pack(">f", angle) for angle in angles(rotation, flip))
     pose = ebml.element(Id.PROJECTION_POSE_YAW, yaw) + ebml.element(Id.PROJECTION_POSE_ROLL, roll)
     return ebml.element(Id.PROJECTION, ebml.element(Id.PROJECTION_TYPE, b"\0") + pose)
+
+
+def _looked(buffer: bytearray) -> int:
+    """So many of the first bytes show that they begin no element, or one that is too long."""
+    try:
+        head = ebml.read_head(buffer, 0)
+    except MediaError:
+        length = 9 - buffer[0].bit_length()
+        return 1 if length > ebml.MAX_ID_LENGTH else length + 1
+    assert head is not None
+    return head[2]

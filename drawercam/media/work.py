@@ -15,6 +15,7 @@ MOST_AT_ONCE = 2**14
 LONG = 3  # an element with more than two bytes before its data, instead of one
 BOX = 2  # a box that is not in another, likewise
 READ = 2  # an element or box that is read
+LOOK = 8  # for another document, where one was cut off
 DESCRIPTOR = 4  # of MPEG-4 systems, in an esds
 FRAGMENT = 10  # of one track, in a moof
 RUN = 6  # of samples, in such a fragment

@@ -210,7 +210,7 @@ async def test_what_is_put_away_stays_so_on_this_device_until_it_is_back_or_goes
     await other.click("[data-camera=cot] .away")
     for page in (other, wall):  # it is one device
         await page.wait_for(f"{tile('cot')} === null", PATIENCE)
-    assert await other.evaluate("document.activeElement.className") == "view", "the focus is somewhere"
+    await other.wait_for("document.activeElement.className === 'view'", PATIENCE)  # the focus is somewhere
     await go(other, f"{house.relay.origin}/player.html?again")
     await gone(other, "attic", "lost", "Connection lost")
     assert await tiles(other) == {"attic": "gone", "porch": "gone"}
@@ -218,7 +218,7 @@ async def test_what_is_put_away_stays_so_on_this_device_until_it_is_back_or_goes
     for page in (other, wall):
         await page.wait_for("document.querySelector('#back-again:not([hidden])')?.textContent === '3 put away'", PATIENCE)
         assert await tiles(page) == {}
-    assert await wall.evaluate("document.title === usual")
+    await wall.wait_for("document.title === usual", PATIENCE)
     await go(house.phones["porch"], filming(house.relay, "porch"))
     for page in (other, wall):
         await live(page, "porch")

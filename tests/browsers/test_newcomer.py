@@ -97,7 +97,7 @@ async def test_from_the_first_start_to_a_guest_who_is_sent_away(browsers: Browse
             await shows(own, "#news", "The key of Anna is revoked.")
             await shows(visitor, "#key", "has ended or was revoked", "Ask whoever sent you the link for a new one.")
             assert "terminal" not in await visitor.evaluate("document.body.innerText")
-            assert await visitor.evaluate("document.querySelector('[data-camera]') === null"), "and sees nothing more"
+            await visitor.wait_for("document.querySelector('[data-camera]') === null", PATIENCE)  # and sees nothing more
             again = await guest.page(link)
             await shows(again, "#key", "does not know the key of this link", "Ask whoever sent you the link for a new one.")
             await moving(wall)

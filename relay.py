@@ -64,7 +64,7 @@ def options(arguments: "list[str]") -> argparse.Namespace:
     parser.add_argument("--log-level", choices=levels, default="info", help="how much to say (default: info)")
     chosen = parser.parse_args(arguments)
     from drawercam.announce import Address
-    from drawercam.hub import NAME, NAME_RULE
+    from drawercam.names import NAME, NAME_RULE
 
     chosen.typed = list(arguments)
     outside.settle(parser, chosen)

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from .addresses import IPAddress
 from .brief import cut
 from .closing import Reason
-from .hosts import line_for
+from .denied import Denied
+from .hosts import host_name, line_for
 from .keys import ALL, COOKIE, NOTHING, TICKET, Key, Keyring, Scope
 
 # Seconds that a browser keeps its token: a phone on a wall should not have to scan again.
@@ -63,37 +64,6 @@ class Right(StrEnum):
     """To do everything, and so to give keys to others."""
     AS_SOCKET = "as-socket"
     """What the socket asks for at the path that follows (a socket over HTTP)."""
-
-
-class Denied(Exception):
-    """A request that is refused.
-
-    Attributes:
-        status: The HTTP status.
-        id: A stable word. The message is a sentence.
-        add: What is to be written where, so that the next such request is not refused; "" where nothing helps, or a person need not know.
-        retry_after: Seconds after which it may be tried again, where that helps.
-        headers: Others that belong to the answer.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        id: str,  # noqa: A002 - the wire's word
-        sentence: str,
-        retry_after: int | None = None,
-        add: str = "",
-    ) -> None:
-        self.status = status
-        self.id = id
-        self.retry_after = retry_after
-        self.add = add
-        self.headers: dict[str, str] = {}
-        super().__init__(cut(sentence))
-
-    def as_json(self) -> dict[str, str]:
-        """The body of the answer."""
-        return {"error": self.id, "text": str(self)} | ({"add": self.add} if self.add else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,17 +315,6 @@ class Access:
         assert self.ring is not None
         found = [self.ring.with_token(token, purpose) for token in tokens]
         return Grant.of(dict.fromkeys(key for key in found if key is not None))
-
-
-def host_name(host: str | None) -> str | None:
-    """The name or address in a Host header, without port and brackets."""
-    if not host:
-        return None
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
-    return name.removesuffix(".") if name else None
 
 
 def _address(text: str | None) -> IPAddress | None:

@@ -19,8 +19,8 @@ from .addresses import IPAddress, lan_addresses, url
 from .announce import Address, RegistryClient, Unanswered
 from .bootstrap import ROOT
 from .commandline import Parser, quoted
-from .hub import NAME
 from .mdns import SERVICE, interfaces
+from .names import NAME
 
 # Seconds to listen: an answer that got lost is asked for again after one, and after two more.
 PATIENCE = 3.0

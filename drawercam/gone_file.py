@@ -25,9 +25,8 @@ from typing import Any
 
 from . import files, tasks
 from .gone import REASONS, Departure, Departures
-from .hub import NAME
 from .limits import Bucket
-from .names import told_label
+from .names import NAME, told_label
 
 FILE, LOCK = "gone.json", "gone.lock"
 """Names in the state folder. The lock is held as long as the relay runs: two relays in one folder would write over each other's list."""

@@ -113,3 +113,14 @@ def _name(text: str, wrong: ValueError) -> str:
     if len(name) > 253 or not all(map(_LABEL.fullmatch, labels)) or _NUMBER.fullmatch(labels[-1]):
         raise wrong
     return name
+
+
+def host_name(host: str | None) -> str | None:
+    """The name or address in a Host header, without port and brackets."""
+    if not host:
+        return None
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+    return name.removesuffix(".") if name else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Collection
 from functools import partial
@@ -15,12 +14,9 @@ from .gathering import Gathered, Later
 from .gone import Departures
 from .ledger import Ledger
 from .limits import Places, Room
+from .names import NAME, NAME_RULE
 from .policy import Policy
 from .tally import Tally
-
-# The one place where a name from outside is judged. Nothing else may become a name, and a name never becomes a path.
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-NAME_RULE = "a name has 1 to 32 characters: a-z, 0-9 and -, and does not begin with -"
 
 # Channels that have, or had, a camera, above which those are forgotten early whose camera is gone and not remembered (gone.MAX_GONE), and
 # for which no viewer waits.

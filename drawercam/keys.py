@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from . import files
-from .hub import NAME, NAME_RULE
+from .names import NAME, NAME_RULE
 
 # 80 random bits are far beyond guessing over a network, and 16 characters can still be typed on a phone.
 _KEY_BYTES = 10

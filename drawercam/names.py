@@ -6,8 +6,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+# The one place where a name from outside is judged. Nothing else may become a name, and a name never becomes a path.
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+NAME_RULE = "a name has 1 to 32 characters: a-z, 0-9 and -, and does not begin with -"
+
 LONGEST_NAME = 32
-"""Characters (`hub.NAME`)."""
+"""Characters of a `NAME`."""
 
 LONGEST_LABEL = 40
 """Code points of a label in NFC: what stands in one line on a phone. One that is longer is cut there."""

@@ -8,7 +8,8 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from . import addresses
-from .access import Denied, host_name
+from .denied import Denied
+from .hosts import host_name
 
 MAX_HEAD = 8 * 2**10
 """Bytes of a request head that are looked at: a browser's is below 4 KiB, as our cookies do not come by http."""

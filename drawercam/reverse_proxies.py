@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from .access import Denied
 from .addresses import IPAddress
+from .denied import Denied
 
 IPNetwork = IPv4Network | IPv6Network
 

@@ -26,8 +26,9 @@ from cryptography import x509
 from certs import Served
 
 from . import addresses, unread
-from .access import Denied, host_name
+from .denied import Denied
 from .gate import Gate, Seat
+from .hosts import host_name
 from .limits import MAX_TRUST, Lobby
 from .server.scheduler import Scheduler
 

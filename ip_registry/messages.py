@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from drawercam.addresses import DNS_LABEL
-from drawercam.hub import NAME, NAME_RULE
+from drawercam.names import NAME, NAME_RULE
 
 # Bytes of an announcement's body: sixteen URLs of the longest kind are half of it.
 MAX_BODY = 4096

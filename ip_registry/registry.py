@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from drawercam import limits, tasks
 from drawercam.brief import cut
-from drawercam.hub import NAME, NAME_RULE
+from drawercam.names import NAME, NAME_RULE
 
 from . import messages, store
 from .messages import Announcement

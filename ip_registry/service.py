@@ -16,9 +16,9 @@ from aiohttp import web
 
 from certs.authority import Authority, AuthorityError
 from drawercam import addresses, console, faults, files, limits, log_limit, plain_http, unread
-from drawercam.access import Denied
 from drawercam.bootstrap import PYTHON
 from drawercam.commandline import Parser, quoted
+from drawercam.denied import Denied
 from drawercam.gate import Gate
 from drawercam.renewal import Renewal
 from drawercam.server.scheduler import Scheduler

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from drawercam.access import EVERYTHING, MAX_HELD, MAX_STALE, NO_GRANT, Access, Denied, Grant, Right
+from drawercam.access import EVERYTHING, MAX_HELD, MAX_STALE, NO_GRANT, Access, Grant, Right
 from drawercam.brief import MAX_SENTENCE
 from drawercam.closing import Closing, Reason, Refused
+from drawercam.denied import Denied
 from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
 from ip_registry import registry
 

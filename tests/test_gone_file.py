@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from drawercam import files, gone_file
 from drawercam.gone import KEPT, MAX_GONE, REASONS, Departure, Departures
 from drawercam.gone_file import FILE, MAX_ADDRESS, MAX_FILE, GoneFile, parse, written
-from drawercam.hub import NAME
 from drawercam.limits import MAX_CAMERAS
+from drawercam.names import NAME
 
 PATIENCE = 20.0
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawercam.hub import NAME
-from drawercam.names import LONGEST_LABEL, label_of, name_of
+from drawercam.names import LONGEST_LABEL, NAME, label_of, name_of
 from tests import packages
 from tests.javascript.check import missing, run
 from tests.relays import ROOT

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawercam import plain_http
-from drawercam.access import Access, Denied
+from drawercam.access import Access
 from drawercam.addresses import parsed
+from drawercam.denied import Denied
 from drawercam.plain_http import MAX_HEAD, location
 
 KNOWN = [ip for ip in map(parsed, ("192.168.7.7", "fd00::7")) if ip is not None]

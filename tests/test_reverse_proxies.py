@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.access import Denied
+from drawercam.denied import Denied
 from drawercam.reverse_proxies import MAX_HOPS, Client, Proxies, network
 
 PROXY, SECOND, STRANGER = "127.0.0.1", "172.18.0.2", "198.51.100.4"

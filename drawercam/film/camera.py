@@ -13,11 +13,12 @@ from ..control import MAX_INTERVAL, STOPPED, CameraPing, CameraState, ControlErr
 from ..media.packets import Codec, Kind, MediaError
 from .encoding import Recipe
 from .entry import Entry
+from .frame import Frame
 from .link import Link
 from .moments import now
 from .pace import Pace
 from .sources import Keyless, Source, SourceError, sentence
-from .streams import Frame, Outlet
+from .streams import Outlet
 from .take import Gate, Take
 from .turning import Turner, TurningError
 

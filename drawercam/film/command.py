@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 
 from .. import console
 from ..commandline import Parser, quoted
-from ..hub import NAME, NAME_RULE
-from ..names import name_of, told_label
+from ..names import NAME, NAME_RULE, name_of, told_label
 from . import address
 from .address import Address
 from .entry import Entry

@@ -18,9 +18,9 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from ..media.color import UNSPECIFIED, ColorSpace, completed, from_codes
 from ..media.packets import Codec
+from .frame import Form, Frame
 from .loudness import Loudness
 from .moments import now
-from .streams import Form, Frame
 
 # Bits per second as a phone has them (web/recorder.js): 1.2 Mbit/s at 640x480, and more for more pixels, but not as much more.
 VGA_BITRATE = 1_200_000

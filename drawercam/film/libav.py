@@ -32,11 +32,11 @@ from ..media.upright import Upright, turn_of
 from ..timeline import Timeline
 from . import urls
 from .documents import Documents
+from .frame import Form, Frame
 from .hanging_up import HangingUp
 from .moments import now
 from .pieces import SILENCE, Pieces, Whole, comes_in_pieces
 from .sources import TOO_LATE, Keyless, Sink, SourceError
-from .streams import Form, Frame
 
 # Seconds that a stream of the network may take to open.
 _OPEN_LIMIT = 10.0

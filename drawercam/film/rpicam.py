@@ -12,9 +12,9 @@ import subprocess
 from ..media.h264 import START_CODE
 from ..media.packets import Codec
 from .encoding import bitrate
+from .frame import Form, Frame
 from .moments import now
 from .sources import Sink, SourceError
-from .streams import Form, Frame
 
 # Names of the program: since 2024, and before.
 _PROGRAMS = ("rpicam-vid", "libcamera-vid")

@@ -15,9 +15,9 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 from ..media.packets import Codec
+from .frame import Frame
 from .moments import now
 from .pattern import PACKETS_PER_SECOND, Pattern, sound
-from .streams import Frame
 
 TOO_LATE = 1_000_000
 """Microseconds of lateness from which on the clock of what is played is set anew: this computer is too slow for it, or slept."""

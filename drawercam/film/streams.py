@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 from ..control import End, Stream
-from ..media.color import ColorSpace
 from ..media.containers import Writer, writer
 from ..media.frames import Unpacker, unpacker
-from ..media.geometry import Geometry
-from ..media.packets import Codec, Kind, MediaError, Packet, Track
+from ..media.packets import Kind, MediaError, Packet, Track
+from .frame import Form, Frame
 from .link import MAX_MESSAGE, Link
 
 # Bytes that a container puts round a frame, at most.
@@ -20,45 +18,6 @@ _WRAPPING = 1024
 _MOST_BROKEN = 100
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """How a track's frames are written.
-
-    Attributes:
-        codec: What they hold.
-        config: The decoder's configuration as a container has it; may be empty (media.frames.unpacker).
-        sample_rate, channels: Of sound.
-        keyframes: Any picture can be made a keyframe.
-        geometry: How its pictures are shown, as their source says it.
-        color: What its maker says of the colours; the frames may say it, too.
-    """
-
-    codec: Codec
-    config: bytes = b""
-    sample_rate: int = 0
-    channels: int = 0
-    keyframes: bool = False
-    geometry: Geometry = Geometry()  # noqa: RUF009 - it is frozen
-    color: ColorSpace | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One encoded frame on its way out.
-
-    Attributes:
-        form: How it is written.
-        data: The frame, in the container's or the encoder's form.
-        captured: When its picture, or its first sample, was captured (µs, `moments.now`).
-        key: What its maker says of it; pictures are asked themselves (media.frames).
-    """
-
-    form: Form
-    data: bytes
-    captured: int
-    key: bool = True
 
 
 class Outlet:

@@ -18,10 +18,10 @@ from av.video.frame import VideoFrame
 
 from ..media.packets import Codec, Kind
 from .encoding import PictureEncoder, Recipe, SoundEncoder
+from .frame import Frame
 from .loudness import Loudness
 from .moments import now
 from .sources import Keyless, Source, SourceError, sentence
-from .streams import Frame
 
 # Seconds that a device may take to let go. Then its thread is left to itself: nobody can end a read that the kernel does not.
 _CLOSE_LIMIT = 8.0

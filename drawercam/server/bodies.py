@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Iterator
 import aiohttp
 from aiohttp import web
 
-from ..access import Denied
 from ..deadlines import Deadline
+from ..denied import Denied
 from ..limits import Places, Room
 from .socket import WRITE_DEADLINE
 

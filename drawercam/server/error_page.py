@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable
 
-from ..access import Denied
+from ..denied import Denied
 
 _PAGES = (404, 421)
 """Statuses that have a page. Others are answers to our own pages and to programs, but for those that say what a proxy needs."""

@@ -23,8 +23,9 @@ from ip_registry.registry import Registry
 from ip_registry.routes import add_routes as add_registry
 
 from .. import control, keys
-from ..access import COOKIE_AGE, Access, Denied, Grant, Right, keys_unread
+from ..access import COOKIE_AGE, Access, Grant, Right, keys_unread
 from ..channel import NotTurned
+from ..denied import Denied
 from ..hub import Hub
 from ..keys import NOTHING, Key, Keyring, KeysError, Scope
 from ..limits import WrongKeys

@@ -16,9 +16,9 @@ from typing import Protocol, cast
 from aiohttp import web
 
 from .. import control
-from ..access import Denied
 from ..channel import FEW_PICTURES, KEYLESS, Channel, Follower, Fragment, Run, State
 from ..deadlines import Deadline
+from ..denied import Denied
 from ..hub import Hub
 from ..media.muxed import AUDIO, VIDEO, Container, Muxed, container_for
 from ..reverse_proxies import Client

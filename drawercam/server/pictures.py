@@ -10,7 +10,7 @@ import math
 
 from aiohttp import web
 
-from ..access import Denied
+from ..denied import Denied
 from ..pictures.decoder import Picture, available
 from ..pictures.desk import NO_KEYFRAME, NOT_YET, UNKNOWN, Desks, NoPicture
 from . import routes

@@ -15,10 +15,10 @@ import aiohttp
 from aiohttp import web
 
 from .. import control
-from ..access import Denied
 from ..channel import Channel
 from ..closing import Closing, Reason, Refused
 from ..deadlines import Deadline
+from ..denied import Denied
 from ..hub import Hub
 from ..names import told_label
 from ..source import Source

@@ -12,8 +12,9 @@ from urllib.parse import unquote
 
 from ip_registry.routes import ROUTES as REGISTRY
 
-from ..access import Denied, Right
-from ..hub import NAME, NAME_RULE
+from ..access import Right
+from ..denied import Denied
+from ..names import NAME, NAME_RULE
 
 SOCKET = "SOCKET"
 """The method of a WebSocket, which HTTP calls GET."""

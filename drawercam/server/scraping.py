@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from ..access import Denied
+from ..denied import Denied
 from ..hub import Hub
 from ..tally import Traffic
 from . import routes

@@ -19,9 +19,10 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from .. import heap, keys, limits, plain_http, tasks, unread
-from ..access import Access, Denied, Grant
+from ..access import Access, Grant
 from ..closing import Closing, Reason
 from ..deadlines import STEP, ServedTime
+from ..denied import Denied
 from ..gate import Gate, Seat
 from ..hub import Hub, HubFull
 from ..keys import Keyring

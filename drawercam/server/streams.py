@@ -22,8 +22,8 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, Side
 
-from ..access import Denied
 from ..deadlines import Deadline
+from ..denied import Denied
 from .bodies import Bodies, more
 from .http import Endless
 from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE

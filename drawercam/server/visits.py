@@ -10,8 +10,9 @@ from typing import Protocol, cast
 from websockets.frames import Close
 
 from .. import control
-from ..access import Access, Denied, Grant, Right
+from ..access import Access, Grant, Right
 from ..closing import Closing, Reason, Refused
+from ..denied import Denied
 from ..keys import Scope
 from ..limits import MAX_CAMERAS, MAX_SOCKETS, MAX_SOCKETS_OF_ONE, MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket, Places, Room
 from .sessions import CameraSession, PlayerSession, WallSession

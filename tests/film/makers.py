@@ -14,8 +14,8 @@ from av.video.stream import VideoStream
 
 from drawercam.film import pattern
 from drawercam.film.encoding import PictureEncoder, recipes
+from drawercam.film.frame import Frame
 from drawercam.film.sources import Keyless, SourceError
-from drawercam.film.streams import Frame
 from drawercam.media.h264 import split_annexb
 from drawercam.media.packets import Codec
 from tests.peers import PATIENCE

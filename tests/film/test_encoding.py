@@ -11,8 +11,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from drawercam.film.encoding import KEYFRAME_INTERVAL, PictureEncoder, Recipe, SoundEncoder, bitrate, color_of, recipes
+from drawercam.film.frame import Frame
 from drawercam.film.pattern import sound
-from drawercam.film.streams import Frame
 from drawercam.media import h264, opus
 from drawercam.media.color import ColorSpace
 from drawercam.media.packets import Codec

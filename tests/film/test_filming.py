@@ -35,8 +35,8 @@ from drawercam.film.camera import Camera
 from drawercam.film.encoding import recipes
 from drawercam.film.entry import Entry, Unreachable
 from drawercam.film.flight import Flight
+from drawercam.film.frame import Frame
 from drawercam.film.link import TakenOver
-from drawercam.film.streams import Frame
 from drawercam.film.take import Gate, Take
 from drawercam.film.turning import Simulator
 from drawercam.keys import NOTHING, Keyring, Scope

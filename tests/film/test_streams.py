@@ -8,9 +8,10 @@ from typing import cast
 import pytest
 
 from drawercam.control import FROM_CAMERA, End, Message, Stream, encode, parse
+from drawercam.film.frame import Form, Frame
 from drawercam.film.link import Link
 from drawercam.film.pace import HOLD, QUIET, Pace
-from drawercam.film.streams import Form, Frame, Outlet
+from drawercam.film.streams import Outlet
 from drawercam.media.containers import StreamReader
 from drawercam.media.geometry import Geometry
 from drawercam.media.packets import Codec, MediaError, Packet, Track

@@ -20,7 +20,7 @@ from cryptography import x509
 from websockets.exceptions import InvalidStatus
 from yarl import URL
 
-from drawercam.access import Denied
+from drawercam.denied import Denied
 from drawercam.server.http import HEADERS, LOOK_INTERVAL, _code, _Modules
 from tests.peers import PATIENCE, peer
 from tests.relays import ROOT, Relay

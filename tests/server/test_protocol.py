@@ -27,9 +27,9 @@ from drawercam.channel import (
 )
 from drawercam.closing import Reason
 from drawercam.gathering import GATHERED
-from drawercam.hub import NAME
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.media.webm import WebmWriter
+from drawercam.names import NAME
 from drawercam.policy import SLEEP_AFTER, VOTE_LIFETIME
 from drawercam.server.sessions import (
     JOIN_PAUSE,

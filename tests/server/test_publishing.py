@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 from aiohttp.base_protocol import BaseProtocol
 
-from drawercam.access import EVERYTHING, Access, Denied, Right
+from drawercam.access import EVERYTHING, Access, Right
+from drawercam.denied import Denied
 from drawercam.hub import Hub
 from drawercam.keys import Keyring
 from drawercam.limits import Places

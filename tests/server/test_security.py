@@ -24,7 +24,8 @@ from websockets.typing import Origin, Subprotocol
 from yarl import URL
 
 from drawercam import limits
-from drawercam.access import MAX_STALE, Access, Denied, Grant, Right
+from drawercam.access import MAX_STALE, Access, Grant, Right
+from drawercam.denied import Denied
 from drawercam.hub import Hub
 from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
 from drawercam.limits import GUESSES_AT_ONCE

@@ -16,8 +16,8 @@ import socket
 import sys
 from pathlib import Path
 
-from drawercam import console
-from drawercam.bootstrap import NO_INSTALL, ensure_libraries
+from groundwork import console
+from groundwork.bootstrap import NO_INSTALL, ensure_libraries
 
 ROOT = Path(__file__).resolve().parent
 TLS_PORT = 8443
@@ -31,8 +31,8 @@ def options(arguments: "list[str]") -> argparse.Namespace:
         "Other commands: relay.py keys (who may film and watch), relay.py find (relays in this network), "
         "relay.py film (a camera without a browser); each has --help."
     )
-    from drawercam import outside
-    from drawercam.commandline import Parser
+    from drawercam import outer_address as outside
+    from groundwork.command_lines import Parser
 
     what = "Phones film, every browser in the network watches."
     parser = Parser(prog="relay.py", description=what, epilog=more, commands=("keys", "find", "film"))
@@ -63,8 +63,8 @@ def options(arguments: "list[str]") -> argparse.Namespace:
     levels = ["debug", "info", "warning", "error"]
     parser.add_argument("--log-level", choices=levels, default="info", help="how much to say (default: info)")
     chosen = parser.parse_args(arguments)
-    from drawercam.announce import Address
-    from drawercam.names import NAME, NAME_RULE
+    from drawercam.discovery.registry_client import Address
+    from groundwork.names import NAME, NAME_RULE
 
     chosen.typed = list(arguments)
     outside.settle(parser, chosen)
@@ -137,15 +137,15 @@ def main(arguments: "list[str]") -> int:
     ensure_libraries(arguments)
     command, *rest = [one for one in arguments if one != NO_INSTALL] or [""]
     if command == "keys":
-        from drawercam import keycommand
+        from drawercam.commands import keys as keycommand
 
         return console.finish(keycommand.main(rest, ROOT / "state", TLS_PORT))
     if command == "find":
-        from drawercam import find
+        from drawercam.commands import find
 
         return console.finish(find.main(rest))
     if command == "film":
-        from drawercam.film import command as film
+        from drawercam.commands import film
 
         return film.main(rest, ROOT / "state", TLS_PORT, PLAIN_PORT)
     chosen = options(arguments)
@@ -155,7 +155,7 @@ def main(arguments: "list[str]") -> int:
 
 def _serve(chosen: argparse.Namespace) -> int:
     from certs import AuthorityError
-    from drawercam import log_limit
+    from groundwork import log_limit
     from ip_registry.secret import SecretError
 
     log_limit.install(chosen.log_level.upper())

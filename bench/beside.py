@@ -15,10 +15,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 from websockets.typing import Origin, Subprotocol
 
+from bench.attacks.attack import Wish
+from bench.attacks.peers import HOST, Site, TurnedAway, WebSocketPeer, log_in, request, session_request, tls_context
 from tests.relays import SUBPROTOCOL
 
-from .attacks.attack import Wish
-from .attacks.peers import HOST, Site, TurnedAway, WebSocketPeer, log_in, request, session_request, tls_context
 from .contestants import HEAD
 from .remote import Address
 from .scripted_camera import RATE, Film, Mark

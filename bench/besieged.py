@@ -22,10 +22,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bench.attacks.attack import Attack
+from bench.attacks.peers import HOST, Site
 from tests.relays import START_LIMIT
 
-from .attacks.attack import Attack
-from .attacks.peers import HOST, Site
 from .beside import NAME
 from .contestants import resident
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from certs import Authority
-from drawercam.server.window import NEWCOMER, PROBE_SELDOM
+from drawercam.server.sockets.in_flight import NEWCOMER, PROBE_SELDOM
 from tests.relays import Relay
 
 from .feeds import FloorFilm, NodeFilm

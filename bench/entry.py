@@ -23,8 +23,8 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "bench"
 
-from drawercam.access import Access
-from drawercam.keys import ALL, COOKIE, NOTHING, Key, Keyring
+from drawercam.access.grants import Access
+from drawercam.access.keys import ALL, COOKIE, NOTHING, Key, Keyring
 from tests.peers import peer
 from tests.relays import ROOT, Relay
 

@@ -28,7 +28,7 @@ if not __package__:
 
 import av
 
-from drawercam.media.containers import StreamReader
+from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Packet
 from tests.film import rtsp
 from tests.film.http_server import PARTS, part, server

@@ -13,8 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
+from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.media.webm import WebmWriter
 from tests.relays import SUBPROTOCOL
 
 from .remote import Address

@@ -20,13 +20,13 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "bench"
 
+from bench.attacks.attack import BYTES, Attack, Wish
+from bench.attacks.attacker import Attacker
+from bench.attacks.catalogue import ATTACKS
+from bench.attacks.force import SOURCE, Assault
 from tests.relays import ROOT
 
 from . import command
-from .attacks.attack import BYTES, Attack, Wish
-from .attacks.attacker import Attacker
-from .attacks.catalogue import ATTACKS
-from .attacks.force import SOURCE, Assault
 from .beside import IN_TIME, NEWCOMER, Newcomers, Pair, Try, Watched
 from .besieged import Besieged, Ground
 from .cpu import RELAY, CpuMeter

@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from drawercam import files
+from groundwork import state_files as files
 
 from .check import check, matches, unusable
 from .root import IPAddress, Root, Wanted, private_pem

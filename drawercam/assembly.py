@@ -11,29 +11,34 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from certs import Authority, OwnCertificate, Served
+from certs.renewal import Renewal
+from drawercam.access.grants import Access
+from drawercam.access.keys import ALL, FIRST_LABEL, Key, Keyring
+from drawercam.discovery.mdns import Beacon
+from drawercam.discovery.registry_client import Announcer
+from drawercam.live.gone import Departures
+from drawercam.live.gone_file import GoneFile
+from drawercam.live.hub import Hub
+from drawercam.live.pausing import PausePolicy, Policy
+from drawercam.live.relay_clock import RelayClock
+from drawercam.server import free_memory as heap
+from drawercam.server.admission.reverse_proxies import Proxies
+from drawercam.server.http.application import Site
+from drawercam.server.http.trust_page import PAGE_PATH, TrustPage
+from drawercam.server.server import Server
+from groundwork import addresses, console
+from groundwork import command_lines as commandline
+from groundwork import loop_errors as faults
+from groundwork import state_files as files
+from groundwork.addresses import IPAddress
+from groundwork.running_relay import Notice, Running
 from ip_registry import secret
 from ip_registry.messages import MAX_URLS, Announcement
 from ip_registry.registry import Registry
 
-from . import addresses, banner, commandline, console, faults, files, heap
-from .access import Access
-from .addresses import IPAddress
-from .announce import Announcer
+from . import banner
 from .banner import Reach
-from .clock import RelayClock
-from .gone import Departures
-from .gone_file import GoneFile
-from .hub import Hub
-from .keys import ALL, FIRST_LABEL, Key, Keyring
-from .mdns import Beacon
-from .outside import Outside, short
-from .policy import PausePolicy, Policy
-from .renewal import Renewal
-from .reverse_proxies import Proxies
-from .running import Notice, Running
-from .server.http import Site
-from .server.server import Server
-from .trust import PAGE_PATH, TrustPage
+from .outer_address import Outside, short
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import TextIO
 
 import segno
 
-from .bootstrap import PYTHON
+from groundwork.bootstrap import PYTHON
 
 QUIET_ZONES = (4, 2)
 """Light modules around a code, best first: ISO/IEC 18004 asks for 4; phones also read 2, and two such codes fit into 80 columns."""

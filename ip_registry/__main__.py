@@ -2,8 +2,8 @@
 
 import sys
 
-from drawercam import console
-from drawercam.bootstrap import ensure_libraries
+from groundwork import console
+from groundwork.bootstrap import ensure_libraries
 
 REQUIRED = ("aiohttp", "ifaddr", "cryptography", "OpenSSL")
 """Import names. Where these are, the registry runs without what only a relay needs."""
@@ -11,6 +11,6 @@ REQUIRED = ("aiohttp", "ifaddr", "cryptography", "OpenSSL")
 if __name__ == "__main__":
     console.settle()
     ensure_libraries(sys.argv[1:], required=REQUIRED, module="ip_registry")
-    from ip_registry.service import main
+    from .service import main
 
     sys.exit(main(sys.argv[1:]))

@@ -23,8 +23,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from drawercam.addresses import DNS_LABEL
-from drawercam.names import NAME, NAME_RULE
+from groundwork.addresses import DNS_LABEL
+from groundwork.names import NAME, NAME_RULE
 
 # Bytes of an announcement's body: sixteen URLs of the longest kind are half of it.
 MAX_BODY = 4096
@@ -57,7 +57,7 @@ class Announcement:
     """Where a relay is.
 
     Attributes:
-        name: As in `drawercam.hub.NAME`.
+        name: As in `drawercam.live.hub.NAME`.
         urls: Its origins, such as ``https://192.168.1.20:8443``, likeliest first; 1 to MAX_URLS.
         fingerprint: SHA-256 of its certificate authority, upper-case hexadecimal bytes with colons; empty when it has none of its own. Two
             relays of one name are told apart by it.

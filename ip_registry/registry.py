@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from drawercam import limits, tasks
-from drawercam.brief import cut
-from drawercam.names import NAME, NAME_RULE
+from groundwork import tasks
+from groundwork.brief import cut
+from groundwork.connections import limits
+from groundwork.names import NAME, NAME_RULE
 
 from . import messages, store
 from .messages import Announcement
@@ -40,7 +41,7 @@ IDLE_WRITE = 60.0
 BURST = 100
 RATE = 20.0
 
-# Addresses whose requests are counted (see `drawercam.limits.Buckets`).
+# Addresses whose requests are counted (see `groundwork.connections.limits.Buckets`).
 MAX_COUNTED = 1000
 
 # Relays of one address that are there at once: more than a proxy leads to, and others always find room.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from drawercam.limits import Places
+from groundwork.connections.limits import Places
 
 from . import page
 from .messages import MAX_BODY
@@ -18,7 +18,7 @@ from .registry import Refused, Registry, described, nearest
 # Seconds for an announcement's body to arrive: it fits into one packet.
 BODY_DEADLINE = 5.0
 
-# Announcements that are on their way at once, of which one address has its share (drawercam.limits.Places).
+# Announcements that are on their way at once, of which one address has its share (groundwork.connections.limits.Places).
 MAX_BODIES = 100
 
 # Where the list for people is. By itself a registry has it at / as well; inside a relay that is the relay's own.

@@ -6,7 +6,7 @@ import contextlib
 import secrets
 from pathlib import Path
 
-from drawercam import files
+from groundwork import state_files as files
 
 from .messages import MIN_SECRET
 

@@ -15,13 +15,17 @@ from pathlib import Path
 from aiohttp import web
 
 from certs.authority import Authority, AuthorityError
-from drawercam import addresses, console, faults, files, limits, log_limit, plain_http, unread
-from drawercam.bootstrap import PYTHON
-from drawercam.commandline import Parser, quoted
-from drawercam.denied import Denied
-from drawercam.gate import Gate
-from drawercam.renewal import Renewal
-from drawercam.server.scheduler import Scheduler
+from certs.renewal import Renewal
+from groundwork import addresses, console, log_limit
+from groundwork import loop_errors as faults
+from groundwork import state_files as files
+from groundwork.bootstrap import PYTHON
+from groundwork.command_lines import Parser, quoted
+from groundwork.connections import limits, plain_http
+from groundwork.connections import unread_requests as unread
+from groundwork.connections.listener import Gate
+from groundwork.connections.scheduler import Scheduler
+from groundwork.denied import Denied
 
 from . import secret as secrets
 from .messages import MAX_BODY

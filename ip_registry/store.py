@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from drawercam import files
+from groundwork import state_files as files
 
 from .messages import Announcement
 

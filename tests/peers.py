@@ -23,7 +23,7 @@ PATIENCE = 20.0
 # How often something is tried that a busy computer may spoil once.
 ATTEMPTS = 3
 
-# Seconds after which a player asks for a pause again, as web/overflow.js does: its vote lapses.
+# Seconds after which a player asks for a pause again, as web/player/engines/overflow.js does: its vote lapses.
 RENEWAL = 2.0
 
 

@@ -49,7 +49,7 @@ class Relay:
             options: Command-line options, such as ``--tls``.
             port: 0 for any.
             state: Its state folder; a temporary one by default.
-            given: Other values of constants, such as ``drawercam.policy.SLEEP_AFTER``, for a test that would wait long otherwise.
+            given: Other values of constants, such as ``drawercam.live.pausing.SLEEP_AFTER``, for a test that would wait long otherwise.
         """
         self._temporary = tempfile.TemporaryDirectory(prefix="drawercam-") if state is None else None
         self.state = state or Path(self._temporary.name if self._temporary else "")

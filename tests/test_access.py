@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from drawercam.access import EVERYTHING, MAX_HELD, MAX_STALE, NO_GRANT, Access, Grant, Right
-from drawercam.brief import MAX_SENTENCE
-from drawercam.closing import Closing, Reason, Refused
-from drawercam.denied import Denied
-from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
+from drawercam.access.grants import EVERYTHING, MAX_HELD, MAX_STALE, NO_GRANT, Access, Grant, Right
+from drawercam.access.keys import ALL, NOTHING, Key, Keyring, Scope
+from drawercam.protocol.close_reasons import Closing, Reason, Refused
+from groundwork.brief import MAX_SENTENCE
+from groundwork.denied import Denied
 from ip_registry import registry
 
 PORCH, GARDEN = (Scope(names=frozenset({name})) for name in ("porch", "garden"))

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import ifaddr
 import pytest
 
-from drawercam.addresses import arrange, default_address, host_names, lan_addresses, listening, names_of, short_name, url
+from groundwork.addresses import arrange, default_address, host_names, lan_addresses, listening, names_of, short_name, url
 
 
 def adapter(name: str, *ips: str, nice_name: str = "", connection: str = "") -> ifaddr.Adapter:

@@ -13,8 +13,8 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from drawercam import announce
-from drawercam.announce import Address, Announcer, RegistryClient, Unanswered
+from drawercam.discovery import registry_client as announce
+from drawercam.discovery.registry_client import Address, Announcer, RegistryClient, Unanswered
 from ip_registry.messages import Announcement
 from ip_registry.registry import Registry
 from ip_registry.routes import add_routes
@@ -70,7 +70,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 
 @pytest.fixture(autouse=True)
 def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO, "drawercam.announce")
+    caplog.set_level(logging.INFO, "drawercam.discovery.registry_client")
     monkeypatch.setattr(announce, "FIRST_DELAY", 0.02)
     monkeypatch.setattr(announce, "LONGEST_DELAY", 0.1)
     monkeypatch.setattr(announce, "GOODBYE_BUDGET", PATIENCE)
@@ -78,7 +78,7 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> py
 
 
 def said(log: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in log.records if record.name == "drawercam.announce"]
+    return [record.getMessage() for record in log.records if record.name == "drawercam.discovery.registry_client"]
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -12,7 +12,7 @@ import pytest
 import segno
 
 from drawercam.banner import BLOCKS, Facts, Reach, banner, banner_for, can_show_codes, codes_for
-from drawercam.trust import rows
+from drawercam.server.http.trust_page import rows
 
 FINGERPRINT = ":".join(f"{octet:02X}" for octet in range(0xE0, 0x100))
 FACTS = Facts(

@@ -21,8 +21,8 @@ from bench.remote import Remote
 from bench.scripted_camera import Mark
 from bench.sinks import Joined, Seen, Sinks
 from bench.turns import FASTEST, LOAD, Cores, Rush, Turn, counted, rate_for, ratio
+from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.media.webm import WebmWriter
 from tests.peers import PATIENCE
 
 TURN = Turn("relay", 30.0, 10e-6, 0.5, 1.0, 5.0, 0.0, 40_000, 500.0, 0.4, "")

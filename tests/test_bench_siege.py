@@ -26,7 +26,7 @@ from bench.scripted_camera import RATE
 from bench.siege import MINUTE, QUIET, Row, log_of_a_day, order, said, table
 from bench.viewers import Arrival
 from certs import Authority
-from drawercam.media.containers import StreamReader
+from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import MediaLimitError
 from tests.peers import PATIENCE
 from tests.relays import ROOT

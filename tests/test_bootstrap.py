@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from drawercam import bootstrap
-from drawercam.bootstrap import REQUIRED, RESTARTED, ROOT, ensure_libraries
+from groundwork import bootstrap
+from groundwork.bootstrap import REQUIRED, RESTARTED, ROOT, ensure_libraries
 
 RELAY = """\
 import sys
-from drawercam.bootstrap import ensure_libraries
+from groundwork.bootstrap import ensure_libraries
 ensure_libraries(sys.argv[1:], required=("toy_lens",))
 import os
 import toy_lens
@@ -44,9 +44,9 @@ def wheel(folder: Path, name: str, content: str) -> str:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     folder = tmp_path / "a project"  # with a space, as in "My Documents"
-    (folder / "drawercam").mkdir(parents=True)
-    shutil.copy(ROOT / "drawercam" / "bootstrap.py", folder / "drawercam")
-    (folder / "drawercam" / "__init__.py").write_text("")
+    (folder / "groundwork").mkdir(parents=True)
+    shutil.copy(ROOT / "groundwork" / "bootstrap.py", folder / "groundwork")
+    (folder / "groundwork" / "__init__.py").write_text("")
     (folder / "relay.py").write_text(RELAY)
     (folder / "requirements.txt").write_text(wheel(folder, "toy_lens", "FOCAL_LENGTH = 50\n"))
     return folder
@@ -112,7 +112,7 @@ def test_nothing_happens_where_the_libraries_are(project: Path) -> None:
 def test_the_check_imports_nothing() -> None:
     """What it looks for must be imported later, by whoever needs it: a start should not wait for it twice."""
     program = (
-        "import sys; from drawercam.bootstrap import *; ensure_libraries([]); "
+        "import sys; from groundwork.bootstrap import *; ensure_libraries([]); "
         f"sys.exit(any(name in sys.modules for name in {(*REQUIRED, 'uvloop')!r}))"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60).returncode == 0
@@ -237,8 +237,9 @@ def test_an_old_python_is_told_which_one_it_takes(monkeypatch: pytest.MonkeyPatc
     "file",
     [
         "relay.py",
-        "drawercam/bootstrap.py",
-        "drawercam/console.py",
+        "groundwork/bootstrap.py",
+        "groundwork/console.py",
+        "groundwork/__init__.py",
         "drawercam/__init__.py",
         "ip_registry/__init__.py",
         "ip_registry/__main__.py",

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam import control
-from drawercam.budget import Budget
-from drawercam.channel import (
+from drawercam.live.budget import Budget
+from drawercam.live.channel import (
     CODEC_INTERVAL,
     FEW_PICTURES,
     KEYFRAME_INTERVAL,
@@ -31,14 +30,15 @@ from drawercam.channel import (
     Run,
     State,
 )
-from drawercam.closing import Closing, Reason, Refused
-from drawercam.gone import REASONS
+from drawercam.live.gone import REASONS
+from drawercam.live.pausing import SLEEP_AFTER, VOTE_LIFETIME, PausePolicy, Policy
+from drawercam.live.plays import Plays
+from drawercam.live.timing import Parts
 from drawercam.media.color import completed
+from drawercam.media.containers.webm import WebmReader, WebmWriter
 from drawercam.media.packets import Codec, Kind, Packet, Track
-from drawercam.media.webm import WebmReader, WebmWriter
-from drawercam.plays import Plays
-from drawercam.policy import SLEEP_AFTER, VOTE_LIFETIME, PausePolicy, Policy
-from drawercam.timing import Parts
+from drawercam.protocol import messages as control
+from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from tests.test_gathering import Timer
 
 PICTURE = Track(Codec.VP8, "vp8", width=320, height=240)

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 import relay
-from drawercam import bootstrap, commandline, find, keycommand
-from drawercam.film import command as film
+from drawercam.commands import film, find
+from drawercam.commands import keys as keycommand
+from groundwork import bootstrap
+from groundwork import command_lines as commandline
 from ip_registry import service
 from tests.relays import ROOT
 

@@ -25,8 +25,9 @@ import pytest
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
-from drawercam import console, running
-from drawercam.console import LAST_WORDS, Tolerant
+from groundwork import console
+from groundwork import running_relay as running
+from groundwork.console import LAST_WORDS, Tolerant
 from tests import programs
 from tests.peers import PATIENCE, peer
 from tests.relays import ROOT, START_LIMIT, Relay
@@ -91,7 +92,7 @@ def test_every_missing_stream_is_one_that_leads_nowhere(tmp_path: Path) -> None:
     for closed in product(*(("", f"{number}{sign}&-") for number, sign in enumerate("<>>"))):
         program = f"""-c "
 import sys, os, json
-from drawercam import console
+from groundwork import console
 console.settle()
 with open({str(told)!r}, 'w') as file:
     number = file.fileno()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam import control
+from drawercam.protocol import messages as control
 
 VOCABULARIES = {"camera": control.FROM_CAMERA, "player": control.FROM_PLAYER, "wall": control.FROM_WALL}
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from drawercam import deadlines
-from drawercam.deadlines import MOST_LATE, STEP, Deadline, ServedTime
+from groundwork import deadlines
+from groundwork.deadlines import MOST_LATE, STEP, Deadline, ServedTime
 
 
 class Clock:

@@ -8,7 +8,7 @@ import ssl
 
 import pytest
 
-from drawercam import faults
+from groundwork import loop_errors as faults
 
 CLOSED = "unable to perform operation on <TCPTransport closed=True reading=False 0x556fd4c32c90>; the handler is closed"
 

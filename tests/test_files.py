@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from certs import Authority
-from drawercam import files
-from drawercam.keys import Keyring
+from drawercam.access.keys import Keyring
+from groundwork import state_files as files
 from ip_registry.secret import load_or_create
 from ip_registry.store import Store
 from tests.relays import ROOT
@@ -259,8 +259,8 @@ def test_whatever_fails_the_old_content_stays_and_nothing_is_left_behind(
 EXHAUSTED = """
 import errno, json, os, resource, sys, threading
 from pathlib import Path
-from drawercam import files
-from drawercam.keys import Keyring
+from groundwork import state_files as files
+from drawercam.access.keys import Keyring
 
 state = Path(sys.argv[1])
 ring = Keyring.open(state)

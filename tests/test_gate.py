@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from certs import Authority, Served
-from drawercam import faults, gate, plain_http, turns
-from drawercam.gate import Gate, Plain, Seat
-from drawercam.limits import Lobby
+from groundwork import loop_errors as faults
+from groundwork.connections import listener as gate
+from groundwork.connections import plain_http, turns
+from groundwork.connections.limits import Lobby
+from groundwork.connections.listener import Gate, Plain, Seat
 from tests import hellos
 from tests.peers import PATIENCE
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.gathering import GATHERED, Gathered
+from drawercam.live.gathering import GATHERED, Gathered
 
 
 class Timer:

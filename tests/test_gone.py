@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.gone import KEPT, MAX_GONE, REASONS, Departure, Departures
-from drawercam.limits import share_of
+from drawercam.live.gone import KEPT, MAX_GONE, REASONS, Departure, Departures
+from groundwork.connections.limits import share_of
 
 
 class Date:

@@ -18,11 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawercam import files, gone_file
-from drawercam.gone import KEPT, MAX_GONE, REASONS, Departure, Departures
-from drawercam.gone_file import FILE, MAX_ADDRESS, MAX_FILE, GoneFile, parse, written
-from drawercam.limits import MAX_CAMERAS
-from drawercam.names import NAME
+from drawercam.live import gone_file
+from drawercam.live.gone import KEPT, MAX_GONE, REASONS, Departure, Departures
+from drawercam.live.gone_file import FILE, MAX_ADDRESS, MAX_FILE, GoneFile, parse, written
+from groundwork import state_files as files
+from groundwork.connections.limits import MAX_CAMERAS
+from groundwork.names import NAME
 
 PATIENCE = 20.0
 

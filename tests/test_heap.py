@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drawercam import heap
+from drawercam.server import free_memory as heap
 from drawercam.server import server as servers
 from tests.relays import ROOT
 from tests.server.test_live import House
@@ -19,7 +19,7 @@ from tests.server.test_promises import eventually
 # What a crowd of handshakes leaves behind: much that is free, each piece of it below a little that is not.
 CROWD = """
 from pathlib import Path
-from drawercam import heap
+from drawercam.server import free_memory as heap
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 passing, staying = [], []
@@ -84,7 +84,7 @@ def test_a_relay_looks_through_what_is_old_by_itself() -> None:
     """The collector would do it at each quarter more; in a process of its own, because what it is told holds for the whole process."""
     script = """
 import gc
-from drawercam import heap
+from drawercam.server import free_memory as heap
 heap.settle()
 seen = []
 gc.callbacks.append(lambda phase, info: seen.append(info["generation"]) if phase == "start" else None)

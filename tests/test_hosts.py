@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.hosts import Host, host_name, line_for
+from groundwork.hosts import Host, host_name, line_for
 
 TAKEN = [
     ("cam.example.org", "cam.example.org", None, None),

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from drawercam import control
-from drawercam.gone import KEPT, MAX_GONE, Departure, Departures
-from drawercam.hub import MAX_AWAITED, MAX_CHANNELS, Hub, HubFull
-from drawercam.limits import share_of
+from drawercam.live.gone import KEPT, MAX_GONE, Departure, Departures
+from drawercam.live.hub import MAX_AWAITED, MAX_CHANNELS, Hub, HubFull
 from drawercam.media.packets import Packet
+from drawercam.protocol import messages as control
+from groundwork.connections.limits import share_of
 from tests.test_channel import KEY_FRAME, PICTURE, Clock, FakeCamera, FakeViewer
 from tests.test_gathering import Timer
 from tests.test_gone import Date

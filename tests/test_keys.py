@@ -21,12 +21,8 @@ from typing import NoReturn
 import pytest
 
 from certs import Authority, Served
-from drawercam import keycommand
-from drawercam import keys as module
-from drawercam.banner import BLOCKS
-from drawercam.gone import KEPT, Departure
-from drawercam.gone_file import written
-from drawercam.keys import (
+from drawercam.access import keys as module
+from drawercam.access.keys import (
     ALL,
     COOKIE,
     KEPT_AFTER_ITS_END,
@@ -44,7 +40,11 @@ from drawercam.keys import (
     Scope,
     seconds,
 )
-from drawercam.running import Notice, Running
+from drawercam.banner import BLOCKS
+from drawercam.commands import keys as keycommand
+from drawercam.live.gone import KEPT, Departure
+from drawercam.live.gone_file import written
+from groundwork.running_relay import Notice, Running
 from tests.relays import ROOT
 from tests.test_files import Disk, Hindered
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam import limits
-from drawercam.limits import (
+from groundwork.connections import limits
+from groundwork.connections.limits import (
     GUESSES_AT_ONCE,
     GUESSES_KNOWN,
     MAX_ADDRESSES,
@@ -351,7 +351,7 @@ def test_an_honest_camera_never_meets_the_limit_of_messages() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_it_asks_for_as_many_files_as_it_needs_and_makes_do_with_less() -> None:
     program = (
-        "import resource; from drawercam import limits\n"
+        "import resource; from groundwork.connections import limits\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))\n"
         "print(limits.make_room(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )

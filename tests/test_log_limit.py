@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam import log_limit
-from drawercam.brief import cut, one_line
-from drawercam.log_limit import BEGINNING, MAX_KINDS, MAX_LINE, MAX_TRACEBACK, OFTEN, OWN, QUIET, SELDOM, Handler
+from groundwork import log_limit
+from groundwork.brief import cut, one_line
+from groundwork.log_limit import BEGINNING, MAX_KINDS, MAX_LINE, MAX_TRACEBACK, OFTEN, OWN, QUIET, SELDOM, Handler
 from tests.relays import ROOT
 
 DAY = 24 * 3600
@@ -222,12 +222,12 @@ def test_nothing_is_written_by_another_thread_while_the_program_ends(monkeypatch
 def test_a_program_has_it_and_says_the_rest_at_its_end() -> None:
     program = """
 import logging
-from drawercam import log_limit
+from groundwork import log_limit
 log_limit.install("INFO")
 for number in range(1000):
     logging.getLogger("drawercam.server").info("x %s", "y" * 10**6)
     logging.getLogger("drawercam.server").debug("not said")
-logging.getLogger("drawercam.keys").info("+ a key")
+logging.getLogger("drawercam.access.keys").info("+ a key")
 class Odd:
     def __del__(self):
         raise LookupError("z" * 10**6)

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from drawercam import find, mdns
-from drawercam.announce import Address, RegistryClient
-from drawercam.find import Found, NoMulticast, described, look_around, merged
-from drawercam.mdns import SERVICE, Beacon, interfaces
+from drawercam.commands import find
+from drawercam.commands.find import Found, NoMulticast, described, look_around, merged
+from drawercam.discovery import mdns
+from drawercam.discovery.mdns import SERVICE, Beacon, interfaces
+from drawercam.discovery.registry_client import Address, RegistryClient
 from ip_registry.messages import Announcement
 from tests.registries import RegistryProcess
 
@@ -100,12 +101,12 @@ async def test_without_zeroconf_the_relay_says_one_sentence_and_works_on(
         return original(name, *more, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    caplog.set_level(logging.INFO, "drawercam.mdns")
+    caplog.set_level(logging.INFO, "drawercam.discovery.mdns")
     beacon = Beacon("porch", 8443, tls=True)
     beacon.start([HERE])
     beacon.update([THERE])
     await beacon.stop()
-    assert [record.getMessage() for record in caplog.records if record.name == "drawercam.mdns"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "drawercam.discovery.mdns"] == [
         "The relay cannot be found by name in the network, because the library zeroconf is missing."
     ]
     with pytest.raises(NoMulticast, match="pip install zeroconf"):
@@ -116,12 +117,12 @@ async def test_where_multicast_is_impossible_the_relay_says_one_sentence_and_tri
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(mdns, "RETRY_AFTER", 0.05)
-    caplog.set_level(logging.INFO, "drawercam.mdns")
+    caplog.set_level(logging.INFO, "drawercam.discovery.mdns")
     beacon = Beacon("late-in-a-test", 8443, tls=True)
     foreign = ip_address("203.0.113.7")  # an address that this computer does not have
     beacon.start([foreign])
     await asyncio.sleep(0.5)
-    said = [record.getMessage() for record in caplog.records if record.name == "drawercam.mdns"]
+    said = [record.getMessage() for record in caplog.records if record.name == "drawercam.discovery.mdns"]
     assert len(said) == 1 and "multicast does not work here" in said[0]
     with pytest.raises(NoMulticast, match="does not work here"):
         await look_around(addresses=[foreign])

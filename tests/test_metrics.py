@@ -16,12 +16,12 @@ pytest.importorskip("prometheus_client", reason="without prometheus-client there
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from drawercam.channel import KEYFRAME_INTERVAL
-from drawercam.gone import KEPT, Departures
-from drawercam.hub import Hub
+from drawercam.live.channel import KEYFRAME_INTERVAL
+from drawercam.live.counters import BOUNDS, Histogram, Tally, Traffic
+from drawercam.live.gone import KEPT, Departures
+from drawercam.live.hub import Hub
 from drawercam.media.packets import Packet, Track
-from drawercam.metrics import Metrics
-from drawercam.tally import BOUNDS, Histogram, Tally, Traffic
+from drawercam.server.http.prometheus import Metrics
 from tests.relays import ROOT
 from tests.test_channel import KEY_FRAME, PICTURE, SOUND, Clock, FakeCamera, FakeViewer
 

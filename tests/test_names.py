@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawercam.names import LONGEST_LABEL, NAME, label_of, name_of
+from groundwork.names import LONGEST_LABEL, NAME, label_of, name_of
 from tests import packages
 from tests.javascript.check import missing, run
 from tests.relays import ROOT
@@ -58,7 +58,7 @@ LABELS = [
 
 SCRIPT = """
 import { readFileSync } from "node:fs";
-const module = "data:text/javascript," + encodeURIComponent(readFileSync("web/names.js", "utf8"));
+const module = "data:text/javascript," + encodeURIComponent(readFileSync("web/shared/page/camera-name.js", "utf8"));
 const { labelOf, nameOf } = await import(module);
 console.log(JSON.stringify(JSON.parse(readFileSync(0, "utf8")).map((text) => [nameOf(text), labelOf(text)])));
 """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from drawercam.hosts import Host
-from drawercam.outside import Outside
-from drawercam.reverse_proxies import network
+from drawercam.outer_address import Outside
+from drawercam.server.admission.reverse_proxies import network
+from groundwork.hosts import Host
 from relay import options
 
 HOSTS = ("cam.example.org", "lan.example:9443", "http://plain.example", "https://far.example:8443", "192.168.1.5", "[2001:db8::1]:9443")

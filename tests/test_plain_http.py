@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam import plain_http
-from drawercam.access import Access
-from drawercam.addresses import parsed
-from drawercam.denied import Denied
-from drawercam.plain_http import MAX_HEAD, location
+from drawercam.access.grants import Access
+from groundwork.addresses import parsed
+from groundwork.connections import plain_http
+from groundwork.connections.plain_http import MAX_HEAD, location
+from groundwork.denied import Denied
 
 KNOWN = [ip for ip in map(parsed, ("192.168.7.7", "fd00::7")) if ip is not None]
 ACCESS = Access(None, ["attic.local", "localhost"], KNOWN, tls=True)

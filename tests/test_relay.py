@@ -17,8 +17,8 @@ import pytest
 from cryptography import x509
 
 from certs import Authority
-from drawercam.addresses import host_names, short_name
-from drawercam.keys import Keyring
+from drawercam.access.keys import Keyring
+from groundwork.addresses import host_names, short_name
 from relay import options
 from tests.certs.test_authority import make_as_before
 from tests.relays import ROOT, Relay

@@ -22,14 +22,14 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from certs import Authority, AuthorityError, OwnCertificate, Served
-from drawercam import files
-from drawercam.access import Access
-from drawercam.addresses import IPAddress
-from drawercam.clock import RelayClock
-from drawercam.hub import Hub
-from drawercam.renewal import Renewal
-from drawercam.server.http import Site
+from certs.renewal import Renewal
+from drawercam.access.grants import Access
+from drawercam.live.hub import Hub
+from drawercam.live.relay_clock import RelayClock
+from drawercam.server.http.application import Site
 from drawercam.server.server import Server
+from groundwork import state_files as files
+from groundwork.addresses import IPAddress
 from tests.relays import ROOT, SUBPROTOCOL, Relay
 from tests.test_files import Hindered
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.denied import Denied
-from drawercam.reverse_proxies import MAX_HOPS, Client, Proxies, network
+from drawercam.server.admission.reverse_proxies import MAX_HOPS, Client, Proxies, network
+from groundwork.denied import Denied
 
 PROXY, SECOND, STRANGER = "127.0.0.1", "172.18.0.2", "198.51.100.4"
 PROXIES = Proxies([network(PROXY), network("172.16.0.0/12"), network("::1"), network("fd00:1::/64")])

@@ -18,10 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certs import Authority
-from drawercam import addresses, files, find, keycommand, running
-from drawercam.film import address, command
-from drawercam.keys import Keyring
-from drawercam.running import MAX_RELAYS, Notice, Running, relays
+from drawercam.access.keys import Keyring
+from drawercam.commands import film as command
+from drawercam.commands import find
+from drawercam.commands import keys as keycommand
+from drawercam.film.relay import address
+from groundwork import addresses
+from groundwork import running_relay as running
+from groundwork import state_files as files
+from groundwork.running_relay import MAX_RELAYS, Notice, Running, relays
 from tests.relays import ROOT
 
 HTTPS = Running(
@@ -58,7 +63,7 @@ def test_it_is_there_while_the_relay_runs_for_its_owner_alone_and_says_no_key(tm
 
 def test_what_a_dead_relay_has_left_is_not_believed_and_its_place_is_taken(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from drawercam.running import Notice, Running\n"
+        "import sys; from pathlib import Path; from groundwork.running_relay import Notice, Running\n"
         "Notice(Path(sys.argv[1])).put_up(Running('https', 9443, ('192.168.7.7',), 'localhost', 'attic', True, True))\n"
         "print('up', flush=True); sys.stdin.read()"
     )

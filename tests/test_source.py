@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam import control
-from drawercam.budget import Budget
-from drawercam.channel import FEW_PICTURES, KEYFRAME_INTERVAL, TRACK_PAUSE, TRACKS_AT_ONCE, Channel
-from drawercam.closing import Reason, Refused
-from drawercam.ledger import LEAST_WORK, Ledger
-from drawercam.media import ebml, geometry
-from drawercam.media.containers import StreamReader, writer
+from drawercam.live.budget import Budget
+from drawercam.live.channel import FEW_PICTURES, KEYFRAME_INTERVAL, TRACK_PAUSE, TRACKS_AT_ONCE, Channel
+from drawercam.live.ingest import Source
+from drawercam.live.ledger import LEAST_WORK, Ledger
+from drawercam.media import geometry
+from drawercam.media.containers import ebml
+from drawercam.media.containers.detect import StreamReader, writer
+from drawercam.media.containers.webm import Id
 from drawercam.media.packets import Codec, Kind, Packet, Track
-from drawercam.media.webm import Id
 from drawercam.media.work import MOST, MOST_AT_ONCE
-from drawercam.pictures.desk import unwrap
-from drawercam.source import Source
+from drawercam.protocol import messages as control
+from drawercam.protocol.close_reasons import Reason, Refused
+from drawercam.snapshots.requests import unwrap
 from tests.media.samples import RECORDINGS, Recording, read, recordings
 from tests.media.small_parts import VOID
 from tests.media.small_parts import VP8 as HEAD
@@ -129,7 +130,7 @@ def test_a_document_that_is_cut_off_amid_a_picture_goes_on_too(stage: Stage, dat
     pieces = [*by_picture(data)]
     stage.clock.time = 10_000_000
     stage.source.begin(1)
-    with caplog.at_level("WARNING", "drawercam.source"):
+    with caplog.at_level("WARNING", "drawercam.live.ingest"):
         for _ in range(3):
             began = stage.clock.time
             for packet, piece in pieces[:-1]:

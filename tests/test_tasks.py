@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from drawercam.tasks import happens
+from groundwork.tasks import happens
 
 
 async def test_an_event_ends_the_wait_and_so_does_the_time() -> None:

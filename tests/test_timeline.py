@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawercam.meter import Meter
-from drawercam.timeline import Timeline
+from drawercam.live.rate import Meter
+from drawercam.media.timeline import Timeline
 
 SECOND = 1_000_000
 

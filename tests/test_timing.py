@@ -7,7 +7,7 @@ import statistics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.timing import Parts, Timing
+from drawercam.live.timing import Parts, Timing
 
 MOMENTS = st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**6), st.integers(0, 10**5)), min_size=1, max_size=200)
 

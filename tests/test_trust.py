@@ -18,10 +18,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from certs import Authority, Served
-from drawercam import trust
-from drawercam.access import Access
-from drawercam.limits import MAX_TRUST
-from drawercam.trust import TrustPage, profile, rows
+from drawercam.access.grants import Access
+from drawercam.server.http import trust_page as trust
+from drawercam.server.http.trust_page import TrustPage, profile, rows
+from groundwork.connections.limits import MAX_TRUST
 from tests.relays import ROOT
 
 PATIENCE = 20.0
@@ -128,7 +128,8 @@ async def test_the_pages_are_elsewhere_by_https(desk: Desk, path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/api/session", "/api/keys", "/healthz", "/wall", "/camera/porch", "/web/", "/web/camera.js", "/web/trust.html", "/camera.html/"),
+        *("/api/session", "/api/keys", "/healthz", "/wall", "/camera/porch", "/web/", "/camera.html/"),
+        *("/web/camera/page/camera-page.js", "/web/trust/trust.html"),
         *("/web/../relay.py", "/web/%2e%2e/relay.py", "/../state/certs/authority.pem", "//evil.example/", "/trust/"),
     ],
 )
@@ -161,7 +162,7 @@ async def test_what_cannot_be_read_is_in_no_log_and_a_fault_is(
     assert not caplog.records
     monkeypatch.setattr(desk.page, "_served", list)
     assert (await desk.get("/trust"))[0] == 500
-    assert [record.name for record in caplog.records] == ["drawercam.trust"]
+    assert [record.name for record in caplog.records] == ["drawercam.server.http.trust_page"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
@@ -170,7 +171,7 @@ async def test_nothing_can_be_changed(desk: Desk, method: str) -> None:
         assert (await desk.get(path, method))[0] == 405
 
 
-@pytest.mark.parametrize("path", ["/", "/trust", "/ca.crt", "/ca.mobileconfig", "/camera.html", "/web/trust.js"])
+@pytest.mark.parametrize("path", ["/", "/trust", "/ca.crt", "/ca.mobileconfig", "/camera.html", "/web/trust/trust.js"])
 async def test_a_rebound_name_gets_nothing(desk: Desk, path: str) -> None:
     for host in ("evil.example", "drawer.local.evil.example", f"203.0.113.9:{desk.port}", "127.0.0.1.evil.example", "a b", ""):
         status, headers, body = await desk.get(path, Host=host)
@@ -180,7 +181,7 @@ async def test_a_rebound_name_gets_nothing(desk: Desk, path: str) -> None:
 
 
 async def test_its_answers_are_strict_and_tell_nothing_of_the_program(desk: Desk) -> None:
-    for path in ("/trust", "/ca.crt", "/ca.mobileconfig", "/", "/web/trust.js", "/nothing"):
+    for path in ("/trust", "/ca.crt", "/ca.mobileconfig", "/", "/web/trust/trust.js", "/nothing"):
         _, headers, _ = await desk.get(path)
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam import control
-from drawercam.channel import NotTurned
-from drawercam.control import Axis, Orient, Turns
+from drawercam.live.channel import NotTurned
+from drawercam.protocol import messages as control
+from drawercam.protocol.messages import Axis, Orient, Turns
 from tests.test_channel import FakeCamera, FakeViewer, Stage
 
 MOUNT = Turns(Axis(-90, 90, 1, 0), Axis(-30, 45), Axis(1, 4, now=1.5))

@@ -6,8 +6,8 @@ from ipaddress import IPv6Network
 
 import pytest
 
-from drawercam import limits, turns
-from drawercam.turns import AT_ONCE, AT_ONCE_OF_ONE, IN_ALL, OF_ONE, OVERHEAD, TURN, Budget, Turns
+from groundwork.connections import limits, turns
+from groundwork.connections.turns import AT_ONCE, AT_ONCE_OF_ONE, IN_ALL, OF_ONE, OVERHEAD, TURN, Budget, Turns
 
 # Seconds that a step takes.
 STEP = 0.001

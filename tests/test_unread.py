@@ -14,8 +14,8 @@ from aiohttp.web_protocol import RequestHandler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam import unread
-from drawercam.server.scheduler import Scheduler
+from groundwork.connections import unread_requests as unread
+from groundwork.connections.scheduler import Scheduler
 
 BODY = b"1\r\na\r\n" * 40_000 + b"0\r\n\r\n"
 """In chunks of a byte."""

@@ -60,7 +60,7 @@ def guard_block(page: str) -> str:
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_below_a_path_says_that_it_does_not_work_there(page: str) -> None:
     """Its style sheet and scripts are asked for at the top of the host, so what tells of that needs neither, and the sheet hides it."""
-    boot, style = guard_block(page), (ROOT / "web" / "style.css").read_text("utf-8")
+    boot, style = guard_block(page), (ROOT / "web" / "shared" / "style.css").read_text("utf-8")
     assert (
         f'<p class="bare">It came without its parts. If its address has a path before “{Path(page).name}”' in boot and "hidden" not in boot
     )

@@ -9,8 +9,8 @@ from typing import Any
 
 from websockets.frames import Opcode
 
+from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.media.webm import WebmWriter
 
 from .attack import BYTES, HELD, PER_SECOND, Attack, Wish
 from .force import SOURCE, Force, Lane

@@ -22,6 +22,9 @@ from .attack import HELD, PER_SECOND, SCATTERED, SHARED, THREE, Attack, Wish
 from .force import SOURCE, Force, Lane, in_turn
 from .peers import HOST, Asker, Peer, frame, request, session_request
 
+_LARGE_FILE = "/web/player/wall/wall-page.js"
+"""Of those that are served to everybody."""
+
 KEPT_OPEN = 200
 """Half handshakes that stay open; the oldest goes when another one comes."""
 
@@ -299,7 +302,7 @@ ATTACKS = [
         files=(1024, 20_000),
         growth=SHARED,
     ),
-    _hold("slow-readers", "files that are not taken", partial(slow_reader, path="/web/player.js"), 500, "as slowhttptest does"),
+    _hold("slow-readers", "files that are not taken", partial(slow_reader, path=_LARGE_FILE), 500, "as slowhttptest does"),
     _flow("refused", "WebSockets without a key", partial(knocks, data=refused), 150, "a line of the log each"),
     _flow("behind-frames", "64 KB of frames behind such a handshake", partial(knocks, data=refused_then_frames), 60, "16 ms each: a core"),
     _flow("behind-garbage", "what is no frame behind it", partial(knocks, data=refused_then_garbage), 150, "2 kB of the log each"),

@@ -11,10 +11,10 @@ from functools import partial
 
 from websockets.frames import Opcode
 
-from drawercam.media import boxes, ebml
-from drawercam.media.mp4 import Mp4Writer
+from drawercam.media.containers import boxes, ebml
+from drawercam.media.containers.mp4 import Mp4Writer
+from drawercam.media.containers.webm import Id
 from drawercam.media.packets import Codec, Track
-from drawercam.media.webm import Id
 
 from .attack import BYTES, PER_SECOND, SCATTERED, SHARED, Attack
 from .force import SOURCE, Force, Lane

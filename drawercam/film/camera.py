@@ -1,4 +1,4 @@
-"""One camera on the air: what it films when, and what it says to the relay. What a phone's page does in web/filming.js."""
+"""One camera on the air: what it films when, and what it says to the relay. What a phone's page does in web/camera/publish/filming.js."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import statistics
 from collections import deque
 from typing import Any
 
-from .. import tasks
-from ..control import MAX_INTERVAL, STOPPED, CameraPing, CameraState, ControlError, Orient
-from ..media.packets import Codec, Kind, MediaError
-from .encoding import Recipe
-from .entry import Entry
-from .frame import Frame
-from .link import Link
-from .moments import now
-from .pace import Pace
-from .sources import Keyless, Source, SourceError, sentence
-from .streams import Outlet
-from .take import Gate, Take
-from .turning import Turner, TurningError
+from drawercam.film.encode.encoders import Recipe
+from drawercam.film.encode.frame import Frame
+from drawercam.film.encode.stream_writer import Outlet
+from drawercam.film.relay.clock import now
+from drawercam.film.relay.connection import Link
+from drawercam.film.relay.login import Entry
+from drawercam.film.relay.network_pace import Pace
+from drawercam.film.sources.source import Keyless, Source, SourceError, sentence
+from drawercam.media.packets import Codec, Kind, MediaError
+from drawercam.protocol.messages import MAX_INTERVAL, STOPPED, CameraPing, CameraState, ControlError, Orient
+from groundwork import tasks
+
+from .pan_tilt import Turner, TurningError
+from .source_run import Gate, Take
 
 # Numbers of the streams.
 _NUMBERS = {Kind.VIDEO: 1, Kind.AUDIO: 2}
@@ -32,8 +33,8 @@ _ALWAYS_WAITING = 64 * 2**10
 _PASSED_WAITING = 512 * 2**10
 _SOUND_WAITING = 4 * _ALWAYS_WAITING
 
-# Microseconds for which the oldest of what was sent may be under way (flight.py), which is more than the jitter of a good Wi-Fi; and where
-# pictures are passed on.
+# Microseconds for which the oldest of what was sent may be under way (unacknowledged.py), which is more than the jitter of a good
+# Wi-Fi; and where pictures are passed on.
 _OLDEST = 200_000
 _PASSED_OLDEST = 300_000
 

@@ -18,30 +18,53 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from .. import heap, keys, limits, plain_http, tasks, unread
-from ..access import Access, Grant
-from ..closing import Closing, Reason
-from ..deadlines import STEP, ServedTime
-from ..denied import Denied
-from ..gate import Gate, Seat
-from ..hub import Hub, HubFull
-from ..keys import Keyring
-from ..limits import Capacity, Lobby, Places
-from ..pictures.desk import Desks
-from ..plays import Plays
-from ..reverse_proxies import Client
-from ..tally import Histogram, Traffic
-from . import error_page, live, pictures, publishing, routes, scraping, streams
-from .bodies import READ_AHEAD
-from .door import Door
-from .http import HEADERS, SENTENCES, Site, application, content_policy, own_address
-from .live import Reader
-from .publishing import Publisher
-from .scheduler import Scheduler
-from .sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
-from .socket import SUBPROTOCOL, Session, Socket
-from .streams import Stream
-from .visits import Admission, CameraVisit, PlayerVisit, WallVisit
+from drawercam.access import keys
+from drawercam.access.grants import Access, Grant
+from drawercam.access.keys import Keyring
+from drawercam.live.counters import Histogram, Traffic
+from drawercam.live.hub import Hub, HubFull
+from drawercam.live.plays import Plays
+from drawercam.protocol.close_reasons import Closing, Reason
+from drawercam.server.admission import routes
+from drawercam.server.admission.reverse_proxies import Client
+from drawercam.server.connections.first_request import Door
+from drawercam.server.http import (
+    error_page,
+)
+from drawercam.server.http import (
+    live_file as live,
+)
+from drawercam.server.http import (
+    metrics as scraping,
+)
+from drawercam.server.http import (
+    publish as publishing,
+)
+from drawercam.server.http import (
+    snapshots as pictures,
+)
+from drawercam.server.http import (
+    socket_over_http as streams,
+)
+from drawercam.server.http.application import HEADERS, SENTENCES, Site, application, content_policy, own_address
+from drawercam.server.http.bodies import READ_AHEAD
+from drawercam.server.http.live_file import Reader
+from drawercam.server.http.publish import Publisher
+from drawercam.server.http.socket_over_http import Stream
+from drawercam.server.sockets.sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
+from drawercam.server.sockets.visits import Admission, CameraVisit, PlayerVisit, WallVisit
+from drawercam.server.sockets.websocket import SUBPROTOCOL, Session, Socket
+from drawercam.snapshots.requests import Desks
+from groundwork import tasks
+from groundwork.connections import limits, plain_http
+from groundwork.connections import unread_requests as unread
+from groundwork.connections.limits import Capacity, Lobby, Places
+from groundwork.connections.listener import Gate, Seat
+from groundwork.connections.scheduler import Scheduler
+from groundwork.deadlines import STEP, ServedTime
+from groundwork.denied import Denied
+
+from . import free_memory as heap
 
 # Bytes that may wait in all sockets together: 30 stalled viewers that have just been given the longest past. Beyond it there are no bursts,
 # and those for whom most waits are cut off.

@@ -15,8 +15,8 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.media.webm import WebmWriter
 from tests.peers import Peer, peer
 from tests.relays import Relay
 

@@ -28,7 +28,7 @@ HOUR = 3600
 
 # Looks every second, once a minute where the page is hidden, and never while the device sleeps; seconds since the beginning.
 SIMULATED = """async (steps) => {
-  const { Absence } = await import("/web/absence.js");
+  const { Absence } = await import("/web/shared/relay/absence.js");
   const began = Date.UTC(2026, 0, 1);
   let now = began, shown = "visible";
   Object.defineProperty(document, "visibilityState", { get: () => shown, configurable: true });
@@ -110,7 +110,7 @@ async def test_it_is_told_since_when_the_relay_is_away(page: Page, steps: list[l
 async def test_times_have_their_day_where_it_is_not_today(page: Page) -> None:
     said = await page.evaluate(
         """async () => {
-          const { awayWords } = await import("/web/absence.js");
+          const { awayWords } = await import("/web/shared/relay/absence.js");
           const at = (days) => awayWords({ at: Date.now() - days * 86400000, stopped: days !== 1, moved: days === 3 });
           return [0, 1, 2, 3].map(at);
         }"""
@@ -131,7 +131,7 @@ async def test_times_have_their_day_where_it_is_not_today(page: Page) -> None:
     ],
 )
 async def test_a_refusal_is_told_with_the_line_to_add(page: Page, refusal: dict[str, str], words: str) -> None:
-    assert await page.evaluate("async (refusal) => (await import('/web/absence.js')).refusalWords(refusal)", refusal) == words
+    assert await page.evaluate("async (refusal) => (await import('/web/shared/relay/absence.js')).refusalWords(refusal)", refusal) == words
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_a_refusal_is_told_with_the_line_to_add(page: Page, refusal: dict[
 async def test_a_relay_that_is_known_elsewhere_only_has_moved(page: Page, places: list[str], moved: bool) -> None:
     found = await page.evaluate(
         """async (places) => {
-          const { Link } = await import("/web/link.js");
+          const { Link } = await import("/web/shared/relay/relay-link.js");
           const link = new Link("/wall", {});
           await link._look(async () => places.map((place) => ({ base: place === "HOME" ? location.origin : place, ticket: "" })));
           return [link.moved, link.places.map(({ base }) => base).includes(location.origin)];
@@ -296,8 +296,8 @@ async def test_the_step_for_another_certificate_is_named(page: Page) -> None:
     status = {"state": "gone", "away": {"at": 0, "stopped": True, "moved": False}}
     said = await page.evaluate(
         """async (status) => {
-          const { stepsToReach } = await import("/web/menus.js");
-          const { statusWords } = await import("/web/camera-words.js");
+          const { stepsToReach } = await import("/web/shared/page/browser-menus.js");
+          const { statusWords } = await import("/web/camera/page/status-words.js");
           const browser = { family: "chrome", system: "android", name: "Chrome" };
           return [statusWords(status, {})[2], stepsToReach(browser, true).join(" "), stepsToReach(browser, false).join(" ")];
         }""",
@@ -402,7 +402,7 @@ async def test_where_cookies_are_blocked_no_key_is_asked_for(page: Page, cookies
     """Also after a reload, when it is not known any more whether there was a right key."""
     said = await page.evaluate(
         f"""async () => {{
-          const {{ keepsNoKey, stepsToKeep }} = await import("/web/session.js");
+          const {{ keepsNoKey, stepsToKeep }} = await import("/web/shared/relay/login.js");
           const sessions = [null, {{ keys: false }}, {{ keys: true }}, {{ keys: true, unkept: true }}];
           const before = sessions.map(keepsNoKey);
           Object.defineProperty(document, "cookie", {{ ...({cookies}), configurable: true }});

@@ -16,8 +16,8 @@ import pytest
 import pytest_asyncio
 from av.video.frame import VideoFrame
 
+from drawercam.media.containers.webm import WebmReader
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.media.webm import WebmReader
 from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Browser, Chromium, Page
 from tests.browsers.pages import PATIENCE, PREVIEW, listening, moving, state
@@ -190,7 +190,7 @@ async def test_a_stuck_network_leaves_pictures_out_before_the_encoder(idle: Page
     found: dict[str, Any] = await idle.evaluate(
         f"""async (codec) => {{
           {FAKE_LINK}
-          const {{ CodecsEngine }} = await import("/web/codecs.js");
+          const {{ CodecsEngine }} = await import("/web/camera/encode/webcodecs.js");
           const engine = new CodecsEngine(1, output, {{ link, codec, drawn: false }});
           engine.start(track());
           await until(() => sent.length > 8);
@@ -228,7 +228,7 @@ async def test_a_slow_encoder_gets_no_queue(chromium: Browser, idle: Page) -> No
         f"""async () => {{
           {FAKE_LINK}
           // An encoder whose pictures come out a quarter of a second later, one after the other.
-          const {{ CodecsEngine }} = await import("/web/codecs.js");
+          const {{ CodecsEngine }} = await import("/web/camera/encode/webcodecs.js");
           const Real = VideoEncoder;
           let given = 0, taken = 0, most = 0, gate = Promise.resolve();
           window.VideoEncoder = class {{
@@ -274,7 +274,7 @@ async def test_the_relay_reads_what_the_writer_writes(idle: Page) -> None:
     messages: list[str] = await idle.evaluate(
         f"""async (frames) => {{
           {FAKE_LINK}
-          const {{ webmFrame, webmHeader }} = await import("/web/webm.js");
+          const {{ webmFrame, webmHeader }} = await import("/web/camera/encode/webm-writer.js");
           sent.push(webmHeader(1, {{ codec: "V_VP8", width: 640, height: 480 }}));
           for (const [timestamp, key, data] of frames) {{
             const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -295,7 +295,7 @@ async def test_the_relay_reads_the_header_of_sound(idle: Page) -> None:
     messages: list[str] = await idle.evaluate(
         f"""async (head) => {{
           {FAKE_LINK}
-          const {{ webmFrame, webmHeader }} = await import("/web/webm.js");
+          const {{ webmFrame, webmHeader }} = await import("/web/camera/encode/webm-writer.js");
           sent.push(webmHeader(1, {{ codec: "A_OPUS", sampleRate: 48000, channels: 2, config: Uint8Array.from(head) }}));
           sent.push(webmFrame(1, 20000, true, {{ byteLength: 3, copyTo: (target) => target.set([0xf8, 1, 2]) }}));
           return sent.map(text);
@@ -330,7 +330,8 @@ async def test_the_relay_reads_the_header_of_sound(idle: Page) -> None:
     ],
 )
 async def test_the_rule_of_the_choice(idle: Page, delays: dict[str, Any], codecs: list[str]) -> None:
-    chosen = await idle.evaluate("async (delays) => (await import('/web/ability.js')).decide(delays, 1000 / 30)", delays)
+    decide = "async (delays) => (await import('/web/camera/encode/encoder-trial.js')).decide(delays, 1000 / 30)"
+    chosen = await idle.evaluate(decide, delays)
     assert chosen == codecs
 
 
@@ -338,7 +339,7 @@ async def test_a_camera_films_what_all_viewers_play_or_stays(idle: Page) -> None
     """Each step: what happens, and what films after that."""
     ways = await idle.evaluate(
         """async () => {
-          const { Filming } = await import("/web/filming.js");
+          const { Filming } = await import("/web/camera/publish/filming.js");
           const ways = {};
           const handlers = { onstatus() {}, onend() {}, onfit() {}, onorient() {} };
           for (const [name, codecs, spare] of [["codecs", ["avc1.42E01F", "vp8"], []], ["recorder", [], ["avc1.42E01F"]]]) {
@@ -393,7 +394,7 @@ async def test_no_picture_is_lost_unclosed_when_the_source_is_stopped(relay: Rel
         seen = await page.evaluate(
             f"""async () => {{
               {FAKE_LINK}
-              const {{ Pictures }} = await import("/web/pictures.js");
+              const {{ Pictures }} = await import("/web/camera/encode/video-frames.js");
               let seen = 0;
               for (let turn = 0; turn < 60; turn += 1) {{
                 const pictures = new Pictures({{ onpicture: (frame) => (seen += 1, frame.close()), onfailure() {{}} }}, {{ drawn: false }});
@@ -417,7 +418,7 @@ async def test_the_choice_was_measured(relay: Relay, browser: Browser) -> None:
     await page.wait_for("document.getElementById('camera').dataset.encoder", PATIENCE)
     choice: dict[str, Any] = await page.evaluate(
         """async () => {
-          const { chooseEncoder } = await import("/web/ability.js");
+          const { chooseEncoder } = await import("/web/camera/encode/encoder-trial.js");
           const preview = document.getElementById("picture");
           return await chooseEncoder(preview.srcObject.getVideoTracks()[0], preview, "");
         }"""

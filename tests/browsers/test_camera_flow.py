@@ -131,7 +131,7 @@ SCREEN_STAYS_ON = "window.locks.some((lock) => !lock.released) || document.query
 @pytest.fixture(scope="module")
 def sleepy() -> Iterator[Relay]:
     """A relay that lets a camera sleep when nobody has watched it for four seconds: a page is live before."""
-    with Relay(given={"drawercam.policy.SLEEP_AFTER": 4_000_000}) as one:
+    with Relay(given={"drawercam.live.pausing.SLEEP_AFTER": 4_000_000}) as one:
         yield one
 
 
@@ -235,11 +235,11 @@ async def test_a_weak_uplink_gets_less_and_the_pictures_stay_young(relay: Relay,
 )
 async def test_what_counts_as_trouble(page: Page, facts: dict[str, Any], trouble: str) -> None:
     well = {"ended": False, "muted": False, "silence": 0, "still": False}
-    assert await page.evaluate("async (facts) => (await import('/web/watchdog.js')).troubleOf(facts)", well | facts) == trouble
+    assert await page.evaluate("async (facts) => (await import('/web/camera/lens/watchdog.js')).troubleOf(facts)", well | facts) == trouble
 
 
 WATCH = """async ({ trouble, from, to, seconds }) => {
-  const { Watchdog } = await import("/web/watchdog.js");
+  const { Watchdog } = await import("/web/camera/lens/watchdog.js");
   const watchdog = new Watchdog();
   const acts = [];
   for (let now = 0; now < seconds * 1000; now += 250) {
@@ -268,7 +268,7 @@ async def test_what_passes_by_itself_is_left_alone(page: Page) -> None:
 # A lens that gives a picture each `gap` ms until `stops` (s), of which the browser says that it gives `rate` a second; an engine that
 # begins afresh each `renewed` ms (0: never) gets its last picture once more.
 STILL = """async (lenses) => {
-  const { Stillness } = await import("/web/watchdog.js");
+  const { Stillness } = await import("/web/camera/lens/watchdog.js");
   return lenses.map(({ gap, rate = null, stops = Infinity, renewed = 0 }) => {
     const stillness = new Stillness();
     const track = { getSettings: () => (rate === null ? {} : { frameRate: rate }) };
@@ -294,7 +294,10 @@ async def test_a_picture_stands_still_when_its_count_does(page: Page) -> None:
     dark, stopped, repeated = await page.evaluate(STILL, lenses)
     assert dark == []
     assert stopped == repeated == [[True, 23]], "what an engine that begins afresh repeats is no new picture"
-    count = "async () => { const { Stillness } = await import('/web/watchdog.js'); return new Stillness().look(null, 9e9, null); }"
+    count = """async () => {
+      const { Stillness } = await import("/web/camera/lens/watchdog.js");
+      return new Stillness().look(null, 9e9, null);
+    }"""
     assert await page.evaluate(count) is False, "the page has an excuse"
 
 
@@ -432,7 +435,7 @@ async def test_sound_of_four_channels_is_mixed_down(relay: Relay, browsers: Brow
 async def test_every_channel_is_in_the_mix_and_nothing_clips(page: Page) -> None:
     mixed = await page.evaluate(
         """async (loud) => {
-          const { mixDown } = await import("/web/mixing.js");
+          const { mixDown } = await import("/web/camera/encode/mixing.js");
           return loud.map((levels) => {
             const data = new Float32Array(levels.flatMap((level) => [level, -level]));
             const of = { format: "f32-planar", sampleRate: 48000, numberOfFrames: 2, numberOfChannels: levels.length, timestamp: 7, data };

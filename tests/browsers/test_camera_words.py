@@ -25,6 +25,8 @@ LIVE: dict[str, Any] = {
     "fps": 29.7,
     "bitsPerSecond": 1_240_000,
 }
+_STATUS_WORDS = "async (status, facts) => (await import('/web/camera/page/status-words.js')).statusWords(status, facts)"
+
 FACTS = {"news": "", "width": 640, "height": 480, "byRequests": False}
 
 
@@ -77,7 +79,7 @@ FACTS = {"news": "", "width": 640, "height": 480, "byRequests": False}
 )
 async def test_each_state_has_its_words(page: Page, changes: dict[str, Any], news: str, words: list[str]) -> None:
     said = await page.evaluate(
-        "async (status, facts) => (await import('/web/camera-words.js')).statusWords(status, facts)", LIVE | changes, FACTS | {"news": news}
+        _STATUS_WORDS, LIVE | changes, FACTS | {"news": news}
     )
     assert said[:2] == words[:2]
     assert said[2].startswith(words[2])
@@ -86,7 +88,7 @@ async def test_each_state_has_its_words(page: Page, changes: dict[str, Any], new
 
 async def test_what_goes_by_requests_says_so(page: Page) -> None:
     said = await page.evaluate(
-        "async (status, facts) => (await import('/web/camera-words.js')).statusWords(status, facts)", LIVE, FACTS | {"byRequests": True}
+        _STATUS_WORDS, LIVE, FACTS | {"byRequests": True}
     )
     assert said == ["live", "Live", "30 pictures/s · 1.2 Mbit/s · no WebSocket, so it is slower"]
 
@@ -94,7 +96,7 @@ async def test_what_goes_by_requests_says_so(page: Page) -> None:
 async def test_only_a_relay_knows_who_watches(page: Page) -> None:
     said = await page.evaluate(
         """async (live) => {
-          const { viewerWords } = await import("/web/camera-words.js");
+          const { viewerWords } = await import("/web/camera/page/status-words.js");
           return [live, { ...live, viewers: 1 }, { ...live, state: "gone" }, { ...live, state: "connecting" }].map(viewerWords);
         }""",
         LIVE,
@@ -113,7 +115,7 @@ async def test_the_encoder_in_words(page: Page) -> None:
     }
     bad = {"encoder": "recorder", "delay": 31.4, "dropped": {"network": 3, "encoder": 1}, "remark": "Alas.", "begun": 2}
     said = await page.evaluate(
-        "async (...all) => { const { encoderWords } = await import('/web/camera-words.js'); return all.map(encoderWords); }",
+        "async (...all) => { const { encoderWords } = await import('/web/camera/page/status-words.js'); return all.map(encoderWords); }",
         facts,
         facts | bad,
         facts | {"codec": "avc1.42E01F", "delay": None, "begun": 1},
@@ -131,7 +133,7 @@ async def test_the_encoder_in_words(page: Page) -> None:
 async def test_what_was_left_out_is_told_for_ten_seconds(page: Page) -> None:
     said = await page.evaluate(
         """async () => {
-          const { Drops } = await import("/web/drops.js");
+          const { Drops } = await import("/web/camera/publish/recent-drops.js");
           const drops = new Drops();
           const at = (seconds, network, encoder) => drops.lately({ network, encoder }, seconds * 1000);
           return [at(0, 5, 1), at(1, 5, 1), at(2, 9, 1), at(10.5, 9, 1), at(12.5, 9, 1), at(13, 0, 0), at(14, 1, 0)];
@@ -144,8 +146,8 @@ async def test_what_was_left_out_is_told_for_ten_seconds(page: Page) -> None:
 async def test_times_and_names(page: Page) -> None:
     said = await page.evaluate(
         """async () => {
-          const { duration } = await import("/web/camera-words.js");
-          const { cutToLabel, freshName, isName, nameOf } = await import("/web/names.js");
+          const { duration } = await import("/web/camera/page/status-words.js");
+          const { cutToLabel, freshName, isName, nameOf } = await import("/web/shared/page/camera-name.js");
           return [[0, 65000, 3845000].map(duration), ["Front Door", "-Émile's_Cam.2-", "x".repeat(40), "日本"].map(nameOf),
             ["porch", "", "-a", "a b", "x".repeat(33), freshName()].map(isName), ["e\u0301".repeat(40), "😀".repeat(41)].map(cutToLabel)];
         }"""

@@ -18,9 +18,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from drawercam.film.encoding import PictureEncoder, recipes
-from drawercam.media.containers import writer
-from drawercam.media.frames import unpacker
+from drawercam.film.encode.encoders import PictureEncoder, recipes
+from drawercam.media.codecs.unpack import unpacker
+from drawercam.media.containers.detect import writer
 from drawercam.media.packets import Codec, Packet, Track
 from tests.browsers.conftest import Browsers
 from tests.browsers.drivers.base import Page

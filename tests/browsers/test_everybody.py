@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from drawercam.keys import ALL, NOTHING, Keyring, Scope
+from drawercam.access.keys import ALL, NOTHING, Keyring, Scope
 from tests import packages
 from tests.browsers.drivers import Page
 from tests.browsers.drivers.chromium import Chromium, ChromiumPage
@@ -115,7 +115,7 @@ async def look() -> AsyncIterator[Look]:
 @pytest.fixture(scope="module")
 def relay() -> Iterator[Relay]:
     """One whose cameras fall asleep at once."""
-    with Relay(given={"drawercam.policy.SLEEP_AFTER": 500_000}) as one:
+    with Relay(given={"drawercam.live.pausing.SLEEP_AFTER": 500_000}) as one:
         yield one
         assert one.alive and "Traceback" not in one.output, one.output
 
@@ -365,7 +365,7 @@ async def test_rows_end_where_the_wall_does(page: Page) -> None:
     """Or it would scroll by the pixel that rounding adds."""
     wrong = await page.evaluate(
         """async () => {
-          const { placeTiles } = await import("/web/layout.js"), wrong = [];
+          const { placeTiles } = await import("/web/player/wall/layout.js"), wrong = [];
           for (let count = 1; count < 13; count += 1) {
             for (const [width, height] of [[344, 567], [563, 343], [803, 1101], [1425, 829]]) {
               for (const aspect of [4 / 3, 16 / 9, 0.7]) {
@@ -582,7 +582,7 @@ async def test_without_inert_the_keyboard_reaches_nothing_under_a_dark_screen_ei
 async def test_a_lens_is_called_by_where_it_looks(page: Page) -> None:
     said = await page.evaluate(
         """async () => {
-          const { lensName } = await import("/web/lens-words.js");
+          const { lensName } = await import("/web/camera/page/lens-words.js");
           const android = ["camera2 1, facing front", "camera2 0, facing back", "camera2 2, facing back"];
           const others = ["Back Ultra Wide Camera", "HD Webcam (046d:0825)", ""];
           return [...android.map((_, at) => lensName(android, at)), ...others.map((_, at) => lensName(others, at))];

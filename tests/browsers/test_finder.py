@@ -1,4 +1,7 @@
-"""A page that asks the registry where its relay is (web/finder.js), and a redirect that keeps the key. Real browsers, real registry."""
+"""A page that asks the registry where its relay is (web/shared/relay/moved-relay.js), and a redirect that keeps the key.
+
+Real browsers, real registry.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from tests.browsers.pages import PATIENCE
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 LOOK = """async (answers, wait) => {
-  const { Finder } = await import("/web/finder.js");
+  const { Finder } = await import("/web/shared/relay/moved-relay.js");
   const asked = [];
   const ask = async (url, options) => {
     asked.push([url, options.credentials, options.redirect]);
@@ -89,7 +92,7 @@ async def test_there_are_so_many_addresses_at_most_and_the_usual_port_may_be_nam
 
 async def test_a_link_learns_other_places_with_its_ticket(page: Page) -> None:
     places = await page.evaluate("""async () => {
-      const { elsewhere } = await import("/web/finder.js");
+      const { elsewhere } = await import("/web/shared/relay/moved-relay.js");
       const ask = async () => new Response(JSON.stringify({ alive: true, urls: ["https://10.0.0.2:8443"] }));
       const session = { registry: "https://10.0.0.1:8099", relay: "porch", ticket: "abc" };
       const none = [null, {}, { ...session, registry: "" }, { ...session, ticket: null }, { ...session, relay: "" }];

@@ -21,8 +21,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from PIL import Image, ImageOps
 
-from drawercam.media.containers import writer
-from drawercam.media.frames import unpacker
+from drawercam.media.codecs.unpack import unpacker
+from drawercam.media.containers.detect import writer
 from drawercam.media.geometry import Geometry
 from drawercam.media.packets import Codec, Packet
 from tests.browsers.drivers import Browser, Chromium, Page
@@ -278,7 +278,7 @@ async def test_webcodecs_films_what_is_turned(relay: Relay, chromium: Chromium) 
 
 
 CHOICE = """async () => {
-  const { chooseEncoder } = await import("/web/ability.js");
+  const { chooseEncoder } = await import("/web/camera/encode/encoder-trial.js");
   const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 320, height: 240 } });
   const video = document.createElement("video");
   video.muted = true;

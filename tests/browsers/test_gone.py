@@ -19,7 +19,7 @@ from tests.browsers.pages import IN_CHROMIUM, PATIENCE, PREVIEW
 from tests.peers import ATTEMPTS
 from tests.relays import Relay
 
-# Milliseconds after which a camera that is gone is missed (web/alarms.js), less some for this page to be told.
+# Milliseconds after which a camera that is gone is missed (web/player/wall/alarms.js), less some for this page to be told.
 FORBEARANCE = 9000
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300), IN_CHROMIUM]

@@ -77,8 +77,8 @@ async def test_a_page_that_is_well_takes_the_sentence_away_before_anybody_has_se
 @pytest.mark.parametrize("name", PAGES)
 async def test_a_page_that_does_not_start_says_so(relay: Relay, empty: ChromiumPage, name: str) -> None:
     troubles = {
-        f"**/web/{name}.js": [_missing, _unreadable],
-        "**/web/link.js": [_missing, _unreadable],  # one of those that it needs
+        f"**/web/{name}/*/*-page.js": [_missing, _unreadable],
+        "**/web/shared/relay/relay-link.js": [_missing, _unreadable],  # one of those that it needs
         f"**/{name}.html": [_forbidden, _without_modules],
     }
     for pattern, handlers in troubles.items():
@@ -115,12 +115,12 @@ async def test_a_page_whose_script_fails_later_says_so(relay: Relay, empty: Chro
 
 
 async def test_a_module_that_throws_while_it_starts_is_a_page_that_has_failed(relay: Relay, empty: ChromiumPage) -> None:
-    source = (ROOT / "web" / "names.js").read_text()
+    source = (ROOT / "web" / "shared" / "page" / "camera-name.js").read_text()
 
     async def throwing(route: Route) -> None:
         await route.fulfill(content_type="text/javascript", body=f"{source}\nthrow new Error('too early');")
 
-    await empty.raw.route("**/web/names.js", throwing)
+    await empty.raw.route("**/web/shared/page/camera-name.js", throwing)
     await empty.raw.goto(f"{relay.origin}/camera.html")
     assert "too early" in await failure(empty)
 

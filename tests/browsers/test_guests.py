@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
+from drawercam.access.keys import ALL, NOTHING, Key, Keyring, Scope
 from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Chromium, Page
 from tests.browsers.pages import PATIENCE
@@ -82,7 +82,7 @@ async def test_what_holds_a_key_is_seen_for_a_minute_and_while_the_page_is(chrom
     page = await chromium.page(f"{house.origin}/keys.html")
     told = await page.evaluate(
         """async () => {
-          const { Glimpse } = await import("/web/glimpse.js");
+          const { Glimpse } = await import("/web/shared/page/glimpse.js");
           const hide = HIDE;
           const seen = [];
           const glimpse = new Glimpse((now) => seen.push(now));

@@ -150,7 +150,7 @@ async def test_who_only_listens_is_sent_no_video(relay: Relay, porch: None, brow
 
 # An engine whose questions are answered here, one by one: its pictures are plain, and wait for `decoded` when they are decoded.
 ENGINE = """
-  const { JpegEngine } = await import("/web/jpeg.js");
+  const { JpegEngine } = await import("/web/player/engines/jpeg-engine.js");
   const plain = (colour) => new Promise((resolve) => {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = 16;

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from drawercam.media import boxes, ebml
-from drawercam.media.containers import StreamReader
-from drawercam.media.mp4 import Mp4Writer
+from drawercam.media.containers import boxes, ebml
+from drawercam.media.containers.detect import StreamReader
+from drawercam.media.containers.mp4 import Mp4Writer
+from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Packet, Track
-from drawercam.media.webm import WebmWriter
 from tests.browsers.drivers import Browser, Page, WaitTimeout
 from tests.browsers.pages import IN_CHROMIUM, PATIENCE
 from tests.media.samples import RECORDINGS, read
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 SIMULATION = """async (world) => {
   // A camera, a network, and a browser whose clock runs, stalls and seeks; steered after each frame and four times a second.
-  const { LiveEdge, VIDEO_RESERVE } = await import("/web/live-edge.js");
+  const { LiveEdge, VIDEO_RESERVE } = await import("/web/player/engines/live-edge.js");
   const { fps = 30, seconds = 60, jitter = 0, drift = 0, freezes = [], pauses = [], keys = 2, replay = 0 } = world;
   const { obeys = true, needs = 0, lasts = 0.25 } = world;
   const edge = new LiveEdge(VIDEO_RESERVE);
@@ -199,7 +199,7 @@ async def test_a_browser_that_needs_300_ms_gets_them(page: Page) -> None:
 async def test_a_larger_reserve_that_does_not_help_is_taken_back(page: Page) -> None:
     reserves: list[float] = await page.evaluate(
         """async () => {
-          const { LiveEdge, VIDEO_RESERVE } = await import("/web/live-edge.js");
+          const { LiveEdge, VIDEO_RESERVE } = await import("/web/player/engines/live-edge.js");
           const edge = new LiveEdge(VIDEO_RESERVE), told = [edge.reserve];
           for (let now = 1500; now < 15000; now += 1500) { edge.shown(0.7, now); told.push(edge.reserve); }
           return told;
@@ -233,7 +233,7 @@ async def test_pictures_that_last_long_are_the_same_pictures(page: Page, name: s
     changed: list[str] = await page.evaluate(
         f"""async (messages) => {{
           {BYTES}
-          const {{ lasting }} = await import("/web/durations.js");
+          const {{ lasting }} = await import("/web/player/engines/durations.js");
           return messages.map((text) => btoa(String.fromCharCode(...lasting(bytes(text), 0.25))));
         }}""",
         [sent(written.fragment(packet)) for packet in packets],
@@ -254,7 +254,7 @@ async def test_pictures_that_last_long_are_the_same_pictures(page: Page, name: s
 async def test_a_picture_lasts_as_long_as_seven(page: Page, fps: int, seconds: float) -> None:
     durations: list[float] = await page.evaluate(
         """async (fps) => {
-          const { Durations } = await import("/web/durations.js");
+          const { Durations } = await import("/web/player/engines/durations.js");
           const durations = new Durations(), told = [];
           for (let n = 0; n < 20; n += 1) told.push(durations.of(1000 + n / fps, null));
           return told;
@@ -269,7 +269,7 @@ async def test_pictures_appended_together_do_not_overlap(page: Page) -> None:
     """Firefox throws such away; so each lasts just up to the next one, and who overlaps is known."""
     told = await page.evaluate(
         """async () => {
-          const { Durations } = await import("/web/durations.js");
+          const { Durations } = await import("/web/player/engines/durations.js");
           const durations = new Durations();
           const batch = [durations.of(10, 10.04), durations.of(10.04, 12), durations.of(12, null)];
           const overlaps = [durations.overlaps(12.05), durations.overlaps(13.5), durations.overlaps(10)];
@@ -285,7 +285,7 @@ async def test_pictures_appended_together_do_not_overlap(page: Page) -> None:
 
 FEED = f"""async (mimes, messages, restart) => {{
   {BYTES}
-  const {{ MseEngine }} = await import("/web/mse.js");
+  const {{ MseEngine }} = await import("/web/player/engines/mse-engine.js");
   const track = (number, mime) => ({{ type: "track", number, kind: "video", codec: "", mime }});
   if (!(await MseEngine.supports(track(1, mimes[0])))) return null;
   const view = document.body.appendChild(document.createElement("div"));

@@ -122,7 +122,7 @@ async def two_pages(chromium: Chromium, relay: Relay, name: str, script: str) ->
 async def test_only_zeros_for_ten_seconds_are_a_dead_microphone(page: Page) -> None:
     """By a given clock. One that was taken anew is dead until something comes out; where the browser stops listening, nothing is known."""
     told = await page.evaluate("""async () => {
-      const { LevelMeter } = await import("/web/level-meter.js");
+      const { LevelMeter } = await import("/web/camera/lens/level-meter.js");
       const meter = new LevelMeter();
       const zeros = new Float32Array(8192), quiet = new Float32Array(8192);
       quiet[4000] = 2 ** -20; // less than 16 bits can say, once in a sixth of a second
@@ -157,7 +157,7 @@ async def test_only_zeros_for_ten_seconds_are_a_dead_microphone(page: Page) -> N
 
 async def test_the_bar_shows_a_quiet_room_and_nothing_of_silence(page: Page) -> None:
     told = await page.evaluate("""async () => {
-      const { LevelBar, shareOf } = await import("/web/level-bar.js");
+      const { LevelBar, shareOf } = await import("/web/shared/page/level-bar.js");
       const bar = new LevelBar();
       const width = () => Number(/scaleX\\((.*)\\)/.exec(bar.filling.style.transform)[1]);
       const told = { shares: [0, 1e-9, 0.00003, 0.0003, 0.03, 0.25, 1].map(shareOf), hidden: [bar.element.hidden] };
@@ -191,7 +191,7 @@ async def test_the_bar_shows_a_quiet_room_and_nothing_of_silence(page: Page) -> 
 async def test_what_is_played_says_when_nothing_comes_or_only_zeros(page: Page) -> None:
     """By the clock of the page, which is set forward between two lines."""
     told = await page.evaluate("""async () => {
-      const { Sound } = await import("/web/sound.js");
+      const { Sound } = await import("/web/player/sound/sound.js");
       const real = performance.now;
       let time = 1e6;
       performance.now = () => time;

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from drawercam.media.color import ColorSpace
-from drawercam.media.mp4 import Mp4Writer
+from drawercam.media.containers.mp4 import Mp4Writer
+from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Packet, Track
-from drawercam.media.webm import WebmWriter
 from tests.browsers.drivers import Page, PageError
 from tests.media.samples import RECORDINGS, read
 
@@ -46,7 +46,7 @@ async def test_what_an_init_segment_says_of_colours_can_be_passed_over(page: Pag
         got: str = await page.evaluate(
             f"""async (init) => {{
               {BYTES}
-              const {{ withoutColors }} = await import("/web/mp4.js");
+              const {{ withoutColors }} = await import("/web/shared/frames/mp4-frame.js");
               return btoa(String.fromCharCode(...new Uint8Array(withoutColors(bytes(init)))));
             }}""",
             sent(init),
@@ -62,7 +62,7 @@ async def test_frame_messages_are_read_as_they_were_written(page: Page, containe
     got: list[Any] = await page.evaluate(
         f"""async (messages) => {{
           {BYTES}
-          const {{ readFrame }} = await import("/web/message.js");
+          const {{ readFrame }} = await import("/web/shared/frames/frame-message.js");
           return messages.map((text) => {{
             const {{ number, timestamp, key, data }} = readFrame(bytes(text));
             return [number, timestamp, key, btoa(String.fromCharCode(...data))];
@@ -83,7 +83,7 @@ async def test_cut_or_foreign_messages_are_errors(page: Page, container: str) ->
     errors = await page.evaluate(
         f"""async (text) => {{
           {BYTES}
-          const {{ readFrame }} = await import("/web/message.js");
+          const {{ readFrame }} = await import("/web/shared/frames/frame-message.js");
           const whole = bytes(text);
           let errors = 0;
           for (let length = 0; length < whole.byteLength; length += 1) {{
@@ -95,12 +95,12 @@ async def test_cut_or_foreign_messages_are_errors(page: Page, container: str) ->
     )
     assert errors == len(message)
     with pytest.raises(PageError, match="neither WebM nor MP4"):
-        await page.evaluate('async () => (await import("/web/message.js")).readFrame(new ArrayBuffer(300))')
+        await page.evaluate('async () => (await import("/web/shared/frames/frame-message.js")).readFrame(new ArrayBuffer(300))')
 
 
 DECODER = """async (script) => {
   // A decoder that gives a picture back only when it is told to, and a surface that writes down what it is given.
-  const { FramesDecoder } = await import("/web/frames.js");
+  const { FramesDecoder } = await import("/web/player/engines/frames-decoder.js");
   const Native = globalThis.VideoDecoder;
   const log = { shown: [], closed: 0, open: 0, resets: 0, asked: 0, failed: "" };
   let current = null;
@@ -216,7 +216,7 @@ async def test_a_browser_is_asked_once_what_it_plays_and_no_answer_is_no_no(page
           } };
           window.MediaSource = { isTypeSupported: (type) => (asked.push(type), /avc1|mp4a/.test(type)) };
           delete window.AudioWorkletNode;
-          const { playable, playsOthers } = await import("/web/plays.js?afresh");
+          const { playable, playsOthers } = await import("/web/player/tile/plays.js?afresh");
           const found = {};
           for (const engine of [null, "frames", "mse", "jpeg"]) found[engine] = await playable(engine);
           found.asked = asked.length;
@@ -248,7 +248,7 @@ async def test_a_codecs_family_is_told_from_every_name_that_it_has(page: Page) -
     }
     told = await page.evaluate(
         """async (names) => {
-          const { familyOf } = await import("/web/codec-families.js");
+          const { familyOf } = await import("/web/shared/relay/codec-families.js");
           return Object.entries(names).flatMap(([family, those]) => those.filter((name) => familyOf(name) !== family));
         }""",
         names,
@@ -261,7 +261,7 @@ async def test_an_engine_whose_pictures_are_counted_now_and_then_is_not_mute(pag
     """As in Chrome before 84, which does not tell of each picture: whenever the tile looks, more has gone in since the last count."""
     found = await page.evaluate(
         """async (shows) => {
-          const { Tile } = await import("/web/tile.js");
+          const { Tile } = await import("/web/player/tile/tile.js");
           const told = [], stats = { fed: 0, shown: 0 };
           const tile = Object.assign(Object.create(Tile.prototype), { engine: { name: "mse", stats }, watched: true, blocked: false });
           Object.assign(tile, { state: "live", dropRetired() {}, onfail: (reason) => void told.push(reason) });
@@ -294,7 +294,7 @@ async def test_an_engine_whose_pictures_are_counted_now_and_then_is_not_mute(pag
 # --- cameras that are gone ---
 
 _ALARMS = """async (steps) => {
-  const { Alarms } = await import("/web/alarms.js");
+  const { Alarms } = await import("/web/player/wall/alarms.js");
   const [set, clear] = [window.setTimeout, window.clearTimeout], timers = new Map(), titles = [], spoken = [];
   let now = 0;
   window.setTimeout = (action, after) => (timers.set(timers.size + 1, [now + after, action]), timers.size);
@@ -354,7 +354,7 @@ async def test_a_camera_that_is_missed_is_told_once_and_not_at_once(page: Page, 
 async def test_who_has_filmed_leaves_the_wall_only_with_a_word(page: Page) -> None:
     rolls = await page.evaluate(
         """async () => {
-          const { Roll } = await import("/web/roll.js");
+          const { Roll } = await import("/web/player/wall/roll.js");
           const roll = new Roll(), seen = [];
           const take = (now, ...listed) => {
             roll.take(listed.map(([name, state, since]) => ({ name, state, ...(since ? { reason: "closed", since } : {}) })), now);
@@ -383,7 +383,7 @@ async def test_who_has_filmed_leaves_the_wall_only_with_a_word(page: Page) -> No
 async def test_what_is_put_away_is_remembered_also_where_nothing_can_be_stored(page: Page) -> None:
     assert await page.evaluate(
         """async () => {
-          const { PutAway } = await import("/web/put-away.js");
+          const { PutAway } = await import("/web/player/wall/put-away.js");
           const key = "drawercam-put-away", { setItem, getItem } = Storage.prototype;
           localStorage.setItem(key, '{"old": 5, "odd": "x", "":');
           const one = new PutAway(() => {}), broken = one.since.size;
@@ -407,7 +407,7 @@ async def test_what_is_put_away_is_remembered_also_where_nothing_can_be_stored(p
 async def test_the_day_is_told_where_it_was_not_today(page: Page) -> None:
     today, night, week = await page.evaluate(
         """async () => {
-          const { clockTime } = await import("/web/clock-time.js");
+          const { clockTime } = await import("/web/shared/page/clock-time.js");
           const at = (days) => {
             const day = new Date();
             day.setDate(day.getDate() - days);
@@ -424,7 +424,7 @@ async def test_the_day_is_told_where_it_was_not_today(page: Page) -> None:
 async def test_what_is_true_no_more_is_taken_back_from_the_screen_reader(page: Page) -> None:
     said = await page.evaluate(
         """async () => {
-          const { Announcer } = await import("/web/announcer.js");
+          const { Announcer } = await import("/web/shared/page/announcer.js");
           const element = document.createElement("div"), announcer = new Announcer(element), seen = [];
           const wait = () => new Promise((resolve) => setTimeout(resolve, 900));
           announcer.say("porch", "porch: Live.");
@@ -448,7 +448,7 @@ async def test_a_wall_of_very_many_has_a_place_for_each(page: Page) -> None:
     """As many as the relay remembers, and as many that film: to try all ways of putting them into rows would take minutes."""
     places = await page.evaluate(
         """async () => {
-          const { placeTiles } = await import("/web/layout.js");
+          const { placeTiles } = await import("/web/player/wall/layout.js");
           return placeTiles([...Array(200).keys()].map((i) => [4 / 3, 9 / 16, 16 / 9][i % 3]), 800, 600);
         }"""
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drawercam.keys import Keyring
+from drawercam.access.keys import Keyring
 from tests.browsers.drivers import Browser, Page
 from tests.browsers.pages import PATIENCE, PREVIEW, facts, moving, state
 from tests.registries import RegistryProcess

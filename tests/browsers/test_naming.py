@@ -89,7 +89,7 @@ async def test_without_a_name_nothing_is_filmed_and_the_page_says_so(phone: Chro
 async def test_a_link_keeps_what_this_phone_is_called(phone: ChromiumPage, remembered: str, given: str, shown: str) -> None:
     said = await phone.evaluate(
         """async ([remembered, given]) => {
-          const { SetupForm } = await import("/web/setup-form.js");
+          const { SetupForm } = await import("/web/camera/page/setup-form.js");
           localStorage.setItem("drawercam.name", remembered);
           const make = (tag) => document.createElement(tag);
           const parts = { form: make("form"), name: make("input"), made: make("p"), hint: make("p"), rest: make("input") };

@@ -28,7 +28,7 @@ class Ways:
     Attributes:
         films: `data-encoder` of the camera page.
         shows: `data-engine` of the player's tile.
-        sounds: How the player plays sound: see `Way` in web/sound.js.
+        sounds: How the player plays sound: see `Way` in web/player/sound/sound.js.
         receives: Where its Receiver is.
     """
 
@@ -59,7 +59,7 @@ THINGS: dict[str, Callable[[Ways], bool]] = {
 # Which of a tile's ways are taken. A Receiver that is in the page looks four times a second.
 _TAKEN = """async () => {
   const { tile } = document.querySelector("[data-camera]");
-  const { Receiver } = await import("/web/receiver.js");
+  const { Receiver } = await import("/web/player/receive/receiver.js");
   const { look } = Receiver.prototype;
   const receives = await new Promise((resolve) => {
     Receiver.prototype.look = function () {
@@ -155,7 +155,7 @@ async def test_an_old_chrome_films_and_watches(
     await asyncio.gather(*(watches(old, f"{origin}/player.html?camera={camera}", ways, transport) for camera in ("porch", "drawer")))
     assert await film.evaluate("document.querySelector('#camera').dataset.encoder") == ways.films
     # A relay without keys takes any, if it comes from a page of its own.
-    assert await film.evaluate("async () => (await import('/web/session.js')).useKey('abcd')") is not None
+    assert await film.evaluate("async () => (await import('/web/shared/relay/login.js')).useKey('abcd')") is not None
     assert complaints(film, transport) == []
 
 

@@ -40,7 +40,7 @@ async def says(page: Page, pattern: str) -> None:
 
 SIMULATION = """async ({ seconds, replay }) => {
   // A browser with a queue: what comes and what it takes are bytes a second; looked at four times a second, as live-source.js does.
-  const { Overflow, GIVE_UP, RENEWAL } = await import("/web/overflow.js");
+  const { Overflow, GIVE_UP, RENEWAL } = await import("/web/player/engines/overflow.js");
   const overflow = new Overflow(), world = (t, voting) => (LOAD), rate = 250000;
   const told = { measures: [], reasons: [], longest: 0, voted: 0, worstRenewal: 0, begun: [], limits: { GIVE_UP, RENEWAL } };
   let queued = replay * rate, begunAt = -1, votedAt = 0;
@@ -243,7 +243,7 @@ async def test_a_browser_that_wants_a_tap_never_asks_for_a_pause(relay: Relay, p
 @pytest.fixture
 def sleepy() -> Iterator[Relay]:
     """A relay that lets a camera sleep when nobody has watched it for a second."""
-    with Relay(given={"drawercam.policy.SLEEP_AFTER": 1_000_000}) as one:
+    with Relay(given={"drawercam.live.pausing.SLEEP_AFTER": 1_000_000}) as one:
         yield one
 
 

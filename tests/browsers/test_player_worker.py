@@ -235,7 +235,7 @@ async def test_a_browser_without_workers_watches_all_the_same(relay: Relay, came
 
 async def test_a_worker_that_does_not_start_is_done_without(relay: Relay, camera: None, browsers: Browsers) -> None:
     async with browsers.chromium(camera=False) as broken:
-        await broken.context.route("**/web/receiver-worker.js", lambda route: route.fulfill(status=500, body="no"))
+        await broken.context.route("**/web/player/receive/receiver-worker.js", lambda route: route.fulfill(status=500, body="no"))
         player = await broken.page(f"{relay.origin}/player.html?camera=one")
         await moving(player)
         assert (await facts(player))["engine"] == "frames"

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from drawercam.access import Access
-from drawercam.keys import NOTHING, Key, Keyring, Scope
+from drawercam.access.grants import Access
+from drawercam.access.keys import NOTHING, Key, Keyring, Scope
 from tests.browsers import films
 from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Chromium, Page
@@ -28,7 +28,7 @@ COUNTS = """
   delete window.Worker;
 """
 
-# Seconds in which a page that goes on trying would have tried again: it does at least every 2.5 s (link.js).
+# Seconds in which a page that goes on trying would have tried again: it does at least every 2.5 s (relay-link.js).
 ANOTHER_TRY = 3.5
 
 PORCH = Scope(names=frozenset({"porch"}))

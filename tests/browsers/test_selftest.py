@@ -405,7 +405,7 @@ async def test_the_way_to_the_certificate_is_a_link_where_the_relay_knows_it(rel
         # As on a page that came by https: only the words depend on it.
         found = await page.evaluate(
             """async () => {
-              const { SelfTest } = await import("/web/selftest.js");
+              const { SelfTest } = await import("/web/camera/page/self-test.js");
               const test = new SelfTest({}, { family: "safari", system: "ios", name: "Safari" });
               test.session = { viewer: true, camera: true, trust: "http://192.0.2.1:8088/" };
               test._goesByRequests = async () => false;
@@ -489,7 +489,7 @@ MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHT
 async def test_menus_are_named_as_the_browser_names_them(page: Page, agent: str, touches: int, name: str, step: str) -> None:
     found = await page.evaluate(
         """async (userAgent, maxTouchPoints) => {
-          const menus = await import("/web/menus.js");
+          const menus = await import("/web/shared/page/browser-menus.js");
           const browser = menus.browserOf({ userAgent, maxTouchPoints });
           const others = [menus.stepsToTrust(browser, true), menus.stepsToTrust(browser, false), menus.stepsToStayOn(browser),
             menus.stepsToUpdate(browser), menus.stepsToReach(browser, true), menus.stepsToAllow(browser, "Microphone")];
@@ -511,7 +511,7 @@ async def test_one_sentence_for_all(page: Page) -> None:
     async def sentence(**signs: str) -> Any:
         return await page.evaluate(
             """async (signs) => {
-              const { TESTS, summaryOf } = await import("/web/selftest.js");
+              const { TESTS, summaryOf } = await import("/web/camera/page/self-test.js");
               return summaryOf(TESTS.map(([id, label]) => ({ id, label, sign: signs[id] || "fine" })));
             }""",
             signs,

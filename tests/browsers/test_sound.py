@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Packet
-from drawercam.media.webm import WebmWriter
 from tests.browsers.conftest import Browsers
 from tests.browsers.drivers import Browser, Firefox, Page
 from tests.browsers.pages import IN_CHROMIUM, PATIENCE, listening
@@ -49,7 +49,7 @@ SIMULATE = """async (options) => {
   }
   globalThis.sampleRate = rate;
   globalThis.currentTime = 0;
-  await import("/web/sound-worklet.js");
+  await import("/web/player/sound/jitter-buffer-worklet.js");
   const processor = new Sounding();
   let report = {};
   processor.port.postMessage = (message) => { report = { ...message }; };
@@ -371,7 +371,7 @@ async def test_samples_carry_the_timestamps_of_their_packets(relay: Relay, viewe
     page = await viewer.page(f"{relay.origin}/camera.html")
     given: list[list[int]] = await page.evaluate(
         """async (track, messages) => {
-          const { SoundDecoder } = await import("/web/sound-decoder.js");
+          const { SoundDecoder } = await import("/web/player/sound/sound-decoder.js");
           const { port1, port2 } = new MessageChannel();
           const given = [];
           const decoder = new SoundDecoder(track, port2, (reason) => given.push(reason));
@@ -398,7 +398,7 @@ async def test_samples_carry_the_timestamps_of_their_packets(relay: Relay, viewe
 async def test_a_decoder_that_gives_nothing_or_refuses_says_so(page: Page) -> None:
     reasons = await page.evaluate(
         """async () => {
-          const { SoundDecoder } = await import("/web/sound-decoder.js");
+          const { SoundDecoder } = await import("/web/player/sound/sound-decoder.js");
           const failing = (track, message) => new Promise((resolve) => {
             const decoder = new SoundDecoder(track, new MessageChannel().port1, resolve);
             if (message) decoder.frame(message);

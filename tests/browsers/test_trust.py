@@ -151,7 +151,8 @@ async def test_every_system_finds_its_own_steps_and_the_others_are_a_tap_away(ho
     page = await stranger.page(printed(home, "Trust"))
     for system, agent in AGENTS.items():
         touches = 5 if system == "ios ipad" else 0
-        found = await page.evaluate("async (agent, touches) => (await import('/web/trust.js')).systemOf(agent, touches)", agent, touches)
+        system_of = "async (agent, touches) => (await import('/web/trust/trust.js')).systemOf(agent, touches)"
+        found = await page.evaluate(system_of, agent, touches)
         assert found == system.split()[0]
     for system in await page.evaluate("[...document.querySelectorAll('details:not([open])')].map((one) => one.dataset.system)"):
         await page.click(f"details[data-system={system}] summary")

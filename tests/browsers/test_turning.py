@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from drawercam import control
+from drawercam.protocol import messages as control
 from tests.browsers.drivers import Chromium
 from tests.browsers.drivers.chromium import ChromiumPage as Page
 from tests.browsers.pages import PATIENCE, fresh_page, go
@@ -104,7 +104,7 @@ async def test_what_a_driver_tells_is_kept_within_what_the_relay_believes(relay:
     await go(page, f"{relay.origin}/player.html?camera=nobody")
     told = await page.evaluate("""
       async () => {
-        const { Turning } = await import("/web/turning.js");
+        const { Turning } = await import("/web/camera/lens/pan-tilt-zoom.js");
         const told = [];
         const turning = new Turning({ aim: async () => true, ontell: (axes) => told.push(axes) });
         const range = (min, max, step) => ({ min, max, step });

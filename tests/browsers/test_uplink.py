@@ -1,4 +1,4 @@
-"""How much a camera sends through a network that may not carry it: web/uplink.js against simulated networks.
+"""How much a camera sends through a network that may not carry it: web/camera/publish/network-pace.js against simulated networks.
 
 The simulations run in simulated time, so they are facts about the rules and not about the machine.
 """
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 # A camera of 1.2 Mbit/s with sound, and a network with one queue: a byte is through when all before it are.
 SIMULATION = """async (world) => {
-  const { Uplink, STEPS } = await import("/web/uplink.js");
+  const { Uplink, STEPS } = await import("/web/camera/publish/network-pace.js");
   const { seconds = 120, full = 150000, sound = 5000, rate = [], way = 20, back = 20, jitter = 0, freezes = [], pauses = [] } = world;
   let seed = 7;
   const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
@@ -146,7 +146,7 @@ async def test_a_page_that_stood_still_accuses_nobody(page: Page) -> None:
     """Answers that came meanwhile are not read yet."""
     changed = await page.evaluate(
         """async () => {
-          const { Uplink } = await import("/web/uplink.js");
+          const { Uplink } = await import("/web/camera/publish/network-pace.js");
           const uplink = new Uplink();
           let changed = 0;
           const look = (now) => uplink.look({ waiting: 0, drops: 0 }, now) && (changed += 1);
@@ -168,7 +168,7 @@ async def test_a_page_that_stood_still_accuses_nobody(page: Page) -> None:
 async def test_what_it_remembers_is_bounded(page: Page) -> None:
     kept = await page.evaluate(
         """async () => {
-          const { Uplink } = await import("/web/uplink.js");
+          const { Uplink } = await import("/web/camera/publish/network-pace.js");
           const uplink = new Uplink();
           for (let now = 0; now < 100000; now += 1) uplink.asked(now);
           return [uplink.asks.length, uplink.asks[0], uplink.behind(100000) > 90000];

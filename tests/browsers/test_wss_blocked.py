@@ -18,11 +18,11 @@ from websockets.frames import Close
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from drawercam.reverse_proxies import Client
-from drawercam.server.scheduler import Scheduler
-from drawercam.server.sessions import CameraSession
-from drawercam.server.socket import Session, Socket, frame
-from drawercam.server.streams import add_routes
+from drawercam.server.admission.reverse_proxies import Client
+from drawercam.server.http.socket_over_http import add_routes
+from drawercam.server.sockets.sessions import CameraSession
+from drawercam.server.sockets.websocket import Session, Socket, frame
+from groundwork.connections.scheduler import Scheduler
 from tests.browsers.drivers import Browser, Chromium, Page
 from tests.browsers.films import film
 from tests.browsers.pages import IN_CHROMIUM, PATIENCE, facts, kept, moving, state
@@ -232,7 +232,7 @@ async def echoing(losses: float) -> AsyncIterator[tuple[str, Echo]]:
 
 
 SEND = """async (sizes) => {
-  const { HttpSocket } = await import("/web/httpsocket.js");
+  const { HttpSocket } = await import("/web/shared/relay/http-socket.js");
   const socket = new HttpSocket(`ws://${location.host}/camera/echo`, "drawercam.1");
   const back = [];
   const ended = new Promise((resolve) => { socket.onclose = resolve; });
@@ -287,7 +287,7 @@ async def test_more_cameras_than_connections_are_refused_with_a_sentence(viewer:
     async with echoing(0) as (origin, _):
         page = await viewer.page(origin)
         told = await page.evaluate("""async () => {
-          const { HttpSocket } = await import("/web/httpsocket.js");
+          const { HttpSocket } = await import("/web/shared/relay/http-socket.js");
           const open = () => new Promise((resolve) => {
             const socket = new HttpSocket(`ws://${location.host}/wall`, "drawercam.1");
             socket.onopen = () => resolve(socket);
@@ -321,7 +321,7 @@ async def test_a_relay_that_moved_is_followed_and_stayed_with(chromium: Chromium
             page = await chromium.page(origin)
             await page.evaluate(
                 """async (base) => {
-              const { Link } = await import("/web/link.js");
+              const { Link } = await import("/web/shared/relay/relay-link.js");
               window.asked = 0;
               const elsewhere = async () => {
                 window.asked += 1;

@@ -37,7 +37,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from certs import Authority, AuthorityError, Served, check
 from certs.root import Root
-from drawercam.addresses import names_of
+from groundwork.addresses import names_of
 from tests import hellos
 from tests.test_files import Hindered
 
@@ -657,7 +657,7 @@ def test_many_processes_that_start_at_once_share_one_authority(tmp_path: Path) -
 
 def test_a_relay_that_hangs_with_the_lock_is_a_sentence(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     authority.ensure(HOME, NAMES)
-    monkeypatch.setattr("drawercam.files.LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr("groundwork.state_files.LOCK_PATIENCE", 0.1)
     with held(authority), pytest.raises(AuthorityError, match="another relay"):
         Authority(authority.folder).ensure(HOME, NAMES)
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs import AuthorityError, OwnCertificate, Served
-from drawercam import files
+from groundwork import state_files as files
 
 START = datetime(2030, 1, 15, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -22,14 +22,13 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from drawercam.keys import Keyring, Scope
+from drawercam.access.keys import Keyring, Scope
 from tests.browsers.drivers import Chromium
 from tests.browsers.pages import PATIENCE
+from tests.clients.programs import FEWEST, LOUD, Seen, folder_of_nobody, look, needed, of_size, rising
 from tests.programs import finished, running
 from tests.relays import ROOT, Relay
 from tests.server.test_publishing import MP4, SCENE, WEBM
-
-from .programs import FEWEST, LOUD, Seen, folder_of_nobody, look, needed, of_size, rising
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 

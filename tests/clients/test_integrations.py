@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from drawercam.server.routes import REQUESTS
+from drawercam.server.admission.routes import REQUESTS
 from tests.relays import ROOT
 
 DOCUMENT = (ROOT / "docs" / "integrations.md").read_text()

@@ -12,11 +12,11 @@ import av
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from drawercam.film import pattern
-from drawercam.film.encoding import PictureEncoder, recipes
-from drawercam.film.frame import Frame
-from drawercam.film.sources import Keyless, SourceError
-from drawercam.media.h264 import split_annexb
+from drawercam.film.encode.encoders import PictureEncoder, recipes
+from drawercam.film.encode.frame import Frame
+from drawercam.film.sources import synthetic_picture as pattern
+from drawercam.film.sources.source import Keyless, SourceError
+from drawercam.media.codecs.h264 import split_annexb
 from drawercam.media.packets import Codec
 from tests.peers import PATIENCE
 

@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from drawercam.media.h264 import split_annexb
+from drawercam.media.codecs.h264 import split_annexb
 
 # RFC 6184 section 8.2.1: the clock of H.264. RFC 3550 section 5.1: it begins anywhere.
 _CLOCK = 90_000

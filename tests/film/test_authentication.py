@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from drawercam.film.authentication import authorization
+from drawercam.film.sources.authentication import authorization
 
 # RFC 7616 section 3.9.1.
 _NONCE = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"

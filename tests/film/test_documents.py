@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from drawercam.film import libav
-from drawercam.film.documents import Documents
-from drawercam.film.sources import SourceError
+from drawercam.film.sources import ffmpeg as libav
+from drawercam.film.sources.documents import Documents
+from drawercam.film.sources.source import SourceError
 from drawercam.media.packets import Codec, Kind
 from tests.film.makers import Collector
 from tests.media.samples import RECORDINGS

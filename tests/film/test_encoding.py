@@ -10,14 +10,13 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 
-from drawercam.film.encoding import KEYFRAME_INTERVAL, PictureEncoder, Recipe, SoundEncoder, bitrate, color_of, recipes
-from drawercam.film.frame import Frame
-from drawercam.film.pattern import sound
-from drawercam.media import h264, opus
+from drawercam.film.encode.encoders import KEYFRAME_INTERVAL, PictureEncoder, Recipe, SoundEncoder, bitrate, color_of, recipes
+from drawercam.film.encode.frame import Frame
+from drawercam.film.sources.synthetic_picture import sound
+from drawercam.media.codecs import h264, opus
 from drawercam.media.color import ColorSpace
 from drawercam.media.packets import Codec
-
-from .makers import RATE, jpegs, painted, pictures
+from tests.film.makers import RATE, jpegs, painted, pictures
 
 STEP = 1_000_000 // RATE
 

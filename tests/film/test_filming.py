@@ -25,30 +25,35 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from av.audio.frame import AudioFrame
 
-from drawercam import keycommand, running
-from drawercam.control import Orient, Turns
-from drawercam.film import address, command, libav, loudness, network, sources
+from drawercam.access.keys import NOTHING, Keyring, Scope
+from drawercam.commands import film as command
+from drawercam.commands import keys as keycommand
 from drawercam.film import camera as filmcamera
-from drawercam.film import take as filmtake
-from drawercam.film.address import Address
+from drawercam.film import source_run as filmtake
 from drawercam.film.camera import Camera
-from drawercam.film.encoding import recipes
-from drawercam.film.entry import Entry, Unreachable
-from drawercam.film.flight import Flight
-from drawercam.film.frame import Frame
-from drawercam.film.link import TakenOver
-from drawercam.film.take import Gate, Take
-from drawercam.film.turning import Simulator
-from drawercam.keys import NOTHING, Keyring, Scope
-from drawercam.media.containers import StreamReader
-from drawercam.media.h264 import join_lengths, split_annexb
+from drawercam.film.encode import loudness
+from drawercam.film.encode.encoders import recipes
+from drawercam.film.encode.frame import Frame
+from drawercam.film.pan_tilt import Simulator
+from drawercam.film.relay import address
+from drawercam.film.relay.address import Address
+from drawercam.film.relay.connection import TakenOver
+from drawercam.film.relay.login import Entry, Unreachable
+from drawercam.film.relay.unacknowledged import Flight
+from drawercam.film.source_run import Gate, Take
+from drawercam.film.sources import ffmpeg as libav
+from drawercam.film.sources import network
+from drawercam.film.sources import source as sources
+from drawercam.media.codecs.h264 import join_lengths, split_annexb
+from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Codec, Packet
+from drawercam.protocol.messages import Orient, Turns
+from groundwork import running_relay as running
+from tests.film import rtsp
+from tests.film.makers import HEIGHT, RATE, WIDTH, access_units, eventually, file, jpegs, painted, pictures, refreshed
 from tests.peers import PATIENCE, Peer, peer, voting
 from tests.proxies import Proxy
 from tests.relays import ROOT, START_LIMIT, Relay
-
-from . import rtsp
-from .makers import HEIGHT, RATE, WIDTH, access_units, eventually, file, jpegs, painted, pictures, refreshed
 
 
 @contextlib.asynccontextmanager
@@ -243,7 +248,7 @@ async def jpeg_camera() -> AsyncIterator[JpegCamera]:
 @pytest.fixture
 def sleepy() -> Iterator[Relay]:
     """A relay that lets a camera sleep when nobody has watched it for two seconds."""
-    with Relay(given={"drawercam.policy.SLEEP_AFTER": 2_000_000}) as one:
+    with Relay(given={"drawercam.live.pausing.SLEEP_AFTER": 2_000_000}) as one:
         yield one
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from drawercam.film.flight import Flight
-from drawercam.film.moments import now
+from drawercam.film.relay.clock import now
+from drawercam.film.relay.unacknowledged import Flight
 from tests.peers import PATIENCE
 
 

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from drawercam.film import jpegs
-from drawercam.film.jpegs import JpegSplitter
-
-from . import makers
+from drawercam.film.sources import jpegs
+from drawercam.film.sources.jpegs import JpegSplitter
+from tests.film import makers
 
 PICTURES = makers.jpegs(3)
 

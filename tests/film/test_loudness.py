@@ -7,9 +7,9 @@ from array import array
 import pytest
 from av.audio.frame import AudioFrame
 
-from drawercam.film import encoding
-from drawercam.film.encoding import SoundEncoder
-from drawercam.film.loudness import Loudness
+from drawercam.film.encode import encoders as encoding
+from drawercam.film.encode.encoders import SoundEncoder
+from drawercam.film.encode.loudness import Loudness
 
 PIECE = 20_000  # µs
 SECOND = 1_000_000

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from drawercam.film.pattern import PACKETS_PER_SECOND, Pattern, sound
-
-from .makers import luma, painted
+from drawercam.film.sources.synthetic_picture import PACKETS_PER_SECOND, Pattern, sound
+from tests.film.makers import luma, painted
 
 
 def test_each_picture_shows_its_time_to_people_and_programs() -> None:

@@ -11,10 +11,9 @@ import pytest
 from av.packet import Packet as AvPacket
 from av.video.codeccontext import VideoCodecContext
 
-from drawercam.film.pieces import SILENCE, Pieces, Whole, comes_in_pieces
-from drawercam.media.h264 import START_CODE, split_annexb
-
-from .makers import access_units, hevc_units
+from drawercam.film.sources.pieces import SILENCE, Pieces, Whole, comes_in_pieces
+from drawercam.media.codecs.h264 import START_CODE, split_annexb
+from tests.film.makers import access_units, hevc_units
 
 SECOND = 1_000_000
 QUIET = round(SILENCE * SECOND)

@@ -22,19 +22,17 @@ import av
 import pytest
 from av.video.stream import VideoStream
 
-from drawercam.film import libav, network, web_reading
-from drawercam.film.pattern import sound
-from drawercam.film.rpicam import RpiCamera, Splitter
-from drawercam.film.sources import Keyless, Source
-from drawercam.media import mp4
+from drawercam.film.sources import ffmpeg as libav
+from drawercam.film.sources import network, web_reading
+from drawercam.film.sources.rpicam import RpiCamera, Splitter
+from drawercam.film.sources.source import Keyless, Source
+from drawercam.film.sources.synthetic_picture import sound
+from drawercam.media.codecs.h264 import split_annexb
+from drawercam.media.containers import mp4
 from drawercam.media.geometry import Geometry
-from drawercam.media.h264 import split_annexb
 from drawercam.media.packets import Codec, Kind
-from tests.media.test_geometry import cropped, with_render_size
-from tests.peers import PATIENCE
-
-from . import rtsp
-from .makers import (
+from tests.film import rtsp
+from tests.film.makers import (
     HEIGHT,
     RATE,
     WIDTH,
@@ -49,6 +47,8 @@ from .makers import (
     pictures,
     refreshed,
 )
+from tests.media.test_geometry import cropped, with_render_size
+from tests.peers import PATIENCE
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="devices and pipes are POSIX ones")
 

@@ -7,14 +7,14 @@ from typing import cast
 
 import pytest
 
-from drawercam.control import FROM_CAMERA, End, Message, Stream, encode, parse
-from drawercam.film.frame import Form, Frame
-from drawercam.film.link import Link
-from drawercam.film.pace import HOLD, QUIET, Pace
-from drawercam.film.streams import Outlet
-from drawercam.media.containers import StreamReader
+from drawercam.film.encode.frame import Form, Frame
+from drawercam.film.encode.stream_writer import Outlet
+from drawercam.film.relay.connection import Link
+from drawercam.film.relay.network_pace import HOLD, QUIET, Pace
+from drawercam.media.containers.detect import StreamReader
 from drawercam.media.geometry import Geometry
 from drawercam.media.packets import Codec, MediaError, Packet, Track
+from drawercam.protocol.messages import FROM_CAMERA, End, Message, Stream, encode, parse
 
 RECORDINGS = Path(__file__).resolve().parent.parent / "recordings"
 

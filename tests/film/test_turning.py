@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam import control
-from drawercam.control import Axis, Orient, Turns
-from drawercam.film.turning import HAT_REACH, SPEED, ZOOM_SPEED, PanTiltHat, Simulator, TurningError
+from drawercam.film.pan_tilt import HAT_REACH, SPEED, ZOOM_SPEED, PanTiltHat, Simulator, TurningError
+from drawercam.protocol import messages as control
+from drawercam.protocol.messages import Axis, Orient, Turns
 
 
 class Seconds:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.film import urls
+from drawercam.film.sources import urls
 
 # Words that stand nowhere else, and what may stand between them.
 secrets = st.lists(st.sampled_from(["Sesame", "QuXXy", "ZooKK", "42424"]), min_size=1, max_size=4)

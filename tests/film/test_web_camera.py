@@ -16,12 +16,12 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from drawercam.film import libav, network, web_camera, web_reading
-from drawercam.film.sources import SourceError
-from drawercam.film.take import Gate, Take
-
-from .http_server import PARTS, part, server
-from .makers import HEIGHT, RATE, WIDTH, Collector, access_units, file, jpegs, painted, pictures
+from drawercam.film.source_run import Gate, Take
+from drawercam.film.sources import ffmpeg as libav
+from drawercam.film.sources import network, web_camera, web_reading
+from drawercam.film.sources.source import SourceError
+from tests.film.http_server import PARTS, part, server
+from tests.film.makers import HEIGHT, RATE, WIDTH, Collector, access_units, file, jpegs, painted, pictures
 
 JPEGS = jpegs(4)
 PAINTED = [painted(picture) for picture in pictures(4)]
@@ -270,8 +270,8 @@ async def test_a_damaged_picture_is_left_out() -> None:
 async def test_it_lets_go_at_once_and_is_not_stuck_while_its_picture_stands(
     silent: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("drawercam.film.take.SILENCE_LIMIT", 1.0)
-    monkeypatch.setattr("drawercam.film.take._LOOK", 0.05)
+    monkeypatch.setattr("drawercam.film.source_run.SILENCE_LIMIT", 1.0)
+    monkeypatch.setattr("drawercam.film.source_run._LOOK", 0.05)
     monkeypatch.setattr(web_reading, "_LOOK", 0.05)
 
     def answer(request: bytes) -> Iterator[bytes | float]:

@@ -16,7 +16,7 @@ def main() -> None:
         import atheris
     except ImportError:
         sys.exit("Atheris is missing: pip install atheris. It runs on Linux (x86-64) with CPython 3.11 to 3.13.")
-    with atheris.instrument_imports(include=["drawercam"]):
+    with atheris.instrument_imports(include=["drawercam", "groundwork"]):
         from tests.fuzz import seeds, targets
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz one target, guided by what its inputs reach.")
     parser.add_argument("target", choices=targets.TARGETS)

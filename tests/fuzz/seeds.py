@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from drawercam.media.containers import StreamReader, writer
-from drawercam.media.h264 import parse_avcc
+from drawercam.media.codecs.h264 import parse_avcc
+from drawercam.media.containers.detect import StreamReader, writer
+from drawercam.media.containers.webm import Id
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.media.webm import Id
+from tests.fuzz.targets import VOCABULARIES
 from tests.media.samples import recordings
-
-from .targets import VOCABULARIES
 
 # Bytes of one seed at most: short inputs are run often.
 MAX_SEED = 2_000

@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from drawercam import control
-from drawercam.budget import Budget
-from drawercam.channel import MAX_MEMORY, Channel, Fragment, NotTurned, Run, State
-from drawercam.closing import Closing, Refused
-from drawercam.ledger import Ledger
-from drawercam.media import aac, av1, h264, opus, vpx
+from drawercam.live.budget import Budget
+from drawercam.live.channel import MAX_MEMORY, Channel, Fragment, NotTurned, Run, State
+from drawercam.live.ingest import Source
+from drawercam.live.ledger import Ledger
+from drawercam.live.pausing import PausePolicy, Policy
+from drawercam.live.plays import Plays
+from drawercam.media.codecs import aac, av1, h264, opus, vpx
+from drawercam.media.codecs.unpack import unpacker
 from drawercam.media.color import completed
-from drawercam.media.containers import Reader, StreamReader, writer
-from drawercam.media.frames import unpacker
-from drawercam.media.mp4 import Mp4Reader, Mp4Writer
+from drawercam.media.containers.detect import Reader, StreamReader, writer
+from drawercam.media.containers.mp4 import Mp4Reader, Mp4Writer
+from drawercam.media.containers.webm import WebmReader
 from drawercam.media.packets import Codec, Kind, MediaError, Packet, Track
-from drawercam.media.webm import WebmReader
 from drawercam.media.work import FRAME, MOST, Work
-from drawercam.plays import Plays
-from drawercam.policy import PausePolicy, Policy
-from drawercam.server import door
-from drawercam.source import Source
+from drawercam.protocol import messages as control
+from drawercam.protocol.close_reasons import Closing, Refused
+from drawercam.server.connections import first_request as door
 from tests.media.samples import recordings
 
 Target = Callable[[bytes], None]

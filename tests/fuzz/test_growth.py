@@ -14,20 +14,20 @@ from typing import Any
 
 import pytest
 
-from drawercam.budget import Budget
-from drawercam.channel import Channel
-from drawercam.closing import Refused
-from drawercam.ledger import LEAST_WORK, MAX_OF_CAMERA, Ledger
-from drawercam.media import ebml
-from drawercam.media.av1 import sequence_header
-from drawercam.media.boxes import children
-from drawercam.media.containers import StreamReader
-from drawercam.media.h264 import MAX_PARAMETER_SETS, AccessUnits
-from drawercam.media.mp4 import MAX_SAMPLES, MAX_TRACKS, Mp4Reader
+from drawercam.live.budget import Budget
+from drawercam.live.channel import Channel
+from drawercam.live.ingest import Source
+from drawercam.live.ledger import LEAST_WORK, MAX_OF_CAMERA, Ledger
+from drawercam.media.codecs.av1 import sequence_header
+from drawercam.media.codecs.h264 import MAX_PARAMETER_SETS, AccessUnits
+from drawercam.media.containers import ebml
+from drawercam.media.containers.boxes import children
+from drawercam.media.containers.detect import StreamReader
+from drawercam.media.containers.mp4 import MAX_SAMPLES, MAX_TRACKS, Mp4Reader
+from drawercam.media.containers.webm import WebmReader, WebmWriter
 from drawercam.media.packets import MAX_CHILDREN, Codec, MediaError, MediaLimitError, Packet, Track
-from drawercam.media.webm import WebmReader, WebmWriter
 from drawercam.media.work import FRAME, MOST
-from drawercam.source import Source
+from drawercam.protocol.close_reasons import Refused
 from tests.media.small_parts import SMALL_PARTS, VOID, SmallParts, moof
 from tests.media.test_mp4 import OPUS_ENTRY, box, handmade_init, movie, trak
 from tests.media.test_webm import SOUND, VIDEO, VP8_KEY, cluster, head, simple

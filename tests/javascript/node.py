@@ -23,7 +23,7 @@ def modules(folder: Path) -> Path:
         The folder of the scripts.
     """
     (folder / "package.json").write_text('{"type": "module"}')
-    return shutil.copytree(ROOT / "web", folder / "web", ignore=lambda _, names: [name for name in names if not name.endswith(".js")])
+    return shutil.copytree(ROOT / "web", folder / "web", ignore=shutil.ignore_patterns("*.html", "*.css", "*.svg"))
 
 
 def run(scripts: Path, script: str, *arguments: object, zone: str = "UTC") -> Any:

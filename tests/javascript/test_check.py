@@ -53,7 +53,7 @@ def rules(file: str, lines: list[str]) -> list[set[str]]:
 
 @needed
 def test_a_line_of_each_kind_is_refused() -> None:
-    found = rules("web/tile.js", list(LINES))
+    found = rules("web/player/tile/tile.js", list(LINES))
     assert [rule in them for rule, them in zip(LINES.values(), found, strict=True)] == [True] * len(LINES), found
 
 
@@ -63,7 +63,7 @@ def test_a_name_that_is_asked_for_first_is_taken_in_that_file_only() -> None:
         "export const one = (video) => video.getVideoPlaybackQuality;",
         "export const two = (video) => video.requestVideoFrameCallback;",
     ]
-    assert rules("web/video.js", lines) == [set(), {"no-restricted-properties"}]
+    assert rules("web/shared/page/silent-video.js", lines) == [set(), {"no-restricted-properties"}]
 
 
 @needed
@@ -97,8 +97,13 @@ def test_the_oldest_browser_is_the_same_everywhere() -> None:
 
 
 def test_every_page_says_that_it_has_not_started_and_takes_that_away_first() -> None:
-    for page, script in (("camera.html", "camera.js"), ("player.html", "player.js"), ("web/trust.html", "trust.js")):
+    scripts = {
+        "camera.html": "camera/page/camera-page.js",
+        "player.html": "player/wall/wall-page.js",
+        "web/trust/trust.html": "trust/trust.js",
+    }
+    for page, script in scripts.items():
         assert (ROOT / page).read_text().count('id="boot"') == 1
         lines = [line for line in (ROOT / "web" / script).read_text().splitlines() if line and not line.startswith("//")]
-        assert lines[0] == 'import "./guard.js";', script
+        assert lines[0] == f'import "{"../" * script.count("/")}guard.js";', script
     assert "import" not in [line.split(" ")[0] for line in (ROOT / "web" / "guard.js").read_text().splitlines()], "it needs no other file"

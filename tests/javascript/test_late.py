@@ -30,7 +30,7 @@ CASES = [
 def test_a_lens_is_late_by_its_own_measure_and_a_network_by_the_clock(tmp_path: Path) -> None:
     told = run(
         modules(tmp_path),
-        """const { lateness } = await load("late.js"), ms = (seconds) => seconds === null ? null : seconds * 1000;
+        """const { lateness } = await load("player/tile/late.js"), ms = (seconds) => seconds === null ? null : seconds * 1000;
         return values[0].map((case_) => lateness(...case_.map(ms)));""",
         [facts for facts, _ in CASES],
     )

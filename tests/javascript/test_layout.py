@@ -19,7 +19,7 @@ def test_those_that_are_gone_stand_below_those_that_film(tmp_path: Path) -> None
     shapes = [4 / 3, 16 / 9, 9 / 16, 4 / 3]
     told = run(
         modules(tmp_path),
-        """const { placeTiles } = await load("layout.js"), [walls, shapes] = values, found = [];
+        """const { placeTiles } = await load("player/wall/layout.js"), [walls, shapes] = values, found = [];
         for (const [width, height] of walls) {
           for (const here of [1, 2, 4]) {
             for (const gone of [1, 5, 100]) {

@@ -48,7 +48,7 @@ def test_a_saved_picture_has_its_time_where_programs_look_for_it(scripts: Path, 
     plain = jpeg()
     told = run(
         scripts,
-        """const { withTime } = await load("exif.js"), { fileName } = await load("still.js");
+        """const { withTime } = await load("player/tile/exif.js"), { fileName } = await load("player/tile/still.js");
         const [jpeg, moment] = values, bytes = Uint8Array.from(Buffer.from(jpeg, "base64")).buffer;
         const file = withTime(bytes, moment);
         return [fileName("porch", moment), file.type, Buffer.from(await file.arrayBuffer()).toString("base64")];""",
@@ -71,7 +71,7 @@ def test_what_is_no_jpeg_is_none_and_a_cut_one_is_read_to_its_end(scripts: Path)
     whole = jpeg()
     told = run(
         scripts,
-        """const { withTime } = await load("exif.js");
+        """const { withTime } = await load("player/tile/exif.js");
         return values.map((text) => withTime(Uint8Array.from(Buffer.from(text, "base64")).buffer, 0) !== null);""",
         *(base64.b64encode(data).decode() for data in (b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n" + bytes(20), whole[:7], whole)),
     )
@@ -86,7 +86,7 @@ _DEVICE = """
     : { getItem: (key) => (stored.has(key) ? stored.get(key) : null), setItem: (key, value) => void stored.set(key, String(value)) };
   let listeners = [];
   globalThis.addEventListener = (_type, listener) => listeners.push(listener);
-  const { TileOrder } = await load("tile-order.js");
+  const { TileOrder } = await load("player/wall/tile-order.js");
   const open = () => pages.push(new TileOrder(() => told.push("changed")));
   for (const [page, what, ...more] of values[0]) {
     while (pages.length <= page) open();

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from drawercam.media.containers import StreamReader
+from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Packet, Track
 
 RECORDINGS = Path(__file__).resolve().parent.parent / "recordings"

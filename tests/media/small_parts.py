@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-from drawercam.media import ebml, h264
-from drawercam.media.mp4 import MAX_SAMPLES, Mp4Writer
+from drawercam.media.codecs import h264
+from drawercam.media.containers import ebml
+from drawercam.media.containers.mp4 import MAX_SAMPLES, Mp4Writer
+from drawercam.media.containers.webm import Id
 from drawercam.media.packets import Packet, Track
-from drawercam.media.webm import Id
 from tests.media.samples import RECORDINGS, read
 from tests.media.test_mp4 import OPUS_ENTRY, box, full, handmade_init, movie, trak, u32
 from tests.media.test_webm import VP8_KEY, cluster, entry, head, simple

@@ -1,4 +1,4 @@
-"""drawercam.media.aac, against configurations of a real encoder and hand-made ones."""
+"""drawercam.media.codecs.aac, against configurations of a real encoder and hand-made ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.media.aac import codec_string, frame_duration, parse_config
+from drawercam.media.codecs.aac import codec_string, frame_duration, parse_config
 from drawercam.media.packets import MediaError
 
 

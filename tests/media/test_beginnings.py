@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from drawercam.media import ebml
-from drawercam.media.beginnings import CUT_OFF, MAX_KEPT, MP4, WEBM
-from drawercam.media.containers import StreamReader, writer
+from drawercam.media.containers import ebml
+from drawercam.media.containers.beginnings import CUT_OFF, MAX_KEPT, MP4, WEBM
+from drawercam.media.containers.detect import StreamReader, writer
+from drawercam.media.containers.webm import Id
 from drawercam.media.packets import MediaError, MediaLimitError, Packet, Track
-from drawercam.media.webm import Id
 from drawercam.media.work import MOST, Work
 from tests.media.samples import RECORDINGS, cut
 from tests.media.test_mp4 import box

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.media import av1, opus, vpx
+from drawercam.media.codecs import av1, opus, vpx
 from drawercam.media.color import ColorSpace
 from drawercam.media.packets import MediaError
 

@@ -14,17 +14,17 @@ from av.video.frame import VideoFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.media import boxes, ebml, h264
+from drawercam.media.codecs import h264
+from drawercam.media.codecs.unpack import unpacker
 from drawercam.media.color import UNSPECIFIED, ColorSpace, completed, from_codes, merged
-from drawercam.media.containers import writer
-from drawercam.media.frames import unpacker
-from drawercam.media.mp4 import Mp4Reader, Mp4Writer
-from drawercam.media.muxed import Muxed
+from drawercam.media.containers import boxes, ebml
+from drawercam.media.containers.detect import writer
+from drawercam.media.containers.live_file import Muxed
+from drawercam.media.containers.mp4 import Mp4Reader, Mp4Writer
+from drawercam.media.containers.webm import Id, WebmReader, WebmWriter
 from drawercam.media.packets import Codec, MediaError, Packet, Track
-from drawercam.media.webm import Id, WebmReader, WebmWriter
-
-from .samples import read
-from .test_h264 import pack, without_vui
+from tests.media.samples import read
+from tests.media.test_h264 import pack, without_vui
 
 WIDTH, HEIGHT, RATE = 320, 240, 30
 

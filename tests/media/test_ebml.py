@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.media import ebml
+from drawercam.media.containers import ebml
 from drawercam.media.packets import MediaError
 
 

@@ -25,16 +25,16 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from drawercam.media import geometry
-from drawercam.media.av1 import FrameFields, pixel_aspect
-from drawercam.media.containers import StreamReader, writer
-from drawercam.media.frames import unpacker
+from drawercam.media.codecs.av1 import FrameFields, pixel_aspect
+from drawercam.media.codecs.h264 import AccessUnits
+from drawercam.media.codecs.unpack import unpacker
+from drawercam.media.containers.detect import StreamReader, writer
+from drawercam.media.containers.live_file import VIDEO, Muxed
+from drawercam.media.containers.mp4 import Mp4Reader
+from drawercam.media.containers.webm import WebmReader
 from drawercam.media.geometry import Geometry, stretched
-from drawercam.media.h264 import AccessUnits
-from drawercam.media.mp4 import Mp4Reader
-from drawercam.media.muxed import VIDEO, Muxed
 from drawercam.media.packets import Codec, MediaError, Packet, Track
 from drawercam.media.upright import Upright, turn_of
-from drawercam.media.webm import WebmReader
 from drawercam.media.work import MOST, Work
 from tests.media.samples import RECORDINGS
 

@@ -1,4 +1,4 @@
-"""drawercam.media.h264, against streams that libx264 makes and libavcodec decodes."""
+"""drawercam.media.codecs.h264, against streams that libx264 makes and libavcodec decodes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawercam.media import h264
-from drawercam.media.h264 import (
+from drawercam.media.codecs import h264
+from drawercam.media.codecs.h264 import (
     AccessUnits,
     build_avcc,
     codec_string,

@@ -1,4 +1,4 @@
-"""drawercam.media.header, in both containers: one bad track is no reason to refuse the others."""
+"""drawercam.media.containers.header, in both containers: one bad track is no reason to refuse the others."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import av
 import pytest
 
-from drawercam.media import ebml
-from drawercam.media.containers import StreamReader
-from drawercam.media.mp4 import Mp4Reader
+from drawercam.media.containers import ebml
+from drawercam.media.containers.detect import StreamReader
+from drawercam.media.containers.mp4 import Mp4Reader
+from drawercam.media.containers.webm import Id, WebmReader
 from drawercam.media.packets import Codec, Kind, LeftOut, MediaError, Packet, Track
-from drawercam.media.webm import Id, WebmReader
 from tests.media.test_mp4 import OPUS_ENTRY, agrees, box, fragment_of, handmade_init, movie, record, trak, u32
 from tests.media.test_webm import OPUS, SOUND, VIDEO, VP8_KEY, cluster, entry, head, laced, simple
 

@@ -1,4 +1,4 @@
-"""drawercam.media.mp4: recordings of browsers, libavformat's fragmented MP4 in all its variants, hand-made boxes, and broken bytes."""
+"""drawercam.media.containers.mp4: recordings of browsers, libavformat's fragmented MP4 in all its variants, hand-made boxes, bad bytes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drawercam.media import boxes
+from drawercam.media.codecs.h264 import split_lengths
 from drawercam.media.color import completed
-from drawercam.media.containers import StreamReader
-from drawercam.media.h264 import split_lengths
-from drawercam.media.mp4 import DEFAULT_DURATION, MAX_BOX, MAX_ENDLESS, MAX_HEADER, MAX_SAMPLES, Mp4Reader, Mp4Writer
+from drawercam.media.containers import boxes
+from drawercam.media.containers.detect import StreamReader
+from drawercam.media.containers.mp4 import DEFAULT_DURATION, MAX_BOX, MAX_ENDLESS, MAX_HEADER, MAX_SAMPLES, Mp4Reader, Mp4Writer
 from drawercam.media.packets import MAX_PASSED_OVER, Codec, Kind, MediaError, MediaLimitError, Packet, Track
 from tests.media.samples import Recording, cut, recordings
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.channel import NUMBERS
-from drawercam.media import muxed, opus
-from drawercam.media.containers import StreamReader, writer
-from drawercam.media.muxed import AUDIO, LONGEST_GAP, STEP, VIDEO, Container, Muxed, container_for, container_of, time_of
+from drawercam.live.channel import NUMBERS
+from drawercam.media.codecs import opus
+from drawercam.media.containers import live_file as muxed
+from drawercam.media.containers.detect import StreamReader, writer
+from drawercam.media.containers.live_file import AUDIO, LONGEST_GAP, STEP, VIDEO, Container, Muxed, container_for, container_of, time_of
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from tests.media.samples import RECORDINGS, read
 

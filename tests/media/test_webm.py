@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawercam.media import ebml
 from drawercam.media.color import ColorSpace
+from drawercam.media.containers import ebml
+from drawercam.media.containers.webm import MAX_ELEMENT, Id, WebmReader, WebmWriter
 from drawercam.media.packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
-from drawercam.media.webm import MAX_ELEMENT, Id, WebmReader, WebmWriter
 from tests.media.samples import Recording, cut, read, recordings
 
 RECORDINGS = [one for one in recordings() if one.name.endswith(".webm")]

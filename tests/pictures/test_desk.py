@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from drawercam import control
-from drawercam.channel import Channel, State
-from drawercam.closing import Closing
-from drawercam.hub import Hub
+from drawercam.live.channel import Channel, State
+from drawercam.live.hub import Hub
+from drawercam.live.pausing import SLEEP_AFTER
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.pictures import decoder, desk
-from drawercam.pictures.decoder import Decoder, Picture
-from drawercam.pictures.desk import Desks, NoPicture
-from drawercam.policy import SLEEP_AFTER
+from drawercam.protocol import messages as control
+from drawercam.protocol.close_reasons import Closing
+from drawercam.snapshots import requests as desk
+from drawercam.snapshots import worker as decoder
+from drawercam.snapshots.requests import Desks, NoPicture
+from drawercam.snapshots.worker import Decoder, Picture
 from tests.media.samples import RECORDINGS, read
 from tests.peers import PATIENCE
 from tests.server.test_promises import eventually
@@ -392,7 +393,7 @@ async def test_one_address_has_a_share_of_askers_widths_and_workers(scene: Scene
 
 
 def test_the_frame_in_a_message_is_found_at_its_place() -> None:
-    from drawercam.media.containers import writer
+    from drawercam.media.containers.detect import writer
 
     for codec, config in ((Codec.VP9, b""), (Codec.H264, b"\x01\x42\xc0\x15\xff\xe0\x00")):
         track = Track(codec, codec.value, config, 320, 240)

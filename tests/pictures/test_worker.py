@@ -21,8 +21,9 @@ from av.video.frame import VideoFrame
 from PIL import Image, ImageOps
 
 from drawercam.media.packets import Codec, Kind, Packet
-from drawercam.pictures import decoder, worker
-from drawercam.pictures.decoder import COMMAND
+from drawercam.snapshots import worker as decoder
+from drawercam.snapshots import worker_process as worker
+from drawercam.snapshots.worker import COMMAND
 from tests.media.samples import Recording, read, recordings
 from tests.peers import PATIENCE
 from tests.relays import ROOT

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drawercam.media.containers import StreamReader, writer
+from drawercam.media.containers.detect import StreamReader, writer
 from drawercam.media.packets import Kind, Packet, Track
 from tests.browsers.drivers import BROWSERS, Browser, BrowserMissing, Page, PageError
 from tests.recordings.make import browser_for

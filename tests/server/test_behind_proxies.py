@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from drawercam.access import Access
-from drawercam.limits import GUESSES_AT_ONCE
-from drawercam.reverse_proxies import Client, Proxies, network
+from drawercam.access.grants import Access
+from drawercam.server.admission.reverse_proxies import Client, Proxies, network
 from drawercam.server.server import Server
+from groundwork.connections.limits import GUESSES_AT_ONCE
 from tests.peers import PATIENCE, Raw, handshake
 from tests.relays import Relay
 from tests.server.test_live import House
@@ -254,7 +254,7 @@ class Behind(House):
 
 async def test_one_client_cannot_take_the_places_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the system gives 64 files: 6 places for sockets, 4 of them of one address."""
-    monkeypatch.setattr("drawercam.limits.make_room", lambda wanted: 63)
+    monkeypatch.setattr("groundwork.connections.limits.make_room", lambda wanted: 63)
     async with Behind() as house, asyncio.timeout(PATIENCE):
         open_ones = []
 
@@ -282,7 +282,7 @@ async def test_without_encryption_others_than_the_proxies_and_this_computer_get_
     house = Behind(alone=True)
     async with house, asyncio.timeout(PATIENCE):
         assert (await ask(house.port, OTHER, "/healthz", f"Host: {HOST}")).status == 200, "this computer"
-        monkeypatch.setattr("drawercam.server.http.own_address", lambda transport: "192.168.1.5")
+        monkeypatch.setattr("drawercam.server.http.application.own_address", lambda transport: "192.168.1.5")
         connect = type(house.site).connected
         monkeypatch.setattr(type(house.site), "connected", lambda self, transport: _far(connect(self, transport)))
         answer = await ask(house.port, OTHER, "/healthz", f"Host: {HOST}")

@@ -10,10 +10,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from drawercam.access import Access
-from drawercam.keys import Keyring
-from drawercam.limits import Places
-from drawercam.server import bodies
+from drawercam.access.grants import Access
+from drawercam.access.keys import Keyring
+from drawercam.server.http import bodies
+from groundwork.connections.limits import Places
 from tests.peers import PATIENCE
 from tests.server.test_live import House
 from tests.server.test_promises import eventually
@@ -107,7 +107,7 @@ async def test_who_does_not_take_its_answers_is_cut_off_and_holds_no_file(monkey
             slow.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
             slow.setblocking(False)
             await loop.sock_connect(slow, ("127.0.0.1", house.port))
-            await loop.sock_sendall(slow, f"GET /web/tile.js HTTP/1.1\r\nHost: 127.0.0.1:{house.port}\r\n\r\n".encode() * 400)
+            await loop.sock_sendall(slow, f"GET /web/player/tile/tile.js HTTP/1.1\r\nHost: 127.0.0.1:{house.port}\r\n\r\n".encode() * 400)
             await eventually(lambda: http.connections, "it has come")
             await eventually(lambda: not http.connections, "it was cut off")
 
@@ -116,8 +116,8 @@ async def test_a_file_that_a_browser_has_is_not_sent_again() -> None:
     async with House() as house, aiohttp.ClientSession(house.origin) as client:
         for path, kind in (
             ("/camera.html", "text/html"),
-            ("/web/tile.js", "text/javascript"),
-            ("/web/style.css", "text/css"),
+            ("/web/player/tile/tile.js", "text/javascript"),
+            ("/web/shared/style.css", "text/css"),
             ("/web/icon.svg", "image/svg+xml"),
         ):
             async with client.get(path) as answer:

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.http11 import Request
 
-from drawercam.access import Access
-from drawercam.server.door import HEAD_DEADLINE, MAX_HEAD, Door
-from drawercam.server.routes import REQUESTS, SOCKETS
+from drawercam.access.grants import Access
+from drawercam.server.admission.routes import REQUESTS, SOCKETS
+from drawercam.server.connections.first_request import HEAD_DEADLINE, MAX_HEAD, Door
 from drawercam.server.server import Server
 from ip_registry.registry import Registry
 from tests.peers import handshake

@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.media.webm import WebmWriter
-from drawercam.server.socket import HIGH_WATER
+from drawercam.server.sockets.websocket import HIGH_WATER
 from tests.peers import ATTEMPTS, PATIENCE, Peer, Raw, peer
 from tests.proxies import HELD_LIMIT, HOST, Proxy
 from tests.relays import Relay

@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from drawercam.gone_file import FILE
-from drawercam.keys import ALL, Keyring, Scope
+from drawercam.access.keys import ALL, Keyring, Scope
+from drawercam.live.gone_file import FILE
 from tests.peers import Peer, peer
 from tests.relays import Relay
 from tests.server.test_media import VP8, api, film

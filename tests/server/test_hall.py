@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from drawercam import limits
-from drawercam.access import Access
-from drawercam.keys import Keyring
+from drawercam.access.grants import Access
+from drawercam.access.keys import Keyring
 from drawercam.server.server import Server
+from groundwork.connections import limits
 from tests.peers import PATIENCE, Raw, handshake
 from tests.relays import Relay
 from tests.server.test_live import House

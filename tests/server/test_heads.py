@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
-from drawercam.server.heads import Heads
+from drawercam.server.sockets.frame_heads import Heads
 
 # Sizes on both sides of where the head gets longer.
 SIZES = st.one_of(st.integers(0, 300), st.sampled_from([125, 126, 65535, 65536]))

@@ -12,11 +12,11 @@ import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from drawercam.brief import MAX_SENTENCE
-from drawercam.log_limit import MAX_LINE
-from drawercam.media.ebml import element
-from drawercam.media.webm import MAX_ELEMENT, Id
-from drawercam.server import socket
+from drawercam.media.containers.ebml import element
+from drawercam.media.containers.webm import MAX_ELEMENT, Id
+from drawercam.server.sockets import websocket as socket
+from groundwork.brief import MAX_SENTENCE
+from groundwork.log_limit import MAX_LINE
 from tests.media.samples import RECORDINGS
 from tests.media.small_parts import SMALL_PARTS
 from tests.media.small_parts import VP8 as HEAD
@@ -63,7 +63,7 @@ async def test_a_request_byte_by_byte_is_still_a_request(relay: Relay, name: str
 @pytest.fixture(scope="module")
 def other() -> Iterator[Relay]:
     """A relay that waits less long for a head; and that has written little, for what goes on for a minute is written seldom."""
-    with Relay(given={"drawercam.server.door.HEAD_DEADLINE": 0.5}) as one:
+    with Relay(given={"drawercam.server.connections.first_request.HEAD_DEADLINE": 0.5}) as one:
         yield one
 
 

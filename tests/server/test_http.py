@@ -20,8 +20,8 @@ from cryptography import x509
 from websockets.exceptions import InvalidStatus
 from yarl import URL
 
-from drawercam.denied import Denied
-from drawercam.server.http import HEADERS, LOOK_INTERVAL, _code, _Modules
+from drawercam.server.http.application import HEADERS, LOOK_INTERVAL, _code, _Modules
+from groundwork.denied import Denied
 from tests.peers import PATIENCE, peer
 from tests.relays import ROOT, Relay
 
@@ -215,7 +215,7 @@ async def test_another_site_may_not_send_a_key(tls_client: aiohttp.ClientSession
 
 
 async def test_a_rebound_name_gets_nothing(client: aiohttp.ClientSession) -> None:
-    for path in ("/player.html", "/api/cameras", "/web/link.js"):
+    for path in ("/player.html", "/api/cameras", "/web/shared/relay/relay-link.js"):
         async with client.get(path, headers={"Host": "evil.example"}) as answer:
             assert answer.status == 421
 

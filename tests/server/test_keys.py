@@ -18,13 +18,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from drawercam import files, keys
-from drawercam.access import Access
-from drawercam.clock import RelayClock
-from drawercam.hub import Hub
-from drawercam.keys import ALL, NOTHING, Key, Keyring
-from drawercam.server.http import Site
+from drawercam.access import keys
+from drawercam.access.grants import Access
+from drawercam.access.keys import ALL, NOTHING, Key, Keyring
+from drawercam.live.hub import Hub
+from drawercam.live.relay_clock import RelayClock
+from drawercam.server.http.application import Site
 from drawercam.server.server import Server
+from groundwork import state_files as files
 from tests.peers import PATIENCE, peer
 from tests.relays import ROOT, SUBPROTOCOL, Relay
 from tests.server.test_promises import eventually

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from unittest import mock
 
-from drawercam import control
-from drawercam.server.sessions import MAX_PATIENCE
+from drawercam.protocol import messages as control
+from drawercam.server.sockets.sessions import MAX_PATIENCE
 from tests.media.samples import RECORDINGS
 from tests.peers import peer
 from tests.relays import Relay

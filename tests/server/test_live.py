@@ -13,18 +13,18 @@ from typing import Any
 import aiohttp
 import pytest
 
-from drawercam import control
-from drawercam.access import Access
-from drawercam.channel import Channel, State
-from drawercam.keys import Keyring
-from drawercam.media import opus
-from drawercam.media.containers import StreamReader
+from drawercam.access.grants import Access
+from drawercam.access.keys import Keyring
+from drawercam.live.channel import Channel, State
+from drawercam.media.codecs import opus
+from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Codec, Kind, Packet, Track
-from drawercam.server import live
-from drawercam.server import pictures as singly
-from drawercam.server.live import Reader
+from drawercam.protocol import messages as control
+from drawercam.server.http import live_file as live
+from drawercam.server.http import snapshots as singly
+from drawercam.server.http.live_file import Reader
 from drawercam.server.server import Server
-from drawercam.server.socket import HIGH_WATER, WRITE_DEADLINE
+from drawercam.server.sockets.websocket import HIGH_WATER, WRITE_DEADLINE
 from tests.media.samples import RECORDINGS
 from tests.peers import PATIENCE, peer
 from tests.programs import finished, running

@@ -13,12 +13,12 @@ import pytest
 from websockets.frames import Opcode
 from websockets.server import ServerProtocol
 
-from drawercam.hub import Hub
-from drawercam.media.ebml import element
-from drawercam.server import socket
-from drawercam.server.scheduler import TURN
-from drawercam.server.sessions import MAX_CAMERA_MESSAGE, CameraSession
-from drawercam.server.socket import SUBPROTOCOL, Socket
+from drawercam.live.hub import Hub
+from drawercam.media.containers.ebml import element
+from drawercam.server.sockets import websocket as socket
+from drawercam.server.sockets.sessions import MAX_CAMERA_MESSAGE, CameraSession
+from drawercam.server.sockets.websocket import SUBPROTOCOL, Socket
+from groundwork.connections.scheduler import TURN
 from tests.media.small_parts import VP8 as HEAD
 from tests.media.test_webm import VP8_KEY, cluster, simple
 from tests.peers import handshake

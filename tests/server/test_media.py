@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from drawercam.gone_file import STOP_BUDGET
-from drawercam.media.containers import StreamReader
+from drawercam.live.gone_file import STOP_BUDGET
+from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Packet, Track
 from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET
 from tests.media.samples import RECORDINGS, cut, read, recordings

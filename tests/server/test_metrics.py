@@ -10,12 +10,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from drawercam import limits
-from drawercam.access import Access
-from drawercam.keys import ALL, COOKIE, NOTHING, TICKET, Keyring, Scope
+from drawercam.access.grants import Access
+from drawercam.access.keys import ALL, COOKIE, NOTHING, TICKET, Keyring, Scope
 from drawercam.media.packets import Kind
-from drawercam.server.routes import METRICS
+from drawercam.server.admission.routes import METRICS
 from drawercam.server.server import Server
+from groundwork.connections import limits
 from tests.peers import peer
 from tests.relays import Relay
 from tests.server.test_media import OPUS, VP8, film, frames, packets

@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from drawercam.limits import GUESSES_AT_ONCE
+from groundwork.connections.limits import GUESSES_AT_ONCE
 from tests.media.samples import RECORDINGS
 from tests.peers import PATIENCE
 from tests.relays import ROOT, SUBPROTOCOL, Relay

@@ -10,12 +10,12 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from drawercam import control
-from drawercam.control import Orient
-from drawercam.hub import Hub
-from drawercam.keys import Keyring, Scope
-from drawercam.server import sessions
-from drawercam.server.socket import Socket
+from drawercam.access.keys import Keyring, Scope
+from drawercam.live.hub import Hub
+from drawercam.protocol import messages as control
+from drawercam.protocol.messages import Orient
+from drawercam.server.sockets import sessions
+from drawercam.server.sockets.websocket import Socket
 from tests.peers import Peer, peer
 from tests.relays import Relay
 from tests.server.test_promises import eventually

@@ -16,11 +16,11 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from drawercam.keys import NOTHING, Keyring, Scope
-from drawercam.pictures import desk
-from drawercam.server import pictures
-from drawercam.server.http import TIME_HEADER
+from drawercam.access.keys import NOTHING, Keyring, Scope
+from drawercam.server.http import snapshots as pictures
+from drawercam.server.http.application import TIME_HEADER
 from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET
+from drawercam.snapshots import requests as desk
 from tests.browsers import films
 from tests.peers import PATIENCE, Raw, peer
 from tests.pictures.test_worker import huge

@@ -24,12 +24,12 @@ import pytest
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.frames import Opcode
 
-from drawercam.clock import RelayClock
-from drawercam.hub import Hub
-from drawercam.limits import MAX_PAGES_OF_ONE, MAX_SOCKETS_OF_ONE
+from drawercam.live.hub import Hub
+from drawercam.live.ingest import Source
+from drawercam.live.relay_clock import RelayClock
+from drawercam.media.containers.webm import Id, WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.media.webm import Id, WebmWriter
-from drawercam.source import Source
+from groundwork.connections.limits import MAX_PAGES_OF_ONE, MAX_SOCKETS_OF_ONE
 from tests.media.samples import RECORDINGS
 from tests.peers import PATIENCE, Peer, Raw, handshake, peer
 from tests.proxies import HOST, Proxy
@@ -159,7 +159,7 @@ async def test_the_pause_policy_decides_whose_votes_stop_a_camera(name: str, pol
 
 
 async def test_a_camera_that_nobody_watches_sleeps_until_somebody_does_unless_it_must_not(name: str) -> None:
-    with Relay("--always-on", f"{name}-on", "other", given={"drawercam.policy.SLEEP_AFTER": 1_000_000}) as relay:
+    with Relay("--always-on", f"{name}-on", "other", given={"drawercam.live.pausing.SLEEP_AFTER": 1_000_000}) as relay:
         async with peer(relay, f"/camera/{name}-on") as awake, peer(relay, f"/camera/{name}") as camera:
             await film(awake, SMALL)
             await film(camera, SMALL)

@@ -12,8 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 from websockets.typing import Origin
 
-from drawercam import control, limits
-from drawercam.channel import (
+from drawercam.live.channel import (
     CODEC_INTERVAL,
     FEW_PICTURES,
     KEYFRAME_INTERVAL,
@@ -25,13 +24,14 @@ from drawercam.channel import (
     TRACKS_AT_ONCE,
     State,
 )
-from drawercam.closing import Reason
-from drawercam.gathering import GATHERED
+from drawercam.live.gathering import GATHERED
+from drawercam.live.pausing import SLEEP_AFTER, VOTE_LIFETIME
+from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.media.webm import WebmWriter
-from drawercam.names import NAME
-from drawercam.policy import SLEEP_AFTER, VOTE_LIFETIME
-from drawercam.server.sessions import (
+from drawercam.protocol import messages as control
+from drawercam.protocol.close_reasons import Reason
+from drawercam.server.sockets.in_flight import PROBE_SELDOM
+from drawercam.server.sockets.sessions import (
     JOIN_PAUSE,
     JOINS_AT_ONCE,
     MAX_CAMERA_MESSAGE,
@@ -41,8 +41,9 @@ from drawercam.server.sessions import (
     VOTE_PAUSE,
     VOTES_AT_ONCE,
 )
-from drawercam.server.socket import HIGH_WATER, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL, WRITE_DEADLINE
-from drawercam.server.window import PROBE_SELDOM
+from drawercam.server.sockets.websocket import HIGH_WATER, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL, WRITE_DEADLINE
+from groundwork.connections import limits
+from groundwork.names import NAME
 from tests.peers import Raw, handshake, peer
 from tests.relays import ROOT, Relay
 

@@ -14,16 +14,16 @@ import aiohttp
 import pytest
 from aiohttp.base_protocol import BaseProtocol
 
-from drawercam.access import EVERYTHING, Access, Right
-from drawercam.denied import Denied
-from drawercam.hub import Hub
-from drawercam.keys import Keyring
-from drawercam.limits import Places
-from drawercam.media.webm import MAX_ELEMENT
-from drawercam.server import publishing
-from drawercam.server.scheduler import TURN, Scheduler
+from drawercam.access.grants import EVERYTHING, Access, Right
+from drawercam.access.keys import Keyring
+from drawercam.live.hub import Hub
+from drawercam.media.containers.webm import MAX_ELEMENT
+from drawercam.server.http import publish as publishing
 from drawercam.server.server import Server
-from drawercam.server.visits import Admission, Book, RequestVisit
+from drawercam.server.sockets.visits import Admission, Book, RequestVisit
+from groundwork.connections.limits import Places
+from groundwork.connections.scheduler import TURN, Scheduler
+from groundwork.denied import Denied
 from tests.media.samples import RECORDINGS
 from tests.media.small_parts import VP8 as HEAD
 from tests.media.test_webm import VP8_KEY, cluster, simple

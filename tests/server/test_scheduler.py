@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from drawercam.server.scheduler import LEAST, TURN, Scheduler, Share
+from groundwork.connections.scheduler import LEAST, TURN, Scheduler, Share
 
 
 class Loop:

@@ -23,18 +23,18 @@ from websockets.frames import Frame, Opcode
 from websockets.typing import Origin, Subprotocol
 from yarl import URL
 
-from drawercam import limits
-from drawercam.access import MAX_STALE, Access, Grant, Right
-from drawercam.denied import Denied
-from drawercam.hub import Hub
-from drawercam.keys import ALL, NOTHING, Key, Keyring, Scope
-from drawercam.limits import GUESSES_AT_ONCE
-from drawercam.server import visits
-from drawercam.server.http import HEADERS, Site, _code, application
-from drawercam.server.routes import REQUESTS, SOCKETS, Route
-from drawercam.server.scheduler import Scheduler
+from drawercam.access.grants import MAX_STALE, Access, Grant, Right
+from drawercam.access.keys import ALL, NOTHING, Key, Keyring, Scope
+from drawercam.live.hub import Hub
+from drawercam.server.admission.routes import REQUESTS, SOCKETS, Route
+from drawercam.server.http.application import HEADERS, Site, _code, application
 from drawercam.server.server import Server
-from drawercam.server.visits import Admission, Book, SocketVisit
+from drawercam.server.sockets import visits
+from drawercam.server.sockets.visits import Admission, Book, SocketVisit
+from groundwork.connections import limits
+from groundwork.connections.limits import GUESSES_AT_ONCE
+from groundwork.connections.scheduler import Scheduler
+from groundwork.denied import Denied
 from ip_registry import secret
 from ip_registry.registry import Registry
 from ip_registry.routes import ROUTES
@@ -126,7 +126,7 @@ async def known(house: Relay, cookie: str) -> None:
 
 def filled(route: Route, name: str = "porch") -> str:
     """A path that fits a route."""
-    parts = {"name": name, "file": "link.js", "id": "nothing", "path": "wall", "page": "camera.html"}
+    parts = {"name": name, "file": "guard.js", "id": "nothing", "path": "wall", "page": "camera.html"}
     return re.sub(r"\{(\w+)[^}]*\}", lambda part: parts[part[1]], route.path)
 
 

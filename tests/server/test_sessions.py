@@ -7,11 +7,11 @@ from typing import cast
 
 import pytest
 
-from drawercam import control
-from drawercam.channel import KEYFRAME_INTERVAL
-from drawercam.hub import Hub
+from drawercam.live.channel import KEYFRAME_INTERVAL
+from drawercam.live.hub import Hub
 from drawercam.media.packets import Packet
-from drawercam.server.sessions import (
+from drawercam.protocol import messages as control
+from drawercam.server.sockets.sessions import (
     JOIN_PAUSE,
     JOINS_AT_ONCE,
     MAX_PATIENCE,
@@ -22,7 +22,7 @@ from drawercam.server.sessions import (
     PlayerSession,
     WallSession,
 )
-from drawercam.server.socket import Socket
+from drawercam.server.sockets.websocket import Socket
 from tests.test_channel import KEY_FRAME, PICTURE, SOUND, Clock, FakeCamera
 from tests.test_gathering import Timer
 

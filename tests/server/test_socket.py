@@ -14,29 +14,15 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from drawercam import control
-from drawercam.closing import Closing, Reason
-from drawercam.deadlines import ServedTime
-from drawercam.limits import (
-    BYTES_AT_ONCE,
-    CAMERA_FRAMES_AT_ONCE,
-    CAMERA_FRAMES_PER_SECOND,
-    FRAMES_AT_ONCE,
-    FRAMES_PER_SECOND,
-)
-from drawercam.reverse_proxies import Client
-from drawercam.server.scheduler import Scheduler
+from drawercam.protocol import messages as control
+from drawercam.protocol.close_reasons import Closing, Reason
+from drawercam.server.admission.reverse_proxies import Client
 from drawercam.server.server import too_full
-from drawercam.server.socket import (
-    CLOSE_DEADLINE,
-    PING_INTERVAL,
-    SILENCE_DEADLINE,
-    SUBPROTOCOL,
-    WRITE_DEADLINE,
-    Session,
-    Socket,
-)
-from drawercam.server.window import MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM
+from drawercam.server.sockets.in_flight import MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM
+from drawercam.server.sockets.websocket import CLOSE_DEADLINE, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL, WRITE_DEADLINE, Session, Socket
+from groundwork.connections.limits import BYTES_AT_ONCE, CAMERA_FRAMES_AT_ONCE, CAMERA_FRAMES_PER_SECOND, FRAMES_AT_ONCE, FRAMES_PER_SECOND
+from groundwork.connections.scheduler import Scheduler
+from groundwork.deadlines import ServedTime
 from tests.peers import handshake
 
 

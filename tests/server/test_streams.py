@@ -20,10 +20,10 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 from yarl import URL
 
-from drawercam.control import MAX_TEXT
+from drawercam.protocol.messages import MAX_TEXT
+from drawercam.server.http.socket_over_http import MAX_POST, MAX_POSTS, PREFIX, PROTOCOL_HEADER, STREAM_HEADER
 from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET
-from drawercam.server.socket import SILENCE_DEADLINE
-from drawercam.server.streams import MAX_POST, MAX_POSTS, PREFIX, PROTOCOL_HEADER, STREAM_HEADER
+from drawercam.server.sockets.websocket import SILENCE_DEADLINE
 from tests.media.samples import cut
 from tests.peers import PATIENCE, Peer, Raw, peer
 from tests.proxies import HOST, Proxy

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from websockets.frames import Opcode
 from websockets.server import ServerProtocol
 
-from drawercam import ledger
-from drawercam.hub import Hub
-from drawercam.server.sessions import MAX_CAMERA_MESSAGE, CameraSession
-from drawercam.server.socket import LAST_WORDS, SUBPROTOCOL, Socket
+from drawercam.live import ledger
+from drawercam.live.hub import Hub
+from drawercam.server.sockets.sessions import MAX_CAMERA_MESSAGE, CameraSession
+from drawercam.server.sockets.websocket import LAST_WORDS, SUBPROTOCOL, Socket
 from tests.media.small_parts import VP8 as HEAD
 from tests.media.test_webm import cluster, simple
 from tests.peers import handshake

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from drawercam import control
-from drawercam.keys import ALL, NOTHING, Scope
-from drawercam.server.visits import Lists
+from drawercam.access.keys import ALL, NOTHING, Scope
+from drawercam.protocol import messages as control
+from drawercam.server.sockets.visits import Lists
 
 
 def names(framed: bytes) -> list[str]:

@@ -14,12 +14,12 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 from websockets.server import ServerProtocol
 
-from drawercam import control
-from drawercam.hub import Hub
+from drawercam.live.hub import Hub
 from drawercam.media.packets import Packet
-from drawercam.server.sessions import MAX_PATIENCE, MAX_WAIT, PlayerSession
-from drawercam.server.socket import HIGH_WATER, LOW_WATER, SUBPROTOCOL, Socket
-from drawercam.server.window import DOUBT, MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM, STRAIN, Window
+from drawercam.protocol import messages as control
+from drawercam.server.sockets.in_flight import DOUBT, MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM, STRAIN, Window
+from drawercam.server.sockets.sessions import MAX_PATIENCE, MAX_WAIT, PlayerSession
+from drawercam.server.sockets.websocket import HIGH_WATER, LOW_WATER, SUBPROTOCOL, Socket
 from tests.peers import handshake
 from tests.server.test_socket import FakeOwner
 from tests.test_channel import KEY_FRAME, PICTURE, SOUND

@@ -1,7 +1,7 @@
 // A guest is invited: for whom, what, which cameras, until when; then the code and the link, which are the new key.
 
-import { Glimpse } from "../glimpse.js";
-import { isolated, nameOf } from "../names.js";
+import { Glimpse } from "../shared/page/glimpse.js";
+import { isolated, nameOf } from "../shared/page/camera-name.js";
 import { allows, untilWords } from "./words.js";
 
 /** What the relay answers to a new key. @typedef {import("./words.js").Key & {links: Record<string, string>, codes: Record<string, string>}} NewKey */

@@ -1,10 +1,10 @@
 // The page Guests: who has which key, a new one for a guest, and the end of one. It is for who may manage, as the holder of the key Own.
 
 import "../guard.js";
-import { refusalWords } from "../absence.js";
-import { cover } from "../inert.js";
-import { KEEPS_NO_KEY, RefusalError, keepsNoKey, linkWords, onNewKey, openSession, stepsToKeep } from "../session.js";
-import { isolated } from "../names.js";
+import { refusalWords } from "../shared/relay/absence.js";
+import { cover } from "../shared/page/inert.js";
+import { KEEPS_NO_KEY, RefusalError, keepsNoKey, linkWords, onNewKey, openSession, stepsToKeep } from "../shared/relay/login.js";
+import { isolated } from "../shared/page/camera-name.js";
 import { Invitation } from "./invitation.js";
 import { allows, isPrinted, manages, titleOf, untilWords } from "./words.js";
 
@@ -95,7 +95,7 @@ function say(text) {
   if (byId("banner").textContent !== text) byId("banner").textContent = text;
 }
 
-/** @param {import("../types.js").Session} session */
+/** @param {import("../shared/types.js").Session} session */
 function refuse(session) {
   invitation.close();
   closeQuestion();

@@ -1,12 +1,12 @@
 // What a key allows, for whom it is and until when, in words.
 
-import { isolated } from "../names.js";
+import { isolated } from "../shared/page/camera-name.js";
 
 /** As the relay lists it (docs/protocol.md, `/api/keys`).
  *  @typedef {{id: string, label: string, publish: "all" | string[], watch: "all" | string[], made: number, expires: number | null,
  *             over: boolean, held: boolean}} Key */
 
-/** The label of the keys that the relay makes by itself (drawercam/keys.py). */
+/** The label of the keys that the relay makes by itself (drawercam/access/keys.py). */
 const FIRST_START = "made at the first start";
 
 /** @param {Key} key whether its holder may give keys to others */

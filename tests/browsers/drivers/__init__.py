@@ -11,10 +11,10 @@ Every browser has a fake camera and a fake microphone, may play sound without a 
 profile in a temporary directory, and leaves no process behind. They run as root and as an ordinary user; they need Linux (`/proc`).
 """
 
-from .base import Browser, BrowserMissing, Page, PageError, WaitTimeout
-from .chromium import Chromium, ChromiumPage
-from .firefox import Firefox, FirefoxPage
-from .webkit import WebKit, WebKitPage
+from tests.browsers.drivers.base import Browser, BrowserMissing, Page, PageError, WaitTimeout
+from tests.browsers.drivers.chromium import Chromium, ChromiumPage
+from tests.browsers.drivers.firefox import Firefox, FirefoxPage
+from tests.browsers.drivers.webkit import WebKit, WebKitPage
 
 BROWSERS: dict[str, type[Browser]] = {"chromium": Chromium, "firefox": Firefox, "webkit": WebKit}
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from .processes import Family
+from tests.browsers.drivers.processes import Family
 
 START_DEADLINE = 60.0
 """Seconds in which a browser must have started; the first start after an installation fills caches."""

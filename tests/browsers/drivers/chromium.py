@@ -11,8 +11,8 @@ from playwright.async_api import BrowserContext, ConsoleMessage, Playwright, asy
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Page as PlaywrightPage
 
-from .base import PAGE_DEADLINE, START_DEADLINE, Browser, Page, PageError
-from .processes import Family
+from tests.browsers.drivers.base import PAGE_DEADLINE, START_DEADLINE, Browser, Page, PageError
+from tests.browsers.drivers.processes import Family
 
 QUIET = (
     "--no-first-run",

@@ -14,9 +14,9 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 
-from .base import SCRIPT_DEADLINE, Browser, Page, PageError
-from .processes import Family
-from .remote import AIM, Remote, announced, drain, end
+from tests.browsers.drivers.base import SCRIPT_DEADLINE, Browser, Page, PageError
+from tests.browsers.drivers.processes import Family
+from tests.browsers.drivers.remote import AIM, Remote, announced, drain, end
 
 ANNOUNCEMENT = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
 """What Firefox prints once it can be controlled."""

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from .base import BrowserMissing
+from tests.browsers.drivers.base import BrowserMissing
 
 FIRST_COMPLETE = (1, 24)
 """The first GStreamer with an `autovideoflip` element of its own."""

@@ -25,12 +25,11 @@ from typing import Any, ClassVar
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.browsers.drivers.base import PAGE_DEADLINE, SCRIPT_DEADLINE, Browser, BrowserMissing, Page, PageError
+from tests.browsers.drivers.chromium import QUIET
+from tests.browsers.drivers.processes import Family
+from tests.browsers.drivers.remote import AIM, Remote, announced, drain, end
 from tests.packages import LOCK, Unavailable, cache, node
-
-from .base import PAGE_DEADLINE, SCRIPT_DEADLINE, Browser, BrowserMissing, Page, PageError
-from .chromium import QUIET
-from .processes import Family
-from .remote import AIM, Remote, announced, drain, end
 
 ANNOUNCEMENT = re.compile(r"DevTools listening on (ws://\S+)")
 """What Chrome prints once it can be controlled."""

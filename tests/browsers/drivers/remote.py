@@ -13,7 +13,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from .base import PAGE_DEADLINE, PageError
+from tests.browsers.drivers.base import PAGE_DEADLINE, PageError
 
 
 class Remote:

@@ -17,9 +17,9 @@ from typing import Any, cast
 
 import aiohttp
 
-from . import gstreamer
-from .base import PAGE_DEADLINE, SCRIPT_DEADLINE, Browser, BrowserMissing, Page, PageError
-from .processes import Family
+from tests.browsers.drivers import gstreamer
+from tests.browsers.drivers.base import PAGE_DEADLINE, SCRIPT_DEADLINE, Browser, BrowserMissing, Page, PageError
+from tests.browsers.drivers.processes import Family
 
 SCREEN = "1920x1200x24"
 """Width, height and bits per pixel of the virtual screen: large enough for a desktop window and a tall phone."""

@@ -1,0 +1,1 @@
+"""Keys, and what they allow. No sockets: headers in, a decision out."""

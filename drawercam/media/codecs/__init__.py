@@ -1,0 +1,1 @@
+"""What the relay reads of each codec's frames."""

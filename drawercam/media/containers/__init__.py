@@ -1,0 +1,1 @@
+"""WebM and MP4: bytes to packets, packets to bytes."""

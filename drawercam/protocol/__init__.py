@@ -1,0 +1,1 @@
+"""The words of the wire: messages both ways, and why a socket is closed (docs/protocol.md)."""

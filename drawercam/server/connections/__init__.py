@@ -1,0 +1,1 @@
+"""From a connection to its first request."""

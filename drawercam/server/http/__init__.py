@@ -1,0 +1,1 @@
+"""Everything that is asked by HTTP: pages, the API, live files, snapshots, streams that programs send."""

@@ -1,0 +1,1 @@
+"""WebSockets: frames, what is on its way, and the sessions behind them."""

@@ -1,0 +1,466 @@
+"""What sockets are for: a camera that publishes, a player that watches, a wall that lists."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+
+from websockets.frames import Close, CloseCode
+
+from drawercam.live.channel import NUMBERS, Channel, Follower, Fragment, NotTurned, Run, State, Viewer
+from drawercam.live.hub import Hub
+from drawercam.live.ingest import PIECE, Source
+from drawercam.live.plays import Plays
+from drawercam.media.packets import Kind
+from drawercam.protocol import messages as control
+from drawercam.protocol.close_reasons import Closing, Reason, Refused
+from groundwork.connections.limits import Bucket
+
+from .websocket import Socket, frame
+
+# Bytes of one message from a camera: a stalled phone may send several seconds at once.
+MAX_CAMERA_MESSAGE = 8 * 2**20
+
+# Bytes of one message from anybody else, who may only send control messages.
+MAX_OTHER_MESSAGE = control.MAX_TEXT
+
+# Seconds for which pictures may wait for a viewer's network before they are left out up to a fresh keyframe, where the camera can make one.
+# Wi-Fi that falters for a moment costs no picture, and a network that is too slow shows what is instead of what was.
+MAX_WAIT = 0.3
+
+# The same for pictures whose next keyframe may be many seconds away, and for sound: it is small, but too late it is of no use either.
+MAX_PATIENCE = 1.0
+
+# Seconds of waiting below which a viewer that was left out may go on: with more, its keyframe would be an old one when it arrives.
+SETTLED = 0.1
+
+# Joins of one player that are fulfilled at once, and seconds between two after that: each brings it everything since the last keyframe
+# again. A page that was hidden and comes back, or whose engine begins anew, joins once. Where more come, the newest is fulfilled as soon as
+# it may be.
+JOINS_AT_ONCE, JOIN_PAUSE = 6, 1.0
+
+# Votes for a pause of one player that count at once, and seconds between two after that: a page casts one every 2 s. To take one back
+# counts always.
+VOTES_AT_ONCE, VOTE_PAUSE = 4, 1.0
+
+# Seconds between two wishes where to look that are passed on to a camera: motors and lenses take no more, and a person sees no difference.
+ORIENT_INTERVAL = 0.1
+
+# Seconds by which one clock may be behind another one.
+_MOMENT = 0.001
+
+_VIDEO = NUMBERS[Kind.VIDEO]
+
+log = logging.getLogger(__name__)
+
+
+def _parse(text: str, vocabulary: control.Vocabulary) -> control.Message:
+    try:
+        if len(text) > control.MAX_TEXT:
+            raise control.ControlError(f"a text message may be {control.MAX_TEXT} characters long")
+        return control.parse(text, vocabulary)
+    except control.ControlError as error:
+        raise Refused(Reason.BAD_MESSAGE, f"{str(error).capitalize()}.") from None
+
+
+def patience(channel: Channel, video: bool, needs_key: bool, bursting: bool) -> float | None:
+    """For how many seconds a frame may wait on its way to a viewer; None for as long as it takes.
+
+    Args:
+        channel: The camera.
+        video: It is a picture.
+        needs_key: The viewer was left out, and waits for a keyframe.
+        bursting: It has not received the whole past yet.
+    """
+    if video and channel.keyframes:
+        return SETTLED if needs_key else MAX_WAIT
+    if channel.keyframes or not bursting:
+        return MAX_PATIENCE
+    return None  # where no keyframe is in sight, the whole past is sent, and takes its time
+
+
+def _reason(goodbye: Close | None) -> str:
+    """Why a camera is gone (docs/protocol.md, "States"): only one that says so was switched off."""
+    if goodbye is None:
+        return "lost"
+    return "left" if goodbye.code == CloseCode.NORMAL_CLOSURE and goodbye.reason == control.STOPPED else "closed"
+
+
+def _framed(fragment: Fragment) -> bytes:
+    if fragment.framed is None:
+        fragment.framed = frame(fragment.data)
+    return fragment.framed
+
+
+class CameraSession:
+    """`/camera/<name>`: feeds a channel."""
+
+    films = True
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        self._hub = hub
+        self._channel = hub.channel(name)
+        self._source: Source
+        self._socket: Socket | None = None
+        self._wish: control.Orient | None = None  # where to look next; waits until the camera may be told again
+        self._orienting: asyncio.TimerHandle | None = None  # the camera was told a moment ago
+
+    def opened(self, socket: Socket) -> None:
+        log.info("< %s films as %s", socket.peer, self._channel.name)
+        self._socket = socket
+        self._source = Source(self._channel, self._hub.clock, self._hub.ledger.account(socket.address))
+        socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
+        self._channel.take(self, socket.address)
+
+    def text(self, message: str) -> None:
+        match _parse(message, control.FROM_CAMERA):
+            case control.CameraPing(t, encode, level):
+                self.tell(control.Pong(t, self._hub.clock()))
+                if self._current:
+                    self._channel.camera_encodes(encode)
+                    self._channel.camera_hears(level)
+            case control.Stream(stream, _, at, delay, keyframes, interval, sound, label, rotation, flip) if self._current:
+                self._channel.camera_is_called(label)
+                self._source.begin(stream, at, delay, keyframes, interval, sound, rotation, flip)
+            case control.End(stream) if self._current:
+                self._source.end(stream)
+            case control.CameraState(state, reason, sound) if self._current:
+                self._channel.camera_says(State(state), reason, sound)
+            case control.Turns() as turns if self._current:
+                self._channel.camera_turns(turns)
+
+    def binary(self, message: bytes) -> Iterator[None] | None:
+        if len(message) > PIECE:
+            return self._in_pieces(message)
+        if self._current:  # if not, these bytes were on their way when the name was taken over
+            try:
+                self._source.feed(message, hold=True)
+            except Refused:
+                self._refused()
+                raise
+        return None
+
+    def _in_pieces(self, message: bytes) -> Iterator[None]:
+        pieces = self._source.take(message)
+        while self._current and self._socket is not None:
+            try:
+                if next(pieces, self) is self:
+                    return
+                self._source.settle(self._socket.unfinished)
+            except Refused:
+                self._refused()
+                raise
+            yield
+
+    def drained(self) -> None:
+        pass
+
+    def settled(self) -> None:
+        if self._current and self._socket is not None:
+            self._channel.flush()
+            try:
+                self._source.settle(self._socket.unfinished)
+            except Refused:
+                self._refused()
+                raise
+
+    def _refused(self) -> None:
+        self._channel.leave(self, "media")
+        self._source.close()
+
+    def closed(self, goodbye: Close | None) -> None:
+        if self._orienting is not None:
+            self._orienting.cancel()
+        self._channel.leave(self, _reason(goodbye))
+        self._source.close()
+
+    def tell(self, message: control.Message) -> None:
+        """See channel.Camera."""
+        if isinstance(message, control.Orient):
+            self._wish = message if self._wish is None else self._wish.then(message)
+            if self._orienting is None:
+                self._orient()
+        elif self._socket is not None:
+            self._socket.tell(message)
+
+    def _orient(self) -> None:
+        """Pass on where to look, and nothing more of that for a while: many viewers may turn at once, and the newest wish counts."""
+        wish, self._wish, self._orienting = self._wish, None, None
+        if wish is not None and self._socket is not None and self._current:
+            self._socket.tell(wish)
+            self._orienting = asyncio.get_running_loop().call_later(ORIENT_INTERVAL, self._orient)
+
+    def end(self, closing: Closing) -> None:
+        """See channel.Camera."""
+        if self._socket is not None:
+            self._source.close()
+            self._socket.end(closing)
+
+    @property
+    def _current(self) -> bool:
+        return self._channel.camera is self
+
+
+class PlayerSession(Follower):
+    """`/player/<name>`: takes a channel's frames, or leaves them while its socket is behind.
+
+    Args:
+        address: From where it comes.
+        rests: It comes without watching, and joins later.
+        plays: What it can play, if it says that when it comes.
+    """
+
+    # See Socket.
+    __slots__ = ("_channel", "_earlier", "_hub", "_joining", "_joins", "_plays", "_rests", "_socket", "_viewer", "_votes", "_wish", "who")
+
+    films = False
+
+    def __init__(self, hub: Hub, name: str, address: str = "", rests: bool = False, plays: Plays | None = None) -> None:
+        super().__init__()
+        self.who = ""
+        self._earlier = 0  # frames left out before it began to listen only, or to watch again
+        self._hub = hub
+        self._channel = hub.awaited(name, address)
+        self._plays = plays or Plays()
+        self._viewer: Viewer = self  # who stands for it in the channel
+        self._rests = rests
+        self._socket: Socket | None = None
+        now = hub.clock() / 1e6
+        self._joins, self._votes = Bucket(JOINS_AT_ONCE, JOIN_PAUSE, now), Bucket(VOTES_AT_ONCE, VOTE_PAUSE, now)
+        self._wish: control.Join | None = None  # to be fulfilled as soon as it may be
+        self._joining = False  # a timer for that is set
+
+    def opened(self, socket: Socket) -> None:
+        log.debug("> %s watches %s", socket.peer, self._channel.name)
+        self._socket, self.who = socket, socket.address
+        socket.probe()
+        socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
+        if self._rests:
+            self._channel.rest(self)
+        else:
+            self._channel.join(self, self._plays)
+
+    def text(self, message: str) -> None:
+        match _parse(message, control.FROM_PLAYER):
+            case control.Ping(t):
+                channel, drops = self._channel, self._earlier + self._viewer.drops
+                way, now = channel.timing(), self._hub.clock()
+                lately = channel.idle(), channel.pace(), channel.level
+                self.tell(control.PlayerPong(t, now, way.encode, way.uplink, way.relay, drops, *lately))
+            case control.Pause():
+                if self._votes.take(self._hub.clock() / 1e6):
+                    self._channel.vote(self._viewer, True)
+            case control.Resume():
+                self._channel.vote(self._viewer, False)
+            case control.Keyframe():
+                self._channel.want_keyframe(self._viewer)
+            case control.Unplayable(codec_string):
+                if codec := self._channel.codec(codec_string):
+                    self._plays = self._plays.without(codec)
+                    self._channel.plays(self._viewer, self._said)
+            case control.Join(_, plays) as join:
+                if plays is not None:
+                    self._plays = Plays.of(plays)
+                self._wish = join
+                if not self._joining:
+                    self._join_when_due()
+            case control.Rest():
+                self._wish = None
+                self._channel.rest(self._viewer)
+            case control.Orient() as wish:
+                try:
+                    self._channel.orient(wish)
+                except NotTurned as error:
+                    self.tell(control.Declined(error.id, str(error)))
+
+    def binary(self, message: bytes) -> None:
+        raise Refused(Reason.UNEXPECTED_BINARY)
+
+    def _join_when_due(self) -> None:
+        self._joining = False
+        wish, now, later = self._wish, self._hub.clock() / 1e6, self._hub.later
+        if wish is None:
+            return
+        wait = self._joins.wait(now)
+        if wait > 0 and later is not None:
+            self._joining = True
+            later(wait + _MOMENT, self._join_when_due)
+            return
+        self._joins.take(now)
+        self._wish = None
+        self.begin_anew()
+        self._join(wish.video)
+
+    def _join(self, video: bool) -> None:
+        """Watch, or only listen: then another viewer stands for it in the channel, so that who watches pays nothing for that."""
+        before = self._viewer
+        if video == isinstance(before, _Listener):
+            self._viewer = self if video else _Listener(self)
+        self._channel.join(self._viewer, self._said)
+        if before is not self._viewer:
+            self._channel.part(before)  # only now, or its camera would be told that nobody is there
+            self._earlier, before.drops = self._earlier + before.drops, 0
+
+    @property
+    def _said(self) -> Plays:
+        """What it can play of that which it takes."""
+        return self._plays if self._viewer is self else self._plays.sound_only()
+
+    def drained(self) -> None:
+        if self.needs_key and not self.asked and not self._late(True):
+            log.debug("= a viewer of %s goes on after %d drops", self._channel.name, self.drops)
+            self.asked = True
+            self._channel.want_keyframe(self)
+
+    def settled(self) -> None:
+        pass
+
+    def closed(self, goodbye: Close | None) -> None:
+        self._wish = None
+        self._channel.part(self._viewer)
+
+    def tell(self, message: control.Message) -> None:
+        """See channel.Viewer."""
+        if self._socket is not None:
+            self._socket.tell(message)
+
+    def begin(self, number: int, init: bytes) -> None:
+        """See channel.Viewer."""
+        if self._socket is not None:
+            if number == _VIDEO:
+                self.needs_key = True
+            self._socket.write(frame(init))
+
+    def catch_up(self, fragments: Sequence[Fragment]) -> None:
+        """See channel.Viewer."""
+        if self._socket is not None:
+            sent = not self._late(True) and self._socket.burst(map(_framed, fragments))
+            self.needs_key, self.asked = not sent, False
+
+    def offer(self, fragment: Fragment) -> bool:
+        """See channel.Viewer. What would be late is left out; after a picture that was, the next one is a keyframe."""
+        socket = self._socket
+        if socket is None or (not self.needs_key and socket.pass_on(fragment.framed or _framed(fragment))):
+            return False
+        video = fragment.number == _VIDEO
+        if self._late(video):
+            self.leave_out(video, fragment.key)
+            socket.left_out()
+            return False
+        if video and self.needs_key:
+            if not fragment.key:
+                return self.wait_for_key()
+            self.needs_key = False
+        socket.write(_framed(fragment))
+        return False
+
+    def offer_all(self, run: Run) -> bool:
+        """See channel.Viewer."""
+        if self._socket is None or self.needs_key:
+            return run.one_by_one(self)
+        if run.framed is None:
+            run.framed = b"".join(map(_framed, run.fragments))
+        return not self._socket.pass_on(run.framed) and run.one_by_one(self)
+
+    def hear(self, fragment: Fragment) -> bool:
+        """Take a frame of sound, or leave it: False."""
+        socket = self._socket
+        if socket is None:
+            return True
+        if self._late(False):
+            socket.left_out()
+            return False
+        socket.write(_framed(fragment))
+        return True
+
+    def _late(self, video: bool) -> bool:
+        """Whether a frame would reach this viewer too late to be worth sending now."""
+        socket = self._socket
+        if socket is None or socket.behind:
+            return True
+        bound = patience(self._channel, video, self.needs_key, socket.bursting)
+        return bound is not None and socket.wait() > bound
+
+
+class _Listener:
+    """Stands for a player that only listens. See channel.Viewer."""
+
+    __slots__ = ("_session", "drops", "who")
+
+    def __init__(self, session: PlayerSession) -> None:
+        self.who = session.who
+        self.drops = 0
+        self._session = session
+
+    def tell(self, message: control.Message) -> None:
+        """See channel.Viewer."""
+        self._session.tell(message)
+
+    def begin(self, number: int, init: bytes) -> None:
+        """See channel.Viewer."""
+        self._session.begin(number, init)
+
+    def catch_up(self, fragments: Sequence[Fragment]) -> None:
+        """See channel.Viewer. Sound needs no past."""
+
+    def offer(self, fragment: Fragment) -> bool:
+        """See channel.Viewer."""
+        if fragment.number != _VIDEO and not self._session.hear(fragment):
+            self.drops += 1
+        return False
+
+    def offer_all(self, run: Run) -> bool:
+        """See channel.Viewer."""
+        return run.one_by_one(self)
+
+
+class WallSession:
+    """`/wall`: the list of cameras, now and at every change."""
+
+    films = False
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._socket: Socket | None = None
+        self._missed = False  # it has not been told of the last change
+
+    def opened(self, socket: Socket) -> None:
+        self._socket = socket
+        socket.tell(control.Welcome("", self._hub.clock()))
+        self._hub.watch(self)
+
+    def text(self, message: str) -> None:
+        match _parse(message, control.FROM_WALL):
+            case control.Ping(t):
+                self.tell(control.Pong(t, self._hub.clock()))
+
+    def binary(self, message: bytes) -> None:
+        raise Refused(Reason.UNEXPECTED_BINARY)
+
+    def drained(self) -> None:
+        if self._missed:
+            self._missed = False
+            self.show(self._hub.listing())
+
+    def settled(self) -> None:
+        pass
+
+    def closed(self, goodbye: Close | None) -> None:
+        self._hub.unwatch(self)
+
+    def tell(self, message: control.Message) -> None:
+        """See hub.Watcher. A wall that does not take the last lists gets the newest one when it has."""
+        if self._socket is None:
+            return
+        if not isinstance(message, control.Cameras):
+            self._socket.tell(message)
+        elif self._socket.behind:
+            self._missed = True
+        else:
+            self.show(message)
+
+    def show(self, cameras: control.Cameras) -> None:
+        """Send the list."""
+        if self._socket is not None:
+            self._socket.tell(cameras)

@@ -1,0 +1,129 @@
+"""Requests that aiohttp has not read: those that it cannot, and those that wait for their turn.
+
+By itself it answers with all that it could not read, and writes a traceback with what was in it: cookies, for instance.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from aiohttp import web, web_protocol
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+
+from .scheduler import Share
+
+LOG = logging.getLogger("groundwork.connections.unread_requests")
+"""For `aiohttp.web.AppRunner`. What goes wrong in a handler is said by the application."""
+LOG.setLevel(logging.CRITICAL)
+
+# Requests of one connection that are taken apart before they are answered. With aiohttp's 32, five hundred connections that ask for one
+# thing again and again cost 70 MB and 700 ms, in no turn of the address they come from (groundwork/connections/scheduler.py).
+web_protocol.MAX_MSG_QUEUE_SIZE = 1
+
+# Bytes that are taken apart at once: of a body in chunks of a byte (RFC 9112 section 7.1), each of which costs as much as a large one, they
+# take 2 ms.
+_PIECE = 8 * 2**10
+
+_now = time.monotonic
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Server": "drawercam",
+}
+
+
+class _Handler(RequestHandler):
+    """One connection. What it brings is taken apart when it is the turn of its address, and no more of it than is wanted."""
+
+    __slots__ = ("_rest", "_share", "_waits")
+
+    def __init__(self, server: web.Server, share: Share) -> None:
+        super().__init__(server, loop=server._loop, **server._kwargs)
+        self._share = share
+        self._rest = b""  # what came and was not looked at
+        self._waits = False  # for the next turn
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol; without data, as aiohttp calls it, go on with what its parser has kept."""
+        if not data:
+            self._parse(data)
+        elif self._rest or self._waits:
+            self._rest += data
+        elif self._share.is_free:
+            self._take_apart(data)
+        else:
+            self._wait(data)
+
+    def go_on(self) -> None:
+        """See scheduler.Worker."""
+        data, self._rest, self._waits = self._rest, b"", False
+        self._take_apart(data)
+        if not self._rest and not self._is_full:
+            self._resume_transport_reading()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._rest = b""
+        super().connection_lost(exc)
+
+    def _take_apart(self, data: bytes) -> None:
+        for end in range(_PIECE, len(data) + _PIECE, _PIECE):
+            self._parse(data[end - _PIECE : end])
+            if end < len(data) and self._is_full:
+                self._rest = data[end:]  # until it is wanted, see _resume_transport_reading
+                return
+            if end < len(data) and not self._share.is_free:
+                self._wait(data[end:])
+                return
+
+    def _parse(self, data: bytes) -> None:
+        began = _now()
+        super().data_received(data)
+        if not (self._messages or self._is_full or self._upgraded or self._parser is None):
+            # aiohttp counts a message when its body is complete, also if it has been taken from the queue since; with its own limit of 32,
+            # too, what follows then stays in its parser until more comes.
+            self._parser.message_consumed()
+            super().data_received(b"")
+        self._share.spend(_now() - began)
+
+    @property
+    def _is_full(self) -> bool:
+        """Nothing more is wanted for now."""
+        return self._reading_paused or self._buffer_paused
+
+    def _wait(self, data: bytes) -> None:
+        self._rest, self._waits = data, True
+        self._pause_transport_reading()
+        self._share.wait(self)
+
+    def _resume_transport_reading(self) -> None:
+        """See BaseProtocol: more is wanted."""
+        if self._rest and not self._waits:
+            self._wait(self._rest)
+        elif not self._waits:
+            super()._resume_transport_reading()
+
+    def handle_error(
+        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """See RequestHandler. Its message quotes what was sent."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        name, sentence = ("bad-request", "The request is not understood.") if status < 500 else ("internal", "There is a fault here.")
+        response = web.json_response({"error": name, "text": sentence}, status=status, headers=_HEADERS)
+        response.force_close()
+        return response
+
+
+def protocol(server: web.Server, share: Share) -> RequestHandler:
+    """What a connection is handed to, as if aiohttp had accepted it.
+
+    Args:
+        server: aiohttp's.
+        share: What the address has of each turn of the event loop.
+    """
+    return _Handler(server, share)

@@ -3,8 +3,8 @@
     {"scheme": "https", "port": 8443, "hosts": ["192.168.1.5"], "here": "localhost", "name": "attic", "keys": true, "authority": true,
      "fingerprint": "AB:CD:...", "trust": "http://192.168.1.5:8088/trust", "origins": ["https://192.168.1.5:8443"]}
 
-No key is in it. It is believed only while the relay holds it (`files.hold`): the system lets go of it when the relay dies, however it dies.
-Several relays may share a folder, so each has a file of its own.
+No key is in it. It is believed only while the relay holds it (`state_files.hold`): the system lets go of it when the relay dies, however it
+dies. Several relays may share a folder, so each has a file of its own.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class Camera:
         """Film, for ever. To cancel it is to switch the camera off.
 
         Raises:
-            Refused, TakenOver: The relay wants no more of it (link.Link.run).
+            Refused, TakenOver: The relay wants no more of it (connection.Link.run).
             SourceError: The source cannot be filmed, and will not come back by itself.
         """
         film = asyncio.create_task(self._film_on())
@@ -144,10 +144,10 @@ class Camera:
                 await tasks.end(self._turning)
                 await asyncio.to_thread(self._turner.rest)
 
-    # --- link.Handler ---
+    # --- connection.Handler ---
 
     def opened(self) -> None:
-        """See link.Handler."""
+        """See connection.Handler."""
         self._open, self._asked, self._said = True, "", None
         self._pace.restart()
         self._restart()
@@ -157,12 +157,12 @@ class Camera:
         self._settle()
 
     def lost(self) -> None:
-        """See link.Handler."""
+        """See connection.Handler."""
         self._open, self._asked, self._said = False, "", None
         self._settle()
 
     def told(self, message: dict[str, Any]) -> None:
-        """See link.Handler."""
+        """See connection.Handler."""
         match message.get("type"):
             case "pause":
                 self._asked = "unwatched" if message.get("reason") == "unwatched" else "viewers"
@@ -181,13 +181,13 @@ class Camera:
         self._settle()
 
     def asked(self, moment: int) -> CameraPing:
-        """See link.Handler."""
+        """See connection.Handler."""
         self._pace.asked(moment)
         encode = round(statistics.median(self._timings)) if self._timings and self._gate.wanted else None
         return CameraPing(moment, encode, None if self.take is None else self.take.loudness.level(moment))
 
     def answered(self, asked: int, way: int, moment: int) -> None:
-        """See link.Handler."""
+        """See connection.Handler."""
         self._pace.answered(asked, way, moment)
         self._gate.share = self._pace.share
         self._settle()

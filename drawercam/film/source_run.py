@@ -48,7 +48,7 @@ class Gate:
         wanted: Somebody wants pictures and sound now.
         encode: Nothing is to be passed on as it is.
         unplayable: Frames of these codecs are not, either.
-        keyless: See sources.Sink.
+        keyless: See source.Sink.
         recipe: The encoder for pictures, None if there is none.
         share: Of the full bit rate.
         has_room: Given the bit rate, whether a picture would be sent in time.
@@ -160,41 +160,41 @@ class Take:
     # --- Sink, in the source's thread ---
 
     def passes(self, codec: Codec) -> bool:
-        """See sources.Sink."""
+        """See source.Sink."""
         return not self._gate.encode and codec not in self._gate.unplayable
 
     @property
     def keyless(self) -> Keyless:
-        """See sources.Sink."""
+        """See source.Sink."""
         return self._gate.keyless
 
     def key_found(self) -> None:
-        """See sources.Sink."""
+        """See source.Sink."""
         self._gate.keyless = Keyless.NO
 
     @property
     def wanted(self) -> bool:
-        """See sources.Sink."""
+        """See source.Sink."""
         return self._gate.wanted
 
     def opened(self, what: str, sound: bool) -> None:
-        """See sources.Sink."""
+        """See source.Sink."""
         if not self._stopping.is_set():  # or it comes so late that nobody waits for it
             self._later(self._opened, what, sound)
 
     def stands(self) -> None:
-        """See sources.Sink."""
+        """See source.Sink."""
         self._heard = max(self._heard, now())
 
     def pause(self, seconds: float) -> bool:
-        """See sources.Sink."""
+        """See source.Sink."""
         if seconds <= 0:
             return not self._stopping.is_set()
         self._heard = max(self._heard, now() + round(seconds * 1e6))  # who knows when it goes on is not stuck
         return not self._stopping.wait(seconds)
 
     def picture(self, picture: VideoFrame, captured: int) -> None:
-        """See sources.Sink."""
+        """See source.Sink."""
         self._heard = now()
         self.decoded += 1
         with self._filled:
@@ -203,13 +203,13 @@ class Take:
             self._filled.notify()
 
     def sound(self, sound: AudioFrame, captured: int) -> None:
-        """See sources.Sink."""
+        """See source.Sink."""
         if self._gate.wanted and self._gate.hears():
             for frame in self._sounds.encode(sound, captured):
                 self._later(self._emit, frame)
 
     def passed(self, frame: Frame) -> None:
-        """See sources.Sink."""
+        """See source.Sink."""
         if frame.form.codec.kind is Kind.VIDEO:
             self._heard = now()
             self.passed_on += 1

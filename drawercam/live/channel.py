@@ -292,7 +292,7 @@ class Channel:
         self.keyless = False  # pictures come, and have come for KEYLESS_AFTER, but none with which a newcomer can begin
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
         self.sound: bool | None = None  # there is sound with the picture, as the camera says
-        self.sound_state: str | None = None  # what the camera says of its microphone (control.SOUND_STATES)
+        self.sound_state: str | None = None  # what the camera says of its microphone (messages.SOUND_STATES)
         self.level: float | None = None  # how loud that is, as the camera says
         self.remarks: list[str] = []  # what is left out of what this camera sends, in sentences
         self.turns = control.Turns()  # what the camera says that it can turn

@@ -118,7 +118,7 @@ class Traffic:
         messages: Control messages so far.
         written: Bytes sent through sockets so far.
         waiting: Bytes that wait in sockets, at the last sweep.
-        refusals: How often something was refused so far, by the id that the answer gave (`access.Denied`).
+        refusals: How often something was refused so far, by the id that the answer gave (`denied.Denied`).
         wrong_keys: How many were tried so far.
         room: How many connections there may be; fewer than `limits.MAX_CONNECTIONS` where the system gives fewer files.
         loop_lag: How late the event loop came to its sweeps.

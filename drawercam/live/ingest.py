@@ -44,7 +44,7 @@ class _Stream:
     """One recorder's bytes.
 
     Attributes:
-        delay, keyframes, interval, sound: See control.Stream.
+        delay, keyframes, interval, sound: See messages.Stream.
         turn: Likewise.
         document: Which of its documents came last.
         latest: The latest end of a packet, on its recorder's clock.
@@ -130,7 +130,7 @@ class Source:
         rotation: int = 0,
         flip: bool = False,
     ) -> None:
-        """A stream begins, or begins afresh; see control.Stream."""
+        """A stream begins, or begins afresh; see messages.Stream."""
         delay = delay or 0
         turn = Geometry(rotation, flip)
         self._streams[number] = _Stream(StreamReader(), Timeline(at, delay), delay, keyframes, interval, sound, turn)

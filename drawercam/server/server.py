@@ -354,13 +354,13 @@ class Server:
         return by_cookie if by_ticket is None else Grant.of(dict.fromkeys((*by_cookie.keys, *by_ticket.keys)))
 
     def unfit(self, status: int, client: Client) -> Response:
-        """See socket.Owner."""
+        """See websocket.Owner."""
         phrase = HTTPStatus(status).phrase
         denied = Denied(status, phrase.lower().replace(" ", "-"), _UNFIT.get(status, SENTENCES.get(status, f"{phrase}.")))
         return self._refusal(denied, client)
 
     def _plain(self, head: bytes, address: str, arrived_at: str) -> bytes:
-        """See gate.Plain."""
+        """See listener.Plain."""
         client = Client("", "", host=next(iter(plain_http.header(head, "host")), None), https=True)
         try:
             where = plain_http.location(head, lambda host: self._access.check_host(host, arrived_at))
@@ -479,7 +479,7 @@ Line = TypeVar("Line", bound=Socket | Reader)
 
 
 class _Entrance:
-    """The server as one door sees it: it knows whose connection it is. See door.Rooms."""
+    """The server as one door sees it: it knows whose connection it is. See first_request.Rooms."""
 
     def __init__(self, server: Server, seat: Seat) -> None:
         self._server = server
@@ -503,7 +503,7 @@ class _Entrance:
 
 
 class _Arrival:
-    """The server as one socket sees it that came by TCP. See socket.Owner."""
+    """The server as one socket sees it that came by TCP. See websocket.Owner."""
 
     def __init__(self, server: Server, transport: asyncio.Transport) -> None:
         self._server = server

@@ -38,7 +38,7 @@ class Frame:
     Attributes:
         form: How it is written.
         data: The frame, in the container's or the encoder's form.
-        captured: When its picture, or its first sample, was captured (µs, `moments.now`).
+        captured: When its picture, or its first sample, was captured (µs, `clock.now`).
         key: What its maker says of it; pictures are asked themselves (media.frames).
     """
 

@@ -57,7 +57,7 @@ class Pace:
         self._asked.append(moment)
 
     def answered(self, asked: int, way: int, moment: int) -> None:
-        """A ping was answered; see link.Handler."""
+        """A ping was answered; see connection.Handler."""
         while self._asked and self._asked[0] <= asked:
             self._asked.popleft()
         self._ways.append(way)

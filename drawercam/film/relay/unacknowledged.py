@@ -38,7 +38,7 @@ class Flight:
         self._lock = threading.Lock()
 
     def sent(self, since: int) -> None:
-        """The system has taken what this program had for it since then (`moments.now`)."""
+        """The system has taken what this program had for it since then (`clock.now`)."""
         if (told := self._ask()) is not None:
             acked, waiting, _ = told
             with self._lock:

@@ -95,7 +95,7 @@ class RpiCamera:
         self._width, self._height = width, height
 
     def run(self, sink: Sink) -> None:
-        """See sources.Source."""
+        """See source.Source."""
         program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
         if program is None:
             raise SourceError("There is no program rpicam-vid here: sudo apt install rpicam-apps-lite (Raspberry Pi OS).", final=True)

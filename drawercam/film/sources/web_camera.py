@@ -56,7 +56,7 @@ class WebCamera:
     """A camera whose web server is asked.
 
     Attributes:
-        title, rate: See sources.Source.
+        title, rate: See source.Source.
     """
 
     def __init__(self, url: str, rest: Stream) -> None:
@@ -71,7 +71,7 @@ class WebCamera:
         self._one_part = False  # the last answer in parts had a single one
 
     def run(self, sink: Sink) -> None:
-        """See sources.Source."""
+        """See source.Source."""
 
         def goes_on() -> bool:
             sink.stands()

@@ -135,7 +135,7 @@ class TrackReader:
         self._broken = False
 
     def unpack(self, frame: bytes, key: bool, work: Work) -> Unpacked | None:
-        """Take one frame; see frames.Unpacker. None also while the track is broken.
+        """Take one frame; see unpack.Unpacker. None also while the track is broken.
 
         Raises:
             MediaError: The frame is broken, and so is every other track; or it is too much work.

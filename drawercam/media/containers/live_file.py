@@ -60,7 +60,7 @@ def container_of(init: bytes) -> Container:
 
 
 def container_for(codec_string: str) -> Container:
-    """The form in which pictures of a codec (RFC 6381) come: see `containers.writer`."""
+    """The form in which pictures of a codec (RFC 6381) come: see `detect.writer`."""
     return Container.MP4 if codec_string.startswith("avc") else Container.WEBM
 
 

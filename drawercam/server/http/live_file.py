@@ -96,7 +96,7 @@ class Reader(Follower, asyncio.Protocol):
         self._file: Muxed | None = None
         self._ending = False
         self._behind = self._bursting = False
-        self._filled = self._seen = self._looked = house.now()  # see window.Window
+        self._filled = self._seen = self._looked = house.now()  # see in_flight.Window
         self._progress = house.served()
         self._waiting = 0  # bytes in the transport at the last sweep
         self._away_since: float | None = None  # the camera does not film

@@ -20,7 +20,7 @@ def add_routes(app: web.Application, hub: Hub, traffic: Callable[[], Traffic], w
 
     Args:
         app: The HTTP side.
-        hub, traffic, waiting_limit: See `metrics.Metrics`.
+        hub, traffic, waiting_limit: See `prometheus.Metrics`.
     """
     try:
         from . import prometheus as metrics

@@ -31,7 +31,7 @@ from .bodies import Bodies, more
 # The statuses of what ends a stream.
 _STATUSES = {Reason.BAD_MEDIA: 400, Reason.MEDIA_LIMIT: 400, Reason.TAKEN_OVER: 409, Reason.RESTARTING: 503}
 
-# The one stream that there is (control.Stream).
+# The one stream that there is (messages.Stream).
 _STREAM = 1
 
 # Bytes that are taken at once: of pictures of a byte, they cost half of what they may (media/work.py).

@@ -74,7 +74,7 @@ class Lists:
         self._frames: dict[Scope, bytes] = {}
 
     def frame(self, cameras: control.Cameras, watch: Scope) -> bytes:
-        """As `socket.text_frame` makes it.
+        """As `websocket.text_frame` makes it.
 
         Args:
             cameras: All there are.
@@ -207,20 +207,20 @@ class SocketVisit:
         self._pace = Bucket(MESSAGES_AT_ONCE, 1 / MESSAGES_PER_SECOND, clock())
 
     def opened(self, socket: Socket) -> None:
-        """See socket.Session."""
+        """See websocket.Session."""
         self._visiting = socket
         self._book.enter(self)
         cast(Session, super()).opened(socket)
 
     def text(self, message: str) -> None:
-        """See socket.Session."""
+        """See websocket.Session."""
         self._book.messages += 1
         if not self._pace.take(self._clock()):
             raise Refused(Reason.TOO_MANY_MESSAGES)
         cast(Session, super()).text(message)
 
     def closed(self, goodbye: Close | None) -> None:
-        """See socket.Session."""
+        """See websocket.Session."""
         self._book.leave(self)
         cast(Session, super()).closed(goodbye)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from drawercam.live.budget import Budget
 from drawercam.live.channel import FEW_PICTURES, KEYFRAME_INTERVAL, TRACK_PAUSE, TRACKS_AT_ONCE, Channel
-from drawercam.live.ingest import Source
+from drawercam.live.ingest import MAX_UNCOUNTED, Source
 from drawercam.live.ledger import LEAST_WORK, Ledger
 from drawercam.media import geometry
 from drawercam.media.containers import ebml
@@ -454,6 +454,16 @@ def test_to_end_and_begin_again_is_a_change_too(stage: Stage) -> None:
             stage.source.feed(b"\x01" + HEAD + cluster(0, simple(VP8_KEY)))
             stage.source.end(1)
     assert stage.viewer.told.count(control.TrackEnds(1)) == TRACKS_AT_ONCE
+
+
+def test_what_was_read_last_counts_beyond_what_one_picture_has(stage: Stage) -> None:
+    """Of all streams together, also of those that the channel ignores."""
+    source = Source(stage.channel, stage.clock)
+    size = 2 * MAX_UNCOUNTED // 3
+    for number in range(1, 9):
+        source.begin(number)
+        source.feed(bytes([number]) + HEAD + cluster(0) + simple(bytes(size)))
+    assert 8 * size - MAX_UNCOUNTED <= source.held < 8 * size
 
 
 def test_what_has_begun_is_counted_and_forgotten_with_its_stream(stage: Stage) -> None:

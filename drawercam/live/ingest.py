@@ -29,6 +29,9 @@ PIECE = 16 * 2**10
 """Bytes of a message that are read at once. Most pictures have less; of the smallest that codecs make, of 40 bytes, as many cost half of
 what a piece may (media/work.py)."""
 
+MAX_UNCOUNTED = 2**19
+"""Bytes of what its streams have read last that do not count as held: most pictures have less, and the channel holds one anyway."""
+
 # Microseconds by which a document must begin before the end of the one before it in its stream to count its times anew. One that repeats
 # its header only goes on, and its tracks are interleaved more closely.
 _ANEW = 250_000
@@ -94,8 +97,12 @@ class Source:
 
     @property
     def held(self) -> int:
-        """Bytes of memory for what has begun to come and is not complete."""
-        return self._coming + sum(stream.reader.held for stream in self._streams.values())
+        """Bytes of memory for what has begun to come and is not complete, and for what may have been cut off."""
+        held, kept = self._coming, 0
+        for stream in self._streams.values():
+            held += stream.reader.held
+            kept += stream.reader.kept
+        return held + max(0, kept - MAX_UNCOUNTED)
 
     @property
     def rest(self) -> float:

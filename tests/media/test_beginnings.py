@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
+from dataclasses import replace
+from typing import cast
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from drawercam.media.containers import ebml
-from drawercam.media.containers.beginnings import CUT_OFF, MAX_KEPT, MP4, WEBM
+from drawercam.media.containers.beginnings import CUT_OFF, MAX_KEPT, MP4, WEBM, Beginning
 from drawercam.media.containers.detect import StreamReader, writer
 from drawercam.media.containers.webm import Id
 from drawercam.media.packets import MediaError, MediaLimitError, Packet, Track
@@ -240,6 +243,28 @@ def test_many_beginnings_are_too_much_work(name: str) -> None:
         assert work.left < 0
     except MediaError:
         assert MOST - work.left > len(element) // 2**10
+
+
+class Searched:
+    """A pattern that counts the bytes that were searched for it."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+        self.bytes = 0
+
+    def search(self, data: bytes, begin: int, end: int) -> re.Match[bytes] | None:
+        found = self._pattern.search(data, begin, end)
+        self.bytes += max(0, (found.end() if found else min(end, len(data))) - begin)
+        return found
+
+
+@pytest.mark.parametrize(("form", "mark"), [(MP4, b"moov"), (MP4, b"ftyp"), (WEBM, b"\x1a\x45\xdf\xa3")], ids=["moov", "ftyp", "ebml"])
+def test_what_was_searched_once_is_not_searched_again(form: Beginning, mark: bytes) -> None:
+    """However many marks there are that begin nothing, and wherever the other one is missing."""
+    counter = Searched(form.mark)
+    kept = b"A" + (b"xxxx" + mark) * 500 + b"A" * 100_000
+    assert replace(form, mark=cast("re.Pattern[bytes]", counter)).find(kept, bytes(100), 8, Work()).place is None
+    assert len(kept) - 4 <= counter.bytes < len(kept) + 5 * 500
 
 
 def test_only_so_much_of_what_is_passed_over_is_kept() -> None:

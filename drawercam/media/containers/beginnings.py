@@ -15,9 +15,6 @@ from drawercam.media.work import LOOK, Work
 MAX_KEPT = 2**16
 """Bytes of an element that is only passed over, up to which it is kept until what follows is known. Live streams have shorter ones."""
 
-MAX_UNCOUNTED = 2**19
-"""Bytes of what was read last that do not count as held: most pictures have less, and the channel holds them anyway."""
-
 LONGEST = 4 + 64 + 3 + 8
 """Bytes by which a beginning is known, at most."""
 
@@ -25,6 +22,9 @@ CUT_OFF = "a document was cut off, and another one begins where it broke off"
 
 _SEARCHED = 2**10
 """Bytes that are searched for a unit of work."""
+
+_MARK = 4
+"""Bytes of a mark."""
 
 
 class Found(NamedTuple):
@@ -49,13 +49,13 @@ class Beginning:
     Attributes:
         whole: Matches a beginning.
         part: Matches what may become one with more bytes, up to the end.
-        marks: Bytes of which one stands in each beginning.
+        mark: Matches four bytes that stand in each beginning.
         at: Where, in bytes from the beginning.
     """
 
     whole: re.Pattern[bytes]
     part: re.Pattern[bytes]
-    marks: tuple[bytes, ...]
+    mark: re.Pattern[bytes]
     at: int
 
     def find(self, kept: bytes | bytearray, came: bytes | bytearray, reach: int, work: Work) -> Found:
@@ -83,9 +83,10 @@ class Beginning:
 
     def _next(self, data: bytes, begin: int, stop: int) -> int:
         """The first place from ``begin`` and before ``stop`` with a mark, or without room for one; ``stop`` if there is none."""
-        found = (data.find(mark, begin + self.at, stop + self.at + len(mark) - 1) - self.at for mark in self.marks)
-        short = max(begin, len(data) - self.at - len(self.marks[0]) + 1)
-        return min((place for place in (*found, short) if place >= begin), default=stop)
+        # One search for whichever mark comes first: one for each would read all of the data again for each of the other.
+        hit = self.mark.search(data, begin + self.at, max(0, stop + self.at + _MARK - 1))
+        short = max(begin, len(data) - self.at - _MARK + 1)
+        return min(hit.start() - self.at if hit else stop, short, stop)
 
 
 def _nested(*parts: bytes) -> bytes:
@@ -100,7 +101,7 @@ def _nested(*parts: bytes) -> bytes:
 WEBM = Beginning(
     re.compile(rb"\x1a\x45\xdf\xa3.{1,64}?\x42\x82[\x80-\x9f](?:webm|matroska)", re.DOTALL),
     re.compile(_nested(rb"\x1a", rb"\x45", rb"\xdf", rb"\xa3", rb".{1,74}"), re.DOTALL),
-    (b"\x1a\x45\xdf\xa3",),
+    re.compile(rb"\x1a\x45\xdf\xa3"),
     0,
 )
 
@@ -111,6 +112,6 @@ _MOOV = (rb"\0", rb"[\0-\x0f]", b".", b".", b"m", b"o", b"o", b"v", rb"\0", rb"\
 MP4 = Beginning(
     re.compile(b"".join(_FTYP) + b"|" + b"".join(_MOOV), re.DOTALL),
     re.compile(_nested(*_FTYP) + b"|" + _nested(*_MOOV), re.DOTALL),
-    (b"ftyp", b"moov"),
+    re.compile(b"ftyp|moov"),
     4,
 )

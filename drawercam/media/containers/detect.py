@@ -24,6 +24,10 @@ class Reader(Protocol):
         """Bytes of memory for what is not complete yet."""
 
     @property
+    def kept(self) -> int:
+        """Bytes of what was read last: it may have been cut off."""
+
+    @property
     def kinds(self) -> set[Kind] | None:
         """Kinds of the tracks of the present document; None before they are known."""
 
@@ -55,6 +59,11 @@ class StreamReader:
     def held(self) -> int:
         """Bytes of memory for what is not complete yet."""
         return self._reader.held if self._reader is not None else len(self._head)
+
+    @property
+    def kept(self) -> int:
+        """Bytes of what was read last: it may have been cut off."""
+        return self._reader.kept if self._reader is not None else 0
 
     @property
     def kinds(self) -> set[Kind] | None:

@@ -23,7 +23,7 @@ from drawercam.media.packets import MAX_PASSED_OVER, Codec, Kind, LeftOut, Media
 from drawercam.media.work import BOX, DESCRIPTOR, FRAGMENT, FRAME, READ, RUN, SAMPLE, TRACK, Work
 
 from . import boxes
-from .beginnings import CUT_OFF, MAX_KEPT, MAX_UNCOUNTED, MP4
+from .beginnings import CUT_OFF, MAX_KEPT, MP4
 from .header import Header, TrackReader
 from .sample_tables import count_samples, read_samples
 
@@ -452,10 +452,14 @@ class Mp4Reader:
         """Bytes of memory for what is not complete yet, and for what is expected."""
         return (
             sys.getsizeof(self._buffer)
-            + max(0, len(self._last) - MAX_UNCOUNTED)
             + sys.getsizeof(self._moov)
             + _SAMPLE_SIZE * len(self._samples)
         )
+
+    @property
+    def kept(self) -> int:
+        """Bytes of what was read last: it may have been cut off."""
+        return len(self._last)
 
     @property
     def kinds(self) -> set[Kind] | None:

@@ -14,7 +14,7 @@ from drawercam.media.packets import MAX_PASSED_OVER, Codec, Kind, LeftOut, Media
 from drawercam.media.work import FRAME, LONG, READ, TRACK, Work
 
 from . import ebml
-from .beginnings import CUT_OFF, MAX_KEPT, MAX_UNCOUNTED, WEBM
+from .beginnings import CUT_OFF, MAX_KEPT, WEBM
 from .header import Header, TrackReader
 
 # The largest element inside a Cluster that is read, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
@@ -189,8 +189,13 @@ class WebmReader:
 
     @property
     def held(self) -> int:
-        """Bytes of memory for what is not complete yet, and for what may have been cut off."""
-        return sys.getsizeof(self._buffer) + max(0, len(self._last) - MAX_UNCOUNTED)
+        """Bytes of memory for what is not complete yet."""
+        return sys.getsizeof(self._buffer)
+
+    @property
+    def kept(self) -> int:
+        """Bytes of what was read last: it may have been cut off."""
+        return len(self._last)
 
     @property
     def kinds(self) -> set[Kind] | None:

@@ -151,7 +151,6 @@ async def test_a_wall_that_holds_own_adds_cameras_and_guests_and_a_tap_shows_a_k
     assert status == 200 and session["watch"] == ["baby-room"] and session["publish"] == []
     await page.evaluate("void passMinute()")
     assert await page.evaluate(SEEN_KEYS) is None
-    await page.click("#done")
 
     anna = next(key.id for key in Keyring.open(house.state).keys if key.label == "Anna")
     await page.click(f"#list button[data-key='{anna}']")
@@ -161,6 +160,8 @@ async def test_a_wall_that_holds_own_adds_cameras_and_guests_and_a_tap_shows_a_k
     await page.click(f"#list button[data-key='{anna}']")
     await page.click("#sure")
     await shows(page, "#news", "The key of Anna is revoked.")
+    await shows(page, "#form", "Invite somebody")  # and no link that opens nothing any more
+    assert await page.evaluate("document.querySelector('#made').hidden && !document.body.textContent.includes('#key=')")
     assert opens(house, guest)[0] == 401 and await page.evaluate(f"document.querySelector('[data-id=\"{anna}\"]') === null")
 
     await page.click(f"#list button[data-key='{own.id}']")

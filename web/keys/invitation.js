@@ -19,7 +19,7 @@ export class Invitation {
    *     make: asks the relay for a key; rejects with a sentence for a person; ondone: there is a new key in the list */
   constructor(handlers) {
     this.handlers = handlers;
-    /** The one that was made last, until a person is done with it. @type {{title: string, url: string, code: string} | null} */
+    /** The one that was made last, until a person is done with it; listed: the list has had its key. @type {{id: string, title: string, url: string, code: string, listed: boolean} | null} */
     this.made = null;
     this.glimpse = new Glimpse((seen) => this._show(seen));
     byId("form").addEventListener("submit", (/** @type {Event} */ event) => {
@@ -31,7 +31,10 @@ export class Invitation {
     byId("show").addEventListener("click", () => this._tapShow());
     byId("share").addEventListener("click", () => this._share());
     byId("copy").addEventListener("click", () => this._copy());
-    byId("done").addEventListener("click", () => this._finish());
+    byId("done").addEventListener("click", () => {
+      this._finish();
+      byId("whom").focus();
+    });
     byId("share").hidden = !("share" in navigator);
     this._arrange();
   }
@@ -83,6 +86,9 @@ export class Invitation {
   /** @param {string} sentence "" for none @param {HTMLElement | null} field where it is wrong */
   _tell(sentence, field) {
     for (const one of [byId("whom"), byId("others")]) one.removeAttribute("aria-invalid");
+    // Below the field, which is scrolled into view: on a phone, the end of the form is out of sight.
+    if (field) field.after(byId("wrong"));
+    else byId("make").before(byId("wrong"));
     byId("wrong").textContent = sentence;
     byId("wrong").hidden = sentence === "";
     if (!field) return;
@@ -109,7 +115,7 @@ export class Invitation {
   /** @param {NewKey} key */
   _hand(key) {
     const [page] = Object.keys(key.links);
-    this.made = { title: key.label, url: key.links[page], code: key.codes[page] };
+    this.made = { id: key.id, title: key.label, url: key.links[page], code: key.codes[page], listed: false };
     byId("made-title").textContent = `Invitation for ${isolated(key.label)}`;
     byId("made-words").textContent = `Who opens it can ${allows(key, this.handlers.called)}, ${untilWords(key.expires)}.`;
     byId("form").hidden = true;
@@ -169,7 +175,15 @@ export class Invitation {
     this._arrange();
     byId("form").hidden = false;
     byId("made").hidden = true;
-    byId("whom").focus();
+  }
+
+  /** An invitation whose key is revoked or over opens nothing. @param {import("./words.js").Key[]} keys all that there are */
+  check(keys) {
+    const { made } = this;
+    if (!made) return;
+    const lives = keys.some(({ id, over }) => id === made.id && !over);
+    if (made.listed && !lives) this._finish();
+    else made.listed = lives;
   }
 
   /** This page may invite nobody any more. */

@@ -126,6 +126,7 @@ async function load() {
     keys = found;
     for (const { name, label } of cameras) if (label) labels.set(name, label);
     invitation.offer(cameras);
+    invitation.check(keys);
     draw(wrongKeys);
     say("");
   } catch (error) {

@@ -178,7 +178,7 @@ _TROUBLE = """(trouble) => {
     setTimeout(() => {
       delete this.updating;
       append.call(this, data);
-    }, 4000);
+    }, 3000);
   };
 }"""
 

@@ -193,7 +193,6 @@ export class LiveSource {
     }
     this.needsKey = false;
     if (frame.key) this.addKey(time);
-    this.stats.fed += 1;
     this.queue.push({ mime: null, time, data: message });
     this.queuedBytes += message.byteLength;
     this.flush();
@@ -311,7 +310,9 @@ export class LiveSource {
     this.refusals = 0;
     for (const entry of this.queue.splice(0, this.pending.length)) {
       this.queuedBytes -= entry.data.byteLength;
-      if (entry.mime === null) this.appended = entry.time;
+      if (entry.mime !== null) continue;
+      this.appended = entry.time;
+      this.stats.fed += 1;
     }
     this.pending = null;
   }

@@ -399,6 +399,7 @@ async def test_those_that_are_gone_push_none_that_films_out_of_sight(chromium: C
                 raw = await house.enter_async_context(peer(relay, f"/camera/{name}"))
                 await raw.send(type="state", state="paused", reason="background")
             await page.wait_for("document.querySelectorAll('.tile[data-state=paused]').length === 4", PATIENCE)
+            await page.wait_for("document.querySelectorAll('.tile').length === 104", PATIENCE)
             seen = await page.evaluate(
                 """() => [...document.querySelectorAll(".tile")].map((tile) => {
                   const { bottom, width } = tile.getBoundingClientRect();

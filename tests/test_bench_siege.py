@@ -200,7 +200,7 @@ def test_a_server_answers_a_client_hello(group: int, tmp_path: Path) -> None:
         return out.read()
 
     assert answer(hellos.client_hello(group))[:1] == b"\x16"
-    with pytest.raises(ssl.SSLError, match=r"(?i)unexpected|decode|length|wrong"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)unexpected message"):
         answer(hellos.rubbish())
 
 

@@ -67,6 +67,6 @@ def _share(group: int) -> bytes:
 
 
 def rubbish() -> bytes:
-    """A record that says that it is a handshake and is none: as long as a ClientHello, of random bytes."""
-    body = os.urandom(512)
+    """A record that says that it is a handshake and is none: as long as a ClientHello, of random bytes after a type that no message has."""
+    body = b"\xff" + os.urandom(511)
     return b"\x16\x03\x01" + struct.pack(">H", len(body)) + body

@@ -15,14 +15,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 from websockets.typing import Origin, Subprotocol
 
+from bench.actors.contestants import HEAD
+from bench.actors.remote import Address
+from bench.actors.scripted_camera import RATE, Film, Mark
+from bench.actors.viewers import Arrival, Viewer
 from bench.attacks.attack import Wish
 from bench.attacks.peers import HOST, Site, TurnedAway, WebSocketPeer, log_in, request, session_request, tls_context
-from tests.relays import SUBPROTOCOL
-
-from .contestants import HEAD
-from .remote import Address
-from .scripted_camera import RATE, Film, Mark
-from .viewers import Arrival, Viewer
+from tests.harness.relays import SUBPROTOCOL
 
 NAME = "film"
 """The good camera's."""

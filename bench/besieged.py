@@ -22,12 +22,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bench.actors.contestants import resident
 from bench.attacks.attack import Attack
 from bench.attacks.peers import HOST, Site
-from tests.relays import START_LIMIT
+from tests.harness.relays import START_LIMIT
 
 from .beside import NAME
-from .contestants import resident
 
 LOOK = 0.02
 """Seconds between two looks whether the relay listens."""

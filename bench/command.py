@@ -11,9 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.browsers.drivers import BrowserMissing, PageError
-
-from .machine import Machine
+from bench.gauges.machine import Machine
+from tests.harness.browsers import BrowserMissing, PageError
 
 MISSING, FAILED, INTERRUPTED = 2, 1, 130
 """Exit statuses: there is no browser, a page or a relay failed, Ctrl-C."""

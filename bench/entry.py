@@ -23,16 +23,16 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "bench"
 
+from bench.gauges.machine import Machine
+from bench.gauges.samples import percentile
+from bench.report.table import aligned
+from bench.report.targets import Target, listed
 from drawercam.access.grants import Access
 from drawercam.access.keys import ALL, COOKIE, NOTHING, Key, Keyring
-from tests.peers import peer
-from tests.relays import ROOT, Relay
+from tests.harness.peers import peer
+from tests.harness.relays import ROOT, Relay
 
 from . import command
-from .machine import Machine
-from .samples import percentile
-from .table import aligned
-from .targets import Target, listed
 
 START_LIMIT = 2.0
 """Seconds from the command to the printed codes."""

@@ -22,12 +22,13 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "bench"
 
+from bench.actors.contestants import Case, FloorServer, NodeServer, RelayServer, Server, missing_node
+from bench.gauges.machine import Machine
+from bench.report.table import aligned, number
+from bench.report.targets import Target, listed
+from bench.runs.turns import FEW, Cores, Rush, Turn, half_load, ratio, rush, turn
+
 from . import command
-from .contestants import Case, FloorServer, NodeServer, RelayServer, Server, missing_node
-from .machine import Machine
-from .table import aligned, number
-from .targets import Target, listed
-from .turns import FEW, Cores, Rush, Turn, half_load, ratio, rush, turn
 
 VIEWERS, SIZES = (50, 200, 1000), (2, 12, 60)
 """Viewers, and KB of a message."""

@@ -28,19 +28,19 @@ if not __package__:
 
 import av
 
+from bench.gauges.machine import Machine
+from bench.gauges.samples import percentile
+from bench.report.table import aligned, number
+from bench.report.targets import Target, listed
 from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Packet
-from tests.film import rtsp
-from tests.film.http_server import PARTS, part, server
-from tests.film.makers import HEIGHT, RATE, WIDTH, hevc_units, jpegs, painted, pictures, refreshed
-from tests.peers import peer
-from tests.relays import ROOT, Relay
+from tests.harness import rtsp
+from tests.harness.http_server import PARTS, part, server
+from tests.harness.makers import HEIGHT, RATE, WIDTH, hevc_units, jpegs, painted, pictures, refreshed
+from tests.harness.peers import peer
+from tests.harness.relays import ROOT, Relay
 
 from . import command
-from .machine import Machine
-from .samples import percentile
-from .table import aligned, number
-from .targets import Target, listed
 
 FIRST_LIMIT = 1.0
 """Seconds from the viewer's socket to its first picture that are claimed."""

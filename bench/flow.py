@@ -25,19 +25,19 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "bench"
 
-from tests.proxies import Proxy
-from tests.relays import Relay
+from bench.actors.remote import Address, Remote
+from bench.actors.scripted_camera import PICTURE, RATE, Film
+from bench.actors.viewers import Arrival, Crowd, Guests
+from bench.gauges.cpu import OTHERS, RELAY, CpuMeter
+from bench.gauges.machine import Machine
+from bench.gauges.samples import percentile
+from bench.report.memory import MEGABYTE
+from bench.report.table import aligned, number
+from bench.report.targets import Target, listed
+from tests.harness.proxies import Proxy
+from tests.harness.relays import Relay
 
 from . import command
-from .cpu import OTHERS, RELAY, CpuMeter
-from .machine import Machine
-from .memory import MEGABYTE
-from .remote import Address, Remote
-from .samples import percentile
-from .scripted_camera import PICTURE, RATE, Film
-from .table import aligned, number
-from .targets import Target, listed
-from .viewers import Arrival, Crowd, Guests
 
 NAME = "film"
 """The camera's."""

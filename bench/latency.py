@@ -15,20 +15,20 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "bench"
 
-from tests.browsers.drivers import PageError
+from bench.actors.browser import BenchChromium
+from bench.actors.stage import Size, Stage
+from bench.gauges.machine import Machine
+from bench.gauges.samples import Record
+from bench.report.results import Results
+from bench.report.targets import listed
+from bench.runs.endurance import endure
+from bench.runs.latecomers import first_pictures
+from bench.runs.network import network_table, on_network
+from bench.runs.programs import FILES, FilmFrames, FilmJpeg, first_decoded
+from bench.runs.rows import Append, FramesCodecs, FramesRecorder, Mse, PageRow, Row, Shipped, WebRtc
+from tests.harness.browsers import PageError
 
 from . import command
-from .browser import BenchChromium
-from .endurance import endure
-from .latecomers import first_pictures
-from .machine import Machine
-from .network import network_table, on_network
-from .programs import FILES, FilmFrames, FilmJpeg, first_decoded
-from .results import Results
-from .rows import Append, FramesCodecs, FramesRecorder, Mse, PageRow, Row, Shipped, WebRtc
-from .samples import Record
-from .stage import Size, Stage
-from .targets import listed
 
 ROWS: dict[str, type[Row]] = {row.name: row for row in (WebRtc, Append, Mse, FramesRecorder, FramesCodecs, FilmFrames, FilmJpeg)}
 """Those that take turns."""

@@ -19,18 +19,18 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "bench"
 
-from tests.browsers.drivers import Browser, Chromium
-from tests.browsers.drivers.oldchrome import OLD
-from tests.peers import peer
+from bench.actors.browser import BenchChromium, together
+from bench.actors.stage import Size, Stage
+from bench.gauges.machine import Machine
+from bench.gauges.samples import Turn, percentile
+from bench.report.table import aligned, number
+from bench.runs.programs import filming, skew
+from bench.runs.rows import PICTURE_DEADLINE
+from tests.harness.browsers import Browser, Chromium
+from tests.harness.browsers.oldchrome import OLD
+from tests.harness.peers import peer
 
 from . import command
-from .browser import BenchChromium, together
-from .machine import Machine
-from .programs import filming, skew
-from .rows import PICTURE_DEADLINE
-from .samples import Turn, percentile
-from .stage import Size, Stage
-from .table import aligned, number
 
 SIZE = Size(640, 480)
 

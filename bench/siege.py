@@ -20,22 +20,22 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     __package__ = "bench"
 
+from bench.actors.remote import Remote, RemoteError
 from bench.attacks.attack import BYTES, Attack, Wish
 from bench.attacks.attacker import Attacker
 from bench.attacks.catalogue import ATTACKS
 from bench.attacks.force import SOURCE, Assault
-from tests.relays import ROOT
+from bench.gauges.cpu import RELAY, CpuMeter
+from bench.gauges.machine import Machine
+from bench.gauges.samples import percentile
+from bench.report.memory import MEGABYTE
+from bench.report.table import aligned, number
+from bench.report.targets import Target, listed
+from tests.harness.relays import ROOT
 
 from . import command
 from .beside import IN_TIME, NEWCOMER, Newcomers, Pair, Try, Watched
 from .besieged import Besieged, Ground
-from .cpu import RELAY, CpuMeter
-from .machine import Machine
-from .memory import MEGABYTE
-from .remote import Remote, RemoteError
-from .samples import percentile
-from .table import aligned, number
-from .targets import Target, listed
 
 P99_LIMIT, MAX_LIMIT = 20.0, 200.0
 """Milliseconds from capture to the good viewer: what nobody sees, and what is not yet a freeze."""

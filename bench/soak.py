@@ -28,20 +28,20 @@ if not __package__:
 
 from playwright.async_api import Error as PlaywrightError
 
-from tests.browsers.drivers import ChromiumPage, PageError
-from tests.browsers.pages import facts
-from tests.proxies import Proxy
-from tests.relays import Relay
+from bench.actors.browser import BenchChromium
+from bench.actors.remote import Address
+from bench.actors.viewers import Viewer
+from bench.gauges.machine import Machine
+from bench.gauges.waits import Presence, Span, length, longest
+from bench.report.memory import MEGABYTE, Heap, small
+from bench.report.table import aligned, number
+from bench.report.targets import Target, listed
+from tests.harness.browsers import ChromiumPage, PageError
+from tests.harness.pages import facts
+from tests.harness.proxies import Proxy
+from tests.harness.relays import Relay
 
 from . import command
-from .browser import BenchChromium
-from .machine import Machine
-from .memory import MEGABYTE, Heap, small
-from .remote import Address
-from .table import aligned, number
-from .targets import Target, listed
-from .viewers import Viewer
-from .waits import Presence, Span, length, longest
 
 SIZE = (320, 240)
 """Pixels of the filmed pictures: small, because three encoders and three decoders share one computer."""

@@ -21,12 +21,13 @@ if not __package__:
     __package__ = "bench"
 
 
+from bench.actors.browser import BenchChromium
+from bench.actors.stage import Size, Stage
+from bench.gauges.machine import Machine
+from bench.report.table import aligned, number
+from bench.report.targets import Target, listed
+
 from . import command
-from .browser import BenchChromium
-from .machine import Machine
-from .stage import Size, Stage
-from .table import aligned, number
-from .targets import Target, listed
 
 SIZE = Size(640, 480)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.relays import Relay
+from tests.harness.relays import Relay
 
 # The machines that run this are shared: how long an example takes says nothing. Benches measure, tests do not. The examples are always the
 # same ones, for some bounds are of experience. Others are tried by `tests/run --long`.

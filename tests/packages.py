@@ -119,7 +119,7 @@ def main() -> int:
         Exit status: 0 also where something cannot be had, unless this is a test of what was submitted (`CI=true`): a green run must have
         tested something.
     """
-    from tests.browsers.drivers.oldchrome import OLD
+    from tests.harness.browsers.oldchrome import OLD
 
     try:
         folder = fetch()

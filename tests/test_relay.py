@@ -21,7 +21,7 @@ from drawercam.access.keys import Keyring
 from groundwork.addresses import host_names, short_name
 from relay import options
 from tests.certs.test_authority import make_as_before
-from tests.relays import ROOT, Relay
+from tests.harness.relays import ROOT, Relay
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -196,7 +196,7 @@ def test_a_relay_starts_with_what_is_in_a_folder_that_takes_nothing_new(tmp_path
     program = """
 import sys, pytest, relay
 from pathlib import Path
-from tests.test_files import Hindered
+from tests.groundwork.test_state_files import Hindered
 Hindered(Path(sys.argv[-1]), pytest.MonkeyPatch())
 sys.exit(relay.main(sys.argv[1:]))
 """

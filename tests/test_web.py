@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.relays import ROOT
+from tests.harness.relays import ROOT
 
 SCRIPTS = sorted((ROOT / "web").rglob("*.js"))
 

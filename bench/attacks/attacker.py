@@ -1,4 +1,4 @@
-"""One attack, in the process of its own that `bench.remote` gives it."""
+"""One attack, in the process of its own that `bench.actors.remote` gives it."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from typing import Self, cast
 
 from websockets.frames import Opcode
 
-from bench.viewers import READ_SIZE, SMALL_BUFFER, Reader
-from tests.peers import handshake
+from bench.actors.viewers import READ_SIZE, SMALL_BUFFER, Reader
+from tests.harness.peers import handshake
 
 HOST = "127.0.0.1"
 """Where the relay listens. The addresses of its peers are others of 127.0.0.0/8, which all are this computer."""

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from websockets.frames import Opcode
 
-from tests.peers import handshake
+from tests.harness.peers import handshake
 
 from . import hellos
 from .attack import HELD, PER_SECOND, SCATTERED, SHARED, THREE, Attack, Wish

@@ -28,24 +28,12 @@ from drawercam.protocol.close_reasons import Closing, Reason
 from drawercam.server.admission import routes
 from drawercam.server.admission.reverse_proxies import Client
 from drawercam.server.connections.first_request import Door
-from drawercam.server.http import (
-    error_page,
-)
-from drawercam.server.http import (
-    live_file as live,
-)
-from drawercam.server.http import (
-    metrics as scraping,
-)
-from drawercam.server.http import (
-    publish as publishing,
-)
-from drawercam.server.http import (
-    snapshots as pictures,
-)
-from drawercam.server.http import (
-    socket_over_http as streams,
-)
+from drawercam.server.http import error_page
+from drawercam.server.http import live_file as live
+from drawercam.server.http import metrics as scraping
+from drawercam.server.http import publish as publishing
+from drawercam.server.http import snapshots as pictures
+from drawercam.server.http import socket_over_http as streams
 from drawercam.server.http.application import HEADERS, SENTENCES, Site, application, content_policy, own_address
 from drawercam.server.http.bodies import READ_AHEAD
 from drawercam.server.http.live_file import Reader

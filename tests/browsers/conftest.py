@@ -14,10 +14,10 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
-from tests.browsers.drivers import BROWSERS, Browser, Chromium, Firefox, Page, PageError, WebKit
-from tests.browsers.pages import PATIENCE, PREVIEW
-from tests.recordings.stage import stage
-from tests.relays import Relay
+from tests.harness.browsers import BROWSERS, Browser, Chromium, Firefox, Page, PageError, WebKit
+from tests.harness.pages import PATIENCE, PREVIEW
+from tests.harness.relays import Relay
+from tests.samples.recorders.stage import stage
 
 
 class Browsers:

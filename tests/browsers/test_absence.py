@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from playwright.async_api import Route
 
-from tests.browsers.drivers import Chromium, Page
-from tests.browsers.drivers.chromium import ChromiumPage
-from tests.browsers.pages import PATIENCE, kept, moving
-from tests.proxies import HOST
-from tests.relays import Relay
+from tests.harness.browsers import Chromium, Page
+from tests.harness.browsers.chromium import ChromiumPage
+from tests.harness.pages import PATIENCE, kept, moving
+from tests.harness.proxies import HOST
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -19,10 +19,10 @@ from av.video.frame import VideoFrame
 from drawercam.media.containers.webm import WebmReader
 from drawercam.media.packets import Codec, Packet, Track
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Browser, Chromium, Page
-from tests.browsers.pages import PATIENCE, PREVIEW, listening, moving, state
-from tests.peers import Peer, peer
-from tests.relays import Relay
+from tests.harness.browsers import Browser, Chromium, Page
+from tests.harness.pages import PATIENCE, PREVIEW, listening, moving, state
+from tests.harness.peers import Peer, peer
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Browser, Page
-from tests.browsers.pages import PATIENCE
 from tests.browsers.test_camera_codecs import film, frames
-from tests.peers import Peer, peer, voting
-from tests.proxies import Proxy
-from tests.relays import Relay
+from tests.harness.browsers import Browser, Page
+from tests.harness.pages import PATIENCE
+from tests.harness.peers import Peer, peer, voting
+from tests.harness.proxies import Proxy
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -64,7 +64,7 @@ async def more_frames(player: Peer, count: int = 5, number: int = 1) -> None:
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a watchdog waits for takes longer than what a relay answers."""
-    monkeypatch.setattr("tests.peers.PATIENCE", PATIENCE)
+    monkeypatch.setattr("tests.harness.peers.PATIENCE", PATIENCE)
 
 
 # --- pauses ---

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browsers.drivers import Page
+from tests.harness.browsers import Page
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -23,10 +23,10 @@ from drawercam.media.codecs.unpack import unpacker
 from drawercam.media.containers.detect import writer
 from drawercam.media.packets import Codec, Packet, Track
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers.base import Page
-from tests.browsers.pages import kept
-from tests.peers import PATIENCE, peer
-from tests.relays import Relay
+from tests.harness.browsers.base import Page
+from tests.harness.pages import kept
+from tests.harness.peers import PATIENCE, peer
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

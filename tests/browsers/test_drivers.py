@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
-from tests.browsers.drivers import BROWSERS, Browser, BrowserMissing, Chromium, Firefox, PageError, WaitTimeout, WebKit, gstreamer
+from tests.harness.browsers import BROWSERS, Browser, BrowserMissing, Chromium, Firefox, PageError, WaitTimeout, WebKit, gstreamer
 
 # What does not work here works in none of the other browser tests either.
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
@@ -176,7 +176,7 @@ async def test_a_page_that_is_not_there(browser: Browser) -> None:
 
 
 async def test_click_on_nothing(browser: Browser, form_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.browsers.drivers.base.ELEMENT_DEADLINE", 0.2)
+    monkeypatch.setattr("tests.harness.browsers.base.ELEMENT_DEADLINE", 0.2)
     page = await browser.page(form_url)
     with pytest.raises(PageError, match="#nothing"):
         await page.click("#nothing")

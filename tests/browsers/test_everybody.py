@@ -18,12 +18,12 @@ from PIL import Image
 
 from drawercam.access.keys import ALL, NOTHING, Keyring, Scope
 from tests import packages
-from tests.browsers.drivers import Page
-from tests.browsers.drivers.chromium import Chromium, ChromiumPage
-from tests.browsers.films import film
-from tests.browsers.pages import PATIENCE
-from tests.peers import peer
-from tests.relays import Relay
+from tests.harness.browsers import Page
+from tests.harness.browsers.chromium import Chromium, ChromiumPage
+from tests.harness.films import film
+from tests.harness.pages import PATIENCE
+from tests.harness.peers import peer
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

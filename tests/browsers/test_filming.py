@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Browser, WebKit
-from tests.browsers.pages import PATIENCE, listening, moving, state
-from tests.relays import Relay
+from tests.harness.browsers import Browser, WebKit
+from tests.harness.pages import PATIENCE, listening, moving, state
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -22,7 +22,7 @@ async def phone(request: pytest.FixtureRequest, browsers: Browsers) -> AsyncIter
         return
     if missing := WebKit.missing():
         pytest.skip(missing)
-    # WebKitGTK's recorder needs an element that older GStreamers lack (tests/recordings/README.md); `recorder` brings it.
+    # WebKitGTK's recorder needs an element that older GStreamers lack (tests/samples/recorders/README.md); `recorder` brings it.
     async with WebKit(recorder=True) as browser:
         yield browser
 

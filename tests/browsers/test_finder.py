@@ -18,8 +18,8 @@ from aiohttp import web
 from ip_registry.messages import Announcement, authorization, path_of
 from ip_registry.registry import Registry
 from ip_registry.service import application
-from tests.browsers.drivers import Browser, Page
-from tests.browsers.pages import PATIENCE
+from tests.harness.browsers import Browser, Page
+from tests.harness.pages import PATIENCE
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -25,11 +25,11 @@ from drawercam.media.codecs.unpack import unpacker
 from drawercam.media.containers.detect import writer
 from drawercam.media.geometry import Geometry
 from drawercam.media.packets import Codec, Packet
-from tests.browsers.drivers import Browser, Chromium, Page
-from tests.browsers.drivers.chromium import ChromiumPage
-from tests.browsers.pages import PATIENCE, facts, kept, state
-from tests.peers import Peer, peer
-from tests.relays import Relay
+from tests.harness.browsers import Browser, Chromium, Page
+from tests.harness.browsers.chromium import ChromiumPage
+from tests.harness.pages import PATIENCE, facts, kept, state
+from tests.harness.peers import Peer, peer
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
 
-from tests.browsers.drivers import Browser, Page
-from tests.browsers.films import Film, film
-from tests.browsers.pages import IN_CHROMIUM, PATIENCE, PREVIEW
-from tests.peers import ATTEMPTS
-from tests.relays import Relay
+from tests.harness.browsers import Browser, Page
+from tests.harness.films import Film, film
+from tests.harness.pages import IN_CHROMIUM, PATIENCE, PREVIEW
+from tests.harness.peers import ATTEMPTS
+from tests.harness.relays import Relay
 
 # Milliseconds after which a camera that is gone is missed (web/player/wall/alarms.js), less some for this page to be told.
 FORBEARANCE = 9000

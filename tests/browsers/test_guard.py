@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Route
 
-from tests.browsers.drivers import Chromium
-from tests.browsers.drivers.chromium import ChromiumPage
-from tests.browsers.pages import PATIENCE
-from tests.relays import ROOT, Relay
+from tests.harness.browsers import Chromium
+from tests.harness.browsers.chromium import ChromiumPage
+from tests.harness.pages import PATIENCE
+from tests.harness.relays import ROOT, Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from drawercam.access.keys import ALL, NOTHING, Key, Keyring, Scope
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Chromium, Page
-from tests.browsers.pages import PATIENCE
-from tests.relays import Relay
+from tests.harness.browsers import Chromium, Page
+from tests.harness.pages import PATIENCE
+from tests.harness.relays import Relay
 from tests.server.test_promises import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browsers import films
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Chromium, Page
-from tests.browsers.pages import PATIENCE, facts, listening, moving, state
 from tests.film.test_filming import filming, picture
-from tests.peers import peer
-from tests.relays import Relay
+from tests.harness import films
+from tests.harness.browsers import Chromium, Page
+from tests.harness.pages import PATIENCE, facts, listening, moving, state
+from tests.harness.peers import peer
+from tests.harness.relays import Relay
 from tests.server.test_promises import eventually, report
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]

@@ -18,10 +18,10 @@ from drawercam.media.containers.detect import StreamReader
 from drawercam.media.containers.mp4 import Mp4Writer
 from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Packet, Track
-from tests.browsers.drivers import Browser, Page, WaitTimeout
-from tests.browsers.pages import IN_CHROMIUM, PATIENCE
+from tests.harness.browsers import Browser, Page, WaitTimeout
+from tests.harness.pages import IN_CHROMIUM, PATIENCE
+from tests.harness.relays import Relay
 from tests.media.samples import RECORDINGS, read
-from tests.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

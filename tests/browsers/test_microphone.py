@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Chromium, Page
-from tests.browsers.drivers.chromium import ChromiumPage
-from tests.browsers.films import film
-from tests.browsers.pages import PATIENCE, go, kept, listening
-from tests.relays import Relay
+from tests.harness.browsers import Chromium, Page
+from tests.harness.browsers.chromium import ChromiumPage
+from tests.harness.films import film
+from tests.harness.pages import PATIENCE, go, kept, listening
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

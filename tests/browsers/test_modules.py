@@ -13,7 +13,7 @@ from drawercam.media.color import ColorSpace
 from drawercam.media.containers.mp4 import Mp4Writer
 from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Packet, Track
-from tests.browsers.drivers import Page, PageError
+from tests.harness.browsers import Page, PageError
 from tests.media.samples import RECORDINGS, read
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

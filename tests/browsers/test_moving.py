@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from drawercam.access.keys import Keyring
-from tests.browsers.drivers import Browser, Page
-from tests.browsers.pages import PATIENCE, PREVIEW, facts, moving, state
-from tests.registries import RegistryProcess
-from tests.relays import Relay
+from tests.harness.browsers import Browser, Page
+from tests.harness.pages import PATIENCE, PREVIEW, facts, moving, state
+from tests.harness.registries import RegistryProcess
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.browsers.drivers.chromium import Chromium, ChromiumPage
-from tests.browsers.pages import PATIENCE
-from tests.peers import peer
-from tests.relays import Relay
+from tests.harness.browsers.chromium import Chromium, ChromiumPage
+from tests.harness.pages import PATIENCE
+from tests.harness.peers import peer
+from tests.harness.relays import Relay
 
 FIELD = "document.querySelector('#name').value"
 MADE = "document.querySelector('#name-made').textContent"

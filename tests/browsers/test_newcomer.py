@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Page
-from tests.browsers.pages import PATIENCE, moving
-from tests.relays import ROOT, START_LIMIT
+from tests.harness.browsers import Page
+from tests.harness.pages import PATIENCE, moving
+from tests.harness.relays import ROOT, START_LIMIT
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from tests.browsers import films
-from tests.browsers.drivers import Chromium
-from tests.browsers.drivers.chromium import ChromiumPage
-from tests.browsers.pages import PATIENCE, moving, state
-from tests.relays import Relay
+from tests.harness import films
+from tests.harness.browsers import Chromium
+from tests.harness.browsers.chromium import ChromiumPage
+from tests.harness.pages import PATIENCE, moving, state
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -13,12 +13,12 @@ import pytest
 import pytest_asyncio
 
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Browser, Page, WaitTimeout
-from tests.browsers.drivers.oldchrome import OLD
-from tests.browsers.pages import PATIENCE, facts, kept, listening, moving, state
-from tests.programs import running
-from tests.proxies import Proxy
-from tests.relays import ROOT, Relay
+from tests.harness.browsers import Browser, Page, WaitTimeout
+from tests.harness.browsers.oldchrome import OLD
+from tests.harness.pages import PATIENCE, facts, kept, listening, moving, state
+from tests.harness.programs import running
+from tests.harness.proxies import Proxy
+from tests.harness.relays import ROOT, Relay
 
 
 @dataclass(frozen=True)

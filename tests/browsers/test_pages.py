@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Browser, Page
-from tests.browsers.pages import PATIENCE, PREVIEW, facts, listening, moving, state
-from tests.peers import peer, voting
-from tests.relays import Relay
+from tests.harness.browsers import Browser, Page
+from tests.harness.pages import PATIENCE, PREVIEW, facts, listening, moving, state
+from tests.harness.peers import peer, voting
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -17,12 +17,12 @@ import pytest
 import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
 
-from tests.browsers.drivers import Browser, Page
-from tests.browsers.films import Film, film
-from tests.browsers.pages import PATIENCE, facts, fresh_page, go, listening, moving, pixels, state, veil, watching
-from tests.peers import ATTEMPTS
-from tests.proxies import Proxy
-from tests.relays import Relay
+from tests.harness.browsers import Browser, Page
+from tests.harness.films import Film, film
+from tests.harness.pages import PATIENCE, facts, fresh_page, go, listening, moving, pixels, state, veil, watching
+from tests.harness.peers import ATTEMPTS
+from tests.harness.proxies import Proxy
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

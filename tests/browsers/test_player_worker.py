@@ -12,12 +12,12 @@ import pytest
 import pytest_asyncio
 
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Browser, Chromium, Page
-from tests.browsers.films import film
-from tests.browsers.pages import PATIENCE, PREVIEW, facts, fresh_page, go, moving, state, watching
+from tests.harness.browsers import Browser, Chromium, Page
+from tests.harness.films import film
+from tests.harness.pages import PATIENCE, PREVIEW, facts, fresh_page, go, moving, state, watching
+from tests.harness.peers import peer
+from tests.harness.relays import Relay
 from tests.media.samples import RECORDINGS
-from tests.peers import peer
-from tests.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -10,11 +10,11 @@ import pytest_asyncio
 
 from drawercam.access.grants import Access
 from drawercam.access.keys import NOTHING, Key, Keyring, Scope
-from tests.browsers import films
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Chromium, Page
-from tests.browsers.pages import PATIENCE, moving
-from tests.relays import Relay
+from tests.harness import films
+from tests.harness.browsers import Chromium, Page
+from tests.harness.pages import PATIENCE, moving
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

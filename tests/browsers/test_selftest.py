@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import pytest
 
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Chromium, Page
-from tests.browsers.pages import PATIENCE
 from tests.browsers.test_camera_flow import in_state, shows
-from tests.peers import ATTEMPTS, peer
-from tests.relays import Relay
+from tests.harness.browsers import Chromium, Page
+from tests.harness.pages import PATIENCE
+from tests.harness.peers import ATTEMPTS, peer
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -12,10 +12,10 @@ import pytest
 from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Packet
 from tests.browsers.conftest import Browsers
-from tests.browsers.drivers import Browser, Firefox, Page
-from tests.browsers.pages import IN_CHROMIUM, PATIENCE, listening
+from tests.harness.browsers import Browser, Firefox, Page
+from tests.harness.pages import IN_CHROMIUM, PATIENCE, listening
+from tests.harness.relays import Relay
 from tests.media.samples import RECORDINGS, read
-from tests.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

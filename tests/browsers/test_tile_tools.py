@@ -15,11 +15,11 @@ import pytest_asyncio
 from PIL import Image
 from PIL.ExifTags import IFD
 
-from tests.browsers.drivers import Page
-from tests.browsers.drivers.chromium import Chromium, ChromiumPage
-from tests.browsers.films import Film, film
-from tests.browsers.pages import PATIENCE, fresh_page, go, listening, moving, state, veil, watching
-from tests.relays import Relay
+from tests.harness.browsers import Page
+from tests.harness.browsers.chromium import Chromium, ChromiumPage
+from tests.harness.films import Film, film
+from tests.harness.pages import PATIENCE, fresh_page, go, listening, moving, state, veil, watching
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -22,12 +22,12 @@ from cryptography import x509
 from playwright.async_api import async_playwright
 
 from certs import Authority
-from tests.browsers.drivers import Chromium, PageError
-from tests.browsers.drivers.chromium import QUIET
-from tests.browsers.drivers.processes import Family
-from tests.browsers.pages import PATIENCE, moving
 from tests.certs.test_authority import forge
-from tests.relays import Relay
+from tests.harness.browsers import Chromium, PageError
+from tests.harness.browsers.chromium import QUIET
+from tests.harness.browsers.processes import Family
+from tests.harness.pages import PATIENCE, moving
+from tests.harness.relays import Relay
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),

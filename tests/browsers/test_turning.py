@@ -11,12 +11,12 @@ import pytest
 import pytest_asyncio
 
 from drawercam.protocol import messages as control
-from tests.browsers.drivers import Chromium
-from tests.browsers.drivers.chromium import ChromiumPage as Page
-from tests.browsers.pages import PATIENCE, fresh_page, go
 from tests.browsers.test_camera_codecs import film
-from tests.peers import peer
-from tests.relays import Relay
+from tests.harness.browsers import Chromium
+from tests.harness.browsers.chromium import ChromiumPage as Page
+from tests.harness.pages import PATIENCE, fresh_page, go
+from tests.harness.peers import peer
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

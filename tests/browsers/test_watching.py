@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browsers.drivers import Browser
-from tests.browsers.pages import IN_CHROMIUM, facts, listening, moving, state
-from tests.relays import Relay
+from tests.harness.browsers import Browser
+from tests.harness.pages import IN_CHROMIUM, facts, listening, moving, state
+from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300), pytest.mark.usefixtures("porch")]
 

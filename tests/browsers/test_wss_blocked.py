@@ -23,12 +23,12 @@ from drawercam.server.http.socket_over_http import add_routes
 from drawercam.server.sockets.sessions import CameraSession
 from drawercam.server.sockets.websocket import Session, Socket, frame
 from groundwork.connections.scheduler import Scheduler
-from tests.browsers.drivers import Browser, Chromium, Page
-from tests.browsers.films import film
-from tests.browsers.pages import IN_CHROMIUM, PATIENCE, facts, kept, moving, state
-from tests.peers import peer, voting
-from tests.proxies import FORBIDDEN, HOST, Proxy
-from tests.relays import ROOT, SUBPROTOCOL, Relay
+from tests.harness.browsers import Browser, Chromium, Page
+from tests.harness.films import film
+from tests.harness.pages import IN_CHROMIUM, PATIENCE, facts, kept, moving, state
+from tests.harness.peers import peer, voting
+from tests.harness.proxies import FORBIDDEN, HOST, Proxy
+from tests.harness.relays import ROOT, SUBPROTOCOL, Relay
 from tests.server.test_media import frames
 from tests.server.test_promises import eventually
 

@@ -38,8 +38,8 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from certs import Authority, AuthorityError, Served, check
 from certs.root import Root
 from groundwork.addresses import names_of
-from tests import hellos
-from tests.test_files import Hindered
+from tests.groundwork.test_state_files import Hindered
+from tests.harness import hellos
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = [ip_address("192.168.1.20"), ip_address("fd00::20")]

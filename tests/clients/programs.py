@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.film.makers import HEIGHT, WIDTH, painted
+from tests.harness.makers import HEIGHT, WIDTH, painted
 
 NOBODY = 65534
 """The user and group of that name: VLC does not run as root."""
@@ -37,7 +37,7 @@ def needed(*names: str) -> None:
 
 @contextmanager
 def folder_of_nobody() -> Iterator[tuple[Path, dict[str, Any]]]:
-    """A folder for a program that does not run as root, and how to start it (see `tests.programs.running`)."""
+    """A folder for a program that does not run as root, and how to start it (see `tests.harness.programs.running`)."""
     with tempfile.TemporaryDirectory(prefix="drawercam-client-") as name:
         started: dict[str, Any] = {"env": os.environ | {"HOME": name}, "cwd": name}
         if os.geteuid() == 0:

@@ -23,12 +23,12 @@ import pytest_asyncio
 from PIL import Image
 
 from drawercam.access.keys import Keyring, Scope
-from tests.browsers.drivers import Chromium
-from tests.browsers.pages import PATIENCE
 from tests.clients.programs import FEWEST, LOUD, Seen, folder_of_nobody, look, needed, of_size, rising
-from tests.programs import finished, running
-from tests.relays import ROOT, Relay
-from tests.server.test_publishing import MP4, SCENE, WEBM
+from tests.harness.browsers import Chromium
+from tests.harness.pages import PATIENCE
+from tests.harness.programs import finished, running
+from tests.harness.relays import ROOT, Relay
+from tests.server.http.test_publish import MP4, SCENE, WEBM
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from drawercam.server.admission.routes import REQUESTS
-from tests.relays import ROOT
+from tests.harness.relays import ROOT
 
 DOCUMENT = (ROOT / "docs" / "integrations.md").read_text()
 

@@ -49,11 +49,11 @@ from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Codec, Packet
 from drawercam.protocol.messages import Orient, Turns
 from groundwork import running_relay as running
-from tests.film import rtsp
-from tests.film.makers import HEIGHT, RATE, WIDTH, access_units, eventually, file, jpegs, painted, pictures, refreshed
-from tests.peers import PATIENCE, Peer, peer, voting
-from tests.proxies import Proxy
-from tests.relays import ROOT, START_LIMIT, Relay
+from tests.harness import rtsp
+from tests.harness.makers import HEIGHT, RATE, WIDTH, access_units, eventually, file, jpegs, painted, pictures, refreshed
+from tests.harness.peers import PATIENCE, Peer, peer, voting
+from tests.harness.proxies import Proxy
+from tests.harness.relays import ROOT, START_LIMIT, Relay
 
 
 @contextlib.asynccontextmanager

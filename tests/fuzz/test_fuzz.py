@@ -13,7 +13,7 @@ import pytest
 
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS
-from tests.relays import ROOT
+from tests.harness.relays import ROOT
 
 REGRESSIONS = Path(__file__).resolve().parent / "regressions"
 

@@ -28,10 +28,10 @@ from drawercam.media.containers.webm import WebmReader, WebmWriter
 from drawercam.media.packets import MAX_CHILDREN, Codec, MediaError, MediaLimitError, Packet, Track
 from drawercam.media.work import FRAME, MOST
 from drawercam.protocol.close_reasons import Refused
+from tests.live.test_channel import FakeCamera, FakeViewer
+from tests.media.containers.test_mp4 import OPUS_ENTRY, box, handmade_init, movie, trak
+from tests.media.containers.test_webm import SOUND, VIDEO, VP8_KEY, cluster, head, simple
 from tests.media.small_parts import SMALL_PARTS, VOID, SmallParts, moof
-from tests.media.test_mp4 import OPUS_ENTRY, box, handmade_init, movie, trak
-from tests.media.test_webm import SOUND, VIDEO, VP8_KEY, cluster, head, simple
-from tests.test_channel import FakeCamera, FakeViewer
 
 # Lines that run for a unit of work at most; most units are a third of it.
 LINES = 40

@@ -25,8 +25,8 @@ from ip_registry.page import listing, not_there
 from ip_registry.registry import BURST, Entry, Registry
 from ip_registry.routes import ROUTES, add_routes
 from ip_registry.service import MAX_CONNECTIONS, application
-from tests.registries import RegistryProcess
-from tests.relays import ROOT
+from tests.harness.registries import RegistryProcess
+from tests.harness.relays import ROOT
 
 SECRET = "a secret that only relays and the registry know"
 URLS = ("https://10.9.8.7:8443", "https://127.0.0.9:8443")

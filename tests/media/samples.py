@@ -10,7 +10,7 @@ from pathlib import Path
 from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Packet, Track
 
-RECORDINGS = Path(__file__).resolve().parent.parent / "recordings"
+RECORDINGS = Path(__file__).resolve().parent.parent / "samples" / "recorders"
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from drawercam.media.containers import ebml
 from drawercam.media.containers.mp4 import MAX_SAMPLES, Mp4Writer
 from drawercam.media.containers.webm import Id
 from drawercam.media.packets import Packet, Track
+from tests.media.containers.test_mp4 import OPUS_ENTRY, box, full, handmade_init, movie, trak, u32
+from tests.media.containers.test_webm import VP8_KEY, cluster, entry, head, simple
 from tests.media.samples import RECORDINGS, read
-from tests.media.test_mp4 import OPUS_ENTRY, box, full, handmade_init, movie, trak, u32
-from tests.media.test_webm import VP8_KEY, cluster, entry, head, simple
 
 
 @dataclass(frozen=True)

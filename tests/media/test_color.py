@@ -23,8 +23,8 @@ from drawercam.media.containers.live_file import Muxed
 from drawercam.media.containers.mp4 import Mp4Reader, Mp4Writer
 from drawercam.media.containers.webm import Id, WebmReader, WebmWriter
 from drawercam.media.packets import Codec, MediaError, Packet, Track
+from tests.media.codecs.test_h264 import pack, without_vui
 from tests.media.samples import read
-from tests.media.test_h264 import pack, without_vui
 
 WIDTH, HEIGHT, RATE = 320, 240, 30
 

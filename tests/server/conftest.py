@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.relays import Relay
+from tests.harness.relays import Relay
 
 
 @pytest.fixture(scope="module")

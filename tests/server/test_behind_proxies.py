@@ -16,9 +16,9 @@ from drawercam.access.grants import Access
 from drawercam.server.admission.reverse_proxies import Client, Proxies, network
 from drawercam.server.server import Server
 from groundwork.connections.limits import GUESSES_AT_ONCE
-from tests.peers import PATIENCE, Raw, handshake
-from tests.relays import Relay
-from tests.server.test_live import House
+from tests.harness.peers import PATIENCE, Raw, handshake
+from tests.harness.relays import Relay
+from tests.server.http.test_live_file import House
 from tests.server.test_promises import eventually
 from tests.server.test_security import site
 

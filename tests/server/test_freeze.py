@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from drawercam.media.containers.webm import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.server.sockets.websocket import HIGH_WATER
-from tests.peers import ATTEMPTS, PATIENCE, Peer, Raw, peer
-from tests.proxies import HELD_LIMIT, HOST, Proxy
-from tests.relays import Relay
+from tests.harness.peers import ATTEMPTS, PATIENCE, Peer, Raw, peer
+from tests.harness.proxies import HELD_LIMIT, HOST, Proxy
+from tests.harness.relays import Relay
 from tests.server.test_media import api
 
 TRACK = Track(Codec.VP8, "vp8", width=320, height=240)

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from drawercam.media.packets import Codec
+from tests.harness.peers import PATIENCE, peer
+from tests.harness.relays import Relay
 from tests.media.test_geometry import EIGHT, FIELDS, HEIGHT, WIDTH, decoded, moved, read, recorded, shown, side_data
-from tests.peers import PATIENCE, peer
-from tests.relays import Relay
 
 
 async def beginning(client: aiohttp.ClientSession, path: str) -> bytes:

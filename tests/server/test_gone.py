@@ -18,8 +18,8 @@ from websockets.asyncio.client import ClientConnection
 
 from drawercam.access.keys import ALL, Keyring, Scope
 from drawercam.live.gone_file import FILE
-from tests.peers import Peer, peer
-from tests.relays import Relay
+from tests.harness.peers import Peer, peer
+from tests.harness.relays import Relay
 from tests.server.test_media import VP8, api, film
 from tests.server.test_promises import eventually, report
 from tests.server.test_security import browser, cookie, known, made

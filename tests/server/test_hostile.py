@@ -17,12 +17,12 @@ from drawercam.media.containers.webm import MAX_ELEMENT, Id
 from drawercam.server.sockets import websocket as socket
 from groundwork.brief import MAX_SENTENCE
 from groundwork.log_limit import MAX_LINE
+from tests.harness.peers import PATIENCE, Peer, Raw, handshake, peer
+from tests.harness.relays import Relay
+from tests.media.containers.test_webm import cluster, simple
 from tests.media.samples import RECORDINGS
 from tests.media.small_parts import SMALL_PARTS
 from tests.media.small_parts import VP8 as HEAD
-from tests.media.test_webm import cluster, simple
-from tests.peers import PATIENCE, Peer, Raw, handshake, peer
-from tests.relays import Relay
 from tests.server.test_media import film, frames, packets
 from tests.server.test_promises import eventually
 

@@ -26,8 +26,8 @@ from drawercam.live.relay_clock import RelayClock
 from drawercam.server.http.application import Site
 from drawercam.server.server import Server
 from groundwork import state_files as files
-from tests.peers import PATIENCE, peer
-from tests.relays import ROOT, SUBPROTOCOL, Relay
+from tests.harness.peers import PATIENCE, peer
+from tests.harness.relays import ROOT, SUBPROTOCOL, Relay
 from tests.server.test_promises import eventually
 from tests.server.test_security import browser, cookie, known
 

@@ -7,12 +7,12 @@ from unittest import mock
 
 from drawercam.protocol import messages as control
 from drawercam.server.sockets.sessions import MAX_PATIENCE
+from tests.harness.peers import peer
+from tests.harness.relays import Relay
 from tests.media.samples import RECORDINGS
-from tests.peers import peer
-from tests.relays import Relay
+from tests.server.sockets.test_sessions import Stage
 from tests.server.test_media import film, frames
 from tests.server.test_promises import report
-from tests.server.test_sessions import Stage
 
 AV = (RECORDINGS / "chromium-av.webm").read_bytes()
 

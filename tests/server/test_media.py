@@ -17,9 +17,9 @@ from drawercam.live.gone_file import STOP_BUDGET
 from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Packet, Track
 from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET
+from tests.harness.peers import Peer, Raw, peer
+from tests.harness.relays import Relay
 from tests.media.samples import RECORDINGS, cut, read, recordings
-from tests.peers import Peer, Raw, peer
-from tests.relays import Relay
 
 VP8 = (RECORDINGS / "chromium-vp8.webm").read_bytes()
 OPUS = (RECORDINGS / "chromium-opus.webm").read_bytes()

@@ -23,9 +23,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from groundwork.connections.limits import GUESSES_AT_ONCE
+from tests.harness.peers import PATIENCE
+from tests.harness.relays import ROOT, SUBPROTOCOL, Relay
 from tests.media.samples import RECORDINGS
-from tests.peers import PATIENCE
-from tests.relays import ROOT, SUBPROTOCOL, Relay
 from tests.server.test_promises import eventually
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")

@@ -16,12 +16,12 @@ from drawercam.protocol import messages as control
 from drawercam.protocol.messages import Orient
 from drawercam.server.sockets import sessions
 from drawercam.server.sockets.websocket import Socket
-from tests.peers import Peer, peer
-from tests.relays import Relay
+from tests.harness.peers import Peer, peer
+from tests.harness.relays import Relay
+from tests.live.test_channel import Clock
+from tests.server.sockets.test_sessions import FakeSocket
 from tests.server.test_promises import eventually
 from tests.server.test_security import browser, cookie, known, made
-from tests.server.test_sessions import FakeSocket
-from tests.test_channel import Clock
 
 MOUNT = {"pan": {"min": -90, "max": 90, "step": 1, "now": 0}, "zoom": {"min": 1, "max": 4, "now": 1}}
 

@@ -7,12 +7,12 @@ import json
 import aiohttp
 import pytest
 
+from tests.harness.peers import peer
+from tests.harness.relays import Relay
+from tests.live.test_channel import asked, playing
 from tests.media.samples import RECORDINGS
-from tests.peers import peer
-from tests.relays import Relay
+from tests.server.sockets.test_sessions import Stage
 from tests.server.test_media import OPUS, VP8, film, frames, has_frames
-from tests.server.test_sessions import Stage
-from tests.test_channel import asked, playing
 
 H264 = (RECORDINGS / "chromium-h264.webm").read_bytes()
 

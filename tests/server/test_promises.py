@@ -30,13 +30,13 @@ from drawercam.live.relay_clock import RelayClock
 from drawercam.media.containers.webm import Id, WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
 from groundwork.connections.limits import MAX_PAGES_OF_ONE, MAX_SOCKETS_OF_ONE
+from tests.harness.peers import PATIENCE, Peer, Raw, handshake, peer
+from tests.harness.proxies import HOST, Proxy
+from tests.harness.relays import ROOT, Relay
+from tests.live.test_channel import FakeCamera, FakeViewer
 from tests.media.samples import RECORDINGS
-from tests.peers import PATIENCE, Peer, Raw, handshake, peer
-from tests.proxies import HOST, Proxy
-from tests.relays import ROOT, Relay
 from tests.server.test_freeze import PICTURE_SIZE, costs_nobody, filming, missing, timestamps
 from tests.server.test_media import VP8, VP9, api, decoded, film, frames, has_frames, packets
-from tests.test_channel import FakeCamera, FakeViewer
 
 SMALL = (RECORDINGS / "chromium-turn-vp8.webm").read_bytes()
 TRACK = Track(Codec.VP8, "vp8", width=320, height=240)

@@ -44,8 +44,8 @@ from drawercam.server.sockets.sessions import (
 from drawercam.server.sockets.websocket import HIGH_WATER, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL, WRITE_DEADLINE
 from groundwork.connections import limits
 from groundwork.names import NAME
-from tests.peers import Raw, handshake, peer
-from tests.relays import ROOT, Relay
+from tests.harness.peers import Raw, handshake, peer
+from tests.harness.relays import ROOT, Relay
 
 ALWAYS = [control.Welcome, control.Error]
 DOCUMENT = (ROOT / "docs" / "protocol.md").read_text()

@@ -38,11 +38,11 @@ from groundwork.denied import Denied
 from ip_registry import secret
 from ip_registry.registry import Registry
 from ip_registry.routes import ROUTES
-from tests.peers import ATTEMPTS, PATIENCE, Raw, handshake, peer
-from tests.relays import ROOT, SUBPROTOCOL, Relay
+from tests.harness.peers import ATTEMPTS, PATIENCE, Raw, handshake, peer
+from tests.harness.relays import ROOT, SUBPROTOCOL, Relay
+from tests.live.test_channel import Clock
 from tests.server.test_media import VP8, film, frames
 from tests.server.test_promises import _NAMED, _tests_in, eventually
-from tests.test_channel import Clock
 
 PORCH = Scope(names=frozenset({"porch"}))
 REGISTRY = "http://127.0.0.1:9"  # nobody is there

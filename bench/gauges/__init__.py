@@ -1,0 +1,1 @@
+"""What is read off: processor, memory of the machine, samples, waits."""

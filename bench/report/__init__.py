@@ -1,0 +1,1 @@
+"""What is printed of it: tables, targets, results."""

@@ -1,0 +1,1 @@
+"""Parts of benches that several of them, or one with many rows, are made of."""

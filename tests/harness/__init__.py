@@ -1,0 +1,1 @@
+"""What tests and benches stand on: relays, browsers, proxies, peers, programs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from drawercam.media.bits import Bits
 from drawercam.media.packets import MediaError
 
 # ISO/IEC 14496-3 table 1.18, in Hz by samplingFrequencyIndex; 13 and 14 are reserved, 15 announces 24 explicit bits.
@@ -32,52 +33,43 @@ _UNIFIED_RATES = (*_SAMPLE_RATES, *(0,) * 2, 57600, 51200, 40000, 38400, 34150, 
 _EXPLICIT_UNIFIED_RATE = 31
 
 
-class _Bits:
-    """A configuration's fields, one after the other."""
+def _bits(config: bytes) -> Bits:
+    if len(config) > MAX_CONFIG:
+        raise MediaError(f"an AAC configuration is longer than {MAX_CONFIG} bytes")
+    return Bits(config, "an AAC configuration")
 
-    def __init__(self, config: bytes) -> None:
-        if len(config) > MAX_CONFIG:
-            raise MediaError(f"an AAC configuration is longer than {MAX_CONFIG} bytes")
-        self._total = len(config) * 8
-        self._whole = int.from_bytes(config, "big")
-        self._position = 0
 
-    def take(self, count: int) -> int:
-        self._position += count
-        if self._position > self._total:
-            raise MediaError("an AAC configuration is cut off")
-        return (self._whole >> (self._total - self._position)) & ((1 << count) - 1)
+def _object_type(bits: Bits) -> int:
+    kind = bits(5)
+    return 32 + bits(6) if kind == _ESCAPE else kind
 
-    def object_type(self) -> int:
-        kind = self.take(5)
-        return 32 + self.take(6) if kind == _ESCAPE else kind
 
-    def sample_rate(self) -> int:
-        index = self.take(4)
-        rate = self.take(24) if index == _EXPLICIT_RATE else _SAMPLE_RATES[index] if index < len(_SAMPLE_RATES) else 0
-        if not rate:
-            raise MediaError("an AAC configuration has a reserved sample rate")
-        return rate
+def _sample_rate(bits: Bits) -> int:
+    index = bits(4)
+    rate = bits(24) if index == _EXPLICIT_RATE else _SAMPLE_RATES[index] if index < len(_SAMPLE_RATES) else 0
+    if not rate:
+        raise MediaError("an AAC configuration has a reserved sample rate")
+    return rate
 
-    def program_channels(self) -> int:
-        """Channels of a program_config_element, 4.5.1.2, which follows three flags of GASpecificConfig, 4.4.1."""
-        bits = self.take
-        bits(1)  # frameLengthFlag
-        if bits(1):  # dependsOnCoreCoder
-            bits(14)
-        bits(1)  # extensionFlag
-        bits(10)  # element_instance_tag, object_type, sampling_frequency_index
-        elements = bits(4) + bits(4) + bits(4)  # front, side, back
-        low_frequency = bits(2)
-        bits(7)  # num_assoc_data_elements, num_valid_cc_elements
-        for mixdown in (4, 4, 3):  # mono, stereo, matrix
-            if bits(1):
-                bits(mixdown)
-        channels = low_frequency
-        for _ in range(elements):
-            channels += 1 + bits(1)  # element_is_cpe: a pair
-            bits(4)
-        return channels
+
+def _program_channels(bits: Bits) -> int:
+    """Channels of a program_config_element, 4.5.1.2, which follows three flags of GASpecificConfig, 4.4.1."""
+    bits(1)  # frameLengthFlag
+    if bits(1):  # dependsOnCoreCoder
+        bits(14)
+    bits(1)  # extensionFlag
+    bits(10)  # element_instance_tag, object_type, sampling_frequency_index
+    elements = bits(4) + bits(4) + bits(4)  # front, side, back
+    low_frequency = bits(2)
+    bits(7)  # num_assoc_data_elements, num_valid_cc_elements
+    for mixdown in (4, 4, 3):  # mono, stereo, matrix
+        if bits(1):
+            bits(mixdown)
+    channels = low_frequency
+    for _ in range(elements):
+        channels += 1 + bits(1)  # element_is_cpe: a pair
+        bits(4)
+    return channels
 
 
 class _Head(NamedTuple):
@@ -91,13 +83,13 @@ class _Head(NamedTuple):
     configuration: int
 
 
-def _head(bits: _Bits) -> _Head:
-    kind = signalled = bits.object_type()
-    core_rate = rate = bits.sample_rate()
-    configuration = bits.take(4)
+def _head(bits: Bits) -> _Head:
+    kind = signalled = _object_type(bits)
+    core_rate = rate = _sample_rate(bits)
+    configuration = bits(4)
     if signalled in (_SBR, _PARAMETRIC_STEREO):
-        rate = bits.sample_rate()
-        kind = bits.object_type()
+        rate = _sample_rate(bits)
+        kind = _object_type(bits)
     return _Head(signalled, kind, core_rate, rate, configuration)
 
 
@@ -111,11 +103,11 @@ def parse_config(config: bytes) -> tuple[int, int, int]:
     Raises:
         MediaError: It is cut off, uses reserved values, or has more than MAX_CONFIG bytes.
     """
-    bits = _Bits(config)
+    bits = _bits(config)
     head = _head(bits)
     channels = _CHANNELS.get(head.configuration, 0)
     if head.configuration == 0 and head.kind in _GENERAL_AUDIO:
-        channels = bits.program_channels()
+        channels = _program_channels(bits)
     if not head.signalled or not head.kind or not channels:
         raise MediaError("an AAC configuration names no object type or no channels")
     if head.signalled == _PARAMETRIC_STEREO:
@@ -130,17 +122,17 @@ def frame_duration(config: bytes) -> int:
     It is counted in samples of the core (4.5.2.1.1). SBR, explicit or implicit, may put out twice as many in the same time.
     """
     try:
-        bits = _Bits(config)
+        bits = _bits(config)
         head = _head(bits)
         rate, samples = head.core_rate, 1024
         if head.kind == _UNIFIED:
-            index = bits.take(5)
-            rate = bits.take(24) if index == _EXPLICIT_UNIFIED_RATE else _UNIFIED_RATES[index] if index < len(_UNIFIED_RATES) else 0
-            frame = bits.take(3)
+            index = bits(5)
+            rate = bits(24) if index == _EXPLICIT_UNIFIED_RATE else _UNIFIED_RATES[index] if index < len(_UNIFIED_RATES) else 0
+            frame = bits(3)
             samples = _UNIFIED_FRAMES[frame] if frame < len(_UNIFIED_FRAMES) else 0
         elif head.kind in _GENERAL_AUDIO or head.kind == _ENHANCED_LOW_DELAY:
             low_delay = head.kind in (_LOW_DELAY, _ENHANCED_LOW_DELAY)
-            short = bits.take(1)  # frameLengthFlag
+            short = bits(1)  # frameLengthFlag
             samples = (480 if short else 512) if low_delay else 960 if short else 1024
     except MediaError:
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from drawercam.media.bits import Bits
 from drawercam.media.color import UNSPECIFIED, ColorSpace, from_codes
 from drawercam.media.packets import MediaError, MediaLimitError
 from drawercam.media.work import Work
@@ -32,6 +33,8 @@ _FRAME_HEADER_WORK = 16
 # refresh_frame_flags of a keyframe that replaces all references; NUM_REF_FRAMES.
 _ALL_FRAMES = 0xFF
 _REFERENCES = 8
+
+_WHAT = "an AV1 header"
 
 # Section 5.5.2: primaries, transfer and matrix that mean RGB, with 4:4:4 and full range.
 _SRGB = (1, 13, 0)
@@ -184,12 +187,12 @@ def pixel_aspect(frame: bytes, fields: FrameFields, work: Work | None = None) ->
     if found is None:
         return 1.0
     try:
-        return _render_aspect(_Bits(found[0]), fields, temporal=found[1] >> 5, spatial=found[1] >> 3 & 3)
+        return _render_aspect(Bits(found[0], _WHAT), fields, temporal=found[1] >> 5, spatial=found[1] >> 3 & 3)
     except MediaError:
         return 1.0
 
 
-def _render_aspect(bits: _Bits, fields: FrameFields, temporal: int, spatial: int) -> float:
+def _render_aspect(bits: Bits, fields: FrameFields, temporal: int, spatial: int) -> float:
     """uncompressed_header (5.9.2) of a keyframe, up to render_size.
 
     Raises:
@@ -242,27 +245,8 @@ def _leb128(data: bytes, position: int) -> tuple[int, int]:
     raise MediaError("an AV1 size is cut off")
 
 
-class _Bits:
-    """The bits of an OBU's payload, one field after the other."""
-
-    def __init__(self, payload: bytes) -> None:
-        self._total = len(payload) * 8
-        self._whole = int.from_bytes(payload, "big")
-        self._position = 0
-
-    def __call__(self, count: int) -> int:
-        """
-        Raises:
-            MediaError: There are not so many any more.
-        """
-        self._position += count
-        if self._position > self._total:
-            raise MediaError("an AV1 header is cut off")
-        return (self._whole >> (self._total - self._position)) & ((1 << count) - 1)
-
-
 def _parse(payload: bytes, obu: bytes) -> SequenceHeader:
-    bits = _Bits(payload)
+    bits = Bits(payload, _WHAT)
 
     def uvlc() -> None:
         zeros = 0

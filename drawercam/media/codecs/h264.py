@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from drawercam.media.bits import Bits
 from drawercam.media.color import UNSPECIFIED, ColorSpace, from_codes
 from drawercam.media.geometry import Geometry, of_angles
 from drawercam.media.packets import Codec, MediaError, MediaLimitError, Track
@@ -81,46 +82,13 @@ _SEI_WORK = 8
 _ZEROS = bytes(2**12)
 
 
-class BitReader:
-    """The bits of a NAL unit, without its emulation prevention bytes, one field after the other."""
-
-    def __init__(self, unit: bytes) -> None:
-        payload = unit.replace(b"\0\0\3", b"\0\0")
-        self._bits = f"{int.from_bytes(payload, 'big'):0{len(payload) * 8}b}" if payload else ""
-        self.position = 0
-
-    def u(self, count: int) -> int:
-        """An unsigned integer of ``count`` bits, at least 1."""
-        field = self._bits[self.position : self.position + count]
-        if len(field) < count:
-            raise MediaError("an H.264 parameter set is cut off")
-        self.position += count
-        return int(field, 2)
-
-    def ue(self, limit: int = 2**32 - 2) -> int:
-        """An unsigned exp-Golomb number (9.1) up to ``limit``."""
-        one = self._bits.find("1", self.position, self.position + 33)
-        if one < 0:
-            raise MediaError("an H.264 parameter set has a number that does not end")
-        zeros = one - self.position
-        self.position = one
-        value = self.u(zeros + 1) - 1
-        if value > limit:
-            raise MediaError(f"an H.264 parameter set has {value} where {limit} is the limit")
-        return value
-
-    def se(self) -> int:
-        """A signed exp-Golomb number (9.1.1)."""
-        value = self.ue()
-        return (value + 1) // 2 if value & 1 else -(value // 2)
-
-    def until_here(self) -> str:
-        """All bits read so far, as characters 0 and 1."""
-        return self._bits[: self.position]
+def _bits(unit: bytes) -> Bits:
+    """The fields of a NAL unit, without its emulation prevention bytes."""
+    return Bits(unit.replace(b"\0\0\3", b"\0\0"), "an H.264 parameter set")
 
 
 # In place of a reader that is needed no more: the bits of an SPS are eight times as long as itself.
-_USED_UP = BitReader(b"")
+_USED_UP = _bits(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +125,7 @@ class _Sps:
     height: int
     pixel_aspect: float  # width of a pixel by its height; 1.0 also where nothing says it
     color: ColorSpace | None
-    reader: BitReader  # stands before vui_parameters_present_flag
+    reader: Bits  # stands before vui_parameters_present_flag
 
 
 def parse_avcc(config: bytes) -> AvcConfig:
@@ -240,43 +208,43 @@ def picture_size(sps: bytes) -> tuple[int, int]:
 def _read_sps(unit: bytes) -> _Sps:
     if len(unit) < 4 or unit[0] & 0x1F != _Nal.SPS:
         raise MediaError("an H.264 SPS is too short or something else")
-    reader = BitReader(unit)
-    reader.u(8)
-    profile = reader.u(8)
-    reader.u(16)  # constraint flags, level_idc
+    reader = _bits(unit)
+    reader(8)
+    profile = reader(8)
+    reader(16)  # constraint flags, level_idc
     number = reader.ue(31)
     chroma_format, separate_planes, luma_depth, chroma_depth = 1, 0, 8, 8
     if profile in _HIGH_PROFILES:
         chroma_format = reader.ue(3)
         if chroma_format == 3:
-            separate_planes = reader.u(1)
+            separate_planes = reader(1)
         luma_depth = 8 + reader.ue(6)
         chroma_depth = 8 + reader.ue(6)
-        reader.u(1)  # qpprime_y_zero_transform_bypass_flag
-        if reader.u(1):  # seq_scaling_matrix_present_flag
+        reader(1)  # qpprime_y_zero_transform_bypass_flag
+        if reader(1):  # seq_scaling_matrix_present_flag
             for index in range(8 if chroma_format != 3 else 12):
-                if reader.u(1):
+                if reader(1):
                     _skip_scaling_list(reader, 16 if index < 6 else 64)
     reader.ue(12)  # log2_max_frame_num_minus4
     order_count_type = reader.ue(2)
     if order_count_type == 0:
         reader.ue(12)  # log2_max_pic_order_cnt_lsb_minus4
     elif order_count_type == 1:
-        reader.u(1)
+        reader(1)
         reader.se()
         reader.se()
         for _ in range(reader.ue(255)):
             reader.se()
     reference_frames = reader.ue(16)
-    reader.u(1)  # gaps_in_frame_num_value_allowed_flag
+    reader(1)  # gaps_in_frame_num_value_allowed_flag
     width = (reader.ue(MAX_SIDE) + 1) * 16
     map_height = (reader.ue(MAX_SIDE) + 1) * 16
-    frames_only = reader.u(1)
+    frames_only = reader(1)
     if not frames_only:
-        reader.u(1)  # mb_adaptive_frame_field_flag
+        reader(1)  # mb_adaptive_frame_field_flag
     height = map_height * (2 - frames_only)
-    reader.u(1)  # direct_8x8_inference_flag
-    if reader.u(1):  # frame_cropping_flag
+    reader(1)  # direct_8x8_inference_flag
+    if reader(1):  # frame_cropping_flag
         subsampled = not separate_planes
         unit_x = 2 if subsampled and chroma_format in (1, 2) else 1
         unit_y = (2 if subsampled and chroma_format == 1 else 1) * (2 - frames_only)
@@ -289,35 +257,35 @@ def _read_sps(unit: bytes) -> _Sps:
     return _Sps(unit, number, profile, chroma_format, *depths, order_count_type, reference_frames, width, height, aspect, color, reader)
 
 
-def _pixel_aspect(reader: BitReader) -> float:
+def _pixel_aspect(reader: Bits) -> float:
     """sample_aspect_ratio (E.2.1), of a reader that stands before vui_parameters_present_flag, and stays there."""
     before = reader.position
     width = height = 0
     try:
-        if reader.u(1) and reader.u(1):  # vui_parameters_present_flag, aspect_ratio_info_present_flag
-            number = reader.u(8)
+        if reader(1) and reader(1):  # vui_parameters_present_flag, aspect_ratio_info_present_flag
+            number = reader(8)
             if number == _EXTENDED_SAR:
-                width, height = reader.u(16), reader.u(16)
+                width, height = reader(16), reader(16)
             elif number < len(_PIXEL_ASPECTS):
                 width, height = _PIXEL_ASPECTS[number]
     except MediaError:
         width = height = 0  # a VUI that cannot be read says nothing
-    reader.position = before
+    reader.back_to(before)
     return width / height if width and height else 1.0
 
 
-def _color(reader: BitReader, chroma_format: int) -> ColorSpace | None:
+def _color(reader: Bits, chroma_format: int) -> ColorSpace | None:
     """What the VUI says of the colours; None where there is none or it cannot be read. The reader stays where it is."""
     before = reader.position
     try:
-        return _read_vui_head(reader, chroma_format) if reader.u(1) else None  # vui_parameters_present_flag
+        return _read_vui_head(reader, chroma_format) if reader(1) else None  # vui_parameters_present_flag
     except MediaError:
         return None
     finally:
-        reader.position = before
+        reader.back_to(before)
 
 
-def _skip_scaling_list(reader: BitReader, size: int) -> None:
+def _skip_scaling_list(reader: Bits, size: int) -> None:
     """7.3.2.1.1.1: deltas, until the next scale is 0."""
     last = 8
     for _ in range(size):
@@ -350,10 +318,10 @@ def _bounded(sps: _Sps) -> bytes:
         return sps.unit
     before_vui = reader.until_here()
     try:
-        if reader.u(1):  # vui_parameters_present_flag
+        if reader(1):  # vui_parameters_present_flag
             _skip_to_restriction(reader)
             bits = reader.until_here()
-            if reader.u(1):  # bitstream_restriction_flag
+            if reader(1):  # bitstream_restriction_flag
                 return sps.unit
         else:
             # vui_parameters_present_flag, then eight flags up to pic_struct_present_flag: all that is optional is absent.
@@ -368,46 +336,46 @@ def _bounded(sps: _Sps) -> bytes:
     return re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", payload)
 
 
-def _read_vui_head(reader: BitReader, chroma_format: int = 0) -> ColorSpace | None:
+def _read_vui_head(reader: Bits, chroma_format: int = 0) -> ColorSpace | None:
     """The first VUI parameters (E.1.1), up to those of the colours, which are returned."""
-    if reader.u(1) and reader.u(8) == _EXTENDED_SAR:  # aspect_ratio_info_present_flag, aspect_ratio_idc
-        reader.u(32)
-    if reader.u(1):  # overscan_info_present_flag
-        reader.u(1)
-    if not reader.u(1):  # video_signal_type_present_flag
+    if reader(1) and reader(8) == _EXTENDED_SAR:  # aspect_ratio_info_present_flag, aspect_ratio_idc
+        reader(32)
+    if reader(1):  # overscan_info_present_flag
+        reader(1)
+    if not reader(1):  # video_signal_type_present_flag
         return None
-    reader.u(3)  # video_format
-    full_range = bool(reader.u(1))
+    reader(3)  # video_format
+    full_range = bool(reader(1))
     primaries = transfer = matrix = UNSPECIFIED
-    if reader.u(1):  # colour_description_present_flag
-        primaries, transfer, matrix = reader.u(8), reader.u(8), reader.u(8)
+    if reader(1):  # colour_description_present_flag
+        primaries, transfer, matrix = reader(8), reader(8), reader(8)
     if matrix == 0 and chroma_format != 3:
         matrix = UNSPECIFIED  # E.2.1: RGB is 4:4:4; some cameras fill what they do not know with zeros
     return from_codes(primaries, transfer, matrix, full_range)
 
 
-def _skip_to_restriction(reader: BitReader) -> None:
+def _skip_to_restriction(reader: Bits) -> None:
     """Pass over VUI parameters (E.1.1) up to bitstream_restriction_flag."""
     _read_vui_head(reader)
-    if reader.u(1):  # chroma_loc_info_present_flag
+    if reader(1):  # chroma_loc_info_present_flag
         reader.ue()
         reader.ue()
-    if reader.u(1):  # timing_info_present_flag
-        reader.u(65)
+    if reader(1):  # timing_info_present_flag
+        reader(65)
     reference_decoders = 0
     for _ in ("nal", "vcl"):
-        if reader.u(1):
+        if reader(1):
             reference_decoders += 1
             count = reader.ue(31) + 1
-            reader.u(8)
+            reader(8)
             for _ in range(count):
                 reader.ue()
                 reader.ue()
-                reader.u(1)
-            reader.u(20)
+                reader(1)
+            reader(20)
     if reference_decoders:
-        reader.u(1)  # low_delay_hrd_flag
-    reader.u(1)  # pic_struct_present_flag
+        reader(1)  # low_delay_hrd_flag
+    reader(1)  # pic_struct_present_flag
 
 
 def _ue_bits(value: int) -> str:
@@ -629,8 +597,8 @@ class AccessUnits:
                 replaced = self._sps[sps.number][0].unit
             self._sps[sps.number] = replace(sps, reader=_USED_UP), _bounded(sps)
         else:
-            reader = BitReader(unit[:_HEAD])
-            reader.u(8)
+            reader = _bits(unit[:_HEAD])
+            reader(8)
             number = reader.ue(255)
             if number in self._pps:
                 replaced = self._pps[number][1]
@@ -644,8 +612,8 @@ class AccessUnits:
 
     def _active_track(self, picture: bytes, work: Work) -> Track | None:
         """The track to which a slice belongs by its PPS (7.3.3); None while its parameter sets are unknown."""
-        reader = BitReader(picture[:_HEAD])
-        reader.u(8)
+        reader = _bits(picture[:_HEAD])
+        reader(8)
         reader.ue()  # first_mb_in_slice
         reader.ue()  # slice_type
         pps = self._pps.get(reader.ue(255))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from drawercam.media.bits import Bits
 from drawercam.media.color import ColorSpace
 
 # VP9 levels by luma picture size in samples (VP9 bitstream specification, Annex A); the frame rate is not in the stream.
@@ -16,6 +17,9 @@ _VP8_COLOR = ColorSpace(matrix="smpte170m", full_range=False)
 # VP9 bitstream specification 7.2.2, color_space: the matrices for which there are words. 7 is RGB.
 _VP9_MATRICES = {1: "bt470bg", 2: "bt709", 3: "smpte170m", 5: "bt2020-ncl", 7: "rgb"}
 _VP9_RGB = 7
+
+# Bytes of an uncompressed header up to render_size are fewer than these.
+_VP9_HEAD = 16
 
 # RFC 6386 section 9.1: by how much the picture of VP8 is to be stretched, to either side; that of VP9 says the size to which it is.
 _VP8_SCALES = (1.0, 5 / 4, 5 / 3, 2.0)
@@ -52,14 +56,8 @@ def vp9_key(frame: bytes) -> KeyFrame | None:
     """Read the uncompressed header of a VP9 keyframe (VP9 bitstream specification 6.2); None for any other frame."""
     if len(frame) < 10 or frame[0] >> 6 != 2 or (frame[0] & 0x30 != 0x30 and frame[0] & 0x0C):
         return None  # most frames are none, which the first byte tells
-    head = int.from_bytes(frame[:16].ljust(16, b"\0"), "big")
-    position = 2
-
-    def bits(count: int) -> int:
-        nonlocal position
-        position += count
-        return (head >> (128 - position)) & ((1 << count) - 1)
-
+    bits = Bits(frame[:_VP9_HEAD].ljust(_VP9_HEAD, b"\0"), "a VP9 header")
+    bits(2)  # frame_marker
     profile = bits(1) | bits(1) << 1
     if profile == 3:
         bits(1)

@@ -50,7 +50,7 @@ class Relay:
     """What `relay.py` runs.
 
     Args:
-        chosen: What `relay.options` gives.
+        chosen: What `drawercam.commands.serve.options` gives.
         root: The folder with the pages.
 
     Raises:

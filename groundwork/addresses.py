@@ -41,6 +41,9 @@ OWN_NETWORKS_AGE = 60.0
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
+TLS_PORT, PLAIN_PORT = 8443, 8080
+"""Where a relay listens with https and without, unless it was told otherwise: the usual other ports for them, which need no rights."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:

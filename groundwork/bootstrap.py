@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,11 @@ def typed() -> "list[str]":
     words = words[: len(words) - len(sys.argv) + 1]
     if len(words) < 2 or not (Path(words[-1]).name == "relay.py" or words[-2:] == ["-m", "ip_registry"]):
         return [PYTHON, "relay.py"]
-    return [PYTHON, *words[1:]] if os.name == "nt" else words
+    if os.name == "nt":
+        return [PYTHON, *words[1:]]
+    if sys.prefix == sys.base_prefix and shutil.which(Path(words[0]).name) == words[0]:
+        words[0] = Path(words[0]).name  # pyenv and its like start the interpreter by its path, whatever was typed
+    return words
 
 
 def _learn_typed(handed: str) -> None:

@@ -37,6 +37,13 @@ def command(*words: str, state: Path | None = None) -> str:
     return quoted([*_sudo(), *bootstrap.typed(), *words, *(["--state", str(state.resolve())] if state is not None else [])])
 
 
+def called(*words: str) -> str:
+    """What this program, or one of its commands, is called in its own help: such as ``relay.py keys``."""
+    *before, name = bootstrap.typed()
+    module = [Path(before[0]).name, "-m"] if before[-1:] == ["-m"] else []
+    return " ".join([*module, Path(name).name, *words])
+
+
 def with_tls(arguments: Sequence[str]) -> str:
     """The command that starts this relay again so that phones can film: as it was typed, on all addresses, with https.
 
@@ -111,7 +118,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """See argparse."""
-        words = self.prog.partition("relay.py")[2].split()
+        words = self.prog.removeprefix(called()).split()
         self.exit(2, f"{self.prog}: {message}\nAll that there is: {command(*words, '--help')}\n")
 
     def _words(self) -> Iterator[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from drawercam.commands.serve import options
 from drawercam.outer_address import Outside
 from drawercam.server.admission.reverse_proxies import network
 from groundwork.hosts import Host
-from relay import options
 
 HOSTS = ("cam.example.org", "lan.example:9443", "http://plain.example", "https://far.example:8443", "192.168.1.5", "[2001:db8::1]:9443")
 

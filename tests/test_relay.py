@@ -18,8 +18,8 @@ from cryptography import x509
 
 from certs import Authority
 from drawercam.access.keys import Keyring
+from drawercam.commands.serve import options
 from groundwork.addresses import host_names, short_name
-from relay import options
 from tests.certs.test_authority import make_as_before
 from tests.harness.relays import ROOT, Relay
 

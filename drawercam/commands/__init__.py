@@ -1,1 +1,1 @@
-"""What a person can type: `relay.py`, `relay.py keys`, `relay.py film`, `relay.py find`."""
+"""What a person can type: the relay itself, and its commands `keys`, `film` and `find`."""

@@ -20,7 +20,7 @@ from drawercam.film.relay.address import Address
 from drawercam.film.relay.login import Entry
 from drawercam.film.sources.urls import HINT
 from groundwork import console
-from groundwork.command_lines import Parser, quoted
+from groundwork.command_lines import Parser, called, command, quoted
 from groundwork.names import NAME, NAME_RULE, name_of, told_label
 
 if TYPE_CHECKING:
@@ -40,14 +40,13 @@ _RATE = 30.0
 # What may be shown of a command line that is wrong, up to an equals sign.
 _OPTION = re.compile(r"--[a-z-]+(=|$)")
 
-_EXAMPLES = """\
-examples:
-  relay.py film test --name test               a moving picture with a clock, and sound
-  relay.py film /dev/video0 --name desk        a webcam
-  relay.py film rpicam --name nest             a Raspberry Pi's camera
-  relay.py film rtsp://10.0.0.7/1 --name gate  a camera of the network
-  relay.py film holiday.mp4 --name cinema      a file, again and again
-"""
+_EXAMPLES = (
+    ("test --name test", "a moving picture with a clock, and sound"),
+    ("/dev/video0 --name desk", "a webcam"),
+    ("rpicam --name nest", "a Raspberry Pi's camera"),
+    ("rtsp://10.0.0.7/1 --name gate", "a camera of the network"),
+    ("holiday.mp4 --name cinema", "a file, again and again"),
+)
 
 
 def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> int:
@@ -63,8 +62,8 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
     try:
         importlib.import_module("av")
     except ImportError as error:
-        command = quoted([sys.executable, "-m", "pip", "install", "av"])
-        print(f"Filming without a browser needs the library PyAV ({error}). To install it, type: {command}", file=sys.stderr)
+        install = quoted([sys.executable, "-m", "pip", "install", "av"])
+        print(f"Filming without a browser needs the library PyAV ({error}). To install it, type: {install}", file=sys.stderr)
         return _FAILED
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=chosen.log_level.upper())
     logging.getLogger("websockets").setLevel(logging.WARNING)
@@ -98,14 +97,14 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
 
 def _parser(state: Path) -> Parser:
     parser = Parser(
-        prog="relay.py film",
+        prog=called("film"),
         description="Films without a browser: a webcam, a Raspberry Pi's camera, a camera of the network, a file, or a test picture.",
-        epilog=_EXAMPLES,
+        epilog=_examples(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SOURCE", help="a device such as /dev/video0, rpicam, a URL, a file, or test")
-    called = "what people call it, such as 'Baby Room': shown on the wall; without --name, the name is made from it (baby-room)"
-    parser.add_argument("--label", default="", metavar="TEXT", help=called)
+    label = "what people call it, such as 'Baby Room': shown on the wall; without --name, the name is made from it (baby-room)"
+    parser.add_argument("--label", default="", metavar="TEXT", help=label)
     parser.add_argument(
         "--name", default="", help="the camera's name in links and keys; needed unless the link has one, or there is a label"
     )
@@ -126,6 +125,13 @@ def _parser(state: Path) -> Parser:
     levels = ["debug", "info", "warning", "error"]
     parser.add_argument("--log-level", choices=levels, default="info", help="how much to say (default: info)")
     return parser
+
+
+def _examples() -> str:
+    commands = [command("film", *words.split()) for words, _ in _EXAMPLES]
+    width = max(map(len, commands))
+    lines = (f"  {line:<{width}}  {what}" for line, (_, what) in zip(commands, _EXAMPLES, strict=True))
+    return "\n".join(["examples:", *lines])
 
 
 def _parsed(parser: Parser, arguments: list[str]) -> argparse.Namespace:

@@ -17,7 +17,7 @@ from drawercam.discovery.registry_client import Address, RegistryClient, Unanswe
 from groundwork import running_relay as running
 from groundwork.addresses import IPAddress, lan_addresses, url
 from groundwork.bootstrap import ROOT
-from groundwork.command_lines import Parser, quoted
+from groundwork.command_lines import Parser, called, quoted
 from groundwork.names import NAME
 from ip_registry.messages import is_origin
 
@@ -172,7 +172,7 @@ def main(arguments: list[str], state: Path = ROOT / "state") -> int:
         arguments: What follows `find`.
         state: The default state folder of a relay on this computer.
     """
-    parser = Parser(prog="relay.py find", description="Lists the relays in this network.")
+    parser = Parser(prog=called("find"), description="Lists the relays in this network.")
     parser.add_argument("--registry", metavar="URL", help="ask this registry as well")
     parser.add_argument("--state", type=Path, default=state, metavar="DIR", help="state folder of a relay on this computer")
     chosen = parser.parse_args(arguments)

@@ -20,7 +20,7 @@ from drawercam.live import gone, gone_file
 from groundwork import addresses
 from groundwork import running_relay as running
 from groundwork import state_files as files
-from groundwork.command_lines import Parser, command
+from groundwork.command_lines import Parser, called, command
 from groundwork.names import name_of
 from groundwork.running_relay import Running
 
@@ -67,7 +67,7 @@ def main(arguments: list[str], state: Path, port: int) -> int:
 def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace:
     common = Parser(add_help=False)
     common.add_argument("--state", type=Path, default=state, metavar="DIR", help="the relay's state folder")
-    parser = Parser(prog="relay.py keys", description="Who may film and who may watch. A running relay notices at once.")
+    parser = Parser(prog=called("keys"), description="Who may film and who may watch. A running relay notices at once.")
     parser.set_defaults(command="list", state=state)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("list", parents=[common], help="list the keys (the default); the secrets are not shown")

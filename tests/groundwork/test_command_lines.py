@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import relay
-from drawercam.commands import film, find
+from drawercam.commands import film, find, serve
 from drawercam.commands import keys as keycommand
 from groundwork import bootstrap
 from groundwork import command_lines as commandline
@@ -35,14 +34,14 @@ def keys_main(words: list[str]) -> int:
 @pytest.mark.parametrize(
     ("main", "typed", "near"),
     [
-        (relay.options, "--prot 9000", "--port"),
-        (relay.options, "--tsl", "--tls"),
-        (relay.options, "--tls --alow-host=cam.example", "--allow-host"),
-        (relay.options, "-tls", "--tls"),
-        (relay.options, "tls", "--tls"),
-        (relay.options, "\u2013tls", "--tls"),
-        (relay.options, "--No_Key", "--no-key"),
-        (relay.options, "kyes", "keys"),
+        (serve.options, "--prot 9000", "--port"),
+        (serve.options, "--tsl", "--tls"),
+        (serve.options, "--tls --alow-host=cam.example", "--allow-host"),
+        (serve.options, "-tls", "--tls"),
+        (serve.options, "tls", "--tls"),
+        (serve.options, "\u2013tls", "--tls"),
+        (serve.options, "--No_Key", "--no-key"),
+        (serve.options, "kyes", "keys"),
         (keys_main, "add --wach nursery", "--watch"),
         (keys_main, "add --watch nursery --expire\u0301s 7d", "--expires"),
         (keys_main, "ad --watch nursery", "add"),
@@ -68,7 +67,7 @@ def test_what_is_mistyped_is_answered_with_the_near_word(
 def test_what_is_like_nothing_is_told_and_values_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--frobnicate=Sesame42"], ["--frobnicate", "Sesame42"]):
         with pytest.raises(SystemExit):
-            relay.options(words)
+            serve.options(words)
         said = capsys.readouterr().err
         assert "unrecognized arguments: --frobnicate\n" in said and "Did you mean" not in said and "Sesame" not in said
         assert said.splitlines()[-1].endswith("relay.py --help")
@@ -106,6 +105,24 @@ def test_commands_begin_as_the_one_that_was_typed(
 
 
 @posix
+def test_a_wrapper_that_starts_the_interpreter_by_its_path_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pyenv does: the folder of the interpreter is the first of PATH then."""
+    python = tmp_path / "python3"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "orig_argv", [str(python), "relay.py", "--tls"])
+    monkeypatch.setattr(sys, "argv", ["relay.py", "--tls"])
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    assert bootstrap.typed() == ["python3", "relay.py"]
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))  # a virtual environment is started by nothing else
+    assert bootstrap.typed() == [str(python), "relay.py"]
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
+    assert bootstrap.typed() == [str(python), "relay.py"]
+
+
+@posix
 def test_they_begin_so_also_behind_the_restart_in_the_virtual_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "_typed", [])
     monkeypatch.setenv(bootstrap.RESTARTED, '["python3.12", "/opt/relay.py"]')
@@ -115,6 +132,18 @@ def test_they_begin_so_also_behind_the_restart_in_the_virtual_environment(monkey
         monkeypatch.setenv(bootstrap.RESTARTED, spoilt)
         bootstrap.ensure_libraries([], required=("os",))
         assert bootstrap.typed() == ["python3.12", "/opt/relay.py"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        (["python3", "/opt/relay.py"], "relay.py keys"),
+        (["/usr/bin/python3", "-m", "ip_registry"], "python3 -m ip_registry keys"),
+    ],
+)
+def test_help_calls_a_command_by_the_programs_name(typed: list[str], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "_typed", typed)
+    assert commandline.called("keys") == name
 
 
 @posix

@@ -1,7 +1,7 @@
 // Looks at what a page shows: reads the painted clock from the pixels of its picture at every refresh of the screen.
 //
 // It runs before any page's own scripts, in every page; where there is no picture it does nothing. The page's picture is the newest <canvas> or
-// <video> inside an element of class `tile` (player.html) or `bench-view` (the bench's own pages).
+// <video> inside an element of class `picture` of a tile (player.html), or of class `bench-view` (the bench's own pages).
 //
 //   bench.take()     what was seen and heard since the last call, see Report
 //   bench.skew()     ms by which the camera page's clock is ahead of this page's
@@ -82,7 +82,7 @@ self.bench = (() => {
 
   /** @returns {any} */
   function surface() {
-    const all = document.querySelectorAll(".tile canvas, .tile video, .bench-view video");
+    const all = document.querySelectorAll(".tile .picture canvas, .tile .picture video, .bench-view video");
     return all.length > 0 ? all[all.length - 1] : null;
   }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from websockets.frames import Opcode
 
-from drawercam.media.containers.webm import WebmWriter
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
 
 from .attack import BYTES, HELD, PER_SECOND, Attack, Wish

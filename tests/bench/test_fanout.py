@@ -21,7 +21,7 @@ from bench.actors.remote import Remote
 from bench.actors.scripted_camera import Mark
 from bench.actors.sinks import Joined, Seen, Sinks
 from bench.runs.turns import FASTEST, LOAD, Cores, Rush, Turn, counted, rate_for, ratio
-from drawercam.media.containers.webm import WebmWriter
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
 from tests.harness.peers import PATIENCE
 

@@ -11,7 +11,7 @@ import pytest
 
 from drawercam.media.color import ColorSpace
 from drawercam.media.containers.mp4 import Mp4Writer
-from drawercam.media.containers.webm import WebmWriter
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Packet, Track
 from tests.harness.browsers import Page, PageError
 from tests.media.samples import RECORDINGS, read

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from drawercam.media.containers.webm import WebmWriter
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Packet
 from tests.browsers.conftest import Browsers
 from tests.harness.browsers import Browser, Firefox, Page

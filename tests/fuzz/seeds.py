@@ -8,7 +8,7 @@ from typing import Any
 
 from drawercam.media.codecs.h264 import parse_avcc
 from drawercam.media.containers.detect import StreamReader, writer
-from drawercam.media.containers.webm import Id
+from drawercam.media.containers.matroska import Id
 from drawercam.media.packets import Codec, Packet, Track
 from tests.fuzz.targets import VOCABULARIES
 from tests.media.samples import recordings

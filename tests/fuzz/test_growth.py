@@ -24,7 +24,8 @@ from drawercam.media.containers import ebml
 from drawercam.media.containers.boxes import children
 from drawercam.media.containers.detect import StreamReader
 from drawercam.media.containers.mp4 import MAX_SAMPLES, MAX_TRACKS, Mp4Reader
-from drawercam.media.containers.webm import WebmReader, WebmWriter
+from drawercam.media.containers.webm import WebmReader
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import MAX_CHILDREN, Codec, MediaError, MediaLimitError, Packet, Track
 from drawercam.media.work import FRAME, MOST
 from drawercam.protocol.close_reasons import Refused

@@ -35,7 +35,8 @@ from drawercam.live.pausing import SLEEP_AFTER, VOTE_LIFETIME, PausePolicy, Poli
 from drawercam.live.plays import Plays
 from drawercam.live.timing import Parts
 from drawercam.media.color import completed
-from drawercam.media.containers.webm import WebmReader, WebmWriter
+from drawercam.media.containers.webm import WebmReader
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Closing, Reason, Refused

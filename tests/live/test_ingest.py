@@ -18,7 +18,7 @@ from drawercam.live.ledger import LEAST_WORK, Ledger
 from drawercam.media import geometry
 from drawercam.media.containers import ebml
 from drawercam.media.containers.detect import StreamReader, writer
-from drawercam.media.containers.webm import Id
+from drawercam.media.containers.matroska import Id
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.media.work import MOST, MOST_AT_ONCE
 from drawercam.protocol import messages as control

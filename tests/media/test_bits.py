@@ -10,7 +10,9 @@ from drawercam.media.bits import Bits
 from drawercam.media.packets import MediaError
 
 # As (width, value).
-FIELD = st.integers(0, 64).flatmap(lambda width: st.tuples(st.just(width), st.integers(0, 2**width - 1)))
+FIELD = st.integers(0, 64).flatmap(
+    lambda width: st.tuples(st.just(width), st.integers(0, 2**width - 1))
+)
 
 
 def packed(bits: str) -> bytes:

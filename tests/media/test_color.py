@@ -20,8 +20,10 @@ from drawercam.media.color import UNSPECIFIED, ColorSpace, completed, from_codes
 from drawercam.media.containers import boxes, ebml
 from drawercam.media.containers.detect import writer
 from drawercam.media.containers.live_file import Muxed
+from drawercam.media.containers.matroska import Id
 from drawercam.media.containers.mp4 import Mp4Reader, Mp4Writer
-from drawercam.media.containers.webm import Id, WebmReader, WebmWriter
+from drawercam.media.containers.webm import WebmReader
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, MediaError, Packet, Track
 from tests.media.codecs.test_h264 import pack, without_vui
 from tests.media.samples import read

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from drawercam.media.containers.webm import WebmWriter
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.server.sockets.websocket import HIGH_WATER
 from tests.harness.peers import ATTEMPTS, PATIENCE, Peer, Raw, peer

@@ -13,7 +13,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from drawercam.media.containers.ebml import element
-from drawercam.media.containers.webm import MAX_ELEMENT, Id
+from drawercam.media.containers.matroska import Id
+from drawercam.media.containers.webm import MAX_ELEMENT
 from drawercam.server.sockets import websocket as socket
 from groundwork.brief import MAX_SENTENCE
 from groundwork.log_limit import MAX_LINE

@@ -27,7 +27,8 @@ from websockets.frames import Opcode
 from drawercam.live.hub import Hub
 from drawercam.live.ingest import Source
 from drawercam.live.relay_clock import RelayClock
-from drawercam.media.containers.webm import Id, WebmWriter
+from drawercam.media.containers.matroska import Id
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
 from groundwork.connections.limits import MAX_PAGES_OF_ONE, MAX_SOCKETS_OF_ONE
 from tests.harness.peers import PATIENCE, Peer, Raw, handshake, peer

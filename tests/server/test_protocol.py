@@ -26,7 +26,7 @@ from drawercam.live.channel import (
 )
 from drawercam.live.gathering import GATHERED
 from drawercam.live.pausing import SLEEP_AFTER, VOTE_LIFETIME
-from drawercam.media.containers.webm import WebmWriter
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Reason

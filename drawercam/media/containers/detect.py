@@ -8,7 +8,8 @@ from drawercam.media.packets import Kind, LeftOut, MediaError, Packet, Track
 from drawercam.media.work import Work
 
 from .mp4 import BEGINNINGS, Mp4Reader, Mp4Writer
-from .webm import WebmReader, WebmWriter
+from .webm import WebmReader
+from .webm_writer import WebmWriter
 
 _EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 

@@ -14,8 +14,9 @@ from drawercam.media.codecs import opus
 from drawercam.media.packets import Codec, Packet, Track
 
 from . import boxes, ebml
+from .matroska import Id
 from .mp4 import Mp4Writer, with_turn
-from .webm import Id, projection
+from .webm_writer import projection
 
 VIDEO, AUDIO = 1, 2
 """Track numbers in canonical messages, and in the file."""

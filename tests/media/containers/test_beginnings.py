@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from drawercam.media.containers import ebml
 from drawercam.media.containers.beginnings import CUT_OFF, MAX_KEPT, MP4, WEBM, Beginning
 from drawercam.media.containers.detect import StreamReader, writer
-from drawercam.media.containers.webm import Id
+from drawercam.media.containers.matroska import Id
 from drawercam.media.packets import MediaError, MediaLimitError, Packet, Track
 from drawercam.media.work import MOST, Work
 from tests.media.containers.test_mp4 import box

@@ -12,8 +12,9 @@ import pytest
 
 from drawercam.media.containers import ebml
 from drawercam.media.containers.detect import StreamReader
+from drawercam.media.containers.matroska import Id
 from drawercam.media.containers.mp4 import Mp4Reader
-from drawercam.media.containers.webm import Id, WebmReader
+from drawercam.media.containers.webm import WebmReader
 from drawercam.media.packets import Codec, Kind, LeftOut, MediaError, Packet, Track
 from tests.media.containers.test_mp4 import OPUS_ENTRY, agrees, box, fragment_of, handmade_init, movie, record, trak, u32
 from tests.media.containers.test_webm import OPUS, SOUND, VIDEO, VP8_KEY, cluster, entry, head, laced, simple

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from drawercam.media.color import ColorSpace
 from drawercam.media.containers import ebml
-from drawercam.media.containers.webm import MAX_ELEMENT, Id, WebmReader, WebmWriter
+from drawercam.media.containers.matroska import Id
+from drawercam.media.containers.webm import MAX_ELEMENT, WebmReader
+from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
 from tests.media.samples import Recording, cut, read, recordings
 

@@ -22,8 +22,9 @@ from drawercam.live.hub import Hub
 from drawercam.live.pausing import PausePolicy, Policy
 from drawercam.live.relay_clock import RelayClock
 from drawercam.server import free_memory as heap
+from drawercam.server.admission.entrance import Entrance
 from drawercam.server.admission.reverse_proxies import Proxies
-from drawercam.server.http.application import Site
+from drawercam.server.http.site import Site
 from drawercam.server.http.trust_page import PAGE_PATH, TrustPage
 from drawercam.server.server import Server
 from groundwork import addresses, console
@@ -85,11 +86,15 @@ class Relay:
         registry = None
         if chosen.serve_registry:
             registry = Registry(chosen.state, secret.load_or_create(chosen.registry_secret_file)[0], own=self._announcement)
+        proxies = Proxies(
+            self._outside.proxies,
+            alone=bool(self._outside.proxies) and not chosen.tls,
+            no_proxy=not chosen.keys and not chosen.no_key,
+        )
         site = Site(
             hub=Hub(RelayClock(), Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on)), _later, departures),
-            access=self._access,
+            entrance=Entrance(self._access, chosen.tls, proxies),
             root=root,
-            tls=chosen.tls,
             authority=lambda: self._served.ca_pem if self._served else b"",
             camera_urls=lambda: self._urls("/camera.html"),
             player_urls=lambda: self._urls("/player.html"),
@@ -98,11 +103,6 @@ class Relay:
             registry=chosen.registry.origin if chosen.registry else "",
             served_registry=registry,
             relay=chosen.relay_name,
-            proxies=Proxies(
-                self._outside.proxies,
-                alone=bool(self._outside.proxies) and not chosen.tls,
-                no_proxy=not chosen.keys and not chosen.no_key,
-            ),
         )
         self._server = Server(site)
         self._trust: TrustPage | None = None

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from .brief import cut
 
+SENTENCES = {
+    400: "The request is not understood.",
+    403: "There is nothing to see here.",
+    404: "There is nothing at this address.",
+    405: "This address does not take such a request.",
+    413: "The request is too large.",
+}
+"""What is said with a status where there is nothing more to say."""
+
 
 class Denied(Exception):
     """A request that is refused.

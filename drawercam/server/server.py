@@ -4,47 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
-from http import HTTPStatus
+from functools import partial
 from typing import TypeVar
-from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
-from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from drawercam.access import keys
-from drawercam.access.grants import Access, Grant
 from drawercam.access.keys import Keyring
 from drawercam.live.counters import Histogram, Traffic
-from drawercam.live.hub import Hub, HubFull
-from drawercam.live.plays import Plays
 from drawercam.protocol.close_reasons import Closing, Reason
 from drawercam.server.admission import routes
-from drawercam.server.admission.reverse_proxies import Client
 from drawercam.server.connections.first_request import Door
-from drawercam.server.http import error_page
-from drawercam.server.http import live_file as live
 from drawercam.server.http import metrics as scraping
-from drawercam.server.http import publish as publishing
-from drawercam.server.http import snapshots as pictures
 from drawercam.server.http import socket_over_http as streams
-from drawercam.server.http.application import HEADERS, SENTENCES, Site, application, content_policy, own_address
+from drawercam.server.http.application import application
 from drawercam.server.http.bodies import READ_AHEAD
-from drawercam.server.http.live_file import Reader
-from drawercam.server.http.publish import Publisher
+from drawercam.server.http.cameras import live_file as live
+from drawercam.server.http.cameras import publish as publishing
+from drawercam.server.http.cameras import snapshots as pictures
+from drawercam.server.http.cameras.live_file import Reader
+from drawercam.server.http.cameras.publish import Publisher
+from drawercam.server.http.headers import answer_headers
+from drawercam.server.http.refusals import Refusals
+from drawercam.server.http.site import Site
 from drawercam.server.http.socket_over_http import Stream
+from drawercam.server.http.to_https import ToHttps
+from drawercam.server.sockets.guard import SocketGuard
 from drawercam.server.sockets.sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
-from drawercam.server.sockets.visits import Admission, CameraVisit, PlayerVisit, WallVisit
 from drawercam.server.sockets.websocket import SUBPROTOCOL, Session, Socket
 from drawercam.snapshots.requests import Desks
 from groundwork import tasks
-from groundwork.connections import limits, plain_http
+from groundwork.connections import limits
 from groundwork.connections import unread_requests as unread
 from groundwork.connections.limits import Capacity, Lobby, Places
 from groundwork.connections.listener import Gate, Seat
@@ -81,17 +77,6 @@ _KEEPALIVE = 30.0
 # was taken over, for instance.
 _LINGERING = 3.0
 
-# A socket's subprotocol besides its own, in which a page from the relay's earlier address brings its ticket. Scripts cannot send headers.
-_TICKET = "drawercam-ticket."
-
-# What is said to a request that asks for a WebSocket but is no handshake (RFC 6455 section 4.2), and what goes with it.
-_UNFIT = {
-    400: f"This is no handshake for a WebSocket of version 13 with the subprotocol {SUBPROTOCOL}.",
-    405: "A WebSocket begins with GET.",
-    426: "This address is for WebSockets only.",
-}
-_MORE = {405: {"Allow": "GET"}, 426: {"Upgrade": "websocket"}}
-
 log = logging.getLogger(__name__)
 
 
@@ -104,16 +89,18 @@ class Server:
     """
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._hub: Hub = site.hub
-        self._access: Access = site.access
+        self._hub, self._entrance, self._access = site.hub, site.entrance, site.entrance.access
+        self.refusals = Refusals(partial(answer_headers, site.registry))
+        self.guard = SocketGuard(self._entrance, self._hub, self.refusals.of_handshake, self.now)
+        self._to_https = ToHttps(self._entrance, self.refusals)
         self.scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
-        app = application(site, self.scheduler.share)
-        streams.add_routes(app, lambda transport: _Arrival(self, transport), site.bodies)
+        app = application(site, self.refusals, self.scheduler.share)
+        self._bodies = site.bodies
+        streams.add_routes(app, lambda transport: _Arrival(self, transport), self._bodies)
         self._desks = Desks(self._hub)
         pictures.add_routes(app, self._desks)
         live.add_routes(app, self._hub, self)
-        publishing.add_routes(app, self._hub, site.bodies, self.scheduler.share)
+        publishing.add_routes(app, self._hub, self._bodies, self.scheduler.share)
         scraping.add_routes(app, self._hub, self._traffic, MAX_WAITING_IN_ALL)
         self._runner = web.AppRunner(
             app,
@@ -125,8 +112,8 @@ class Server:
             read_bufsize=READ_AHEAD,
             auto_decompress=False,  # nobody packs what is sent here, and a few bytes could become much
         )
-        self.hall = site.hall
-        self.connected = site.connected
+        self.hall = self._entrance.hall
+        self.connected = self._entrance.connected
         self.capacity = Capacity()
         self._gate: Gate | None = None
         self._doors: set[Door] = set()
@@ -134,7 +121,7 @@ class Server:
         self.served = ServedTime(self.now)
         self._readers: set[Reader] = set()
         self._waiting = 0  # bytes in all sockets at the last look, and what bursts have added since
-        self._ended = site.access.ring.ended if site.access.ring is not None else 0  # see Keyring.ended
+        self._ended = self._access.ring.ended if self._access.ring is not None else 0  # see Keyring.ended
         self._written = 0  # bytes sent through sockets that have ended
         self._begun = 0  # sockets that have come so far
         self._lag = Histogram()
@@ -165,12 +152,12 @@ class Server:
         """
         await self._runner.setup()
         capacity = self.capacity = Capacity.within(limits.make_room(Capacity().files))
-        self._site.book.sockets = Places(capacity.sockets, capacity.sockets_of_one)
+        self._entrance.book.sockets = Places(capacity.sockets, capacity.sockets_of_one)
         self._desks.most = capacity.decoders
-        proxies = self._site.proxies
+        proxies = self._entrance.proxies
         self.hall.lobby = Lobby(capacity.connections, capacity.pages_of_one, proxies)
         spare = Lobby(capacity.turned_away, proxies=proxies)
-        self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Entrance(self, seat)), spare, proxies, self._plain)
+        self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Entrance(self, seat)), spare, proxies, self._to_https.answer)
         port = await self._gate.open(hosts, port)
         self._sweep_later()
         self._watch_keys()
@@ -178,7 +165,7 @@ class Server:
 
     async def stop(self) -> None:
         """Say good-bye to everybody and stop, within GOODBYE_BUDGET and HTTP_BUDGET seconds."""
-        self._stopping = self._site.book.closed = True
+        self._stopping = self._entrance.book.closed = True
         if self._gate is not None:
             self._gate.close()
         for timer in (self._sweeper, self._key_watcher):
@@ -227,13 +214,13 @@ class Server:
     def turn_away(self, transport: asyncio.Transport) -> None:
         """Tell a connection that there is no room for it."""
         denied = Denied(503, "too-many", "There are too many connections.")
-        transport.write(self._refusal(denied, self._site.connected(transport)).serialize())
+        transport.write(self.refusals.of_handshake(denied, self._entrance.connected(transport)).serialize())
         transport.close()
 
     def enter_http(self, transport: asyncio.Transport, head: bytes) -> None:
         """Hand a connection to aiohttp, as if it had accepted it."""
         assert self._runner.server is not None
-        handler = unread.protocol(self._runner.server, self.scheduler.share(self._site.connected(transport).address))
+        handler = unread.protocol(self._runner.server, self.scheduler.share(self._entrance.connected(transport).address))
         transport.set_protocol(handler)
         handler.connection_made(transport)
         handler.data_received(head)
@@ -278,102 +265,6 @@ class Server:
         self._waiting += size
         return True
 
-    # --- routes ---
-
-    def route(self, request: Request, transport: asyncio.BaseTransport | None = None) -> tuple[Client, Session | Response]:
-        """Who asks, Host, Origin, route, right, room; then a session. Closed by default.
-
-        Args:
-            request: A handshake, or a request for what a handshake would be.
-            transport: By which it came.
-        """
-        client = self._site.connected(transport)
-        try:
-            client = self._site.client(transport, request.headers.raw_items())
-            return client, self._session(request, client, own_address(transport))
-        except Denied as denied:
-            log.info(f"x %s is refused ({denied.id}): %s", client.peer, denied)
-            return client, self._refusal(denied, client)
-        except Exception:
-            log.exception("x %s: a fault in the relay", client.peer)
-            return client, self._refusal(Denied(500, Reason.INTERNAL.id, Reason.INTERNAL.sentence), client)
-
-    def _session(self, request: Request, client: Client, arrived_at: str | None) -> Session:
-        grant = self._grant(request.headers, client, arrived_at)
-        try:
-            address = urlsplit(request.path)
-        except ValueError:
-            raise Denied(400, "bad-request", SENTENCES[400]) from None
-        route, name = routes.socket_route(address.path)
-        grant.require(route.right, name)
-        admission = Admission(grant, route.right, name, client.address)
-        self._site.book.check_room(admission)
-        visit: CameraVisit | PlayerVisit | WallVisit
-        try:
-            if route is routes.CAMERA:
-                visit = CameraVisit(self._hub, name)
-            elif route is routes.PLAYER:
-                query = dict(parse_qsl(address.query, keep_blank_values=True))
-                plays = query.get("plays")
-                visit = PlayerVisit(
-                    self._hub, name, admission.address, query.get("rest") == "1", None if plays is None else Plays.of(plays.split(","))
-                )
-            elif route is routes.WALL:
-                visit = WallVisit(self._hub)
-            else:
-                raise Denied(404, "unknown-path", "There is nothing at this address.")
-        except HubFull as full:
-            raise Denied(503, "too-many", str(full)) from None
-        visit.admit(admission, self._site.book, self.now)
-        return visit
-
-    def _grant(self, headers: Headers, client: Client, arrived_at: str | None) -> Grant:
-        """What a handshake may do: what its cookie allows, if a page of this very address asks, and what its ticket allows."""
-        origin = _only(headers, "Origin")
-        self._access.check_host(client.host, arrived_at)
-        by_ticket = self._access.grant_of_ticket(_ticket(headers))
-        try:
-            self._access.check_origin(origin, client.host, client.https)
-        except Denied:
-            if by_ticket is None:
-                raise
-            return by_ticket
-        by_cookie = self._access.grant("; ".join(headers.get_all("Cookie")))
-        return by_cookie if by_ticket is None else Grant.of(dict.fromkeys((*by_cookie.keys, *by_ticket.keys)))
-
-    def unfit(self, status: int, client: Client) -> Response:
-        """See websocket.Owner."""
-        phrase = HTTPStatus(status).phrase
-        denied = Denied(status, phrase.lower().replace(" ", "-"), _UNFIT.get(status, SENTENCES.get(status, f"{phrase}.")))
-        return self._refusal(denied, client)
-
-    def _plain(self, head: bytes, address: str, arrived_at: str) -> bytes:
-        """See listener.Plain."""
-        client = Client("", "", host=next(iter(plain_http.header(head, "host")), None), https=True)
-        try:
-            where = plain_http.location(head, lambda host: self._access.check_host(host, arrived_at))
-            if address in self._site.proxies:  # its own clients speak https with it already, and would come back for ever
-                raise Denied(400, "needs-https", "The proxy speaks http to a port of the relay that is for https: see docs/proxy.md.")
-        except Denied as denied:
-            refusal = self._refusal(denied, client, plain_http.header(head, "accept"))
-            if head.startswith(b"HEAD "):
-                refusal.body = b""
-            return refusal.serialize()
-        return plain_http.redirect(where, HEADERS | {"Content-Security-Policy": content_policy(self._site, client)})
-
-    def _refusal(self, denied: Denied, client: Client, accept: Sequence[str] = ()) -> Response:
-        self._site.refusals[denied.id] += 1
-        if error_page.is_wanted(denied, accept):
-            kind, body = "text/html; charset=utf-8", error_page.page(denied)
-        else:
-            kind, body = "application/json", json.dumps(denied.as_json()).encode()
-        headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
-        if error_page.exists(denied):
-            headers["Vary"] = "Accept"
-        headers.update(HEADERS | _MORE.get(denied.status, {}))
-        headers["Content-Security-Policy"] = content_policy(self._site, client)
-        return Response(denied.status, HTTPStatus(denied.status).phrase, headers, body)
-
     # --- what others may know ---
 
     def _traffic(self) -> Traffic:
@@ -390,11 +281,11 @@ class Server:
             connections=self._arrived,
             sockets=self._begun,
             requests=http.requests_count if http is not None else 0,
-            messages=self._site.book.messages,
+            messages=self._entrance.book.messages,
             written=self._written + sum(line.written for line in self._lines()),
             waiting=self._waiting,
-            refusals=dict(self._site.refusals),
-            wrong_keys=self._site.wrong_keys.count,
+            refusals=dict(self.refusals.counted),
+            wrong_keys=self._entrance.wrong_keys.count,
             room=self.capacity.connections,
             loop_lag=self._lag.copy(),
         )
@@ -450,7 +341,7 @@ class Server:
         if (self._settling is None or self._settling.done()) and ring.owes():
             self._settling = asyncio.create_task(self._settle(ring), name="keys")
         before, self._ended = self._ended, ring.ended
-        if before != self._ended and (gone := self._site.book.dismiss(self._access)):
+        if before != self._ended and (gone := self._entrance.book.dismiss(self._access)):
             keys.log.info("- connections that have ended, because their keys have: %d", gone)
         self._key_watcher = asyncio.get_running_loop().call_later(KEYS_INTERVAL, self._watch_keys)
 
@@ -505,13 +396,13 @@ class _Arrival:
         self.socket_ends = server.socket_ends
 
     def route(self, request: Request) -> Session | Response:
-        self.client, answer = self._server.route(request, self._transport)
+        self.client, answer = self._server.guard.route(request, self._transport)
         if not isinstance(answer, Response):
             self._server.hall.let_in(self._transport)
         return answer
 
     def unfit(self, status: int) -> Response:
-        return self._server.unfit(status, self.client)
+        return self._server.guard.unfit(status, self.client)
 
 
 def too_full(lines: Iterable[Line], limit: int) -> list[Line]:
@@ -525,17 +416,3 @@ def too_full(lines: Iterable[Line], limit: int) -> list[Line]:
         found.append(line)
         beyond -= held
     return found
-
-
-def _only(headers: Headers, name: str) -> str | None:
-    """A header that may stand once at most."""
-    values = headers.get_all(name)
-    if len(values) > 1:
-        raise Denied(400, "bad-request", f"The request has more than one {name}.")
-    return values[0] if values else None
-
-
-def _ticket(headers: Headers) -> str:
-    """The ticket among the subprotocols that are offered, or ""."""
-    offered = ",".join(headers.get_all("Sec-WebSocket-Protocol")).split(",")
-    return next((one.strip().removeprefix(_TICKET) for one in offered if one.strip().startswith(_TICKET)), "")

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from . import plain_http
 from .limits import TLS_DEADLINE, Lobby
+from .own_address import own_address
 from .turns import Turns
 
 try:
@@ -343,9 +344,8 @@ class Seat:
     def _answer(self, head: bytes) -> None:
         assert self._gate.plain is not None
         try:
-            self._socket.send(
-                self._gate.plain(head, self.address, str(self._socket.getsockname()[0]))
-            )  # there is room for it: nothing was sent before
+            answer = self._gate.plain(head, self.address, own_address(self._socket) or "")
+            self._socket.send(answer)  # there is room for it: nothing was sent before
             self._socket.shutdown(sockets.SHUT_WR)
         except OSError:
             self.displace()

@@ -26,7 +26,8 @@ from certs.renewal import Renewal
 from drawercam.access.grants import Access
 from drawercam.live.hub import Hub
 from drawercam.live.relay_clock import RelayClock
-from drawercam.server.http.application import Site
+from drawercam.server.admission.entrance import Entrance
+from drawercam.server.http.site import Site
 from drawercam.server.server import Server
 from groundwork import state_files as files
 from groundwork.addresses import IPAddress
@@ -175,9 +176,8 @@ async def test_the_relay_itself_keeps_its_sockets(authority: Authority, world: W
     urls = [f"https://{HOME}/"]
     site = Site(
         hub=Hub(RelayClock()),
-        access=access,
+        entrance=Entrance(access, tls=True),
         root=ROOT,
-        tls=True,
         authority=lambda: renewal.served.ca_pem,
         camera_urls=lambda: urls,
         player_urls=lambda: urls,

@@ -28,7 +28,7 @@ from tests.harness.browsers import Chromium
 from tests.harness.pages import PATIENCE
 from tests.harness.programs import finished, running
 from tests.harness.relays import ROOT, Relay
-from tests.server.http.test_publish import MP4, SCENE, WEBM
+from tests.server.http.cameras.test_publish import MP4, SCENE, WEBM
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from drawercam.access.grants import Access
+from drawercam.server.admission.entrance import Entrance
 from drawercam.server.admission.reverse_proxies import Client, Proxies, network
 from drawercam.server.server import Server
 from groundwork.connections.limits import GUESSES_AT_ONCE
 from tests.harness.peers import PATIENCE, Raw, handshake
 from tests.harness.relays import Relay
-from tests.server.http.test_live_file import House
+from tests.server.http.cameras.test_live_file import House
 from tests.server.test_promises import eventually
 from tests.server.test_security import site
 
@@ -248,7 +249,7 @@ class Behind(House):
     def __init__(self, *, alone: bool = False) -> None:
         super().__init__()
         self.site = site(Access(None, [HOST]))
-        object.__setattr__(self.site, "proxies", Proxies([network(PROXY)], alone=alone))
+        self.site.entrance.proxies = Proxies([network(PROXY)], alone=alone)
         self.server = Server(self.site)
 
 
@@ -282,9 +283,9 @@ async def test_without_encryption_others_than_the_proxies_and_this_computer_get_
     house = Behind(alone=True)
     async with house, asyncio.timeout(PATIENCE):
         assert (await ask(house.port, OTHER, "/healthz", f"Host: {HOST}")).status == 200, "this computer"
-        monkeypatch.setattr("drawercam.server.http.application.own_address", lambda transport: "192.168.1.5")
-        connect = type(house.site).connected
-        monkeypatch.setattr(type(house.site), "connected", lambda self, transport: _far(connect(self, transport)))
+        monkeypatch.setattr("drawercam.server.admission.entrance.own_address", lambda transport: "192.168.1.5")
+        connect = Entrance.connected
+        monkeypatch.setattr(Entrance, "connected", lambda self, transport: _far(connect(self, transport)))
         answer = await ask(house.port, OTHER, "/healthz", f"Host: {HOST}")
         assert (answer.status, answer.json["error"], answer.json["add"]) == (403, "not-the-proxy", "--proxy 192.168.1.6")
         assert (await ask(house.port, PROXY, "/healthz", *asks_for(GUEST))).status == 200
@@ -300,4 +301,4 @@ def test_a_proxy_that_speaks_http_to_the_port_for_https_is_told_so() -> None:
     server = Behind().server
     head = f"GET / HTTP/1.1\r\nHost: {HOST}:8443\r\n\r\n".encode()
     for source, begin in ((PROXY, b"HTTP/1.1 400 "), (OTHER, b"HTTP/1.1 307 ")):
-        assert server._plain(head, source, "192.168.1.5").startswith(begin)
+        assert server._to_https.answer(head, source, "192.168.1.5").startswith(begin)

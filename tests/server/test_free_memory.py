@@ -13,7 +13,7 @@ import pytest
 from drawercam.server import free_memory as heap
 from drawercam.server import server as servers
 from tests.harness.relays import ROOT
-from tests.server.http.test_live_file import House
+from tests.server.http.cameras.test_live_file import House
 from tests.server.test_promises import eventually
 
 # What a crowd of handshakes leaves behind: much that is free, each piece of it below a little that is not.

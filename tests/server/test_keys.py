@@ -23,7 +23,8 @@ from drawercam.access.grants import Access
 from drawercam.access.keys import ALL, NOTHING, Key, Keyring
 from drawercam.live.hub import Hub
 from drawercam.live.relay_clock import RelayClock
-from drawercam.server.http.application import Site
+from drawercam.server.admission.entrance import Entrance
+from drawercam.server.http.site import Site
 from drawercam.server.server import Server
 from groundwork import state_files as files
 from tests.harness.peers import PATIENCE, peer
@@ -47,9 +48,8 @@ class House:
         pages = ["http://localhost/"]
         self.site = Site(
             hub=Hub(RelayClock()),
-            access=self.access,
+            entrance=Entrance(self.access),
             root=ROOT,
-            tls=False,
             authority=lambda: b"",
             camera_urls=lambda: pages,
             player_urls=lambda: pages,
@@ -130,7 +130,7 @@ async def test_while_the_keys_cannot_be_read_nobody_gets_in_and_nobody_is_told_t
             assert answer.status == 200
         async with house.wall(held):
             pass
-    assert house.site.wrong_keys.count == 0
+    assert house.site.entrance.wrong_keys.count == 0
 
 
 async def test_what_cannot_be_written_down_is_revoked_all_the_same_and_the_answer_says_what_that_means(house: House) -> None:

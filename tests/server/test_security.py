@@ -26,11 +26,16 @@ from yarl import URL
 from drawercam.access.grants import MAX_STALE, Access, Grant, Right
 from drawercam.access.keys import ALL, NOTHING, Key, Keyring, Scope
 from drawercam.live.hub import Hub
+from drawercam.server.admission.entrance import Entrance
 from drawercam.server.admission.routes import REQUESTS, SOCKETS, Route
-from drawercam.server.http.application import HEADERS, Site, _code, application
+from drawercam.server.admission.visitors import Admission, Book, RequestVisit
+from drawercam.server.http.api import _code
+from drawercam.server.http.application import application
+from drawercam.server.http.headers import HEADERS
+from drawercam.server.http.refusals import Refusals
+from drawercam.server.http.site import Site
 from drawercam.server.server import Server
-from drawercam.server.sockets import visits
-from drawercam.server.sockets.visits import Admission, Book, SocketVisit
+from drawercam.server.sockets.visits import SocketVisit
 from groundwork.connections import limits
 from groundwork.connections.limits import GUESSES_AT_ONCE
 from groundwork.connections.scheduler import Scheduler
@@ -136,9 +141,8 @@ def filled(route: Route, name: str = "porch") -> str:
 def site(access: Access, registry: Registry | None = None) -> Site:
     return Site(
         Hub(Clock()),
-        access,
+        Entrance(access, tls=True),
         ROOT,
-        True,
         authority=lambda: b"",
         camera_urls=lambda: ["https://localhost/camera.html"],
         player_urls=lambda: ["https://localhost/player.html"],
@@ -157,7 +161,7 @@ async def test_a_handler_without_a_row_cannot_be_reached() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(text="a secret")
 
-    app = application(site(Access(None, ["localhost"])), Scheduler(asyncio.get_running_loop().call_soon).share)
+    app = application(site(Access(None, ["localhost"])), Refusals(lambda client: {}), Scheduler(asyncio.get_running_loop().call_soon).share)
     app.router.add_get("/forgotten", handler)
     app.router.add_post("/api/cameras", handler)
     runner = web.AppRunner(app)
@@ -443,7 +447,7 @@ def test_a_request_that_is_being_answered_ends_with_its_key(tmp_path: Any) -> No
     access, book, transports = Access(ring), Book(), [Abortable(), Abortable()]
     keys = [made(ring, watch=PORCH), made(ring, watch=PORCH)]
     for key, transport in zip(keys, transports, strict=True):
-        book.enter(visits.RequestVisit(Admission(Grant.of([key]), Right.WATCH, "porch"), transport))  # type: ignore[arg-type]
+        book.enter(RequestVisit(Admission(Grant.of([key]), Right.WATCH, "porch"), transport))  # type: ignore[arg-type]
     ring.revoke(keys[0].id)
     ring.refresh()
     assert book.dismiss(access) == 1

@@ -1,6 +1,6 @@
 """Every way into the relay, and what each one asks for. There is no other: what does not stand here is not served.
 
-The table is for requests and for sockets alike. A handler (application.py) or a session (server.py) is reached only through its row, after
+The table is for requests and for sockets alike. A handler (http/) or a session (sockets/) is reached only through its row, after
 Host, Origin and the right were checked; one that is added without a row cannot be reached.
 """
 

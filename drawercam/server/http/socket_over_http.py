@@ -27,8 +27,8 @@ from drawercam.server.sockets.websocket import SILENCE_DEADLINE, SUBPROTOCOL, Ow
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied
 
-from .application import Endless
 from .bodies import Bodies, more
+from .endless import Endless
 
 PREFIX = "/over-http/"
 """Below it, every path is one of these; `Owner.route` says who may."""

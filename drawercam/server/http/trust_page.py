@@ -15,12 +15,13 @@ import logging
 import plistlib
 import string
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from cryptography import x509
 
 from certs import Served
@@ -28,6 +29,7 @@ from groundwork import addresses
 from groundwork.connections import unread_requests as unread
 from groundwork.connections.limits import MAX_TRUST, Lobby
 from groundwork.connections.listener import Gate, Seat
+from groundwork.connections.own_address import own_address
 from groundwork.connections.scheduler import Scheduler
 from groundwork.denied import Denied
 from groundwork.hosts import host_name
@@ -82,8 +84,6 @@ _UNLIMITED = string.Template("""
 """)
 
 log = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CheckHost = Callable[[str | None, str | None], None]
 """A Host header, and the address of this computer to which the connection was made."""
@@ -212,7 +212,7 @@ class TrustPage:
         try:
             if request.method not in ("GET", "HEAD"):
                 raise Denied(405, "only-get", "Nothing can be changed here.")
-            self._check_host(request.headers.get("Host"), _arrived_at(request))
+            self._check_host(request.headers.get("Host"), own_address(request.transport))
             relay = self._relay(request)
             response = await handler(request)
         except Denied as denied:
@@ -270,11 +270,6 @@ class TrustPage:
         # As a whole, because whoever reads slowly is to hold no file open.
         name = request.path.removeprefix("/web/")  # as one of the routes has it
         return web.Response(body=await asyncio.to_thread((self._web / name).read_bytes), content_type=PARTS[name], charset="utf-8")
-
-
-def _arrived_at(request: web.Request) -> str | None:
-    name = request.transport.get_extra_info("sockname") if request.transport is not None else None
-    return name[0] if isinstance(name, tuple) else None
 
 
 class _Door(asyncio.Protocol):

@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.http11 import Request
 
 from drawercam.access.grants import Access
 from drawercam.server.admission.routes import REQUESTS, SOCKETS
@@ -261,10 +260,10 @@ async def test_requests_that_come_together_are_taken_apart_one_by_one(server: Se
 async def test_a_fault_in_the_relay_ends_one_handshake_with_an_answer(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(request: Request, arrived_at: str | None) -> None:
+    def broken(*_: object) -> None:
         raise LookupError
 
-    monkeypatch.setattr(server, "_session", broken)
+    monkeypatch.setattr(server.guard, "_session", broken)
     transport = Transport()
     door = Door(server)
     door.connection_made(cast(asyncio.BaseTransport, transport))

@@ -16,7 +16,7 @@ from drawercam.server.server import Server
 from groundwork.connections import limits
 from tests.harness.peers import PATIENCE, Raw, handshake
 from tests.harness.relays import Relay
-from tests.server.http.test_live_file import House
+from tests.server.http.cameras.test_live_file import House
 from tests.server.test_promises import eventually
 from tests.server.test_security import cookie, site
 
@@ -159,7 +159,7 @@ async def test_where_a_whole_share_has_shown_a_right_a_newcomer_is_told(tmp_path
         elsewhere = await Browser.come(house, "127.0.0.3")
         assert (await elsewhere.ask("/api/cameras", mine))[0] == 200
         assert {(await one.ask("/api/cameras", mine))[0] for one in friends} == {200}, "none of them has noticed"
-        assert house.server._site.refusals["too-many"] == 4
+        assert house.server.refusals.counted["too-many"] == 4
         for one in (*friends, elsewhere):
             one.leave()
 
@@ -177,7 +177,7 @@ async def test_sockets_and_files_of_a_camera_take_no_places_of_pages() -> None:
             walls.append((reader, writer))
         reading = await Browser.come(house)
         reading._writer.write(b"GET /cameras/porch/live.webm HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        await eventually(lambda: house.server._site.book.sockets.total == 3, "it is read")
+        await eventually(lambda: house.server._entrance.book.sockets.total == 3, "it is read")
         assert house.server.hall.lobby.total == 3
         pages = []
         for number in range(7):
@@ -186,7 +186,7 @@ async def test_sockets_and_files_of_a_camera_take_no_places_of_pages() -> None:
         assert [(await one.ask())[0] for one in pages] == [0, *[200] * 6]
         refused = await Browser.come(house)
         assert (await refused.ask("/cameras/nobody/latest.jpg"))[0] == 404
-        assert house.server.hall.lobby.total == 9 and house.server._site.book.sockets.total == 3
+        assert house.server.hall.lobby.total == 9 and house.server._entrance.book.sockets.total == 3
         assert not any(reader.at_eof() for reader, _ in walls) and not reading._reader.at_eof()
         for one in (*pages, refused, reading):
             one.leave()
@@ -201,7 +201,7 @@ async def test_a_request_that_was_a_cameras_goes_when_there_is_no_place_for_its_
         mine = cookie(house.ring, house.ring.keys[1])
         asking = await Browser.come(house)
         answer = asyncio.create_task(asking.ask("/cameras/porch/latest.jpg", mine))
-        await eventually(lambda: house.server._site.book.sockets.total == 1, "it waits for a picture")
+        await eventually(lambda: house.server._entrance.book.sockets.total == 1, "it waits for a picture")
         friends = [await Browser.come(house) for _ in range(6)]
         for one in friends:
             assert (await one.ask("/api/cameras", mine))[0] == 200

@@ -15,7 +15,7 @@ from drawercam.access.keys import Keyring
 from drawercam.server.http import bodies
 from groundwork.connections.limits import Places
 from tests.harness.peers import PATIENCE
-from tests.server.http.test_live_file import House
+from tests.server.http.cameras.test_live_file import House
 from tests.server.test_promises import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
@@ -45,7 +45,7 @@ async def test_one_address_leaves_room_for_the_bodies_of_others(path: str, most:
     access = Access(Keyring.open(tmp_path)) if most == "_strange" else Access(None)
     async with House(access) as house, asyncio.timeout(PATIENCE):
         places = Places(4, 2)
-        setattr(house.server._site.bodies, most, places)
+        setattr(house.server._bodies, most, places)
         opened = []
         if "{id}" in path:
             asks = post("/over-http/wall", house).replace(b"Host:", b"Drawercam-Protocol: drawercam.1\r\nHost:", 1)

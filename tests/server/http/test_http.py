@@ -20,7 +20,9 @@ from cryptography import x509
 from websockets.exceptions import InvalidStatus
 from yarl import URL
 
-from drawercam.server.http.application import HEADERS, LOOK_INTERVAL, _code, _Modules
+from drawercam.server.http.api import _code
+from drawercam.server.http.headers import HEADERS
+from drawercam.server.http.static_files import LOOK_INTERVAL, Modules
 from groundwork.denied import Denied
 from tests.harness.peers import PATIENCE, peer
 from tests.harness.relays import ROOT, Relay
@@ -99,7 +101,7 @@ async def test_what_is_missing_costs_one_look_a_second_whoever_asks(tmp_path: Pa
     (tmp_path / "there.js").write_text("here")
     now, looks, looking = [1000.0], list[str](), threading.Event()
     looking.set()
-    modules = _Modules(tmp_path, lambda: now[0])
+    modules = Modules(tmp_path, lambda: now[0])
     look = modules._look
 
     def counted() -> dict[str, Path]:

@@ -20,13 +20,12 @@ from drawercam.live.ingest import Source
 from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from drawercam.server.admission import routes
+from drawercam.server.http.bodies import Bodies, more
 from drawercam.server.sockets.websocket import SILENCE_DEADLINE
 from groundwork.connections.scheduler import Share
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied
 from groundwork.names import told_label
-
-from .bodies import Bodies, more
 
 # The statuses of what ends a stream.
 _STATUSES = {Reason.BAD_MEDIA: 400, Reason.MEDIA_LIMIT: 400, Reason.TAKEN_OVER: 409, Reason.RESTARTING: 503}

@@ -17,14 +17,14 @@ import pytest_asyncio
 from PIL import Image
 
 from drawercam.access.keys import NOTHING, Keyring, Scope
-from drawercam.server.http import snapshots as pictures
-from drawercam.server.http.application import TIME_HEADER
+from drawercam.server.http.cameras import snapshots as pictures
+from drawercam.server.http.headers import TIME_HEADER
 from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET
 from drawercam.snapshots import requests as desk
 from tests.harness import films
 from tests.harness.peers import PATIENCE, Raw, peer
 from tests.harness.relays import Relay
-from tests.server.http.test_live_file import House
+from tests.server.http.cameras.test_live_file import House
 from tests.server.test_freeze import timestamps
 from tests.server.test_media import VP8, film
 from tests.server.test_promises import TRACK, eventually, report, written

@@ -11,13 +11,13 @@ import math
 from aiohttp import web
 
 from drawercam.server.admission import routes
+from drawercam.server.http.bodies import taken
+from drawercam.server.http.endless import Endless
+from drawercam.server.http.headers import TIME_HEADER
 from drawercam.server.sockets.websocket import keep_unsent
 from drawercam.snapshots.requests import NO_KEYFRAME, NOT_YET, UNKNOWN, Desks, NoPicture
 from drawercam.snapshots.worker import Picture, available
 from groundwork.denied import Denied
-
-from .application import TIME_HEADER, Endless
-from .bodies import taken
 
 # Seconds for which a request waits for a picture: a phone that is asleep needs one or two to wake up.
 PATIENCE = 10.0

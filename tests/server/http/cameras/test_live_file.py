@@ -20,9 +20,9 @@ from drawercam.media.codecs import opus
 from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.protocol import messages as control
-from drawercam.server.http import live_file as live
-from drawercam.server.http import snapshots as singly
-from drawercam.server.http.live_file import Reader
+from drawercam.server.http.cameras import live_file as live
+from drawercam.server.http.cameras import snapshots as singly
+from drawercam.server.http.cameras.live_file import Reader
 from drawercam.server.server import Server
 from drawercam.server.sockets.websocket import HIGH_WATER, WRITE_DEADLINE
 from tests.harness.peers import PATIENCE, peer
@@ -30,7 +30,7 @@ from tests.harness.programs import finished, running
 from tests.harness.relays import Relay
 from tests.live.test_channel import KEY_FRAME, PICTURE, Clock, FakeCamera, FakeViewer
 from tests.media.samples import RECORDINGS
-from tests.server.http.test_publish import MP4, SCENE, WEBM, address, bearer
+from tests.server.http.cameras.test_publish import MP4, SCENE, WEBM, address, bearer
 from tests.server.sockets.test_websocket import SOMEBODY, FakeOwner, FakeTransport
 from tests.server.test_media import OPUS, VP8, film, packets
 from tests.server.test_promises import eventually

@@ -21,13 +21,13 @@ from drawercam.media.containers.live_file import AUDIO, VIDEO, Container, Muxed,
 from drawercam.protocol import messages as control
 from drawercam.server.admission import routes
 from drawercam.server.admission.reverse_proxies import Client
+from drawercam.server.http.endless import Endless
+from drawercam.server.http.guard import client_of
 from drawercam.server.sockets.in_flight import TURN
 from drawercam.server.sockets.sessions import patience
 from drawercam.server.sockets.websocket import HIGH_WATER, LOW_WATER, WRITE_DEADLINE, keep_unsent
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied
-
-from .application import Endless, client_of
 
 # Seconds in which a camera has to show a picture before the answer begins: a phone that sleeps needs some for its lens, and programs
 # that hear nothing give up after ten or more.

@@ -18,9 +18,9 @@ from drawercam.access.grants import EVERYTHING, Access, Right
 from drawercam.access.keys import Keyring
 from drawercam.live.hub import Hub
 from drawercam.media.containers.webm import MAX_ELEMENT
-from drawercam.server.http import publish as publishing
+from drawercam.server.admission.visitors import Admission, Book, RequestVisit
+from drawercam.server.http.cameras import publish as publishing
 from drawercam.server.server import Server
-from drawercam.server.sockets.visits import Admission, Book, RequestVisit
 from groundwork.connections.limits import Places
 from groundwork.connections.scheduler import TURN, Scheduler
 from groundwork.denied import Denied

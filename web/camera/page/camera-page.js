@@ -96,7 +96,8 @@ const checkAction = { label: "Check this phone", act: () => sheet.open() };
 
 let lensMuted = false;
 
-/** What it said last that keeps it from filming. @type {import("../lens/lens.js").LensProblem | null} */
+/** What it said last that keeps it from filming.
+ *  @type {import("../lens/lens-problem.js").LensProblem | null} */
 let lensProblem = null;
 
 /** Of the present track; "" until its first picture. */
@@ -141,7 +142,7 @@ const levelBar = new LevelBar(find("level"));
 /** Only zeros come out of the microphone, and the system does not say why. */
 let deadMicrophone = false;
 
-/** @returns {import("../lens/lens.js").Hearing} */
+/** @returns {import("../lens/microphone.js").Hearing} */
 function hearing() {
   return lens.sound === "on" && deadMicrophone ? "silent" : lens.sound;
 }
@@ -180,7 +181,7 @@ async function askForLens() {
   arrange();
 }
 
-/** @param {import("../lens/lens.js").LensProblem | null} problem */
+/** @param {import("../lens/lens-problem.js").LensProblem | null} problem */
 function showLensProblem(problem) {
   lensProblem = problem;
   if (!problem) {

@@ -11,7 +11,7 @@
 import { chooseEncoder } from "../encode/encoder-trial.js";
 import { refusalWords } from "../../shared/relay/absence.js";
 import { codecWord, milliseconds, pictures, rateWords } from "./status-words.js";
-import { problemOf } from "../lens/lens.js";
+import { problemOf } from "../lens/lens-problem.js";
 import { SUBPROTOCOL } from "../../shared/relay/relay-link.js";
 import { browserOf, browserWords, stepsToAllow, stepsToReach, stepsToStayOn, stepsToTrust, stepsToUpdate } from "../../shared/page/browser-menus.js";
 import { Pace } from "../lens/lens-pace.js";
@@ -26,7 +26,8 @@ import { WakeLock } from "../../shared/page/wake-lock.js";
 /** @typedef {Finding & {id: string, label: string}} Line */
 /** What the test may use of the page. problem: what keeps the lens from giving a picture, or null; filming: what films now, or null; ready:
  *  settled when the page does not itself try its encoders.
- *  @typedef {{lens: import("../lens/lens.js").Lens, preview: HTMLVideoElement, problem: () => import("../lens/lens.js").LensProblem | null,
+ *  @typedef {{lens: import("../lens/lens.js").Lens, preview: HTMLVideoElement,
+ *            problem: () => import("../lens/lens-problem.js").LensProblem | null,
  *            filming: () => {status: import("../publish/filming.js").Status, screen: import("../../shared/page/wake-lock.js").WakeState,
  *            byRequests: boolean} | null, ready: () => Promise<unknown>}} Bench */
 
@@ -405,7 +406,8 @@ export class SelfTest {
     }
   }
 
-  /** @param {import("../lens/lens.js").LensProblem} problem @param {"Camera" | "Microphone"} device @returns {Finding} */
+  /** @param {import("../lens/lens-problem.js").LensProblem} problem
+   *  @param {"Camera" | "Microphone"} device @returns {Finding} */
   _trouble({ id, title, steps }, device) {
     const it = `The ${device.toLowerCase()}`;
     if (id === "refused") return finding("failed", `${it} is not allowed.`, stepsToAllow(this.browser, device));

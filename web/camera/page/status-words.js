@@ -101,7 +101,7 @@ export function pictures(count) {
   return count === 1 ? "1 picture" : `${count} pictures`;
 }
 
-/** @typedef {import("../lens/lens.js").Hearing} Hearing */
+/** @typedef {import("../lens/microphone.js").Hearing} Hearing */
 
 /** What the button for the microphone says, and a sentence. @type {Record<Hearing, [string, string]>} */
 export const SOUND_WORDS = {

@@ -42,7 +42,7 @@ import { Uplink } from "./network-pace.js";
  *  @typedef {{codec: string, types: string[]}} Way */
 /** still: the lens gives nothing new although it looks well; sound: what the microphone does
  *  @typedef {{video: MediaStreamTrack | null, audio: MediaStreamTrack | null, muted: boolean, still: boolean,
- *             sound?: import("../lens/lens.js").Hearing}} Tracks */
+ *             sound?: import("../lens/microphone.js").Hearing}} Tracks */
 
 /** Numbers of the streams. */
 const VIDEO = 1;

@@ -1,6 +1,7 @@
 // The MediaSource engine: for browsers without WebCodecs, or pages without TLS. It puts a <video> on the tile; live-source.js plays it.
 
-import { LiveSource, playsType } from "./live-source.js";
+import { LiveSource } from "./live-source.js";
+import { playsType } from "./media-buffer.js";
 import { withoutColors } from "../../shared/frames/mp4-frame.js";
 import { turn, turnOf } from "./pose.js";
 import { picturesOf, silentVideo } from "../../shared/page/silent-video.js";

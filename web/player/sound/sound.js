@@ -19,7 +19,8 @@
 //   sound.picture(delay);                // so late (ms) are the pictures on the screen
 //   sound.stats;                         // see Stats
 
-import { LiveSource, playsType } from "../engines/live-source.js";
+import { LiveSource } from "../engines/live-source.js";
+import { playsType } from "../engines/media-buffer.js";
 import { SoundDecoder } from "./sound-decoder.js";
 import { TIME_ORIGIN } from "../../shared/time-origin.js";
 

@@ -2,7 +2,7 @@
 // any camera can film. A camera may film with another one; then its track does not play, and the relay is told so.
 
 import { familyOf } from "../../shared/relay/codec-families.js";
-import { playsType } from "../engines/live-source.js";
+import { playsType } from "../engines/media-buffer.js";
 import { SoundDecoder } from "../sound/sound-decoder.js";
 
 /** What browsers are asked for: the family, a codec string (RFC 6381), and the container in which the relay sends it. */

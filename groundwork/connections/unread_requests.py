@@ -12,6 +12,7 @@ from aiohttp import web, web_protocol
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
+from .backlog import Backlog
 from .scheduler import Share
 
 LOG = logging.getLogger("groundwork.connections.unread_requests")
@@ -40,43 +41,38 @@ _HEADERS = {
 class _Handler(RequestHandler):
     """One connection. What it brings is taken apart when it is the turn of its address, and no more of it than is wanted."""
 
-    __slots__ = ("_rest", "_share", "_waits")
+    __slots__ = ("_backlog",)
 
     def __init__(self, server: web.Server, share: Share) -> None:
         super().__init__(server, loop=server._loop, **server._kwargs)
-        self._share = share
-        self._rest = b""  # what came and was not looked at
-        self._waits = False  # for the next turn
+        self._backlog = Backlog(share)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol; without data, as aiohttp calls it, go on with what its parser has kept."""
         if not data:
             self._parse(data)
-        elif self._rest or self._waits:
-            self._rest += data
-        elif self._share.is_free:
+        elif self._backlog.may_take(data, self):
             self._take_apart(data)
         else:
-            self._wait(data)
+            self._pause_transport_reading()
 
     def go_on(self) -> None:
         """See scheduler.Worker."""
-        data, self._rest, self._waits = self._rest, b"", False
-        self._take_apart(data)
-        if not self._rest and not self._is_full:
+        self._take_apart(self._backlog.take())
+        if not self._backlog.rest and not self._is_full:
             self._resume_transport_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._rest = b""
+        self._backlog.rest = b""
         super().connection_lost(exc)
 
     def _take_apart(self, data: bytes) -> None:
         for end in range(_PIECE, len(data) + _PIECE, _PIECE):
             self._parse(data[end - _PIECE : end])
             if end < len(data) and self._is_full:
-                self._rest = data[end:]  # until it is wanted, see _resume_transport_reading
+                self._backlog.rest = data[end:]  # until it is wanted, see _resume_transport_reading
                 return
-            if end < len(data) and not self._share.is_free:
+            if end < len(data) and not self._backlog.share.is_free:
                 self._wait(data[end:])
                 return
 
@@ -88,7 +84,7 @@ class _Handler(RequestHandler):
             # too, what follows then stays in its parser until more comes.
             self._parser.message_consumed()
             super().data_received(b"")
-        self._share.spend(_now() - began)
+        self._backlog.share.spend(_now() - began)
 
     @property
     def _is_full(self) -> bool:
@@ -96,15 +92,15 @@ class _Handler(RequestHandler):
         return self._reading_paused or self._buffer_paused
 
     def _wait(self, data: bytes) -> None:
-        self._rest, self._waits = data, True
+        self._backlog.wait(data, self)
         self._pause_transport_reading()
-        self._share.wait(self)
 
     def _resume_transport_reading(self) -> None:
         """See BaseProtocol: more is wanted."""
-        if self._rest and not self._waits:
-            self._wait(self._rest)
-        elif not self._waits:
+        backlog = self._backlog
+        if backlog.rest and not backlog.waits:
+            self._wait(backlog.rest)
+        elif not backlog.waits:
             super()._resume_transport_reading()
 
     def handle_error(

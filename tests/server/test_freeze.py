@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
-from drawercam.server.sockets.websocket import HIGH_WATER
+from drawercam.server.sockets.write_limit import HIGH_WATER
 from tests.harness.peers import ATTEMPTS, PATIENCE, Peer, Raw, peer
 from tests.harness.proxies import HELD_LIMIT, HOST, Proxy
 from tests.harness.relays import Relay

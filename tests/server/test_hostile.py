@@ -15,7 +15,7 @@ from websockets.frames import Frame, Opcode
 from drawercam.media.containers.ebml import element
 from drawercam.media.containers.matroska import Id
 from drawercam.media.containers.webm import MAX_ELEMENT
-from drawercam.server.sockets import websocket as socket
+from drawercam.server.sockets.liveness import SILENCE_DEADLINE
 from groundwork.brief import MAX_SENTENCE
 from groundwork.log_limit import MAX_LINE
 from tests.harness.peers import PATIENCE, Peer, Raw, handshake, peer
@@ -79,7 +79,7 @@ async def test_a_peer_that_never_answers_a_ping_is_cut_off(relay: Relay, name: s
     async with await Raw.open(relay) as raw:
         assert await raw.request(relay, f"/player/{name}") == 101
         data = b""
-        async with asyncio.timeout(socket.SILENCE_DEADLINE + 15):
+        async with asyncio.timeout(SILENCE_DEADLINE + 15):
             with contextlib.suppress(ConnectionError):
                 while piece := await raw.reader.read(1000):
                     data += piece

@@ -31,6 +31,7 @@ from drawercam.media.packets import Codec, Packet, Track
 from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Reason
 from drawercam.server.sockets.in_flight import PROBE_SELDOM
+from drawercam.server.sockets.liveness import SILENCE_DEADLINE, WRITE_DEADLINE
 from drawercam.server.sockets.sessions import (
     JOIN_PAUSE,
     JOINS_AT_ONCE,
@@ -41,7 +42,8 @@ from drawercam.server.sockets.sessions import (
     VOTE_PAUSE,
     VOTES_AT_ONCE,
 )
-from drawercam.server.sockets.websocket import HIGH_WATER, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL, WRITE_DEADLINE
+from drawercam.server.sockets.websocket import PING_INTERVAL, SUBPROTOCOL
+from drawercam.server.sockets.write_limit import HIGH_WATER
 from groundwork.connections import limits
 from groundwork.names import NAME
 from tests.harness.peers import Raw, handshake, peer

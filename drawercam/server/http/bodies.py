@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Iterator
 import aiohttp
 from aiohttp import web
 
-from drawercam.server.sockets.websocket import WRITE_DEADLINE
+from drawercam.server.sockets.liveness import WRITE_DEADLINE
 from groundwork.connections.limits import Places, Room
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied

@@ -17,7 +17,8 @@ from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from groundwork.connections.limits import Bucket
 
-from .websocket import Socket, frame
+from .sender import frame
+from .websocket import Socket
 
 # Bytes of one message from a camera: a stalled phone may send several seconds at once.
 MAX_CAMERA_MESSAGE = 8 * 2**20

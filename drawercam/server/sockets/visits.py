@@ -14,8 +14,9 @@ from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from drawercam.server.admission.visitors import Admission, Book
 from groundwork.connections.limits import MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket
 
+from .sender import text_frame
 from .sessions import CameraSession, PlayerSession, WallSession
-from .websocket import Session, Socket, text_frame
+from .websocket import Session, Socket
 
 
 class Lists:

@@ -23,7 +23,7 @@ from yarl import URL
 from drawercam.protocol.messages import MAX_TEXT
 from drawercam.server.http.socket_over_http import MAX_POST, MAX_POSTS, PREFIX, PROTOCOL_HEADER, STREAM_HEADER
 from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET
-from drawercam.server.sockets.websocket import SILENCE_DEADLINE
+from drawercam.server.sockets.liveness import SILENCE_DEADLINE
 from tests.harness.peers import PATIENCE, Peer, Raw, peer
 from tests.harness.proxies import HOST, Proxy
 from tests.harness.relays import SUBPROTOCOL, Relay

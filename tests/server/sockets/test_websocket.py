@@ -19,7 +19,8 @@ from drawercam.protocol.close_reasons import Closing, Reason
 from drawercam.server.admission.reverse_proxies import Client
 from drawercam.server.server import too_full
 from drawercam.server.sockets.in_flight import MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM
-from drawercam.server.sockets.websocket import CLOSE_DEADLINE, PING_INTERVAL, SILENCE_DEADLINE, SUBPROTOCOL, WRITE_DEADLINE, Session, Socket
+from drawercam.server.sockets.liveness import CLOSE_DEADLINE, SILENCE_DEADLINE, WRITE_DEADLINE
+from drawercam.server.sockets.websocket import PING_INTERVAL, SUBPROTOCOL, Session, Socket
 from groundwork.connections.limits import BYTES_AT_ONCE, CAMERA_FRAMES_AT_ONCE, CAMERA_FRAMES_PER_SECOND, FRAMES_AT_ONCE, FRAMES_PER_SECOND
 from groundwork.connections.scheduler import Scheduler
 from groundwork.deadlines import ServedTime

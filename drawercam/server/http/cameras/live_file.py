@@ -24,8 +24,9 @@ from drawercam.server.admission.reverse_proxies import Client
 from drawercam.server.http.endless import Endless
 from drawercam.server.http.guard import client_of
 from drawercam.server.sockets.in_flight import TURN
+from drawercam.server.sockets.liveness import WRITE_DEADLINE
 from drawercam.server.sockets.sessions import patience
-from drawercam.server.sockets.websocket import HIGH_WATER, LOW_WATER, WRITE_DEADLINE, keep_unsent
+from drawercam.server.sockets.write_limit import WriteLimit
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied
 
@@ -95,7 +96,8 @@ class Reader(Follower, asyncio.Protocol):
         self._coming: control.TrackBegins | None = None  # the next init segment is this one's
         self._file: Muxed | None = None
         self._ending = False
-        self._behind = self._bursting = False
+        self._behind = False
+        self._limit = WriteLimit(transport)
         self._filled = self._seen = self._looked = house.now()  # see in_flight.Window
         self._progress = house.served()
         self._waiting = 0  # bytes in the transport at the last sweep
@@ -121,8 +123,7 @@ class Reader(Follower, asyncio.Protocol):
         self._file = Muxed(video, audio, self._channel.interval(), track.rotation or 0, track.flip or False)
         self._progress = self._house.served()
         transport = self._transport
-        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        keep_unsent(transport)
+        self._limit.begin()
         transport.set_protocol(self)
         self._house.reader_begins(self)
         self._channel.join(self)  # once more: now it takes what there is since the last keyframe
@@ -168,8 +169,7 @@ class Reader(Follower, asyncio.Protocol):
         wait = (self._channel.keyframes and pictures - 1 > FEW_PICTURES) or self._late(True)
         self.needs_key, self.asked = wait or not self._house.has_room(size), False
         if not self.needs_key:
-            self._transport.set_write_buffer_limits(HIGH_WATER + self.held + size, LOW_WATER)
-            self._bursting = True
+            self._limit.burst(size)
             self._write(b"".join(self._file.add(one.number, one.data) for one in fragments if one.number in self._file.numbers))
 
     def offer(self, fragment: Fragment) -> bool:
@@ -199,14 +199,13 @@ class Reader(Follower, asyncio.Protocol):
     def _late(self, video: bool) -> bool:
         """Whether a frame would reach this reader too late to be worth sending now."""
         held = self.held
-        if self._bursting and held <= LOW_WATER:
-            self._end_burst()
+        self._limit.look(held)
         if not held or self._behind:
             return self._behind
         now = self._house.now()
         if now - self._looked >= TURN:
             self._seen, self._looked = self._looked, now
-        bound = patience(self._channel, video, self.needs_key, self._bursting)
+        bound = patience(self._channel, video, self.needs_key, self._limit.bursting)
         return bound is not None and self._seen - self._filled > bound
 
     def _write(self, data: bytes | bytearray) -> None:
@@ -257,18 +256,13 @@ class Reader(Follower, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._behind = False
-        if self._bursting:
-            self._end_burst()
+        self._limit.drained()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._house.reader_ends(self)
         self._channel.part(self)
         cast(asyncio.Protocol, self._http).connection_lost(exc)
         self.gone.set()
-
-    def _end_burst(self) -> None:
-        self._bursting = False
-        self._transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
 
 
 class _Live:

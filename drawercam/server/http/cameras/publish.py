@@ -21,7 +21,7 @@ from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from drawercam.server.admission import routes
 from drawercam.server.http.bodies import Bodies, more
-from drawercam.server.sockets.websocket import SILENCE_DEADLINE
+from drawercam.server.sockets.liveness import SILENCE_DEADLINE
 from groundwork.connections.scheduler import Share
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied

@@ -14,7 +14,7 @@ from drawercam.server.admission import routes
 from drawercam.server.http.bodies import taken
 from drawercam.server.http.endless import Endless
 from drawercam.server.http.headers import TIME_HEADER
-from drawercam.server.sockets.websocket import keep_unsent
+from drawercam.server.sockets.write_limit import keep_unsent
 from drawercam.snapshots.requests import NO_KEYFRAME, NOT_YET, UNKNOWN, Desks, NoPicture
 from drawercam.snapshots.worker import Picture, available
 from groundwork.denied import Denied

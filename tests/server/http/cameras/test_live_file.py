@@ -24,7 +24,8 @@ from drawercam.server.http.cameras import live_file as live
 from drawercam.server.http.cameras import snapshots as singly
 from drawercam.server.http.cameras.live_file import Reader
 from drawercam.server.server import Server
-from drawercam.server.sockets.websocket import HIGH_WATER, WRITE_DEADLINE
+from drawercam.server.sockets.liveness import WRITE_DEADLINE
+from drawercam.server.sockets.write_limit import HIGH_WATER
 from tests.harness.peers import PATIENCE, peer
 from tests.harness.programs import finished, running
 from tests.harness.relays import Relay

@@ -90,7 +90,7 @@ async def test_what_goes_by_requests_says_so(page: Page) -> None:
     said = await page.evaluate(
         _STATUS_WORDS, LIVE, FACTS | {"byRequests": True}
     )
-    assert said == ["live", "Live", "30 pictures/s · 1.2 Mbit/s · no WebSocket, so it is slower"]
+    assert said == ["live", "Live", "30 pictures/s · 1.2 Mbit/s · slower connection: no WebSocket"]
 
 
 async def test_only_a_relay_knows_who_watches(page: Page) -> None:
@@ -122,8 +122,9 @@ async def test_the_encoder_in_words(page: Page) -> None:
         facts | {"encoder": ""},
     )
     assert said == [
-        "Films with WebCodecs, VP9 · 4.2 ms a picture",
-        "Alas. Films with the browser’s recorder · 31 ms a picture · network too slow for 3 pictures · phone too busy for 1 picture · "
+        "Films with WebCodecs, VP9 · 4.2 ms to encode a picture",
+        "Alas. Films with the browser’s recorder · 31 ms to encode a picture · network too slow for 3 pictures · "
+        "phone too busy for 1 picture · "
         "begun afresh 2 times",
         "Films with WebCodecs, H.264 · begun afresh once",
         "",

@@ -281,7 +281,7 @@ async def test_what_keeps_people_out_has_nothing_to_find(chromium: Chromium, loo
         assert await page.evaluate(_MISTAKE, "#key-field", "#key-wrong") == [True, True, True]
         await look.at(page, "a wrong key")
         await go(page, f"{relay.origin}/camera.html")
-        await says(page, "This relay asks for its camera key")
+        await says(page, "This relay asks for a “Film” key")
         await page.click("#key-form button")
         assert await page.evaluate(_MISTAKE, "#key", "#key-hint") == [True, True, True]
         await look.at(page, "a camera that wants a key")

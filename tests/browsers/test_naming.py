@@ -158,6 +158,6 @@ async def test_a_tap_asks_first_where_another_camera_has_the_name_and_nothing_el
     await phone.wait_for("document.querySelector('#camera').dataset.state === 'live'", PATIENCE)
     async with peer(relay, "/camera/baby-room") as second:
         await second.message("welcome")
-        await phone.wait_for(f"{title} === 'Another phone is “Baby Room” now'", PATIENCE)
+        await phone.wait_for(f"{title} === 'Another phone or page is “Baby Room” now'", PATIENCE)
         await phone.evaluate("void setTimeout(() => location.assign('/camera.html?name=Baby%20Room&start=1&sound=0'))")
         assert await second.closed() == 4003

@@ -226,7 +226,7 @@ async def test_keys_let_in_who_has_them(browser: Browser, browsers: Browsers) ->
         }
         async with browsers.chromium() as phone, browsers.chromium(camera=False) as desk:
             bare = await phone.page(links["camera"].split("#")[0] + "?name=porch")
-            await says(bare, "camera key")
+            await says(bare, "“Film” key")
             camera = await phone.page(links["camera"].replace("camera.html#", "camera.html?name=porch&start=1&width=320&height=240#"))
             await says(camera, "Live")
             assert "key" not in await camera.evaluate("location.href")
@@ -242,7 +242,7 @@ async def test_keys_let_in_who_has_them(browser: Browser, browsers: Browsers) ->
             await moving(stranger)
             await stranger.click("#add")
             await stranger.wait_for("document.querySelector('#invite-code').naturalWidth > 0", PATIENCE)
-            await says(stranger, "The phone will ask for the camera key")
+            await says(stranger, "The phone will ask for a Film key")
             again = await desk.page(links["player"].split("#")[0] + "?camera=porch")
             await moving(again)
 

@@ -35,7 +35,7 @@ from tests.server.test_promises import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
-SLOWER = "slower connection: this browser refuses the fast one"
+SLOWER = "slower connection: no WebSocket"
 
 # Firefox takes the same way as the others. WebKit, which is Safari's, is the one that people meet here.
 EACH = ["chromium", pytest.param("firefox", marks=pytest.mark.long), "webkit"]

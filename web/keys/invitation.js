@@ -117,7 +117,7 @@ export class Invitation {
     const [page] = Object.keys(key.links);
     this.made = { id: key.id, title: key.label, url: key.links[page], code: key.codes[page], listed: false };
     byId("made-title").textContent = `Invitation for ${isolated(key.label)}`;
-    byId("made-words").textContent = `Who opens it can ${allows(key, this.handlers.called)}, ${untilWords(key.expires)}.`;
+    byId("made-words").textContent = `With this link, a person can ${allows(key, this.handlers.called)}, ${untilWords(key.expires)}.`;
     byId("form").hidden = true;
     byId("made").hidden = false;
     byId("said").textContent = "";

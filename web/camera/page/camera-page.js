@@ -291,7 +291,7 @@ function askForKey() {
   const steps = [`Scan the code “Film” that the relay prints, or open the link that you were sent, with this phone. Or type the key: ${where}`];
   const why = linkWords(desk.session) || watchesWords(desk.session);
   if (why) steps.unshift(why);
-  const title = why && desk.session && desk.session.link ? LINK_OPENS_NOTHING : "This relay asks for its camera key";
+  const title = why && desk.session && desk.session.link ? LINK_OPENS_NOTHING : "This relay asks for a “Film” key";
   panels.show("key", title, steps, [...watchActions(desk.session), checkAction]);
 }
 
@@ -305,7 +305,7 @@ function watchActions(session) {
 /** @param {import("../../shared/types.js").Session | null} session of a browser that may not film @returns {string} what its key is for, if it has one */
 function watchesWords(session) {
   if (!session || !session.viewer) return "";
-  return session.link ? `This link is for watching. ${ASK_FOR_LINK}` : "The key that this browser has is for watching.";
+  return session.link ? `This link is for watching. ${ASK_FOR_LINK}` : "This browser has a “Watch” key.";
 }
 
 // The encoder
@@ -438,9 +438,9 @@ function ended(reason) {
     const other = { label: "Use another name", primary: true, act: chooseName };
     panels.show("ended", `This phone’s key is not for “${isolated(cameraLabel)}”`, steps, [other]);
   } else if (reason === "taken-over") {
-    const steps = ["It has started filming under this name, and a name belongs to one camera at a time. This phone has stopped."];
+    const steps = ["It films under this name now, and a name belongs to one camera at a time. This page has stopped."];
     const back = { label: "Take it back", primary: true, act: startFilming };
-    panels.show("ended", `Another phone is “${isolated(cameraLabel)}” now`, steps, [back, { label: "Use another name", act: chooseName }]);
+    panels.show("ended", `Another phone or page is “${isolated(cameraLabel)}” now`, steps, [back, { label: "Use another name", act: chooseName }]);
   } else {
     const again = { label: "Start again", primary: true, act: startFilming };
     panels.show("ended", "The relay has said good-bye", ["Filming has stopped."], [again]);

@@ -83,7 +83,7 @@ export class KeyDesk {
         key.value = "";
         this.handlers.onallowed(true);
       } else if (keepsNoKey(answer)) this.handlers.onasked();
-      else if (answer) mistake("This is the key for watching. Filming has its own.");
+      else if (answer) mistake("This is a “Watch” key. Filming takes a “Film” key.");
       else mistake(refusedWords());
     } catch (error) {
       const away = "The relay does not answer. Is it running, and is this phone in its network?";

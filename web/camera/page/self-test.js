@@ -13,7 +13,7 @@ import { refusalWords } from "../../shared/relay/absence.js";
 import { codecWord, milliseconds, pictures, rateWords } from "./status-words.js";
 import { problemOf } from "../lens/lens-problem.js";
 import { SUBPROTOCOL } from "../../shared/relay/relay-link.js";
-import { browserOf, browserWords, stepsToAllow, stepsToReach, stepsToStayOn, stepsToTrust, stepsToUpdate } from "../../shared/page/browser-menus.js";
+import { browserOf, browserWords, stepsToAllow, stepsToReach, stepsToRelieve, stepsToStayOn, stepsToTrust, stepsToUpdate } from "../../shared/page/browser-menus.js";
 import { Pace } from "../lens/lens-pace.js";
 import { AUDIO_TYPES, RecorderEngine, VIDEO_TYPES } from "../encode/media-recorder.js";
 import { picturesOf } from "../../shared/page/silent-video.js";
@@ -24,6 +24,8 @@ import { WakeLock } from "../../shared/page/wake-lock.js";
 /** found: what was found, a sentence or two; steps: what to do next; link: an address that belongs to the steps, or ""
  *  @typedef {{sign: Sign, found: string, steps: string[], link: string}} Finding */
 /** @typedef {Finding & {id: string, label: string}} Line */
+/** mime: the type that it gave bytes of, or ""; silent: it gave none in its time, and did not break; sound: it records sound
+ *  @typedef {{mime: string, silent: boolean, sound: boolean}} Recording */
 /** What the test may use of the page. problem: what keeps the lens from giving a picture, or null; filming: what films now, or null; ready:
  *  settled when the page does not itself try its encoders.
  *  @typedef {{lens: import("../lens/lens.js").Lens, preview: HTMLVideoElement,
@@ -59,6 +61,8 @@ const LOOK = 50;
 
 /** Milliseconds that a slow lens may take for its next picture. */
 const SLOW_PICTURE = 6000;
+
+const TOO_BUSY = "This device was too busy or too slow for the rest of this test.";
 
 /** Bytes that a recorder has written of pictures and not only of a header's beginning. */
 const WRITTEN = 256;
@@ -254,8 +258,8 @@ export class SelfTest {
     this.session = session;
     const answers = `The relay answers after ${Math.round(time)} ms`;
     if (!session.keys) return finding("fine", `${answers}, and asks nobody for a key.`);
-    if (session.camera) return finding("fine", `${answers}, and knows this browser’s camera key.`);
-    const other = session.viewer ? "knows this browser’s key for watching, but filming has its own" : "does not know a key of this browser";
+    if (session.camera) return finding("fine", `${answers}, and knows this browser’s “Film” key.`);
+    const other = session.viewer ? "knows this browser’s “Watch” key, but filming takes a “Film” key" : "does not know a key of this browser";
     return finding("failed", `${answers}, but ${other}.`, [
       "Scan the code “Film” that the relay prints, or open the link that you were sent, with this phone. Or type its key on this page.",
       "An old code no longer counts when its key was taken back.",
@@ -443,28 +447,13 @@ export class SelfTest {
     if (!track || track.readyState === "ended") return finding("skipped", "Not tried, because there is no picture.");
     await this.bench.ready(); // two tests at once would slow each other
     const choice = await chooseEncoder(track, this.video || this.bench.preview, "");
-    const mime = await this._records(track);
-    const parts = [];
-    for (const codec of Object.keys(choice.delays)) {
-      const result = choice.delays[codec];
-      const worked = codec !== "recorder" && result && typeof result === "object";
-      if (worked) parts.push(`WebCodecs ${codecWord(codec)}, ${milliseconds(result.median)} a picture`);
-    }
-    const limits = [];
-    if (parts.length === 0 && mime.includes("mp4")) limits.push("It writes in pieces, so viewers see everything a second or two late.");
-    else if (parts.length === 0) limits.push("Without WebCodecs, viewers wait longer for their first picture.");
-    if (mime) parts.push(`the browser’s recorder, ${mime}`);
-    const recordsSound = typeof MediaRecorder !== "undefined" && AUDIO_TYPES.some((type) => MediaRecorder.isTypeSupported(type));
-    if (!choice.sound && !recordsSound) limits.push("Sound cannot be encoded.");
-    const update = stepsToUpdate(this.browser);
-    if (parts.length === 0) return finding("failed", "No encoder of this browser gives anything.", update);
-    const found = [`What works: ${parts.join("; ")}.`, ...limits].join(" ");
-    return limits.length > 0 ? finding("limits", found, update) : finding("fine", found);
+    const recorder = await this._records(track);
+    return encoderFinding(choice, recorder, this.browser);
   }
 
-  /** Records really. @param {MediaStreamTrack} track @returns {Promise<string>} the type that it gives bytes of, or "" */
+  /** Records really. @param {MediaStreamTrack} track @returns {Promise<Recording>} */
   async _records(track) {
-    if (typeof MediaRecorder === "undefined") return "";
+    if (typeof MediaRecorder === "undefined") return { mime: "", silent: false, sound: false };
     let mime = "";
     let written = 0;
     let failed = false;
@@ -486,8 +475,39 @@ export class SelfTest {
     recorder.start(track);
     await comesTrue(() => written > WRITTEN || failed || this.stopped, RECORDER_WRITES);
     recorder.stop();
-    return written > WRITTEN ? mime : "";
+    const sound = AUDIO_TYPES.some((type) => MediaRecorder.isTypeSupported(type));
+    return { mime: written > WRITTEN ? mime : "", silent: written <= WRITTEN && !failed, sound };
   }
+}
+
+/**
+ * What encodes here. What gave nothing in the time of a test may only have been too slow: that is no lack of the browser's, which
+ * an update would mend.
+ * @param {import("../encode/encoder-trial.js").Choice} choice
+ * @param {Recording} recorder
+ * @param {import("../../shared/page/browser-menus.js").Browser} browser
+ * @returns {Finding}
+ */
+export function encoderFinding(choice, recorder, browser) {
+  const parts = [];
+  for (const codec of Object.keys(choice.delays)) {
+    const result = choice.delays[codec];
+    const worked = codec !== "recorder" && result && typeof result === "object";
+    if (worked) parts.push(`WebCodecs ${codecWord(codec)}, ${milliseconds(result.median)} to encode a picture`);
+  }
+  const byCodecs = parts.length > 0;
+  const slowCodecs = !byCodecs && choice.codecs.length + choice.spare.length > 0;
+  if (recorder.mime) parts.push(`the browser’s recorder, ${recorder.mime}`);
+  const busy = slowCodecs || (parts.length === 0 && recorder.silent);
+  const lacks = [];
+  if (!byCodecs && !busy && recorder.mime.includes("mp4")) lacks.push("It writes in pieces, so viewers see everything a second or two late.");
+  else if (!byCodecs && !busy) lacks.push("Without WebCodecs, viewers wait longer for their first picture.");
+  if (!choice.sound && !recorder.sound) lacks.push("Sound cannot be encoded.");
+  const limits = busy ? [TOO_BUSY, ...lacks] : lacks;
+  const steps = [...(busy ? stepsToRelieve(browser) : []), ...(lacks.length > 0 ? stepsToUpdate(browser) : [])];
+  if (parts.length === 0) return finding("failed", busy ? limits.join(" ") : "No encoder of this browser gives anything.", steps);
+  const found = [`What works: ${parts.join("; ")}.`, ...limits].join(" ");
+  return limits.length > 0 ? finding("limits", found, steps) : finding("fine", found);
 }
 
 /** @param {MediaStreamTrack} track @returns {HTMLVideoElement} that plays it, too small to see */
@@ -515,5 +535,5 @@ function encoderAtWork({ encoder, codec, delay, failure, fps }) {
   if (encoder === "") return finding("skipped", "Filming has not begun yet.");
   const name = encoder === "codecs" ? `WebCodecs, ${codecWord(codec)}` : "the browser’s recorder";
   const rate = fps ? `, ${rateWords(fps)}` : "";
-  return finding("fine", `It films with ${name}${delay === null ? "" : `, ${milliseconds(delay)} a picture`}${rate}.`);
+  return finding("fine", `It films with ${name}${delay === null ? "" : `, ${milliseconds(delay)} to encode a picture`}${rate}.`);
 }

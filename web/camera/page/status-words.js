@@ -7,6 +7,9 @@ import { awayWords, certificateWords, refusalWords } from "../../shared/relay/ab
 /** What people call the codecs, by the beginning of their names. @type {Record<string, string>} */
 const CODEC_WORDS = { vp8: "VP8", vp09: "VP9", avc1: "H.264" };
 
+/** Why no WebSocket came about, nobody here can know: it was refused, or swallowed on the way, or this device was too slow. */
+const SLOWER = "slower connection: no WebSocket";
+
 /** @param {string} codec as WebCodecs names it @returns {string} */
 export function codecWord(codec) {
   const family = codec.split(".")[0];
@@ -41,8 +44,7 @@ export function statusWords(status, { news, width, height, byRequests }) {
   if (status.state === "starting") return ["connecting", "Starting", news];
   if (news) return ["live", "Live", news];
   const remarks = [status.slow ? slowWords(status, width, height) : numbers(status)];
-  if (byRequests) remarks.push("no WebSocket, so it is slower");
-  if (status.transport === "http") remarks.push("slower connection: this browser refuses the fast one");
+  if (byRequests || status.transport === "http") remarks.push(SLOWER);
   if (status.mute) remarks.push("this browser cannot record sound");
   return ["live", "Live", remarks.join(" · ")];
 }
@@ -89,7 +91,7 @@ export function viewerWords({ state, viewers }) {
 export function encoderWords({ encoder, codec, delay, dropped, remark, begun }) {
   if (encoder === "") return "";
   const parts = [`Films with ${encoder === "codecs" ? `WebCodecs, ${codecWord(codec)}` : "the browser’s recorder"}`];
-  if (delay !== null) parts.push(`${milliseconds(delay)} a picture`);
+  if (delay !== null) parts.push(`${milliseconds(delay)} to encode a picture`);
   if (dropped.network > 0) parts.push(`network too slow for ${pictures(dropped.network)}`);
   if (dropped.encoder > 0) parts.push(`phone too busy for ${pictures(dropped.encoder)}`);
   if (begun > 0) parts.push(`begun afresh ${begun === 1 ? "once" : `${begun} times`}`);

@@ -165,7 +165,7 @@ async function start() {
 function otherWords({ camera, viewer, watch, link: brought }) {
   if (viewer && watch !== "all") return `Your key is for ${inARow(watch)} only.`;
   if (!camera) return "";
-  return brought ? `This link is for filming. ${ASK_FOR_LINK}` : "The key that this browser has is for filming.";
+  return brought ? `This link is for filming. ${ASK_FOR_LINK}` : "This browser has a “Film” key.";
 }
 
 /** @param {string[]} names @returns {string} such as "gate, porch and 3 more" */
@@ -316,7 +316,7 @@ function askForKey(why = "") {
 function showKeyPanel(why) {
   const unkept = keepsNoKey(session);
   byId("key-title").textContent = unkept ? KEEPS_NO_KEY : why && session && session.link ? LINK_OPENS_NOTHING : KEY_WORDS.title;
-  byId("key-label").textContent = unkept ? "Another viewer key" : KEY_WORDS.label;
+  byId("key-label").textContent = unkept ? "Another “Watch” key" : KEY_WORDS.label;
   byId("key-use").textContent = unkept ? "Try again" : KEY_WORDS.use;
   byId("key-how").hidden = unkept;
   byId("key-field").required = !unkept;
@@ -367,7 +367,7 @@ function judgeKey(session, typed) {
   if (!session) return refusedWords();
   if (keepsNoKey(session)) return "Cookies are still blocked.";
   if (!typed) return "";
-  return session.viewer ? otherWords(session) : "This key is for filming. To watch takes another one.";
+  return session.viewer ? otherWords(session) : "This is a “Film” key. Watching takes a “Watch” key.";
 }
 
 onNewKey((here) => {

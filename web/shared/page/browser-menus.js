@@ -98,6 +98,12 @@ export function stepsToStayOn({ system }) {
   return ["In the system’s power settings, let the screen stay on."];
 }
 
+/** What to do where a device was too busy. @param {Browser} browser @returns {string[]} */
+export function stepsToRelieve({ system }) {
+  const [apps, it] = system === "desktop" ? ["programs", "computer"] : ["apps", "phone"];
+  return [`Close other ${apps} and pages, and test again.`, `If it stays like this, restart the ${it}.`];
+}
+
 /** What to do where a browser lacks something. @param {Browser} browser @returns {string[]} */
 export function stepsToUpdate({ family, system, name }) {
   if (system === "ios") return ["Update the phone (Settings, General, Software Update): its browsers can do what the system can do."];

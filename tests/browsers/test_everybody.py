@@ -44,8 +44,7 @@ _OVERFLOW = """() => {
     const wide = element.scrollWidth - element.clientWidth, high = element.scrollHeight - element.clientHeight;
     const scrolls = (overflow) => overflow === "auto" || overflow === "scroll";
     if (scrolls(overflowX) && wide > 0) found.push(`${name} scrolls sideways by ${wide}`);
-    const asHighAsItsTile = element.matches(".details"); // its lines come and go with what is known: what is left may be a line or a pixel
-    if (((scrolls(overflowY) && !asHighAsItsTile) || element === root) && high > 0 && high < 4) found.push(`${name} scrolls by ${high}`);
+    if ((scrolls(overflowY) || element === root) && high > 0 && high < 4) found.push(`${name} scrolls by ${high}`);
     if (element.matches(".name, button, .status, label, h1, h2") && wide > 1 && overflowX !== "visible") found.push(`${name} is cut`);
     const box = element.getBoundingClientRect();
     const seen = element.matches("button, a, input, summary") && box.width > 1 && !element.closest("[inert], .tile");

@@ -478,6 +478,15 @@ async def test_pictures_that_are_left_out_are_the_networks_fault(relay: Relay, p
         )
         await frozen(page, "slow")
         await says(page, "This network is too slow")
+        # A page that does not get to its work takes what comes too late, and whose fault that is the relay cannot know.
+        await page.evaluate(
+            """async () => {
+              const { device } = await import("/web/player/tile/load.js");
+              Object.defineProperty(device, "isBusy", { get: () => true });
+            }"""
+        )
+        await frozen(page, "browser")
+        await says(page, r"This device is too busy: no picture for \d+ s")
 
 
 async def test_a_browser_that_shows_nothing_blames_itself(relay: Relay, page: Page) -> None:

@@ -113,6 +113,9 @@ export class Details {
     summary.textContent = "Details";
     fold.append(summary, this.more.element);
     this.panel.append(this.list.element, fold);
+    // Its lines come and go, and its tile has another height.
+    this.measure = new ResizeObserver(() => this.fit());
+    for (const element of [this.panel, this.list.element, fold]) this.measure.observe(element);
     this.name(name);
     this.delay = new Steady();
     this.parts = PARTS.map(() => new Steady());
@@ -163,8 +166,23 @@ export class Details {
     const rate = this.rate.next(this.count(stats.shown, now));
     if (!this.isOpen) return;
     this.list.say(this.sentences(stats, delay, parts, rate));
-    const { engine, surface, dropped, drops } = stats;
-    this.more.say([["Left out", `${dropped} here, ${drops} at the relay`], ["Shown by", (ENGINES[engine] || "nothing now") + (surface ? `, ${surface}` : "")]]);
+    const { engine, surface, dropped, drops, transport } = stats;
+    /** @type {[string, string][]} */
+    const lines = [["Left out", `${dropped} here, ${drops} at the relay`]];
+    lines.push(["Shown by", (ENGINES[engine] || "nothing now") + (surface ? `, ${surface}` : "")]);
+    // Whether it was refused, swallowed on the way or only too slow, nobody here knows.
+    if (transport === "http") lines.push(["Comes by", "requests: no WebSocket opened"]);
+    this.more.say(lines);
+  }
+
+  /** Where no more is missing than its padding, it does without that: nobody should have to scroll by a pixel. */
+  fit() {
+    const { panel } = this;
+    panel.classList.remove("tight");
+    const missing = panel.scrollHeight - panel.clientHeight;
+    if (missing <= 0) return;
+    const { paddingTop, paddingBottom } = getComputedStyle(panel);
+    panel.classList.toggle("tight", missing <= parseFloat(paddingTop) + parseFloat(paddingBottom));
   }
 
   /**
@@ -184,7 +202,7 @@ export class Details {
     if (sound.state === "on" && sound.delayMs !== null) lines.push(["Sound", time(sound.delayMs)], ["Nothing heard?", "turn this device up"]);
     const often = pace !== null && pace > SLOW ? `, one in ${Number((pace / 1000).toFixed(1))} s` : rate === null ? "" : `, ${Math.round(rate)} a second`;
     lines.push(["Picture", `${size.width} × ${size.height}${often}`]);
-    if (transport === "http") lines.push(["Connection", "slower: this browser refuses the fast one"]);
+    if (transport === "http") lines.push(["Connection", "the slower way"]);
     return lines;
   }
 
@@ -198,5 +216,6 @@ export class Details {
   /** The tile goes. */
   close() {
     if (this.isOpen) this.toggle();
+    this.measure.disconnect();
   }
 }

@@ -29,6 +29,7 @@ import { button, icon, part, setIcon, setText } from "../../shared/page/elements
 import { Feed } from "../receive/receiver-port.js";
 import { JpegEngine } from "../engines/jpeg-engine.js";
 import { SILENT_AFTER, lateness } from "./late.js";
+import { device } from "./load.js";
 import { More } from "./more.js";
 import { MseEngine } from "../engines/mse-engine.js";
 import { nameButton } from "../../shared/page/named.js";
@@ -58,6 +59,9 @@ const TICK = 250;
 
 /** By so much (ms) something must be later than the last picture to prove anything: what is on its way, or in a buffer, is no proof. */
 const PROOF = 1000;
+
+/** A picture that takes so long (ms) to decode waits for this device, and not for the network. */
+const SLOW_DECODING = 500;
 
 /** Frames were left out for this viewer within so many ms: say so. But those of a beginning, up to the first keyframe, are none. */
 const SLOW_FOR = 5000;
@@ -813,7 +817,6 @@ export class Tile {
     this.status = part("span", "status");
     this.slow = part("span", "slow");
     this.slow.hidden = true;
-    this.slow.textContent = "slow network";
     this.slow.title = "Pictures are left out, so that those that come are of now.";
     this.notice = part("p", "notice");
     nameButton(this.back, "Back to all cameras");
@@ -946,6 +949,7 @@ export class Tile {
     this.notice.hidden = sentence === "";
     this.refreshSound();
     this.slow.hidden = state !== "live" || performance.now() - this.slowAt > SLOW_FOR;
+    setText(this.slow, this.isBusy ? "slow device" : "slow network");
     dataset.slow = String(!this.slow.hidden);
     const engine = this.engine;
     dataset.engine = engine ? engine.name : "";
@@ -1098,10 +1102,13 @@ export class Tile {
   awaySentence() {
     const refusal = refusalOf(this.refusal);
     const away = relay.away();
-    const small = this.element.classList.contains("small"); // there is room for few words, and the page's banner has the rest
+    const { classList } = this.element;
+    const small = classList.contains("small");
+    const short = small || classList.contains("narrow"); // there is room for few words, and the page's banner has the rest
     const isOld = this.filmed > 0 && Date.now() - this.filmed > OLD_PICTURE;
     const old = isOld ? ` ${small ? "Picture" : "This picture is"} from ${timeOf(this.filmed)}.` : "";
-    if (away) return isOld && small ? old.trim() : `${awayWords(away)}.${old}`;
+    if (away && short) return old.trim() || "No connection.";
+    if (away) return `${awayWords(away)}.${old}`;
     if (relay.restarting) return "The relay is restarting…";
     if (refusal) return `${concernsPage(refusal) ? "The relay refuses this page." : refusal.text}${old}`;
     return this.wasOpen || this.linkState === "waiting" ? `No connection. Trying again…${old}` : "Connecting…";
@@ -1110,6 +1117,12 @@ export class Tile {
   /** There is no connection, and it is not a matter of a moment. */
   get isStranded() {
     return this.linkState !== "open" && (refusalOf(this.refusal) !== null || relay.away() !== null) && !relay.restarting;
+  }
+
+  /** This device does not keep up, so what is missing here may have come. */
+  get isBusy() {
+    const { decode, at } = this.come;
+    return device.isBusy || (decode !== null && decode > SLOW_DECODING && performance.now() - at < this.freshFor);
   }
 
   get lateness() {
@@ -1123,6 +1136,8 @@ export class Tile {
     const now = performance.now();
     const seconds = (/** @type {number} */ since) => Math.floor((now - since) / 1000);
     const { pictureAt, heardAt, pongAt, filmedAt, engine } = this;
+    const busy = `This device is too busy: no picture for ${seconds(pictureAt)} s.`;
+    if (now - heardAt > SILENT_AFTER && device.isBusy) return ["frozen", busy, "browser"];
     if (now - heardAt > SILENT_AFTER) {
       return ["frozen", `No answer from the relay for ${seconds(heardAt)} s: this network stands still.`, "network"];
     }
@@ -1132,6 +1147,7 @@ export class Tile {
       return ["frozen", `The camera has sent nothing for ${seconds(filmedAt)} s.`, "camera"];
     }
     if (this.camera && this.camera.keyless) return ["frozen", KEYLESS, "camera"];
+    if (this.slowFrom > pictureAt && this.isBusy) return ["frozen", busy, "browser"];
     if (this.slowFrom > pictureAt) return ["frozen", "This network is too slow: pictures are left out.", "slow"];
     if (this.receivedAt > late) return ["frozen", `This browser has shown nothing for ${seconds(pictureAt)} s.`, "browser"];
     // An answer that came through all that was sent before it, and no picture among that: its sound may go on.

@@ -175,6 +175,13 @@ def text(css: str) -> str:
     return f"(document.querySelector('{css}:not([hidden])') || {{}}).innerText"
 
 
+# Whether the banner ends where the wall begins, and how high it is.
+_COVERED = """() => {
+  const [banner, wall] = ["banner", "wall"].map((id) => document.getElementById(id).getBoundingClientRect());
+  return [banner.bottom <= wall.top, banner.height < 80];
+}"""
+
+
 class Both:
     """A wall with one camera, and the camera's page."""
 
@@ -194,6 +201,16 @@ class Both:
     async def titled(self, pattern: str) -> None:
         for page in (self.camera, self.wall):
             await reads(page, "document.title", f"^{pattern}$")
+
+    async def narrow(self) -> None:
+        """On a phone, tile and banner share what is to be said, and neither covers the other; what to do is said in the likely order."""
+        await self.wall.resize(360, 740)
+        await reads(self.wall, text("[data-camera] .notice"), r"^This picture is from \d\d:\d\d")
+        covered = await self.wall.evaluate(_COVERED)
+        assert covered == [True, True], "the banner lies beside the wall, and is no higher than three lines"
+        await self.wall.click("#banner button")
+        await reads(self.wall, text("#banner div"), "^Is the relay’s computer on")
+        await self.wall.resize(1280, 720)
 
     async def are_well(self) -> None:
         await self.camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
@@ -231,6 +248,7 @@ async def test_a_relay_that_was_stopped_for_good_is_told_everywhere(chromium: Ch
             assert await pages.wall.evaluate("document.querySelector('[data-camera]').dataset.state") == "connecting"
             await pages.wall.evaluate("document.querySelector('[data-camera]').classList.add('small')")
             await reads(pages.wall, text("[data-camera] .notice"), r"^Picture from \d\d:\d\d")
+            await pages.narrow()
             await asyncio.to_thread(relay.start)
             await pages.are_well()
 
@@ -304,6 +322,7 @@ async def test_the_step_for_another_certificate_is_named(page: Page) -> None:
         status,
     )
     assert ["certificate" in one for one in said] == [False, True, False]
+    assert said[0] == "This page goes on trying. Is the relay running, and is this device in its network?"
     assert "reload this page" in said[1]
 
 

@@ -214,3 +214,33 @@ async def test_a_link_for_the_camera_page_says_so_too(chromium: Chromium, house:
         assert (f"{house.origin}/player.html" in leads) == (one is watches)
         assert "terminal" not in await page.evaluate("document.body.innerText")
         await page.close()
+
+
+# A WebSocket that opens only when it is told to.
+HELD = """
+  const Real = window.WebSocket;
+  window.WebSocket = function (...given) {
+    if (window.letOpen) return new Real(...given);
+    return { readyState: 0, close() {}, send() {} };
+  };
+  window.WebSocket.OPEN = 1;
+"""
+
+
+async def test_a_guests_wall_without_a_camera_says_so(browsers: Browsers, house: Relay) -> None:
+    """Whether the relay has not told of cameras yet, or of none that this key shows."""
+    one, two = made(house, watch=BABY), made(house, watch=Scope(names=frozenset({"attic", "baby-room"})))
+    async with browsers.chromium(HELD, camera=False) as guests:
+        page = await guests.page(f"{house.origin}/player.html?camera=baby-room#key={one.secret}")
+        await shows(page, ".notice", "Connecting")
+        assert await page.evaluate("document.querySelector('#all').hidden"), "there is nothing else to see"
+        await page.evaluate("void location.assign('/player.html')")
+        await shows(page, "#banner", "Connecting")
+        assert await page.evaluate("document.querySelector('#invite').hidden"), "nobody knows yet that there is none"
+        await page.evaluate("window.letOpen = true")
+        await shows(page, "#invite", "No camera is filming", "Your key is for baby-room only. baby-room will be here as soon as it films.")
+        assert await page.evaluate("document.querySelector('#banner').hidden")
+        assert await page.evaluate("document.querySelector('#invite-how').getClientRects().length") == 0, "a guest adds no camera"
+        await page.evaluate(f"void location.assign('/player.html?camera=attic#key={two.secret}')")
+        await shows(page, "#bar", "All cameras")
+        await page.close()

@@ -1,7 +1,7 @@
 // The camera's page: joins the lens, the filming and what a person sees and touches.
 
 import "../../guard.js";
-import { awayWords, certificateWords, refusalWords, relay } from "../../shared/relay/absence.js";
+import { awayWords, causeWords, refusalWords, relay } from "../../shared/relay/absence.js";
 import { SOUND_WORDS, duration, encoderWords, statusWords, viewerWords } from "./status-words.js";
 import { Care } from "./recovery.js";
 import { DarkScreen } from "./dark-screen.js";
@@ -259,7 +259,7 @@ function showAway(refusal) {
   const [title, step] = refusal
     ? ["The relay refuses this page", refusalWords(refusal)]
     : away
-      ? [awayWords(away), `This page goes on trying.${certificateWords()}`]
+      ? [awayWords(away), `This page goes on trying. ${away.moved ? "" : causeWords(away)}`.trim()]
       : ["", ""];
   if (filming || title === "" || title + step === awaySaid) return; // while it films, its status says so
   awaySaid = title + step;

@@ -1,6 +1,6 @@
 // What the camera's page says about filming, in words: pure functions of a status (filming.js).
 
-import { awayWords, certificateWords, refusalWords } from "../../shared/relay/absence.js";
+import { awayWords, causeWords, refusalWords } from "../../shared/relay/absence.js";
 
 /** @typedef {import("../publish/filming.js").Status} Status */
 
@@ -23,16 +23,16 @@ export function codecWord(codec) {
  * @returns {[string, string, string]} state for the colour, headline, detail
  */
 export function statusWords(status, { news, width, height, byRequests }) {
-  const waiting = "This page goes on trying. Is the relay running, and is this phone in its network?";
+  const trying = "This page goes on trying.";
   const back = "It will be back in a moment, and filming goes on by itself.";
   const { state, away, refusal } = status;
   const off = state === "gone" || state === "connecting";
   if (off && away && away.moved) return ["gone", awayWords(away), "This page goes on trying to reach it there."];
-  if (off && away) return ["gone", awayWords(away), waiting + certificateWords()];
+  if (off && away) return ["gone", awayWords(away), `${trying} ${causeWords(away)}`];
   if (state === "gone" && status.restarting) return ["connecting", "The relay is restarting", back];
   if (off && refusal) return ["gone", "The relay refuses this page", refusalWords(refusal)];
   if (state === "connecting") return ["connecting", "Connecting", ""];
-  if (state === "gone") return ["gone", "The relay does not answer", waiting];
+  if (state === "gone") return ["gone", "The relay does not answer", `${trying} Is the relay running, and is this device in its network?`];
   const wakes = "It wakes up as soon as somebody watches. If the screen is dark, a touch lights it.";
   if (status.state === "paused") {
     if (status.reason === "viewers") return ["paused", "Paused by the viewers", `${whoPauses(status)} Filming goes on as soon as it can.`];

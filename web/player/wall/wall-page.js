@@ -4,9 +4,10 @@
 // canvas a way to the screen (surface.js).
 
 import "../../guard.js";
-import { awayWords, certificateWords, refusalOf, refusalWords, relay } from "../../shared/relay/absence.js";
+import { awayWords, refusalOf, refusalWords, relay } from "../../shared/relay/absence.js";
 import { Alarms, FORBEARANCE } from "./alarms.js";
 import { Announcer } from "../../shared/page/announcer.js";
+import { browserOf, stepsToReach } from "../../shared/page/browser-menus.js";
 import { cover } from "../../shared/page/inert.js";
 import { haveRoom, placeTiles } from "./layout.js";
 import { Glimpse } from "../../shared/page/glimpse.js";
@@ -97,6 +98,9 @@ let session = null;
 /** @type {Link | null} */
 let link = null;
 
+/** Whether the relay has told of its cameras since the link was opened. */
+let listed = false;
+
 /** The relay has refused the key of this page, and nothing is asked for with it any more. */
 let refused = false;
 
@@ -168,6 +172,19 @@ function otherWords({ camera, viewer, watch, link: brought }) {
   return brought ? `This link is for filming. ${ASK_FOR_LINK}` : "This browser has a “Film” key.";
 }
 
+/** @param {string} name @returns {boolean} whether the key of this browser shows this camera and no other */
+function isOnly(name) {
+  return session !== null && session.keys && session.watch !== "all" && session.watch.join() === name;
+}
+
+/** A guest's key shows certain cameras, and films nothing. @returns {string} what such a person is told where none of them is here */
+function guestWords() {
+  if (!session || !session.keys || session.camera || session.watch === "all") return "";
+  const [camera] = session.watch;
+  const when = session.watch.length === 1 ? `${camera} will be here as soon as it films.` : "Each of them will be here as soon as it films.";
+  return `Your key is for ${inARow(session.watch)} only. ${when}`;
+}
+
 /** @param {string[]} names @returns {string} such as "gate, porch and 3 more" */
 function inARow(names) {
   const shown = names.length > MOST_NAMED ? [...names.slice(0, MOST_NAMED), `${names.length - MOST_NAMED} more`] : names;
@@ -180,17 +197,40 @@ function mayWatch({ keys, viewer, watch }) {
   return !keys || (viewer && (only === null || watch === "all" || watch.includes(only)));
 }
 
-/** @param {string} text "" takes the banner away @param {string} [way] an address where help is */
-function say(text, way = "") {
+/** @param {string} text "" takes the banner away @param {string} [way] an address where help is
+ *  @param {string[]} [steps] what a person can do: shown after a tap, because there is no room for it beside the pictures */
+function say(text, way = "", steps = []) {
   if (banner.dataset.says === text + way) return;
   banner.dataset.says = text + way;
   banner.textContent = text;
   banner.hidden = text === "";
-  if (!way) return;
-  const link = document.createElement("a");
-  link.href = way;
-  link.textContent = "Look for it";
-  banner.append(" ", link);
+  if (way) {
+    const link = document.createElement("a");
+    link.href = way;
+    link.textContent = "Look for it";
+    banner.append(" ", link);
+  }
+  if (steps.length > 0) banner.append(" ", ...unfolding(steps));
+}
+
+/** @param {string[]} steps @returns {HTMLElement[]} a button, and what it shows */
+function unfolding(steps) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "What to do";
+  button.setAttribute("aria-expanded", "false");
+  const list = document.createElement("div");
+  list.hidden = true;
+  for (const step of steps) {
+    const line = document.createElement("p");
+    line.textContent = step;
+    list.append(line);
+  }
+  button.addEventListener("click", () => {
+    list.hidden = !list.hidden;
+    button.setAttribute("aria-expanded", String(!list.hidden));
+  });
+  return [button, list];
 }
 
 function openWall() {
@@ -216,11 +256,13 @@ function openWall() {
       if (message.type === "cameras") list(message.cameras);
     },
   });
+  listed = false;
   link.open();
 }
 
 /** The relay tells which cameras there are. @param {import("./roll.js").Entry[]} cameras */
 function list(cameras) {
+  listed = true;
   roll.take(cameras);
   putAway.forget(roll.all.filter(({ state }) => state !== "gone").map(({ name }) => name));
   showAll();
@@ -256,15 +298,16 @@ function tellRelay(why = refusal) {
   const alone = link ? null : [...tiles.values()][0];
   if (!link && !alone && !unreached) return; // it wants nothing of the relay
   const open = link ? link.state === "open" : alone && alone.linkState === "open";
-  if (open && !relay.silent) return allIsWell();
+  if (open && !relay.silent && (alone || listed)) return allIsWell();
   if (alone) refusal = refusalOf(alone.refusal);
   const away = relay.away();
   titleSays("relay", away ? awayWords(away) : refusal ? "The relay refuses this page" : "");
-  if (away) say(`${awayWords(away)}. ${TRYING}${away.moved ? "" : certificateWords()}`, signpost(lastSession()));
+  const steps = away && !away.moved ? stepsToReach(browserOf(navigator), location.protocol === "https:") : [];
+  if (away) say(`${awayWords(away)}. ${TRYING}`, signpost(lastSession()), steps);
   else if (relay.restarting) say("The relay is restarting…");
   else if (refusal) say(refusalWords(refusal));
   else if (unreached) say(`The relay does not answer. ${TRYING}`, signpost(lastSession()));
-  else say("");
+  else say(link && !listed ? "Connecting…" : ""); // an empty wall is no answer
 }
 
 setInterval(() => {
@@ -297,6 +340,7 @@ function lostWords(id, text) {
 function closeWall() {
   if (link) link.close();
   link = null;
+  listed = false;
   roll.clear();
   showCameras([]);
 }
@@ -481,7 +525,7 @@ function showCameras(names) {
     else tile.setRank(0, 1);
   }
   arrange([...tiles.values()]);
-  byId("all").hidden = only === null;
+  byId("all").hidden = only === null || isOnly(only);
   byId("add").hidden = only !== null || names.length === 0;
   applyLarge();
   applyGone();
@@ -746,13 +790,17 @@ function closeInvite() {
 
 /** An empty wall is an invitation; a full one shows it when asked. */
 function applyInvite() {
-  const empty = link !== null && tiles.size === 0;
+  const empty = listed && tiles.size === 0;
   if (empty) inviting = false;
   const wasHidden = invite.hidden;
   invite.hidden = !(empty || inviting);
   invite.classList.toggle("over", inviting);
   byId("invite-close").hidden = empty;
-  byId("invite-title").textContent = !empty ? "Add a camera" : hiddenNames().length > 0 ? "No camera is filming" : "No camera yet";
+  const waits = hiddenNames().length > 0 || guestWords() !== "";
+  byId("invite-title").textContent = !empty ? "Add a camera" : waits ? "No camera is filming" : "No camera yet";
+  byId("invite-guest").textContent = empty ? guestWords() : "";
+  byId("invite-guest").hidden = byId("invite-guest").textContent === "";
+  byId("invite-how").hidden = !byId("invite-guest").hidden;
   if (inviting) {
     invite.setAttribute("role", "dialog");
     invite.setAttribute("aria-modal", "true");
@@ -762,6 +810,7 @@ function applyInvite() {
   }
   cover(byId("page"), inviting ? byId("invite-title") : null);
   if (invite.hidden) glimpse.end();
+  else if (byId("invite-how").hidden) byId("invite-code").hidden = true;
   else if (wasHidden) loadInvite();
 }
 

@@ -126,10 +126,13 @@ export function awayWords({ at, stopped, moved }) {
   return stopped ? `The relay stopped ${clockTime(at)}` : `The relay has not answered since ${timeOf(at)}`;
 }
 
-/** What else may be the matter: a browser that was told to trust one certificate takes no other one, and does not say so.
- *  @returns {string} a sentence and a space before it, or "" */
-export function certificateWords() {
-  return location.protocol === "https:" ? " If it runs, reload this page: it may have another certificate now." : "";
+/** What to ask first, and what else may be the matter: a browser that was told to trust one certificate takes no other one, and does
+ *  not tell a page. That is unlikely where the relay has said good-bye, or is known to be elsewhere.
+ *  @param {Away} away @returns {string} sentences */
+export function causeWords({ stopped, moved }) {
+  const first = "Is the relay running, and is this device in its network?";
+  if (location.protocol !== "https:" || stopped || moved) return first;
+  return `${first} If both is so, reload this page: the relay may have another certificate now.`;
 }
 
 /** @param {Refusal | null} word the relay's last one @returns {Refusal | null} it, if it keeps a page out that could come in otherwise */

@@ -16,8 +16,7 @@ import pytest
 
 from certs import Authority, Served
 from groundwork import loop_errors as faults
-from groundwork.connections import listener as gate
-from groundwork.connections import plain_http, turns
+from groundwork.connections import listener, paced_tls, plain_http, turns
 from groundwork.connections.limits import Lobby
 from groundwork.connections.listener import Gate, Plain, Seat
 from tests.harness import hellos
@@ -42,10 +41,10 @@ def phone(served: Served) -> ssl.SSLContext:
 @pytest.fixture(params=["aiofastnet", "the loop's own"])
 def transports(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "aiofastnet":
-        if not gate._FAST:
+        if not paced_tls._FAST:
             pytest.skip("it is not there")
     else:
-        monkeypatch.setattr(gate, "_FAST", False)
+        monkeypatch.setattr(paced_tls, "_FAST", False)
 
 
 class Echo(asyncio.Protocol):
@@ -286,7 +285,7 @@ async def test_every_step_of_a_handshake_waits_for_its_turn(served: Served, phon
 
 
 async def test_who_says_nothing_is_cut_off(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "TLS_DEADLINE", 0.05)
+    monkeypatch.setattr(listener, "TLS_DEADLINE", 0.05)
     for certificate in (served, None):
         async with house(certificate) as one:
             with closing(knock(one.port)) as _:
@@ -337,8 +336,8 @@ def test_the_same_on_another_loop(tmp_path: Path) -> None:
         await test_nothing_is_left_of_a_handshake_however_it_ends(certificate)
 
     with pytest.MonkeyPatch.context() as patched:
-        for fast in {gate._FAST, False}:
-            patched.setattr(gate, "_FAST", fast)
+        for fast in {paced_tls._FAST, False}:
+            patched.setattr(paced_tls, "_FAST", fast)
             uvloop.run(main())
 
 
@@ -360,7 +359,7 @@ def noticing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         def refuse(*_: object) -> None:
             raise NotImplementedError
 
-        monkeypatch.setattr(gate, "_FAST", False)
+        monkeypatch.setattr(paced_tls, "_FAST", False)
         monkeypatch.setattr(asyncio.SelectorEventLoop, "add_reader", refuse)
 
 
@@ -410,8 +409,8 @@ async def test_a_head_that_is_too_large_is_answered_when_that_is_known(served: S
 
 async def test_a_request_that_is_held_has_the_time_of_a_handshake_and_its_place(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that stays behind its answer has less, and none of them more than there are places for one address."""
-    monkeypatch.setattr(gate, "TLS_DEADLINE", 0.3)
-    monkeypatch.setattr(gate, "_LINGERING", 0.1)
+    monkeypatch.setattr(listener, "TLS_DEADLINE", 0.3)
+    monkeypatch.setattr(listener, "_LINGERING", 0.1)
     async with house(served, Lobby(8, 6), plain=told) as one:
         held = [knock(one.port, said) for said in (REQUEST[:-1], REQUEST) * 10]
         with closing(*held):

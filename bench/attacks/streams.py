@@ -13,7 +13,7 @@ from websockets.frames import Opcode
 
 from drawercam.media.containers import boxes, ebml
 from drawercam.media.containers.matroska import Id
-from drawercam.media.containers.mp4 import Mp4Writer
+from drawercam.media.containers.mp4_writer import Mp4Writer
 from drawercam.media.packets import Codec, Track
 
 from .attack import BYTES, PER_SECOND, SCATTERED, SHARED, Attack

@@ -15,7 +15,7 @@ import pytest
 
 from drawercam.media.containers import boxes, ebml
 from drawercam.media.containers.detect import StreamReader
-from drawercam.media.containers.mp4 import Mp4Writer
+from drawercam.media.containers.mp4_writer import Mp4Writer
 from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Packet, Track
 from tests.harness.browsers import Browser, Page, WaitTimeout

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drawercam.media.color import ColorSpace
-from drawercam.media.containers.mp4 import Mp4Writer
+from drawercam.media.containers.mp4_writer import Mp4Writer
 from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Packet, Track
 from tests.harness.browsers import Page, PageError

@@ -19,7 +19,8 @@ from drawercam.media.codecs import aac, av1, h264, opus, vpx
 from drawercam.media.codecs.unpack import unpacker
 from drawercam.media.color import completed
 from drawercam.media.containers.detect import Reader, StreamReader, writer
-from drawercam.media.containers.mp4 import Mp4Reader, Mp4Writer
+from drawercam.media.containers.mp4 import Mp4Reader
+from drawercam.media.containers.mp4_writer import Mp4Writer
 from drawercam.media.containers.webm import WebmReader
 from drawercam.media.packets import Codec, Kind, MediaError, Packet, Track
 from drawercam.media.work import FRAME, MOST, Work

@@ -23,7 +23,9 @@ from drawercam.media.codecs.h264 import MAX_PARAMETER_SETS, AccessUnits
 from drawercam.media.containers import ebml
 from drawercam.media.containers.boxes import children
 from drawercam.media.containers.detect import StreamReader
-from drawercam.media.containers.mp4 import MAX_SAMPLES, MAX_TRACKS, Mp4Reader
+from drawercam.media.containers.mp4 import Mp4Reader
+from drawercam.media.containers.mp4_fragments import MAX_SAMPLES
+from drawercam.media.containers.mp4_tracks import MAX_TRACKS
 from drawercam.media.containers.webm import WebmReader
 from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import MAX_CHILDREN, Codec, MediaError, MediaLimitError, Packet, Track

@@ -10,7 +10,8 @@ from itertools import cycle, islice
 from drawercam.media.codecs import h264
 from drawercam.media.containers import ebml
 from drawercam.media.containers.matroska import Id
-from drawercam.media.containers.mp4 import MAX_SAMPLES, Mp4Writer
+from drawercam.media.containers.mp4_fragments import MAX_SAMPLES
+from drawercam.media.containers.mp4_writer import Mp4Writer
 from drawercam.media.packets import Packet, Track
 from tests.media.containers.test_mp4 import OPUS_ENTRY, box, full, handmade_init, movie, trak, u32
 from tests.media.containers.test_webm import VP8_KEY, cluster, entry, head, simple

@@ -21,7 +21,8 @@ from drawercam.media.containers import boxes, ebml
 from drawercam.media.containers.detect import writer
 from drawercam.media.containers.live_file import Muxed
 from drawercam.media.containers.matroska import Id
-from drawercam.media.containers.mp4 import Mp4Reader, Mp4Writer
+from drawercam.media.containers.mp4 import Mp4Reader
+from drawercam.media.containers.mp4_writer import Mp4Writer
 from drawercam.media.containers.webm import WebmReader
 from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, MediaError, Packet, Track

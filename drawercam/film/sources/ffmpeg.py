@@ -27,7 +27,7 @@ from drawercam.film.relay.clock import now
 from drawercam.media.codecs.h264 import AccessUnits, picture_size, split_annexb
 from drawercam.media.codecs.unpack import Unpacked, Unpacker, unpacker
 from drawercam.media.color import UNSPECIFIED, ColorSpace, from_codes
-from drawercam.media.containers import mp4
+from drawercam.media.containers import mp4_tracks
 from drawercam.media.geometry import Geometry
 from drawercam.media.packets import Codec, MediaError
 from drawercam.media.timeline import Timeline
@@ -606,7 +606,7 @@ def _contained(url: str) -> dict[int, Geometry]:
     """How an MP4 file shows the pictures of its tracks: FFmpeg's libraries do not reckon with what it crops."""
     try:
         with Path(url.removeprefix("file:")).open("rb") as file:
-            return mp4.geometries(file)
+            return mp4_tracks.geometries(file)
     except OSError:
         return {}
 

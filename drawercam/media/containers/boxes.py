@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from drawercam.media.packets import MAX_CHILDREN, MediaError, MediaLimitError
 from drawercam.media.work import Work
 
+# The largest box that does not say where it ends, in bytes: a fragment of a live stream lasts a few seconds.
+MAX_ENDLESS = 64 * 2**20
+
 _WORDS = [struct.Struct(f">{count}I") for count in range(9)]
 
 

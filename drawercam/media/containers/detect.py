@@ -7,7 +7,8 @@ from typing import Protocol
 from drawercam.media.packets import Kind, LeftOut, MediaError, Packet, Track
 from drawercam.media.work import Work
 
-from .mp4 import BEGINNINGS, Mp4Reader, Mp4Writer
+from .mp4 import BEGINNINGS, Mp4Reader
+from .mp4_writer import Mp4Writer
 from .webm import WebmReader
 from .webm_writer import WebmWriter
 

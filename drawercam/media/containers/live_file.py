@@ -15,7 +15,7 @@ from drawercam.media.packets import Codec, Packet, Track
 
 from . import boxes, ebml
 from .matroska import Id
-from .mp4 import Mp4Writer, with_turn
+from .mp4_writer import Mp4Writer, with_turn
 from .webm_writer import projection
 
 VIDEO, AUDIO = 1, 2

@@ -9,8 +9,7 @@ from drawercam.media.packets import MAX_PASSED_OVER, Codec, MediaError, MediaLim
 from drawercam.media.work import FRAME, LONG, READ
 
 from . import ebml
-from .beginnings import MAX_KEPT, WEBM
-from .documents import DocumentReader, Doubt, DoubtError
+from .beginnings import MAX_KEPT, WEBM, DocumentReader, Doubt, DoubtError
 from .matroska import DEFAULT_SCALE, Id
 from .webm_tracks import MAX_TRACKS, Tracks
 

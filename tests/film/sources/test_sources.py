@@ -28,7 +28,7 @@ from drawercam.film.sources.rpicam import RpiCamera, Splitter
 from drawercam.film.sources.source import Keyless, Source
 from drawercam.film.sources.synthetic_picture import sound
 from drawercam.media.codecs.h264 import split_annexb
-from drawercam.media.containers import mp4
+from drawercam.media.containers import mp4_tracks
 from drawercam.media.geometry import Geometry
 from drawercam.media.packets import Codec, Kind
 from tests.harness import rtsp
@@ -232,7 +232,7 @@ def test_a_file_that_is_cropped_is_shown_whole_and_not_squeezed(
     at += int.from_bytes(data[at : at + 4], "big")  # ISO/IEC 14496-12 8.3.2: width and height stand at its end, in 16.16
     path.write_bytes(data[: at - 8] + struct.pack(">2I", shown[0] << 16, shown[1] << 16) + data[at:])
     with path.open("rb") as opened:
-        [found] = mp4.geometries(opened).values()
+        [found] = mp4_tracks.geometries(opened).values()
     sink, passing = Collector(2), Collector(2)
     sink.encode = True
     libav.file(path).run(sink)
@@ -256,7 +256,7 @@ def test_a_file_that_is_cropped_is_shown_whole_and_not_squeezed(
     ],
 )
 def test_what_is_no_mp4_says_nothing_of_pictures(data: bytes) -> None:
-    assert mp4.geometries(io.BytesIO(data)) == {}
+    assert mp4_tracks.geometries(io.BytesIO(data)) == {}
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 from drawercam.media.codecs.h264 import split_lengths
 from drawercam.media.color import completed
 from drawercam.media.containers import boxes
+from drawercam.media.containers.boxes import MAX_ENDLESS
 from drawercam.media.containers.detect import StreamReader
-from drawercam.media.containers.mp4 import DEFAULT_DURATION, MAX_BOX, MAX_ENDLESS, MAX_HEADER, MAX_SAMPLES, Mp4Reader, Mp4Writer
+from drawercam.media.containers.mp4 import MAX_HEADER, Mp4Reader
+from drawercam.media.containers.mp4_fragments import MAX_BOX, MAX_SAMPLES
+from drawercam.media.containers.mp4_writer import DEFAULT_DURATION, Mp4Writer
 from drawercam.media.packets import MAX_PASSED_OVER, Codec, Kind, MediaError, MediaLimitError, Packet, Track
 from tests.media.samples import Recording, cut, recordings
 

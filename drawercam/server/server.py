@@ -35,8 +35,9 @@ from drawercam.server.http.refusals import Refusals
 from drawercam.server.http.site import Site
 from drawercam.server.http.socket_over_http import Stream
 from drawercam.server.http.to_https import ToHttps
+from drawercam.server.sockets.camera import MAX_CAMERA_MESSAGE
+from drawercam.server.sockets.control_text import MAX_OTHER_MESSAGE
 from drawercam.server.sockets.guard import SocketGuard
-from drawercam.server.sockets.sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
 from drawercam.server.sockets.websocket import SUBPROTOCOL, Session, Socket
 from drawercam.snapshots.requests import Desks
 from groundwork import tasks

@@ -20,8 +20,8 @@ from websockets.typing import Subprotocol
 
 from drawercam.server.admission.reverse_proxies import Client
 from drawercam.server.http.socket_over_http import add_routes
+from drawercam.server.sockets.camera import CameraSession
 from drawercam.server.sockets.sender import frame
-from drawercam.server.sockets.sessions import CameraSession
 from drawercam.server.sockets.websocket import Session, Socket
 from groundwork.connections.scheduler import Scheduler
 from tests.harness.browsers import Browser, Chromium, Page

@@ -6,7 +6,7 @@ import json
 from unittest import mock
 
 from drawercam.protocol import messages as control
-from drawercam.server.sockets.sessions import MAX_PATIENCE
+from drawercam.server.sockets.patience import MAX_PATIENCE
 from tests.harness.peers import peer
 from tests.harness.relays import Relay
 from tests.media.samples import RECORDINGS

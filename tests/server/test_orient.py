@@ -14,7 +14,7 @@ from drawercam.access.keys import Keyring, Scope
 from drawercam.live.hub import Hub
 from drawercam.protocol import messages as control
 from drawercam.protocol.messages import Orient
-from drawercam.server.sockets import sessions
+from drawercam.server.sockets.camera import CameraSession
 from drawercam.server.sockets.websocket import Socket
 from tests.harness.peers import Peer, peer
 from tests.harness.relays import Relay
@@ -120,7 +120,7 @@ async def test_without_a_camera_there_is_nothing_to_turn(relay: Relay, name: str
 
 
 async def test_a_camera_is_told_the_newest_wish_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "ORIENT_INTERVAL", 0.01)
+    monkeypatch.setattr("drawercam.server.sockets.camera.ORIENT_INTERVAL", 0.01)
     told: list[control.Message] = []
 
     async def is_told(wish: Orient) -> None:
@@ -131,7 +131,7 @@ async def test_a_camera_is_told_the_newest_wish_now_and_then(monkeypatch: pytest
 
     socket = FakeSocket()
     monkeypatch.setattr(socket, "tell", told.append)
-    session = sessions.CameraSession(Hub(Clock()), "porch")
+    session = CameraSession(Hub(Clock()), "porch")
     session.opened(cast(Socket, socket))
     told.clear()
     for angle in range(50):

@@ -30,18 +30,11 @@ from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Reason
+from drawercam.server.sockets.camera import MAX_CAMERA_MESSAGE, ORIENT_INTERVAL
 from drawercam.server.sockets.in_flight import PROBE_SELDOM
 from drawercam.server.sockets.liveness import SILENCE_DEADLINE, WRITE_DEADLINE
-from drawercam.server.sockets.sessions import (
-    JOIN_PAUSE,
-    JOINS_AT_ONCE,
-    MAX_CAMERA_MESSAGE,
-    MAX_PATIENCE,
-    MAX_WAIT,
-    ORIENT_INTERVAL,
-    VOTE_PAUSE,
-    VOTES_AT_ONCE,
-)
+from drawercam.server.sockets.patience import MAX_PATIENCE, MAX_WAIT
+from drawercam.server.sockets.player import JOIN_PAUSE, JOINS_AT_ONCE, VOTE_PAUSE, VOTES_AT_ONCE
 from drawercam.server.sockets.websocket import PING_INTERVAL, SUBPROTOCOL
 from drawercam.server.sockets.write_limit import HIGH_WATER
 from groundwork.connections import limits

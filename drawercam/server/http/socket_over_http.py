@@ -22,8 +22,9 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import Protocol, Side
 
+from drawercam.server.sockets.camera import MAX_CAMERA_MESSAGE
+from drawercam.server.sockets.control_text import MAX_OTHER_MESSAGE
 from drawercam.server.sockets.liveness import SILENCE_DEADLINE
-from drawercam.server.sockets.sessions import MAX_CAMERA_MESSAGE, MAX_OTHER_MESSAGE
 from drawercam.server.sockets.websocket import SUBPROTOCOL, Owner, Session, Socket
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied

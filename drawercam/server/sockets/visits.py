@@ -14,8 +14,10 @@ from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from drawercam.server.admission.visitors import Admission, Book
 from groundwork.connections.limits import MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket
 
+from .camera import CameraSession
+from .player import PlayerSession
 from .sender import text_frame
-from .sessions import CameraSession, PlayerSession, WallSession
+from .wall import WallSession
 from .websocket import Session, Socket
 
 

@@ -18,7 +18,8 @@ from drawercam.live.hub import Hub
 from drawercam.media.packets import Packet
 from drawercam.protocol import messages as control
 from drawercam.server.sockets.in_flight import DOUBT, MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM, STRAIN, Window
-from drawercam.server.sockets.sessions import MAX_PATIENCE, MAX_WAIT, PlayerSession
+from drawercam.server.sockets.patience import MAX_PATIENCE, MAX_WAIT
+from drawercam.server.sockets.player import PlayerSession
 from drawercam.server.sockets.websocket import SUBPROTOCOL, Socket
 from drawercam.server.sockets.write_limit import HIGH_WATER, LOW_WATER
 from tests.harness.peers import handshake

@@ -16,7 +16,7 @@ from websockets.server import ServerProtocol
 from drawercam.live.hub import Hub
 from drawercam.media.containers.ebml import element
 from drawercam.server.sockets import websocket as socket
-from drawercam.server.sockets.sessions import MAX_CAMERA_MESSAGE, CameraSession
+from drawercam.server.sockets.camera import MAX_CAMERA_MESSAGE, CameraSession
 from drawercam.server.sockets.websocket import SUBPROTOCOL, Socket
 from groundwork.connections.scheduler import TURN
 from tests.harness.peers import handshake

@@ -11,17 +11,9 @@ from drawercam.live.channel import KEYFRAME_INTERVAL
 from drawercam.live.hub import Hub
 from drawercam.media.packets import Packet
 from drawercam.protocol import messages as control
-from drawercam.server.sockets.sessions import (
-    JOIN_PAUSE,
-    JOINS_AT_ONCE,
-    MAX_PATIENCE,
-    MAX_WAIT,
-    SETTLED,
-    VOTE_PAUSE,
-    VOTES_AT_ONCE,
-    PlayerSession,
-    WallSession,
-)
+from drawercam.server.sockets.patience import MAX_PATIENCE, MAX_WAIT, SETTLED
+from drawercam.server.sockets.player import JOIN_PAUSE, JOINS_AT_ONCE, VOTE_PAUSE, VOTES_AT_ONCE, PlayerSession
+from drawercam.server.sockets.wall import WallSession
 from drawercam.server.sockets.websocket import Socket
 from tests.live.test_channel import KEY_FRAME, PICTURE, SOUND, Clock, FakeCamera
 from tests.live.test_gathering import Timer

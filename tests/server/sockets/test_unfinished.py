@@ -13,7 +13,7 @@ from websockets.server import ServerProtocol
 
 from drawercam.live import ledger
 from drawercam.live.hub import Hub
-from drawercam.server.sockets.sessions import MAX_CAMERA_MESSAGE, CameraSession
+from drawercam.server.sockets.camera import MAX_CAMERA_MESSAGE, CameraSession
 from drawercam.server.sockets.websocket import LAST_WORDS, SUBPROTOCOL, Socket
 from tests.harness.peers import handshake
 from tests.live.test_channel import Clock

@@ -25,7 +25,7 @@ from drawercam.server.http.endless import Endless
 from drawercam.server.http.guard import client_of
 from drawercam.server.sockets.in_flight import TURN
 from drawercam.server.sockets.liveness import WRITE_DEADLINE
-from drawercam.server.sockets.sessions import patience
+from drawercam.server.sockets.patience import patience
 from drawercam.server.sockets.write_limit import WriteLimit
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied
@@ -173,7 +173,7 @@ class Reader(Follower, asyncio.Protocol):
             self._write(b"".join(self._file.add(one.number, one.data) for one in fragments if one.number in self._file.numbers))
 
     def offer(self, fragment: Fragment) -> bool:
-        """See channel.Viewer. The same rule as for players: sessions.PlayerSession."""
+        """See channel.Viewer. The same rule as for players: player.PlayerSession."""
         number, video = fragment.number, fragment.number == VIDEO
         if self._file is None:
             if video and fragment.key:

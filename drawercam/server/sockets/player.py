@@ -1,40 +1,24 @@
-"""What sockets are for: a camera that publishes, a player that watches, a wall that lists."""
+"""A player that watches one camera: its socket takes the frames of a channel, or leaves them."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from websockets.frames import Close, CloseCode
+from websockets.frames import Close
 
-from drawercam.live.channel import NUMBERS, Channel, Follower, Fragment, NotTurned, Run, State, Viewer
+from drawercam.live.channel import NUMBERS, Follower, Fragment, NotTurned, Run, Viewer
 from drawercam.live.hub import Hub
-from drawercam.live.ingest import PIECE, Source
 from drawercam.live.plays import Plays
 from drawercam.media.packets import Kind
 from drawercam.protocol import messages as control
-from drawercam.protocol.close_reasons import Closing, Reason, Refused
+from drawercam.protocol.close_reasons import Reason, Refused
 from groundwork.connections.limits import Bucket
 
+from .control_text import heard
+from .patience import patience
 from .sender import frame
 from .websocket import Socket
-
-# Bytes of one message from a camera: a stalled phone may send several seconds at once.
-MAX_CAMERA_MESSAGE = 8 * 2**20
-
-# Bytes of one message from anybody else, who may only send control messages.
-MAX_OTHER_MESSAGE = control.MAX_TEXT
-
-# Seconds for which pictures may wait for a viewer's network before they are left out up to a fresh keyframe, where the camera can make one.
-# Wi-Fi that falters for a moment costs no picture, and a network that is too slow shows what is instead of what was.
-MAX_WAIT = 0.3
-
-# The same for pictures whose next keyframe may be many seconds away, and for sound: it is small, but too late it is of no use either.
-MAX_PATIENCE = 1.0
-
-# Seconds of waiting below which a viewer that was left out may go on: with more, its keyframe would be an old one when it arrives.
-SETTLED = 0.1
 
 # Joins of one player that are fulfilled at once, and seconds between two after that: each brings it everything since the last keyframe
 # again. A page that was hidden and comes back, or whose engine begins anew, joins once. Where more come, the newest is fulfilled as soon as
@@ -45,9 +29,6 @@ JOINS_AT_ONCE, JOIN_PAUSE = 6, 1.0
 # counts always.
 VOTES_AT_ONCE, VOTE_PAUSE = 4, 1.0
 
-# Seconds between two wishes where to look that are passed on to a camera: motors and lenses take no more, and a person sees no difference.
-ORIENT_INTERVAL = 0.1
-
 # Seconds by which one clock may be behind another one.
 _MOMENT = 0.001
 
@@ -56,151 +37,10 @@ _VIDEO = NUMBERS[Kind.VIDEO]
 log = logging.getLogger(__name__)
 
 
-def _parse(text: str, vocabulary: control.Vocabulary) -> control.Message:
-    try:
-        if len(text) > control.MAX_TEXT:
-            raise control.ControlError(f"a text message may be {control.MAX_TEXT} characters long")
-        return control.parse(text, vocabulary)
-    except control.ControlError as error:
-        raise Refused(Reason.BAD_MESSAGE, f"{str(error).capitalize()}.") from None
-
-
-def patience(channel: Channel, video: bool, needs_key: bool, bursting: bool) -> float | None:
-    """For how many seconds a frame may wait on its way to a viewer; None for as long as it takes.
-
-    Args:
-        channel: The camera.
-        video: It is a picture.
-        needs_key: The viewer was left out, and waits for a keyframe.
-        bursting: It has not received the whole past yet.
-    """
-    if video and channel.keyframes:
-        return SETTLED if needs_key else MAX_WAIT
-    if channel.keyframes or not bursting:
-        return MAX_PATIENCE
-    return None  # where no keyframe is in sight, the whole past is sent, and takes its time
-
-
-def _reason(goodbye: Close | None) -> str:
-    """Why a camera is gone (docs/protocol.md, "States"): only one that says so was switched off."""
-    if goodbye is None:
-        return "lost"
-    return "left" if goodbye.code == CloseCode.NORMAL_CLOSURE and goodbye.reason == control.STOPPED else "closed"
-
-
 def _framed(fragment: Fragment) -> bytes:
     if fragment.framed is None:
         fragment.framed = frame(fragment.data)
     return fragment.framed
-
-
-class CameraSession:
-    """`/camera/<name>`: feeds a channel."""
-
-    films = True
-
-    def __init__(self, hub: Hub, name: str) -> None:
-        self._hub = hub
-        self._channel = hub.channel(name)
-        self._source: Source
-        self._socket: Socket | None = None
-        self._wish: control.Orient | None = None  # where to look next; waits until the camera may be told again
-        self._orienting: asyncio.TimerHandle | None = None  # the camera was told a moment ago
-
-    def opened(self, socket: Socket) -> None:
-        log.info("< %s films as %s", socket.peer, self._channel.name)
-        self._socket = socket
-        self._source = Source(self._channel, self._hub.clock, self._hub.ledger.account(socket.address))
-        socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
-        self._channel.take(self, socket.address)
-
-    def text(self, message: str) -> None:
-        match _parse(message, control.FROM_CAMERA):
-            case control.CameraPing(t, encode, level):
-                self.tell(control.Pong(t, self._hub.clock()))
-                if self._current:
-                    self._channel.camera_encodes(encode)
-                    self._channel.camera_hears(level)
-            case control.Stream(stream, _, at, delay, keyframes, interval, sound, label, rotation, flip) if self._current:
-                self._channel.camera_is_called(label)
-                self._source.begin(stream, at, delay, keyframes, interval, sound, rotation, flip)
-            case control.End(stream) if self._current:
-                self._source.end(stream)
-            case control.CameraState(state, reason, sound) if self._current:
-                self._channel.camera_says(State(state), reason, sound)
-            case control.Turns() as turns if self._current:
-                self._channel.camera_turns(turns)
-
-    def binary(self, message: bytes) -> Iterator[None] | None:
-        if len(message) > PIECE:
-            return self._in_pieces(message)
-        if self._current:  # if not, these bytes were on their way when the name was taken over
-            try:
-                self._source.feed(message, hold=True)
-            except Refused:
-                self._refused()
-                raise
-        return None
-
-    def _in_pieces(self, message: bytes) -> Iterator[None]:
-        pieces = self._source.take(message)
-        while self._current and self._socket is not None:
-            try:
-                if next(pieces, self) is self:
-                    return
-                self._source.settle(self._socket.unfinished)
-            except Refused:
-                self._refused()
-                raise
-            yield
-
-    def drained(self) -> None:
-        pass
-
-    def settled(self) -> None:
-        if self._current and self._socket is not None:
-            self._channel.flush()
-            try:
-                self._source.settle(self._socket.unfinished)
-            except Refused:
-                self._refused()
-                raise
-
-    def _refused(self) -> None:
-        self._channel.leave(self, "media")
-        self._source.close()
-
-    def closed(self, goodbye: Close | None) -> None:
-        if self._orienting is not None:
-            self._orienting.cancel()
-        self._channel.leave(self, _reason(goodbye))
-        self._source.close()
-
-    def tell(self, message: control.Message) -> None:
-        """See channel.Camera."""
-        if isinstance(message, control.Orient):
-            self._wish = message if self._wish is None else self._wish.then(message)
-            if self._orienting is None:
-                self._orient()
-        elif self._socket is not None:
-            self._socket.tell(message)
-
-    def _orient(self) -> None:
-        """Pass on where to look, and nothing more of that for a while: many viewers may turn at once, and the newest wish counts."""
-        wish, self._wish, self._orienting = self._wish, None, None
-        if wish is not None and self._socket is not None and self._current:
-            self._socket.tell(wish)
-            self._orienting = asyncio.get_running_loop().call_later(ORIENT_INTERVAL, self._orient)
-
-    def end(self, closing: Closing) -> None:
-        """See channel.Camera."""
-        if self._socket is not None:
-            self._source.close()
-            self._socket.end(closing)
-
-    @property
-    def _current(self) -> bool:
-        return self._channel.camera is self
 
 
 class PlayerSession(Follower):
@@ -243,7 +83,7 @@ class PlayerSession(Follower):
             self._channel.join(self, self._plays)
 
     def text(self, message: str) -> None:
-        match _parse(message, control.FROM_PLAYER):
+        match heard(message, control.FROM_PLAYER):
             case control.Ping(t):
                 channel, drops = self._channel, self._earlier + self._viewer.drops
                 way, now = channel.timing(), self._hub.clock()
@@ -414,54 +254,3 @@ class _Listener:
     def offer_all(self, run: Run) -> bool:
         """See channel.Viewer."""
         return run.one_by_one(self)
-
-
-class WallSession:
-    """`/wall`: the list of cameras, now and at every change."""
-
-    films = False
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._socket: Socket | None = None
-        self._missed = False  # it has not been told of the last change
-
-    def opened(self, socket: Socket) -> None:
-        self._socket = socket
-        socket.tell(control.Welcome("", self._hub.clock()))
-        self._hub.watch(self)
-
-    def text(self, message: str) -> None:
-        match _parse(message, control.FROM_WALL):
-            case control.Ping(t):
-                self.tell(control.Pong(t, self._hub.clock()))
-
-    def binary(self, message: bytes) -> None:
-        raise Refused(Reason.UNEXPECTED_BINARY)
-
-    def drained(self) -> None:
-        if self._missed:
-            self._missed = False
-            self.show(self._hub.listing())
-
-    def settled(self) -> None:
-        pass
-
-    def closed(self, goodbye: Close | None) -> None:
-        self._hub.unwatch(self)
-
-    def tell(self, message: control.Message) -> None:
-        """See hub.Watcher. A wall that does not take the last lists gets the newest one when it has."""
-        if self._socket is None:
-            return
-        if not isinstance(message, control.Cameras):
-            self._socket.tell(message)
-        elif self._socket.behind:
-            self._missed = True
-        else:
-            self.show(message)
-
-    def show(self, cameras: control.Cameras) -> None:
-        """Send the list."""
-        if self._socket is not None:
-            self._socket.tell(cameras)

@@ -20,7 +20,7 @@ from groundwork import addresses, console, log_limit
 from groundwork import loop_errors as faults
 from groundwork import state_files as files
 from groundwork.bootstrap import PYTHON
-from groundwork.command_lines import Parser, quoted
+from groundwork.command_lines import Parser, port, quoted
 from groundwork.connections import limits, plain_http
 from groundwork.connections import unread_requests as unread
 from groundwork.connections.listener import Gate
@@ -51,8 +51,8 @@ log = logging.getLogger("ip_registry")
 def options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
     parser = Parser(prog=f"{PYTHON} -m ip_registry", description="Tells phones where the relays are today.")
-    parser.add_argument("--host", help="address to listen on (default: all)")
-    parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on (default: {PORT})")
+    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all)")
+    parser.add_argument("--port", type=port(), default=PORT, metavar="PORT", help=f"port to listen on (default: {PORT})")
     where = "where list, secret and certificates are kept (default: the state folder of a relay on this computer)"
     parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help=where)
     shared = f"the secret that relays must know; made at the first start (default: {secrets.FILE} in the state folder)"
@@ -60,8 +60,6 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--tls", action="store_true", help="serve https; pages can ask for a relay that has moved only then")
     parser.add_argument("--no-install", action="store_true", help="do not install missing libraries")
     chosen = parser.parse_args(arguments)
-    if not 0 <= chosen.port < 65536:
-        parser.error("a port is a number from 0 to 65535")
     chosen.secret_file = chosen.secret_file or chosen.state / secrets.FILE
     return chosen
 

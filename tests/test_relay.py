@@ -35,10 +35,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (("--host", "192.168.1.5"), "listens on this computer only; add --tls"),
         (("--port", "99999"), "a port is a number from 0 to 65535"),
-        (("--log-level", "loud"), "invalid choice"),
-        (("--pause-policy", "some"), "invalid choice"),
+        (("--log-level", "loud"), "--log-level must be debug, info, warning or error"),
+        (("--pause-policy", "some"), "--pause-policy must be all, any or never"),
         (("--always-on", "nursery", "Front Door"), "'Front Door' is no name: a name has 1 to 32 characters"),
-        (("--nonsense",), "unrecognized arguments"),
+        (("--nonsense",), "there is no option --nonsense"),
         (("--tls", "--cert", "relay.py"), "--cert and --key belong together"),
         (("--cert", "relay.py", "--key", "relay.py"), "--cert is for https: add --tls"),
         (("--tls", "--cert", "relay.py", "--key", "nothing.pem"), "there is no file nothing.pem"),

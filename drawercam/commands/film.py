@@ -98,6 +98,7 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
 def _parser(state: Path) -> Parser:
     parser = Parser(
         prog=called("film"),
+        example="test --name test",
         description="Films without a browser: a webcam, a Raspberry Pi's camera, a camera of the network, a file, or a test picture.",
         epilog=_examples(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -106,7 +107,10 @@ def _parser(state: Path) -> Parser:
     label = "what people call it, such as 'Baby Room': shown on the wall; without --name, the name is made from it (baby-room)"
     parser.add_argument("--label", default="", metavar="TEXT", help=label)
     parser.add_argument(
-        "--name", default="", help="the camera's name in links and keys; needed unless the link has one, or there is a label"
+        "--name",
+        default="",
+        metavar="NAME",
+        help="the camera's name in links and keys; needed unless the link has one, or there is a label",
     )
     relay = "the relay: the link for filming that it prints, or wss://host:port (default: the one on this computer)"
     parser.add_argument("--relay", metavar="URL", help=relay)

@@ -20,7 +20,7 @@ from drawercam.live import gone, gone_file
 from groundwork import addresses
 from groundwork import running_relay as running
 from groundwork import state_files as files
-from groundwork.command_lines import Parser, called, command
+from groundwork.command_lines import Parser, called, command, port
 from groundwork.names import name_of
 from groundwork.running_relay import Running
 
@@ -64,14 +64,14 @@ def main(arguments: list[str], state: Path, port: int) -> int:
     return 0
 
 
-def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace:
+def _options(arguments: list[str], state: Path, usual_port: int) -> argparse.Namespace:
     common = Parser(add_help=False)
     common.add_argument("--state", type=Path, default=state, metavar="DIR", help="the relay's state folder")
-    parser = Parser(prog=called("keys"), description="Who may film and who may watch. A running relay notices at once.")
+    parser = Parser(prog=called("keys"), commands=COMMANDS, description="Who may film and who may watch. A running relay notices at once.")
     parser.set_defaults(command="list", state=state)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("list", parents=[common], help="list the keys (the default); the secrets are not shown")
-    add = commands.add_parser("add", parents=[common], help="make a key, and print its link")
+    add = commands.add_parser("add", parents=[common], example="--watch all", help="make a key, and print its link")
     names = "NAMES"
     add.add_argument("--watch", metavar=names, help="let its holder watch these cameras: names with commas between them, or all")
     add.add_argument("--publish", metavar=names, help="let its holder film as one of these cameras: names with commas, or all")
@@ -79,10 +79,11 @@ def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace
     add.add_argument("--own", action="store_true", help=own)
     add.add_argument("--expires", metavar="TIME", help=f"end by itself: {DURATION_RULE}")
     add.add_argument("--label", default="", metavar="TEXT", help="for whom it is, so that you know later")
-    add.add_argument("--port", type=int, help=f"the relay's port, for the links (default: that of the one that runs, else {port})")
+    ports = f"the relay's port, for the links (default: that of the one that runs, else {usual_port})"
+    add.add_argument("--port", type=port(1), metavar="PORT", help=ports)
     add.add_argument("--no-qr", action="store_true", help="print no QR code")
-    revoke = commands.add_parser("revoke", parents=[common], help="take a key away from whoever has it")
-    revoke.add_argument("id", metavar="ID", help="as `keys list` shows it")
+    revoke = commands.add_parser("revoke", parents=[common], example="k3f7a", help="make a key and its link useless")
+    revoke.add_argument("id", metavar="ID", help=f"the ID of a key, as {command('keys')} shows it")
     revoke.add_argument("--yes", action="store_true", help="do not ask, whichever key it is")
     ordered = _in_order(arguments)
     if ordered[0] not in (*COMMANDS, "-h", "--help"):
@@ -94,9 +95,7 @@ def _options(arguments: list[str], state: Path, port: int) -> argparse.Namespace
             add.error("a key made with --own may do everything: leave out --watch and --publish")
         if not chosen.own and chosen.watch is None and chosen.publish is None:
             add.error("say what the key is for: --watch porch,garden or --publish porch, or all in place of the names; or --own")
-        if chosen.port is not None and not 0 < chosen.port < 65536:
-            add.error("a port is a number from 1 to 65535")
-        chosen.usual_port = port
+        chosen.usual_port = usual_port
     return chosen
 
 
@@ -231,12 +230,13 @@ def _cameras(state: Path, key: Key, relay: Running) -> set[str]:
 
 def _list(chosen: argparse.Namespace) -> None:
     ring = Keyring.open(chosen.state)
-    rows = [("ID", "ITS HOLDER CAN", "UNTIL", "LABEL")]
+    rows = [("KEY", "ID", "ITS HOLDER CAN", "UNTIL", "LABEL")]
     for key in ring.keys:
-        rows.append((key.id, allows(key), "over" if key.is_over(time.time()) else _moment(key.expires) or "you revoke it", key.label))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        ends = "over" if key.is_over(time.time()) else _moment(key.expires) or "you revoke it"
+        rows.append((kind(key), key.id, allows(key), ends, key.label))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip())
     for sentence in _missing(chosen, ring):
         print(f"\n{sentence}")
 
@@ -256,7 +256,7 @@ def _revoke(chosen: argparse.Namespace) -> None:
     ring.refresh()
     print(f"The key {key.id} is revoked: nobody can {allows(key)} by it any more. Who is connected by it is cut off within a second.")
     if key in printed:
-        print("It was the key of the links and codes that the relay prints at its start. The printed ones no longer work.")
+        print(f"It was the key of the link and code {kind(key)} that the relay prints at its start. The printed ones no longer work.")
     for sentence in _missing(chosen, ring):
         print(sentence)
 
@@ -291,6 +291,13 @@ def _missing(chosen: argparse.Namespace, ring: Keyring) -> list[str]:
             f"  {_again(chosen, 'add', '--own')}"
         )
     return sentences
+
+
+def kind(key: Key) -> str:
+    """What its links and codes are called, here and at the relay's start."""
+    if key.manages:
+        return "Own"
+    return ", ".join(name for name, scope in (("Film", key.publish), ("Watch", key.watch)) if scope)
 
 
 def allows(key: Key) -> str:

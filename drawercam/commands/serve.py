@@ -18,7 +18,7 @@ from drawercam.discovery.registry_client import Address
 from groundwork import console, log_limit
 from groundwork.addresses import PLAIN_PORT, TLS_PORT
 from groundwork.bootstrap import ROOT
-from groundwork.command_lines import Parser, called
+from groundwork.command_lines import Parser, called, port
 from groundwork.names import NAME, NAME_RULE
 from ip_registry.secret import SecretError
 
@@ -39,10 +39,11 @@ def options(arguments: list[str]) -> argparse.Namespace:
         f"network), {called('film')} (a camera without a browser); each has --help."
     )
     what = "Phones film, every browser in the network watches."
-    parser = Parser(prog=called(), description=what, epilog=more, commands=("keys", "find", "film"))
+    parser = Parser(prog=called(), description=what, epilog=more, commands=("keys", "find", "film"), example="--tls")
     parser.add_argument("--tls", action="store_true", help="serve https to the whole network; phones need it")
-    parser.add_argument("--host", help="address to listen on (default: all with --tls, this computer only without)")
-    parser.add_argument("--port", type=int, help=f"port to listen on (default: {TLS_PORT} with --tls, {PLAIN_PORT} without)")
+    parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all with --tls, this computer only without)")
+    ports = f"port to listen on (default: {TLS_PORT} with --tls, {PLAIN_PORT} without)"
+    parser.add_argument("--port", type=port(), metavar="PORT", help=ports)
     state = "where keys and certificates are kept (default: state/ beside the program)"
     parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help=state)
     outside.add_options(parser)
@@ -50,7 +51,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--key", type=Path, metavar="FILE", help="the private key of --cert (PEM, without passphrase)")
     parser.add_argument("--no-trust-page", action="store_true", help="do not serve the page on which phones learn to trust this computer")
     trust = f"port of that page, by plain http (default: {TRUST_PORT}; 0 lets the system choose)"
-    parser.add_argument("--trust-port", type=int, default=TRUST_PORT, metavar="PORT", help=trust)
+    parser.add_argument("--trust-port", type=port(), default=TRUST_PORT, metavar="PORT", help=trust)
     parser.add_argument("--no-mdns", action="store_true", help="do not tell the network by multicast DNS where this relay is")
     parser.add_argument("--registry", metavar="URL", help="a registry to which this relay tells where it is")
     secret = "the secret that registry and relays share (default: registry-secret in the state folder)"
@@ -80,10 +81,6 @@ def options(arguments: list[str]) -> argparse.Namespace:
             )
     if chosen.port is None:
         chosen.port = TLS_PORT if chosen.tls else PLAIN_PORT
-    if not 0 <= chosen.port < 65536:
-        parser.error("a port is a number from 0 to 65535")
-    if not 0 <= chosen.trust_port < 65536:
-        parser.error("--trust-port: a port is a number from 0 to 65535")
     wrong = [name for name in chosen.always_on if not NAME.fullmatch(name)]
     if wrong:
         parser.error(f"--always-on: {wrong[0]!r} is no name: {NAME_RULE}")

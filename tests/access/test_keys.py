@@ -663,6 +663,14 @@ def test_a_key_that_may_do_everything_is_shown_on_a_terminal_only_and_never_as_a
     assert key is not None and key.manages and key not in ring.for_links()
 
 
+def test_the_list_calls_keys_as_their_codes_are_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ring = Keyring.open(tmp_path)
+    both, own = ring.add(Scope.from_json(["porch"]), ALL, label="Anna"), ring.add(ALL, ALL)
+    assert keycommand.main(["--state", str(tmp_path)], tmp_path, 8443) == 0
+    rows = [re.split(r"  +", line)[:2] for line in capsys.readouterr().out.splitlines()[:5]]
+    assert rows == [["KEY", "ID"], ["Film", "camera"], ["Watch", "viewer"], ["Film, Watch", both.id], ["Own", own.id]]
+
+
 def test_before_the_last_key_that_manages_goes_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Keyring.open(tmp_path).add(ALL, ALL)
     refused = command(tmp_path, "revoke", own.id)
@@ -688,7 +696,7 @@ def test_before_the_last_key_that_manages_goes_it_asks(tmp_path: Path, monkeypat
         (("add", "--watch", ""), 1, "has to allow something"),
         (("add", "--watch", "all", "--expires", "soon"), 1, "'soon' is no duration"),
         (("revoke",), 2, "ID"),
-        (("dance",), 2, "unrecognized arguments"),
+        (("dance",), 2, "there is no option or command dance"),
     ],
 )
 def test_a_wrong_command_is_explained(tmp_path: Path, arguments: tuple[str, ...], status: int, sentence: str) -> None:

@@ -69,8 +69,58 @@ def test_what_is_like_nothing_is_told_and_values_are_not_shown(capsys: pytest.Ca
         with pytest.raises(SystemExit):
             serve.options(words)
         said = capsys.readouterr().err
-        assert "unrecognized arguments: --frobnicate\n" in said and "Did you mean" not in said and "Sesame" not in said
+        assert "there is no option --frobnicate\n" in said and "Did you mean" not in said and "Sesame" not in said
         assert said.splitlines()[-1].endswith("relay.py --help")
+
+
+@pytest.mark.parametrize(
+    ("main", "typed", "sentence", "example"),
+    [
+        (serve.options, "--port abc", "--port: a port is a number from 0 to 65535", "--tls --port 9000"),
+        (serve.options, "--trust-port -1", "--trust-port: a port is a number from 0", "--tls --trust-port 9000"),
+        (serve.options, "--port", "a value is missing behind --port: port to listen on", "--tls --port 9000"),
+        (serve.options, "--always-on", "a value is missing behind --always-on: cameras that film", "--tls --always-on porch"),
+        (serve.options, "--log-level loud", "--log-level must be debug, info, warning or error", "--tls --log-level debug"),
+        (serve.options, "--tls=yes", "--tls takes no value", "--tls"),
+        (serve.options, "--no", "--no may be the beginning of --no-trust-page or of --no-mdns", "--tls --no-trust-page"),
+        (keys_main, "revoke", "ID is missing: the ID of a key, as", "keys revoke k3f7a"),
+        (keys_main, "add --port 0 --watch all", "--port: a port is a number from 1 to 65535", "keys add --watch all --port 9000"),
+        (keys_main, "add --watch", "a value is missing behind --watch: let its holder watch", "keys add --watch all"),
+        (find.main, "--registry", "a value is missing behind --registry", "find --registry https://192.168.1.5:8443"),
+        (film_main, "", "SOURCE is missing: a device such as /dev/video0, rpicam, a URL", "film test --name test"),
+        (film_main, "test --size big", "--size: a size is such as 640x480", "film test --name test --size 640x480"),
+        (film_main, "test --fps 0", "--fps: pictures per second are a number", "film test --name test --fps 15"),
+        (film_main, "--state", "a value is missing behind --state", "film test --name test --state /srv/drawercam"),
+        (service.options, "--port x", "--port: a port is a number from 0 to 65535", "--port 9000"),
+    ],
+)
+def test_what_argparse_finds_wrong_is_told_in_plain_words_with_an_example(
+    main: Callable[[list[str]], object],
+    typed: str,
+    sentence: str,
+    example: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(typed.split())
+    said = capsys.readouterr().err.splitlines()
+    assert stopped.value.code == 2 and len(said) == 3
+    assert sentence in said[0] and "argument" not in said[0]
+    assert said[1] == f"For example: {commandline.command()} {example}"
+    assert said[2].startswith("All that there is: ") and said[2].endswith(" --help")
+
+
+@pytest.mark.parametrize("main", [serve.options, find.main, film_main, service.options])
+def test_each_option_with_a_value_has_an_example(main: Callable[[list[str]], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(parser: commandline.Parser, *_: object) -> None:
+        valued = [one for one in parser._actions if one.option_strings and one.nargs != 0 and not one.choices]
+        assert valued and [one.option_strings for one in valued if one.metavar not in commandline.EXAMPLES] == []
+        sys.exit(7)
+
+    monkeypatch.setattr(commandline.Parser, "parse_known_args", stop)
+    with pytest.raises(SystemExit) as stopped:
+        main(["test"])
+    assert stopped.value.code == 7
 
 
 def test_the_state_folder_may_stand_before_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

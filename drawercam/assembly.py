@@ -141,12 +141,17 @@ class Relay:
 
     async def stop(self) -> None:
         """Say good-bye to everybody at once, each within its own budget."""
+        parts = (self._renewal, self._trust, self._beacon, self._announcer)
+        await asyncio.gather(self._take_notice_down(), self._say_good_bye(), *(part.stop() for part in parts if part is not None))
+
+    async def _take_notice_down(self) -> None:
         if self._telling is not None:
             await asyncio.wait([self._telling], timeout=_NOTE_LIMIT)
         self._notice.take_down()
-        parts = (self._renewal, self._trust, self._beacon, self._announcer, self._server)
+
+    async def _say_good_bye(self) -> None:
         try:
-            await asyncio.gather(*(part.stop() for part in parts if part is not None))
+            await self._server.stop()
         finally:
             await self._gone.stop()  # when all cameras are gone
 
@@ -293,7 +298,7 @@ class Relay:
             command=commandline.with_tls(chosen.typed),
             advice=(*self._outside.missing(chosen.tls, chosen.hosts, chosen.typed), *self._without_key()),
         )
-        print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr))
+        print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr), end="")
         if why := await asyncio.to_thread(console.unseen, sys.stdout):  # which waits for a reader
             log.warning("The links cannot be printed here (%s). %s", why, self._elsewhere())
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
@@ -18,6 +19,9 @@ from groundwork.bootstrap import PYTHON
 
 QUIET_ZONES = (4, 2)
 """Light modules around a code, best first: ISO/IEC 18004 asks for 4; phones also read 2, and two such codes fit into 80 columns."""
+
+LOW = 28
+"""Lines. In a terminal with fewer, a code with a wide quiet zone and what stands below it would not be seen whole."""
 
 QR_GAP = 4
 """Columns between two codes."""
@@ -100,14 +104,15 @@ class Facts:
     advice: tuple[tuple[str, str], ...] = ()
 
 
-def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
-    """The text, with a line feed at its end.
+def banner(facts: Facts, width: int, colour: bool, qr: bool, height: int = 0) -> str:
+    """The text, with a line feed at its end. What is needed first stands last, because the rest scrolls out of sight.
 
     Args:
         width: Columns of the terminal. Sentences wrap there. An address is never broken, because it is there to be copied: one that is
             longer has a line of its own.
         colour: Use ANSI escape sequences.
         qr: Print codes. False also says how to do without. The text is pure ASCII then.
+        height: Lines of the terminal; 0 where all can be seen at once.
     """
     page = _Page(max(width, NARROWEST), colour)
     page.sentence(f"drawercam is running on port {facts.port}.", BOLD)
@@ -119,7 +124,7 @@ def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
         page.sentence(f"It serves its proxy ({', '.join(facts.proxies)}) and its own computer, and nobody else.")
         page.gap()
     if facts.tls or facts.proxies:
-        _for_phones(page, facts, qr)
+        _for_phones(page, facts, qr, height)
     else:
         page.sentence("It listens on this computer only. A phone cannot film this way: browsers give the camera only to https pages.")
         if facts.keys:
@@ -135,8 +140,9 @@ def banner(facts: Facts, width: int, colour: bool, qr: bool) -> str:
 
 def banner_for(facts: Facts, stream: TextIO, codes: bool = True) -> str:
     """The text as this stream can show it: codes and colours only on a terminal, and only if its encoding and its user allow them."""
-    columns = shutil.get_terminal_size().columns
-    return banner(facts, columns, _has_colour(stream), codes and stream.isatty() and can_show_codes(stream))
+    columns, lines = shutil.get_terminal_size()
+    qr = codes and stream.isatty() and can_show_codes(stream)
+    return banner(facts, columns, _has_colour(stream), qr, lines if qr else 0)
 
 
 def codes_for(urls: dict[str, str], stream: TextIO) -> str:
@@ -166,21 +172,24 @@ def can_show_codes(stream: TextIO) -> bool:
     return True
 
 
-def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
+def _for_phones(page: _Page, facts: Facts, qr: bool, height: int) -> None:
     qr = qr and facts.reach is Reach.NETWORK
     urls = {"Film": facts.camera_url, "Watch": facts.player_url}
     trust = {"Trust": facts.trust_url} if facts.trust_url else {}
-    beside = _side_by_side(urls | trust, page.width) if qr else None
-    codes = (beside or _side_by_side(urls, page.width) or _below_each_other(urls, page.width)) if qr else None
+    zones = QUIET_ZONES[-1:] if 0 < height < LOW else QUIET_ZONES
+    beside = _side_by_side(urls | trust, page.width, zones) if qr and trust else None
+    codes = beside or (_side_by_side(urls, page.width, zones) if qr else None)
+    if qr and codes is None:
+        codes = _below_each_other(urls, page.width, zones)
+        if codes and 0 < height <= len(codes):  # the lower one is seen, and a camera comes before its viewer
+            codes = _below_each_other(dict(reversed(urls.items())), page.width, zones)
     if facts.reach is Reach.HOST:
         page.sentence("It listens on this computer only, because of --host, so no phone gets there. For phones, stop it and type:")
         page.verbatim(facts.command, BOLD)
     elif facts.reach is Reach.OFFLINE:
         page.sentence("This computer is in no network now, so no phone gets there. When it is in one, its address is printed here.")
-    elif codes is not None:
-        page.codes(codes)
-    elif facts.reach is Reach.BEHIND:
-        pass  # what is missing is said below
+    elif codes is not None or facts.reach is Reach.BEHIND:
+        pass  # codes stand at the end, and what a proxy needs is said below
     elif qr:
         page.sentence(TOO_NARROW)
     else:
@@ -203,17 +212,38 @@ def _for_phones(page: _Page, facts: Facts, qr: bool) -> None:
         page.gap()
     _advise(page, facts)
     if facts.ca_url:
-        what = "open this on it, once, and do what it shows" if facts.trust_url else "install this on it, once; certs/README.md says how"
-        who, some = ("phone", " (some iPhones film only then)") if facts.reach is Reach.NETWORK else ("browser", "")
-        page.sentence(f"A {who} does not know this computer yet, so it warns. To be rid of the warning for good{some}, {what}:")
-        page.link("Trust", facts.trust_url or facts.ca_url)
-        if codes and trust and not beside and (code := _side_by_side(trust, page.width)):
-            page.codes(code)  # here, because with three, one below the other, a terminal shows none whole
+        _say_trust(page, facts, codes is not None, beside is not None)
+    if codes is not None:
+        page.codes(codes)
+        low = 0 < height <= page.height  # the links have scrolled out of sight
+        if low:
+            page.link("Watch", facts.player_url)
+        if beside:
+            page.link("Trust", facts.trust_url)
+        if not low:
             page.gap()
-        page.sentence(f"What the {who} shows must be the same as this:")
-        page.fingerprint(facts.fingerprint)
-        page.sentence("In a hurry: choose Advanced, then Proceed.")
-        page.gap()
+
+
+def _say_trust(page: _Page, facts: Facts, codes: bool, beside: bool) -> None:
+    """How a phone is rid of its warning.
+
+    Args:
+        codes: There are codes,
+        beside: and the one of the trust page stands beside them, with its address below.
+    """
+    who, some = ("phone", " (some iPhones film only then)") if facts.reach is Reach.NETWORK else ("browser", "")
+    what = "open this on it, once, and do what it shows:" if facts.trust_url else "install this on it, once; certs/README.md says how:"
+    if beside:
+        what = "scan the third code with it, once, and do what it shows."
+    page.sentence(f"A {who} does not know this computer yet, so it warns. In a hurry: choose Advanced, then Proceed.")
+    page.sentence(f"What the {who} is to trust has this fingerprint:")
+    page.fingerprint(facts.fingerprint)
+    page.sentence(f"To be rid of the warning for good{some}, {what}")
+    if not beside:
+        page.link("Trust", facts.trust_url or facts.ca_url)
+    if codes and facts.trust_url and not beside and (code := _side_by_side({"Trust": facts.trust_url}, page.width)):
+        page.codes(code)  # here, because with three, one below the other, a terminal shows none whole
+    page.gap()
 
 
 def _advise(page: _Page, facts: Facts) -> None:
@@ -238,18 +268,18 @@ def _say_keys(page: _Page, facts: Facts) -> None:
         page.verbatim(facts.own_command)
 
 
-def _side_by_side(urls: dict[str, str], width: int) -> list[str] | None:
+def _side_by_side(urls: dict[str, str], width: int, zones: Sequence[int] = QUIET_ZONES) -> list[str] | None:
     """Lines of codes with captions, with the widest quiet zones that fit the width; None when not even the narrowest do."""
-    for border in QUIET_ZONES:
+    for border in zones:
         codes = [_code(caption, url, border) for caption, url in urls.items()]
         if sum(len(code[0]) for code in codes) + QR_GAP * (len(codes) - 1) <= width:
             return _joined(codes)
     return None
 
 
-def _below_each_other(urls: dict[str, str], width: int) -> list[str] | None:
+def _below_each_other(urls: dict[str, str], width: int, zones: Sequence[int] = QUIET_ZONES) -> list[str] | None:
     """The same, one below the other."""
-    for border in QUIET_ZONES:
+    for border in zones:
         codes = [_code(caption, url, border) for caption, url in urls.items()]
         if max(len(code[0]) for code in codes) <= width:
             return [line for code in codes for line in (*code, "")][:-1]
@@ -279,6 +309,11 @@ class _Page:
         self.width = width
         self._colour = colour
         self._lines: list[str] = []
+
+    @property
+    def height(self) -> int:
+        """Lines so far."""
+        return len(self._lines)
 
     def sentence(self, text: str, style: str = "") -> None:
         for line in textwrap.wrap(text, min(self.width, LONGEST_LINE), break_on_hyphens=False):

@@ -146,9 +146,13 @@ class Handler(logging.StreamHandler[TextIO]):
 
     def _write(self, kind: _Kind, now: float, traceback: str = "") -> None:
         """Write the last line of this kind, for which there is room; its traceback only if there is room for that, too."""
-        more = f" (and {kind.unwritten - 1} more of this kind)" if kind.unwritten > 1 else ""
-        length = MAX_LINE - len(more) - len(self.format(_record(kind, "")))
-        line = self.format(_record(kind, one_line(kind.text, length) + more))
+        waited = now - kind.seen
+        parts = [f"and {kind.unwritten - 1} more of this kind"] if kind.unwritten > 1 else []
+        if waited > OFTEN:  # the line's own time is that of its writing, because times in a log do not go back
+            parts.append(f"at {time.strftime('%H:%M:%S', time.localtime(kind.created))}")
+        more = f" ({', the last '.join(parts)})" if parts else ""
+        length = MAX_LINE - len(more) - len(self.format(_record(kind, "", waited)))
+        line = self.format(_record(kind, one_line(kind.text, length) + more, waited))
         line += (traceback if MAX_LINE + len(traceback) < self._room(kind, now) else "") + self.terminator
         self._budget -= len(line)
         kind.written, kind.unwritten = now, 0
@@ -213,8 +217,10 @@ def _place(record: logging.LogRecord) -> Hashable:
     return tuple(place)
 
 
-def _record(kind: _Kind, text: str) -> logging.LogRecord:
-    values = {"levelno": kind.level, "levelname": logging.getLevelName(kind.level), "created": kind.created, "msg": text}
+def _record(kind: _Kind, text: str, waited: float) -> logging.LogRecord:
+    """A line of this kind that has waited so many seconds to be written."""
+    level = logging.getLevelName(kind.level)
+    values = {"levelno": kind.level, "levelname": level, "created": kind.created + waited, "msg": text}
     return logging.makeLogRecord(values)
 
 

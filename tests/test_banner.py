@@ -26,6 +26,7 @@ FACTS = Facts(
     ca_url="https://192.168.178.123:8443/ca.crt",
     fingerprint=FINGERPRINT,
 )
+OWN = "https://192.168.178.123:8443/player.html#key=p7Lm2cWx9RkQz4VtYb8sHd"
 NO_TRUST_PAGE = replace(FACTS, trust_url="")
 WITHOUT_TLS = Facts(False, 8080, "http://localhost:8080/camera.html", "http://localhost:8080/player.html", keys=False)
 WIDTHS = [20, 40, 41, 60, 77, 78, 80, 100, 200]
@@ -121,6 +122,22 @@ def test_the_trust_page_has_a_code_beside_the_others_or_below_its_address(width:
     assert [row[: len(code)] for row in modules(rows)][: len(code)] == code
 
 
+@pytest.mark.parametrize(("width", "height"), [(60, 24), (80, 24), (80, 40), (80, 50), (100, 24), (120, 24), (200, 24), (200, 50)])
+def test_what_is_needed_first_is_in_sight(width: int, height: int) -> None:
+    """The last line is the one in which the cursor stands."""
+    facts = replace(FACTS, own_url=OWN, warnings=("The certificate ends soon.",))
+    lines = plain(banner(facts, width, False, True, height))
+    seen = lines[-(height - 1) :]
+    assert len(lines) > 24 and seen[-1] == "Press Ctrl-C to stop."
+    rows = modules([line for line in seen if line and set(line) <= {*BLOCKS, " "}])
+    film = drawn(FACTS.camera_url, 4 if width == 200 and height == 50 else 2)
+    found = [start for start in range(len(rows)) if [row[: len(film)] for row in rows[start : start + len(film)]] == film]
+    assert found, "the code Film, whole"
+    assert any("Film" in line.split() for line in seen)
+    assert any(line.endswith(FACTS.player_url) for line in seen), "the link to watch"
+    assert (width < 115 and height < 50) or any(line.endswith(FACTS.trust_url) for line in seen)
+
+
 def test_codes_of_new_keys_are_drawn_as_those_of_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     urls = {"Film": FACTS.camera_url}
     monkeypatch.setenv("NO_COLOR", "1")
@@ -187,9 +204,6 @@ def test_keys_and_no_keys() -> None:
     assert "Warning: keys are off (--no-key)." in prose(open_to_all)
     assert "contain the keys" not in prose(open_to_all)
     assert "\x1b[33mWarning" in open_to_all
-
-
-OWN = "https://192.168.178.123:8443/player.html#key=p7Lm2cWx9RkQz4VtYb8sHd"
 
 
 @pytest.mark.parametrize("facts", [FACTS, replace(FACTS, reach=Reach.HOST), replace(WITHOUT_TLS, keys=True)])

@@ -339,10 +339,12 @@ class Channel:
             address: From where it comes, "" if that is not known.
         """
         older, self.camera = self.camera, camera
-        self.address = address
+        before, self.address = self.address, address
         self._called = False
         if older is not None:
-            log.info("= %s taken over by another camera", self.name)
+            # Mostly that is the same phone, whose network broke; only the addresses tell.
+            addresses = address or "unknown", before or "unknown"
+            log.info("= %s films by a newer connection (%s); its older one (%s) ends", self.name, *addresses)
             self._clear()
             older.end(Closing(Reason.TAKEN_OVER))
         self._enter(State.WAITING)

@@ -64,9 +64,8 @@ TRIM_AFTER = 16
 # Seconds between two looks for old memory that nobody needs; that which is young is found at once.
 COLLECT_INTERVAL = 60.0
 
-# Seconds of the whole stop: good-byes, then the rest is cut off.
+# Seconds of the whole stop: good-byes, and the ends of requests; then the rest is cut off.
 GOODBYE_BUDGET = 1.0
-HTTP_BUDGET = 0.5
 
 # Seconds between two looks at the keys: who was let in by one that is revoked is out within a second.
 KEYS_INTERVAL = 0.25
@@ -165,7 +164,7 @@ class Server:
         return port
 
     async def stop(self) -> None:
-        """Say good-bye to everybody and stop, within GOODBYE_BUDGET and HTTP_BUDGET seconds."""
+        """Say good-bye to everybody and stop, within GOODBYE_BUDGET seconds."""
         self._stopping = self._entrance.book.closed = True
         if self._gate is not None:
             self._gate.close()
@@ -185,15 +184,16 @@ class Server:
                 socket.abort()  # it would not hear of it in time
             else:
                 socket.end(Closing(Reason.RESTARTING))
-        if self._sockets:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), GOODBYE_BUDGET)
-        for line in self._lines():
-            line.abort()
         http = self._runner.server
         transports = [one.transport for one in http.connections] if http is not None else []
+        if not self._sockets:
+            self._empty.set()
+        # Side by side: sockets wait for their peers' good-byes, requests for their ends.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._runner.cleanup(), HTTP_BUDGET)
+            async with asyncio.timeout(GOODBYE_BUDGET):
+                await asyncio.gather(self._empty.wait(), self._runner.cleanup())
+        for line in self._lines():
+            line.abort()
         for transport in transports:
             if transport is not None:
                 transport.abort()  # who waits for the end of a body, or for TLS's good-bye, would outlive the loop

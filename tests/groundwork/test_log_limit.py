@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -98,6 +99,34 @@ def test_what_was_left_out_is_told_also_where_no_more_comes() -> None:
     assert len(stage.lines) == 3
     stage.handler.close()
     assert stage.lines[2:] == ["12:34:56 x 50 is refused", "12:34:56 x 51 is refused"], "also at the end"
+
+
+def test_times_do_not_go_back_where_a_line_has_waited() -> None:
+    out, now, due = io.StringIO(), [1000.0], list[Callable[[], None]]()
+    handler = Handler(out, lambda: now[0], lambda seconds, call: due.append(call))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+
+    def say(text: str, place: int, **more: object) -> None:
+        record = logging.LogRecord("drawercam.server", logging.INFO, "server.py", place, text, (), None)
+        record.created = 3600 * 24 + now[0] - 1000
+        handler.handle(record)
+
+    for second in range(int(BEGINNING) + 2):  # from now on it is written once a minute
+        now[0] = 1000.0 + second
+        say("x it is refused", 1)
+    now[0] += 10
+    say("x it is refused", 1)
+    say("x it is refused", 1)
+    now[0] += 20
+    say("= another line", 2)
+    now[0] += SELDOM
+    due[-1]()
+    last = out.getvalue().splitlines()[-2:]
+    clock = [time.strftime("%H:%M:%S", time.localtime(3600 * 24 + now[0] - 1000 - back)) for back in (SELDOM, 0, SELDOM + 20)]
+    assert last == [
+        f"{clock[0]} = another line",
+        f"{clock[1]} x it is refused (and 2 more of this kind, the last at {clock[2]})",
+    ]
 
 
 def test_kinds_do_not_hide_one_another_and_one_that_was_quiet_is_new() -> None:
@@ -216,7 +245,7 @@ def test_nothing_is_written_by_another_thread_while_the_program_ends(monkeypatch
     stage.pass_by(QUIET)
     assert len(stage.lines) == 1
     stage.handler.close()
-    assert stage.lines[1:] == ["12:34:56 line (and 1 more of this kind)"]
+    assert len(stage.lines) == 2 and stage.lines[1].startswith("12:34:56 line (and 1 more of this kind, the last at ")
 
 
 def test_a_program_has_it_and_says_the_rest_at_its_end() -> None:

@@ -691,6 +691,18 @@ def test_a_second_camera_takes_the_name_over(stage: Stage) -> None:
     assert viewer.keys == [True, True]
 
 
+def test_the_log_says_from_where_both_cameras_of_a_name_come(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="drawercam")
+    for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8", ""):
+        stage.channel.take(FakeCamera(), address)
+    said = [line for line in caplog.messages if "newer connection" in line]
+    assert [line.partition(" films ")[2] for line in said] == [
+        "by a newer connection (192.0.2.7); its older one (192.0.2.7) ends",
+        "by a newer connection (192.0.2.8); its older one (192.0.2.7) ends",
+        "by a newer connection (unknown); its older one (192.0.2.8) ends",
+    ]
+
+
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_camera_that_goes_is_gone_and_may_come_back(stage: Stage, reason: str) -> None:
     viewer = stage.watch()

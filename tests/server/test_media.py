@@ -16,7 +16,7 @@ import pytest
 from drawercam.live.gone_file import STOP_BUDGET
 from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Packet, Track
-from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET
+from drawercam.server.server import GOODBYE_BUDGET
 from tests.harness.peers import Peer, Raw, peer
 from tests.harness.relays import Relay
 from tests.media.samples import RECORDINGS, cut, read, recordings
@@ -355,7 +355,7 @@ async def test_both_sides_come_back_after_the_relay_was_restarted(name: str) -> 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_it_stops_within_two_seconds_with_stalled_peers(name: str, number: signal.Signals) -> None:
     """It ends by itself, and all that it waits for has a deadline: together they are below two seconds."""
-    assert GOODBYE_BUDGET + HTTP_BUDGET + STOP_BUDGET < 2
+    assert GOODBYE_BUDGET + STOP_BUDGET < 2
     with Relay("--tls", "--no-key", "--host", "127.0.0.1") as relay:
         stalled = [await Raw.open(relay, 4096) for _ in range(3)]
         for one in stalled:

@@ -22,7 +22,7 @@ from yarl import URL
 
 from drawercam.protocol.messages import MAX_TEXT
 from drawercam.server.http.socket_over_http import MAX_POST, MAX_POSTS, PREFIX, PROTOCOL_HEADER, STREAM_HEADER
-from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET
+from drawercam.server.server import GOODBYE_BUDGET
 from drawercam.server.sockets.liveness import SILENCE_DEADLINE
 from tests.harness.peers import PATIENCE, Peer, Raw, peer
 from tests.harness.proxies import HOST, Proxy
@@ -442,5 +442,5 @@ async def test_a_relay_that_stops_says_so_and_stops_in_time(name: str) -> None:
             status, seconds = await asyncio.to_thread(relay.stop)
             assert (status, await camera.closed()) == (0, 1001)
             assert camera.told("error")[-1]["id"] == "restarting"
-            assert seconds < GOODBYE_BUDGET + HTTP_BUDGET + PATIENCE
+            assert seconds < GOODBYE_BUDGET + PATIENCE
         assert "Traceback" not in relay.output, relay.output

@@ -19,7 +19,7 @@ from PIL import Image
 from drawercam.access.keys import NOTHING, Keyring, Scope
 from drawercam.server.http.cameras import snapshots as pictures
 from drawercam.server.http.headers import TIME_HEADER
-from drawercam.server.server import GOODBYE_BUDGET, HTTP_BUDGET
+from drawercam.server.server import GOODBYE_BUDGET
 from drawercam.snapshots import requests as desk
 from tests.harness import films
 from tests.harness.peers import PATIENCE, Raw, peer
@@ -284,7 +284,7 @@ async def test_workers_end_with_the_relay(how: str) -> None:
             (worker,) = workers(relay)
             if how == "stopped":
                 status, seconds = await asyncio.to_thread(relay.stop)
-                assert status == 0 and seconds < GOODBYE_BUDGET + HTTP_BUDGET + PATIENCE
+                assert status == 0 and seconds < GOODBYE_BUDGET + PATIENCE
                 assert "Traceback" not in relay.output
             else:
                 relay.kill()

@@ -28,7 +28,8 @@ from bench.gauges.samples import percentile
 from bench.report.table import aligned
 from bench.report.targets import Target, listed
 from drawercam.access.grants import Access
-from drawercam.access.keys import ALL, COOKIE, NOTHING, Key, Keyring
+from drawercam.access.key import ALL, NOTHING, Key
+from drawercam.access.keys import COOKIE, Keyring
 from tests.harness.peers import peer
 from tests.harness.relays import ROOT, Relay
 

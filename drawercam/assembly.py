@@ -13,7 +13,9 @@ from pathlib import Path
 from certs import Authority, OwnCertificate, Served
 from certs.renewal import Renewal
 from drawercam.access.grants import Access
-from drawercam.access.keys import ALL, FIRST_LABEL, Key, Keyring
+from drawercam.access.key import ALL, Key
+from drawercam.access.key_file import FIRST_LABEL
+from drawercam.access.keys import Keyring
 from drawercam.discovery.mdns import Beacon
 from drawercam.discovery.registry_client import Announcer
 from drawercam.live.gone import Departures

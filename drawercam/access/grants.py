@@ -15,7 +15,8 @@ from groundwork.brief import cut
 from groundwork.denied import Denied
 from groundwork.hosts import host_name, line_for
 
-from .keys import ALL, COOKIE, NOTHING, TICKET, Key, Keyring, Scope
+from .key import ALL, NOTHING, Key, Scope
+from .keys import COOKIE, TICKET, Keyring
 
 # Seconds that a browser keeps its token: a phone on a wall should not have to scan again.
 COOKIE_AGE = 400 * 24 * 3600  # browsers cap it at 400 days (RFC 6265bis 5.5)

@@ -1,54 +1,25 @@
-"""The key ring: which keys there are and what each one allows, kept in the state folder, readable by its owner only.
+"""The key ring: which keys there are and what each one allows.
 
 A key is a secret that stands in a link (`#key=...`). It says which cameras its holder may be (publish) and which ones its holder may see
 (watch): all, some by name, or none. A browser shows its key once and gets a token for it, which is what its cookie holds.
 
-    {"salt": "...", "keys": [
-        {"id": "viewer", "secret": "...", "publish": [], "watch": "all", "label": "", "made": 1763740000, "expires": null}]}
-
-Several processes may work on the file at once: `relay.py keys` beside a running relay, which looks at it with `Keyring.refresh`. Beside it
-lies `keys.reserve`, whose room on the disk is given up when a key is to be revoked and the disk is full.
+Several processes may work on the file at once: `relay.py keys` beside a running relay, which looks at it with `Keyring.refresh`.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import errno
 import hmac
-import json
 import logging
-import re
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from groundwork import state_files as files
-from groundwork.names import NAME, NAME_RULE
 
-# 80 random bits are far beyond guessing over a network, and 16 characters can still be typed on a phone.
-_KEY_BYTES = 10
-_KEY_GROUP = 4
-
-# Characters of a key in the file below which it is damaged: an empty one would let everybody in.
-_SHORTEST_KEY = 10
-
-# Bytes of the salt from which tokens are made. Nobody has to type a token, so it is too long to be guessed at any speed.
-_SALT_BYTES = 32
-
-# Characters of a public id: 24 bits tell `MAX_KEYS` apart without a doubt, and can be typed.
-_ID_LENGTH = 5
-_ID = re.compile(r"[a-z0-9]{1,16}")
-
-_KEY_FILE = "keys.json"
-_RESERVE_FILE = "keys.reserve"
-
-# Bytes of the file that are looked at: 200 keys with as much text in them as they take have 1 MB.
-_LARGEST_FILE = 4 * 2**20
+from .key import ALL, DURATION_RULE, MAX_LABEL, MAX_LIFE, NOTHING, Key, KeysError, Scope, digest, letters, new_id, new_secret
+from .key_file import MAX_KEYS, KeyFile, Stamp
 
 UNREAD_PATIENCE = 60.0
 """Seconds for which the keys stay good as they were read last when their file cannot be read: a network share comes back, an editor is
@@ -57,118 +28,13 @@ closed. A key may have been revoked meanwhile, so after that none is good until 
 SETTLE_INTERVAL = 10.0
 """Seconds between two tries to write down what has been revoked in memory only."""
 
-MAX_KEYS = 200
-"""Keys at once: more than a person can oversee, and few enough to read all of them at each change."""
-
-MAX_NAMES = 50
-"""Cameras that one key names."""
-
-MAX_LABEL = 60
-"""Characters of a label: it stays on one line of a terminal."""
-
-FIRST_LABEL = "made at the first start"
-"""The label of keys that nobody has asked for."""
-
-MAX_LIFE = 10 * 365 * 86400
-"""Seconds that a key lasts at most, if it does not last until it is revoked: ten years."""
-
 KEPT_AFTER_ITS_END = 7 * 86400
 """Seconds for which a key that is over is still listed, so that its owner sees why somebody was sent away."""
-
-DURATION_RULE = "a number and m, h, d or w for minutes, hours, days or weeks, such as 7d; ten years at most"
-_DURATION = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
-_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-_Stamp = tuple[int, int, int]
 
 COOKIE, TICKET = "cookie", "ticket"
 """What tokens are for. One is never good for the other's purpose."""
 
 log = logging.getLogger(__name__)
-
-
-class KeysError(ValueError):
-    """What was asked of the ring cannot be done. The text is a sentence for a person, without any secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Which cameras: all of them, some by name, or none."""
-
-    everything: bool = False
-    names: frozenset[str] = frozenset()
-
-    def __contains__(self, name: str) -> bool:
-        return self.everything or name in self.names
-
-    def __bool__(self) -> bool:
-        return self.everything or bool(self.names)
-
-    def __or__(self, other: Scope) -> Scope:
-        return ALL if self.everything or other.everything else Scope(names=self.names | other.names)
-
-    def as_json(self) -> str | list[str]:
-        """``"all"`` or a list of names."""
-        return "all" if self.everything else sorted(self.names)
-
-    @classmethod
-    def from_json(cls, value: object) -> Scope:
-        """
-        Raises:
-            KeysError: It is neither ``"all"`` nor a list of names.
-        """
-        if value == "all":
-            return ALL
-        if not isinstance(value, list) or len(value) > MAX_NAMES:
-            raise KeysError(f'Say "all", or at most {MAX_NAMES} names of cameras.')
-        wrong = [name for name in value if not isinstance(name, str) or not NAME.fullmatch(name)]
-        if wrong:
-            raise KeysError(f"{str(wrong[0])[:40]!r} is no name for a camera: {NAME_RULE}.")
-        return cls(names=frozenset(value))
-
-
-ALL = Scope(everything=True)
-NOTHING = Scope()
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key.
-
-    Attributes:
-        id: Short and public: to list and to revoke it by.
-        secret: What stands in the link. Never in a log, nor in this object's repr.
-        publish, watch: What its holder may do.
-        made, expires: Seconds since 1970; a key without ``expires`` lasts until it is revoked.
-        label: For whom or what it is, in its owner's words.
-    """
-
-    id: str
-    secret: str = field(repr=False)
-    publish: Scope
-    watch: Scope
-    made: int
-    expires: int | None = None
-    label: str = field(default="", compare=False)
-
-    def is_over(self, now: float) -> bool:
-        return self.expires is not None and now >= self.expires
-
-    @property
-    def manages(self) -> bool:
-        """Its holder may do everything, and so give keys to others: the key *Own*, which is for its owner's own devices."""
-        return self.publish.everything and self.watch.everything
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything but the secret."""
-        return {
-            "id": self.id,
-            "label": self.label,
-            "publish": self.publish.as_json(),
-            "watch": self.watch.as_json(),
-            "made": self.made,
-            "expires": self.expires,
-        }
 
 
 class Keyring:
@@ -185,13 +51,11 @@ class Keyring:
             clock: Seconds since 1970; keys expire by it.
             monotonic: Seconds that pass evenly; patience and tries go by them.
         """
-        self._path = folder / _KEY_FILE
-        self._lock = folder / files.STATE_LOCK
-        self._reserve = folder / _RESERVE_FILE
+        self._file = KeyFile(folder)
         self._clock = clock
         self._monotonic = monotonic
-        self._stamp: _Stamp | None = None  # of the file as it was read last
-        self._spoiled: tuple[_Stamp, str] | None = None  # of the file in which no keys were found, and why
+        self._stamp: Stamp | None = None  # of the file as it was read last
+        self._spoiled: tuple[Stamp, str] | None = None  # of the file in which no keys were found, and why
         self._unread_since: float | None = None
         self._closed = False
         self._salt = b""
@@ -199,7 +63,6 @@ class Keyring:
         self._live: frozenset[Key] = frozenset()
         self._ended = 0
         self._revoked: Mapping[bytes, Key] = {}  # in memory only, by digest: the file still holds them
-        self._has_reserve = True
         self._settle_at = 0.0
         self.is_new = False
         # By digests and tokens, so that neither takes a time that depends on how much of a guess is right.
@@ -221,34 +84,9 @@ class Keyring:
             OSError: The folder cannot be used.
         """
         ring = cls(folder, clock, monotonic)
-        with files.exclusive_or_reading(folder, files.STATE_LOCK) as hindrance:
-            try:
-                salt, keys = ring._read()
-                if hindrance and not salt:
-                    raise hindrance
-            except FileNotFoundError:
-                if hindrance:
-                    raise hindrance from None
-                ring._begin()
-            except KeysError:
-                if hindrance:
-                    raise hindrance from None
-                aside = ring._path.with_suffix(".damaged")
-                ring._path.replace(aside)
-                log.warning("%s was damaged and is now called %s; new keys have been made", ring._path, aside.name)
-                ring._begin()
-            else:
-                files.keep_private(ring._path)
-                if not salt:
-                    ring._write(salt, keys)
-                if not hindrance:
-                    ring._keep_reserve(salt, keys)
+        ring.is_new = ring._file.begin(clock)
         ring.refresh()
         return ring
-
-    def _begin(self) -> None:
-        self._write(b"", _first_keys(int(self._clock())))
-        self.is_new = True
 
     # --- what is known ---
 
@@ -279,14 +117,14 @@ class Keyring:
 
     def with_secret(self, secret: str) -> Key | None:
         """The key of a link that is still good, however it was typed. Who has just made one, by another process, may use it at once."""
-        digest = _digest(secret)
-        if digest not in self._by_secret:
+        by = digest(secret)
+        if by not in self._by_secret:
             self.refresh()
-        return self._good(self._by_secret.get(digest))
+        return self._good(self._by_secret.get(by))
 
     def has_ended(self, secret: str) -> bool:
         """Whether this is a key whose time is over, and that is still listed."""
-        key = self._by_secret.get(_digest(secret))
+        key = self._by_secret.get(digest(secret))
         return key is not None and key.is_over(self._clock())
 
     def is_last_that_manages(self, identifier: str) -> bool:
@@ -331,7 +169,7 @@ class Keyring:
             self._look()
         except FileNotFoundError:
             if self._keys:
-                log.warning("%s is gone: no key is good any more until the relay is started again", self._path)
+                log.warning("%s is gone: no key is good any more until the relay is started again", self._file.path)
             self._show(b"", ())
             self._stamp, self._unread_since, self._closed = None, None, False
         except OSError as error:
@@ -341,7 +179,7 @@ class Keyring:
             self._wait(str(error))
         else:
             if self._closed:
-                log.warning("%s can be read again: its keys are good again", self._path)
+                log.warning("%s can be read again: its keys are good again", self._file.path)
             self._unread_since, self._closed = None, False
         now = self._clock()
         self._let_live(frozenset() if self._closed else frozenset(key for key in self._keys if not key.is_over(now)))
@@ -351,31 +189,32 @@ class Keyring:
         self._live = keys
 
     def _look(self) -> None:
-        status = self._path.stat()
-        stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
+        stamp = self._file.stamp()
         if stamp == self._stamp:
             return
         if self._spoiled is not None and self._spoiled[0] == stamp:
             raise KeysError(self._spoiled[1])
         try:
-            salt, keys = self._read()
+            content = self._file.read()
         except KeysError as error:
             self._stamp, self._spoiled = None, (stamp, str(error))
             raise
         self._stamp, self._spoiled = stamp, None
-        found = {_digest(key.secret) for key in keys}
-        self._revoked = {digest: key for digest, key in self._revoked.items() if digest in found}
-        self._show(salt, keys)
+        found = {digest(key.secret) for key in content.keys}
+        self._revoked = {by: key for by, key in self._revoked.items() if by in found}
+        self._show(content.salt, content.keys)
 
     def _wait(self, why: str) -> None:
         """The file cannot be read. A lack of descriptors counts, too, if not even the spare ones helped: it may not hide a revocation."""
         now = self._monotonic()
         if self._unread_since is None:
             self._unread_since = now
-            log.warning("%s cannot be read, so the keys stay as they were, for %.0f s at most: %s", self._path, UNREAD_PATIENCE, why)
+            log.warning("%s cannot be read, so the keys stay as they were, for %.0f s at most: %s", self._file.path, UNREAD_PATIENCE, why)
         elif not self._closed and now - self._unread_since >= UNREAD_PATIENCE:
             self._closed = True
-            log.error("%s cannot be read for %.0f s, so no key is good until it can be read again: %s", self._path, UNREAD_PATIENCE, why)
+            log.error(
+                "%s cannot be read for %.0f s, so no key is good until it can be read again: %s", self._file.path, UNREAD_PATIENCE, why
+            )
 
     def add(self, publish: Scope, watch: Scope, lasts: int | None = None, label: str = "") -> Key:
         """Make a key and write it down; it is good at once, and among `keys` from the next `refresh` on.
@@ -399,8 +238,8 @@ class Keyring:
             if len(keys) >= MAX_KEYS:
                 raise KeysError(f"There are {MAX_KEYS} keys already; revoke one that nobody needs.")
             taken = {key.id for key in keys}
-            free = next(one for one in iter(_new_id, "") if one not in taken)
-            key = Key(free, _new_secret(), publish, watch, now, None if lasts is None else now + lasts, label)
+            free = next(one for one in iter(new_id, "") if one not in taken)
+            key = Key(free, new_secret(), publish, watch, now, None if lasts is None else now + lasts, label)
             keys.append(key)
         return key
 
@@ -427,7 +266,7 @@ class Keyring:
             found = self._with_id(identifier)
         if found is None:
             raise KeysError(f"There is no key with the id {identifier[:40]!r}.")
-        self._revoked = {**self._revoked, _digest(found.secret): found}
+        self._revoked = {**self._revoked, digest(found.secret): found}
         self._settle_at = self._monotonic() + SETTLE_INTERVAL
         self._show(self._salt, self._keys)
         self._let_live(self._live - {found})
@@ -445,158 +284,32 @@ class Keyring:
         revoked = self._revoked
         if revoked:
             with self._changing(urgent=True) as keys:
-                keys[:] = [key for key in keys if _digest(key.secret) not in revoked]
-        elif not self._has_reserve:
-            with files.locked(self._lock):
-                self._keep_reserve(*self._known())
+                keys[:] = [key for key in keys if digest(key.secret) not in revoked]
+        elif not self._file.has_reserve:
+            self._file.make_reserve()
 
     def owes(self) -> bool:
         """Whether `settle` is to be called, because something could not be written down before; true once in `SETTLE_INTERVAL` seconds."""
         now = self._monotonic()
-        if now < self._settle_at or (not self._revoked and self._has_reserve):
+        if now < self._settle_at or (not self._revoked and self._file.has_reserve):
             return False
         self._settle_at = now + SETTLE_INTERVAL
         return True
 
     @contextlib.contextmanager
     def _changing(self, urgent: bool = False) -> Iterator[list[Key]]:
-        """The keys in the file, to be changed. No other process changes them meanwhile.
-
-        Args:
-            urgent: Give the reserve up if there is no room otherwise.
-        """
-        with files.locked(self._lock):
-            salt, known = self._known()
+        """See KeyFile.changing; keys that are over for long are left out."""
+        with self._file.changing(urgent) as keys:
             long_ago = self._clock() - KEPT_AFTER_ITS_END
-            keys = [key for key in known if not key.is_over(long_ago)]
+            keys[:] = [key for key in keys if not key.is_over(long_ago)]
             yield keys
-            self._write(salt, tuple(keys), urgent)
-
-    def _known(self) -> tuple[bytes, tuple[Key, ...]]:
-        """What the file holds, to be changed; OSError also where that makes no sense."""
-        try:
-            return self._read()
-        except KeysError as error:
-            raise OSError(errno.EIO, str(error), str(self._path)) from None
-
-    def _read(self) -> tuple[bytes, tuple[Key, ...]]:
-        data, status = files.read(self._path, _LARGEST_FILE)
-        return _decoded(data, int(status.st_mtime))
-
-    def _write(self, salt: bytes, keys: tuple[Key, ...], urgent: bool = False) -> None:
-        data = _encoded(salt or secrets.token_bytes(_SALT_BYTES), keys)
-        if urgent:
-            files.write(self._path, data, reserve=self._reserve)
-            self._keep_reserve(salt, keys)
-        else:
-            files.keep_reserve(self._reserve, len(data))  # first: each key that there is must be one that can be revoked
-            files.write(self._path, data)
-
-    def _keep_reserve(self, salt: bytes, keys: tuple[Key, ...]) -> None:
-        try:
-            files.keep_reserve(self._reserve, len(_encoded(salt, keys)))
-        except OSError as error:
-            if self._has_reserve:
-                log.warning("%s cannot be made, so on a full disk a key may not be revoked: %s", self._reserve, error.strerror or error)
-            self._has_reserve = False
-        else:
-            self._has_reserve = True
 
     def _show(self, salt: bytes, keys: tuple[Key, ...]) -> None:
         """Go by these keys of the file, but for those that were revoked."""
-        keys = tuple(key for key in keys if _digest(key.secret) not in self._revoked)
+        keys = tuple(key for key in keys if digest(key.secret) not in self._revoked)
         self._salt, self._keys = salt, keys
-        self._by_secret = {_digest(key.secret): key for key in keys}
+        self._by_secret = {digest(key.secret): key for key in keys}
         self._by_token = {f"{purpose} {_token(salt, key, purpose)}": key for key in keys for purpose in (COOKIE, TICKET)}
-
-
-def seconds(duration: str) -> int:
-    """``7d`` in seconds.
-
-    Raises:
-        KeysError: It is something else, or longer than `MAX_LIFE`.
-    """
-    found = _DURATION.fullmatch(duration.strip().lower())
-    length = int(found[1]) * _UNITS[found[2]] if found else 0
-    if not 0 < length <= MAX_LIFE:
-        raise KeysError(f"{duration[:40]!r} is no duration: {DURATION_RULE}.")
-    return length
-
-
-def link(url: str, key: Key, field_name: str, scope: Scope) -> str:
-    """A page's address with the key, and with the camera where the key is for a single one.
-
-    Args:
-        url: The page without query and fragment.
-        field_name: What the page calls the camera's name in its query.
-        scope: What the key allows on this page.
-    """
-    query = f"?{field_name}={next(iter(scope.names))}" if len(scope.names) == 1 and not scope.everything else ""
-    return f"{url}{query}#key={key.secret}"
-
-
-def _encoded(salt: bytes, keys: tuple[Key, ...]) -> bytes:
-    stored = [key.as_json() | {"secret": key.secret} for key in keys]
-    return json.dumps({"salt": salt.hex(), "keys": stored}, indent=1).encode()
-
-
-def _decoded(data: bytes, changed: int) -> tuple[bytes, tuple[Key, ...]]:
-    """Salt and keys of a file; without a salt it is of the first form, `{"camera": "...", "viewer": "..."}`, changed at that time.
-
-    Raises:
-        KeysError: It is neither.
-    """
-    try:
-        stored = json.loads(data)
-        if stored.keys() == {"camera", "viewer"}:
-            pairs = (("camera", ALL, NOTHING), ("viewer", NOTHING, ALL))
-            return b"", tuple(Key(id_, _secret(stored[id_]), publish, watch, changed) for id_, publish, watch in pairs)
-        salt = bytes.fromhex(stored["salt"])
-        keys = tuple(map(_key, stored["keys"]))
-        if len(salt) < _SALT_BYTES or len({key.id for key in keys}) < len(keys) or len(keys) > MAX_KEYS:
-            raise KeysError("Its salt is too short, or its keys are too many or have the same id.")
-    except KeysError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise KeysError("It is not in the form that the relay writes.") from None
-    return salt, keys
-
-
-def _key(stored: Any) -> Key:
-    made, expires = stored["made"], stored["expires"]
-    if not _ID.fullmatch(stored["id"]) or type(made) is not int or not (expires is None or type(expires) is int):
-        raise KeysError("A key in it has a wrong id or a wrong date.")
-    publish, watch = Scope.from_json(stored["publish"]), Scope.from_json(stored["watch"])
-    return Key(stored["id"], _secret(stored["secret"]), publish, watch, made, expires, str(stored["label"])[:MAX_LABEL])
-
-
-def _secret(stored: object) -> str:
-    if not isinstance(stored, str) or len(letters(stored)) < _SHORTEST_KEY:
-        raise KeysError("A key in it is too short.")
-    return stored
-
-
-def _first_keys(now: int) -> tuple[Key, ...]:
-    scopes = {"camera": (ALL, NOTHING), "viewer": (NOTHING, ALL)}
-    return tuple(Key(id_, _new_secret(), publish, watch, now, label=FIRST_LABEL) for id_, (publish, watch) in scopes.items())
-
-
-def _new_secret() -> str:
-    text = base64.b32encode(secrets.token_bytes(_KEY_BYTES)).decode().lower()
-    return "-".join(text[i : i + _KEY_GROUP] for i in range(0, len(text), _KEY_GROUP))
-
-
-def _new_id() -> str:
-    return base64.b32encode(secrets.token_bytes(_ID_LENGTH)).decode().lower()[:_ID_LENGTH]
-
-
-def letters(secret: str) -> str:
-    """A key without what people leave out or add when they type it."""
-    return "".join(secret.lower().replace("-", "").split())
-
-
-def _digest(secret: str) -> bytes:
-    return sha256(letters(secret).encode("utf-8", "replace")).digest()
 
 
 def _token(salt: bytes, key: Key, purpose: str) -> str:

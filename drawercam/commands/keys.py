@@ -14,7 +14,8 @@ from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 
 from drawercam import banner
-from drawercam.access.keys import ALL, DURATION_RULE, Key, Keyring, KeysError, Scope, link, seconds
+from drawercam.access.key import ALL, DURATION_RULE, Key, KeysError, Scope, link, seconds
+from drawercam.access.keys import Keyring
 from drawercam.film.relay.address import own_trust
 from drawercam.live import gone, gone_file
 from groundwork import addresses

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from drawercam.access.grants import EVERYTHING, MAX_HELD, MAX_STALE, NO_GRANT, Access, Grant, Right
-from drawercam.access.keys import ALL, NOTHING, Key, Keyring, Scope
+from drawercam.access.key import ALL, NOTHING, Key, Scope
+from drawercam.access.keys import Keyring
 from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from groundwork.brief import MAX_SENTENCE
 from groundwork.denied import Denied

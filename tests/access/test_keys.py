@@ -21,25 +21,11 @@ from typing import NoReturn
 import pytest
 
 from certs import Authority, Served
+from drawercam.access import key_file
 from drawercam.access import keys as module
-from drawercam.access.keys import (
-    ALL,
-    COOKIE,
-    KEPT_AFTER_ITS_END,
-    MAX_KEYS,
-    MAX_LABEL,
-    MAX_LIFE,
-    MAX_NAMES,
-    NOTHING,
-    SETTLE_INTERVAL,
-    TICKET,
-    UNREAD_PATIENCE,
-    Key,
-    Keyring,
-    KeysError,
-    Scope,
-    seconds,
-)
+from drawercam.access.key import ALL, MAX_LABEL, MAX_LIFE, MAX_NAMES, NOTHING, Key, KeysError, Scope, seconds
+from drawercam.access.key_file import MAX_KEYS, Content
+from drawercam.access.keys import COOKIE, KEPT_AFTER_ITS_END, SETTLE_INTERVAL, TICKET, UNREAD_PATIENCE, Keyring
 from drawercam.banner import BLOCKS
 from drawercam.commands import keys as keycommand
 from drawercam.live.gone import KEPT, Departure
@@ -232,7 +218,7 @@ def spoil(file: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def make_larger_than_any(file: Path, patch: pytest.MonkeyPatch) -> None:
-    file.write_bytes(b" " * (module._LARGEST_FILE + 1) + file.read_bytes())
+    file.write_bytes(b" " * (key_file._LARGEST_FILE + 1) + file.read_bytes())
 
 
 def put_a_folder_there(file: Path, patch: pytest.MonkeyPatch) -> None:
@@ -343,7 +329,7 @@ def largest(ring: Keyring) -> Keyring:
             Key(f"{number:016}", f"aaaa-bbbb-cccc-{number:04}", scope, scope, 2**40, 2**41, "\N{GRINNING FACE}" * MAX_LABEL)
             for number in range(MAX_KEYS - len(ring.keys))
         ]
-        ring._write(ring._salt, (*ring.keys, *made))
+        ring._file._write(Content(ring._salt, (*ring.keys, *made)))
         ring.refresh()
     return ring
 
@@ -351,7 +337,7 @@ def largest(ring: Keyring) -> Keyring:
 def test_the_largest_file_that_there_can_be_is_read_and_has_its_reserve(tmp_path: Path, ring: Keyring) -> None:
     largest(ring)
     size = (tmp_path / "keys.json").stat().st_size
-    assert size < module._LARGEST_FILE / 2 and (tmp_path / "keys.reserve").stat().st_size >= size
+    assert size < key_file._LARGEST_FILE / 2 and (tmp_path / "keys.reserve").stat().st_size >= size
 
 
 @pytest.mark.parametrize("crowd", [False, True])

@@ -16,7 +16,8 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from drawercam.access.keys import ALL, NOTHING, Keyring, Scope
+from drawercam.access.key import ALL, NOTHING, Scope
+from drawercam.access.keys import Keyring
 from tests import packages
 from tests.harness.browsers import Page
 from tests.harness.browsers.chromium import Chromium, ChromiumPage

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from drawercam.access.keys import ALL, NOTHING, Key, Keyring, Scope
+from drawercam.access.key import ALL, NOTHING, Key, Scope
+from drawercam.access.keys import Keyring
 from tests.browsers.conftest import Browsers
 from tests.harness.browsers import Chromium, Page
 from tests.harness.pages import PATIENCE

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from drawercam.access.grants import Access
-from drawercam.access.keys import NOTHING, Key, Keyring, Scope
+from drawercam.access.key import NOTHING, Key, Scope
+from drawercam.access.keys import Keyring
 from tests.browsers.conftest import Browsers
 from tests.harness import films
 from tests.harness.browsers import Chromium, Page

@@ -22,7 +22,8 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from drawercam.access.keys import Keyring, Scope
+from drawercam.access.key import Scope
+from drawercam.access.keys import Keyring
 from tests.clients.programs import FEWEST, LOUD, Seen, folder_of_nobody, look, needed, of_size, rising
 from tests.harness.browsers import Chromium
 from tests.harness.pages import PATIENCE

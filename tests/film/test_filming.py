@@ -25,7 +25,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from av.audio.frame import AudioFrame
 
-from drawercam.access.keys import NOTHING, Keyring, Scope
+from drawercam.access.key import NOTHING, Scope
+from drawercam.access.keys import Keyring
 from drawercam.commands import film as command
 from drawercam.commands import keys as keycommand
 from drawercam.film import camera as filmcamera

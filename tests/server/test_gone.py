@@ -16,7 +16,8 @@ import aiohttp
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from drawercam.access.keys import ALL, Keyring, Scope
+from drawercam.access.key import ALL, Scope
+from drawercam.access.keys import Keyring
 from drawercam.live.gone_file import FILE
 from tests.harness.peers import Peer, peer
 from tests.harness.relays import Relay

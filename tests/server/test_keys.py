@@ -20,7 +20,8 @@ from websockets.typing import Subprotocol
 
 from drawercam.access import keys
 from drawercam.access.grants import Access
-from drawercam.access.keys import ALL, NOTHING, Key, Keyring
+from drawercam.access.key import ALL, NOTHING, Key
+from drawercam.access.keys import Keyring
 from drawercam.live.hub import Hub
 from drawercam.live.relay_clock import RelayClock
 from drawercam.server.admission.entrance import Entrance

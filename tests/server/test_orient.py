@@ -10,7 +10,8 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from drawercam.access.keys import Keyring, Scope
+from drawercam.access.key import Scope
+from drawercam.access.keys import Keyring
 from drawercam.live.hub import Hub
 from drawercam.protocol import messages as control
 from drawercam.protocol.messages import Orient

@@ -24,7 +24,8 @@ from websockets.typing import Origin, Subprotocol
 from yarl import URL
 
 from drawercam.access.grants import MAX_STALE, Access, Grant, Right
-from drawercam.access.keys import ALL, NOTHING, Key, Keyring, Scope
+from drawercam.access.key import ALL, NOTHING, Key, Scope
+from drawercam.access.keys import Keyring
 from drawercam.live.hub import Hub
 from drawercam.server.admission.entrance import Entrance
 from drawercam.server.admission.routes import REQUESTS, SOCKETS, Route

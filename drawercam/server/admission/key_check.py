@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import logging
 
-from drawercam.access import keys
 from drawercam.access.grants import Grant, keys_unread
-from drawercam.access.keys import Key, Keyring
+from drawercam.access.key import Key, letters
+from drawercam.access.keys import Keyring
 from groundwork.connections.limits import WrongKeys
 from groundwork.denied import Denied
 
@@ -33,7 +33,7 @@ class KeyCheck:
         ring, wrong_keys = self._ring, self._wrong_keys
         if ring.closed:
             raise keys_unread()
-        spelt = keys.letters(str(given))
+        spelt = letters(str(given))
         if wait := wrong_keys.wait(address, spelt):
             raise Denied(429, "too-many-keys", f"Too many wrong keys came from this address. Try again in {wait} s.", wait)
         key = ring.with_secret(given) if isinstance(given, str) and len(given) < _LONGEST_KEY else None

@@ -15,7 +15,8 @@ from aiohttp import web
 
 from drawercam.access import keys
 from drawercam.access.grants import COOKIE_AGE, Grant, keys_unread
-from drawercam.access.keys import NOTHING, Keyring, KeysError, Scope
+from drawercam.access.key import NOTHING, KeysError, Scope, link, seconds
+from drawercam.access.keys import COOKIE, Keyring
 from drawercam.live.channel import NotTurned
 from drawercam.protocol import messages as control
 from drawercam.server.admission.entrance import TICKET_HEADER
@@ -105,7 +106,7 @@ class Api:
         for name in self._access.stale_cookies(asked.cookies):
             response.del_cookie(name, path="/", secure=secure, httponly=True, samesite="Strict")
         age = COOKIE_AGE if key.expires is None else min(COOKIE_AGE, max(1, key.expires - int(time.time())))
-        name, token = self._access.cookie_name(key), ring.token(key, keys.COOKIE)
+        name, token = self._access.cookie_name(key), ring.token(key, COOKIE)
         response.set_cookie(name, token, max_age=age, httponly=True, secure=secure, samesite="Strict", path="/")
         return response
 
@@ -183,7 +184,7 @@ class Api:
         ring, body = self._ring(), await self._body(request)
         try:
             publish, watch = (Scope.from_json(body[what]) if what in body else NOTHING for what in ("publish", "watch"))
-            lasts = keys.seconds(str(body["expires"])) if body.get("expires") is not None else None
+            lasts = seconds(str(body["expires"])) if body.get("expires") is not None else None
             key = await asyncio.to_thread(ring.add, publish, watch, lasts, str(body.get("label", "")))
         except KeysError as error:
             raise Denied(400, "bad-request", str(error)) from None
@@ -194,12 +195,12 @@ class Api:
         keys.log.info("+ %s made the key %s", request.remote, key.id)
         links = {}
         if key.manages:
-            links["own"] = keys.link(self._site.player_urls()[0], key, "camera", key.watch)
+            links["own"] = link(self._site.player_urls()[0], key, "camera", key.watch)
         else:
             if key.publish:
-                links["camera"] = keys.link(self._site.camera_urls()[0], key, "name", key.publish)
+                links["camera"] = link(self._site.camera_urls()[0], key, "name", key.publish)
             if key.watch:
-                links["player"] = keys.link(self._site.player_urls()[0], key, "camera", key.watch)
+                links["player"] = link(self._site.player_urls()[0], key, "camera", key.watch)
         answer = key.as_json() | {"key": key.secret, "links": links}
         if body.get("codes") is True and not key.manages:
             answer["codes"] = {page: _code(link).decode() for page, link in links.items()}

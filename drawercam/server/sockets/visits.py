@@ -7,7 +7,7 @@ from typing import cast
 
 from websockets.frames import Close
 
-from drawercam.access.keys import Scope
+from drawercam.access.key import Scope
 from drawercam.live.hub import Hub
 from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Closing, Reason, Refused

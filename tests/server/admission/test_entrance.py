@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from drawercam.access.grants import Access, Right
-from drawercam.access.keys import ALL, COOKIE, NOTHING, Key, Keyring, Scope
+from drawercam.access.key import ALL, NOTHING, Key, Scope
+from drawercam.access.keys import COOKIE, Keyring
 from drawercam.server.admission import routes
 from drawercam.server.admission.entrance import CHALLENGE, TICKET_HEADER, Asked, Entrance
 from drawercam.server.admission.routes import Route

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from drawercam.access.grants import NO_GRANT
-from drawercam.access.keys import ALL, NOTHING, Keyring
+from drawercam.access.key import ALL, NOTHING
+from drawercam.access.keys import Keyring
 from drawercam.server.admission.key_check import KeyCheck, shown_key
 from groundwork.connections.limits import GUESSES_AT_ONCE, SECONDS_PER_GUESS, WrongKeys
 from groundwork.denied import Denied

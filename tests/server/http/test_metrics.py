@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from drawercam.access.grants import Access
-from drawercam.access.keys import ALL, COOKIE, NOTHING, TICKET, Keyring, Scope
+from drawercam.access.key import ALL, NOTHING, Scope
+from drawercam.access.keys import COOKIE, TICKET, Keyring
 from drawercam.media.packets import Kind
 from drawercam.server.admission.routes import METRICS
 from drawercam.server.server import Server

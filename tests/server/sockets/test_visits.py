@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from drawercam.access.keys import ALL, NOTHING, Scope
+from drawercam.access.key import ALL, NOTHING, Scope
 from drawercam.protocol import messages as control
 from drawercam.server.sockets.visits import Lists
 

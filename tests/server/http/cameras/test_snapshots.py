@@ -16,7 +16,8 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from drawercam.access.keys import NOTHING, Keyring, Scope
+from drawercam.access.key import NOTHING, Scope
+from drawercam.access.keys import Keyring
 from drawercam.server.http.cameras import snapshots as pictures
 from drawercam.server.http.headers import TIME_HEADER
 from drawercam.server.server import GOODBYE_BUDGET

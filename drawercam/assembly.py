@@ -7,13 +7,13 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from certs import Authority, OwnCertificate, Served
+from certs import Authority, OwnCertificate
 from certs.renewal import Renewal
 from drawercam.access.grants import Access
-from drawercam.access.key import ALL, Key
+from drawercam.access.key import ALL
 from drawercam.access.key_file import FIRST_LABEL
 from drawercam.access.keys import Keyring
 from drawercam.discovery.mdns import Beacon
@@ -27,21 +27,20 @@ from drawercam.server import free_memory as heap
 from drawercam.server.admission.entrance import Entrance
 from drawercam.server.admission.reverse_proxies import Proxies
 from drawercam.server.http.site import Site
-from drawercam.server.http.trust_page import PAGE_PATH, TrustPage
+from drawercam.server.http.trust_page import TrustPage
 from drawercam.server.server import Server
 from groundwork import addresses, console
 from groundwork import command_lines as commandline
 from groundwork import loop_errors as faults
 from groundwork import state_files as files
-from groundwork.addresses import IPAddress
 from groundwork.running_relay import Notice, Running
 from ip_registry import secret
-from ip_registry.messages import MAX_URLS, Announcement
+from ip_registry.messages import Announcement
 from ip_registry.registry import Registry
 
 from . import banner
-from .banner import Reach
 from .outer_address import Outside, short
+from .whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
@@ -71,23 +70,22 @@ class Relay:
         self._gone = GoneFile(chosen.state, departures)
         self._chosen = chosen
         self._root = root
-        self._scheme = "https" if chosen.tls else "http"
-        self._port = self._trust_port = 0
         named = [chosen.host] if chosen.host and not addresses.listening(chosen.hosts) else []
         self._outside: Outside = chosen.outside
         self._names = [*addresses.host_names(), *named, *self._outside.names]
         source = OwnCertificate(chosen.cert, chosen.key) if chosen.cert else Authority(chosen.state / "certs")
-        self._renewal = Renewal(source, chosen.hosts, self._names, present=self._listening) if chosen.tls else None
+        self._renewal = Renewal(source, chosen.hosts, self._names, present=self._outside.listening) if chosen.tls else None
+        self._where = Whereabouts(chosen.tls, chosen.hosts, self._outside, self._renewal)
         self._ring = self._keys() if chosen.keys else None
         self._film, self._watch = self._ring.for_links() if self._ring else (None, None)
         self._access = Access(self._ring, sites=self._outside.sites(), tls=chosen.tls, tickets=chosen.registry is not None)
         self._learn_hosts()
         self._announcer: Announcer | None = None
         if chosen.registry:
-            self._announcer = Announcer(chosen.registry, secret.load(chosen.registry_secret_file), self._announcement)
+            self._announcer = Announcer(chosen.registry, secret.load(chosen.registry_secret_file), self._announced)
         registry = None
         if chosen.serve_registry:
-            registry = Registry(chosen.state, secret.load_or_create(chosen.registry_secret_file)[0], own=self._announcement)
+            registry = Registry(chosen.state, secret.load_or_create(chosen.registry_secret_file)[0], own=self._announced)
         proxies = Proxies(
             self._outside.proxies,
             alone=bool(self._outside.proxies) and not chosen.tls,
@@ -97,11 +95,11 @@ class Relay:
             hub=Hub(RelayClock(), Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on)), _later, departures),
             entrance=Entrance(self._access, chosen.tls, proxies),
             root=root,
-            authority=lambda: self._served.ca_pem if self._served else b"",
-            camera_urls=lambda: self._urls("/camera.html"),
-            player_urls=lambda: self._urls("/player.html"),
-            trust_url=self._trust_url,
-            reach=self._reach,
+            authority=lambda: self._where.served.ca_pem if self._where.served else b"",
+            camera_urls=lambda: self._where.urls("/camera.html"),
+            player_urls=lambda: self._where.urls("/player.html"),
+            trust_url=self._where.trust_url,
+            reach=self._where.reach,
             registry=chosen.registry.origin if chosen.registry else "",
             served_registry=registry,
             relay=chosen.relay_name,
@@ -121,13 +119,13 @@ class Relay:
         """
         chosen, renewal = self._chosen, self._renewal
         asyncio.get_running_loop().set_exception_handler(faults.unhandled)
-        self._port = await self._server.start(chosen.hosts, chosen.port, (lambda: renewal.context) if renewal else None)
+        self._where.port = await self._server.start(chosen.hosts, chosen.port, (lambda: renewal.context) if renewal else None)
         await self._gone.start()  # not before: where another relay has this port, the folder is that one's, too
         if renewal:
             await self._start_trust_page(renewal)
             if not chosen.no_mdns:
-                self._beacon = Beacon(chosen.relay_name, self._port, True, renewal.served.fingerprint)
-                self._beacon.start(self._outward)
+                self._beacon = Beacon(chosen.relay_name, self._where.port, True, renewal.served.fingerprint)
+                self._beacon.start(self._where.outward)
             renewal.start(self._moved)
         if self._announcer:
             self._announcer.start()
@@ -170,9 +168,9 @@ class Relay:
         if self._chosen.no_trust_page or not renewal.served.ca_pem:
             return
         most = self._server.capacity.trust
-        trust = TrustPage(lambda: renewal.served, self._port, self._access.check_host, self._root / "web", most)
+        trust = TrustPage(lambda: renewal.served, self._where.port, self._access.check_host, self._root / "web", most)
         try:
-            self._trust_port = await trust.start(self._chosen.hosts, self._chosen.trust_port)
+            self._where.trust_port = await trust.start(self._chosen.hosts, self._chosen.trust_port)
         except OSError as error:
             log.warning(
                 "There is no page that tells phones how to trust this relay: port %d cannot be had (%s). --trust-port chooses another one.",
@@ -184,56 +182,19 @@ class Relay:
 
     # --- where it is ---
 
-    @property
-    def _served(self) -> Served | None:
-        return self._renewal.served if self._renewal else None
-
-    @property
-    def _present(self) -> Sequence[IPAddress]:
-        return self._renewal.addresses if self._renewal else self._listening(self._chosen.hosts)
-
-    def _listening(self, hosts: Sequence[str] | None) -> list[IPAddress]:
-        """Its addresses now; those that were named as its own come first, because others may lead nowhere, as in a container."""
-        return [*dict.fromkeys([*self._outside.addresses, *addresses.listening(hosts)])]
-
-    @property
-    def _outward(self) -> list[IPAddress]:
-        """The addresses that others can reach."""
-        return [ip for ip in self._present if not ip.is_loopback]
-
-    def _hosts(self) -> list[str]:
-        return self._renewal.hosts() if self._renewal else ["localhost"]
-
-    def _urls(self, path: str, key: Key | None = None) -> list[str]:
-        fragment = f"#key={key.secret}" if key else ""
-        return [origin + path + fragment for origin in self._origins()]
-
-    def _origins(self) -> list[str]:
-        """Where pages can be opened, likeliest first."""
-        outer = self._outside.origins(self._scheme, self._port)
-        own = [addresses.url(self._scheme, host, self._port).rstrip("/") for host in self._hosts() if host not in outer.values()]
-        if self._outside.proxies and not self._chosen.tls:
-            return [*outer] or own  # all others are turned away
-        return [*outer, *own] if self._chosen.tls else [*own, *outer]
-
-    def _trust_url(self) -> str:
-        return addresses.url("http", self._hosts()[0], self._trust_port, PAGE_PATH) if self._trust_port else ""
-
-    def _announcement(self) -> Announcement | None:
-        """What registries are told; loopback only where the relay is nowhere else."""
-        origins = [addresses.url(self._scheme, ip, self._port).rstrip("/") for ip in self._outward or self._present]
-        fingerprint = self._served.fingerprint if self._served else ""
-        return Announcement(self._chosen.relay_name, tuple(origins[:MAX_URLS]), fingerprint) if origins else None
+    def _announced(self) -> Announcement | None:
+        """See Whereabouts.announcement."""
+        return self._where.announcement(self._chosen.relay_name)
 
     def _learn_hosts(self) -> None:
-        certified = self._served.names if self._served else ()
-        self._access.set_hosts([*self._names, addresses.short_name(), *certified], self._present)
+        certified = self._where.served.names if self._where.served else ()
+        self._access.set_hosts([*self._names, addresses.short_name(), *certified], self._where.present)
 
     def _moved(self) -> None:
         """Addresses or certificate have changed."""
         self._learn_hosts()
         if self._beacon:
-            self._beacon.update(self._outward)
+            self._beacon.update(self._where.outward)
         if self._announcer:
             self._announcer.changed()
         self._telling = asyncio.create_task(self._tell(self._telling), name="notice")
@@ -245,25 +206,25 @@ class Relay:
         if before is not None:
             await before
         await self._note()
-        if self._origins()[0] != self._shown:  # the codes on the screen lead nowhere now
+        if self._where.origins()[0] != self._shown:  # the codes on the screen lead nowhere now
             await self._show()
 
     async def _note(self) -> None:
         """Leave word for the commands on this computer; without it they go by their defaults, and say so."""
-        served, local = self._served, addresses.from_here(self._chosen.hosts)
+        served, local = self._where.served, addresses.from_here(self._chosen.hosts)
         covered = served is None or bool(served.ca_pem) or served.covers(addresses.parsed(local) or local)
         running = Running(
-            scheme=self._scheme,
-            port=self._port,
-            hosts=tuple(self._hosts()),
-            origins=tuple(self._origins()),
+            scheme=self._where.scheme,
+            port=self._where.port,
+            hosts=tuple(self._where.hosts()),
+            origins=tuple(self._where.origins()),
             # Somebody's own certificate is mostly for names.
-            here=local if covered else self._hosts()[0],
+            here=local if covered else self._where.hosts()[0],
             name=self._chosen.relay_name,
             keys=self._ring is not None,
             authority=bool(served and served.ca_pem),
             fingerprint=served.fingerprint if served else "",
-            trust=self._trust_url(),
+            trust=self._where.trust_url(),
         )
         try:
             await asyncio.to_thread(self._notice.put_up, running)
@@ -277,26 +238,26 @@ class Relay:
 
     async def _show(self) -> None:
         own_url, own_command = self._own() if not self._shown else ("", "")  # once
-        self._shown = self._origins()[0]
+        self._shown = self._where.origins()[0]
         chosen = self._chosen
-        films, watches = self._urls("/camera.html", self._film), self._urls("/player.html", self._watch)
-        served = self._served
+        films, watches = self._where.urls("/camera.html", self._film), self._where.urls("/player.html", self._watch)
+        served = self._where.served
         facts = banner.Facts(
             tls=chosen.tls,
-            port=self._port,
+            port=self._where.port,
             camera_url=films[0],
             player_url=watches[0],
             other_camera_urls=tuple(films[1:]),
             other_player_urls=tuple(watches[1:]),
-            trust_url=self._trust_url(),
-            ca_url=self._urls("/ca.crt")[0] if served and served.ca_pem else "",
+            trust_url=self._where.trust_url(),
+            ca_url=self._where.urls("/ca.crt")[0] if served and served.ca_pem else "",
             fingerprint=served.fingerprint if served else "",
             keys=self._ring is not None,
             own_url=own_url,
             own_command=own_command,
             proxies=tuple(map(short, self._outside.proxies)),
             warnings=served.warnings if served else (),
-            reach=self._reach(),
+            reach=self._where.reach(),
             command=commandline.with_tls(chosen.typed),
             advice=(*self._outside.missing(chosen.tls, chosen.hosts, chosen.typed), *self._without_key()),
         )
@@ -307,18 +268,9 @@ class Relay:
     def _elsewhere(self) -> str:
         """Where else a link is to be had. The log gets no key: others may read it."""
         if self._ring is None:
-            return f"Watch at {self._urls('/player.html')[0]}, film at {self._urls('/camera.html')[0]}"
+            return f"Watch at {self._where.urls('/player.html')[0]}, film at {self._where.urls('/camera.html')[0]}"
         command = commandline.command("keys", "add", "--watch", "all", state=self._state_to_type())
         return f"To have one, type: {command} (or --publish)"
-
-    def _reach(self) -> Reach:
-        if self._outside.origins(self._scheme, self._port) and (self._chosen.tls or self._outside.proxies):
-            return Reach.NETWORK
-        if not self._chosen.tls:
-            return Reach.BEHIND if self._outside.proxies else Reach.PLAIN
-        if not addresses.is_loopback(self._hosts()[0]):
-            return Reach.NETWORK
-        return Reach.HOST if self._chosen.hosts else Reach.OFFLINE
 
     def _own(self) -> tuple[str, str]:
         """On a terminal, the first start makes a key for its owner: its link. Else, where there is none, the command that makes one."""
@@ -326,7 +278,7 @@ class Relay:
             return "", ""
         if self._ring.is_new and sys.stdout.isatty():
             with contextlib.suppress(OSError):  # the disk is full now
-                return self._urls("/player.html", self._ring.add(ALL, ALL, label=FIRST_LABEL))[0], ""
+                return self._where.urls("/player.html", self._ring.add(ALL, ALL, label=FIRST_LABEL))[0], ""
         there = any(key.manages for key in self._ring.live)
         return "", "" if there else commandline.command("keys", "add", "--own", state=self._state_to_type())
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from drawercam.server.admission.reverse_proxies import IPNetwork, network
-from groundwork.addresses import DEFAULT_PORTS, IPAddress, url
+from groundwork.addresses import DEFAULT_PORTS, IPAddress, listening, url
 from groundwork.command_lines import again
 from groundwork.hosts import Host, address
 
@@ -33,6 +33,14 @@ class Outside:
     def addresses(self) -> list[IPAddress]:
         """The hosts that are addresses."""
         return [one.ip for one in self.hosts if one.ip is not None]
+
+    def listening(self, hosts: Sequence[str] | None) -> list[IPAddress]:
+        """The relay's addresses now; those that were named as its own come first, because others may lead nowhere, as in a container.
+
+        Args:
+            hosts: What it listens on; None for everything.
+        """
+        return [*dict.fromkeys([*self.addresses, *listening(hosts)])]
 
     def sites(self) -> list[str]:
         """The origins that are known whatever the relay's own scheme and port are. Behind a proxy it is https where that was not said."""

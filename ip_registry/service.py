@@ -21,8 +21,7 @@ from groundwork import loop_errors as faults
 from groundwork import state_files as files
 from groundwork.bootstrap import PYTHON
 from groundwork.command_lines import Parser, port, quoted
-from groundwork.connections import limits, plain_http
-from groundwork.connections import unread_requests as unread
+from groundwork.connections import aiohttp_insides, limits, plain_http
 from groundwork.connections.listener import Gate
 from groundwork.connections.scheduler import Scheduler
 from groundwork.denied import Denied
@@ -125,7 +124,7 @@ async def run(chosen: argparse.Namespace) -> None:
         application(Registry(chosen.state, secret), served.ca_pem if served else None),
         handle_signals=False,
         access_log=None,
-        logger=unread.LOG,
+        logger=aiohttp_insides.LOG,
         keepalive_timeout=_KEEPALIVE,
         shutdown_timeout=_STOP_BUDGET,
     )
@@ -138,7 +137,7 @@ async def run(chosen: argparse.Namespace) -> None:
         lobby = limits.Lobby(max(1, room - _OTHER_FILES))
         scheduler = Scheduler(asyncio.get_running_loop().call_soon)
         context = (lambda: renewal.context) if renewal else None
-        gate = Gate(lobby, context, lambda seat: unread.protocol(server, scheduler.share(seat.address)), plain=_plain)
+        gate = Gate(lobby, context, lambda seat: aiohttp_insides.protocol(server, scheduler.share(seat.address)), plain=_plain)
         port = await gate.open(hosts, chosen.port)
         if renewal:
             renewal.start(lambda: None)

@@ -41,8 +41,7 @@ from drawercam.server.sockets.guard import SocketGuard
 from drawercam.server.sockets.websocket import SUBPROTOCOL, Session, Socket
 from drawercam.snapshots.requests import Desks
 from groundwork import tasks
-from groundwork.connections import limits
-from groundwork.connections import unread_requests as unread
+from groundwork.connections import aiohttp_insides, limits
 from groundwork.connections.limits import Capacity, Lobby, Places
 from groundwork.connections.listener import Gate, Seat
 from groundwork.connections.scheduler import Scheduler
@@ -106,7 +105,7 @@ class Server:
             app,
             handle_signals=False,
             access_log=None,
-            logger=unread.LOG,
+            logger=aiohttp_insides.LOG,
             keepalive_timeout=_KEEPALIVE,
             lingering_time=_LINGERING,
             read_bufsize=READ_AHEAD,
@@ -219,12 +218,10 @@ class Server:
         transport.close()
 
     def enter_http(self, transport: asyncio.Transport, head: bytes) -> None:
-        """Hand a connection to aiohttp, as if it had accepted it."""
+        """See first_request.Rooms."""
         assert self._runner.server is not None
-        handler = unread.protocol(self._runner.server, self.scheduler.share(self._entrance.connected(transport).address))
-        transport.set_protocol(handler)
-        handler.connection_made(transport)
-        handler.data_received(head)
+        share = self.scheduler.share(self._entrance.connected(transport).address)
+        aiohttp_insides.enter(self._runner.server, transport, share, head)
 
     def enter_websocket(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
         """Begin a WebSocket. How much it may send is known from its path."""

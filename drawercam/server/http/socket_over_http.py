@@ -26,11 +26,11 @@ from drawercam.server.sockets.camera import MAX_CAMERA_MESSAGE
 from drawercam.server.sockets.control_text import MAX_OTHER_MESSAGE
 from drawercam.server.sockets.liveness import SILENCE_DEADLINE
 from drawercam.server.sockets.websocket import SUBPROTOCOL, Owner, Session, Socket
+from groundwork.connections.aiohttp_insides import Endless, tell_end
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied
 
 from .bodies import Bodies, more
-from .endless import Endless
 
 PREFIX = "/over-http/"
 """Below it, every path is one of these; `Owner.route` says who may."""
@@ -92,7 +92,7 @@ class Stream(Socket):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._http.connection_lost(exc)
+        tell_end(self._http, exc)
         self.gone.set()
         self.free.set()
 

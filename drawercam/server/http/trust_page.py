@@ -26,7 +26,7 @@ from cryptography import x509
 
 from certs import Served
 from groundwork import addresses
-from groundwork.connections import unread_requests as unread
+from groundwork.connections import aiohttp_insides
 from groundwork.connections.limits import MAX_TRUST, Lobby
 from groundwork.connections.listener import Gate, Seat
 from groundwork.connections.own_address import own_address
@@ -156,7 +156,7 @@ class TrustPage:
         for part in PARTS:
             app.router.add_get(f"/web/{part}", self._part)
         self._scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
-        self._runner = web.AppRunner(app, handle_signals=False, access_log=None, logger=unread.LOG)
+        self._runner = web.AppRunner(app, handle_signals=False, access_log=None, logger=aiohttp_insides.LOG)
         self._gate = Gate(Lobby(most), None, lambda seat: _Door(self, seat))
         self._ends: dict[asyncio.Transport, asyncio.TimerHandle] = {}  # of the connections that are open
 
@@ -197,9 +197,7 @@ class TrustPage:
             return
         self._ends[transport] = asyncio.get_running_loop().call_later(CONNECTION_LIFE, transport.abort)
         seat.ended = partial(self._end, transport)
-        handler = unread.protocol(server, self._scheduler.share(seat.address))
-        transport.set_protocol(handler)
-        handler.connection_made(transport)
+        aiohttp_insides.enter(server, transport, self._scheduler.share(seat.address))
 
     def _end(self, transport: asyncio.Transport) -> None:
         if (end := self._ends.pop(transport, None)) is not None:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from operator import attrgetter
-from typing import Protocol, cast
+from typing import Protocol
 
 from aiohttp import web
 
@@ -21,12 +21,12 @@ from drawercam.media.containers.live_file import AUDIO, VIDEO, Container, Muxed,
 from drawercam.protocol import messages as control
 from drawercam.server.admission import routes
 from drawercam.server.admission.reverse_proxies import Client
-from drawercam.server.http.endless import Endless
 from drawercam.server.http.guard import client_of
 from drawercam.server.sockets.in_flight import TURN
 from drawercam.server.sockets.liveness import WRITE_DEADLINE
 from drawercam.server.sockets.patience import patience
 from drawercam.server.sockets.write_limit import WriteLimit
+from groundwork.connections.aiohttp_insides import Endless, tell_end
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied
 
@@ -261,7 +261,7 @@ class Reader(Follower, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._house.reader_ends(self)
         self._channel.part(self)
-        cast(asyncio.Protocol, self._http).connection_lost(exc)
+        tell_end(self._http, exc)
         self.gone.set()
 
 

@@ -22,6 +22,7 @@ from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from drawercam.server.admission import routes
 from drawercam.server.http.bodies import Bodies, more
 from drawercam.server.sockets.liveness import SILENCE_DEADLINE
+from groundwork.connections.aiohttp_insides import send_continue
 from groundwork.connections.scheduler import Share
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied
@@ -171,9 +172,7 @@ def add_routes(app: web.Application, hub: Hub, bodies: Bodies, share: Callable[[
 
     async def publish(request: web.Request) -> web.StreamResponse:
         with bodies.place(request):
-            if request.headers.get("Expect", "").lower() == "100-continue":
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110 section 10.1.1
-                request.writer.output_size = 0  # as aiohttp's own handler does: the answer has not begun
+            await send_continue(request)
             who = request.remote or ""
             label = told_label(request.query.get("label", ""))
             await Publisher(hub, request.match_info["name"], who, share(who), label).read(request.content)

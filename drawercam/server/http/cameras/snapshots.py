@@ -12,11 +12,11 @@ from aiohttp import web
 
 from drawercam.server.admission import routes
 from drawercam.server.http.bodies import taken
-from drawercam.server.http.endless import Endless
 from drawercam.server.http.headers import TIME_HEADER
 from drawercam.server.sockets.write_limit import keep_unsent
 from drawercam.snapshots.requests import NO_KEYFRAME, NOT_YET, UNKNOWN, Desks, NoPicture
 from drawercam.snapshots.worker import Picture, available
+from groundwork.connections.aiohttp_insides import Endless
 from groundwork.denied import Denied
 
 # Seconds for which a request waits for a picture: a phone that is asleep needs one or two to wake up.

@@ -1,20 +1,22 @@
-"""Requests that wait for their turn, taken apart by aiohttp itself."""
+"""Requests that wait for their turn, taken apart by aiohttp itself; and that aiohttp is inside what the relay takes it for."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import cycle
 
 import pytest
-from aiohttp import web
+from aiohttp import web, web_protocol
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.web_protocol import RequestHandler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundwork.connections import unread_requests as unread
+from groundwork.connections import aiohttp_insides
+from groundwork.connections.aiohttp_insides import Endless, enter, send_continue, tell_end
 from groundwork.connections.scheduler import Scheduler
 
 BODY = b"1\r\na\r\n" * 40_000 + b"0\r\n\r\n"
@@ -30,6 +32,10 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.reads = True
+        self.protocol: asyncio.BaseProtocol | None = None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
@@ -98,7 +104,7 @@ def asked(method: str, size: int, chunk: int) -> bytes:
 
 
 def begin(server: web.Server, turns: Turns) -> tuple[RequestHandler, Transport]:
-    handler, transport = unread.protocol(server, turns.scheduler.share("192.0.2.1")), Transport()
+    handler, transport = aiohttp_insides.protocol(server, turns.scheduler.share("192.0.2.1")), Transport()
     handler.connection_made(transport)
     return handler, transport
 
@@ -115,7 +121,7 @@ async def test_a_body_in_tiny_chunks_is_no_more_at_once_than_a_share_of_the_turn
         parse(self, data)
 
     monkeypatch.setattr(RequestHandler, "data_received", counted)
-    monkeypatch.setattr(unread, "_now", lambda: sum(parsed) / 4096 / 1000)  # each 4 KiB take a millisecond
+    monkeypatch.setattr(aiohttp_insides, "_now", lambda: sum(parsed) / 4096 / 1000)  # each 4 KiB take a millisecond
     handler.data_received(HEAD + BODY)
     assert parsed[0] <= 3 * 8192 and not transport.reads
     assert await turns.all() > 5
@@ -188,3 +194,86 @@ async def test_an_address_that_has_had_its_share_waits(server: web.Server) -> No
     handler.data_received(b"st: relay\r\n\r\n")
     await turns.all()
     assert transport.written.count(b"200 OK") == 1 and transport.reads
+
+
+# --- what aiohttp is taken for ---
+
+
+def test_what_the_handler_stands_on_is_there() -> None:
+    slots = {name for kind in (RequestHandler, BaseProtocol) for name in kind.__slots__}
+    assert {"_messages", "_parser", "_upgraded", "_reading_paused", "_buffer_paused"} <= slots
+    for name in ("_pause_transport_reading", "_resume_transport_reading", "handle_error"):
+        assert callable(getattr(RequestHandler, name))
+    assert web_protocol.MAX_MSG_QUEUE_SIZE == 1, "as it was set"
+
+
+async def test_the_handler_says_when_it_wants_no_more(server: web.Server) -> None:
+    """With a queue of one, a second request waits in the parser until the first was taken."""
+    turns = Turns()
+    handler, transport = begin(server, turns)
+    handler.data_received(asked("GET", 0, 0) * 3)
+    assert handler._buffer_paused and not transport.reads
+    for _ in range(30):
+        await turns.all()
+    assert transport.written.count(b"200 OK") == 3 and not handler._buffer_paused
+
+
+async def test_a_connection_is_entered_as_if_aiohttp_had_accepted_it(server: web.Server) -> None:
+    turns, transport = Turns(), Transport()
+    share = turns.scheduler.share("192.0.2.1")
+    enter(server, transport, share, asked("GET", 0, 0))
+    assert len(server.connections) == 1 and transport.protocol is server.connections[0]
+    await turns.all()
+    assert transport.written.count(b"200 OK") == 1
+
+
+@asynccontextmanager
+async def answering(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[web.Server]:
+    app = web.Application()
+    app.router.add_get("/", answer)
+    app.router.add_post("/", answer, expect_handler=said_later)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    assert runner.server is not None
+    yield runner.server
+    await runner.cleanup()
+
+
+async def said_later(request: web.Request) -> None:
+    pass
+
+
+async def test_an_answer_without_end_has_neither_length_nor_chunks() -> None:
+    ended = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = Endless()
+        response.force_close()
+        await response.prepare(request)
+        tell_end(request.protocol, None)
+        ended.set()
+        return response
+
+    async with answering(answer) as server:
+        turns, transport = Turns(), Transport()
+        enter(server, transport, turns.scheduler.share("192.0.2.1"), asked("GET", 0, 0))
+        await turns.all()
+        await ended.wait()
+        assert not any(one.transport for one in server.connections), "aiohttp knows that it has ended"
+    head = transport.written.lower()
+    assert head.startswith(b"http/1.1 200 ok") and head.endswith(b"\r\n\r\n")
+    assert b"content-length" not in head and b"transfer-encoding" not in head
+
+
+async def test_continue_is_no_beginning_of_an_answer() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        await send_continue(request)
+        raise web.HTTPForbidden
+
+    async with answering(answer) as server:
+        turns, transport = Turns(), Transport()
+        request = asked("POST", 5, 0).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+        enter(server, transport, turns.scheduler.share("192.0.2.1"), request)
+        await turns.all()
+    said = [line for line in transport.written.split(b"\r\n") if line.startswith(b"HTTP/1.1")]
+    assert said == [b"HTTP/1.1 100 Continue", b"HTTP/1.1 403 Forbidden"]

@@ -1,12 +1,33 @@
-"""Requests that aiohttp has not read: those that it cannot, and those that wait for their turn.
+"""aiohttp from inside: the four ways in which the relay goes beyond its interface, and why.
 
-By itself it answers with all that it could not read, and writes a traceback with what was in it: cookies, for instance.
+Seen in aiohttp 3.14.5. No other file touches what begins with an underscore there, or leans on how
+it works inside; each way names the test that fails when it has changed.
+
+1. `enter`: a connection that aiohttp has not accepted. The listener takes all connections itself,
+   for HTTP and for sockets, on one port and through TLS that waits for its turn; aiohttp cannot be
+   given one. It takes `_loop` and `_kwargs` of `web.Server`, as `web.Server.__call__` does, and
+   begins as an event loop would: `test_a_connection_is_entered_as_if_aiohttp_had_accepted_it`.
+2. `_Handler`: what comes is taken apart in the turn of its address, a piece at a time, and no
+   further than is wanted. By itself aiohttp takes apart at once all that it is given, and writes a
+   traceback with what it could not read: cookies, for instance. It stands on `_messages`,
+   `_upgraded`, `_parser`, `_reading_paused`, `_buffer_paused`, `_pause_transport_reading` and
+   `_resume_transport_reading` of `RequestHandler`, and on `web_protocol.MAX_MSG_QUEUE_SIZE`:
+   `test_what_the_handler_stands_on_is_there`, and the tests of requests that wait.
+3. `Endless` and `tell_end`: an answer that ends with its connection, and is written by others. A
+   viewer writes straight into its transport, because a task and chunks would cost for each frame
+   and viewer. It takes `_length_check` of `StreamResponse`, and the handler's `connection_lost`:
+   `test_an_answer_without_end_has_neither_length_nor_chunks`.
+4. `send_continue`: `100 Continue` from within a handler. aiohttp says it before any middleware, and
+   so before a key was seen. It takes `output_size` of the writer, as aiohttp's own does:
+   `test_continue_is_no_beginning_of_an_answer`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from typing import cast
 
 from aiohttp import web, web_protocol
 from aiohttp.web_protocol import RequestHandler
@@ -15,8 +36,8 @@ from aiohttp.web_request import BaseRequest
 from .backlog import Backlog
 from .scheduler import Share
 
-LOG = logging.getLogger("groundwork.connections.unread_requests")
-"""For `aiohttp.web.AppRunner`. What goes wrong in a handler is said by the application."""
+LOG = logging.getLogger("groundwork.connections.aiohttp_insides")
+"""For `aiohttp.web.AppRunner`: it says nothing. What goes wrong in a handler is said by the application."""
 LOG.setLevel(logging.CRITICAL)
 
 # Requests of one connection that are taken apart before they are answered. With aiohttp's 32, five hundred connections that ask for one
@@ -123,3 +144,41 @@ def protocol(server: web.Server, share: Share) -> RequestHandler:
         share: What the address has of each turn of the event loop.
     """
     return _Handler(server, share)
+
+
+def enter(server: web.Server, transport: asyncio.Transport, share: Share, head: bytes = b"") -> None:
+    """Hand a connection to aiohttp, as if it had accepted it.
+
+    Args:
+        server, share: See `protocol`.
+        transport: Already connected.
+        head: What has come by it.
+    """
+    handler = protocol(server, share)
+    transport.set_protocol(handler)
+    handler.connection_made(transport)
+    if head:
+        handler.data_received(head)
+
+
+class Endless(web.StreamResponse):
+    """An answer whose body ends with the connection (RFC 9112 section 6.3), so that nothing stands between its parts."""
+
+    _length_check = False  # as in aiohttp's own WebSocketResponse: neither Content-Length nor chunks
+
+
+def tell_end(http: asyncio.BaseProtocol, error: Exception | None) -> None:
+    """Tell aiohttp that a connection has ended that was taken over from it.
+
+    Args:
+        http: What aiohttp had there: `request.protocol`.
+        error: See asyncio.
+    """
+    cast(asyncio.Protocol, http).connection_lost(error)
+
+
+async def send_continue(request: web.Request) -> None:
+    """Have the client send its body, if it waits for that (RFC 9110 section 10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer has not begun

@@ -139,7 +139,7 @@ WALL_PATIENCE = 3 * PATIENCE
 
 # What Firefox 153 shows of H.264 in full range: it takes it for the limited one, by MediaSource and WebCodecs, on the screen and on a
 # canvas, whatever says otherwise (the VUI, colr, VideoDecoderConfig.colorSpace; VP9's header neither). If this fails, Firefox has been
-# mended: then README.md and docs/film.md need not speak of it any more.
+# mended: then docs/browsers.md and docs/film.md need not speak of it any more.
 MISREAD = {"firefox": {"h264-full": [(209, 0, 0), (0, 212, 0), (15, 29, 207), (255, 255, 255), (8, 11, 7), (119, 122, 119)]}}
 
 

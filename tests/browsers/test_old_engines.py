@@ -1,4 +1,4 @@
-"""Chrome of 2018 to 2022 films and watches by the best way that each release has, and README's table says which."""
+"""Chrome of 2018 to 2022 films and watches by the best way that each release has, and the table of docs/browsers.md says which."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ WAYS = {
     106: Ways(films="codecs", shows="frames", sounds="worker", receives="worker"),
 }
 
-# The rows of README's table: what it is called there, and who does it. What comes later in WAYS does all that came before.
+# The rows of that table: what it is called there, and who does it. What comes later in WAYS does all that came before.
 THINGS: dict[str, Callable[[Ways], bool]] = {
     "films by MediaRecorder": lambda _: True,
     "watches by MediaSource, with sound": lambda _: True,
@@ -199,7 +199,7 @@ async def watches(old: Browser, address: str, ways: Ways, transport: str) -> Non
 
 def test_readme_says_from_which_version_on() -> None:
     rows = [f"| {thing} | {min(release for release, ways in WAYS.items() if does(ways))} |" for thing, does in THINGS.items()]
-    assert "\n".join(["| Chrome, Edge | from |", "|---|---|", *rows, ""]) in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(["| Chrome, Edge | from |", "|---|---|", *rows, ""]) in (ROOT / "docs" / "browsers.md").read_text(encoding="utf-8")
     assert list(WAYS) == list(OLD)
 
 

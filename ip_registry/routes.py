@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from groundwork.connections.answer_headers import NOT_KEPT, content_policy
 from groundwork.connections.limits import Places
 
 from . import page
@@ -40,15 +41,9 @@ ROUTES = (
 
 _STYLE, _SCRIPT = (Path(__file__).with_name(name).read_text("utf-8") for name in ("page.css", "page.js"))
 
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+_HEADERS = NOT_KEPT | {
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": content_policy(script="'self'", style="'self'", connect="'self'"),
 }
 
 # Pages that have lost their relay ask from that relay's origin. There is nothing in it that a visitor of the page here does not see.

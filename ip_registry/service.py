@@ -24,7 +24,7 @@ from groundwork.command_lines import Parser, port, quoted
 from groundwork.connections import aiohttp_insides, limits, plain_http
 from groundwork.connections.listener import Gate
 from groundwork.connections.scheduler import Scheduler
-from groundwork.denied import Denied
+from groundwork.denied import SENTENCES, Denied
 
 from . import secret as secrets
 from .messages import MAX_BODY
@@ -97,9 +97,9 @@ async def _in_words(request: web.Request, handler: Callable[[web.Request], Await
         return refusal(refused)
     except web.HTTPException as error:
         if error.status == 404:
-            return refusal(Refused(404, "unknown-path", "There is nothing at this address."))
+            return refusal(Refused(404, "unknown-path", SENTENCES[404]))
         if error.status == 405:
-            return refusal(Refused(405, "unknown-method", "This address does not take such a request."))
+            return refusal(Refused(405, "unknown-method", SENTENCES[405]))
         raise
     except ConnectionError:
         raise  # the peer has gone

@@ -33,6 +33,7 @@ from aiohttp import web, web_protocol
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
+from .answer_headers import NOT_KEPT
 from .backlog import Backlog
 from .scheduler import Share
 
@@ -50,13 +51,7 @@ _PIECE = 8 * 2**10
 
 _now = time.monotonic
 
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Server": "drawercam",
-}
+_HEADERS = NOT_KEPT | {"X-Accel-Buffering": "no", "Server": "drawercam"}
 
 
 class _Handler(RequestHandler):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from drawercam.access.grants import Right
-from groundwork.denied import Denied
+from groundwork.denied import SENTENCES, Denied
 from groundwork.names import NAME, NAME_RULE
 from ip_registry.routes import ROUTES as REGISTRY
 
@@ -140,7 +140,7 @@ def socket_route(path: str) -> tuple[Route, str]:
     for pattern, route in _PATTERNS:
         if found := pattern.fullmatch(decoded):
             return route, camera_name(found[1]) if route.names_camera else ""
-    raise Denied(404, "unknown-path", "There is nothing at this address.")
+    raise Denied(404, "unknown-path", SENTENCES[404])
 
 
 def camera_name(text: str) -> str:

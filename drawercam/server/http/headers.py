@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from drawercam.server.admission.reverse_proxies import Client
+from groundwork.connections.answer_headers import ALWAYS, content_policy
 
 HEADERS = {
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",  # nginx would collect a stream before it hands it on
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+    **ALWAYS,
     "Referrer-Policy": "same-origin",  # with "no-referrer" Chrome 64 (79 does not) says `Origin: null` in POSTs of our own pages
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -42,8 +42,13 @@ def answer_headers(registry: str, client: Client) -> dict[str, str]:
         host = client.host or ""
         named = host if host.isascii() and not set(host) & set(" ;,'\"") else ""
         sources = f"'self' {'wss' if client.https else 'ws'}://{named}" if named else "'self'"
-    policy = (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-        f"connect-src {sources}; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    policy = content_policy(
+        script="'self'",
+        style="'self'",
+        img="'self' data: blob:",
+        media="'self' blob:",
+        connect=sources,
+        worker="'self'",
+        manifest="'self'",
     )
     return HEADERS | {"Content-Security-Policy": policy}

@@ -27,11 +27,12 @@ from cryptography import x509
 from certs import Served
 from groundwork import addresses
 from groundwork.connections import aiohttp_insides
+from groundwork.connections.answer_headers import NOT_KEPT, content_policy
 from groundwork.connections.limits import MAX_TRUST, Lobby
 from groundwork.connections.listener import Gate, Seat
 from groundwork.connections.own_address import own_address
 from groundwork.connections.scheduler import Scheduler
-from groundwork.denied import Denied
+from groundwork.denied import SENTENCES, Denied
 from groundwork.hosts import host_name
 
 PAGE_PATH = "/trust"
@@ -64,14 +65,7 @@ PROFILE_SPACE = uuid.UUID("5d6f2f5c-6a0e-4a67-9f51-0d0c1b8e7a36")
 BYTES_IN_A_ROW = 8
 """Of a fingerprint: as many as fit the narrowest phone, and as the terminal prints."""
 
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
-
-_NOTHING = "'none'"
+_HEADERS = NOT_KEPT | {"Referrer-Policy": "no-referrer"}
 
 _UNLIMITED = string.Template("""
     <section class="panel unlimited" aria-labelledby="unlimited">
@@ -216,16 +210,15 @@ class TrustPage:
         except Denied as denied:
             response = web.Response(status=denied.status, text=f"{denied}\n")
         except web.HTTPNotFound:
-            response = web.Response(status=404, text="There is nothing at this address.\n")
+            response = web.Response(status=404, text=f"{SENTENCES[404]}\n")
         except ConnectionError:
             raise  # the peer has gone
         except Exception:
             log.exception("x %s: a fault in the trust page", request.remote)
             response = web.Response(status=500, text="The page has a fault; the relay's log says more.\n")
         response.headers.update(_HEADERS)
-        response.headers["Content-Security-Policy"] = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-            f"frame-ancestors 'none'; connect-src {relay or _NOTHING}"
+        response.headers["Content-Security-Policy"] = content_policy(
+            script="'self'", style="'self'", img="'self'", connect=relay or "'none'"
         )
         response.headers["Server"] = "drawercam"  # aiohttp would tell its version
         response.force_close()

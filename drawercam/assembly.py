@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from certs import Authority, OwnCertificate
 from certs.renewal import Renewal
 from drawercam.access.grants import Access
-from drawercam.access.key import ALL
-from drawercam.access.key_file import FIRST_LABEL
 from drawercam.access.keys import Keyring
 from drawercam.discovery.mdns import Beacon
 from drawercam.discovery.registry_client import Announcer
@@ -40,6 +37,7 @@ from ip_registry.registry import Registry
 
 from . import banner
 from .outer_address import Outside, short
+from .printed_links import PrintedLinks
 from .whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
@@ -77,7 +75,8 @@ class Relay:
         self._renewal = Renewal(source, chosen.hosts, self._names, present=self._outside.listening) if chosen.tls else None
         self._where = Whereabouts(chosen.tls, chosen.hosts, self._outside, self._renewal)
         self._ring = self._keys() if chosen.keys else None
-        self._film, self._watch = self._ring.for_links() if self._ring else (None, None)
+        to_type = None if chosen.state.resolve() == (root / "state").resolve() else chosen.state
+        self._links = PrintedLinks(self._ring, self._where, to_type)
         self._access = Access(self._ring, sites=self._outside.sites(), tls=chosen.tls, tickets=chosen.registry is not None)
         self._learn_hosts()
         self._announcer: Announcer | None = None
@@ -237,10 +236,10 @@ class Relay:
                 )
 
     async def _show(self) -> None:
-        own_url, own_command = self._own() if not self._shown else ("", "")  # once
+        own_url, own_command = self._links.own(sys.stdout.isatty()) if not self._shown else ("", "")  # once
         self._shown = self._where.origins()[0]
         chosen = self._chosen
-        films, watches = self._where.urls("/camera.html", self._film), self._where.urls("/player.html", self._watch)
+        films, watches = self._links.film(), self._links.watch()
         served = self._where.served
         facts = banner.Facts(
             tls=chosen.tls,
@@ -259,41 +258,11 @@ class Relay:
             warnings=served.warnings if served else (),
             reach=self._where.reach(),
             command=commandline.with_tls(chosen.typed),
-            advice=(*self._outside.missing(chosen.tls, chosen.hosts, chosen.typed), *self._without_key()),
+            advice=(*self._outside.missing(chosen.tls, chosen.hosts, chosen.typed), *self._links.missing()),
         )
         print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr), end="")
         if why := await asyncio.to_thread(console.unseen, sys.stdout):  # which waits for a reader
-            log.warning("The links cannot be printed here (%s). %s", why, self._elsewhere())
-
-    def _elsewhere(self) -> str:
-        """Where else a link is to be had. The log gets no key: others may read it."""
-        if self._ring is None:
-            return f"Watch at {self._where.urls('/player.html')[0]}, film at {self._where.urls('/camera.html')[0]}"
-        command = commandline.command("keys", "add", "--watch", "all", state=self._state_to_type())
-        return f"To have one, type: {command} (or --publish)"
-
-    def _own(self) -> tuple[str, str]:
-        """On a terminal, the first start makes a key for its owner: its link. Else, where there is none, the command that makes one."""
-        if self._ring is None:
-            return "", ""
-        if self._ring.is_new and sys.stdout.isatty():
-            with contextlib.suppress(OSError):  # the disk is full now
-                return self._where.urls("/player.html", self._ring.add(ALL, ALL, label=FIRST_LABEL))[0], ""
-        there = any(key.manages for key in self._ring.live)
-        return "", "" if there else commandline.command("keys", "add", "--own", state=self._state_to_type())
-
-    def _state_to_type(self) -> Path | None:
-        """The state folder, where a command has to name it."""
-        return None if self._chosen.state.resolve() == (self._root / "state").resolve() else self._chosen.state
-
-    def _without_key(self) -> Iterator[tuple[str, str]]:
-        """What to say when the keys that belong into the printed links have been revoked."""
-        if self._ring is None:
-            return
-        for key, link, option in ((self._film, "Film", "--publish"), (self._watch, "Watch", "--watch")):
-            if key is None:
-                command = commandline.command("keys", "add", option, "all", state=self._state_to_type())
-                yield f"Warning: The link to {link} has no key, because that was revoked. To make one, type:", command
+            log.warning("The links cannot be printed here (%s). %s", why, self._links.elsewhere())
 
 
 def _later(seconds: float, work: Callable[[], None]) -> None:

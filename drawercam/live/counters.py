@@ -57,7 +57,7 @@ class Tally:
         unusable: Frames that came before the first keyframe of their track, and were of no use.
         bytes: Of the frames that could be passed on, without their containers.
         offered: Frames times the viewers that they were offered to.
-        drops: Frames left out for viewers that have gone; those who are still there know theirs (`channel.Viewer`).
+        drops: Frames left out for viewers that have gone; those who are still there know theirs (`viewers.Viewer`).
         joins: How often somebody began to watch.
         keyframe_requests: How often the camera was asked for a keyframe.
         uplink: From the capture of a picture to its arrival, as far as the relay knows when it was captured.

@@ -11,12 +11,11 @@ from drawercam.protocol import messages as control
 from groundwork.connections.limits import Places, Room
 from groundwork.names import NAME, NAME_RULE
 
-from .budget import Budget
 from .channel import Channel, State
 from .counters import Tally
 from .gathering import Gathered, Later
 from .gone import Departures
-from .ledger import Ledger
+from .ledger import Budget, Ledger
 from .pausing import Policy
 
 # Channels that have, or had, a camera, above which those are forgotten early whose camera is gone and not remembered (gone.MAX_GONE), and

@@ -15,9 +15,8 @@ from drawercam.media.work import MOST, MOST_AT_ONCE, Work
 from drawercam.protocol.close_reasons import Reason, Refused
 from drawercam.protocol.messages import MAX_STREAM
 
-from .budget import Budget
 from .channel import Channel
-from .ledger import MAX_OF_CAMERA, WORK_PER_SECOND, Account, Ledger
+from .ledger import MAX_OF_CAMERA, WORK_PER_SECOND, Account, Budget, Ledger
 
 PUBLISHING = 8
 """Units of work for handing on a frame, beside reading it."""

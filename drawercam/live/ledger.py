@@ -12,8 +12,6 @@ from drawercam.media.work import MOST
 from drawercam.protocol.close_reasons import Reason, Refused
 from groundwork.connections.limits import counted_as
 
-from .budget import Budget
-
 MAX_OF_CAMERA = 16 * 2**20
 """Bytes of one camera that wait for the rest of their message, element or box: twice the longest of those."""
 
@@ -34,6 +32,29 @@ MAX_ADDRESSES = 4096
 
 # Bytes in which is counted: what changes by less with each message costs nothing.
 _STEP = 4 * 2**10
+
+
+class Budget:
+    """Bytes that may be held in all.
+
+    Attributes:
+        used: How many are.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.used = 0
+        self._limit = limit
+
+    def take(self, size: int) -> bool:
+        """Whether there was room for so many more; then they are held from now on."""
+        if self.used + size > self._limit:
+            return False
+        self.used += size
+        return True
+
+    def give_back(self, size: int) -> None:
+        """So many are held no more."""
+        self.used -= size
 
 
 class Ledger:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-# Microseconds after which a vote for a pause has lapsed, unless it is cast again: a player that hangs cannot stop a camera for long.
-VOTE_LIFETIME = 5_000_000
+from drawercam.protocol import messages as control
+
+from .viewers import Viewers
 
 # Microseconds for which nobody must have watched before a camera is put to sleep: a page that is reloaded wakes nobody up.
 SLEEP_AFTER = 10_000_000
+
+# Viewers whose addresses a camera is told when they pause it.
+MAX_NAMED = 3
 
 
 class PausePolicy(StrEnum):
@@ -37,3 +41,46 @@ class Policy:
 
     pause: PausePolicy = PausePolicy.ALL
     always_on: frozenset[str] = frozenset()
+
+
+class Pausing:
+    """What one camera is told: to pause, or to go on. All times are microseconds."""
+
+    def __init__(self, name: str, policy: Policy, now: int) -> None:
+        """
+        Args:
+            name: The camera's.
+            policy: See there.
+            now: It is as if somebody had watched up to this time.
+        """
+        self._pause = policy.pause
+        self._sleeps = name not in policy.always_on
+        self._watched = now
+        self._told: control.CameraPause | None = None
+
+    def begin(self, now: int) -> None:
+        """A camera comes, which films."""
+        self._watched, self._told = now, None
+
+    def watched(self, now: int) -> None:
+        """Somebody watched up to this time."""
+        self._watched = now
+
+    def news(self, viewers: Viewers, now: int) -> control.CameraPause | control.Resume | None:
+        """What the camera is to be told now; None if it knows."""
+        pause = self._wish(viewers, now)
+        if pause == self._told:
+            return None
+        self._told = pause
+        return pause or control.Resume()
+
+    def _wish(self, viewers: Viewers, now: int) -> control.CameraPause | None:
+        """Why the camera should not film now, or None."""
+        watching = len(viewers.watching)
+        if not watching:
+            asleep = self._sleeps and now - self._watched >= SLEEP_AFTER
+            return control.CameraPause("unwatched") if asleep else None
+        voters = viewers.voters(now)
+        if not self._pause.pauses(len(voters), watching):
+            return None
+        return control.CameraPause("viewers", tuple(voters[:MAX_NAMED]), len(voters), watching)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
 from drawercam.media.packets import Codec, Kind
+from drawercam.protocol import messages as control
+
+from .track_output import TrackOutput
+
+# Microseconds between two wishes for another codec that are passed on to the camera: each one begins everybody's picture afresh.
+CODEC_INTERVAL = 30_000_000
 
 _FAMILIES = {codec.value: codec for codec in Codec}
 
@@ -52,6 +58,7 @@ class Audience:
     def __init__(self) -> None:
         self._said: dict[object, Plays] = {}
         self._counts: Counter[Plays] = Counter()
+        self._asked: int | None = None  # when the camera was asked for another codec last
 
     def says(self, viewer: object, plays: Plays) -> None:
         """A viewer watches, or has something else to say."""
@@ -81,3 +88,28 @@ class Audience:
         said = [plays.of_kind(kind) for plays in self._counts]
         sets = [sent if codecs is None else codecs for codecs in said if codecs != _NOTHING]
         return frozenset.intersection(*sets) if sets else _NOTHING
+
+    def begin_anew(self) -> None:
+        """Another camera comes, which may be asked at once."""
+        self._asked = None
+
+    def wishes(self, outputs: Collection[TrackOutput], now: int) -> list[control.CameraUnplayable]:
+        """What the camera is to be asked for: where a viewer cannot play a track, and all can play another codec, that. Nothing where it
+        was asked lately.
+
+        Args:
+            outputs: The camera's tracks; each remembers what was asked for.
+            now: Microseconds.
+        """
+        if self._asked is not None and now - self._asked < CODEC_INTERVAL:
+            return []
+        tracks = {output.track.kind: output.track.codec for output in outputs}
+        common = {kind: self.common(kind, tracks.get(kind)) for kind in Kind}
+        plays = tuple(codec.value for codec in Codec if codec in common[codec.kind])
+        asked = []
+        for output in outputs:
+            codecs = common[output.track.kind]
+            if codecs and output.track.codec not in codecs and codecs != output.wished:
+                output.wished, self._asked = codecs, now
+                asked.append(control.CameraUnplayable(output.track.codec_string, plays))
+        return asked

@@ -1,4 +1,5 @@
-"""How long pictures take up to the players' sockets, and from one to the next, lately."""
+"""Lately: how long pictures take up to the players' sockets and from one to the next, and how much
+comes a second."""
 
 from __future__ import annotations
 
@@ -19,6 +20,10 @@ _LATEST_INTERVALS = 9
 
 # Microseconds. What seems to come faster than at 240 a second was not filmed just now: a file that is sent as fast as the network takes it.
 _SHORTEST_INTERVAL = 4_000
+
+# Microseconds: long enough for a steady figure at 5 frames a second, short enough to follow a change.
+_SPAN = 3_000_000
+_SLOT = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,36 @@ class Timing:
         latest = sorted(list(self._captured)[-_LATEST_INTERVALS - 1 :])
         intervals = sorted(after - before for before, after in pairwise(latest))
         return intervals[(len(intervals) - 1) // 2] if intervals else None
+
+
+class Meter:
+    """Frames and bytes per second over the last few seconds, in slots of a quarter second."""
+
+    def __init__(self) -> None:
+        self._slots: deque[tuple[int, int, int]] = deque()
+
+    def add(self, now: int, size: int) -> None:
+        """Count one frame of ``size`` bytes at ``now`` microseconds."""
+        slot = now // _SLOT
+        if self._slots and self._slots[-1][0] == slot:
+            _, frames, total = self._slots.pop()
+            self._slots.append((slot, frames + 1, total + size))
+        else:
+            self._slots.append((slot, 1, size))
+            self._forget(now)
+
+    def rates(self, now: int) -> tuple[float, float]:
+        """Frames per second and bytes per second up to ``now``."""
+        self._forget(now)
+        if not self._slots:
+            return 0.0, 0.0
+        seconds = max(now - self._slots[0][0] * _SLOT, _SLOT) / 1e6
+        return sum(slot[1] for slot in self._slots) / seconds, sum(slot[2] for slot in self._slots) / seconds
+
+    def _forget(self, now: int) -> None:
+        oldest = (now - _SPAN) // _SLOT
+        while self._slots and self._slots[0][0] < oldest:
+            self._slots.popleft()
 
 
 def _median(values: Iterable[int]) -> int | None:

@@ -14,9 +14,12 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from drawercam.live.channel import KEYLESS, MAX_MEMORY, NUMBERS, Channel, Follower, Fragment, Run, State
+from drawercam.live.channel import Channel, State
 from drawercam.live.hub import Hub
+from drawercam.live.keyframes import KEYLESS, MAX_MEMORY
 from drawercam.live.plays import Plays
+from drawercam.live.track_output import NUMBERS
+from drawercam.live.viewers import Follower, Fragment, Run
 from drawercam.media.color import ColorSpace
 from drawercam.media.packets import Kind
 from drawercam.protocol import messages as control
@@ -147,7 +150,7 @@ class _Size:
 
 
 class Desk(Follower):
-    """One camera's pictures. See channel.Viewer.
+    """One camera's pictures. See viewers.Viewer.
 
     Attributes:
         address: Who has asked first, if that is known.
@@ -247,7 +250,7 @@ class Desk(Follower):
     # --- the channel ---
 
     def tell(self, message: control.Message) -> None:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         match message:
             case control.TrackBegins(number=number) if number == _VIDEO:
                 self._forget()
@@ -263,17 +266,17 @@ class Desk(Follower):
                     self._refuse(why)
 
     def begin(self, number: int, init: bytes) -> None:
-        """See channel.Viewer. What it says stood in the message before."""
+        """See viewers.Viewer. What it says stood in the message before."""
 
     def catch_up(self, fragments: Sequence[Fragment]) -> None:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         for fragment in fragments:
             if fragment.number == _VIDEO:
                 self._feed(fragment)
         self.needs_key = False
 
     def offer(self, fragment: Fragment) -> bool:
-        """See channel.Viewer. A worker that is behind gets nothing more until it has answered, and then the next keyframe."""
+        """See viewers.Viewer. A worker that is behind gets nothing more until it has answered, and then the next keyframe."""
         decoder = self.decoder
         if decoder is None or fragment.number != _VIDEO:
             return False
@@ -288,7 +291,7 @@ class Desk(Follower):
         return False
 
     def offer_all(self, run: Run) -> bool:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         return run.one_by_one(self)
 
     def _late(self, decoder: Decoder) -> bool:

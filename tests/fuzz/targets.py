@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from drawercam.live.budget import Budget
-from drawercam.live.channel import MAX_MEMORY, Channel, Fragment, NotTurned, Run, State
+from drawercam.live.channel import Channel, NotTurned, State
 from drawercam.live.ingest import Source
-from drawercam.live.ledger import Ledger
+from drawercam.live.keyframes import MAX_MEMORY
+from drawercam.live.ledger import Budget, Ledger
 from drawercam.live.pausing import PausePolicy, Policy
 from drawercam.live.plays import Plays
+from drawercam.live.viewers import Fragment, Run
 from drawercam.media.codecs import aac, av1, h264, opus, vpx
 from drawercam.media.codecs.unpack import unpacker
 from drawercam.media.color import completed

@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from drawercam.live.budget import Budget
 from drawercam.live.channel import Channel
 from drawercam.live.ingest import Source
-from drawercam.live.ledger import LEAST_WORK, MAX_OF_CAMERA, Ledger
+from drawercam.live.ledger import LEAST_WORK, MAX_OF_CAMERA, Budget, Ledger
 from drawercam.media.codecs.av1 import sequence_header
 from drawercam.media.codecs.h264 import MAX_PARAMETER_SETS, AccessUnits
 from drawercam.media.containers import ebml

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.live.budget import Budget
-from drawercam.live.channel import (
-    CODEC_INTERVAL,
+from drawercam.live.channel import TRACK_PAUSE, TRACKS_AT_ONCE, Channel, State
+from drawercam.live.gone import REASONS
+from drawercam.live.keyframes import (
     FEW_PICTURES,
     KEYFRAME_INTERVAL,
     KEYFRAME_PAUSE,
@@ -21,19 +21,13 @@ from drawercam.live.channel import (
     KEYLESS,
     KEYLESS_AFTER,
     MAX_MEMORY,
-    MAX_NAMED,
     MAX_REPLAY,
-    TRACK_PAUSE,
-    TRACKS_AT_ONCE,
-    Channel,
-    Fragment,
-    Run,
-    State,
 )
-from drawercam.live.gone import REASONS
-from drawercam.live.pausing import SLEEP_AFTER, VOTE_LIFETIME, PausePolicy, Policy
-from drawercam.live.plays import Plays
+from drawercam.live.ledger import Budget
+from drawercam.live.pausing import MAX_NAMED, SLEEP_AFTER, PausePolicy, Policy
+from drawercam.live.plays import CODEC_INTERVAL, Plays
 from drawercam.live.timing import Parts
+from drawercam.live.viewers import VOTE_LIFETIME, Fragment, Run
 from drawercam.media.color import completed
 from drawercam.media.containers.webm import WebmReader
 from drawercam.media.containers.webm_writer import WebmWriter
@@ -370,7 +364,7 @@ def test_memory_is_bounded_and_a_keyframe_is_asked_for(stage: Stage) -> None:
     stage.film(key=True)
     for _ in range(20):
         stage.film(size=MAX_MEMORY // 16)
-    assert stage.channel._memory_size <= MAX_MEMORY
+    assert stage.channel._replay.size <= MAX_MEMORY
     assert control.Keyframe() in stage.camera.told
     assert stage.watch().fragments == []
     stage.film(key=True)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.live.budget import Budget
-from drawercam.live.channel import FEW_PICTURES, KEYFRAME_INTERVAL, TRACK_PAUSE, TRACKS_AT_ONCE, Channel
+from drawercam.live.channel import TRACK_PAUSE, TRACKS_AT_ONCE, Channel
 from drawercam.live.ingest import MAX_UNCOUNTED, Source
-from drawercam.live.ledger import LEAST_WORK, Ledger
+from drawercam.live.keyframes import FEW_PICTURES, KEYFRAME_INTERVAL
+from drawercam.live.ledger import LEAST_WORK, Budget, Ledger
 from drawercam.media import geometry
 from drawercam.media.containers import ebml
 from drawercam.media.containers.detect import StreamReader, writer

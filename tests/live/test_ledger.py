@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawercam.live import ledger as module
-from drawercam.live.budget import Budget
-from drawercam.live.ledger import LEAST_WORK, MAX_ADDRESSES, MAX_OF_ADDRESS, MAX_OF_CAMERA, OWN, WORK_PER_SECOND, Account, Ledger
+from drawercam.live.ledger import LEAST_WORK, MAX_ADDRESSES, MAX_OF_ADDRESS, MAX_OF_CAMERA, OWN, WORK_PER_SECOND, Account, Budget, Ledger
 from drawercam.media.work import MOST
 from drawercam.protocol.close_reasons import Reason, Refused
 from tests.live.test_channel import Clock

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawercam.live.rate import Meter
+from drawercam.live.timing import Meter
 from drawercam.media.timeline import Timeline
 
 SECOND = 1_000_000

@@ -12,20 +12,19 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 from websockets.typing import Origin
 
-from drawercam.live.channel import (
-    CODEC_INTERVAL,
+from drawercam.live.channel import TRACK_PAUSE, TRACKS_AT_ONCE, State
+from drawercam.live.gathering import GATHERED
+from drawercam.live.keyframes import (
     FEW_PICTURES,
     KEYFRAME_INTERVAL,
     KEYFRAME_PAUSE,
     KEYFRAMES_AT_ONCE,
     KEYFRAMES_OF_ALL_AT_ONCE,
     MAX_REPLAY,
-    TRACK_PAUSE,
-    TRACKS_AT_ONCE,
-    State,
 )
-from drawercam.live.gathering import GATHERED
-from drawercam.live.pausing import SLEEP_AFTER, VOTE_LIFETIME
+from drawercam.live.pausing import SLEEP_AFTER
+from drawercam.live.plays import CODEC_INTERVAL
+from drawercam.live.viewers import VOTE_LIFETIME
 from drawercam.media.containers.webm_writer import WebmWriter
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.protocol import messages as control

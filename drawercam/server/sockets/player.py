@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from websockets.frames import Close
 
-from drawercam.live.channel import NUMBERS, Follower, Fragment, NotTurned, Run, Viewer
+from drawercam.live.channel import NotTurned
 from drawercam.live.hub import Hub
 from drawercam.live.plays import Plays
+from drawercam.live.track_output import NUMBERS
+from drawercam.live.viewers import Follower, Fragment, Run, Viewer
 from drawercam.media.packets import Kind
 from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Reason, Refused
@@ -162,25 +164,25 @@ class PlayerSession(Follower):
         self._channel.part(self._viewer)
 
     def tell(self, message: control.Message) -> None:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         if self._socket is not None:
             self._socket.tell(message)
 
     def begin(self, number: int, init: bytes) -> None:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         if self._socket is not None:
             if number == _VIDEO:
                 self.needs_key = True
             self._socket.write(frame(init))
 
     def catch_up(self, fragments: Sequence[Fragment]) -> None:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         if self._socket is not None:
             sent = not self._late(True) and self._socket.burst(map(_framed, fragments))
             self.needs_key, self.asked = not sent, False
 
     def offer(self, fragment: Fragment) -> bool:
-        """See channel.Viewer. What would be late is left out; after a picture that was, the next one is a keyframe."""
+        """See viewers.Viewer. What would be late is left out; after a picture that was, the next one is a keyframe."""
         socket = self._socket
         if socket is None or (not self.needs_key and socket.pass_on(fragment.framed or _framed(fragment))):
             return False
@@ -197,7 +199,7 @@ class PlayerSession(Follower):
         return False
 
     def offer_all(self, run: Run) -> bool:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         if self._socket is None or self.needs_key:
             return run.one_by_one(self)
         if run.framed is None:
@@ -225,7 +227,7 @@ class PlayerSession(Follower):
 
 
 class _Listener:
-    """Stands for a player that only listens. See channel.Viewer."""
+    """Stands for a player that only listens. See viewers.Viewer."""
 
     __slots__ = ("_session", "drops", "who")
 
@@ -235,22 +237,22 @@ class _Listener:
         self._session = session
 
     def tell(self, message: control.Message) -> None:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         self._session.tell(message)
 
     def begin(self, number: int, init: bytes) -> None:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         self._session.begin(number, init)
 
     def catch_up(self, fragments: Sequence[Fragment]) -> None:
-        """See channel.Viewer. Sound needs no past."""
+        """See viewers.Viewer. Sound needs no past."""
 
     def offer(self, fragment: Fragment) -> bool:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         if fragment.number != _VIDEO and not self._session.hear(fragment):
             self.drops += 1
         return False
 
     def offer_all(self, run: Run) -> bool:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         return run.one_by_one(self)

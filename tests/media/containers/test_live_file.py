@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.live.channel import NUMBERS
+from drawercam.live.track_output import NUMBERS
 from drawercam.media.codecs import opus
 from drawercam.media.containers import live_file as muxed
 from drawercam.media.containers.detect import StreamReader, writer

@@ -16,10 +16,10 @@ pytest.importorskip("prometheus_client", reason="without prometheus-client there
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from drawercam.live.channel import KEYFRAME_INTERVAL
 from drawercam.live.counters import BOUNDS, Histogram, Tally, Traffic
 from drawercam.live.gone import KEPT, Departures
 from drawercam.live.hub import Hub
+from drawercam.live.keyframes import KEYFRAME_INTERVAL
 from drawercam.media.packets import Packet, Track
 from drawercam.server.http.prometheus import Metrics
 from tests.harness.relays import ROOT

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from drawercam.live.channel import KEYFRAME_INTERVAL
 from drawercam.live.hub import Hub
+from drawercam.live.keyframes import KEYFRAME_INTERVAL
 from drawercam.media.packets import Packet
 from drawercam.protocol import messages as control
 from drawercam.server.sockets.patience import MAX_PATIENCE, MAX_WAIT, SETTLED

@@ -15,8 +15,10 @@ from typing import Protocol
 
 from aiohttp import web
 
-from drawercam.live.channel import FEW_PICTURES, KEYLESS, Channel, Follower, Fragment, Run, State
+from drawercam.live.channel import Channel, State
 from drawercam.live.hub import Hub
+from drawercam.live.keyframes import FEW_PICTURES, KEYLESS
+from drawercam.live.viewers import Follower, Fragment, Run
 from drawercam.media.containers.live_file import AUDIO, VIDEO, Container, Muxed, container_for
 from drawercam.protocol import messages as control
 from drawercam.server.admission import routes
@@ -64,7 +66,7 @@ class House(Protocol):
 
 
 class Reader(Follower, asyncio.Protocol):
-    """One program that reads one camera; see channel.Viewer.
+    """One program that reads one camera; see viewers.Viewer.
 
     It waits first, until there is a picture and it is known whether there is sound; then `begin_file` takes over its connection.
 
@@ -131,7 +133,7 @@ class Reader(Follower, asyncio.Protocol):
     # --- the channel's viewer ---
 
     def tell(self, message: control.Message) -> None:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         match message:
             case control.ChannelState(state):
                 if state == State.LIVE:
@@ -145,7 +147,7 @@ class Reader(Follower, asyncio.Protocol):
                 (self.pictures if number == VIDEO else self.sound).clear()
 
     def begin(self, number: int, init: bytes) -> None:
-        """See channel.Viewer. A file that has begun cannot take another track; who wants to go on asks again."""
+        """See viewers.Viewer. A file that has begun cannot take another track; who wants to go on asks again."""
         track = self._coming
         assert track is not None
         if number == VIDEO:
@@ -159,7 +161,7 @@ class Reader(Follower, asyncio.Protocol):
             self.end()
 
     def catch_up(self, fragments: Sequence[Fragment]) -> None:
-        """See channel.Viewer. Programs show what they get at its pace, so they would stay behind by a long past: if the camera can make a
+        """See viewers.Viewer. Programs show what they get at its pace, so they would stay behind by a long past: if the camera can make a
         fresh keyframe, they wait for that."""
         self.pictures.set()
         if self._file is None or self._ending:
@@ -173,7 +175,7 @@ class Reader(Follower, asyncio.Protocol):
             self._write(b"".join(self._file.add(one.number, one.data) for one in fragments if one.number in self._file.numbers))
 
     def offer(self, fragment: Fragment) -> bool:
-        """See channel.Viewer. The same rule as for players: player.PlayerSession."""
+        """See viewers.Viewer. The same rule as for players: player.PlayerSession."""
         number, video = fragment.number, fragment.number == VIDEO
         if self._file is None:
             if video and fragment.key:
@@ -193,7 +195,7 @@ class Reader(Follower, asyncio.Protocol):
         return False
 
     def offer_all(self, run: Run) -> bool:
-        """See channel.Viewer."""
+        """See viewers.Viewer."""
         return run.one_by_one(self)
 
     def _late(self, video: bool) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import itertools
 import sys
 import time
@@ -20,6 +21,7 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 if not __package__:
     # Started as a file: the repository, and not this folder, is where modules are looked for.
@@ -141,6 +143,56 @@ def over_http(wrapped: Callable[[bytes], bytes], interval: float = 1 / RATE) -> 
     return opened
 
 
+def in_bytes(kind: bytes, interval: float, wrapped: Callable[[int], bytes]) -> Callable[[Sent], Opened]:
+    """One answer without an end.
+
+    Args:
+        kind: Its media type.
+        wrapped: The bytes of each picture.
+    """
+
+    @contextlib.asynccontextmanager
+    async def opened(sent: Sent) -> AsyncIterator[str]:
+        def answer(request: bytes) -> Iterator[bytes | float]:
+            yield b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\n\r\n" % kind
+            for place in range(COUNT):
+                sent(place)
+                yield wrapped(place)
+                yield interval
+
+        async with server(answer) as (url, _):
+            yield url
+
+    return opened
+
+
+@cache
+def muxed(form: str, interval: float) -> list[bytes]:
+    """The bytes of each picture in a container that writes each as it comes."""
+    parts: list[bytes] = []
+
+    class Written(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any, /) -> int:
+            parts[-1] += bytes(data)
+            return len(data)
+
+    with av.open(Written(), "w", format=form, options={"flush_packets": "1"}) as container:
+        stream = container.add_stream("h264", rate=RATE)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, 1000)
+        for place, unit in enumerate(units()):
+            parts.append(b"")
+            packet: av.Packet[Any] = av.Packet(unit)
+            packet.pts = packet.dts = round(place * interval * 1000)
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 1000), stream, not place
+            container.mux(packet)
+        parts.append(b"")
+    return parts
+
+
 @contextlib.asynccontextmanager
 async def still(sent: Sent) -> AsyncIterator[str]:
     places = itertools.count()
@@ -175,6 +227,10 @@ def sources() -> list[Source]:
         Source("JPEGs, boundary behind", over_http(lambda image: part(image) + b"\r\n--f\r\n")),
         Source("JPEGs, one in 8 s", over_http(lambda image: b"--f\r\n" + part(image) + b"\r\n", SLOW)),
         Source("stills", still),
+        Source("MPEG-TS, one in 8 s", in_bytes(b"video/mp2t", SLOW, lambda place: muxed("mpegts", SLOW)[place])),
+        Source("FLV, one in 8 s", in_bytes(b"video/x-flv", SLOW, lambda place: muxed("flv", SLOW)[place])),
+        Source("H.264, one in 8 s", in_bytes(b"video/h264", SLOW, lambda place: units()[place])),
+        Source("H.265, one in 8 s", in_bytes(b"video/h265", SLOW, lambda place: hevc_units(RATE)[place % RATE])),
     ]
 
 

@@ -6,7 +6,8 @@ FFmpeg's demuxers would go on with the tracks of the first one.
 from __future__ import annotations
 
 import re
-from typing import Protocol
+
+from .opening import Readable
 
 # Bytes of a header, up to its first media, for which the rest of an answer is kept waiting. Real ones have some hundred.
 _MAX_HEADER = 2**16
@@ -28,13 +29,6 @@ _MP4 = (
 )
 
 
-class Readable(Protocol):
-    """Bytes, one after the other."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most so many bytes; none at the end."""
-
-
 class Documents:
     """The same bytes, with an end before each document whose header is another than that of the one before."""
 
@@ -54,7 +48,11 @@ class Documents:
         return ended
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes; none at the end of a document."""
+        """At most so many bytes; none at the end of a document.
+
+        Raises:
+            Silent: As what is read here.
+        """
         while not self._left and not self._ended:
             if not self._begins:
                 piece = self._body.read(size)

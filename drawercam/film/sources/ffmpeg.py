@@ -36,6 +36,7 @@ from drawercam.media.upright import Upright, turn_of
 from . import urls
 from .documents import Documents
 from .hanging_up import HangingUp
+from .opening import Opening
 from .pieces import SILENCE, Pieces, Whole, comes_in_pieces
 from .source import TOO_LATE, Keyless, Sink, SourceError
 
@@ -57,6 +58,9 @@ _FORWARD = 60_000_000
 
 # Seconds from the beginning of one document to that of the next one in the same answer: a recorder that is restarted takes longer.
 _SHORTEST_DOCUMENT = 0.5
+
+# Bytes that FFmpeg looks at in any case: less is no container.
+_LEAST_PROBE = 2048
 
 # Microseconds that one round of a file lasts at least: a file of one picture would be opened thousands of times a second.
 _SHORTEST_ROUND = 100_000
@@ -90,6 +94,9 @@ _PLAYABLE = {None, "yuv420p", "yuvj420p"}
 # What FFmpeg is told for streams of the network: half a second to find out what is in there. (Not `nobuffer`, which throws away what was
 # read for that: the first keyframe, up to the next one.)
 _LIVE_OPTIONS = {"analyzeduration": "500000"}
+
+# Containers of which FFmpeg knows that a picture is whole when the next one begins.
+_HELD = {"mpegts", "mpeg", "h264", "hevc", "mpegvideo", "m4v"}
 
 # RTSP says beforehand what is in there, so the first packet is enough (32 bytes are the least that FFmpeg takes); half a second would be
 # many seconds of a slow camera. `noparse`: see pieces.py. TCP loses nothing; some cameras have only UDP.
@@ -143,44 +150,72 @@ class Stream:
             body: Read this instead of the URL.
         """
         begin: int | None = None
+        said: tuple[str, bool] | None = None
+        opening = Opening(body) if body is not None else None
         while True:
             opened = now()
             connections = HangingUp(self.url)
-            container, attempt = self._open(body)
+            container, attempt = self._open(opening)
             with contextlib.closing(connections), container:
                 connections.look()
-                play = _Play(self, container, sink, begin, connections)
+                play = _Play(self, container, sink, begin, connections, opening)
                 self.rate = play.rate
                 only = ", over UDP, because it takes no TCP" if attempt and self.format is None else ""
-                sink.opened(f"{play.what}{only}", play.sound)
+                if said != (what := (f"{play.what}{only}", play.sound)):
+                    said = what
+                    sink.opened(*what)
+                failure: Exception | None = None
                 try:
                     if not play.run():
                         return
                 except (av.error.FFmpegError, OSError) as error:
-                    if body is None or not body.next():
-                        raise self._broken(error, play.pictures) from None
-                    # It was cut off, and its recorder has begun again.
-                    if not sink.pause(_SHORTEST_DOCUMENT - (now() - opened) / 1e6):
-                        return
-                    continue
-            if body is not None and body.next():
+                    failure = error
+            if opening is not None and opening.again():
+                continue
+            said = None
+            if body is not None and opening is not None and body.next():
+                # Its recorder has begun again, and may have been cut off.
+                opening.begin()
                 if not sink.pause(_SHORTEST_DOCUMENT - (now() - opened) / 1e6):
                     return
                 continue
+            if failure is not None:
+                raise self._broken(failure, play.pictures) from None
             if not self.looped:
                 raise SourceError(f"{self.title} has ended. It is opened again.")
             begin = play.end
 
-    def _open(self, body: Documents | None) -> tuple[InputContainer, int]:
+    def _open(self, opening: Opening | None) -> tuple[InputContainer, int]:
         """The container, and the number of the attempt that has opened it."""
+        if opening is None:
+            return self._try(None)
+        while True:
+            try:
+                container, attempt = self._try(opening)
+            except SourceError:
+                if not opening.is_early:
+                    raise
+            else:
+                # One that has ended early may not have come to its first picture.
+                if not opening.is_early or any(stream.codec_context.width for stream in container.streams.video if stream.codec_context):
+                    opening.opened(bool(_HELD & set(container.format.name.split(","))))
+                    return container, attempt
+                container.close()
+            opening.again()
+
+    def _try(self, opening: Opening | None) -> tuple[InputContainer, int]:
         for number, options in enumerate(self.attempts):
             began = now()
             try:
                 # For the container alone: a decoder would take video_size for the size of its pictures when the device gives another.
                 # Titles are of no interest, and need not be UTF-8.
-                limits = (_OPEN_LIMIT, self._read_limit)
-                what: Any = body or self.url
-                options = {**options, **BODY_OPTIONS} if body else options
+                limits = (_OPEN_LIMIT, self._read_limit) if opening is None else None  # what reads the bytes knows how long they may take
+                what: Any = opening or self.url
+                if opening is not None:
+                    options = {**options, **BODY_OPTIONS}
+                    if opening.is_slow:
+                        # Two pictures are enough, and how many there are in a second is not found out by waiting for them.
+                        options |= {"fpsprobesize": "0", "probesize": str(max(opening.size, _LEAST_PROBE))}
                 return av.open(what, format=self.format, container_options=options, metadata_errors="replace", timeout=limits), number
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 late = now() - began >= _OPEN_LIMIT * 1e6  # which FFmpeg's RTSP calls invalid data
@@ -386,14 +421,25 @@ class _Play:
         end: For what is played in real time: when what follows it begins (µs).
     """
 
-    def __init__(self, source: Stream, container: InputContainer, sink: Sink, begin: int | None, connections: HangingUp) -> None:
+    def __init__(
+        self,
+        source: Stream,
+        container: InputContainer,
+        sink: Sink,
+        begin: int | None,
+        connections: HangingUp,
+        opening: Opening | None,
+    ) -> None:
         pictures = [stream for stream in container.streams.video if stream.codec_context is not None]
         if not pictures:
             raise SourceError(f"{source.title} has no picture.", final=source.looped)
         self._source, self._container, self._sink, self._connections = source, container, sink, connections
+        self._opening = opening
+        self._is_early = opening is not None and opening.is_early
         format_names = set(container.format.name.split(","))
-        # What knows how long it is comes as fast as it is read: a file, also one behind a URL.
-        self._paced = source.looped or container.duration is not None or bool(_IN_PIECES & format_names)
+        # What knows how long it is comes as fast as it is read: a file, also one behind a URL. What has been silent does not.
+        knows_end = container.duration is not None and not (opening is not None and opening.is_slow)
+        self._paced = source.looped or knows_end or bool(_IN_PIECES & format_names)
         self._upright = Upright()
         contained = _contained(source.url).get(pictures[0].id) if source.looped and "mp4" in format_names else None
         video = _Track(pictures[0], _form(pictures[0]), contained)
@@ -448,12 +494,15 @@ class _Play:
         return sink.pause((self.end - now()) / 1e6)
 
     def _packets(self) -> Iterator[AvPacket[Any]]:
-        for packet in self._container.demux([track.stream for track in self._tracks.values()]):
-            # A device's packets lie in its own memory, and so do the raw pictures in them. Whoever reads that after the device was closed,
-            # as an encoder that is at work just then, or only lets go of it, crashes the program.
-            kept = _copied(packet) if self._source.format and packet.size else packet
-            del packet  # or the traceback of a device that breaks off would keep it
-            yield kept
+        while True:
+            for packet in self._container.demux([track.stream for track in self._tracks.values()]):
+                # A device's packets lie in its own memory, and so do the raw pictures in them. Whoever reads that after the device was
+                # closed, as an encoder that is at work just then, or only lets go of it, crashes the program.
+                kept = _copied(packet) if self._source.format and packet.size else packet
+                del packet  # or the traceback of a device that breaks off would keep it
+                yield kept
+            if self._opening is None or not self._opening.go_on():
+                return
 
     def _whole(self, packet: AvPacket[Any]) -> Iterator[Whole]:
         """The packet, or the pictures that are whole with it; and when they arrived."""
@@ -463,7 +512,7 @@ class _Play:
             return
         if pieces is not None:
             yield from pieces.rest()
-        if packet.size or self._paced:  # not the end, where a decoder would be emptied
+        if packet.size or self._paced or self._is_early:  # not the end, where a decoder would be emptied
             yield packet, now()
 
     @contextlib.contextmanager
@@ -521,10 +570,13 @@ class _Play:
             if tried and self._sink.keyless >= Keyless.ENCODE:
                 track.decode_on()
                 return all(self._show(track, frame, arrived) for frame in tried)
+            data = bytes(packet)
+            if self._is_repeated(track, data):
+                return True
             moment = self._moment(track, timestamp, packet.time_base, arrived)
             if not self._wait(moment):
                 return False
-            self._sink.passed(Frame(track.form, bytes(packet), moment, packet.is_keyframe))
+            self._sink.passed(Frame(track.form, data, moment, packet.is_keyframe))
             return True
         return all(self._show(track, frame, arrived) for frame in self._decoded(packet))
 
@@ -536,7 +588,10 @@ class _Play:
             return  # a picture that the network has damaged; the next ones may be whole
 
     def _show(self, track: _Track, frame: VideoFrame | AudioFrame, arrived: int) -> bool:
-        moment = self._moment(track, track.time_of(frame), frame.time_base, arrived)
+        at = track.time_of(frame)
+        if self._sink.wanted and self._is_repeated(track, b""):
+            return True
+        moment = self._moment(track, at, frame.time_base, arrived)
         if not self._wait(moment):
             return False
         if not self._sink.wanted:
@@ -546,6 +601,10 @@ class _Play:
         else:
             self._sink.sound(frame, moment)
         return True
+
+    def _is_repeated(self, track: _Track, data: bytes) -> bool:
+        """Whether what is to be given was given when the same bytes were opened before."""
+        return self._opening is not None and self._opening.repeated[track.is_video].is_repeated(data, self._is_early)
 
     def _learn(self, track: _Track, timestamp: int | None, base: Fraction | None, arrived: int) -> None:
         """Where a live stream's timestamps lie on this computer's clock. Sound is there when it is over."""

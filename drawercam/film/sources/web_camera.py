@@ -21,6 +21,7 @@ from . import urls
 from .documents import Documents
 from .ffmpeg import BODY_OPTIONS, MAX_PIXELS, READ_LIMIT, REFUSED_PAUSE, Stream
 from .jpegs import JpegSplitter
+from .opening import QUIET, Silent
 from .source import Sink, SourceError
 from .web_reading import Stopped, WebReader
 
@@ -158,7 +159,7 @@ class WebCamera:
         """Show JPEGs to the end of the answer; returns how many there were."""
         splitter = JpegSplitter()
         count, begun = 0, now()
-        while piece := head or reader.read(screen.patience()):
+        while piece := head or reader.read(screen.patience.left()):
             head = b""
             arrived = now()
             before = begun if splitter.begun else arrived
@@ -178,7 +179,7 @@ class WebCamera:
     def _show_still(self, reader: WebReader, screen: _Screen) -> int:
         """Show a picture of another kind, such as PNG."""
         body, begun = bytearray(), now()
-        while piece := reader.read(screen.patience()):
+        while piece := reader.read(screen.patience.left()):
             body += piece
             if len(body) > _MAX_STILL:
                 raise SourceError(f"{self.title} gives a picture of more than {_MAX_STILL} bytes. It is tried again until it is smaller.")
@@ -198,6 +199,32 @@ def _is_of_pictures(reader: WebReader) -> bool:
     return reader.kind.startswith(("multipart/", "image/")) or reader.kind in _JPEG
 
 
+class _Patience:
+    """For how long a camera may give nothing."""
+
+    def __init__(self) -> None:
+        self._seen = now()  # when something was counted last
+        self._count = 0
+        self._longest = 0  # µs between two
+
+    def elapsed(self) -> float:
+        """Seconds since something was counted last."""
+        return (now() - self._seen) / 1e6
+
+    def left(self) -> float:
+        """Seconds that the next thing may take."""
+        limit = _FIRST_LIMIT if not self._count else _SECOND_LIMIT if self._count == 1 else self._longest * _MOST_INTERVALS / 1e6
+        return max(limit, READ_LIMIT) - self.elapsed()
+
+    def count(self) -> None:
+        """A picture has come, or bytes after some time without."""
+        moment = now()
+        if self._count:
+            self._longest = max(self._longest, moment - self._seen)
+        self._seen = moment
+        self._count += 1
+
+
 class _Screen:
     """Decodes pictures and gives them on, each by itself."""
 
@@ -209,19 +236,12 @@ class _Screen:
         self._decoder.options = {"max_pixels": str(MAX_PIXELS)}
         self._upright = Upright()
         self._opened = False
-        self._seen = now()  # when there was a picture last
-        self._shown = 0
-        self._longest = 0  # µs between two
-
-    def patience(self) -> float:
-        """Seconds that the next picture may take."""
-        limit = _FIRST_LIMIT if not self._shown else _SECOND_LIMIT if self._shown == 1 else self._longest * _MOST_INTERVALS / 1e6
-        return max(limit, READ_LIMIT) - (now() - self._seen) / 1e6
+        self.patience = _Patience()
 
     def show(self, jpeg: bytes, captured: int) -> None:
         """A JPEG; captured: µs. One that is damaged is left out."""
         if not self._sink.wanted:
-            self._count()
+            self.patience.count()
             return
         packet: AvPacket[Any] = AvPacket(len(jpeg))  # with the room behind it that decoders need, which AvPacket(bytes) has not
         packet.update(jpeg)
@@ -248,18 +268,11 @@ class _Screen:
             self._give(picture, captured)
 
     def _give(self, picture: VideoFrame, captured: int) -> None:
-        self._count()
+        self.patience.count()
         if not self._opened:
             self._opened = True
             self._sink.opened(f"{picture.width}x{picture.height}, pictures", sound=False)
         self._sink.picture(self._upright.seen(picture, turn_of(picture)), captured)
-
-    def _count(self) -> None:
-        moment = now()
-        if self._shown:
-            self._longest = max(self._longest, moment - self._seen)
-        self._seen = moment
-        self._shown += 1
 
 
 class _Body:
@@ -268,12 +281,29 @@ class _Body:
     def __init__(self, reader: WebReader, head: bytes) -> None:
         self._reader = reader
         self._left = head
+        self._patience = _Patience()
+        self._patience.count()
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes; none at the end."""
-        try:
-            piece = self._left or self._reader.read(READ_LIMIT)
-        except Stopped:
-            return b""
+        """At most so many bytes; none at the end.
+
+        Raises:
+            Silent: None have come for a while.
+            TimeoutError, aiohttp.ClientError, OSError: As `WebReader.read`.
+        """
+        piece = self._left or self._next()
         self._left = piece[size:]
         return piece[:size]
+
+    def _next(self) -> bytes:
+        try:
+            piece = self._reader.read(min(QUIET, self._patience.left()))
+        except Stopped:
+            return b""
+        except TimeoutError:
+            if self._patience.left() <= 0:
+                raise
+            raise Silent from None
+        if self._patience.elapsed() >= QUIET:
+            self._patience.count()
+        return piece

@@ -131,9 +131,10 @@ class WebReader:
         until = now() + round(limit * 1e6)
         while self._goes_on():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):  # no task for it, because there are hundreds of pieces a second
+                # No task for it, because there are hundreds of pieces a second.
+                async with asyncio.timeout(min(_LOOK, max(0.0, (until - now()) / 1e6))):
                     return await content.readany()
-            if now() > until:
+            if now() >= until:
                 raise TimeoutError
         raise Stopped
 

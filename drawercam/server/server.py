@@ -7,19 +7,17 @@ import contextlib
 import logging
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
 
 from aiohttp import web
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
-from drawercam.access import keys
-from drawercam.access.keys import Keyring
 from drawercam.live.counters import Histogram, Traffic
 from drawercam.protocol.close_reasons import Closing, Reason
 from drawercam.server.admission import routes
+from drawercam.server.admission.key_watch import KeyWatch
 from drawercam.server.connections.first_request import Door
 from drawercam.server.http import metrics as scraping
 from drawercam.server.http import socket_over_http as streams
@@ -28,7 +26,6 @@ from drawercam.server.http.bodies import READ_AHEAD
 from drawercam.server.http.cameras import live_file as live
 from drawercam.server.http.cameras import publish as publishing
 from drawercam.server.http.cameras import snapshots as pictures
-from drawercam.server.http.cameras.live_file import Reader
 from drawercam.server.http.cameras.publish import Publisher
 from drawercam.server.http.headers import answer_headers
 from drawercam.server.http.refusals import Refusals
@@ -40,7 +37,6 @@ from drawercam.server.sockets.control_text import MAX_OTHER_MESSAGE
 from drawercam.server.sockets.guard import SocketGuard
 from drawercam.server.sockets.websocket import SUBPROTOCOL, Session, Socket
 from drawercam.snapshots.requests import Desks
-from groundwork import tasks
 from groundwork.connections import aiohttp_insides, limits
 from groundwork.connections.limits import Capacity, Lobby, Places
 from groundwork.connections.listener import Gate, Seat
@@ -49,10 +45,7 @@ from groundwork.deadlines import STEP, ServedTime
 from groundwork.denied import Denied
 
 from . import free_memory as heap
-
-# Bytes that may wait in all sockets together: 30 stalled viewers that have just been given the longest past. Beyond it there are no bursts,
-# and those for whom most waits are cut off.
-MAX_WAITING_IN_ALL = 256 * 2**20
+from .lines import MAX_WAITING_IN_ALL, Lines
 
 # Seconds between two looks at the deadlines. One sweep serves all connections.
 SWEEP_INTERVAL = STEP
@@ -65,9 +58,6 @@ COLLECT_INTERVAL = 60.0
 
 # Seconds of the whole stop: good-byes, and the ends of requests; then the rest is cut off.
 GOODBYE_BUDGET = 1.0
-
-# Seconds between two looks at the keys: who was let in by one that is revoked is out within a second.
-KEYS_INTERVAL = 0.25
 
 # Seconds that an idle HTTP connection is kept.
 _KEEPALIVE = 30.0
@@ -84,11 +74,12 @@ class Server:
 
     Attributes:
         hall: Who has come in, by which connection.
+        lines: Those of them that frames are written to.
         capacity: How much of everything there may be; known when it has started.
     """
 
     def __init__(self, site: Site) -> None:
-        self._hub, self._entrance, self._access = site.hub, site.entrance, site.entrance.access
+        self._hub, self._entrance = site.hub, site.entrance
         self.refusals = Refusals(partial(answer_headers, site.registry))
         self.guard = SocketGuard(self._entrance, self._hub, self.refusals.of_handshake, self.now)
         self._to_https = ToHttps(self._entrance, self.refusals)
@@ -98,7 +89,9 @@ class Server:
         streams.add_routes(app, lambda transport: _Arrival(self, transport), self._bodies)
         self._desks = Desks(self._hub)
         pictures.add_routes(app, self._desks)
-        live.add_routes(app, self._hub, self)
+        self.served = ServedTime(self.now)
+        self.lines = Lines(self.now, self.served)
+        live.add_routes(app, self._hub, self.lines)
         publishing.add_routes(app, self._hub, self._bodies, self.scheduler.share)
         scraping.add_routes(app, self._hub, self._traffic, MAX_WAITING_IN_ALL)
         self._runner = web.AppRunner(
@@ -116,21 +109,12 @@ class Server:
         self.capacity = Capacity()
         self._gate: Gate | None = None
         self._doors: set[Door] = set()
-        self._sockets: set[Socket] = set()
-        self.served = ServedTime(self.now)
-        self._readers: set[Reader] = set()
-        self._waiting = 0  # bytes in all sockets at the last look, and what bursts have added since
-        self._ended = self._access.ring.ended if self._access.ring is not None else 0  # see Keyring.ended
-        self._written = 0  # bytes sent through sockets that have ended
-        self._begun = 0  # sockets that have come so far
+        self._keys = KeyWatch(site.entrance.access, self._entrance.book)
         self._lag = Histogram()
         self._seen = self._trimmed = (0, 0)  # connections that have come, and lines that are open: at the last sweep, at the last trim
         self._sweep_due = 0.0
         self._collected = self.now()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._key_watcher: asyncio.TimerHandle | None = None
-        self._settling: asyncio.Task[None] | None = None
-        self._empty = asyncio.Event()  # no sockets left, when stopping
         self._stopping = False
 
     # --- start and stop ---
@@ -159,7 +143,7 @@ class Server:
         self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Entrance(self, seat)), spare, proxies, self._to_https.answer)
         port = await self._gate.open(hosts, port)
         self._sweep_later()
-        self._watch_keys()
+        self._keys.start()
         return port
 
     async def stop(self) -> None:
@@ -167,31 +151,30 @@ class Server:
         self._stopping = self._entrance.book.closed = True
         if self._gate is not None:
             self._gate.close()
-        for timer in (self._sweeper, self._key_watcher):
-            if timer is not None:
-                timer.cancel()
-        await tasks.end(self._settling)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self._keys.stop()
         for door in list(self._doors):
             door.abort()
-        for reader in list(self._readers):
+        for reader in list(self.lines.readers):
             reader.end()
         for channel in self._hub.channels:
             if isinstance(channel.camera, Publisher):
                 channel.camera.end(Closing(Reason.RESTARTING))
-        for socket in list(self._sockets):
+        for socket in list(self.lines.sockets):
             if socket.wait() > GOODBYE_BUDGET:
                 socket.abort()  # it would not hear of it in time
             else:
                 socket.end(Closing(Reason.RESTARTING))
         http = self._runner.server
         transports = [one.transport for one in http.connections] if http is not None else []
-        if not self._sockets:
-            self._empty.set()
+        if not self.lines.sockets:
+            self.lines.empty.set()
         # Side by side: sockets wait for their peers' good-byes, requests for their ends.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_BUDGET):
-                await asyncio.gather(self._empty.wait(), self._runner.cleanup())
-        for line in self._lines():
+                await asyncio.gather(self.lines.empty.wait(), self._runner.cleanup())
+        for line in self.lines.all():
             line.abort()
         for transport in transports:
             if transport is not None:
@@ -233,55 +216,25 @@ class Server:
         )
         Socket(transport, protocol, _Arrival(self, transport)).begin(head, rest)
 
-    def socket_begins(self, socket: Socket) -> None:
-        self._sockets.add(socket)
-        self._begun += 1
-
-    def socket_ends(self, socket: Socket) -> None:
-        self._sockets.discard(socket)
-        self._written += socket.written
-        if not self._sockets:
-            self._empty.set()
-
-    def reader_begins(self, reader: Reader) -> None:
-        self._readers.add(reader)
-
-    def reader_ends(self, reader: Reader) -> None:
-        self._readers.discard(reader)
-        self._written += reader.written
-
-    def _lines(self) -> list[Socket | Reader]:
-        """All connections that frames are written to."""
-        return [*self._sockets, *self._readers]
-
-    def has_room(self, size: int) -> bool:
-        """Whether a burst of so many bytes may wait in one of the sockets; it then counts as waiting there."""
-        if self._waiting + size > MAX_WAITING_IN_ALL:
-            self._waiting = sum(line.held for line in self._lines())  # much of it is gone since the last look
-        if self._waiting + size > MAX_WAITING_IN_ALL:
-            return False
-        self._waiting += size
-        return True
-
     # --- what others may know ---
 
     def _traffic(self) -> Traffic:
-        http, over_http = self._runner.server, sum(isinstance(socket, Stream) for socket in self._sockets)
+        http, over_http = self._runner.server, sum(isinstance(socket, Stream) for socket in self.lines.sockets)
         return Traffic(
             loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
             doors=len(self._doors),
             http=len(http.connections) if http is not None else 0,
-            websockets=len(self._sockets) - over_http,
+            websockets=len(self.lines.sockets) - over_http,
             streams=over_http,
-            readers=len(self._readers),
+            readers=len(self.lines.readers),
             decoders=self._desks.decoders,
             decoded=self._desks.decoded,
             connections=self._arrived,
-            sockets=self._begun,
+            sockets=self.lines.begun,
             requests=http.requests_count if http is not None else 0,
             messages=self._entrance.book.messages,
-            written=self._written + sum(line.written for line in self._lines()),
-            waiting=self._waiting,
+            written=self.lines.written,
+            waiting=self.lines.waiting,
             refusals=dict(self.refusals.counted),
             wrong_keys=self._entrance.wrong_keys.count,
             room=self.capacity.connections,
@@ -305,13 +258,9 @@ class Server:
         self._lag.add(round((now - self._sweep_due) * 1e6))
         if self.served.look():
             self._keep_deadlines(self.served())
-        lines = self._lines()
-        self._waiting = sum(line.held for line in lines)
-        for line in too_full(lines, MAX_WAITING_IN_ALL):
-            log.warning("x %s is cut off: too much waits for it and for others", line.peer)
-            line.abort()
+        lines = self.lines.look()
         self._hub.sweep()
-        self._give_back(len(lines))
+        self._give_back(lines)
         if now - self._collected >= COLLECT_INTERVAL:
             self._collected = now
             heap.collect()
@@ -320,8 +269,7 @@ class Server:
     def _keep_deadlines(self, now: float) -> None:
         for door in list(self._doors):
             door.sweep(now)
-        for line in self._lines():
-            line.sweep(now)
+        self.lines.sweep(now)
 
     def _give_back(self, lines: int) -> None:
         """Where many have come or gone, and it is calm now, what their handshakes needed goes back to the system."""
@@ -329,30 +277,6 @@ class Server:
         if calm and max(abs(now - then) for now, then in zip(self._seen, self._trimmed, strict=True)) >= TRIM_AFTER:
             self._trimmed = self._seen
             heap.trim()
-
-    def _watch_keys(self) -> None:
-        """See whether keys were revoked, here or by another process, or have ended, and end what they had let in."""
-        ring = self._access.ring
-        if ring is None:
-            return
-        ring.refresh()
-        if (self._settling is None or self._settling.done()) and ring.owes():
-            self._settling = asyncio.create_task(self._settle(ring), name="keys")
-        before, self._ended = self._ended, ring.ended
-        if before != self._ended and (gone := self._entrance.book.dismiss(self._access)):
-            keys.log.info("- connections that have ended, because their keys have: %d", gone)
-        self._key_watcher = asyncio.get_running_loop().call_later(KEYS_INTERVAL, self._watch_keys)
-
-    async def _settle(self, ring: Keyring) -> None:
-        """Try again to write down what has been revoked; why it cannot be was said at the first time."""
-        waiting = ring.unwritten
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(ring.settle)
-            if waiting:
-                keys.log.info("- what was revoked and could not be written down is written down now")
-
-
-Line = TypeVar("Line", bound=Socket | Reader)
 
 
 class _Entrance:
@@ -387,11 +311,11 @@ class _Arrival:
         self._transport = transport
         self.client = server.connected(transport)
         self.now = server.now
-        self.has_room = server.has_room
+        self.has_room = server.lines.has_room
         self.share = server.scheduler.share
         self.served = server.served
-        self.socket_begins = server.socket_begins
-        self.socket_ends = server.socket_ends
+        self.socket_begins = server.lines.socket_begins
+        self.socket_ends = server.lines.socket_ends
 
     def route(self, request: Request) -> Session | Response:
         self.client, answer = self._server.guard.route(request, self._transport)
@@ -401,16 +325,3 @@ class _Arrival:
 
     def unfit(self, status: int) -> Response:
         return self._server.guard.unfit(status, self.client)
-
-
-def too_full(lines: Iterable[Line], limit: int) -> list[Line]:
-    """The connections, as few as possible, without which no more than ``limit`` bytes wait in all."""
-    fullest = sorted(((line.held, line) for line in lines), key=lambda one: -one[0])
-    beyond = sum(held for held, _ in fullest) - limit
-    found = []
-    for held, line in fullest:
-        if beyond <= 0:
-            break
-        found.append(line)
-        beyond -= held
-    return found

@@ -17,7 +17,7 @@ from websockets.server import ServerProtocol
 from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Closing, Reason
 from drawercam.server.admission.reverse_proxies import Client
-from drawercam.server.server import too_full
+from drawercam.server.lines import too_full
 from drawercam.server.sockets.in_flight import MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM
 from drawercam.server.sockets.liveness import CLOSE_DEADLINE, SILENCE_DEADLINE, WRITE_DEADLINE
 from drawercam.server.sockets.websocket import PING_INTERVAL, SUBPROTOCOL, Session, Socket

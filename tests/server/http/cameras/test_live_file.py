@@ -310,8 +310,8 @@ async def test_who_does_not_read_misses_pictures_alone_and_goes_on_at_a_keyframe
             loop = asyncio.get_running_loop()
             await loop.sock_connect(slow, ("127.0.0.1", house.port))
             await loop.sock_sendall(slow, f"GET /cameras/porch/live.webm?sound=0 HTTP/1.1\r\nHost: 127.0.0.1:{house.port}\r\n\r\n".encode())
-            await eventually(lambda: house.server._readers, "it reads")
-            (reader,) = house.server._readers
+            await eventually(lambda: house.server.lines.readers, "it reads")
+            (reader,) = house.server.lines.readers
             most = 0
             for _ in range(400):  # 20 MB
                 house.picture(size=size)
@@ -348,7 +348,7 @@ async def test_a_file_ends_when_its_camera_stays_away() -> None:
         async with client.get("/cameras/porch/live.webm?sound=0") as answer:
             file = File(answer)
             await file.until(lambda one: one.packets)
-            (reader,) = house.server._readers
+            (reader,) = house.server.lines.readers
             house.channel.leave(house.camera, "lost")
             now = house.server.now()
             reader.sweep(now + live.ABSENCE - 1)
@@ -360,7 +360,7 @@ async def test_a_file_ends_when_its_camera_stays_away() -> None:
             house.channel.camera_says(State.PAUSED, "camera")
             reader.sweep(house.server.now() + live.ABSENCE + 1)
             await file.until(lambda one: one.ended)
-            await eventually(lambda: not house.server._readers and not house.channel.watching, "nothing is left of it")
+            await eventually(lambda: not house.server.lines.readers and not house.channel.watching, "nothing is left of it")
 
 
 async def test_a_stopping_relay_ends_files() -> None:

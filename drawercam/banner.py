@@ -254,7 +254,7 @@ def _advise(page: _Page, facts: Facts) -> None:
 
 
 def _say_keys(page: _Page, facts: Facts) -> None:
-    page.sentence("The links contain the keys: who has the first one can film, who has the second one can watch.")
+    page.sentence("The links contain the keys: Film lets its holder film, Watch lets its holder watch.")
     if facts.own_url:
         page.gap()
         page.sentence(f"{FOR_OWNER} It may do everything, also invite guests and send them away. It is shown this once.")

@@ -292,7 +292,7 @@ def private_folder(folder: Path) -> bool:
         keep_private(folder)
     now = folder.stat()
     if before & stat.S_IWOTH and not now.st_mode & 0o077:
-        log.warning("Until now, every user of this computer could change what is in %s. If one may have done so, delete it.", folder)
+        log.warning("Until now, every user of this computer could change what is in %s. If that may have happened, delete it.", folder)
     return not now.st_mode & 0o077 and os.geteuid() in (0, now.st_uid)
 
 

@@ -181,7 +181,7 @@ def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool
         *others,
         "",
         f"{'A secret was made' if is_new else 'The secret is'} in {secret_file.absolute()}.",
-        "Copy this file into the state folder of every relay, and only there: who has it can send the phones elsewhere. For example:",
+        "Copy this file into the state folder of every relay, and only there: its holder can send the phones elsewhere. For example:",
         f"  {quoted(['scp', str(secret_file.absolute()), f'relay:drawercam/state/{secrets.FILE}'])}",
         "Then start the relays with:",
         f"  {PYTHON} relay.py --tls --registry {mark}{urls[0]}{pin}{mark}",

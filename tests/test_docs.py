@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import words
 from tests.harness.relays import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "certs" / "README.md", ROOT / "bench" / "README.md"]
@@ -42,3 +43,42 @@ def test_the_readme_is_short_and_names_every_page() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     assert len(text.splitlines()) <= LONGEST_README
     assert [page.name for page in PAGES if page.parent == ROOT / "docs" and f"](docs/{page.name})" not in text] == []
+
+
+def test_no_rule_has_a_subject_that_is_nobody_in_particular() -> None:
+    """In the manual and in what is printed. `python -m tests.words` shows what else there is."""
+    assert words.found(words.manual()) == []
+    assert words.found(words.printed(*words.PROGRAMS)) == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Who is slow misses pictures.",
+        "A camera sleeps; whoever comes wakes it.",
+        "It is for who asks.",
+        "The links contain keys: who has one can film.",
+        "Nobody else notices.",
+        "Without a key nobody films.",
+        "One has to wait, and one may not know why.",
+        "The picture stands, and who waits sees it.",
+    ],
+)
+def test_such_subjects_are_found(sentence: str) -> None:
+    assert words.wrong(f"A viewer waits. {sentence} It goes on.") == [sentence]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "People who watch see it.",
+        "Who is there?",
+        "A camera sleeps while nobody watches.",
+        "It disturbs nobody and is believed by nobody.",
+        "The older one may go, and this one can stay.",
+        "Ask whoever sent you the link.",
+        "The log says who came.",
+    ],
+)
+def test_what_has_a_subject_is_not(sentence: str) -> None:
+    assert words.wrong(f"A viewer waits. {sentence} It goes on.") == []

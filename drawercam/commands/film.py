@@ -86,7 +86,7 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
         print(f"{error.filename} cannot be read: {error.strerror}.", file=sys.stderr)
         return _FAILED
     if chosen.insecure and where.tls:
-        print("With --insecure, whoever stands between here and the relay can see all pictures and take the key. Better: --ca ca.crt")
+        print("With --insecure, a program between here and the relay can see all pictures and take the key. Better: --ca ca.crt")
 
     def look() -> tuple[Address, str, ssl.SSLContext | None]:
         now = address.own(chosen.state, tls_port, plain_port)

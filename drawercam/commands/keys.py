@@ -68,7 +68,7 @@ def main(arguments: list[str], state: Path, port: int) -> int:
 def _options(arguments: list[str], state: Path, usual_port: int) -> argparse.Namespace:
     common = Parser(add_help=False)
     common.add_argument("--state", type=Path, default=state, metavar="DIR", help="the relay's state folder")
-    parser = Parser(prog=called("keys"), commands=COMMANDS, description="Who may film and who may watch. A running relay notices at once.")
+    parser = Parser(prog=called("keys"), commands=COMMANDS, description="Keys to film and to watch. A running relay notices at once.")
     parser.set_defaults(command="list", state=state)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("list", parents=[common], help="list the keys (the default); the secrets are not shown")
@@ -145,7 +145,7 @@ def _add(chosen: argparse.Namespace) -> None:
         raise KeysError(f"No key is made, because it cannot be written down in {chosen.state}: {why}.") from None
     relay = next((one for one in running.relays(chosen.state) if one.keys), None)
     where, doubts = _where(chosen, relay)
-    print(f"Who opens this link can {allows(key)}, {until(key)}.\n")
+    print(f"The holder of this link can {allows(key)}, {until(key)}.\n")
     pages = [("Film", "/camera.html", "name", publish), ("Watch", "/player.html", "camera", watch)]
     if own:
         pages = [("Own", "/player.html", "camera", watch)]
@@ -163,7 +163,7 @@ def _add(chosen: argparse.Namespace) -> None:
         print(f"\n{doubts}")
     for name in _unseen(chosen.state, key, relay):
         print(f"\nMind that no camera {name} was seen lately. The key is for that name all the same.")
-    print("\nThe link is the key: whoever has it can pass it on. To take it back, type:")
+    print("\nThe link is the key, and its holder can pass it on. To take it back, type:")
     print(f"  {_again(chosen, 'revoke', key.id)}")
 
 
@@ -255,7 +255,7 @@ def _revoke(chosen: argparse.Namespace) -> None:
             "Mend that and type it again. A relay that runs revokes it in memory by DELETE /api/keys/ID (docs/protocol.md)."
         ) from None
     ring.refresh()
-    print(f"The key {key.id} is revoked: nobody can {allows(key)} by it any more. Who is connected by it is cut off within a second.")
+    print(f"The key {key.id} is revoked: its holder can no longer {allows(key)}. What is connected by it is cut off within a second.")
     if key in printed:
         print(f"It was the key of the link and code {kind(key)} that the relay prints at its start. The printed ones no longer work.")
     for sentence in _missing(chosen, ring):

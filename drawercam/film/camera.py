@@ -228,7 +228,7 @@ class Camera:
         if before is not None and before[:2] == state[:2]:
             return
         if reason == "unwatched":
-            self._say(f"Nobody watches: {self._source.title} is closed until somebody does.")
+            self._say(f"No viewer watches: {self._source.title} is closed until the next viewer comes.")
         elif reason == "viewers":
             self._say("The viewers have asked for a pause.")
         elif not reason and before is not None and before[1] == "viewers":

@@ -151,7 +151,7 @@ class Metrics:
             {("websocket",): traffic.websockets, ("http",): traffic.streams},
         )
         yield _gauge("drawercam_file_readers", "Programs that read a camera as a file.", traffic.readers)
-        yield _gauge("drawercam_decoders", "Processes that decode for who asks for single pictures.", traffic.decoders)
+        yield _gauge("drawercam_decoders", "Processes that decode for programs that ask for single pictures.", traffic.decoders)
         yield _counter("drawercam_pictures_decoded_total", "Pictures that these have decoded.", traffic.decoded)
         yield _counter("drawercam_connections_accepted_total", "Connections that came, and were through TLS.", traffic.connections)
         yield _counter("drawercam_sockets_begun_total", "Sockets that began, also those that were refused then.", traffic.sockets)

@@ -1,5 +1,4 @@
-"""Lately: how long pictures take up to the players' sockets and from one to the next, and how much
-comes a second."""
+"""Lately: how long pictures take, up to players' sockets and from one to the next; how many come."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from drawercam.media.codecs.h264 import parse_avcc
+from drawercam.media.codecs.h264_sets import parse_avcc
 from drawercam.media.containers.detect import StreamReader, writer
 from drawercam.media.containers.matroska import Id
 from drawercam.media.packets import Codec, Packet, Track

@@ -17,6 +17,7 @@ from drawercam.live.pausing import PausePolicy, Policy
 from drawercam.live.plays import Plays
 from drawercam.live.viewers import Fragment, Run
 from drawercam.media.codecs import aac, av1, h264, opus, vpx
+from drawercam.media.codecs import h264_sets as sets
 from drawercam.media.codecs.unpack import unpacker
 from drawercam.media.color import completed
 from drawercam.media.containers.detect import Reader, StreamReader, writer
@@ -170,9 +171,9 @@ def h264_frames(data: bytes) -> None:
             assert h264.split_lengths(packet, 4), "a picture without a NAL unit"
             assert units.track is not None
             if track is not None:
-                record = h264.parse_avcc(track.config)
+                record = sets.parse_avcc(track.config)
                 assert record.length_size == 4
-                assert h264.picture_size(record.sps[0]) == (track.width, track.height)
+                assert sets.picture_size(record.sps[0]) == (track.width, track.height)
                 assert h264.AccessUnits(track.config).unpack(packet) == (track, packet, unpacked[2])
     except MediaError:
         return
@@ -181,17 +182,17 @@ def h264_frames(data: bytes) -> None:
 def h264_sets(data: bytes) -> None:
     """Parameter sets and configuration records."""
     try:
-        size = h264.picture_size(data)
-        bounded = h264.with_reorder_bound(data)
-        assert h264.picture_size(bounded) == size, "a bound on reordering changes nothing else"
-        assert h264.with_reorder_bound(bounded) == bounded
+        size = sets.picture_size(data)
+        bounded = sets.with_reorder_bound(data)
+        assert sets.picture_size(bounded) == size, "a bound on reordering changes nothing else"
+        assert sets.with_reorder_bound(bounded) == bounded
     except MediaError:
         pass
     try:
-        record = h264.parse_avcc(data)
-        again = h264.parse_avcc(h264.build_avcc(record.sps, record.pps))
+        record = sets.parse_avcc(data)
+        again = sets.parse_avcc(sets.build_avcc(record.sps, record.pps))
         assert (again.sps, again.pps) == (record.sps, record.pps)
-        assert h264.codec_string(data).startswith("avc1.")
+        assert sets.codec_string(data).startswith("avc1.")
     except MediaError:
         pass
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-from drawercam.media.codecs import h264
+from drawercam.media.codecs import h264, h264_sets
 from drawercam.media.containers import ebml
 from drawercam.media.containers.matroska import Id
 from drawercam.media.containers.mp4_fragments import MAX_SAMPLES
@@ -106,7 +106,7 @@ def avc(config: bytes) -> bytes:
 
 _H264 = [event for event in read([(RECORDINGS / "chromium-h264.webm").read_bytes()]) if isinstance(event, Packet)]
 TRACK = _H264[0].track
-_SETS = h264.parse_avcc(TRACK.config)
+_SETS = h264_sets.parse_avcc(TRACK.config)
 _SLICE = next(unit for unit in h264.split_lengths(_H264[0].data, 4) if unit[0] & 0x1F == 5)[:40]
 H264 = avc(TRACK.config)
 _OBU = next(event for event in read([(RECORDINGS / "chromium-av1.webm").read_bytes()]) if isinstance(event, Track)).config[4:]
@@ -150,8 +150,8 @@ SMALL_PARTS = [
     SmallParts("documents", VP8, again(VP8 + cluster(0, simple(VP8_KEY)))),
     SmallParts("documents with sound", OPUS, again(OPUS + cluster(0, simple(b"\0")))),
     SmallParts("documents of H.264", VP8, again(H264 + cluster(0, simple(units(_SLICE))))),
-    SmallParts("documents with many PPS", VP8, again(avc(h264.build_avcc(_SETS.sps, [pps(number) for number in range(255)])))),
-    SmallParts("documents with many SPS", VP8, again(avc(h264.build_avcc([sps(number, 5) for number in range(31)], [])))),
+    SmallParts("documents with many PPS", VP8, again(avc(h264_sets.build_avcc(_SETS.sps, [pps(number) for number in range(255)])))),
+    SmallParts("documents with many SPS", VP8, again(avc(h264_sets.build_avcc([sps(number, 5) for number in range(31)], [])))),
     SmallParts("documents with empty NAL units", VP8, again(avc(h264.START_CODE * 4000))),
     SmallParts("tracks of nothing", VP8, again(ebml.element(Id.TRACKS, entry(1, 1, b"V_VP8", VOID * 4000) * 10))),
     SmallParts("tracks of other codecs", VP8, again(ebml.element(Id.TRACKS, (entry(1, 1, b"V_VP8") + entry(2, 1, b"V_X") * 4000)))),

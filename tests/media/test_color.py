@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.media.codecs import h264
+from drawercam.media.codecs import h264, h264_sets
 from drawercam.media.codecs.unpack import unpacker
 from drawercam.media.color import UNSPECIFIED, ColorSpace, completed, from_codes, merged
 from drawercam.media.containers import boxes, ebml
@@ -307,7 +307,7 @@ def test_any_vui_is_read_or_passed_over(data: bytes) -> None:
     frame, _ = encoded_once()
     sps = next(unit for unit in h264.split_annexb(frame) if unit[0] & 31 == 7)
     with contextlib.suppress(MediaError):
-        assert h264.picture_size(sps[:-4] + data)
+        assert h264_sets.picture_size(sps[:-4] + data)
 
 
 def encoded_once(found: list[tuple[bytes, bytes]] = []) -> tuple[bytes, bytes]:  # noqa: B006 - made once for all examples

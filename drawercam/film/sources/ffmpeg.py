@@ -24,7 +24,8 @@ from av.video.stream import VideoStream
 
 from drawercam.film.encode.frame import Form, Frame
 from drawercam.film.relay.clock import now
-from drawercam.media.codecs.h264 import AccessUnits, picture_size, split_annexb
+from drawercam.media.codecs.h264 import AccessUnits, split_annexb
+from drawercam.media.codecs.h264_sets import picture_size
 from drawercam.media.codecs.unpack import Unpacked, Unpacker, unpacker
 from drawercam.media.color import UNSPECIFIED, ColorSpace, from_codes
 from drawercam.media.containers import mp4_tracks

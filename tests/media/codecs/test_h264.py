@@ -14,18 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawercam.media.codecs import h264
-from drawercam.media.codecs.h264 import (
-    AccessUnits,
-    build_avcc,
-    codec_string,
-    join_lengths,
-    parse_avcc,
-    picture_size,
-    split_annexb,
-    split_lengths,
-    with_reorder_bound,
-)
+from drawercam.media.codecs import h264, h264_sets
+from drawercam.media.codecs.h264 import AccessUnits, join_lengths, split_annexb, split_lengths
+from drawercam.media.codecs.h264_sets import build_avcc, codec_string, parse_avcc, picture_size, with_reorder_bound
 from drawercam.media.packets import Codec, MediaError, MediaLimitError, Track
 
 SPS, PPS, IDR = 7, 8, 5
@@ -239,7 +230,7 @@ def test_avcc_of_another_kind() -> None:
 
 def without_vui(sps: bytes) -> str:
     """The bits of an SPS before vui_parameters_present_flag."""
-    return h264._read_sps(sps).reader.until_here()
+    return h264_sets.read_sps(sps).reader.until_here()
 
 
 RESTRICTED = "1" + "1" + ue(2) + ue(1) + ue(15) + ue(15) + ue(0)
@@ -263,7 +254,7 @@ def test_reorder_bound(size: tuple[int, int], vui: str) -> None:
     head = without_vui(parameter_set(frames, SPS))
     after = VUIS[vui if vui != "none" else "bare"]
     sps = pack(head + (after + "0" if vui != "none" else "0") + "1")
-    references = h264._read_sps(sps).reference_frames
+    references = h264_sets.read_sps(sps).reference_frames
     bounded = with_reorder_bound(sps)
     assert bounded == pack(head + after + RESTRICTED + ue(references) + "1")
     assert picture_size(bounded) == size

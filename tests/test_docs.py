@@ -46,9 +46,10 @@ def test_the_readme_is_short_and_names_every_page() -> None:
 
 
 def test_no_rule_has_a_subject_that_is_nobody_in_particular() -> None:
-    """In the manual and in what is printed. `python -m tests.words` shows what else there is."""
+    """In the manual, in what is printed, and on the pages. `python -m tests.words` shows what else there is."""
     assert words.found(words.manual()) == []
     assert words.found(words.printed(*words.PROGRAMS)) == []
+    assert words.found(words.pages()) == []
 
 
 @pytest.mark.parametrize(

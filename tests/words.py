@@ -108,7 +108,7 @@ class _Text(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._silent += tag in ("script", "style")
         if tag in ("p", "li", "h1", "h2", "h3", "button", "label", "div", "summary", "section", "dt", "dd"):
-            self.parts.append("")
+            self.parts.append("# " if tag in ("h1", "h2", "h3") else "")
 
     def handle_endtag(self, tag: str) -> None:
         self._silent -= tag in ("script", "style")

@@ -86,7 +86,7 @@ class Server:
         self.scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
         app = application(site, self.refusals, self.scheduler.share)
         self._bodies = site.bodies
-        streams.add_routes(app, lambda transport: _Arrival(self, transport), self._bodies)
+        streams.add_routes(app, lambda transport: _SocketOwner(self, transport), self._bodies)
         self._desks = Desks(self._hub)
         pictures.add_routes(app, self._desks)
         self.served = ServedTime(self.now)
@@ -140,7 +140,7 @@ class Server:
         proxies = self._entrance.proxies
         self.hall.lobby = Lobby(capacity.connections, capacity.pages_of_one, proxies)
         spare = Lobby(capacity.turned_away, proxies=proxies)
-        self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Entrance(self, seat)), spare, proxies, self._to_https.answer)
+        self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Rooms(self, seat)), spare, proxies, self._to_https.answer)
         port = await self._gate.open(hosts, port)
         self._sweep_later()
         self._keys.start()
@@ -214,7 +214,7 @@ class Server:
             extensions=None,
             max_size=MAX_CAMERA_MESSAGE if camera else MAX_OTHER_MESSAGE,
         )
-        Socket(transport, protocol, _Arrival(self, transport)).begin(head, rest)
+        Socket(transport, protocol, _SocketOwner(self, transport)).begin(head, rest)
 
     # --- what others may know ---
 
@@ -279,7 +279,7 @@ class Server:
             heap.trim()
 
 
-class _Entrance:
+class _Rooms:
     """The server as one door sees it: it knows whose connection it is. See first_request.Rooms."""
 
     def __init__(self, server: Server, seat: Seat) -> None:
@@ -303,7 +303,7 @@ class _Entrance:
             go()
 
 
-class _Arrival:
+class _SocketOwner:
     """The server as one socket sees it that came by TCP. See websocket.Owner."""
 
     def __init__(self, server: Server, transport: asyncio.Transport) -> None:

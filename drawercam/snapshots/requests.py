@@ -21,6 +21,7 @@ from drawercam.live.plays import Plays
 from drawercam.live.track_output import NUMBERS
 from drawercam.live.viewers import Follower, Fragment, Run
 from drawercam.media.color import ColorSpace
+from drawercam.media.frame_layout import unwrap
 from drawercam.media.packets import Kind
 from drawercam.protocol import messages as control
 from groundwork.connections.limits import MAX_DECODERS, Room, counted_once, room_among
@@ -69,9 +70,6 @@ _CODECS = {"vp8": b"vp8 ", "vp09": b"vp9 ", "av01": b"av1 ", "avc1": b"h264", "a
 # What they decode: all pictures there are, and no sound.
 _PLAYS = Plays.of(("vp8", "vp9", "av1", "h264"))
 
-# Docs/protocol.md, "Tracks to a player": where the frame begins in the two kinds of message.
-_CLUSTER, _IN_CLUSTER, _IN_FRAGMENT = b"\x1f\x43\xb6\x75", 27, 112
-
 log = logging.getLogger(__name__)
 
 
@@ -102,18 +100,6 @@ _NONE_NOW = {
     (State.GONE, "media"): ("gone", "The camera sent no video."),
 }
 """States in which nobody can wake a camera up. From the others it comes back by itself, or because somebody asks."""
-
-
-def unwrap(data: bytes) -> tuple[int, memoryview]:
-    """The frame in a frame message (docs/protocol.md, "Tracks to a player").
-
-    Returns:
-        Its presentation time in µs, and its bytes.
-    """
-    if data[:4] == _CLUSTER:
-        return int.from_bytes(data[10:18], "big") * 1000, memoryview(data)[_IN_CLUSTER:]
-    offset = int.from_bytes(data[100:104], "big", signed=True)
-    return int.from_bytes(data[64:72], "big") + offset, memoryview(data)[_IN_FRAGMENT:]
 
 
 @dataclass(eq=False, slots=True)

@@ -19,11 +19,11 @@ from drawercam.media import geometry
 from drawercam.media.containers import ebml
 from drawercam.media.containers.detect import StreamReader, writer
 from drawercam.media.containers.matroska import Id
+from drawercam.media.frame_layout import unwrap
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from drawercam.media.work import MOST, MOST_AT_ONCE
 from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Reason, Refused
-from drawercam.snapshots.requests import unwrap
 from tests.live.test_channel import Clock, FakeCamera, FakeViewer
 from tests.media.containers.test_mp4 import box, record
 from tests.media.containers.test_webm import VP8_KEY, cluster, entry, head, simple

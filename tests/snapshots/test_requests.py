@@ -14,6 +14,7 @@ import pytest_asyncio
 from drawercam.live.channel import Channel, State
 from drawercam.live.hub import Hub
 from drawercam.live.pausing import SLEEP_AFTER
+from drawercam.media.frame_layout import unwrap
 from drawercam.media.packets import Codec, Packet, Track
 from drawercam.protocol import messages as control
 from drawercam.protocol.close_reasons import Closing
@@ -398,5 +399,5 @@ def test_the_frame_in_a_message_is_found_at_its_place() -> None:
     for codec, config in ((Codec.VP9, b""), (Codec.H264, b"\x01\x42\xc0\x15\xff\xe0\x00")):
         track = Track(codec, codec.value, config, 320, 240)
         packet = Packet(track, 123_456_000, True, b"a frame", decode_offset=-40_000)
-        time, data = desk.unwrap(writer(track, 1, 0).fragment(packet))
+        time, data = unwrap(writer(track, 1, 0).fragment(packet))
         assert (time, bytes(data)) == (123_456_000, b"a frame")

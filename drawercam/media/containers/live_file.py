@@ -6,11 +6,11 @@ one, too, if one header names both. So no frame is written again: a copy of its 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from enum import StrEnum
 
 from drawercam.media.codecs import opus
+from drawercam.media.frame_layout import is_webm, move_mp4, move_webm, set_mp4_duration, time_of, unwrap
 from drawercam.media.packets import Codec, Packet, Track
 
 from . import boxes, ebml
@@ -28,20 +28,7 @@ whose picture stands still does not count on meanwhile, and would wait for as lo
 STEP = 100_000
 """Microseconds between the last frame before such a gap and the first one behind it."""
 
-# Where the fields of canonical messages lie.
-_WEBM_TIME = struct.Struct(">Q")  # milliseconds
-_WEBM_TIME_AT = 10
-_WEBM_FRAME_AT = 27
-_MP4_SEQUENCE = struct.Struct(">I")
-_MP4_SEQUENCE_AT = 20
-_MP4_TIME = struct.Struct(">Q")  # microseconds, of decoding
-_MP4_TIME_AT = 64
-_MP4_DURATION = struct.Struct(">I")  # microseconds
-_LONGEST_DURATION = 2**32 - 1  # of a picture while only sound came, for more than an hour
-_MP4_DURATION_AT = 92
-
 _EBML = Id.EBML.to_bytes(4, "big")
-_CLUSTER = Id.CLUSTER.to_bytes(4, "big")
 
 
 class Container(StrEnum):
@@ -63,13 +50,6 @@ def container_of(init: bytes) -> Container:
 def container_for(codec_string: str) -> Container:
     """The form in which pictures of a codec (RFC 6381) come: see `detect.writer`."""
     return Container.MP4 if codec_string.startswith("avc") else Container.WEBM
-
-
-def time_of(message: bytes) -> int:
-    """When a frame message is to be decoded, in microseconds."""
-    if message.startswith(_CLUSTER):
-        return int(_WEBM_TIME.unpack_from(message, _WEBM_TIME_AT)[0]) * 1000
-    return int(_MP4_TIME.unpack_from(message, _MP4_TIME_AT)[0])
 
 
 class Muxed:
@@ -135,20 +115,19 @@ class Muxed:
         moved = self._moved(message, placed)
         if self.container is Container.MP4 and number == VIDEO and before >= 0:
             # As long as the one before lasted: VLC believes what is told here, and stands still when the clock of its sound disagrees.
-            _MP4_DURATION.pack_into(moved, _MP4_DURATION_AT, min(placed - before, _LONGEST_DURATION))
+            set_mp4_duration(moved, placed - before)
         return head + moved if head else moved
 
     def _moved(self, message: bytes, time: int) -> bytearray:
-        if self._opus is not None and message.startswith(_CLUSTER):
+        if self._opus is not None and is_webm(message):
             writer, track = self._opus
-            message = writer.fragment(Packet(track, time, True, message[_WEBM_FRAME_AT:]))
+            message = writer.fragment(Packet(track, time, True, bytes(unwrap(message)[1])))
         moved = bytearray(message)
         if self.container is Container.WEBM:
-            _WEBM_TIME.pack_into(moved, _WEBM_TIME_AT, time // 1000)
+            move_webm(moved, time)
         else:
             self._sequence = self._sequence + 1 & 0xFFFFFFFF
-            _MP4_SEQUENCE.pack_into(moved, _MP4_SEQUENCE_AT, self._sequence)
-            _MP4_TIME.pack_into(moved, _MP4_TIME_AT, time)
+            move_mp4(moved, time, self._sequence)
         return moved
 
     def _init(self, time: int) -> bytes:

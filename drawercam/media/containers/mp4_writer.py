@@ -8,6 +8,7 @@ import struct
 from drawercam.media import geometry
 from drawercam.media.codecs.unpack import audio_duration
 from drawercam.media.color import ColorSpace
+from drawercam.media.frame_layout import LONGEST_DURATION, MP4_HEAD
 from drawercam.media.packets import Codec, Kind, MediaError, MediaLimitError, Packet, Track
 
 from . import boxes
@@ -24,10 +25,7 @@ TIMESCALE = 1_000_000
 _SYNC_FLAGS = 0x02000000  # sample_depends_on 2: on no other
 _NON_SYNC_FLAGS = 0x01000000 | NON_SYNC  # sample_depends_on 1
 
-# The frame message of docs/protocol.md up to the frame itself: moof, mfhd, traf, tfhd, tfdt, trun,
-# mdat header.
-_FRAGMENT = struct.Struct(">I4s I4sII I4s I4sIII I4sIQ I4sIIiIIi I4s")
-_MOOF_SIZE = _FRAGMENT.size - 8
+_MOOF_SIZE = MP4_HEAD.size - 8
 
 # 8.8.7.1: default-base-is-moof, default-sample-flags-present. 8.8.8.1: data-offset, sample
 # duration, size and composition offset present, version 1.
@@ -145,7 +143,7 @@ class Mp4Writer:
         # A decode time cannot be negative; where it would be, the composition offset takes up the
         # difference.
         decode = max(0, packet.timestamp - packet.decode_offset)
-        head = _FRAGMENT.pack(
+        head = MP4_HEAD.pack(
             _MOOF_SIZE,
             b"moof",
             16,
@@ -167,8 +165,8 @@ class Mp4Writer:
             b"trun",
             _TRUN_FLAGS,
             1,
-            _FRAGMENT.size,
-            min(packet.duration, 0xFFFFFFFF)
+            MP4_HEAD.size,
+            min(packet.duration, LONGEST_DURATION)
             or audio_duration(self._track, packet.data) // 1000
             or DEFAULT_DURATION,
             size,

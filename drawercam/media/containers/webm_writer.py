@@ -5,17 +5,14 @@ from __future__ import annotations
 import struct
 
 from drawercam.media.color import UNSPECIFIED, ColorSpace
+from drawercam.media.frame_layout import CLUSTER, WEBM_HEAD
 from drawercam.media.geometry import angles
 from drawercam.media.packets import Codec, Kind, MediaLimitError, Packet, Track
 
 from . import ebml
 from .matroska import CODEC_IDS, COLOURS, DEFAULT_SCALE, RANGE_CODES, TRACK_TYPES, Id
 
-# The frame message of docs/protocol.md: Cluster and its size, Timestamp, SimpleBlock and its size,
-# track number, 0, flags.
-_FRAME = struct.Struct(">4sI2sQ1sIBhB")
-_CLUSTER_ID = Id.CLUSTER.to_bytes(4, "big")
-_AFTER_CLUSTER_SIZE = _FRAME.size - 8
+_AFTER_CLUSTER_SIZE = WEBM_HEAD.size - 8
 _AFTER_BLOCK_SIZE = 4
 _VINT4 = 0x10000000
 _MAX_VINT4 = _VINT4 - 2
@@ -126,8 +123,8 @@ class WebmWriter:
         if size > _MAX_VINT4 - _AFTER_CLUSTER_SIZE:
             raise MediaLimitError("a frame does not fit a Cluster")
         return (
-            _FRAME.pack(
-                _CLUSTER_ID,
+            WEBM_HEAD.pack(
+                CLUSTER,
                 _VINT4 | size + _AFTER_CLUSTER_SIZE,
                 b"\xe7\x88",
                 max(0, packet.timestamp + 500)

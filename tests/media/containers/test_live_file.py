@@ -15,7 +15,8 @@ from drawercam.live.track_output import NUMBERS
 from drawercam.media.codecs import opus
 from drawercam.media.containers import live_file as muxed
 from drawercam.media.containers.detect import StreamReader, writer
-from drawercam.media.containers.live_file import AUDIO, LONGEST_GAP, STEP, VIDEO, Container, Muxed, container_for, container_of, time_of
+from drawercam.media.containers.live_file import AUDIO, LONGEST_GAP, STEP, VIDEO, Container, Muxed, container_for, container_of
+from drawercam.media.frame_layout import time_of
 from drawercam.media.packets import Codec, Kind, Packet, Track
 from tests.media.samples import RECORDINGS, read
 

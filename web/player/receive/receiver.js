@@ -28,45 +28,28 @@
 //   {type: "frame", choice, data}                      for the engine "mse"
 //   {type: "sound-track", message, init} {type: "sound-end"} {type: "sound-frame", data, timestamp} {type: "sound-fail", reason}
 //   {type: "size", choice, width, height}              of the first picture of a track, and whenever it changes
-//   {type: "stats", choice, ...}                       see Look, four times a second while there is news
+//   {type: "stats", choice, ...}                       see looks.js, four times a second while there is news
 //   {type: "glass", choice, timestamp, moment}         a picture is on the screen; ms since the epoch
 //   {type: "fail", choice, surface, reason}            the engine "frames" cannot go on, or only not on this surface
 //   {type: "surface", choice, ...}                     for the page's end of the surface
 
+import { Attention } from "./attention.js";
+import { attempt, FramesEngine } from "./frames-engine.js";
 import { elsewhere } from "../../shared/relay/moved-relay.js";
-import { FramesDecoder } from "../engines/frames-decoder.js";
 import { Link } from "../../shared/relay/relay-link.js";
+import { Looks } from "./looks.js";
+import { PageFlow } from "./page-flow.js";
+import { PendingFrames } from "./pending-frames.js";
 import { readFrame } from "../../shared/frames/frame-message.js";
-import { median } from "../../shared/median.js";
-import { SoundDecoder } from "../sound/sound-decoder.js";
-import { openSurface } from "../engines/surface.js";
+import { SoundWay } from "./sound-way.js";
+import { Subscription } from "./subscription.js";
 import { TIME_ORIGIN } from "../../shared/time-origin.js";
-
-/** received: frame messages of the video; the next three as in FramesDecoder; arrival: ms from capture to here, decode: ms from here to the
- *  decoder's picture, medians since the last look, or null.
- *  @typedef {{received: number, fed: number, shown: number, dropped: number, arrival: number | null, decode: number | null}} Look */
-
-/** What a player asks the relay for. @typedef {"all" | "sound" | "nothing"} Wish */
 
 /** Milliseconds between two looks at what has happened. */
 const TICK = 250;
 
-/** Frames and bytes that wait until it is known who shows them. */
-const PENDING_LIMIT = 1000;
-const PENDING_BYTES_LIMIT = 16 * 1024 * 1024;
-
-/** Bytes on the way to a page that is too busy to take them. */
-const UNTAKEN_LIMIT = 16 * 1024 * 1024;
-
 /** For so long (ms) after a track has begun, what comes is the replay since the last keyframe: its age says nothing of the way. */
 const REPLAY = 500;
-
-/** Milliseconds for which a tile goes on that nobody sees: one that is scrolled out and in, or behind another tab for a moment, loses nothing.
- *  As long it waits after the last sound. */
-const GRACE = 2000;
-
-/** Values kept for a median: 60 pictures a second between two looks, and some more. */
-const MOST_VALUES = 64;
 
 export class Receiver {
   /**
@@ -77,44 +60,26 @@ export class Receiver {
    */
   constructor(port, name, session, plays) {
     this.port = port;
-    this.plays = plays;
     /** Who shows the pictures, as the page has said. */
     this.engine = { name: "none", choice: 0 };
-    /** @type {import("../engines/surface.js").Surface | null} */
-    this.surface = null;
-    /** @type {FramesDecoder | null} */
-    this.decoder = null;
+    /** Where that is "frames". @type {FramesEngine | null} */
+    this.frames = null;
     /** The `track` message whose init segment comes next. @type {import("../../shared/types.js").TrackMessage | null} */
     this.announced = null;
     /** @type {{message: import("../../shared/types.js").TrackMessage, init: ArrayBuffer} | null} */
     this.video = null;
     this.beganAt = 0;
     this.turn = 0; // which track, and who shows it: an answer that comes later is not needed any more
-    /** Frames that wait for the engine, from a keyframe on; null when none do. @type {ArrayBuffer[] | null} */
-    this.pending = null;
-    this.pendingBytes = 0;
-    /** Frames are taken only after the `track` that answers a `join`. */
-    this.joined = true;
-    this.watched = true;
-    this.graceTimer = 0;
-    /** What the relay was asked for. @type {Wish} */
-    this.given = "all";
-    this.received = 0;
-    this.postedBytes = 0;
-    this.takenBytes = 0;
-    this.starved = false; // frames for the page were left out
-    /** @type {SoundDecoder | null} */
-    this.soundDecoder = null;
-    this.soundToPage = false;
-    this.size = "";
-    this.told = "";
-    /** Since the last look, ms. @type {number[]} */
-    this.arrivals = [];
-    /** @type {number[]} */
-    this.decodings = [];
-    this.restPath = `/player/${name}?rest=1`;
-    this.joinPath = `/player/${name}?plays=${plays.join()}`; // as `join` would say
-    this.link = new Link(this.joinPath, {
+    this.pending = new PendingFrames();
+    this.attention = new Attention(() => this.rest());
+    this.looks = new Looks();
+    this.flow = new PageFlow();
+    this.sound = new SoundWay({
+      onchange: () => this.onlisteners(),
+      onfail: (reason) => this.tell("sound-fail", { reason }),
+    });
+    this.subscription = new Subscription(name, plays, (message) => this.link.send(message));
+    this.link = new Link(this.subscription.joinPath, {
       onstate: (state, refusal, transport) => this.onlink(state, refusal, transport),
       onmessage: (message) => this.onmessage(message),
       onbinary: (data) => this.onbinary(data),
@@ -131,9 +96,9 @@ export class Receiver {
     if (order.type === "engine") this.setEngine(order);
     else if (order.type === "watched") this.setWatched(order.watched);
     else if (order.type === "send") this.link.send(order.message);
-    else if (order.type === "sound") this.decodeSound(order.track, order.port);
-    else if (order.type === "hear") this.hear(order.page);
-    else if (order.type === "taken") this.ontaken(order.bytes);
+    else if (order.type === "sound") this.sound.decode(order.track, order.port);
+    else if (order.type === "hear") this.sound.hear(order.page);
+    else if (order.type === "taken" && this.flow.take(order.bytes)) this.subscription.join();
     else if (order.type === "surface") this.onsurface(order);
     else if (order.type === "wake") this.link.wake();
     else if (order.type === "hang-up") this.link.close();
@@ -150,8 +115,8 @@ export class Receiver {
     clearInterval(this.timer);
     this.turn += 1;
     this.link.close();
-    this.decodeSound(null);
-    clearTimeout(this.graceTimer);
+    this.sound.decode(null);
+    this.attention.close();
     this.dropEngine();
     this.port.close();
   }
@@ -162,8 +127,7 @@ export class Receiver {
    *  @param {import("../../shared/relay/relay-link.js").Transport} transport */
   onlink(state, refusal, transport) {
     if (state !== "open") this.announced = null;
-    // Else it would wake a camera up for nobody.
-    if (state === "connecting") this.link.path = this.wish === "all" ? this.joinPath : this.restPath;
+    if (state === "connecting") this.link.path = this.subscription.path(this.wish);
     this.tell("link", { state, refusal, transport, place: this.link.settled, moved: this.link.moved });
   }
 
@@ -181,8 +145,7 @@ export class Receiver {
   /** The relay may be another one, with another clock: everything begins anew, behind the last picture. */
   onwelcome() {
     this.announced = null;
-    this.joined = true;
-    this.given = this.link.path === this.joinPath ? "all" : "nothing";
+    this.subscription.welcome(this.link.path);
     this.forgetVideo();
     this.settle();
     this.tellClock(null);
@@ -201,8 +164,8 @@ export class Receiver {
   forgetVideo() {
     this.turn += 1;
     this.video = null;
-    this.pending = null;
-    if (this.decoder) this.decoder.rest();
+    this.pending.forget();
+    if (this.frames) this.frames.rest();
   }
 
   /** @param {ArrayBuffer} data */
@@ -218,38 +181,37 @@ export class Receiver {
     try {
       frame = readFrame(data);
     } catch (error) {
-      this.tell("fail", { choice: this.engine.choice, surface: false, reason: String(error) });
+      this.fail(String(error));
       return;
     }
-    if (this.video && frame.number === this.video.message.number) this.attempt(() => this.onframe(frame, data));
-    else if (this.soundDecoder) this.soundDecoder.frame(data);
-    else if (this.soundToPage) this.pass("sound-frame", { timestamp: frame.timestamp }, data);
+    if (this.video && frame.number === this.video.message.number) {
+      attempt(() => this.onframe(frame, data), (reason) => this.fail(reason));
+    } else if (this.sound.decoder) this.sound.decoder.frame(data);
+    else if (this.sound.toPage) this.pass("sound-frame", { timestamp: frame.timestamp }, data);
   }
 
   /** @param {import("../../shared/types.js").TrackMessage} message @param {ArrayBuffer} init */
   ontrack(message, init) {
     this.video = { message, init };
-    this.joined = true;
+    this.subscription.begin();
     this.beganAt = performance.now();
-    this.pending = [];
-    this.pendingBytes = 0;
+    this.pending.begin();
     this.begin();
   }
 
   /** @param {import("../../shared/frames/webm-frame.js").Frame} frame @param {ArrayBuffer} data */
   onframe(frame, data) {
     if (this.takesNoFrames) return; // it came along with the sound
-    this.received += 1;
-    if (!this.watched || !this.joined) return;
+    this.looks.receive();
+    if (!this.attention.watched || !this.subscription.joined) return;
     const now = performance.now();
     const relay = this.link.at(now);
-    if (relay !== null && now - this.beganAt > REPLAY) keep(this.arrivals, (relay - frame.timestamp) / 1000);
-    if (this.pending) {
-      this.pending.push(data);
-      this.pendingBytes += data.byteLength;
-      if (this.pending.length > PENDING_LIMIT || this.pendingBytes > PENDING_BYTES_LIMIT) this.pending = null; // `join` will fetch them
-    } else if (this.engine.name === "frames") {
-      if (this.decoder) this.decoder.frame(frame, now);
+    if (relay !== null && now - this.beganAt > REPLAY) {
+      this.looks.arrive((relay - frame.timestamp) / 1000);
+    }
+    if (this.pending.messages) this.pending.add(data);
+    else if (this.engine.name === "frames") {
+      if (this.frames) this.frames.frame(frame, now);
     } else if (this.engine.name === "mse") {
       this.pass("frame", { choice: this.engine.choice }, data);
     }
@@ -257,30 +219,15 @@ export class Receiver {
 
   /** Hands a frame to the page, unless that is too busy. @param {string} type @param {object} more @param {ArrayBuffer} data */
   pass(type, more, data) {
-    if (this.postedBytes - this.takenBytes > UNTAKEN_LIMIT) {
+    if (this.flow.isFull) {
       if (type === "frame") {
-        this.starved = true;
-        this.joined = false; // what is left out makes the following useless
+        this.flow.starve();
+        this.subscription.interrupt();
       }
       return;
     }
-    this.postedBytes += data.byteLength;
+    this.flow.post(data.byteLength);
     this.tell(type, { ...more, data }, [data]);
-  }
-
-  /** @param {number} bytes */
-  ontaken(bytes) {
-    this.takenBytes = bytes;
-    if (!this.starved || this.postedBytes - bytes > UNTAKEN_LIMIT / 2) return;
-    this.starved = false;
-    this.join();
-  }
-
-  /** Asks the relay for the tracks and all frames since the last keyframe. */
-  join() {
-    this.joined = false;
-    this.given = "all";
-    this.link.send({ type: "join", plays: this.plays });
   }
 
   /** The pictures come by another way: no frames are needed for them. */
@@ -288,96 +235,65 @@ export class Receiver {
     return this.engine.name === "jpeg";
   }
 
-  get listens() {
-    return this.soundDecoder !== null || this.soundToPage;
-  }
-
-  /** What is taken of all that the camera sends. @returns {Wish} */
+  /** What is taken of all that the camera sends. @returns {import("./subscription.js").Wish} */
   get wish() {
-    if (this.watched && !this.takesNoFrames) return "all";
-    return this.listens ? "sound" : "nothing";
+    if (this.attention.watched && !this.takesNoFrames) return "all";
+    return this.sound.listens ? "sound" : "nothing";
   }
 
-  /** Asks the relay for what is taken: what nobody takes need not be sent, and for nobody a camera need not film. */
+  /** Asks the relay for what is taken. */
   settle() {
-    const { wish } = this;
-    if (wish === this.given) return;
-    if (wish === "all") return this.join();
-    this.given = wish;
-    this.link.send(wish === "sound" ? { type: "join", video: false, plays: this.plays } : { type: "rest" });
+    this.subscription.settle(this.wish);
   }
 
   /** @param {any} pong the relay's answer to a ping, or null when its clock is not known any more */
   tellClock(pong) {
-    const now = TIME_ORIGIN + performance.now();
-    const relay = this.link.now();
-    const opened = TIME_ORIGIN + this.link.openedAt;
-    this.tell("clock", { offset: relay === null ? null : relay - now * 1000, opened, way: pong });
+    this.tell("clock", { ...clockOf(this.link), way: pong });
   }
 
   // --- the engine ---
 
   /** @param {{name: string, choice: number, surface?: import("../engines/surface.js").SurfaceOrder}} order */
   setEngine({ name, choice, surface }) {
-    const waits = this.pending !== null;
+    const waits = this.pending.messages !== null;
     this.dropEngine();
     this.engine = { name, choice };
     if (name === "frames" && surface) this.openEngine(choice, surface);
     if (this.takesNoFrames) {
-      this.pending = null;
+      this.pending.forget();
       this.settle();
       return;
     }
     if (!this.video) return this.settle();
-    if (waits && this.given === "all") this.begin();
-    else if (name !== "none") this.join();
+    if (waits && this.subscription.given === "all") this.begin();
+    else if (name !== "none") this.subscription.join();
   }
 
   /** @param {number} choice @param {import("../engines/surface.js").SurfaceOrder} order */
   openEngine(choice, order) {
-    this.size = "";
-    try {
-      this.surface = openSurface(order, {
-        tell: (message, transfer) => this.tell("surface", { choice, ...message }, transfer),
-        onglass: (timestamp, moment) => this.tell("glass", { choice, timestamp, moment: TIME_ORIGIN + moment }),
-        onfail: (reason) => this.tell("fail", { choice, surface: true, reason }),
-      });
-    } catch (error) {
-      this.tell("fail", { choice, surface: true, reason: String(error) });
-      return;
-    }
-    const { surface } = this;
-    this.attempt(() => {
-      this.decoder = new FramesDecoder(surface, {
-        onfail: (reason, ofSurface) => this.tell("fail", { choice, surface: ofSurface, reason }),
-        onpicture: (width, height, decodeTime) => this.onpicture(width, height, decodeTime),
-        send: (message) => this.link.send(message),
-      });
+    this.frames = new FramesEngine(order, {
+      tell: (type, more, transfer) => this.tell(type, { choice, ...more }, transfer),
+      send: (message) => this.link.send(message),
+      ondecoded: (ms) => this.looks.decode(ms),
+      onnews: () => this.look(), // the first picture is news
     });
   }
 
-  /** Does something with the engine. Whatever breaks there, the page hears of it, and chooses the next one.
-   *  @param {() => void} action @param {boolean} [surface] it is the surface's */
-  attempt(action, surface = false) {
-    const { choice } = this.engine;
-    try {
-      action();
-    } catch (error) {
-      this.tell("fail", { choice, surface, reason: String(error) });
-    }
+  /** The engine cannot go on: the page hears of it, and chooses the next one.
+   *  @param {string} reason */
+  fail(reason) {
+    this.tell("fail", { choice: this.engine.choice, surface: false, reason });
   }
 
   /** @param {any} order */
   onsurface(order) {
-    const { surface } = this;
-    if (surface && order.choice === this.engine.choice) this.attempt(() => surface.receive(order), true);
+    if (this.frames && order.choice === this.engine.choice) this.frames.receive(order);
   }
 
   dropEngine() {
-    const { decoder, surface } = this;
-    this.decoder = this.surface = null;
-    if (decoder) this.attempt(() => decoder.close());
-    if (surface) this.attempt(() => surface.close());
+    const { frames } = this;
+    this.frames = null;
+    if (frames) frames.close();
   }
 
   /** Gives the track, and the frames that have waited, to the engine. */
@@ -387,104 +303,64 @@ export class Receiver {
     if (!video) return;
     const { message, init } = video;
     const { name, choice } = this.engine;
-    const plays = this.decoder !== null && (await FramesDecoder.supports(message));
+    const plays = this.frames !== null && (await this.frames.plays(message));
     if (turn !== this.turn) return; // another track has come meanwhile, or another engine
     this.tell("track", { choice, message, init, plays });
-    this.size = ""; // its first picture says how it is turned
-    const { pending } = this;
-    if (this.takesNoFrames) this.pending = null;
-    if (this.takesNoFrames || name === "none" || (name === "frames" && !plays)) return; // they wait for the next choice
-    this.pending = null;
-    if (!this.watched) return;
-    if (!pending) return this.join();
-    this.attempt(() => {
-      if (this.decoder) this.decoder.track(message);
+    if (this.frames) this.frames.renew();
+    const pending = this.pending.messages;
+    if (this.takesNoFrames) this.pending.forget();
+    // They wait for the next choice.
+    if (this.takesNoFrames || name === "none" || (name === "frames" && !plays)) return;
+    this.pending.forget();
+    if (!this.attention.watched) return;
+    if (!pending) return this.subscription.join();
+    attempt(() => {
+      if (this.frames) this.frames.track(message);
       const now = performance.now();
       for (const data of pending) {
         if (name === "mse") this.pass("frame", { choice }, data);
-        else if (this.decoder) this.decoder.frame(readFrame(data), now);
+        else if (this.frames) this.frames.frame(readFrame(data), now);
       }
-    });
-  }
-
-  /** @param {number} width @param {number} height @param {number | null} decodeTime ms */
-  onpicture(width, height, decodeTime) {
-    if (decodeTime !== null) keep(this.decodings, decodeTime);
-    const size = `${width} ${height}`;
-    if (size === this.size) return;
-    this.size = size;
-    this.tell("size", { choice: this.engine.choice, width, height });
-    this.look(); // the first picture is news
+    }, (reason) => this.fail(reason));
   }
 
   /** @param {boolean} watched */
   setWatched(watched) {
-    if (!watched) return this.waitToRest();
-    clearTimeout(this.graceTimer);
+    if (!watched) return this.attention.end();
+    const rested = this.attention.begin();
     this.link.wake();
-    if (this.watched) return;
-    this.watched = true;
-    if (!this.takesNoFrames && (this.video || this.given !== "all")) this.join();
+    if (!rested || this.takesNoFrames) return;
+    if (this.video || this.subscription.given !== "all") this.subscription.join();
   }
 
-  /** Nobody looks now, or nobody listens any more: but perhaps in a moment. */
-  waitToRest() {
-    clearTimeout(this.graceTimer);
-    this.graceTimer = setTimeout(() => {
-      this.watched = false;
-      if (this.decoder) this.decoder.rest();
-      this.pending = null;
-      this.settle();
-    }, GRACE);
+  /** Nobody takes it any more. */
+  rest() {
+    if (this.frames) this.frames.rest();
+    this.pending.forget();
+    this.settle();
   }
 
   look() {
-    if (!this.watched) return;
-    const { fed, shown, dropped } = this.decoder ? this.decoder.stats : { fed: 0, shown: 0, dropped: 0 };
-    const stats = { received: this.received, fed, shown, dropped };
-    const { surface } = this;
-    if (surface) this.attempt(() => surface.look(), true);
-    const news = JSON.stringify(stats);
-    if (news === this.told) return;
-    this.told = news;
-    this.tell("stats", { choice: this.engine.choice, stats: { ...stats, arrival: median(this.arrivals), decode: median(this.decodings) } });
-    this.arrivals = [];
-    this.decodings = [];
+    if (!this.attention.watched) return;
+    const counts = this.frames ? this.frames.stats : { fed: 0, shown: 0, dropped: 0 };
+    if (this.frames) this.frames.look();
+    const stats = this.looks.take(counts);
+    if (stats) this.tell("stats", { choice: this.engine.choice, stats });
   }
 
   // --- the sound ---
 
-  /** @param {import("../../shared/types.js").TrackMessage | null} track @param {MessagePort} [port] to the audio thread */
-  decodeSound(track, port) {
-    if (this.soundDecoder) this.soundDecoder.close();
-    this.soundDecoder = null;
-    if (track && port) {
-      const decoder = new SoundDecoder(track, port, (reason) => {
-        if (decoder !== this.soundDecoder) return;
-        this.soundDecoder = null;
-        this.tell("sound-fail", { reason });
-        this.onlisteners();
-      });
-      this.soundDecoder = decoder;
-    }
-    this.onlisteners();
-  }
-
-  /** @param {boolean} page whether the page wants the sound as it is */
-  hear(page) {
-    this.soundToPage = page;
-    this.onlisteners();
-  }
-
   /** Sound is wanted now, or not any more. */
   onlisteners() {
-    if (!this.listens && !this.watched) this.waitToRest();
+    if (!this.sound.listens && !this.attention.watched) this.attention.end();
     else this.settle();
   }
 }
 
-/** @param {number[]} values @param {number} value */
-function keep(values, value) {
-  values.push(value);
-  if (values.length > MOST_VALUES) values.shift();
+/** @param {Link} link @returns {{offset: number | null, opened: number}} see "clock" */
+function clockOf(link) {
+  const now = TIME_ORIGIN + performance.now();
+  const relay = link.now();
+  const opened = TIME_ORIGIN + link.openedAt;
+  return { offset: relay === null ? null : relay - now * 1000, opened };
 }

@@ -93,7 +93,7 @@ SIMULATE = """async (options) => {
       while (next.arrival <= currentTime) send();
       while (wishes.length && wishes[0][0] <= currentTime) processor.port.onmessage({ data: { hold: wishes.shift()[1] } });
       if (foldAt !== null && windows.length === 2 && processor.read < 2 ** 29) {
-        processor.fold(-Math.floor((2 ** 30 - foldAt * rate) / processor.size) * processor.size);
+        processor.fold(-Math.floor((2 ** 30 - foldAt * rate) / processor.ring.size) * processor.ring.size);
       }
     }
     processor.process([], [output]);

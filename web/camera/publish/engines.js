@@ -90,6 +90,16 @@ export class Engines {
     if (this.pictures.engine && this.ways.suit(plays)) this._equipPictures();
   }
 
+  /** Somebody needs a picture to start from. */
+  keyframe() {
+    if (this.pictures.engine) this.pictures.engine.keyframe();
+  }
+
+  /** The picture has another size. */
+  turned() {
+    if (this.pictures.engine) this.pictures.engine.turned();
+  }
+
   _equipPictures() {
     this.pictures.retire();
     const { link, drawn, delays } = this;

@@ -147,8 +147,7 @@ export class Filming {
 
   /** The picture has another size (the phone was turned). */
   resized() {
-    const { engine } = this.engines.pictures;
-    if (engine) engine.turned();
+    this.engines.turned();
   }
 
   /** What films the pictures. */
@@ -285,13 +284,10 @@ export class Filming {
     else if (message.type === "resume") {
       this.pauses.end();
       if (!this.tracks.video) this.pauses.lost(performance.now()); // a lens needs a moment
-    } else if (message.type === "keyframe") {
-      const { engine } = this.engines.pictures;
-      if (engine) engine.keyframe();
-    } else if (message.type === "unplayable") {
+    } else if (message.type === "keyframe") this.engines.keyframe();
+    else if (message.type === "unplayable") {
       if (!SOUNDS.includes(familyOf(message.codec))) this.engines.suit(message.plays);
-    }
-    else if (message.type === "orient") this.handlers.onorient(message);
+    } else if (message.type === "orient") this.handlers.onorient(message);
     else if (message.type === "error") console.warn(`relay: ${message.id}: ${message.text}`);
     this._settle();
     this._report();

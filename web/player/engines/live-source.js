@@ -80,21 +80,22 @@ export class LiveSource {
     this.breakdowns = [];
     this.stalledAt = 0; // 0: not waiting for data
     this.smoothness = new Smoothness();
-    this.onwaiting = () => {
-      if (this.started && !this.element.seeking && this.stalledAt === 0) this.stalledAt = performance.now();
+    const onwaiting = () => {
+      if (!this.started || element.seeking) return;
+      if (this.stalledAt === 0) this.stalledAt = performance.now();
     };
-    this.onplaying = () => {
+    const onplaying = () => {
       if (element.paused) return; // it has played; somebody has stopped it since
       this.autoplay.block(false);
-      this.judgeStall(performance.now());
-      this.stalledAt = 0;
+      this.judgeStall(performance.now(), 0);
     };
-    this.onerror = () => {
-      if (this.element.error) this.breakDown(this.element.error.message || `media error ${this.element.error.code}`);
+    const onerror = () => {
+      const { error } = element;
+      if (error) this.breakDown(error.message || `media error ${error.code}`);
     };
-    element.addEventListener("waiting", this.onwaiting);
-    element.addEventListener("playing", this.onplaying);
-    element.addEventListener("error", this.onerror);
+    /** @type {[string, () => void][]} */
+    this.listeners = [["waiting", onwaiting], ["playing", onplaying], ["error", onerror]];
+    for (const one of this.listeners) element.addEventListener(...one);
     this.timer = setInterval(() => {
       this.attempt(() => {
         const now = performance.now();
@@ -149,11 +150,6 @@ export class LiveSource {
     this.flush();
   }
 
-  /** Starts the element. Called in a tap, it lifts the browser's ban on playing by itself. */
-  play() {
-    this.autoplay.play();
-  }
-
   /** Shows its last picture from now on, and wants nothing more. */
   retire() {
     clearInterval(this.timer);
@@ -165,9 +161,7 @@ export class LiveSource {
     this.closed = true;
     this.retire();
     this.autoplay.block(false);
-    this.element.removeEventListener("waiting", this.onwaiting);
-    this.element.removeEventListener("playing", this.onplaying);
-    this.element.removeEventListener("error", this.onerror);
+    for (const one of this.listeners) this.element.removeEventListener(...one);
     this.media.detach();
   }
 
@@ -247,9 +241,12 @@ export class LiveSource {
     this.handlers.send({ type: "pause", reason });
   }
 
-  /** The element waits for data, or has waited: was it a stall? What comes after a freeze or a jump is none. @param {number} now ms */
-  judgeStall(now) {
+  /** The element waits for data, or has waited: was it a stall? What comes after a freeze or a jump
+   *  is none.
+   *  @param {number} now ms @param {number} again since when it waits now, or 0 */
+  judgeStall(now, again) {
     const { edge, stalledAt } = this;
+    this.stalledAt = again;
     if (stalledAt === 0 || now - stalledAt < HICCUP) return;
     const upset = Math.max(edge.jumpedAt, edge.frozenAt) > stalledAt - LONG_STALL;
     const excused = upset || now < edge.settlesAt || now - edge.arrivedAt > HICCUP;
@@ -303,15 +300,12 @@ export class LiveSource {
       }
       this.started = true;
       this.media.seek(edge.jump(now).jump);
-      this.play();
+      this.autoplay.play();
       return;
     }
     // Browsers stop elements by themselves: one that was in the background, or whose picture was floating and was closed.
-    if (element.paused && !this.autoplay.blocked) this.play();
-    if (this.stalledAt > 0 && now - this.stalledAt > LONG_STALL) {
-      this.judgeStall(now);
-      this.stalledAt = now;
-    }
+    if (element.paused && !this.autoplay.blocked) this.autoplay.play();
+    if (this.stalledAt > 0 && now - this.stalledAt > LONG_STALL) this.judgeStall(now, now);
     const lost = element.seeking || media.isHole(clock);
     const wish = lost ? edge.jump(now) : edge.steer(clock, now, media.keys.last);
     if ("jump" in wish) {

@@ -5,7 +5,8 @@ import { FramesDecoder } from "../engines/frames-decoder.js";
 import { openSurface } from "../engines/surface.js";
 import { TIME_ORIGIN } from "../../shared/time-origin.js";
 
-/** Does something that may break. @param {() => void} action @param {(reason: string) => void} onfail */
+/** Does something that may break.
+ *  @param {() => void} action @param {(reason: string) => void} onfail */
 export function attempt(action, onfail) {
   try {
     action();
@@ -20,8 +21,8 @@ export class FramesEngine {
    * @param {{tell: (type: string, more: object, transfer?: Transferable[]) => void,
    *          send: (message: object) => void, ondecoded: (ms: number) => void,
    *          onnews: () => void}} handlers
-   *        tell: a message for the page (receiver.js); send: one for the relay; ondecoded: how long a
-   *        picture took; onnews: the first picture has another size than the one before
+   *        tell: a message for the page (receiver.js); send: one for the relay; ondecoded: how long
+   *        a picture took; onnews: the first picture has another size than the one before
    */
   constructor(order, handlers) {
     this.handlers = handlers;

@@ -1,5 +1,6 @@
-// What a player takes of all that its camera sends, and what the relay was asked for (docs/protocol.md,
-// `join` and `rest`). What nobody takes need not be sent, and for nobody a camera need not film.
+// What a player takes of all that its camera sends, and what the relay was asked for
+// (docs/protocol.md, `join` and `rest`). What nobody takes need not be sent, and for nobody a
+// camera need not film.
 
 /** What a player asks the relay for. @typedef {"all" | "sound" | "nothing"} Wish */
 
@@ -20,7 +21,8 @@ export class Subscription {
     this.joined = true;
   }
 
-  /** @param {Wish} wish @returns {string} where to connect: else it would wake a camera up for nobody */
+  /** @param {Wish} wish
+   *  @returns {string} where to connect: else it would wake a camera up for nobody */
   path(wish) {
     return wish === "all" ? this.joinPath : this.restPath;
   }

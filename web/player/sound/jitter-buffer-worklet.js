@@ -87,29 +87,161 @@ const FOLD_LIMIT = 2 ** 30;
 /** Silences that lie ahead, at most: one may come with every other packet of two seconds. */
 const MOST_HOLES = 64;
 
+/** When packets came, against their own times: what is usual, and what of the latest ones counts.
+ *  */
+export class Arrivals {
+  constructor() {
+    /** The moment, the packet's time minus it, and 1 if it came in one go with the one before. The
+     *  oldest are overwritten. */
+    this.times = new Float64Array(MOST_ARRIVALS);
+    this.distances = new Float64Array(MOST_ARRIVALS);
+    this.together = new Uint8Array(MOST_ARRIVALS);
+    this.sorted = new Float64Array(MOST_ARRIVALS);
+    this.count = 0;
+    this.judgedAt = 0;
+    this.usual = 0; // of all distances: the median
+    this.late = 0; // that of the latest packets that count
+    this.arrivedAt = -Infinity;
+    this.beganAt = 0;
+  }
+
+  /** What comes from now on says nothing of what came before. @param {number} now s */
+  begin(now) {
+    this.beganAt = now;
+    this.count = 0;
+  }
+
+  /** @param {number} distance the packet's time minus now, s
+   *  @param {number} duration s @param {number} now s */
+  add(distance, duration, now) {
+    const together = now - this.arrivedAt < duration * TOGETHER;
+    this.arrivedAt = now;
+    const starting = now - this.beganAt < REPLAY;
+    if (starting && together) this.count = 0;
+    const index = this.count % MOST_ARRIVALS;
+    this.times[index] = now;
+    this.distances[index] = distance;
+    this.together[index] = together && !starting ? 1 : 0;
+    this.count += 1;
+    const due = now - this.judgedAt > JUDGE_INTERVAL;
+    if (starting || distance < this.late || due) this.judge(now);
+  }
+
+  /** What do the arrivals of the last seconds say? @param {number} now s */
+  judge(now) {
+    this.judgedAt = now;
+    const all = this.recent(false, now);
+    this.usual = all[all.length >> 1];
+    const fastest = all[all.length - 1];
+    // What comes in one go was held up by one thing: it counts once, with its first packet, which
+    // is the latest.
+    const single = this.recent(true, now);
+    const { length } = single;
+    if (length === 0) return;
+    const ignored = Math.max(Math.floor(length * LATE_SHARE), length < ENOUGH_FOR_ONE ? 0 : 1);
+    this.late = Math.max(single[ignored], fastest - MOST_JITTER);
+  }
+
+  /** @param {boolean} single without those that came together with another @param {number} now s
+   *  @returns {Float64Array} distances, the latest packet's first */
+  recent(single, now) {
+    const kept = Math.min(this.count, MOST_ARRIVALS);
+    let count = 0;
+    for (let index = 0; index < kept; index += 1) {
+      if (now - this.times[index] > WINDOW || (single && this.together[index])) continue;
+      this.sorted[count] = this.distances[index];
+      count += 1;
+    }
+    return this.sorted.subarray(0, count).sort();
+  }
+
+  /** All arrivals so far have been taken for this much (s) too late. @param {number} seconds */
+  correct(seconds) {
+    this.usual += seconds;
+    this.late += seconds;
+    for (let index = 0; index < MOST_ARRIVALS; index += 1) this.distances[index] += seconds;
+  }
+}
+
+/** How long packets wait beyond the latest that count, so that none is missing: longer after each
+ *  time that it ran dry, and shorter in quiet times. */
+export class Reserve {
+  constructor() {
+    this.seconds = FIRST_RESERVE;
+    this.patience = FIRST_PATIENCE;
+    this.shrunk = false;
+    this.missedAt = 0;
+    this.underflows = 0;
+  }
+
+  /** It ran dry, and what it lacked has come. @param {number} now s */
+  grow(now) {
+    this.underflows += 1;
+    this.seconds = Math.min(MOST_RESERVE, this.seconds + UNDERFLOW_STEP);
+    this.missedAt = now;
+    if (this.shrunk) this.patience = Math.min(LONGEST_PATIENCE, this.patience * 2);
+    this.shrunk = false;
+  }
+
+  /** @param {number} seconds that have passed @param {number} now s */
+  ease(seconds, now) {
+    if (this.seconds <= LEAST_RESERVE || now - this.missedAt < this.patience) return;
+    this.shrunk = true;
+    this.seconds = Math.max(LEAST_RESERVE, this.seconds - DECAY * seconds);
+  }
+}
+
+/** Samples of one kind of packets, a plane for each channel: the oldest are overwritten. */
+export class SampleRing {
+  /** @param {number} rate Hz @param {number} channels */
+  constructor(rate, channels) {
+    this.rate = rate;
+    let size = 1024;
+    while (size < CAPACITY * rate) size *= 2;
+    this.size = size;
+    this.mask = size - 1;
+    /** @type {Float32Array[]} */
+    this.planes = [];
+    while (this.planes.length < channels) this.planes.push(new Float32Array(size));
+  }
+
+  /** @param {Float32Array[]} planes @param {number} count samples of each
+   *  @param {number} position of the first */
+  write(planes, count, position) {
+    const start = position & this.mask;
+    const head = Math.min(count, this.size - start);
+    for (let channel = 0; channel < this.planes.length; channel += 1) {
+      const ring = this.planes[channel];
+      const plane = planes[channel];
+      ring.set(head === count ? plane : plane.subarray(0, head), start);
+      if (head < count) ring.set(plane.subarray(head), 0);
+    }
+  }
+
+  /** Between the samples: a cubic through the four nearest (Catmull and Rom).
+   *  @param {number} channel @param {number} position */
+  sample(channel, position) {
+    const ring = this.planes[channel];
+    const base = Math.floor(position);
+    const part = position - base;
+    const b = ring[base & this.mask];
+    if (part === 0) return b;
+    const a = ring[(base - 1) & this.mask];
+    const c = ring[(base + 1) & this.mask];
+    const d = ring[(base + 2) & this.mask];
+    return b + 0.5 * part * (c - a + part * (2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)));
+  }
+}
+
 class LiveSound extends AudioWorkletProcessor {
   constructor() {
     super();
     this.fadeLength = Math.ceil(FADE * sampleRate);
     this.hold = 0;
-    this.reserve = FIRST_RESERVE;
-    this.patience = FIRST_PATIENCE;
-    this.shrunk = false;
-    this.missedAt = 0;
+    this.reserve = new Reserve();
     this.missing = false; // it ran dry, and that has been counted
-    this.underflows = 0;
-    /** Arrivals: currentTime, the packet's time minus it, and 1 if it came in one go with the one before. The oldest are overwritten. */
-    this.times = new Float64Array(MOST_ARRIVALS);
-    this.distances = new Float64Array(MOST_ARRIVALS);
-    this.together = new Uint8Array(MOST_ARRIVALS);
-    this.sorted = new Float64Array(MOST_ARRIVALS);
-    this.arrivals = 0;
-    this.judgedAt = 0;
-    this.usual = 0; // of all distances: the median
-    this.late = 0; // that of the latest packets that count
-    this.arrivedAt = -Infinity;
+    this.arrivals = new Arrivals();
     this.heardAt = 0;
-    this.beganAt = 0;
     this.squares = 0;
     this.counted = 0;
     this.alive = true;
@@ -117,12 +249,8 @@ class LiveSound extends AudioWorkletProcessor {
     /** @type {MessagePort | null} */
     this.source = null;
     // These are the track's, see shape().
-    this.rate = sampleRate;
+    this.ring = new SampleRing(sampleRate, 1);
     this.step = 1;
-    this.size = 0;
-    this.mask = 0;
-    /** @type {Float32Array[]} */
-    this.ring = [];
     /** What would have been heard, had nothing been cut. @type {Float32Array[]} */
     this.tails = [];
     this.written = 0; // positions, in samples of the track
@@ -161,16 +289,10 @@ class LiveSound extends AudioWorkletProcessor {
 
   /** Everything anew, for packets of another kind. @param {number} rate Hz @param {number} channels */
   shape(rate, channels) {
-    this.rate = rate;
+    this.ring = new SampleRing(rate, channels);
     this.step = rate / sampleRate;
-    let size = 1024;
-    while (size < CAPACITY * rate) size *= 2;
-    this.size = size;
-    this.mask = size - 1;
-    this.ring = [];
     this.tails = [];
     for (let channel = 0; channel < channels; channel += 1) {
-      this.ring.push(new Float32Array(size));
       this.tails.push(new Float32Array(this.fadeLength));
     }
     this.written = this.read = this.origin = this.resumeAt = this.packet = this.gain = 0;
@@ -183,146 +305,84 @@ class LiveSound extends AudioWorkletProcessor {
 
   /** Time of the sample that is played, minus currentTime. */
   get offset() {
-    return this.origin + this.read / this.rate - currentTime;
+    return this.origin + this.read / this.ring.rate - currentTime;
   }
 
   /** Seconds between the arrival of the latest packets that count and their moment. */
   get margin() {
-    return Math.max(this.reserve, LEAST_TARGET - this.packet - Math.max(0, this.usual - this.late));
+    const { usual, late } = this.arrivals;
+    const least = LEAST_TARGET - this.packet - Math.max(0, usual - late);
+    return Math.max(this.reserve.seconds, least);
   }
 
   /** Where the offset should be. */
   get goal() {
-    return this.late - this.margin - this.hold;
+    return this.arrivals.late - this.margin - this.hold;
   }
 
   /** @param {{planes: Float32Array[], sampleRate: number, timestamp: number}} packet */
   push({ planes, sampleRate: rate, timestamp }) {
-    if (rate !== this.rate || planes.length !== this.ring.length) this.shape(rate, planes.length);
+    if (rate !== this.ring.rate || planes.length !== this.ring.planes.length) {
+      this.shape(rate, planes.length);
+    }
     const count = planes[0].length;
-    if (count > this.size / 4) return; // no packet is a second long
+    const { size } = this.ring;
+    if (count > size / 4) return; // no packet is a second long
     const duration = count / rate;
     this.packet = Math.max(duration, this.packet - (this.packet - duration) / 64);
     const dry = !this.voiced && this.read + AHEAD > this.written;
     this.follow(timestamp / 1e6, duration, dry);
     const start = this.written;
-    this.write(planes, count);
-    this.arrive(this.origin + start / rate - currentTime, duration);
+    this.ring.write(planes, count, start);
+    this.written += count;
+    this.arrivals.add(this.origin + start / rate - currentTime, duration, currentTime);
     if (dry && !this.fresh && start < this.read) this.miss();
     // In a silence that has to be anyway it goes to its place at once.
     if (this.fresh || (dry && this.goal < this.offset)) this.read = (this.goal + currentTime - this.origin) * rate;
-    if (this.written - this.read > this.size - AHEAD - 1) this.jump(this.size / 2 / rate); // the reader has lost its way
-    if (this.written > FOLD_LIMIT) this.fold(Math.floor(this.written / this.size - 1) * this.size);
+    // The reader has lost its way.
+    if (this.written - this.read > size - AHEAD - 1) this.jump(size / 2 / rate);
+    if (this.written > FOLD_LIMIT) {
+      this.fold(Math.floor(this.written / size - 1) * size);
+    }
   }
 
   /** Where on the line does this packet belong? @param {number} moment s @param {number} duration s @param {boolean} dry */
   follow(moment, duration, dry) {
-    const gap = moment - (this.origin + this.written / this.rate);
+    const gap = moment - (this.origin + this.written / this.ring.rate);
     const lost = dry && !this.fresh && currentTime - this.heardAt > LOST;
     if (!this.begun || Math.abs(gap) > PAUSE || lost) {
       if (lost && Math.abs(gap) < GAP) this.miss();
       this.begin(moment);
     } else if (gap > GAP && this.holes.length < MOST_HOLES) {
-      const to = this.written + Math.round(gap * this.rate);
+      const to = this.written + Math.round(gap * this.ring.rate);
       this.holes.push({ from: this.written, to });
       this.written = to;
     } else {
       // A step back: the relay knows better now where the recorder's zero lies. Either the last packets were wrong by that, then what is
       // heard is later than was thought, and steer() sees to it; or all that is remembered was, then nothing that is heard changes.
       const back = gap < -GAP;
-      if (back && moment - currentTime < this.late) this.correct(gap);
+      if (back && moment - currentTime < this.arrivals.late) this.arrivals.correct(gap);
       this.origin += back ? gap : gap * duration;
     }
-  }
-
-  /** All arrivals so far have been taken for this much (s) too late. @param {number} seconds */
-  correct(seconds) {
-    this.usual += seconds;
-    this.late += seconds;
-    for (let index = 0; index < MOST_ARRIVALS; index += 1) this.distances[index] += seconds;
   }
 
   /** @param {number} moment time of the next packet, s */
   begin(moment) {
     if (this.voiced) this.cut();
     this.begun = true;
-    this.beganAt = currentTime;
-    this.arrivals = 0;
+    this.arrivals.begin(currentTime);
     this.holes.length = 0;
-    this.origin = moment - this.written / this.rate;
+    this.origin = moment - this.written / this.ring.rate;
     this.resumeAt = this.written;
     this.fresh = true;
     this.bend = 1;
-  }
-
-  /** @param {Float32Array[]} planes @param {number} count */
-  write(planes, count) {
-    const start = this.written & this.mask;
-    const head = Math.min(count, this.size - start);
-    for (let channel = 0; channel < this.ring.length; channel += 1) {
-      const ring = this.ring[channel];
-      const plane = planes[channel];
-      ring.set(head === count ? plane : plane.subarray(0, head), start);
-      if (head < count) ring.set(plane.subarray(head), 0);
-    }
-    this.written += count;
-  }
-
-  /** @param {number} distance the packet's time minus currentTime, s @param {number} duration s */
-  arrive(distance, duration) {
-    const together = currentTime - this.arrivedAt < duration * TOGETHER;
-    this.arrivedAt = currentTime;
-    const starting = currentTime - this.beganAt < REPLAY;
-    if (starting && together) this.arrivals = 0;
-    const index = this.arrivals % MOST_ARRIVALS;
-    this.times[index] = currentTime;
-    this.distances[index] = distance;
-    this.together[index] = together && !starting ? 1 : 0;
-    this.arrivals += 1;
-    if (starting || distance < this.late || currentTime - this.judgedAt > JUDGE_INTERVAL) this.judge();
-  }
-
-  /** What do the arrivals of the last seconds say? */
-  judge() {
-    this.judgedAt = currentTime;
-    const all = this.recent(false);
-    this.usual = all[all.length >> 1];
-    const fastest = all[all.length - 1];
-    // What comes in one go was held up by one thing: it counts once, with its first packet, which is the latest.
-    const single = this.recent(true);
-    if (single.length === 0) return;
-    const ignored = Math.max(Math.floor(single.length * LATE_SHARE), single.length < ENOUGH_FOR_ONE ? 0 : 1);
-    this.late = Math.max(single[ignored], fastest - MOST_JITTER);
-  }
-
-  /** @param {boolean} single without those that came together with another @returns {Float64Array} distances, the latest packet's first */
-  recent(single) {
-    const kept = Math.min(this.arrivals, MOST_ARRIVALS);
-    let count = 0;
-    for (let index = 0; index < kept; index += 1) {
-      if (currentTime - this.times[index] > WINDOW || (single && this.together[index])) continue;
-      this.sorted[count] = this.distances[index];
-      count += 1;
-    }
-    return this.sorted.subarray(0, count).sort();
   }
 
   /** It ran dry, and what it lacked has come. */
   miss() {
     if (this.missing) return;
     this.missing = true;
-    this.underflows += 1;
-    this.reserve = Math.min(MOST_RESERVE, this.reserve + UNDERFLOW_STEP);
-    this.missedAt = currentTime;
-    if (this.shrunk) this.patience = Math.min(LONGEST_PATIENCE, this.patience * 2);
-    this.shrunk = false;
-  }
-
-  /** @param {number} seconds that have passed */
-  ease(seconds) {
-    if (this.reserve <= LEAST_RESERVE || currentTime - this.missedAt < this.patience) return;
-    this.shrunk = true;
-    this.reserve = Math.max(LEAST_RESERVE, this.reserve - DECAY * seconds);
+    this.reserve.grow(currentTime);
   }
 
   /** Brings the offset to where it should be. */
@@ -345,7 +405,7 @@ class LiveSound extends AudioWorkletProcessor {
       this.resumeAt = this.read;
       this.cut();
     }
-    this.read += seconds * this.rate;
+    this.read += seconds * this.ring.rate;
   }
 
   /** What is heard ends here: whatever comes next, it fades. */
@@ -353,13 +413,13 @@ class LiveSound extends AudioWorkletProcessor {
     const { ring, tails, fadeLength } = this;
     const fade = 1 / fadeLength;
     const last = this.limit - AHEAD;
-    for (let channel = 0; channel < ring.length; channel += 1) {
+    for (let channel = 0; channel < tails.length; channel += 1) {
       const tail = tails[channel];
       for (let index = 0; index < fadeLength; index += 1) {
         const older = this.crossing - index; // an earlier cut may not have faded yet
         let value = older > 0 ? tail[fadeLength - older] * older * fade : 0;
         const position = Math.min(this.read + index * this.step, last);
-        value += this.sample(ring[channel], position) * Math.min(1, this.gain + (index + 1) * fade);
+        value += ring.sample(channel, position) * Math.min(1, this.gain + (index + 1) * fade);
         tail[index] = value;
       }
     }
@@ -392,33 +452,21 @@ class LiveSound extends AudioWorkletProcessor {
     }
   }
 
-  /** Between the samples: a cubic through the four nearest (Catmull and Rom). @param {Float32Array} ring @param {number} position */
-  sample(ring, position) {
-    const base = Math.floor(position);
-    const part = position - base;
-    const b = ring[base & this.mask];
-    if (part === 0) return b;
-    const a = ring[(base - 1) & this.mask];
-    const c = ring[(base + 1) & this.mask];
-    const d = ring[(base + 2) & this.mask];
-    return b + 0.5 * part * (c - a + part * (2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)));
-  }
-
   /** @param {Float32Array[][]} _inputs @param {Float32Array[][]} outputs @returns {boolean} */
   process(_inputs, outputs) {
     const output = outputs[0];
     const length = output[0].length;
     const { ring, tails, fadeLength } = this;
-    const channels = ring.length;
+    const channels = tails.length;
     const fade = 1 / fadeLength;
-    this.ease(length / sampleRate);
+    this.reserve.ease(length / sampleRate, currentTime);
     this.steer();
     const step = this.step * this.bend;
     for (let index = 0; index < length; index += 1) {
       this.look();
       if (this.voiced && this.gain < 1) this.gain = Math.min(1, this.gain + fade);
       for (let channel = 0; channel < channels; channel += 1) {
-        let value = this.voiced ? this.sample(ring[channel], this.read) * this.gain : 0;
+        let value = this.voiced ? ring.sample(channel, this.read) * this.gain : 0;
         if (this.crossing > 0) value += tails[channel][fadeLength - this.crossing] * this.crossing * fade;
         if (channel < output.length) output[channel][index] = value;
         if (channel === 0) this.squares += value * value;
@@ -436,8 +484,8 @@ class LiveSound extends AudioWorkletProcessor {
   tell(ahead) {
     const { report } = this;
     report.level = Math.sqrt(this.squares / this.counted);
-    report.underflows = this.underflows;
-    report.target = this.packet + this.usual - this.goal;
+    report.underflows = this.reserve.underflows;
+    report.target = this.packet + this.arrivals.usual - this.goal;
     report.offset = this.offset - ahead;
     report.earliest = this.goal + this.hold;
     report.heard = this.voiced;
@@ -451,7 +499,7 @@ class LiveSound extends AudioWorkletProcessor {
     this.read -= count;
     this.written -= count;
     this.resumeAt -= count;
-    this.origin += count / this.rate;
+    this.origin += count / this.ring.rate;
     for (const hole of this.holes) {
       hole.from -= count;
       hole.to -= count;

@@ -330,7 +330,7 @@ class ElementPlayer {
   }
 
   resume() {
-    this.live.play();
+    this.live.autoplay.play();
   }
 
   /** @param {ArrayBuffer} message @param {number} timestamp µs */

@@ -229,7 +229,7 @@ async def test_a_browser_that_wants_a_tap_never_asks_for_a_pause(relay: Relay, p
               const {{ live }} = {TILE}.tile.engine;
               HTMLMediaElement.prototype.play = () => Promise.reject(new DOMException("a tap, please", "NotAllowedError"));
               live.element.pause();
-              live.play();
+              live.autoplay.play();
             }}"""
         )
         await says(page, "Tap the picture")

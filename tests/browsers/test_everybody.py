@@ -142,8 +142,9 @@ async def go(page: Page, address: str) -> None:
 # All ways to show a camera's pictures have failed.
 _CANNOT = """(name) => {
   const { tile } = document.querySelector(`[data-camera=${name}]`);
-  tile.failures = new Map([["webcodecs", "no decoder for vp8"], ["mse", "no video/webm;codecs=vp8"]]);
-  tile.bestEngine = () => null;
+  const { engines } = tile.runner;
+  engines.failures = new Map([["webcodecs", "no decoder for vp8"], ["mse", "no video/webm;codecs=vp8"]]);
+  Object.defineProperty(engines, "best", { value: null });
 }"""
 
 
@@ -512,7 +513,8 @@ async def test_details_cover_no_button_on_a_phone_that_lies_on_its_side(relay: R
 # films and can do everything, and of one that is gone.
 _IN_THE_MIDDLE = """async (name, widths, heights) => {
   const wall = document.getElementById("wall"), tile = document.querySelector(`[data-camera=${name}]`), found = [];
-  const { more, fullscreen, departure, pad, soundControl, slow, details } = tile.tile, always = [more.button, soundControl.button];
+  const { more, departure, pad, soundControl, view, details } = tile.tile, { fullscreen, slow } = view;
+  const always = [more.button, soundControl.button];
   const states = [[departure.button, ...always], [pad.button, slow, details.button, ...always]];
   if (tile.classList.contains("large")) for (const state of states) state.push(fullscreen, tile.tile.back);
   const all = [...new Set(states.reduce((one, other) => [...one, ...other])), soundControl.none], were = all.map(({ hidden }) => hidden);

@@ -97,7 +97,7 @@ async def test_a_camera_changes_its_codec_for_a_browser_once_all_play_the_other_
             page = await old.page(f"{relay.origin}/player.html?camera=other")
             await moving(page)
             assert (await facts(page))["engine"] == "jpeg"
-        await page.evaluate("void (document.querySelector('[data-camera]').tile.hopeAfter = 0)")
+        await page.evaluate("void (document.querySelector('[data-camera]').tile.runner.engines.hopeAfter = 0)")
         await page.wait_for("document.querySelector('[data-camera]').dataset.engine === 'frames'", PATIENCE)
         await moving(page)
         await page.evaluate("location.reload()")

@@ -216,7 +216,7 @@ async def test_a_browser_is_asked_once_what_it_plays_and_no_answer_is_no_no(page
           } };
           window.MediaSource = { isTypeSupported: (type) => (asked.push(type), /avc1|mp4a/.test(type)) };
           delete window.AudioWorkletNode;
-          const { playable, playsOthers } = await import("/web/player/tile/plays.js?afresh");
+          const { playable, playsOthers } = await import("/web/player/pictures/plays.js?afresh");
           const found = {};
           for (const engine of [null, "frames", "mse", "jpeg"]) found[engine] = await playable(engine);
           found.asked = asked.length;
@@ -261,24 +261,25 @@ async def test_an_engine_whose_pictures_are_counted_now_and_then_is_not_mute(pag
     """As in Chrome before 84, which does not tell of each picture: whenever the tile looks, more has gone in since the last count."""
     found = await page.evaluate(
         """async (shows) => {
-          const { Tile } = await import("/web/player/tile/tile.js");
-          const told = [], stats = { fed: 0, shown: 0 };
-          const tile = Object.assign(Object.create(Tile.prototype), { engine: { name: "mse", stats }, watched: true, blocked: false });
-          Object.assign(tile, { state: "live", dropRetired() {}, onfail: (reason) => void told.push(reason) });
+          const { EngineRunner } = await import("/web/player/pictures/engine-runner.js");
+          const told = [], stats = { fed: 0, shown: 0 }, forced = { engine: null, surface: null };
+          const handlers = { onexpect() {}, holds: () => false };
+          const runner = new EngineRunner("porch", document.createElement("span"), forced, handlers);
+          Object.assign(runner, { engine: { name: "mse", stats }, fail: (reason) => void told.push(reason) });
           const { now } = performance;
           let clock = 1000;
           performance.now = () => clock;
           try {
-            tile.expectPicture();
+            runner.expect();
             while (clock < 20000 && told.length === 0) {
               stats.fed += 4;
               if (shows) {
                 stats.shown += 4;
-                tile.onpicture();
+                runner.saw(clock);
               }
               clock += 125;
               stats.fed += 4;
-              tile.checkEngine();
+              runner.check(clock);
               clock += 125;
             }
           } finally {

@@ -72,7 +72,7 @@ _TAKEN = """async () => {
 }"""
 
 # Why other engines than the present one do not show it.
-_FAILURES = "Array.from(document.querySelector('[data-camera]').tile.failures)"
+_FAILURES = "Array.from(document.querySelector('[data-camera]').tile.runner.engines.failures)"
 
 # The loudest sample since it was asked first; an <audio> element does not tell, so Web Audio listens to it.
 _HEARD = """() => {

@@ -214,7 +214,7 @@ async def test_a_player_that_leaves_while_it_votes_lets_the_camera_go_on(relay: 
         await moving(page)
         await page.evaluate(_TROUBLE, "quota")
         await camera.phone.message("pause", reason="viewers")
-        await page.evaluate(f"() => {TILE}.tile.useEngine('frames')")
+        await page.evaluate(f"() => {TILE}.tile.runner.use('frames')")
         await camera.phone.until(lambda one: camera.told("resume"), "for the vote to be taken back")
 
 
@@ -226,7 +226,7 @@ async def test_a_browser_that_wants_a_tap_never_asks_for_a_pause(relay: Relay, p
         await moving(page)
         await page.evaluate(
             f"""() => {{
-              const {{ live }} = {TILE}.tile.engine;
+              const {{ live }} = {TILE}.tile.runner.engine;
               HTMLMediaElement.prototype.play = () => Promise.reject(new DOMException("a tap, please", "NotAllowedError"));
               live.element.pause();
               live.autoplay.play();
@@ -493,6 +493,6 @@ async def test_a_browser_that_shows_nothing_blames_itself(relay: Relay, page: Pa
     async with film(relay, "blind"):
         await go(page, f"{relay.origin}/player.html?camera=blind&engine=frames")
         await moving(page)
-        await page.evaluate(f"() => {TILE}.tile.feed.tell('engine', {{ choice: {TILE}.tile.choice, name: 'none' }})")
+        await page.evaluate(f"() => {TILE}.tile.feed.tell('engine', {{ choice: {TILE}.tile.runner.choice, name: 'none' }})")
         await frozen(page, "browser")
         await says(page, r"This browser has shown nothing for \d+ s")

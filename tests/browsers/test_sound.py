@@ -285,7 +285,7 @@ async def test_memory_is_bounded_whatever_comes(page: Page) -> None:
           globalThis.currentTime = 0;
           const processor = new Sounding();
           processor.port.postMessage = () => undefined;
-          const size = () => processor.ring[0].length;
+          const size = () => processor.ring.planes[0].length;
           const first = size();
           // Nobody listens for ten minutes of packets with gaps between them; then one that is far too long.
           for (let packet = 0; packet < 20000; packet += 1) {

@@ -73,6 +73,9 @@ log = logging.getLogger(__name__)
 class Camera:
     """Films one source under one name.
 
+    Long, because it alone decides what is filmed now: what the relay, viewers, the network and the source
+    say meets here, and each rule reads what the others have set.
+
     Attributes:
         take: The run of the source while its device is open, else None.
     """

@@ -19,10 +19,11 @@ from drawercam.media.upright import Upright, turn_of
 
 from . import urls
 from .documents import Documents
-from .ffmpeg import BODY_OPTIONS, MAX_PIXELS, READ_LIMIT, REFUSED_PAUSE, Stream
+from .ffmpeg import BODY_OPTIONS, READ_LIMIT, REFUSED_PAUSE, Stream
 from .jpegs import JpegSplitter
 from .opening import QUIET, Silent
 from .source import Sink, SourceError
+from .track import MAX_PIXELS
 from .web_reading import Stopped, WebReader
 
 # Seconds from one question for a still to the next: few such cameras make more than a picture a second, and their processors are small.

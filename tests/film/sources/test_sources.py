@@ -164,7 +164,7 @@ def test_what_comes_in_pieces_is_given_in_real_time(tmp_path: Path) -> None:
     path.write_text("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n0.ts\n#EXTINF:1,\n1.ts\n")
     sink = Collector(15)
     begin = time.monotonic()
-    libav.network(path.as_uri()).run(sink)
+    network.stream_of(path.as_uri()).run(sink)
     assert time.monotonic() - begin > 0.4
 
 
@@ -292,7 +292,7 @@ def test_the_render_size_of_vp9_stays_when_it_is_encoded(tmp_path: Path, render:
         (network.camera("http://user:secret@"), "http://... cannot be opened: ", False),
         (network.camera("http://user:secret@a..b/1"), "cannot be opened: ", False),
         (network.camera("rtsp://user:sec@127.0.0.1:9/secret@x"), "rtsp://... cannot be opened: Connection refused. If a / ? #", False),
-        (libav.network("pigeon://127.0.0.1/1"), "there is no such protocol here", True),
+        (network.stream_of("pigeon://127.0.0.1/1"), "there is no such protocol here", True),
         (libav.file(Path(__file__)), "gives nothing that FFmpeg's libraries can read", True),
     ],
 )
@@ -366,7 +366,7 @@ async def test_a_camera_that_hangs_up_has_ended_for_its_film_and_its_last_pictur
 async def test_a_slow_camera_is_waited_for_longer_when_it_is_opened_again() -> None:
     sink = Collector(4)
     async with rtsp.camera(access_units(6), 4) as url:
-        source = libav.network(url)
+        source = network.stream_of(url)
         source._read_limit = 0.1
         with pytest.raises(SourceError, match="gives nothing any more"):
             await asyncio.to_thread(source.run, sink)

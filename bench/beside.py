@@ -1,4 +1,4 @@
-"""Who must not notice an attack: a good camera with its viewer, and newcomers. Each lives in a process of its own (`remote.py`)."""
+"""Those that must not notice an attack: a good camera with its viewer, and newcomers. Each lives in a process of its own (`remote.py`)."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def _rows(text: str) -> list[str]:
 
 
 def say(text: str) -> None:
-    """Progress, for whoever waits; the results alone are on the standard output."""
+    """Progress, for people who wait; the results alone are on the standard output."""
     print(text, file=sys.stderr, flush=True)
 
 

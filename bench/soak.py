@@ -188,7 +188,7 @@ class Result:
     ended: str = ""
 
     def line(self) -> str:
-        """The last minute, for whoever waits."""
+        """The last minute, for people who wait."""
         minute = self.minutes[-1]
         heaps = ", ".join(f"{name} {number(size, 1)}" for name, size in minute.heaps.items())
         waits = ", ".join(f"{name} {minute.pictures[name]} ({length(wait):.2f})" for name, wait in minute.waits.items())
@@ -239,7 +239,7 @@ class Result:
 
 
 class Soak:
-    """Two relays, three cameras, four viewers' pages, and whoever passes by. All moments are time.time(), which the pages have, too.
+    """Two relays, three cameras, four viewers' pages, and those that pass by. All moments are time.time(), which the pages have, too.
 
     One relay is never restarted: memory needs an age to be compared. Its camera `door` and both pages that watch it live as long as the
     soak; its camera `loft` is loaded afresh now and then, and falls asleep when its only viewer is away. The other relay is restarted,

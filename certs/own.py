@@ -18,7 +18,7 @@ from .root import LOOPBACK_NAMES, IPAddress
 log = logging.getLogger("drawercam.certs")
 
 WARN_BEFORE = timedelta(days=14)
-"""Before its end. ACME clients renew 30 days before, so two weeks of warnings mean that one has stopped working."""
+"""Before its end. ACME clients renew 30 days before, so two weeks of warnings mean that the client has stopped working."""
 
 WARN_SHARE = 3
 """Certificates of a few days exist: those are warned about in the last third of their life."""

@@ -24,7 +24,7 @@ LOOK_INTERVAL = 5.0
 """Seconds between two looks: a phone that follows the computer into another network must not wait long, and a look costs a millisecond."""
 
 FAILURES_TO_SAY = 2
-"""Looks that must fail before it is said: who replaces a certificate and its key replaces one of them first."""
+"""Looks that must fail before it is said: a person who replaces a certificate and its key replaces one of them first."""
 
 FILES = 3
 """Descriptors that a certificate takes at once: its lock, a file, the folder. When the system gives none, spare ones are for it, too."""

@@ -223,7 +223,7 @@ def ends() -> "list[signal.Signals]":
 
 
 def unseen(stream: Any) -> str:
-    """Why nobody sees what was written to this stream since the last look, as far as that is known; "" where it is seen. May wait for its
+    """Why what was written to this stream since the last look is not seen, as far as that is known; "" where it is seen. May wait for its
     reader, until that has stalled."""
     stream.flush()
     if getattr(stream, "writer", None) is not None:

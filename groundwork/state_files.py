@@ -20,7 +20,7 @@ LOCK_PATIENCE = 20.0
 """Seconds to wait for another relay that works in the same folder; its work takes milliseconds, so longer means it hangs."""
 
 OPEN_LOCK_PATIENCE = 2.0
-"""The same where other users could open the lock, as earlier versions let them: one may hold it to block a start, so it is replaced."""
+"""The same where other users could open the lock, as earlier versions let them: so a start could be blocked, and it is replaced."""
 
 LOCK_POLL = 0.02
 """Seconds between two attempts to get the lock."""

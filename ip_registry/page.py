@@ -66,7 +66,7 @@ def listing(entries: Sequence[Entry], visitor: str | None) -> str:
 
 
 def not_there(entry: Entry | None) -> str:
-    """The page for who wants to go to a relay that is not there: one that has vanished, or that nobody knows."""
+    """The page for people who want to go to a relay that is not there: one that has vanished, or is unknown."""
     if entry is None:
         content = '<p>There is no relay of this name. <a href="/relays">These are known.</a></p>\n'
     else:

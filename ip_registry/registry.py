@@ -94,7 +94,7 @@ class Entry:
 
 
 class Registry:
-    """The list, and who may write into it."""
+    """The list, and what is written into it."""
 
     def __init__(
         self,
@@ -356,7 +356,7 @@ def _address(text: str | None) -> IPv4Address | IPv6Address | None:
 
 
 def _differs(there: Announcement, now: Announcement) -> bool:
-    """Whether what is said now cannot be by the relay that is there: its authority is another one, or none. One may come later."""
+    """Whether what is said now cannot be by the relay that is there: its authority is another one, or none. Another one may come later."""
     return bool(there.fingerprint and there.fingerprint != now.fingerprint)
 
 

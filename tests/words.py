@@ -77,10 +77,10 @@ def _docstrings(tree: ast.AST) -> Iterator[ast.Constant]:
 
 
 def first_lines(*rooms: str) -> Iterator[tuple[Path, str]]:
-    """The first sentence of each docstring."""
+    """The first line of each docstring."""
     for path in python_files(*rooms):
         for node in _docstrings(ast.parse(path.read_text("utf-8"))):
-            yield path, str(node.value).strip().partition("\n\n")[0]
+            yield path, str(node.value).strip().partition("\n")[0]
 
 
 def printed(*rooms: str) -> Iterator[tuple[Path, str]]:

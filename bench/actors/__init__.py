@@ -1,1 +1,1 @@
-"""Who takes part in a bench: cameras, viewers, servers of others, browsers."""
+"""The parties of a bench: cameras, viewers, servers of others, browsers."""

@@ -260,7 +260,7 @@ class Guests:
         self._all = [await Viewer().watch(self._address, self._path) for _ in range(3)]
 
     async def misbehave(self) -> None:
-        """From now on one reads nothing, one has a narrow network, and one comes anew every second."""
+        """From now on the first reads nothing, the second has a narrow network, and the third comes anew every second."""
         await self._leave()
         self._slow = await Viewer().watch(self._narrow, self._path)
         self._all = [self._slow]

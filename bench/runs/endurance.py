@@ -58,7 +58,7 @@ class Endurance:
     minutes: list[Minute] = field(default_factory=list)
 
     def line(self) -> str:
-        """The last minute, for whoever waits."""
+        """The last minute, for people who wait."""
         minute = self.minutes[-1]
         record = Record(self.name, [minute.turn])
         shares = [number(record.delay(share) if record.pictures else None, 1) for share in (0.5, 0.95)]

@@ -1,4 +1,4 @@
-"""Who may do what: what a request's keys allow, Host and Origin. No sockets: headers in, a decision out."""
+"""Rights: what a request's keys allow, Host and Origin. No sockets: headers in, a decision out."""
 
 from __future__ import annotations
 

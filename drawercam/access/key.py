@@ -1,4 +1,4 @@
-"""What a key is: who made it for what, which cameras it is for, and how long it lasts."""
+"""A key: for what it was made, for which cameras, and how long it lasts."""
 
 from __future__ import annotations
 

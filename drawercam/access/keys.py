@@ -102,7 +102,7 @@ class Keyring:
 
     @property
     def ended(self) -> int:
-        """How many times keys have ended so far, also those that came after the last look of whoever compares this number."""
+        """How many times keys have ended so far, also those that came after the last look of the caller, which compares this number."""
         return self._ended
 
     @property
@@ -116,7 +116,7 @@ class Keyring:
         return self._closed
 
     def with_secret(self, secret: str) -> Key | None:
-        """The key of a link that is still good, however it was typed. Who has just made one, by another process, may use it at once."""
+        """The key of a link that is still good, however it was typed. A key that another process has just made can be used at once."""
         by = digest(secret)
         if by not in self._by_secret:
             self.refresh()
@@ -128,7 +128,7 @@ class Keyring:
         return key is not None and key.is_over(self._clock())
 
     def is_last_that_manages(self, identifier: str) -> bool:
-        """Whether nobody could give keys to others any more, but on this computer, if this key were revoked."""
+        """Whether keys could be given to others only on this computer if this key were revoked."""
         return [key.id for key in self._live if key.manages] == [identifier]
 
     def with_token(self, token: str, purpose: str) -> Key | None:

@@ -168,7 +168,7 @@ class RegistryClient:
             raise Unanswered(f"What answers at {self.address.origin} is no registry.") from None
 
     async def _trusted(self) -> ssl.SSLContext | None:
-        """Whom to trust for https: who was signed by the authority with the pinned fingerprint. None: whom the system trusts.
+        """Trust for https: in what was signed by the authority with the pinned fingerprint. None: whom the system trusts.
 
         The authority's certificate is fetched over a connection that proves nothing. That is all right, because its fingerprint does.
         """
@@ -216,7 +216,7 @@ class Announcer:
         self._look.set()
 
     async def stop(self) -> None:
-        """Say good-bye, within GOODBYE_BUDGET seconds; what is being said now is said to its end, for else nobody knows what was heard."""
+        """Say good-bye, within GOODBYE_BUDGET seconds; what is being said now is said to its end, or it would be unknown what was heard."""
         self._ending = True
         self._look.set()
         if self._task is not None:
@@ -265,7 +265,7 @@ class Announcer:
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """A body of so many bytes at most; whoever answers may not be what we take it for.
+    """A body of so many bytes at most; what answers may not be what we take it for.
 
     Raises:
         ValueError: It is longer.

@@ -276,13 +276,13 @@ class Camera:
             self._say(f"A viewer cannot play {codec}. The pictures are encoded as {recipe.codec.name} now.")
 
     def _count(self, watched: bool) -> None:
-        """Somebody watches, or nobody does. Then it films again as it likes best, after a while."""
+        """Viewers watch, or there are none. Then it films again as it likes best, after a while."""
         if self._alone is not None:
             self._alone.cancel()
         self._alone = None if watched else asyncio.get_running_loop().call_later(_ALONE, self._prefer)
 
     def _prefer(self) -> None:
-        """Nobody is there any more for whom something had to be encoded in another way."""
+        """The viewers for whom something had to be encoded in another way are gone."""
         self._gate.unplayable = frozenset()
         if self._recipes:
             self._gate.recipe = self._recipes[0]

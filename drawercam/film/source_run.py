@@ -134,7 +134,7 @@ class Take:
             await self._close(limit)
 
     async def _close(self, limit: float) -> None:
-        """Wait until the device is let go; who cancels this again waits no longer."""
+        """Wait until the device is let go; to cancel this again is to wait no longer."""
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([self._ended], timeout=limit)
         if not self._ended.done():

@@ -66,7 +66,7 @@ _TRANSITIONS = {
 
 
 class Camera(Protocol):
-    """The channel's side of whoever films."""
+    """The channel's side of a camera."""
 
     def tell(self, message: control.Message) -> None:
         """Send a control message. Never waits, never raises."""
@@ -374,7 +374,7 @@ class Channel:
             self.tally.drops += viewer.drops
 
     def rest(self, viewer: Viewer) -> None:
-        """A viewer comes or stays, but nobody looks: it gets no frames until it joins."""
+        """A viewer comes or stays, and rests: it gets no frames until it joins."""
         if viewer not in self._viewers.present:
             self._greet(viewer)
         self._look_away(viewer)

@@ -1,4 +1,4 @@
-"""What has passed through the relay since it began: plain numbers, counted once for each frame, whoever watches.
+"""What has passed through the relay since it began: plain numbers, counted once for each frame, however many watch.
 
 What can be worked out when somebody asks is not counted: of a frame that is offered to 200 viewers, one addition of 200 is kept. No clock,
 no sockets.

@@ -1,5 +1,6 @@
-"""Cameras that are gone: which, why and since when. The last ones are remembered for a day, because who comes to the wall in the morning
-should see that a camera was there in the night. No sockets, no disk; what is kept over a restart is in gone_file.
+"""Cameras that are gone: which, why and since when. The last ones are remembered for a day,
+because a person who comes to the wall in the morning should see that a camera was there in the
+night. No sockets, no disk; what is kept over a restart is in gone_file.
 """
 
 from __future__ import annotations

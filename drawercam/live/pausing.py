@@ -1,4 +1,4 @@
-"""When a camera need not film: its viewers' votes for a pause, and nobody watching."""
+"""When a camera need not film: its viewers' votes for a pause, and that it has no viewers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Those who take a camera's frames: what they are given, what is asked of them, and who is
-there."""
+"""The viewers of a camera: what they are given, and what is asked of them."""
 
 from __future__ import annotations
 
@@ -55,7 +54,7 @@ class Run:
 
 
 class Viewer(Protocol):
-    """The channel's side of whoever takes frames: a socket, later a recorder or another relay.
+    """The channel's side of what takes frames: a socket, later a recorder or another relay.
 
     Attributes:
         who: Its address, for people.

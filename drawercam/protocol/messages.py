@@ -247,7 +247,7 @@ class Join(Message):
 
 @dataclass(frozen=True, slots=True)
 class Rest(Message):
-    """Nobody looks or listens there now: send no frames until Join. The player counts as not watching."""
+    """The player is neither looked at nor heard now: send no frames until Join. The player counts as not watching."""
 
     type: ClassVar[str] = "rest"
 

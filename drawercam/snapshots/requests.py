@@ -227,7 +227,7 @@ class Desk(Follower):
         return self._sizes.setdefault(width, _Size(address))
 
     async def end(self, why: NoPicture) -> None:
-        """Whoever waits is told, and the worker is ended."""
+        """All that wait are told, and the worker is ended."""
         self._refuse(why)
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -413,7 +413,7 @@ def _undecodable(pause: float) -> NoPicture:
 
 
 def none_now(channel: Channel) -> NoPicture | None:
-    """Why nobody can have a picture of this camera now, or None."""
+    """Why there is no picture of this camera now, or None."""
     found = _NONE_NOW.get((channel.state, channel.reason or ""))
     return NoPicture(*found) if found else None
 
@@ -472,7 +472,7 @@ class Desks:
         return await self._desk(channel, address).picture(width, after, patience, address)
 
     async def stop(self) -> None:
-        """End all, and let nobody ask any more."""
+        """End all, and take no more questions."""
         self._closed = True
         for desk in list(self._desks.values()):
             self._end(desk, NoPicture(RESTARTING, "The relay is stopping or restarting."))

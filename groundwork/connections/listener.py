@@ -374,7 +374,7 @@ class Seat:
 
 
 class _Socket(sockets.socket):
-    """A socket that tells when it is closed, whoever closes it."""
+    """A socket that tells when it is closed, wherever that happens."""
 
     def __init__(self, accepted: sockets.socket, family: int, closed: Callable[[], None]) -> None:
         super().__init__(family, sockets.SOCK_STREAM, 0, fileno=accepted.detach())

@@ -49,7 +49,7 @@ class Share:
 
     @property
     def is_free(self) -> bool:
-        """Whether something is left of it in this turn, and nobody waits for that."""
+        """Whether something is left of it in this turn, and no other waits for that."""
         return self.spent < self._scheduler.allowed and not self._waiting
 
     def spend(self, seconds: float) -> None:

@@ -20,8 +20,9 @@ IN_ALL, OF_ONE = 0.5, 0.25
 """Seconds of the processor in each second, for all and for one address (see `limits.counted_as`): half of a core stays for the pictures."""
 
 AT_ONCE, AT_ONCE_OF_ONE = 1.5, 1.0
-"""Seconds of the processor that may be taken at once by who was quiet before: a hall that comes in together (1000 handshakes take half a
-second), and eight people behind one router whose walls of thirty cameras begin anew, with an RSA key or on a small computer."""
+"""Seconds of the processor that may be taken at once by peers that were quiet before:
+a hall that comes in together (1000 handshakes take half a second), and eight people behind one
+router whose walls of thirty cameras begin anew, with an RSA key or on a small computer."""
 
 TURN = 0.003
 """Seconds after which pictures and all else have their turn. A step that takes longer is not interrupted: 5 ms with RSA and 4096 bits."""
@@ -31,7 +32,7 @@ OVERHEAD = 150e-6
 
 
 class Asker(Protocol):
-    """Who waits for a turn."""
+    """A peer that waits for a turn."""
 
     def turn(self) -> bool:
         """Its turn has come. May raise nothing.

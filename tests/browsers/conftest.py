@@ -44,7 +44,7 @@ class Browsers:
             yield one
 
     async def close_pages(self) -> None:
-        """Ends what a module has left open. Who has fallen ill is started afresh for the next one."""
+        """Ends what a module has left open. A browser that has fallen ill is started afresh for the next one."""
         for kind, one in list(self._running.items()):
             try:
                 async with asyncio.timeout(PATIENCE):

@@ -130,7 +130,7 @@ async def test_both_pages_recover_when_the_relay_restarts(answer: bytes, chromiu
 
 
 async def test_a_relay_that_is_away_is_no_refusal(relay: Relay, chromium: Chromium) -> None:
-    """Nobody goes over HTTP for as long as nothing answers, however often WebSockets fail."""
+    """No page goes over HTTP for as long as nothing answers, however often WebSockets fail."""
     async with Proxy(relay.port) as network, film(relay, "back-soon"):
         page = await chromium.page(f"{network.origin}/player.html?camera=back-soon")
         await moving(page)

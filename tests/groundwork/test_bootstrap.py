@@ -110,7 +110,7 @@ def test_nothing_happens_where_the_libraries_are(project: Path) -> None:
 
 
 def test_the_check_imports_nothing() -> None:
-    """What it looks for must be imported later, by whoever needs it: a start should not wait for it twice."""
+    """What it looks for must be imported later, where it is needed: a start should not wait for it twice."""
     program = (
         "import sys; from groundwork.bootstrap import *; ensure_libraries([]); "
         f"sys.exit(any(name in sys.modules for name in {(*REQUIRED, 'uvloop')!r}))"

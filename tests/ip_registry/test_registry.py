@@ -1,4 +1,4 @@
-"""Who may say where a relay is, who vanishes when, and what is remembered. No sockets, and time stands still until a test moves it."""
+"""The registry: which relays may say where they are, and what is remembered. No sockets, and time stands still until a test moves it."""
 
 from __future__ import annotations
 

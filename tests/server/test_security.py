@@ -107,7 +107,7 @@ async def status(relay: Relay, path: str, cookie: str, *extra: str, host: str = 
 
 @asynccontextmanager
 async def asking(client: aiohttp.ClientSession, path: str, headers: dict[str, str] | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Ask for a picture. Who is told that there is none yet asks again when he may: a busy computer needs long for one."""
+    """Ask for a picture. A page that is told that there is none yet asks again when it may: a busy computer needs long for one."""
     for _ in range(ATTEMPTS):
         async with client.get(path, headers=headers or {}) as answer:
             if answer.status == 503 and (await answer.json())["error"] == "no-picture":

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 class Handler(Protocol):
-    """Whoever films. All of these are called by the event loop and never wait."""
+    """The caller, which films. All of these are called by the event loop and never wait."""
 
     def opened(self) -> None:
         """The relay has said welcome."""

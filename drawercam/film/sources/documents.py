@@ -41,7 +41,7 @@ class Documents:
         self._ended = self._begins = False
 
     def next(self) -> bool:
-        """Go on with the next document, if one has ended because that begins."""
+        """Go on with the next document, if its beginning has ended the one before."""
         ended, self._ended = self._ended, False
         if ended:
             self._header, self._begins = None, True

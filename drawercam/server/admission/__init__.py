@@ -1,1 +1,1 @@
-"""Who may come in by which route."""
+"""Every way in, and the right that it takes."""

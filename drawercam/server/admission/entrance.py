@@ -1,4 +1,4 @@
-"""Who is let in: decided here for requests over HTTP and for handshakes of WebSockets alike, and nowhere else.
+"""The entrance: what is let in is decided here for requests over HTTP and for handshakes of WebSockets alike, and nowhere else.
 
 No sockets: headers in, an `Admission` out. Closed by default: what has no row in routes.py is refused.
 """

@@ -1,4 +1,4 @@
-"""Who asks, by which scheme and for which host: what a request's connection says, and what a reverse proxy says that is believed.
+"""The client, its scheme and its host: what a request's connection says, and what a reverse proxy says that is believed.
 
 The only place that reads `X-Forwarded-For`, `-Proto` and `-Host`, for HTTP and for WebSockets. They are believed from the proxies that the
 relay was told of (`--proxy`) and from nobody else, because anybody can write them. No sockets: addresses and headers in, a `Client` out.
@@ -41,7 +41,7 @@ _NO_PROXY = "names no address of a proxy: it must be one, such as 127.0.0.1 or 1
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks, and for what.
+    """A client, and what it asks for.
 
     Attributes:
         address: By which every limit counts; "" where it is not known.
@@ -59,7 +59,7 @@ class Client:
 
     @classmethod
     def connected(cls, name: object, https: bool = False) -> Client:
-        """Who is at the other end of a connection.
+        """The other end of a connection.
 
         Args:
             name: As the transport's ``peername``.

@@ -1,4 +1,4 @@
-"""Who is in: every visit has a right by which it came, and ends when that right does."""
+"""The visits: each has a right by which it came, and ends when that right does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Admission:
     address: str = ""
 
     def stands(self, access: Access) -> bool:
-        """Whether it would be given again, to the same extent: who sees some cameras must not go on to see those of a key that is gone."""
+        """Whether it would be given again, to the same extent: a visitor must not go on to see cameras of a key that is gone."""
         left = access.still(self.grant)
         return left.allows(self.right, self.name) and (self.right is not Right.WATCH_SOME or left.watch == self.grant.watch)
 

@@ -1,4 +1,4 @@
-"""The hall: who has come through the gate with which connection, and which of them have shown a right."""
+"""The hall: the connections that have come through the gate, and which of them have shown a right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies of requests and answers: in time, or not at all. Whoever makes the relay wait holds a connection and its memory."""
+"""Bodies of requests and answers: in time, or not at all. A client that makes the relay wait holds a connection and its memory."""
 
 from __future__ import annotations
 

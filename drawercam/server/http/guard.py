@@ -1,4 +1,4 @@
-"""Where every request over HTTP passes: who asks, when it is its turn, whether it is let in; what goes wrong becomes an answer."""
+"""The place that every request over HTTP passes: its client, its turn, its right; what goes wrong becomes an answer."""
 
 from __future__ import annotations
 

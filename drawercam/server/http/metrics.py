@@ -16,7 +16,7 @@ _MISSING = "The relay has no metrics, because the library prometheus-client is n
 
 
 def add_routes(app: web.Application, hub: Hub, traffic: Callable[[], Traffic], waiting_limit: int) -> None:
-    """Let metrics be read; who may is in admission/routes.py.
+    """Let metrics be read; the rights for it stand in admission/routes.py.
 
     Args:
         app: The HTTP side.

@@ -86,7 +86,7 @@ class Stream(Socket):
         """On this connection nothing is expected after the request."""
 
     def eof_received(self) -> bool:
-        """Nobody reads the response any more: what still comes by POSTs is for nobody."""
+        """The response is not read any more: what still comes by POSTs is thrown away."""
         self.gone.set()
         return super().eof_received()
 

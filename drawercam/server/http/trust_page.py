@@ -175,7 +175,7 @@ class TrustPage:
             raise
 
     async def stop(self) -> None:
-        """Stop at once, whoever is connected."""
+        """Stop at once, whatever is connected."""
         self._gate.close()
         for transport in list(self._ends):
             self._end(transport)

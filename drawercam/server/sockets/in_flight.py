@@ -207,7 +207,7 @@ class Window:
     # --- answers ---
 
     def answer(self, payload: bytes, now: float) -> bool:
-        """A Pong has come. One may answer for all Pings before it (RFC 6455 section 5.5.3).
+        """A Pong has come. A Pong may answer for all Pings before it (RFC 6455 section 5.5.3).
 
         Returns:
             False, and nothing has happened, if it is the answer to no Ping that is unanswered.

@@ -136,7 +136,7 @@ class PlayerSession(Follower):
         self._join(wish.video)
 
     def _join(self, video: bool) -> None:
-        """Watch, or only listen: then another viewer stands for it in the channel, so that who watches pays nothing for that."""
+        """Watch, or only listen: then another viewer stands for it in the channel, so that viewers that watch pay nothing for that."""
         before = self._viewer
         if video == isinstance(before, _Listener):
             self._viewer = self if video else _Listener(self)

@@ -58,7 +58,7 @@ def test_decoded_jpegs_do_not_all_become_keyframes() -> None:
 
 
 def test_at_another_rate_it_is_still_the_same_stream() -> None:
-    """Who reads it as a file would have to begin afresh."""
+    """A program that reads it as a file would have to begin afresh."""
     encoder = PictureEncoder(recipes()[0], RATE)
     sets = set()
     for number, (picture, share) in enumerate(zip(pictures(4), (1.0, 0.65, 0.3, 0.05), strict=True)):

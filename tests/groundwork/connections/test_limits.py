@@ -151,7 +151,7 @@ def test_nobody_can_have_a_bucket_forgotten_that_counts() -> None:
 
 
 def test_what_is_not_given_costs_nothing() -> None:
-    """Who asks at twice the rate gets half of what it asks for."""
+    """A peer that asks at twice the rate gets half of what it asks for."""
     clock = Clock()
     buckets = Buckets(10, 1.0, clock, 5)
     given = []

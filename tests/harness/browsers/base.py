@@ -234,7 +234,7 @@ class Browser(ABC):
         """
 
     async def close_pages(self) -> None:
-        """Closes what `page` has opened: the browser is as good as new for whoever has no secrets."""
+        """Closes what `page` has opened: the browser is as good as new for a test that has no secrets."""
         opened, self._opened = self._opened, []
         for page in opened:
             await page.close()

@@ -65,7 +65,7 @@ async def test_who_goes_away_amid_a_handshake_is_no_news(tls_relay: Relay) -> No
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the system gives 64 files: 8 places for pages, 6 of one address; 6 for sockets; and two for who is turned away."""
+    """As where the system gives 64 files: 8 places for pages, 6 of one address; 6 for sockets; and two for those that are turned away."""
     monkeypatch.setattr(limits, "make_room", lambda wanted: 63)
 
 
@@ -166,7 +166,7 @@ async def test_where_a_whole_share_has_shown_a_right_a_newcomer_is_told(tmp_path
 
 @pytest.mark.usefixtures("few")
 async def test_sockets_and_files_of_a_camera_take_no_places_of_pages() -> None:
-    """Without keys, nobody shows a right; what is let in stays all the same."""
+    """Without keys, no visitor shows a right; what is let in stays all the same."""
     async with House() as house:
         house.picture(True)
         walls = []

@@ -147,7 +147,7 @@ class Reader(Follower, asyncio.Protocol):
                 (self.pictures if number == VIDEO else self.sound).clear()
 
     def begin(self, number: int, init: bytes) -> None:
-        """See viewers.Viewer. A file that has begun cannot take another track; who wants to go on asks again."""
+        """See viewers.Viewer. A file that has begun cannot take another track; a program that wants to go on asks again."""
         track = self._coming
         assert track is not None
         if number == VIDEO:
@@ -249,7 +249,7 @@ class Reader(Follower, asyncio.Protocol):
         """On this connection nothing is expected after the request."""
 
     def eof_received(self) -> bool:
-        """Nobody reads the file any more."""
+        """The file is not read any more."""
         self.gone.set()
         return False
 
@@ -393,7 +393,7 @@ def _same(one: control.TrackBegins, other: control.TrackBegins) -> bool:
 
 
 def add_routes(app: web.Application, hub: Hub, house: House) -> None:
-    """Let cameras be read as files; who may is in admission/routes.py.
+    """Let cameras be read as files; the rights for it stand in admission/routes.py.
 
     Args:
         app: The HTTP side.

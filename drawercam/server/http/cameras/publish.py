@@ -161,7 +161,7 @@ class Publisher:
 
 
 def add_routes(app: web.Application, hub: Hub, bodies: Bodies, share: Callable[[str], Share]) -> None:
-    """Let programs publish; who may is in admission/routes.py.
+    """Let programs publish; the rights for it stand in admission/routes.py.
 
     Args:
         app: The HTTP side.
@@ -183,4 +183,4 @@ def add_routes(app: web.Application, hub: Hub, bodies: Bodies, share: Callable[[
 
 
 async def _not_yet(request: web.Request) -> None:
-    """Who asks whether to send a body is answered when its key was seen: programs that are refused then show theirs and ask again."""
+    """Answer a program that asks whether to send a body when its key was seen: where it is refused, it shows its key and asks again."""

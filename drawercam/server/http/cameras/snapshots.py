@@ -162,7 +162,7 @@ def _rate(request: web.Request) -> float:
 
 
 def add_routes(app: web.Application, desks: Desks) -> None:
-    """Let pictures be asked for; who may is in admission/routes.py. With the HTTP side, all that makes them ends.
+    """Let pictures be asked for; the rights for it stand in admission/routes.py. With the HTTP side, all that makes them ends.
 
     Args:
         app: The HTTP side.

@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from groundwork import state_files as files
+from groundwork import state_files
 
 from .check import check, matches, unusable
 from .root import IPAddress, Root, Wanted, private_pem
@@ -208,9 +208,9 @@ class Authority:
             try:
                 served = self._issue(root, wanted, now, hindrance)
             except OSError as error:
-                if error.errno not in files.HINDRANCES or unusable(self.served_file, self.served_file):
+                if error.errno not in state_files.HINDRANCES or unusable(self.served_file, self.served_file):
                     raise
-                why = f"{error.strerror}. {files.advice(error, self.folder)}"
+                why = f"{error.strerror}. {state_files.advice(error, self.folder)}"
                 sentence = f"Browsers may warn. {' '.join(reasons)} A new certificate cannot be kept in {self.folder}: {why}."
                 return self._served(root, wanted, sentence)
             log.info("A new certificate is made. %s", " ".join(reasons))
@@ -232,7 +232,7 @@ class Authority:
         if root is None:
             _allow(hindrance)
             root = Root.create(addresses, names, now)
-            files.write(self.authority_file, root.private_pem())
+            state_files.write(self.authority_file, root.private_pem())
             log.info("A certificate authority was made in %s.", self.folder)
         elif now < root.certificate.not_valid_before_utc:
             log.warning(
@@ -241,9 +241,9 @@ class Authority:
                 f"{now:%Y-%m-%d}",
                 self.folder,
             )
-        if not files.holds(self.ca_file, root.public_pem()):
+        if not state_files.holds(self.ca_file, root.public_pem()):
             _allow(hindrance)
-            files.write(self.ca_file, root.public_pem(), private=False)
+            state_files.write(self.ca_file, root.public_pem(), private=False)
         return root
 
     def _read_root(self) -> Root | None:
@@ -253,7 +253,7 @@ class Authority:
             data = self.authority_file.read_bytes()
         except FileNotFoundError:
             return None
-        files.keep_private(self.authority_file)
+        state_files.keep_private(self.authority_file)
         try:
             return Root.from_pem(data)
         except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
@@ -288,7 +288,7 @@ class Authority:
         """Sentences, or nothing when the certificate on disk is as good as a new one."""
         if not self.served_file.exists():
             return ["There was none."]
-        files.keep_private(self.served_file)
+        state_files.keep_private(self.served_file)
         now = root.not_before_made(now)
         problems = check(self.served_file, self.served_file, self.ca_file, wanted.texts(), now)
         if problems:
@@ -305,7 +305,7 @@ class Authority:
         now = root.not_before_made(now)
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = root.sign(key.public_key(), wanted, now)
-        files.write(self.served_file, private_pem(key) + leaf.public_bytes(Encoding.PEM) + root.public_pem())
+        state_files.write(self.served_file, private_pem(key) + leaf.public_bytes(Encoding.PEM) + root.public_pem())
         problems = check(self.served_file, self.served_file, self.ca_file, wanted.texts(), now)
         if problems:
             raise AuthorityError(" ".join(problems))
@@ -346,12 +346,12 @@ class Authority:
     def _exclusive(self) -> Iterator[OSError | None]:
         """The folder exists, is private, and is ours alone until the end of the block; or why nothing can be written into it."""
         try:
-            with files.exclusive_or_reading(self.folder, "lock") as hindrance:
+            with state_files.exclusive_or_reading(self.folder, "lock") as hindrance:
                 yield hindrance
         except OSError as error:
             raise AuthorityError(
                 f"The certificates in {self.folder} cannot be used: {error.strerror or error} ({error.filename or self.folder}). "
-                f"{files.advice(error, self.folder)}."
+                f"{state_files.advice(error, self.folder)}."
             ) from error
 
 

@@ -20,16 +20,13 @@ from drawercam.live.gone_file import GoneFile
 from drawercam.live.hub import Hub
 from drawercam.live.pausing import PausePolicy, Policy
 from drawercam.live.relay_clock import RelayClock
-from drawercam.server import free_memory as heap
+from drawercam.server import free_memory
 from drawercam.server.admission.entrance import Entrance
 from drawercam.server.admission.reverse_proxies import Proxies
 from drawercam.server.http.site import Site
 from drawercam.server.http.trust_page import TrustPage
 from drawercam.server.server import Server
-from groundwork import addresses, console
-from groundwork import command_lines as commandline
-from groundwork import loop_errors as faults
-from groundwork import state_files as files
+from groundwork import addresses, command_lines, console, loop_errors, state_files
 from groundwork.running_relay import Notice, Running
 from ip_registry import secret
 from ip_registry.messages import Announcement
@@ -62,8 +59,8 @@ class Relay:
     def __init__(self, chosen: argparse.Namespace, root: Path) -> None:
         self._hindrance: OSError | None = None
         if chosen.keys or (chosen.tls and not (chosen.cert and not chosen.serve_registry)):  # else there is nothing to keep
-            self._hindrance = files.take_over(chosen.state)
-        files.spares.keep()
+            self._hindrance = state_files.take_over(chosen.state)
+        state_files.spares.keep()
         departures = Departures()
         self._gone = GoneFile(chosen.state, departures)
         self._chosen = chosen
@@ -117,7 +114,7 @@ class Relay:
             OSError: An address cannot be had.
         """
         chosen, renewal = self._chosen, self._renewal
-        asyncio.get_running_loop().set_exception_handler(faults.unhandled)
+        asyncio.get_running_loop().set_exception_handler(loop_errors.unhandled)
         self._where.port = await self._server.start(chosen.hosts, chosen.port, (lambda: renewal.context) if renewal else None)
         await self._gone.start()  # not before: where another relay has this port, the folder is that one's, too
         if renewal:
@@ -128,13 +125,13 @@ class Relay:
             renewal.start(self._moved)
         if self._announcer:
             self._announcer.start()
-        heap.settle()
+        free_memory.settle()
         await self._note()
         if self._hindrance is not None:
             log.warning(
                 "%s The relay goes on with the keys and certificates that are there, and forgets at its end what changes: keys that are "
                 "revoked, cameras that are gone. Other commands do not know where it listens.",
-                files.unwritable(self._hindrance, chosen.state),
+                state_files.unwritable(self._hindrance, chosen.state),
             )
         await self._show()
 
@@ -160,7 +157,7 @@ class Relay:
         try:
             return Keyring.open(self._chosen.state)
         except OSError as error:
-            raise files.unusable(error, self._chosen.state, "keys") from None
+            raise state_files.unusable(error, self._chosen.state, "keys") from None
 
     async def _start_trust_page(self, renewal: Renewal) -> None:
         """A relay without it is better than none: another program may have its port."""
@@ -257,7 +254,7 @@ class Relay:
             proxies=tuple(map(short, self._outside.proxies)),
             warnings=served.warnings if served else (),
             reach=self._where.reach(),
-            command=commandline.with_tls(chosen.typed),
+            command=command_lines.with_tls(chosen.typed),
             advice=(*self._outside.missing(chosen.tls, chosen.hosts, chosen.typed), *self._links.missing()),
         )
         print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr), end="")

@@ -9,7 +9,7 @@ from pathlib import Path
 from drawercam.access.key import ALL
 from drawercam.access.key_file import FIRST_LABEL
 from drawercam.access.keys import Keyring
-from groundwork import command_lines as commandline
+from groundwork import command_lines
 
 from .whereabouts import Whereabouts
 
@@ -45,13 +45,13 @@ class PrintedLinks:
             with contextlib.suppress(OSError):  # the disk is full now
                 return self._where.urls("/player.html", self._ring.add(ALL, ALL, label=FIRST_LABEL))[0], ""
         there = any(key.manages for key in self._ring.live)
-        return "", "" if there else commandline.command("keys", "add", "--own", state=self._state)
+        return "", "" if there else command_lines.command("keys", "add", "--own", state=self._state)
 
     def elsewhere(self) -> str:
         """Where else a link is to be had. The log gets no key: others may read it."""
         if self._ring is None:
             return f"Watch at {self.watch()[0]}, film at {self.film()[0]}"
-        command = commandline.command("keys", "add", "--watch", "all", state=self._state)
+        command = command_lines.command("keys", "add", "--watch", "all", state=self._state)
         return f"To have one, type: {command} (or --publish)"
 
     def missing(self) -> Iterator[tuple[str, str]]:
@@ -60,5 +60,5 @@ class PrintedLinks:
             return
         for key, link, option in ((self._film, "Film", "--publish"), (self._watch, "Watch", "--watch")):
             if key is None:
-                command = commandline.command("keys", "add", option, "all", state=self._state)
+                command = command_lines.command("keys", "add", option, "all", state=self._state)
                 yield f"Warning: The link to {link} has no key, because that was revoked. To make one, type:", command

@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from . import addresses
-from . import state_files as files
+from . import addresses, state_files
 
 MAX_RELAYS = 8
 """Relays with one state folder: one with https, one without, and some that somebody tries out."""
@@ -82,11 +81,11 @@ class Notice:
             OSError: It cannot be written. The commands then go by their defaults, and say so.
         """
         data = json.dumps(asdict(running), indent=1).encode()
-        with files.exclusive(self._state, files.STATE_LOCK):
+        with state_files.exclusive(self._state, state_files.STATE_LOCK):
             path = self._path or _free(self._state)
             self._let_go()  # on Windows, a file that is open cannot be replaced
-            files.write(path, data)
-            self._path, self._held = path, files.hold(path)
+            state_files.write(path, data)
+            self._path, self._held = path, state_files.hold(path)
 
     def take_down(self) -> None:
         """Remove it: nothing listens any more."""
@@ -98,7 +97,7 @@ class Notice:
 
     def _let_go(self) -> None:
         if self._held is not None:
-            files.spares.close(self._held)
+            state_files.spares.close(self._held)
             self._held = None
 
 
@@ -116,7 +115,7 @@ def _free(state: Path) -> Path:
     """The first file that no relay holds."""
     for path in _paths(state):
         try:
-            if files.read_held(path, 0) is None:
+            if state_files.read_held(path, 0) is None:
                 return path
         except FileNotFoundError:
             return path
@@ -126,7 +125,7 @@ def _free(state: Path) -> Path:
 def _look(path: Path) -> Running | None:
     for _ in range(_TRIES):
         try:
-            data = files.read_held(path, _LARGEST)
+            data = state_files.read_held(path, _LARGEST)
         except OSError:  # there is none, or it is another user's
             return None
         if data is not None:

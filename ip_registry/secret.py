@@ -6,7 +6,7 @@ import contextlib
 import secrets
 from pathlib import Path
 
-from groundwork import state_files as files
+from groundwork import state_files
 
 from .messages import MIN_SECRET
 
@@ -30,7 +30,7 @@ def load(path: Path) -> str:
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_FILE + 1)
-        files.keep_private(path)
+        state_files.keep_private(path)
     except FileNotFoundError:
         raise SecretError(f"There is no {path}: copy the file {FILE} there from the state folder of the registry.") from None
     except OSError as error:
@@ -53,14 +53,14 @@ def load_or_create(path: Path) -> tuple[str, bool]:
     if path.exists():
         return load(path), False
     secret = secrets.token_urlsafe(32)
-    lock = path.with_name(files.STATE_LOCK)
+    lock = path.with_name(state_files.STATE_LOCK)
     try:
-        files.make_folder(path.parent)
+        state_files.make_folder(path.parent)
         # Only in a state folder another program may remove what it takes for a remnant; elsewhere there is no lock.
-        with files.locked(lock) if lock.exists() else contextlib.nullcontext():
+        with state_files.locked(lock) if lock.exists() else contextlib.nullcontext():
             if path.exists():
                 return load(path), False
-            files.write(path, f"{secret}\n".encode())
+            state_files.write(path, f"{secret}\n".encode())
     except OSError as error:
         raise SecretError(f"The registry's secret cannot be kept: {error.strerror or error} ({path}).") from None
     return secret, True

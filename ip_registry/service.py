@@ -16,9 +16,7 @@ from aiohttp import web
 
 from certs.authority import Authority, AuthorityError
 from certs.renewal import Renewal
-from groundwork import addresses, console, log_limit
-from groundwork import loop_errors as faults
-from groundwork import state_files as files
+from groundwork import addresses, console, log_limit, loop_errors, state_files
 from groundwork.bootstrap import PYTHON
 from groundwork.command_lines import Parser, port, quoted
 from groundwork.connections import aiohttp_insides, limits, plain_http
@@ -26,7 +24,7 @@ from groundwork.connections.listener import Gate
 from groundwork.connections.scheduler import Scheduler
 from groundwork.denied import SENTENCES, Denied
 
-from . import secret as secrets
+from . import secret
 from .messages import MAX_BODY
 from .registry import Refused, Registry
 from .routes import PAGE, add_routes, refusal
@@ -54,12 +52,12 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=port(), default=PORT, metavar="PORT", help=f"port to listen on (default: {PORT})")
     where = "where list, secret and certificates are kept (default: the state folder of a relay on this computer)"
     parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help=where)
-    shared = f"the secret that relays must know; made at the first start (default: {secrets.FILE} in the state folder)"
+    shared = f"the secret that relays must know; made at the first start (default: {secret.FILE} in the state folder)"
     parser.add_argument("--secret-file", type=Path, metavar="FILE", help=shared)
     parser.add_argument("--tls", action="store_true", help="serve https; pages can ask for a relay that has moved only then")
     parser.add_argument("--no-install", action="store_true", help="do not install missing libraries")
     chosen = parser.parse_args(arguments)
-    chosen.secret_file = chosen.secret_file or chosen.state / secrets.FILE
+    chosen.secret_file = chosen.secret_file or chosen.state / secret.FILE
     return chosen
 
 
@@ -110,9 +108,9 @@ async def _in_words(request: web.Request, handler: Callable[[web.Request], Await
 
 async def run(chosen: argparse.Namespace) -> None:
     """Put the parts together and serve until Ctrl-C."""
-    if (hindrance := files.take_over(chosen.state)) is not None:
-        log.warning("%s", files.unwritable(hindrance, chosen.state))
-    secret, is_new = secrets.load_or_create(chosen.secret_file)
+    if (hindrance := state_files.take_over(chosen.state)) is not None:
+        log.warning("%s", state_files.unwritable(hindrance, chosen.state))
+    shared, is_new = secret.load_or_create(chosen.secret_file)
     hosts = [chosen.host] if chosen.host else None
     renewal: Renewal | None = None
     if chosen.tls:
@@ -121,7 +119,7 @@ async def run(chosen: argparse.Namespace) -> None:
         renewal = Renewal(Authority(chosen.state / "certs"), hosts, [*addresses.host_names(), *named])
     served = renewal.served if renewal else None
     runner = web.AppRunner(
-        application(Registry(chosen.state, secret), served.ca_pem if served else None),
+        application(Registry(chosen.state, shared), served.ca_pem if served else None),
         handle_signals=False,
         access_log=None,
         logger=aiohttp_insides.LOG,
@@ -129,7 +127,7 @@ async def run(chosen: argparse.Namespace) -> None:
         shutdown_timeout=_STOP_BUDGET,
     )
     await runner.setup()
-    asyncio.get_running_loop().set_exception_handler(faults.unhandled)
+    asyncio.get_running_loop().set_exception_handler(loop_errors.unhandled)
     try:
         server = runner.server
         assert server is not None
@@ -182,7 +180,7 @@ def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool
         "",
         f"{'A secret was made' if is_new else 'The secret is'} in {secret_file.absolute()}.",
         "Copy this file into the state folder of every relay, and only there: its holder can send the phones elsewhere. For example:",
-        f"  {quoted(['scp', str(secret_file.absolute()), f'relay:drawercam/state/{secrets.FILE}'])}",
+        f"  {quoted(['scp', str(secret_file.absolute()), f'relay:drawercam/state/{secret.FILE}'])}",
         "Then start the relays with:",
         f"  {PYTHON} relay.py --tls --registry {mark}{urls[0]}{pin}{mark}",
         "",
@@ -204,7 +202,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         asyncio.run(run(chosen))
     except KeyboardInterrupt:
         pass
-    except (secrets.SecretError, AuthorityError) as error:
+    except (secret.SecretError, AuthorityError) as error:
         console.complain(error, chosen.state)
         return 1
     except OSError as error:

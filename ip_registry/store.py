@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundwork import state_files as files
+from groundwork import state_files
 
 from .messages import Announcement
 
@@ -56,7 +56,7 @@ class Store:
         Raises:
             OSError: The folder cannot be used.
         """
-        files.private_folder(self._path.parent)
+        state_files.private_folder(self._path.parent)
         try:
             with self._open() as db:
                 columns = "name, urls, fingerprint, ttl, alive, since, seen"

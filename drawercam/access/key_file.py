@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundwork import state_files as files
+from groundwork import state_files
 
 from .key import ALL, ID, MAX_LABEL, NOTHING, Key, KeysError, Scope, letters, new_secret
 
@@ -61,7 +61,7 @@ class KeyFile:
     def __init__(self, folder: Path) -> None:
         self.path = folder / _KEY_FILE
         self._folder = folder
-        self._lock = folder / files.STATE_LOCK
+        self._lock = folder / state_files.STATE_LOCK
         self._reserve = folder / _RESERVE_FILE
         self._has_reserve = True
 
@@ -81,7 +81,7 @@ class KeyFile:
         Raises:
             OSError: The folder cannot be used.
         """
-        with files.exclusive_or_reading(self._folder, files.STATE_LOCK) as hindrance:
+        with state_files.exclusive_or_reading(self._folder, state_files.STATE_LOCK) as hindrance:
             try:
                 content = self.read()
                 if hindrance and not content.salt:
@@ -96,7 +96,7 @@ class KeyFile:
                 self.path.replace(aside)
                 log.warning("%s was damaged and is now called %s; new keys have been made", self.path, aside.name)
             else:
-                files.keep_private(self.path)
+                state_files.keep_private(self.path)
                 if not content.salt:
                     self._write(content)
                 if not hindrance:
@@ -119,7 +119,7 @@ class KeyFile:
             OSError: It cannot be read.
             KeysError: It makes no sense.
         """
-        data, status = files.read(self.path, _LARGEST_FILE)
+        data, status = state_files.read(self.path, _LARGEST_FILE)
         return _decoded(data, int(status.st_mtime))
 
     @contextlib.contextmanager
@@ -132,7 +132,7 @@ class KeyFile:
         Raises:
             OSError: It cannot be read, also where it makes no sense, or not be written.
         """
-        with files.locked(self._lock):
+        with state_files.locked(self._lock):
             content = self._known()
             keys = list(content.keys)
             yield keys
@@ -144,7 +144,7 @@ class KeyFile:
         Raises:
             OSError: The file cannot be read, also where it makes no sense.
         """
-        with files.locked(self._lock):
+        with state_files.locked(self._lock):
             self._keep_reserve(self._known())
 
     def _known(self) -> Content:
@@ -157,15 +157,15 @@ class KeyFile:
         content = Content(content.salt or secrets.token_bytes(_SALT_BYTES), content.keys)
         data = _encoded(content)
         if urgent:
-            files.write(self.path, data, reserve=self._reserve)
+            state_files.write(self.path, data, reserve=self._reserve)
             self._keep_reserve(content)
         else:
-            files.keep_reserve(self._reserve, len(data))  # first: each key that there is must be one that can be revoked
-            files.write(self.path, data)
+            state_files.keep_reserve(self._reserve, len(data))  # first: each key that there is must be one that can be revoked
+            state_files.write(self.path, data)
 
     def _keep_reserve(self, content: Content) -> None:
         try:
-            files.keep_reserve(self._reserve, len(_encoded(content)))
+            state_files.keep_reserve(self._reserve, len(_encoded(content)))
         except OSError as error:
             if self._has_reserve:
                 why = error.strerror or error

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from groundwork import state_files as files
+from groundwork import state_files
 
 from .key import ALL, DURATION_RULE, MAX_LABEL, MAX_LIFE, NOTHING, Key, KeysError, Scope, digest, letters, new_id, new_secret
 from .key_file import MAX_KEYS, KeyFile, Stamp
@@ -164,7 +164,7 @@ class Keyring:
 
     def refresh(self) -> None:
         """Look whether the file has changed or a key is over. Costs one `stat`; to be called some times a second."""
-        files.spares.fill()
+        state_files.spares.fill()
         try:
             self._look()
         except FileNotFoundError:

@@ -240,8 +240,7 @@ def _turner(chosen: argparse.Namespace) -> Turner | None:
 
 def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner: Turner | None) -> Source:
     from drawercam.film.pan_tilt import Simulator
-    from drawercam.film.sources import ffmpeg as libav
-    from drawercam.film.sources import network
+    from drawercam.film.sources import ffmpeg, network
     from drawercam.film.sources import source as sources
 
     text: str = chosen.source
@@ -255,7 +254,7 @@ def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner:
         return rpicam.RpiCamera(width, height, chosen.fps)
     if text.startswith("/dev/"):
         width, height = chosen.size or _SIZES["device"]
-        return libav.device(text, width, height, chosen.fps)
+        return ffmpeg.device(text, width, height, chosen.fps)
     if "://" in text:
         try:
             return network.camera(text)
@@ -265,7 +264,7 @@ def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner:
         # What is meant for a URL may have a password in it.
         missing = f"file {text}" if not set(text) & set(":@") else "such file"
         parser.error(f"there is no {missing}; a source is a device such as /dev/video0, rpicam, a URL, a file, or test")
-    return libav.file(Path(text))
+    return ffmpeg.file(Path(text))
 
 
 def _is_file(text: str) -> bool:

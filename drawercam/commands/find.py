@@ -14,7 +14,7 @@ from typing import Any
 
 from drawercam.discovery.mdns import SERVICE, interfaces
 from drawercam.discovery.registry_client import Address, RegistryClient, Unanswered
-from groundwork import running_relay as running
+from groundwork import running_relay
 from groundwork.addresses import IPAddress, lan_addresses, url
 from groundwork.bootstrap import ROOT
 from groundwork.command_lines import Parser, called, quoted
@@ -147,7 +147,7 @@ def merged(found: Iterable[Found]) -> list[Found]:
 
 def of_this_computer(state: Path) -> list[Found]:
     """The relays that run with this state folder, also where the network carries no multicast."""
-    return [Found(one.name, tuple(each.removesuffix("/") for each in one.urls()), one.fingerprint) for one in running.relays(state)]
+    return [Found(one.name, tuple(each.removesuffix("/") for each in one.urls()), one.fingerprint) for one in running_relay.relays(state)]
 
 
 async def _find(registry: Address | None, state: Path, seconds: float) -> tuple[list[Found], list[str]]:

@@ -18,9 +18,7 @@ from drawercam.access.key import ALL, DURATION_RULE, Key, KeysError, Scope, link
 from drawercam.access.keys import Keyring
 from drawercam.film.relay.address import own_trust
 from drawercam.live import gone, gone_file
-from groundwork import addresses
-from groundwork import running_relay as running
-from groundwork import state_files as files
+from groundwork import addresses, running_relay, state_files
 from groundwork.command_lines import Parser, called, command, port
 from groundwork.names import name_of
 from groundwork.running_relay import Running
@@ -59,7 +57,7 @@ def main(arguments: list[str], state: Path, port: int) -> int:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
-        why = f"{error.strerror or error}. {files.advice(error, chosen.state)}"
+        why = f"{error.strerror or error}. {state_files.advice(error, chosen.state)}"
         print(f"The keys in {chosen.state} cannot be used: {why}.", file=sys.stderr)
         return 1
     return 0
@@ -141,9 +139,9 @@ def _add(chosen: argparse.Namespace) -> None:
     try:
         key = ring.add(publish, watch, lasts, chosen.label)
     except OSError as error:
-        why = f"{error.strerror or error}. {files.advice(error, chosen.state)}"
+        why = f"{error.strerror or error}. {state_files.advice(error, chosen.state)}"
         raise KeysError(f"No key is made, because it cannot be written down in {chosen.state}: {why}.") from None
-    relay = next((one for one in running.relays(chosen.state) if one.keys), None)
+    relay = next((one for one in running_relay.relays(chosen.state) if one.keys), None)
     where, doubts = _where(chosen, relay)
     print(f"The holder of this link can {allows(key)}, {until(key)}.\n")
     pages = [("Film", "/camera.html", "name", publish), ("Watch", "/player.html", "camera", watch)]
@@ -174,7 +172,7 @@ def _where(chosen: argparse.Namespace, relay: Running | None) -> tuple[Callable[
     if relay is not None:
         return (lambda page: addresses.url(relay.scheme, relay.hosts[0], chosen.port or relay.port, page)), ""
     host, port = next((str(address) for address in addresses.lan_addresses()), "localhost"), chosen.port or chosen.usual_port
-    if running.relays(chosen.state):
+    if running_relay.relays(chosen.state):
         doubts = "The relay that runs now asks for no keys, because it was started without --tls or with --no-key."
     else:
         doubts = f"No relay is seen to run with {chosen.state.resolve()}."
@@ -206,7 +204,7 @@ def _remembered(state: Path) -> set[str]:
         OSError, ValueError: That cannot be read.
     """
     try:
-        data, found = files.read(state / gone_file.FILE, gone_file.MAX_FILE + 1)
+        data, found = state_files.read(state / gone_file.FILE, gone_file.MAX_FILE + 1)
     except FileNotFoundError:
         return set()  # no camera has come yet
     begin = time.time() * 1000 - gone.KEPT

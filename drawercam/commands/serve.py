@@ -12,7 +12,7 @@ import socket
 from pathlib import Path
 
 from certs import AuthorityError
-from drawercam import outer_address as outside
+from drawercam import outer_address
 from drawercam.assembly import Relay
 from drawercam.discovery.registry_client import Address
 from groundwork import console, log_limit
@@ -46,7 +46,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=port(), metavar="PORT", help=ports)
     state = "where keys and certificates are kept (default: state/ beside the program)"
     parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help=state)
-    outside.add_options(parser)
+    outer_address.add_options(parser)
     parser.add_argument("--cert", type=Path, metavar="FILE", help="a certificate of your own (PEM, with --key); none is made then")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the private key of --cert (PEM, without passphrase)")
     parser.add_argument("--no-trust-page", action="store_true", help="do not serve the page on which phones learn to trust this computer")
@@ -69,7 +69,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--log-level", choices=levels, default="info", help="how much to say (default: info)")
     chosen = parser.parse_args(arguments)
     chosen.typed = list(arguments)
-    outside.settle(parser, chosen)
+    outer_address.settle(parser, chosen)
     if chosen.host is None:
         chosen.hosts = None if chosen.tls else ["127.0.0.1", "::1"]
     else:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from drawercam.media.color import completed
 from drawercam.media.packets import Codec, Kind, Packet, Track
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from groundwork.connections.limits import Bucket
 
@@ -68,7 +68,7 @@ _TRANSITIONS = {
 class Camera(Protocol):
     """The channel's side of a camera."""
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """Send a control message. Never waits, never raises."""
 
     def end(self, closing: Closing) -> None:
@@ -117,7 +117,7 @@ class Channel:
         self.sound_state: str | None = None  # what the camera says of its microphone (messages.SOUND_STATES)
         self.level: float | None = None  # how loud that is, as the camera says
         self.remarks: list[str] = []  # what is left out of what this camera sends, in sentences
-        self.turns = control.Turns()  # what the camera says that it can turn
+        self.turns = messages.Turns()  # what the camera says that it can turn
         self.tally = Tally()  # what has passed through, whichever camera it was
         self._clock = clock
         self._utc = utc
@@ -208,7 +208,7 @@ class Channel:
         """The camera tells how loud its microphone is (0 to 1), or that it does not know."""
         self.level = level
 
-    def camera_turns(self, turns: control.Turns) -> None:
+    def camera_turns(self, turns: messages.Turns) -> None:
         """The camera tells what it can turn and where it stands."""
         if turns != self.turns:
             self.turns = turns
@@ -259,7 +259,7 @@ class Channel:
         if self._outputs.pop(number, None) is None:
             return
         self._replay.forget_track(number)
-        self._tell_all(control.TrackEnds(number))
+        self._tell_all(messages.TrackEnds(number))
         self._changed()
 
     def publish(self, packet: Packet, arrived: int, hold: bool = False) -> None:
@@ -405,7 +405,7 @@ class Channel:
         """The codec of the track that has this codec string (RFC 6381) now, None if there is no such track."""
         return next((output.track.codec for output in self._outputs.values() if output.track.codec_string == codec_string), None)
 
-    def orient(self, wish: control.Orient) -> dict[str, float]:
+    def orient(self, wish: messages.Orient) -> dict[str, float]:
         """Somebody who may watch wishes that the camera looks elsewhere. The camera is told, and tells where it stands then.
 
         Returns:
@@ -536,7 +536,7 @@ class Channel:
         self.flush()
         for number in list(self._outputs):
             del self._outputs[number]
-            self._tell_all(control.TrackEnds(number))
+            self._tell_all(messages.TrackEnds(number))
         self._needs_key.clear()
         self._replay.forget()
         self._filmed = self.keyframes = False
@@ -545,9 +545,9 @@ class Channel:
         self._timing = Timing()
         self.sound = self.sound_state = self.level = None
         self.remarks = []
-        self.camera_turns(control.Turns())
+        self.camera_turns(messages.Turns())
 
-    def _tell_all(self, message: control.Message) -> None:
+    def _tell_all(self, message: messages.Message) -> None:
         """Tell the viewers something that follows the state in which the channel is."""
         self._say_state.flush()
         self._viewers.tell(message)
@@ -557,8 +557,8 @@ class Channel:
             log.warning("= %s: %s", self.name, KEYLESS)
             self._say_state()
 
-    def _state_message(self) -> control.ChannelState:
-        return control.ChannelState(self.state, self.reason, self.keyless or None, self.gone_since, self.sound_state, self.label or None)
+    def _state_message(self) -> messages.ChannelState:
+        return messages.ChannelState(self.state, self.reason, self.keyless or None, self.gone_since, self.sound_state, self.label or None)
 
     def _tell_state(self) -> None:
         self._viewers.tell(self._state_message())
@@ -569,7 +569,7 @@ class Channel:
     def _tell_viewers(self) -> None:
         if self.camera is not None and self._counted != self.watching:
             self._counted = self.watching
-            self.camera.tell(control.Viewers(self._counted))
+            self.camera.tell(messages.Viewers(self._counted))
 
     def _greet(self, viewer: Viewer) -> None:
         """Tells a viewer what there is. It hears of every change from now on."""
@@ -584,7 +584,7 @@ class Channel:
         """Pass wishes on, unless the camera was asked a moment ago. One that pauses begins with a keyframe anyway."""
         if self.camera is not None and self.state is State.LIVE and self._wishes.due(self._clock()):
             self.tally.keyframe_requests += 1
-            self.camera.tell(control.Keyframe())
+            self.camera.tell(messages.Keyframe())
 
     def _ask_for_codecs(self) -> None:
         if self.camera is not None:

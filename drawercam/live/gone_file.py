@@ -23,8 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from groundwork import state_files as files
-from groundwork import tasks
+from groundwork import state_files, tasks
 from groundwork.connections.limits import Bucket
 from groundwork.names import NAME, told_label
 
@@ -148,8 +147,8 @@ class GoneFile:
             TimeoutError: Another relay has it.
             OSError: The folder cannot be used.
         """
-        files.make_folder(self._folder)
-        self._lock.enter_context(files.locked(self._folder / LOCK, patience))
+        state_files.make_folder(self._folder)
+        self._lock.enter_context(state_files.locked(self._folder / LOCK, patience))
         self._holds = True
         return self._read()
 
@@ -160,7 +159,7 @@ class GoneFile:
                 return []
             if not self._path.is_file():
                 raise ValueError("it is no file")
-            data, found = files.read(self._path, MAX_FILE + 1)
+            data, found = state_files.read(self._path, MAX_FILE + 1)
             departures = parse(data, found.st_mtime_ns // 10**6)
         except (OSError, ValueError) as error:
             log.warning("The list of cameras that are gone cannot be read, and begins anew (%s: %s).", self._path, error)
@@ -174,8 +173,9 @@ class GoneFile:
             if on_air:
                 os.utime(self._path)
         elif is_there or departures or on_air:  # no file is as good as an empty list
-            with files.exclusive(self._folder, files.STATE_LOCK):  # another program that had it would remove what is half written
-                files.write(self._path, data)
+            # Another program that had the lock would remove what is half written.
+            with state_files.exclusive(self._folder, state_files.STATE_LOCK):
+                state_files.write(self._path, data)
             self._stored = data
 
 

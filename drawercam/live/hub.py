@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, Protocol
 
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from groundwork.connections.limits import Places, Room
 from groundwork.names import NAME, NAME_RULE
 
@@ -40,7 +40,7 @@ class HubFull(Exception):
 class Watcher(Protocol):
     """Somebody who shows the list of cameras."""
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """Take a control message, all the same one. Never waits, never raises."""
 
 
@@ -214,9 +214,9 @@ class Hub:
     def _shown(self, channel: Channel) -> bool:
         return channel.camera is not None or channel.name in self._departures
 
-    def listing(self) -> control.Cameras:
+    def listing(self) -> messages.Cameras:
         """The list as watchers are told it."""
-        return control.Cameras(tuple(map(_entry, self.cameras())))
+        return messages.Cameras(tuple(map(_entry, self.cameras())))
 
     def _tell_watchers(self) -> None:
         listing = self.listing()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 
 from .viewers import Viewers
 
@@ -56,7 +56,7 @@ class Pausing:
         self._pause = policy.pause
         self._sleeps = name not in policy.always_on
         self._watched = now
-        self._told: control.CameraPause | None = None
+        self._told: messages.CameraPause | None = None
 
     def begin(self, now: int) -> None:
         """A camera comes, which films."""
@@ -66,21 +66,21 @@ class Pausing:
         """Somebody watched up to this time."""
         self._watched = now
 
-    def news(self, viewers: Viewers, now: int) -> control.CameraPause | control.Resume | None:
+    def news(self, viewers: Viewers, now: int) -> messages.CameraPause | messages.Resume | None:
         """What the camera is to be told now; None if it knows."""
         pause = self._wish(viewers, now)
         if pause == self._told:
             return None
         self._told = pause
-        return pause or control.Resume()
+        return pause or messages.Resume()
 
-    def _wish(self, viewers: Viewers, now: int) -> control.CameraPause | None:
+    def _wish(self, viewers: Viewers, now: int) -> messages.CameraPause | None:
         """Why the camera should not film now, or None."""
         watching = len(viewers.watching)
         if not watching:
             asleep = self._sleeps and now - self._watched >= SLEEP_AFTER
-            return control.CameraPause("unwatched") if asleep else None
+            return messages.CameraPause("unwatched") if asleep else None
         voters = viewers.voters(now)
         if not self._pause.pauses(len(voters), watching):
             return None
-        return control.CameraPause("viewers", tuple(voters[:MAX_NAMED]), len(voters), watching)
+        return messages.CameraPause("viewers", tuple(voters[:MAX_NAMED]), len(voters), watching)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from drawercam.media.packets import Codec, Kind
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 
 from .track_output import TrackOutput
 
@@ -93,7 +93,7 @@ class Audience:
         """Another camera comes, which may be asked at once."""
         self._asked = None
 
-    def wishes(self, outputs: Collection[TrackOutput], now: int) -> list[control.CameraUnplayable]:
+    def wishes(self, outputs: Collection[TrackOutput], now: int) -> list[messages.CameraUnplayable]:
         """What the camera is to be asked for: where a viewer cannot play a track, and all can play another codec, that. Nothing where it
         was asked lately.
 
@@ -111,5 +111,5 @@ class Audience:
             codecs = common[output.track.kind]
             if codecs and output.track.codec not in codecs and codecs != output.wished:
                 output.wished, self._asked = codecs, now
-                asked.append(control.CameraUnplayable(output.track.codec_string, plays))
+                asked.append(messages.CameraUnplayable(output.track.codec_string, plays))
         return asked

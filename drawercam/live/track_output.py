@@ -7,7 +7,7 @@ from typing import Any
 
 from drawercam.media.containers.detect import writer
 from drawercam.media.packets import Codec, Kind, Packet, Track
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 
 # Track numbers on the wire.
 NUMBERS = {Kind.VIDEO: 1, Kind.AUDIO: 2}
@@ -41,13 +41,13 @@ class TrackOutput:
         self.init = self.writer.init()
         self.wished: frozenset[Codec] | None = None
 
-    def begins(self) -> control.TrackBegins:
+    def begins(self) -> messages.TrackBegins:
         """What viewers are told of it."""
         track = self.track
         # WebCodecs takes a description only where the stream itself does not carry the
         # configuration (its codec registry).
         described = track.codec in (Codec.H264, Codec.AAC, Codec.OPUS)
-        return control.TrackBegins(
+        return messages.TrackBegins(
             number=self.number,
             kind=track.kind,
             codec=track.codec_string,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 
 # Microseconds after which a vote for a pause has lapsed, unless it is cast again: a player that
 # hangs cannot stop a camera for long.
@@ -64,7 +64,7 @@ class Viewer(Protocol):
     who: str
     drops: int
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """Take a control message. Never waits, never raises."""
 
     def begin(self, number: int, init: bytes) -> None:
@@ -138,7 +138,7 @@ class Viewers:
         """Frames left out for those who are there."""
         return sum(viewer.drops for viewer in self.present)
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """Tell all."""
         for viewer in self.present:
             viewer.tell(message)

@@ -19,13 +19,10 @@ from drawercam.protocol.close_reasons import Closing, Reason
 from drawercam.server.admission import routes
 from drawercam.server.admission.key_watch import KeyWatch
 from drawercam.server.connections.first_request import Door
-from drawercam.server.http import metrics as scraping
-from drawercam.server.http import socket_over_http as streams
+from drawercam.server.http import metrics, socket_over_http
 from drawercam.server.http.application import application
 from drawercam.server.http.bodies import READ_AHEAD
-from drawercam.server.http.cameras import live_file as live
-from drawercam.server.http.cameras import publish as publishing
-from drawercam.server.http.cameras import snapshots as pictures
+from drawercam.server.http.cameras import live_file, publish, snapshots
 from drawercam.server.http.cameras.publish import Publisher
 from drawercam.server.http.headers import answer_headers
 from drawercam.server.http.refusals import Refusals
@@ -44,7 +41,7 @@ from groundwork.connections.scheduler import Scheduler
 from groundwork.deadlines import STEP, ServedTime
 from groundwork.denied import Denied
 
-from . import free_memory as heap
+from . import free_memory
 from .lines import MAX_WAITING_IN_ALL, Lines
 
 # Seconds between two looks at the deadlines. One sweep serves all connections.
@@ -86,14 +83,14 @@ class Server:
         self.scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
         app = application(site, self.refusals, self.scheduler.share)
         self._bodies = site.bodies
-        streams.add_routes(app, lambda transport: _SocketOwner(self, transport), self._bodies)
+        socket_over_http.add_routes(app, lambda transport: _SocketOwner(self, transport), self._bodies)
         self._desks = Desks(self._hub)
-        pictures.add_routes(app, self._desks)
+        snapshots.add_routes(app, self._desks)
         self.served = ServedTime(self.now)
         self.lines = Lines(self.now, self.served)
-        live.add_routes(app, self._hub, self.lines)
-        publishing.add_routes(app, self._hub, self._bodies, self.scheduler.share)
-        scraping.add_routes(app, self._hub, self._traffic, MAX_WAITING_IN_ALL)
+        live_file.add_routes(app, self._hub, self.lines)
+        publish.add_routes(app, self._hub, self._bodies, self.scheduler.share)
+        metrics.add_routes(app, self._hub, self._traffic, MAX_WAITING_IN_ALL)
         self._runner = web.AppRunner(
             app,
             handle_signals=False,
@@ -263,7 +260,7 @@ class Server:
         self._give_back(lines)
         if now - self._collected >= COLLECT_INTERVAL:
             self._collected = now
-            heap.collect()
+            free_memory.collect()
         self._sweep_later()
 
     def _keep_deadlines(self, now: float) -> None:
@@ -276,7 +273,7 @@ class Server:
         calm, self._seen = self._arrived == self._seen[0], (self._arrived, lines)
         if calm and max(abs(now - then) for now, then in zip(self._seen, self._trimmed, strict=True)) >= TRIM_AFTER:
             self._trimmed = self._seen
-            heap.trim()
+            free_memory.trim()
 
 
 class _Rooms:

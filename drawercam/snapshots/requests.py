@@ -23,7 +23,7 @@ from drawercam.live.viewers import Follower, Fragment, Run
 from drawercam.media.color import ColorSpace
 from drawercam.media.frame_layout import unwrap
 from drawercam.media.packets import Kind
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from groundwork.connections.limits import MAX_DECODERS, Room, counted_once, room_among
 
 from .worker import Decoder, DecoderError, Picture
@@ -235,19 +235,19 @@ class Desk(Follower):
 
     # --- the channel ---
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """See viewers.Viewer."""
         match message:
-            case control.TrackBegins(number=number) if number == _VIDEO:
+            case messages.TrackBegins(number=number) if number == _VIDEO:
                 self._forget()
                 if self.decoder is not None and (codec := _CODECS.get(message.codec.partition(".")[0])):
                     config = base64.b64decode(message.config or "") if codec == b"h264" else b""
                     color = ColorSpace.of(message.colorSpace or {})
                     shape = message.rotation or 0, message.flip or False, _pixel_aspect(message)
                     self.decoder.track(codec, config, *shape, color.codes()[2], color.full_range or False)
-            case control.TrackEnds(number=number) if number == _VIDEO:
+            case messages.TrackEnds(number=number) if number == _VIDEO:
                 self._forget()
-            case control.ChannelState():
+            case messages.ChannelState():
                 if why := none_now(self.channel):
                     self._refuse(why)
 
@@ -528,7 +528,7 @@ class Desks:
         task.add_done_callback(self._ending.discard)
 
 
-def _pixel_aspect(track: control.TrackBegins) -> float:
+def _pixel_aspect(track: messages.TrackBegins) -> float:
     """Width of a pixel by its height."""
     if track.width and track.height and track.displayWidth and track.displayHeight:
         return (track.displayWidth / track.width) / (track.displayHeight / track.height)

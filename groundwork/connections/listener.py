@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import errno
 import logging
-import socket as sockets
+import socket
 import ssl
 from collections.abc import Callable, Container, Coroutine, Sequence
 
@@ -80,7 +80,7 @@ class Gate:
         self._turns = Turns(proxies=proxies)
         self._pump: asyncio.Handle | None = None
         self._pumping = False  # and not only at some later time
-        self._listeners: list[sockets.socket] = []
+        self._listeners: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._seats: set[Seat] = set()  # of connections that are not through
         self.arrived = 0
@@ -100,10 +100,10 @@ class Gate:
         """
         loop = asyncio.get_running_loop()
         for host in hosts or ("0.0.0.0", "::"):
-            found = await loop.getaddrinfo(host, None, type=sockets.SOCK_STREAM, flags=sockets.AI_PASSIVE)
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             for family, address in dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found):
                 try:
-                    listener = sockets.create_server((address, port), family=family, backlog=_BACKLOG)
+                    listener = socket.create_server((address, port), family=family, backlog=_BACKLOG)
                 except OSError as error:
                     if self._listeners and host in ("::1", "::") and error.errno != errno.EADDRINUSE:
                         continue
@@ -128,7 +128,7 @@ class Gate:
         if self._pump is not None:
             self._pump.cancel()
 
-    async def _accept(self, listener: sockets.socket) -> None:
+    async def _accept(self, listener: socket.socket) -> None:
         loop, family = asyncio.get_running_loop(), listener.family
         while True:
             try:
@@ -145,7 +145,7 @@ class Gate:
                     connection, address = listener.accept()
                     self._enter(connection, family, address[0])
 
-    def _enter(self, accepted: sockets.socket, family: int, address: str) -> None:
+    def _enter(self, accepted: socket.socket, family: int, address: str) -> None:
         self.arrived += 1
         seat = Seat(self, accepted, family, address)
         if not self._lobby.enter(seat):
@@ -194,7 +194,7 @@ class Gate:
         if wait is not None:
             self._pump = asyncio.get_running_loop().call_later(wait, self._run)
 
-    async def let_through(self, seat: Seat, connection: sockets.socket) -> asyncio.Transport:
+    async def let_through(self, seat: Seat, connection: socket.socket) -> asyncio.Transport:
         """Let it through TLS, if there is any, and to its door.
 
         Raises:
@@ -205,7 +205,7 @@ class Gate:
             return self._door(seat)
 
         with contextlib.suppress(OSError):  # on some systems, a peer that has gone again cannot be set anything
-            connection.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._context is None:
             return await paced_tls.without_tls(connection, door)
         return await paced_tls.start_tls(self, seat.address, connection, door, self._context())
@@ -221,7 +221,7 @@ class Seat:
         ended: What else is to be called when it has ended.
     """
 
-    def __init__(self, gate: Gate, accepted: sockets.socket, family: int, address: str) -> None:
+    def __init__(self, gate: Gate, accepted: socket.socket, family: int, address: str) -> None:
         self.address = address
         self.lobby: Lobby | None = None
         self.turned_away = False
@@ -283,7 +283,7 @@ class Seat:
             self._asks()
             return
         try:
-            first = self._socket.recv(1, sockets.MSG_PEEK)
+            first = self._socket.recv(1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -322,7 +322,7 @@ class Seat:
         try:
             answer = self._gate.plain(head, self.address, own_address(self._socket) or "")
             self._socket.send(answer)  # there is room for it: nothing was sent before
-            self._socket.shutdown(sockets.SHUT_WR)
+            self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             self.displace()
         else:
@@ -373,11 +373,11 @@ class Seat:
             self.ended()
 
 
-class _Socket(sockets.socket):
+class _Socket(socket.socket):
     """A socket that tells when it is closed, wherever that happens."""
 
-    def __init__(self, accepted: sockets.socket, family: int, closed: Callable[[], None]) -> None:
-        super().__init__(family, sockets.SOCK_STREAM, 0, fileno=accepted.detach())
+    def __init__(self, accepted: socket.socket, family: int, closed: Callable[[], None]) -> None:
+        super().__init__(family, socket.SOCK_STREAM, 0, fileno=accepted.detach())
         self.setblocking(False)
         self._when_closed: Callable[[], None] | None = closed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket as sockets
+import socket
 import ssl
 import sys
 from collections.abc import Callable
@@ -52,7 +52,7 @@ class Queue(Protocol):
         """It waits for no turn any more."""
 
 
-async def without_tls(connection: sockets.socket, door: Callable[[], asyncio.Protocol]) -> asyncio.Transport:
+async def without_tls(connection: socket.socket, door: Callable[[], asyncio.Protocol]) -> asyncio.Transport:
     """A transport for a connection that was accepted.
 
     Raises:
@@ -67,7 +67,7 @@ async def without_tls(connection: sockets.socket, door: Callable[[], asyncio.Pro
 async def start_tls(
     queue: Queue,
     address: str,
-    connection: sockets.socket,
+    connection: socket.socket,
     door: Callable[[], asyncio.Protocol],
     context: ssl.SSLContext,
 ) -> asyncio.Transport:
@@ -109,7 +109,7 @@ class _PacedLoop:
 
     @classmethod
     async def start_tls(
-        cls, queue: Queue, address: str, connection: sockets.socket, door: Callable[[], asyncio.Protocol], context: ssl.SSLContext
+        cls, queue: Queue, address: str, connection: socket.socket, door: Callable[[], asyncio.Protocol], context: ssl.SSLContext
     ) -> asyncio.Transport:
         """See `start_tls` below."""
         loop = cls(queue, address, connection.fileno())
@@ -184,7 +184,7 @@ class _Between(asyncio.BufferedProtocol):
 
     @classmethod
     async def start_tls(
-        cls, queue: Queue, address: str, connection: sockets.socket, door: Callable[[], asyncio.Protocol], context: ssl.SSLContext
+        cls, queue: Queue, address: str, connection: socket.socket, door: Callable[[], asyncio.Protocol], context: ssl.SSLContext
     ) -> asyncio.Transport:
         """See `start_tls` below."""
         loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from drawercam.access.keys import Keyring
-from groundwork import running_relay as running
+from groundwork import running_relay
 
 _SCHEMES = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
 
@@ -148,9 +148,9 @@ def own_trust(state: Path, ca: Path | None, insecure: bool) -> ssl.SSLContext:
     return context
 
 
-def _running(state: Path) -> running.Running | None:
+def _running(state: Path) -> running_relay.Running | None:
     """The relay that runs with this state folder; of several, the one with https."""
-    found = running.relays(state)
+    found = running_relay.relays(state)
     return next((one for one in found if one.scheme == "https"), next(iter(found), None))
 
 

@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+import ip_registry.routes
 from drawercam.access.grants import Right
 from groundwork.denied import SENTENCES, Denied
 from groundwork.names import NAME, NAME_RULE
-from ip_registry.routes import ROUTES as REGISTRY
 
 SOCKET = "SOCKET"
 """The method of a WebSocket, which HTTP calls GET."""
@@ -119,7 +119,7 @@ REQUESTS = (
     STREAM,
     STREAM_POST,
     # Relays sign what they say to a registry; what it tells is for everybody.
-    *(Route(method, path, Right.ANYBODY) for method, path in REGISTRY),
+    *(Route(method, path, Right.ANYBODY) for method, path in ip_registry.routes.ROUTES),
 )
 SOCKETS = (CAMERA, PLAYER, WALL)
 

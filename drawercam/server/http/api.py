@@ -18,7 +18,7 @@ from drawercam.access.grants import COOKIE_AGE, Grant, keys_unread
 from drawercam.access.key import NOTHING, KeysError, Scope, link, seconds
 from drawercam.access.keys import COOKIE, Keyring
 from drawercam.live.channel import NotTurned
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.server.admission.entrance import TICKET_HEADER
 from groundwork.denied import Denied
 
@@ -143,11 +143,11 @@ class Api:
         body = await self._body(request)
         channel = self._site.hub.find(name)
         try:
-            wish = control.read(body, control.Orient)
+            wish = messages.read(body, messages.Orient)
             if channel is None:
                 raise NotTurned("unknown-camera", f"There is no camera {name} now.")
             return web.json_response(channel.orient(wish))
-        except control.ControlError as error:
+        except messages.ControlError as error:
             raise Denied(400, "bad-request", f"{str(error).capitalize()}.") from None
         except NotTurned as error:
             raise Denied(_NOT_TURNED[error.id], error.id, str(error)) from None

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+import ip_registry.routes
 from drawercam.server.admission import routes
 from groundwork.connections.scheduler import Share
-from ip_registry.routes import add_routes as add_registry
 
 from .api import Api
 from .guard import guard, header_writer
@@ -58,5 +58,5 @@ def application(site: Site, refusals: Refusals, share: Callable[[str], Share]) -
         else:
             app.router.add_route(route.method, route.path, handler)
     if site.served_registry is not None:
-        add_registry(app, site.served_registry)
+        ip_registry.routes.add_routes(app, site.served_registry)
     return app

@@ -11,7 +11,7 @@ from websockets.frames import Close, CloseCode
 from drawercam.live.channel import State
 from drawercam.live.hub import Hub
 from drawercam.live.ingest import PIECE, Source
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.protocol.close_reasons import Closing, Refused
 
 from .control_text import heard
@@ -30,7 +30,7 @@ def _reason(goodbye: Close | None) -> str:
     """Why a camera is gone (docs/protocol.md, "States"): only one that says so was switched off."""
     if goodbye is None:
         return "lost"
-    return "left" if goodbye.code == CloseCode.NORMAL_CLOSURE and goodbye.reason == control.STOPPED else "closed"
+    return "left" if goodbye.code == CloseCode.NORMAL_CLOSURE and goodbye.reason == messages.STOPPED else "closed"
 
 
 class CameraSession:
@@ -43,31 +43,31 @@ class CameraSession:
         self._channel = hub.channel(name)
         self._source: Source
         self._socket: Socket | None = None
-        self._wish: control.Orient | None = None  # where to look next; waits until the camera may be told again
+        self._wish: messages.Orient | None = None  # where to look next; waits until the camera may be told again
         self._orienting: asyncio.TimerHandle | None = None  # the camera was told a moment ago
 
     def opened(self, socket: Socket) -> None:
         log.info("< %s films as %s", socket.peer, self._channel.name)
         self._socket = socket
         self._source = Source(self._channel, self._hub.clock, self._hub.ledger.account(socket.address))
-        socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
+        socket.tell(messages.Welcome(self._channel.name, self._hub.clock()))
         self._channel.take(self, socket.address)
 
     def text(self, message: str) -> None:
-        match heard(message, control.FROM_CAMERA):
-            case control.CameraPing(t, encode, level):
-                self.tell(control.Pong(t, self._hub.clock()))
+        match heard(message, messages.FROM_CAMERA):
+            case messages.CameraPing(t, encode, level):
+                self.tell(messages.Pong(t, self._hub.clock()))
                 if self._current:
                     self._channel.camera_encodes(encode)
                     self._channel.camera_hears(level)
-            case control.Stream(stream, _, at, delay, keyframes, interval, sound, label, rotation, flip) if self._current:
+            case messages.Stream(stream, _, at, delay, keyframes, interval, sound, label, rotation, flip) if self._current:
                 self._channel.camera_is_called(label)
                 self._source.begin(stream, at, delay, keyframes, interval, sound, rotation, flip)
-            case control.End(stream) if self._current:
+            case messages.End(stream) if self._current:
                 self._source.end(stream)
-            case control.CameraState(state, reason, sound) if self._current:
+            case messages.CameraState(state, reason, sound) if self._current:
                 self._channel.camera_says(State(state), reason, sound)
-            case control.Turns() as turns if self._current:
+            case messages.Turns() as turns if self._current:
                 self._channel.camera_turns(turns)
 
     def binary(self, message: bytes) -> Iterator[None] | None:
@@ -115,9 +115,9 @@ class CameraSession:
         self._channel.leave(self, _reason(goodbye))
         self._source.close()
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """See channel.Camera."""
-        if isinstance(message, control.Orient):
+        if isinstance(message, messages.Orient):
             self._wish = message if self._wish is None else self._wish.then(message)
             if self._orienting is None:
                 self._orient()

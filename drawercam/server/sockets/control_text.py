@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.protocol.close_reasons import Reason, Refused
 
 # Bytes of one message from anybody else, who may only send control messages.
-MAX_OTHER_MESSAGE = control.MAX_TEXT
+MAX_OTHER_MESSAGE = messages.MAX_TEXT
 
 
-def heard(text: str, vocabulary: control.Vocabulary) -> control.Message:
+def heard(text: str, vocabulary: messages.Vocabulary) -> messages.Message:
     """What a text message says.
 
     Args:
@@ -19,8 +19,8 @@ def heard(text: str, vocabulary: control.Vocabulary) -> control.Message:
         Refused: It is no control message, or not one that may be said.
     """
     try:
-        if len(text) > control.MAX_TEXT:
-            raise control.ControlError(f"a text message may be {control.MAX_TEXT} characters long")
-        return control.parse(text, vocabulary)
-    except control.ControlError as error:
+        if len(text) > messages.MAX_TEXT:
+            raise messages.ControlError(f"a text message may be {messages.MAX_TEXT} characters long")
+        return messages.parse(text, vocabulary)
+    except messages.ControlError as error:
         raise Refused(Reason.BAD_MESSAGE, f"{str(error).capitalize()}.") from None

@@ -13,7 +13,7 @@ from drawercam.live.plays import Plays
 from drawercam.live.track_output import NUMBERS
 from drawercam.live.viewers import Follower, Fragment, Run, Viewer
 from drawercam.media.packets import Kind
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.protocol.close_reasons import Reason, Refused
 from groundwork.connections.limits import Bucket
 
@@ -71,51 +71,51 @@ class PlayerSession(Follower):
         self._socket: Socket | None = None
         now = hub.clock() / 1e6
         self._joins, self._votes = Bucket(JOINS_AT_ONCE, JOIN_PAUSE, now), Bucket(VOTES_AT_ONCE, VOTE_PAUSE, now)
-        self._wish: control.Join | None = None  # to be fulfilled as soon as it may be
+        self._wish: messages.Join | None = None  # to be fulfilled as soon as it may be
         self._joining = False  # a timer for that is set
 
     def opened(self, socket: Socket) -> None:
         log.debug("> %s watches %s", socket.peer, self._channel.name)
         self._socket, self.who = socket, socket.address
         socket.probe()
-        socket.tell(control.Welcome(self._channel.name, self._hub.clock()))
+        socket.tell(messages.Welcome(self._channel.name, self._hub.clock()))
         if self._rests:
             self._channel.rest(self)
         else:
             self._channel.join(self, self._plays)
 
     def text(self, message: str) -> None:
-        match heard(message, control.FROM_PLAYER):
-            case control.Ping(t):
+        match heard(message, messages.FROM_PLAYER):
+            case messages.Ping(t):
                 channel, drops = self._channel, self._earlier + self._viewer.drops
                 way, now = channel.timing(), self._hub.clock()
                 lately = channel.idle(), channel.pace(), channel.level
-                self.tell(control.PlayerPong(t, now, way.encode, way.uplink, way.relay, drops, *lately))
-            case control.Pause():
+                self.tell(messages.PlayerPong(t, now, way.encode, way.uplink, way.relay, drops, *lately))
+            case messages.Pause():
                 if self._votes.take(self._hub.clock() / 1e6):
                     self._channel.vote(self._viewer, True)
-            case control.Resume():
+            case messages.Resume():
                 self._channel.vote(self._viewer, False)
-            case control.Keyframe():
+            case messages.Keyframe():
                 self._channel.want_keyframe(self._viewer)
-            case control.Unplayable(codec_string):
+            case messages.Unplayable(codec_string):
                 if codec := self._channel.codec(codec_string):
                     self._plays = self._plays.without(codec)
                     self._channel.plays(self._viewer, self._said)
-            case control.Join(_, plays) as join:
+            case messages.Join(_, plays) as join:
                 if plays is not None:
                     self._plays = Plays.of(plays)
                 self._wish = join
                 if not self._joining:
                     self._join_when_due()
-            case control.Rest():
+            case messages.Rest():
                 self._wish = None
                 self._channel.rest(self._viewer)
-            case control.Orient() as wish:
+            case messages.Orient() as wish:
                 try:
                     self._channel.orient(wish)
                 except NotTurned as error:
-                    self.tell(control.Declined(error.id, str(error)))
+                    self.tell(messages.Declined(error.id, str(error)))
 
     def binary(self, message: bytes) -> None:
         raise Refused(Reason.UNEXPECTED_BINARY)
@@ -163,7 +163,7 @@ class PlayerSession(Follower):
         self._wish = None
         self._channel.part(self._viewer)
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """See viewers.Viewer."""
         if self._socket is not None:
             self._socket.tell(message)
@@ -236,7 +236,7 @@ class _Listener:
         self.drops = 0
         self._session = session
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """See viewers.Viewer."""
         self._session.tell(message)
 

@@ -10,7 +10,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol as Framing
 from websockets.protocol import State
 
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.protocol.close_reasons import Closing
 
 from .in_flight import DOUBT, Window
@@ -28,9 +28,9 @@ def frame(message: bytes) -> bytes:
     return Frame(Opcode.BINARY, message).serialize(mask=False, extensions=[])
 
 
-def text_frame(message: control.Message) -> bytes:
+def text_frame(message: messages.Message) -> bytes:
     """The same for a control message."""
-    return Frame(Opcode.TEXT, control.encode(message).encode()).serialize(mask=False, extensions=[])
+    return Frame(Opcode.TEXT, messages.encode(message).encode()).serialize(mask=False, extensions=[])
 
 
 class Sender:
@@ -87,10 +87,10 @@ class Sender:
         self._limit = WriteLimit(transport)
         self._limit.begin()
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """Send a control message."""
         if self._protocol.state is State.OPEN:
-            self._protocol.send_text(control.encode(message).encode())
+            self._protocol.send_text(messages.encode(message).encode())
             self._flush()
 
     def tell_framed(self, framed: bytes) -> None:
@@ -177,7 +177,7 @@ class Sender:
         """Say why and begin the closing handshake."""
         if self._protocol.state is not State.OPEN:
             return
-        self.tell(control.Error(closing.reason.id, closing.sentence))
+        self.tell(messages.Error(closing.reason.id, closing.sentence))
         self._protocol.send_close(closing.reason.code, closing.reason.id)
         self._flush()
 

@@ -9,7 +9,7 @@ from websockets.frames import Close
 
 from drawercam.access.key import Scope
 from drawercam.live.hub import Hub
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from drawercam.server.admission.visitors import Admission, Book
 from groundwork.connections.limits import MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, Bucket
@@ -25,10 +25,10 @@ class Lists:
     """The list of cameras as walls are told it: made once for all that may see the same of it."""
 
     def __init__(self) -> None:
-        self._of: control.Cameras | None = None
+        self._of: messages.Cameras | None = None
         self._frames: dict[Scope, bytes] = {}
 
-    def frame(self, cameras: control.Cameras, watch: Scope) -> bytes:
+    def frame(self, cameras: messages.Cameras, watch: Scope) -> bytes:
         """As `websocket.text_frame` makes it.
 
         Args:
@@ -40,7 +40,7 @@ class Lists:
         found = self._frames.get(watch)
         if found is None:
             seen = tuple(camera for camera in cameras.cameras if camera["name"] in watch)
-            found = self._frames[watch] = text_frame(control.Cameras(seen))
+            found = self._frames[watch] = text_frame(messages.Cameras(seen))
         return found
 
 
@@ -104,7 +104,7 @@ class WallVisit(SocketVisit, WallSession):
         super().__init__(hub)
         self._lists = lists
 
-    def show(self, cameras: control.Cameras) -> None:
+    def show(self, cameras: messages.Cameras) -> None:
         """See WallSession."""
         if self._socket is not None:
             self._socket.tell_framed(self._lists.frame(cameras, self.admission.grant.watch))

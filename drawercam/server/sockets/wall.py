@@ -5,7 +5,7 @@ from __future__ import annotations
 from websockets.frames import Close
 
 from drawercam.live.hub import Hub
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.protocol.close_reasons import Reason, Refused
 
 from .control_text import heard
@@ -24,13 +24,13 @@ class WallSession:
 
     def opened(self, socket: Socket) -> None:
         self._socket = socket
-        socket.tell(control.Welcome("", self._hub.clock()))
+        socket.tell(messages.Welcome("", self._hub.clock()))
         self._hub.watch(self)
 
     def text(self, message: str) -> None:
-        match heard(message, control.FROM_WALL):
-            case control.Ping(t):
-                self.tell(control.Pong(t, self._hub.clock()))
+        match heard(message, messages.FROM_WALL):
+            case messages.Ping(t):
+                self.tell(messages.Pong(t, self._hub.clock()))
 
     def binary(self, message: bytes) -> None:
         raise Refused(Reason.UNEXPECTED_BINARY)
@@ -46,18 +46,18 @@ class WallSession:
     def closed(self, goodbye: Close | None) -> None:
         self._hub.unwatch(self)
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """See hub.Watcher. A wall that does not take the last lists gets the newest one when it has."""
         if self._socket is None:
             return
-        if not isinstance(message, control.Cameras):
+        if not isinstance(message, messages.Cameras):
             self._socket.tell(message)
         elif self._socket.behind:
             self._missed = True
         else:
             self.show(message)
 
-    def show(self, cameras: control.Cameras) -> None:
+    def show(self, cameras: messages.Cameras) -> None:
         """Send the list."""
         if self._socket is not None:
             self._socket.tell(cameras)

@@ -21,7 +21,7 @@ from websockets.protocol import Protocol as Framing
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from drawercam.server.admission.reverse_proxies import Client
 from groundwork.connections.backlog import Backlog
@@ -34,7 +34,7 @@ from .liveness import Liveness
 from .message_parts import MessageParts
 from .sender import Sender
 
-SUBPROTOCOL = Subprotocol(control.SUBPROTOCOL)
+SUBPROTOCOL = Subprotocol(messages.SUBPROTOCOL)
 
 # Seconds between Pings. Browsers answer them even where a page's timers sleep.
 PING_INTERVAL = 5.0

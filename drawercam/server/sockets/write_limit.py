@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket as sockets
+import socket
 
 # Bytes in the transport above which a socket counts as behind, and below which it no longer does. Above: 1 s at 4 Mbit/s.
 HIGH_WATER = 512 * 2**10
@@ -54,6 +54,6 @@ class WriteLimit:
 def keep_unsent(transport: asyncio.Transport) -> None:
     """Have the system take only NOT_SENT bytes more than it can send now, where it knows how. The rest waits here, and may be left out."""
     raw = transport.get_extra_info("socket")
-    if raw is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
+    if raw is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with contextlib.suppress(OSError):  # on some systems, a peer that has gone cannot be set anything
-            raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, NOT_SENT)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT)

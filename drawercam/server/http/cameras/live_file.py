@@ -20,7 +20,7 @@ from drawercam.live.hub import Hub
 from drawercam.live.keyframes import FEW_PICTURES, KEYLESS
 from drawercam.live.viewers import Follower, Fragment, Run
 from drawercam.media.containers.live_file import AUDIO, VIDEO, Container, Muxed, container_for
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.server.admission import routes
 from drawercam.server.admission.reverse_proxies import Client
 from drawercam.server.http.guard import client_of
@@ -94,8 +94,8 @@ class Reader(Follower, asyncio.Protocol):
         self._house = house
         self._transport = transport
         self._http = http
-        self._tracks: dict[int, tuple[control.TrackBegins, bytes]] = {}  # with their init segments
-        self._coming: control.TrackBegins | None = None  # the next init segment is this one's
+        self._tracks: dict[int, tuple[messages.TrackBegins, bytes]] = {}  # with their init segments
+        self._coming: messages.TrackBegins | None = None  # the next init segment is this one's
         self._file: Muxed | None = None
         self._ending = False
         self._behind = False
@@ -132,17 +132,17 @@ class Reader(Follower, asyncio.Protocol):
 
     # --- the channel's viewer ---
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """See viewers.Viewer."""
         match message:
-            case control.ChannelState(state):
+            case messages.ChannelState(state):
                 if state == State.LIVE:
                     self._away_since = None
                 elif self._away_since is None:
                     self._away_since = self._house.served()
-            case control.TrackBegins():
+            case messages.TrackBegins():
                 self._coming = message
-            case control.TrackEnds(number) if self._file is None:
+            case messages.TrackEnds(number) if self._file is None:
                 self._tracks.pop(number, None)
                 (self.pictures if number == VIDEO else self.sound).clear()
 
@@ -384,7 +384,7 @@ def _path(name: str, container: Container) -> str:
     return route.path.format(name=name)
 
 
-def _same(one: control.TrackBegins, other: control.TrackBegins) -> bool:
+def _same(one: messages.TrackBegins, other: messages.TrackBegins) -> bool:
     """Whether the frames of one track can follow those of the other in a file. A picture's size is in the frames, or in `config`; how
     it is shown is in the file's header."""
     names = "codec", "config", "sampleRate", "channels", "rotation", "flip", "displayWidth", "displayHeight", "colorSpace"

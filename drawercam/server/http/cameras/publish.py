@@ -17,7 +17,7 @@ from aiohttp import web
 from drawercam.live.channel import Channel
 from drawercam.live.hub import Hub
 from drawercam.live.ingest import Source
-from drawercam.protocol import messages as control
+from drawercam.protocol import messages
 from drawercam.protocol.close_reasons import Closing, Reason, Refused
 from drawercam.server.admission import routes
 from drawercam.server.http.bodies import Bodies, more
@@ -146,7 +146,7 @@ class Publisher:
         source.begin(_STREAM)
         return source
 
-    def tell(self, message: control.Message) -> None:
+    def tell(self, message: messages.Message) -> None:
         """See channel.Camera. There is no way back to it."""
 
     def end(self, closing: Closing) -> None:

@@ -1,4 +1,7 @@
-"""One camera: its states, and what comes of it for its viewers. No sockets, no asyncio."""
+"""One camera: its states, and what comes of it for its viewers. No sockets, no asyncio.
+
+Long, because `Channel` is; its parts stand in modules of their own.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +80,10 @@ class Camera(Protocol):
 
 class Channel:
     """What one name stands for. Outlives its camera and its viewers, until the hub forgets it.
+
+    Long, because the order in which viewers hear of states, tracks and frames is decided here and
+    nowhere else: each event of a camera or a viewer is a few lines that call the parts in turn
+    (viewers, keyframes, pausing, plays, track_output), and a frame passes without another call.
 
     All times are microseconds of the relay's clock.
     """

@@ -26,6 +26,7 @@ from drawercam.media.packets import Kind
 from drawercam.protocol import messages
 from groundwork.connections.limits import MAX_DECODERS, Room, counted_once, room_among
 
+from .track_form import TrackForm
 from .worker import Decoder, DecoderError, Picture
 
 # Seconds after the last question until the camera's frames are decoded no more and its worker is ended. Starting one takes 60 ms of
@@ -244,7 +245,10 @@ class Desk(Follower):
                     config = base64.b64decode(message.config or "") if codec == b"h264" else b""
                     color = ColorSpace.of(message.colorSpace or {})
                     shape = message.rotation or 0, message.flip or False, _pixel_aspect(message)
-                    self.decoder.track(codec, config, *shape, color.codes()[2], color.full_range or False)
+                    form = TrackForm(
+                        codec, config, *shape, color.codes()[2], color.full_range or False
+                    )
+                    self.decoder.track(form)
             case messages.TrackEnds(number=number) if number == _VIDEO:
                 self._forget()
             case messages.ChannelState():

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from groundwork.deadlines import Deadline
 
+from .track_form import TrackForm
+
 # The program, for which nothing of the relay's environment matters.
 COMMAND = (sys.executable, "-m", "drawercam.snapshots.worker_process")
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,7 +32,6 @@ MAX_ANSWER = 8 * 2**20
 
 # The formats of worker_process.py, which is not imported here: it has all decoders with it.
 _LENGTH = struct.Struct(">I")
-_TRACK = struct.Struct(">Ic4sHBdBB")
 _FRAME = struct.Struct(">IcqB")
 _WISH = struct.Struct(">IcHq")
 _JPEG = struct.Struct(">IqHH")
@@ -100,28 +101,10 @@ class Decoder:
         stdin = self._process.stdin if self._process is not None else None
         return stdin.transport.get_write_buffer_size() if stdin is not None else 0
 
-    def track(
-        self,
-        codec: bytes,
-        config: bytes,
-        rotation: int = 0,
-        flip: bool = False,
-        pixel_aspect: float = 1.0,
-        matrix: int = 6,
-        full_range: bool = False,
-    ) -> None:
-        """A track begins. Never waits, never raises.
-
-        Args:
-            codec: As worker_process.py has it: four letters.
-            config: As in `media.packets.Track`, of H.264 only.
-            rotation, flip: As there.
-            pixel_aspect: Width of a pixel by its height.
-            matrix: A code point of ISO/IEC 23091-2.
-            full_range: See media.color.
-        """
-        size = _TRACK.size - _LENGTH.size + len(config)
-        self._write(_TRACK.pack(size, b"T", codec, rotation, flip, pixel_aspect, matrix, full_range) + config)
+    def track(self, form: TrackForm) -> None:
+        """A track begins. Never waits, never raises."""
+        packed = form.packed()
+        self._write(_LENGTH.pack(1 + len(packed)) + b"T" + packed)
 
     def frame(self, timestamp: int, key: bool, data: memoryview) -> None:
         """A frame follows. Never waits, never raises."""

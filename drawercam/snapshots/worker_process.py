@@ -42,13 +42,14 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from drawercam.media.geometry import stretched, turned
 from drawercam.media.upright import Upright
 
+from .track_form import BT601, TrackForm
+
 try:
     import resource
 except ImportError:  # Windows has no such limits; the deadlines of worker.py hold there too
     resource = None  # type: ignore[assignment]
 
 LENGTH = struct.Struct(">I")
-TRACK = struct.Struct(">4sHBdBB")
 FRAME = struct.Struct(">qB")
 WISH = struct.Struct(">Hq")
 JPEG = struct.Struct(">IqHH")
@@ -74,8 +75,7 @@ QUANTIZER = 5
 _DECODERS = {b"vp8 ": "vp8", b"vp9 ": "vp9", b"av1 ": "libdav1d", b"h264": "h264"}
 
 # The matrices that libswscale converts, as code points of ISO/IEC 23091-2; others are taken for the one of BT.601.
-_BT601 = 6
-_MATRICES = frozenset((1, 4, 5, _BT601, 7, 9))
+_MATRICES = frozenset((1, 4, 5, BT601, 7, 9))
 
 # Sizes for which encoders are kept: a wall of tiles and a program or two.
 _MAX_ENCODERS = 8
@@ -98,38 +98,18 @@ class Pictures:
         self.decoded = 0
         self.lost = True
         self._decoder: VideoCodecContext | None = None
-        self._codec = self._config = b""
-        self._rotation, self._flip, self._pixel_aspect = 0, False, 1.0
+        self._form = TrackForm(b"")
         self._upright = Upright()
-        self._matrix, self._range = _BT601, ColorRange.MPEG
+        self._matrix, self._range = BT601, ColorRange.MPEG
         self._newest: tuple[int, VideoFrame] | None = None
         self._reformatter = VideoReformatter()
         self._encoders: dict[tuple[int, int], VideoCodecContext] = {}
 
-    def track(
-        self,
-        codec: bytes,
-        config: bytes,
-        rotation: int = 0,
-        flip: bool = False,
-        pixel_aspect: float = 1.0,
-        matrix: int = _BT601,
-        full_range: bool = False,
-    ) -> None:
-        """A track begins.
-
-        Args:
-            codec: One of _DECODERS.
-            config: `avcC` for H.264 (ISO/IEC 14496-15 5.3.3.1), nothing for the others: their keyframes have all that is needed.
-            rotation, flip: As in `media.packets.Track`.
-            pixel_aspect: Width of a pixel by its height.
-            matrix: Of its colours, a code point of ISO/IEC 23091-2; what the frames themselves say of it counts less.
-            full_range: Black is 0 and white 255, not 16 and 235; likewise.
-        """
-        self._codec, self._config = codec, config
-        self._rotation, self._flip, self._pixel_aspect = rotation, flip, pixel_aspect
-        self._matrix = matrix if matrix in _MATRICES else _BT601
-        self._range = ColorRange.JPEG if full_range else ColorRange.MPEG
+    def track(self, form: TrackForm) -> None:
+        """A track begins."""
+        self._form = form
+        self._matrix = form.matrix if form.matrix in _MATRICES else BT601
+        self._range = ColorRange.JPEG if form.full_range else ColorRange.MPEG
         self._newest = None
         self._open()
 
@@ -173,8 +153,8 @@ class Pictures:
                 newest.colorspace, newest.color_range = self._matrix, self._range
             # JPEG means full range and the matrix of BT.601 (JFIF 1.02).
             form = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.JPEG}
-            ready = self._reformatter.reformat(newest, *turned(width, height, self._rotation), "yuvj420p", **form)
-            ready = self._upright.turned(ready, self._rotation, self._flip)
+            ready = self._reformatter.reformat(newest, *turned(width, height, self._form.rotation), "yuvj420p", **form)
+            ready = self._upright.turned(ready, self._form.rotation, self._form.flip)
             ready.pts = None  # where nothing had to be changed it is the newest one itself
             jpeg = b"".join(bytes(packet) for packet in self._encoder(width, height).encode(ready))
         except (FFmpegError, ValueError, MemoryError):
@@ -184,10 +164,10 @@ class Pictures:
 
     def _size(self, picture: VideoFrame, width: int) -> tuple[int, int]:
         """Width and height of a picture as it is shown, where it may be so wide, and have so many pixels."""
-        shown = stretched(picture.width, picture.height, self._pixel_aspect)
+        shown = stretched(picture.width, picture.height, self._form.pixel_aspect)
         if not shown[0]:
             shown = picture.width, picture.height
-        own, height = turned(*shown, self._rotation)
+        own, height = turned(*shown, self._form.rotation)
         scale = min(math.sqrt(MAX_PIXELS / (own * height)), MAX_SIDE / own, MAX_SIDE / height)
         most = own if scale >= 1 else max(1, int(own * scale))
         width = min(width or most, most)
@@ -195,12 +175,12 @@ class Pictures:
 
     def _open(self) -> None:
         self.lost = True
-        context = cast(VideoCodecContext, av.CodecContext.create(_DECODERS[self._codec], "r"))
+        context = cast(VideoCodecContext, av.CodecContext.create(_DECODERS[self._form.codec], "r"))
         context.thread_count = 1  # with more of them, a picture comes out when later ones have gone in
         context.flags |= Flags.low_delay
         context.options = {"max_pixels": str(MAX_PIXELS)}
-        if self._config:
-            context.extradata = self._config
+        if self._form.config:
+            context.extradata = self._form.config
         self._decoder = context
 
     def _encoder(self, width: int, height: int) -> VideoCodecContext:
@@ -230,8 +210,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         _allow_computing()
         kind, rest = message[:1], memoryview(message)[1:]
         if kind == b"T":
-            codec, *shown = TRACK.unpack_from(rest)
-            pictures.track(codec, bytes(rest[TRACK.size :]), *shown)
+            pictures.track(TrackForm.of(rest))
         elif kind == b"F":
             timestamp, key = FRAME.unpack_from(rest)
             pictures.frame(timestamp, bool(key), bytes(rest[FRAME.size :]))

@@ -23,6 +23,7 @@ from PIL import Image, ImageOps
 from drawercam.media.packets import Codec, Kind, Packet
 from drawercam.snapshots import worker as decoder
 from drawercam.snapshots import worker_process as worker
+from drawercam.snapshots.track_form import TrackForm
 from drawercam.snapshots.worker import COMMAND
 from tests.harness.peers import PATIENCE
 from tests.harness.relays import ROOT
@@ -206,7 +207,7 @@ def test_a_picture_is_not_stretched_beyond_what_a_jpeg_can_be(monkeypatch: pytes
     monkeypatch.setattr(worker, "MAX_SIDE", 400)
     frame, _ = filmed("libvpx", {"deadline": "realtime"}, 5, 1)
     pictures = worker.Pictures()
-    pictures.track(b"vp8 ", b"", 90, False, 2.0)
+    pictures.track(TrackForm(b"vp8 ", b"", 90, False, 2.0))
     pictures.frame(1, True, frame)
     found = pictures.jpeg(0, -1)
     assert found is not None and found[1:3] == (150, 400)

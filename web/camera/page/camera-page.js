@@ -1,8 +1,8 @@
 // The camera's page: joins the lens, the filming and what a person sees and touches.
+// Long, because it joins all parts of the page; what each of them does stands in its own file.
 
 import "../../guard.js";
-import { awayWords, causeWords, refusalWords, relay } from "../../shared/relay/absence.js";
-import { SOUND_WORDS, duration, encoderWords, statusWords, viewerWords } from "./status-words.js";
+import { relay } from "../../shared/relay/absence.js";
 import { Care } from "./recovery.js";
 import { DarkScreen } from "./dark-screen.js";
 import { Drops } from "../publish/recent-drops.js";
@@ -12,17 +12,19 @@ import { signpost } from "../../shared/relay/moved-relay.js";
 import { KeyDesk } from "./key-form.js";
 import { Lens } from "../lens/lens.js";
 import { lensName } from "./lens-words.js";
-import { LevelBar } from "../../shared/page/level-bar.js";
+import { setText } from "../../shared/page/elements.js";
 import { LOOK, LevelMeter } from "../lens/level-meter.js";
 import { isOnAir } from "./on-air.js";
 import { Overload } from "../lens/slow-phone.js";
-import { isolated } from "../../shared/page/camera-name.js";
 import { Panels } from "./panels.js";
 import { recall, remember } from "../../shared/page/stored.js";
-import { ASK_FOR_LINK, KEEPS_NO_KEY, LINK_OPENS_NOTHING, keepsNoKey, lastSession, linkWords, stepsToKeep } from "../../shared/relay/login.js";
+import { lastSession } from "../../shared/relay/login.js";
+import { endedPanel, keyPanel, relayPanel, takenPanel, unkeptPanel } from "./panel-words.js";
 import { SelfTest } from "./self-test.js";
 import { SelfTestSheet } from "./self-test-sheet.js";
 import { SetupForm } from "./setup-form.js";
+import { SoundButton } from "./sound-button.js";
+import { StatusView } from "./status-view.js";
 import { titleSays } from "../../shared/page/title.js";
 import { Turning } from "../lens/pan-tilt-zoom.js";
 import { picturesOf } from "../../shared/page/silent-video.js";
@@ -30,9 +32,6 @@ import { WakeLock } from "../../shared/page/wake-lock.js";
 
 /** Milliseconds without the relay after which the page offers to look for the cause: several tries have failed by then. */
 const OFFER_AFTER = 8000;
-
-/** Names of a key that are told. */
-const MOST_NAMED = 3;
 
 /** Keys of localStorage. */
 const STORED_SOUND = "drawercam.sound";
@@ -51,16 +50,7 @@ const page = {
   start: find("start"),
   onair: find("onair"),
   title: find("title"),
-  status: find("status"),
-  detail: find("detail"),
-  viewers: find("viewers"),
-  clock: find("clock"),
-  sound: find("sound"),
   heading: find("heading"),
-  soundIcon: find("sound-icon"),
-  soundLabel: find("sound-label"),
-  soundHint: find("sound-hint"),
-  encoder: find("encoder"),
   lens: find("lens"),
   lensLabel: find("lens-label"),
   check: find("check"),
@@ -70,14 +60,9 @@ const page = {
   darkText: find("dark-text"),
 };
 
-/** Text is set only when it changes: a screen reader would read it again. @param {HTMLElement} element @param {string} text */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
 /** @param {string} text */
 function note(text) {
-  write(page.note, text);
+  setText(page.note, text);
   page.note.hidden = text === "";
 }
 
@@ -89,6 +74,9 @@ const panels = new Panels(
   { key: find("key-form") },
   arrange,
 );
+
+/** @param {string} about @param {import("./panels.js").Panel} panel */
+const say = (about, { title, steps, actions }) => panels.show(about, title, steps, actions);
 
 const checkAction = { label: "Check this phone", act: () => sheet.open() };
 
@@ -123,7 +111,7 @@ const lens = new Lens(
     onproblem: showLensProblem,
     onsound() {
       listen();
-      showSound();
+      sound.show();
       show();
     },
   },
@@ -137,26 +125,29 @@ const lens = new Lens(
 // The microphone, beside what films
 
 const meter = new LevelMeter();
-const levelBar = new LevelBar(find("level"));
 
-/** Only zeros come out of the microphone, and the system does not say why. */
-let deadMicrophone = false;
+const sound = new SoundButton(
+  {
+    button: find("sound"),
+    icon: find("sound-icon"),
+    label: find("sound-label"),
+    hint: find("sound-hint"),
+    level: find("level"),
+  },
+  meter,
+  {
+    sound: () => lens.sound,
+    onheard: show,
+    ontap(on) {
+      remember(STORED_SOUND, on ? "on" : "off");
+      lens.setSound(on);
+    },
+  },
+);
 
-/** @returns {import("../lens/microphone.js").Hearing} */
-function hearing() {
-  return lens.sound === "on" && deadMicrophone ? "silent" : lens.sound;
-}
-
-/** How loud is it, and is there anything at all? */
 function listen() {
-  const now = performance.now();
-  meter.look(now);
+  sound.look(performance.now(), document.visibilityState === "visible");
   if (filming) filming.hears(meter.loudest);
-  if (document.visibilityState === "visible") levelBar.show(meter.level, now);
-  if (meter.dead === deadMicrophone) return;
-  deadMicrophone = meter.dead;
-  showSound();
-  show();
 }
 
 setInterval(listen, LOOK);
@@ -197,22 +188,9 @@ function showLensProblem(problem) {
   panels.show(never ? "never" : "lens", problem.title, problem.steps, [...first, checkAction]);
 }
 
-function showSound() {
-  const [label, hint] = SOUND_WORDS[hearing()];
-  write(page.soundLabel, label);
-  page.soundIcon.setAttribute("href", hearing() === "on" || hearing() === "asking" ? "#icon-microphone" : "#icon-microphone-off");
-  write(page.soundHint, hint);
-  page.soundHint.hidden = hint === "";
-}
-
-/** @returns {string} for the dark screen: that there is no sound, unless the person wants none */
-function soundTrouble() {
-  return SOUND_WORDS[hearing()][1] ? "no sound" : "";
-}
-
 /** The lens has other tracks, or gives nothing for a while. */
 function show() {
-  if (filming) filming.show({ video: lens.video, audio: lens.audio, muted: lensMuted, still: care.still, sound: hearing() });
+  if (filming) filming.show({ video: lens.video, audio: lens.audio, muted: lensMuted, still: care.still, sound: sound.hearing });
   arrange();
 }
 
@@ -255,15 +233,12 @@ let awaySaid = "";
 
 /** The relay is not to be had before filming. @param {import("../../shared/relay/absence.js").Refusal | null} refusal what it says itself */
 function showAway(refusal) {
-  const away = relay.away();
-  const [title, step] = refusal
-    ? ["The relay refuses this page", refusalWords(refusal)]
-    : away
-      ? [awayWords(away), `This page goes on trying. ${away.moved ? "" : causeWords(away)}`.trim()]
-      : ["", ""];
-  if (filming || title === "" || title + step === awaySaid) return; // while it films, its status says so
-  awaySaid = title + step;
-  panels.show("relay", title, [step], [checkAction]);
+  const panel = relayPanel(refusal, relay.away(), checkAction);
+  if (filming || !panel) return; // while it films, its status says so
+  const words = panel.title + panel.steps[0];
+  if (words === awaySaid) return;
+  awaySaid = words;
+  say("relay", panel);
 }
 
 function isThere() {
@@ -273,61 +248,41 @@ function isThere() {
 
 function askForKey() {
   isThere();
-  if (keepsNoKey(desk.session)) {
-    const again = { label: "Try again", primary: true, act: () => desk.open() };
-    panels.show("unkept", KEEPS_NO_KEY, stepsToKeep(desk.session), [again, checkAction]);
+  const again = { label: "Try again", primary: true, act: () => desk.open() };
+  const unkept = unkeptPanel(desk.session, again, checkAction);
+  if (unkept) {
+    say("unkept", unkept);
     return;
   }
   panels.hide("unkept");
-  if (lostKey) {
-    const steps = [
-      `It has ended or was revoked. ${ASK_FOR_LINK}`,
-      "Scan the new code with this phone, open the new link, or type the new key: filming then goes on by itself.",
-    ];
-    panels.show("key", "The relay takes this phone’s key no more", steps, [checkAction]);
-    return;
-  }
-  const where = "it is what stands behind #key= in the link.";
-  const steps = [`Scan the code “Film” that the relay prints, or open the link that you were sent, with this phone. Or type the key: ${where}`];
-  const why = linkWords(desk.session) || watchesWords(desk.session);
-  if (why) steps.unshift(why);
-  const title = why && desk.session && desk.session.link ? LINK_OPENS_NOTHING : "This relay asks for a “Film” key";
-  panels.show("key", title, steps, [...watchActions(desk.session), checkAction]);
-}
-
-/** @param {import("../../shared/types.js").Session | null} session of a browser that may not film @returns {import("./panels.js").Action[]} what it may do */
-function watchActions(session) {
-  if (!session || !session.viewer) return [];
-  const camera = session.watch !== "all" && session.watch.length === 1 ? `?camera=${session.watch[0]}` : "";
-  return [{ label: "Watch with this device", href: `/player.html${camera}` }];
-}
-
-/** @param {import("../../shared/types.js").Session | null} session of a browser that may not film @returns {string} what its key is for, if it has one */
-function watchesWords(session) {
-  if (!session || !session.viewer) return "";
-  return session.link ? `This link is for watching. ${ASK_FOR_LINK}` : "This browser has a “Watch” key.";
+  say("key", keyPanel(desk.session, lostKey, checkAction));
 }
 
 // The encoder
 
 const drops = new Drops();
 
+const status = new StatusView(
+  {
+    camera: page.camera,
+    status: find("status"),
+    detail: find("detail"),
+    viewers: find("viewers"),
+    clock: find("clock"),
+    dark: page.darkText,
+    encoder: find("encoder"),
+  },
+  drops,
+);
+
 const encoders = new EncoderChoice(lens, page.picture, query, (choice) => {
   const codec = choice.codecs[0] || "";
   const result = choice.delays[codec || "recorder"];
   const delay = result && typeof result === "object" ? result.median : null;
   const none = { dropped: { encoder: 0, network: 0 }, restarts: { video: 0, audio: 0 } };
-  showEncoder({ encoder: choice.encoder, codec, delay, remark: choice.remark, ...none });
+  const facts = { encoder: choice.encoder, codec, delay, remark: choice.remark, ...none };
+  status.showEncoder(facts, care.count, performance.now());
 });
-
-/** @param {Pick<import("../publish/filming.js").Status, "encoder" | "codec" | "delay" | "dropped" | "remark" | "restarts">} facts */
-function showEncoder({ encoder, codec, delay, dropped, remark, restarts }) {
-  page.camera.dataset.encoder = encoder;
-  page.camera.dataset.codec = codec;
-  const lately = drops.lately(dropped, performance.now());
-  const begun = restarts.video + restarts.audio + care.count;
-  write(page.encoder, encoderWords({ encoder, codec, delay, dropped: lately, remark, begun }));
-}
 
 // Filming
 
@@ -371,10 +326,9 @@ async function tapStart() {
     startFilming();
     return;
   }
-  const steps = ["Another phone or page films under this name, and a name belongs to one camera at a time. If this phone starts, that one stops."];
   const over = { label: "Film here instead", act: startFilming };
   const other = { label: "Use another name", primary: true, act: chooseName };
-  panels.show("ended", `“${isolated(chosen.label)}” is on the air already`, steps, [other, over]);
+  say("ended", takenPanel(chosen.label, over, other));
 }
 
 function startFilming() {
@@ -426,31 +380,15 @@ function stopFilming(reason) {
 function ended(reason) {
   const moved = filming !== null && filming.link.settled !== null;
   stopFilming();
-  if (reason === "revoked" && moved) {
-    const steps = ["It has ended or was revoked. The relay has moved, and takes a new one only at its new address."];
-    const there = { label: "Look for it", primary: true, href: signpost(lastSession()) };
-    panels.show("ended", "The relay takes this phone’s key no more", steps, [there]);
-  } else if (reason === "revoked" || reason === "no-key") {
-    wantsStart = lostKey = true;
-    desk.open(); // which asks for another one
-  } else if (reason === "not-allowed") {
-    const steps = [`${otherNames(desk.session)} ${ASK_FOR_LINK} Or use another name.`];
-    const other = { label: "Use another name", primary: true, act: chooseName };
-    panels.show("ended", `This phone’s key is not for “${isolated(cameraLabel)}”`, steps, [other]);
-  } else if (reason === "taken-over") {
-    const steps = ["It films under this name now, and a name belongs to one camera at a time. This page has stopped."];
-    const back = { label: "Take it back", primary: true, act: startFilming };
-    panels.show("ended", `Another phone or page is “${isolated(cameraLabel)}” now`, steps, [back, { label: "Use another name", act: chooseName }]);
-  } else {
-    const again = { label: "Start again", primary: true, act: startFilming };
-    panels.show("ended", "The relay has said good-bye", ["Filming has stopped."], [again]);
+  const there = moved ? signpost(lastSession()) : "";
+  const facts = { label: cameraLabel, session: desk.session, there };
+  const panel = endedPanel(reason, facts, { again: startFilming, rename: chooseName });
+  if (panel) {
+    say("ended", panel);
+    return;
   }
-}
-
-/** @param {import("../../shared/types.js").Session | null} session */
-function otherNames(session) {
-  const names = session && session.publish !== "all" ? session.publish : [];
-  return names.length > 0 && names.length <= MOST_NAMED ? `Your key is for ${names.join(" or ")} only.` : "Your key is for other names.";
+  wantsStart = lostKey = true;
+  desk.open(); // which asks for another one
 }
 
 function chooseName() {
@@ -495,33 +433,33 @@ function goesByRequests() {
   return filming !== null && filming.link.transport === "http";
 }
 
-/** @param {import("../publish/filming.js").Status} status */
-function showStatus(status) {
+/** @param {import("../publish/filming.js").Status} told */
+function showStatus(told) {
   const now = performance.now();
-  care.look(status, { muted: lensMuted, now });
-  watchRest(status);
+  care.look(told, { muted: lensMuted, now });
+  watchRest(told);
   wake.look(now);
   const { videoWidth: width, videoHeight: height } = page.picture;
-  const [state, headline, detail] = statusWords(status, { news: care.news(now), width, height, byRequests: goesByRequests() });
-  const viewers = viewerWords(status);
-  page.status.dataset.state = page.camera.dataset.state = state;
-  write(page.status, headline);
-  write(page.detail, detail);
-  if (status.encoder) showEncoder(status);
-  write(page.viewers, viewers);
-  write(page.clock, duration(now - status.since));
-  const dim = headline[0].toLowerCase() + headline.slice(1);
-  write(page.darkText, [isolated(cameraLabel), dim, soundTrouble(), viewers, "touch to wake the screen"].filter(Boolean).join(" · "));
-  page.darkText.dataset.state = state;
-  watchLoad(status);
-  const off = status.state === "gone" || status.state === "connecting";
-  titleSays("relay", off && (status.away || status.refusal) ? headline : "");
-  if (!off || status.failure) reachedAt = now;
-  const lost = off && (status.away !== null || status.refusal !== null || now - reachedAt >= OFFER_AFTER);
-  const way = lost && !status.refusal ? signpost(lastSession()) : "";
+  const facts = {
+    news: care.news(now),
+    width,
+    height,
+    byRequests: goesByRequests(),
+    label: cameraLabel,
+    soundTrouble: sound.trouble,
+    begun: care.count,
+  };
+  const headline = status.show(told, facts, now);
+  watchLoad(told);
+  const off = told.state === "gone" || told.state === "connecting";
+  titleSays("relay", off && (told.away || told.refusal) ? headline : "");
+  if (!off || told.failure) reachedAt = now;
+  const known = told.away !== null || told.refusal !== null;
+  const lost = off && (known || now - reachedAt >= OFFER_AFTER);
+  const way = lost && !told.refusal ? signpost(lastSession()) : "";
   page.signpost.hidden = way === "";
   if (way) page.signpost.href = way;
-  if (status.state === "gone") desk.check();
+  if (told.state === "gone") desk.check();
 }
 
 /** Shows the parts that belong to what is going on. */
@@ -535,7 +473,7 @@ function arrange() {
   page.onair.hidden = page.stop.hidden = page.dim.hidden = !onAir;
   if (!onAir) page.signpost.hidden = true;
   page.lens.hidden = lens.devices.length < 2;
-  if (!page.lens.hidden) write(page.lensLabel, `Use ${lensName(lens.labels, lens.nextIndex)}`);
+  if (!page.lens.hidden) setText(page.lensLabel, `Use ${lensName(lens.labels, lens.nextIndex)}`);
   page.start.disabled = lens.video === null;
 }
 
@@ -567,12 +505,6 @@ const sheet = new SelfTestSheet(
 );
 
 // Touches
-
-page.sound.addEventListener("click", () => {
-  const on = lens.sound === "off" || lens.sound === "refused" || lens.sound === "missing";
-  remember(STORED_SOUND, on ? "on" : "off");
-  lens.setSound(on);
-});
 
 page.lens.addEventListener("click", async () => {
   page.lens.disabled = true;
@@ -613,6 +545,6 @@ addEventListener("pageshow", (event) => {
   autostart();
 });
 
-showSound();
+sound.show();
 desk.open();
 askForLens();

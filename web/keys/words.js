@@ -1,5 +1,6 @@
 // What a key allows, for whom it is and until when, in words.
 
+import { inARow } from "../shared/in-a-row.js";
 import { isolated } from "../shared/page/camera-name.js";
 
 /** As the relay lists it (docs/protocol.md, `/api/keys`).
@@ -40,12 +41,6 @@ export function allows({ publish, watch }, called) {
 /** @param {string[]} names @param {(name: string) => string} called @param {string} between */
 function listed(names, called, between) {
   return inARow(names.map((name) => isolated(called(name))), between);
-}
-
-/** @param {string[]} parts @param {string} between @returns {string} such as "a, b and c" */
-function inARow(parts, between) {
-  const last = parts[parts.length - 1] || "";
-  return parts.length > 1 ? `${parts.slice(0, -1).join(", ")} ${between} ${last}` : last;
 }
 
 /** @param {number | null} moment seconds since 1970; null: it does not end by itself @param {boolean} [over] @returns {string} */

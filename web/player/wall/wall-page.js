@@ -2,21 +2,25 @@
 //
 // Address: ?camera=porch shows only one; ?engine=frames, mse or jpeg forces a way of decoding, and ?surface=generator, offscreen or
 // canvas a way to the screen (surface.js).
+//
+// Long, because it joins all parts of the page; what each of them does stands in its own file.
 
 import "../../guard.js";
 import { awayWords, refusalOf, refusalWords, relay } from "../../shared/relay/absence.js";
 import { Alarms, FORBEARANCE } from "./alarms.js";
 import { Announcer } from "../../shared/page/announcer.js";
 import { browserOf, stepsToReach } from "../../shared/page/browser-menus.js";
-import { cover } from "../../shared/page/inert.js";
 import { haveRoom, placeTiles } from "./layout.js";
-import { Glimpse } from "../../shared/page/glimpse.js";
+import { InvitePanel } from "./invite-panel.js";
+import { guestWords, isOnly, judgeKey, lostWords, mayWatch, otherWay, otherWords } from "./key-words.js";
+import { KeptSound } from "./kept-sound.js";
 import { Link } from "../../shared/relay/relay-link.js";
 import { elsewhere, signpost } from "../../shared/relay/moved-relay.js";
 import { tellMistake } from "../../shared/page/mistake.js";
 import { PutAway } from "./put-away.js";
 import { forgets } from "../../shared/page/stored.js";
 import { Roll } from "./roll.js";
+import { setText } from "../../shared/page/elements.js";
 import {
   ASK_FOR_LINK,
   KEEPS_NO_KEY,
@@ -27,7 +31,6 @@ import {
   linkWords,
   onNewKey,
   openSession,
-  refusedWords,
   stepsToKeep,
   useKey,
 } from "../../shared/relay/login.js";
@@ -60,12 +63,6 @@ const RELAY_LOOK = 1000;
 /** Width over height of a picture that was never seen. */
 const USUAL_ASPECT = 4 / 3;
 
-/** Hosts that a phone cannot reach: its own. */
-const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
-
-/** Cameras of a key that are named in a sentence. */
-const MOST_NAMED = 3;
-
 const TRYING = "Trying again…";
 
 /** What to do where the page of a relay that has moved has lost its key. */
@@ -78,7 +75,6 @@ const byId = (id) => document.getElementById(id);
 
 const wall = byId("wall");
 const banner = byId("banner");
-const invite = byId("invite");
 const keyPanel = byId("key");
 
 /** What stands there where a key is asked for. */
@@ -107,15 +103,8 @@ let refused = false;
 /** The name of the camera that fills the window. @type {string | null} */
 let large = null;
 
-/** Names of the cameras whose sound is on. They stand in the history entry, as the one that is large does: so a reload goes on with them, and
- *  so does a camera that comes back after its tile was gone. @type {Set<string>} */
-const sounding = new Set(history.state && Array.isArray(history.state.sound) ? history.state.sound : []);
-
-/** How loud they are, 0..1, where a person has chosen that: kept as the set above is. @type {Map<string, number>} */
-const loudness = new Map(Object.entries((history.state && history.state.loudness) || {}));
-
-/** Whether the invitation lies over a wall that has cameras. */
-let inviting = false;
+/** Which cameras' sound is on, and how loud. */
+const keptSound = new KeptSound(history.state, keepSound);
 
 let startTimer = 0;
 
@@ -161,40 +150,8 @@ async function start() {
   }
   closeWall(); // what is open has come by another key
   allIsWell();
-  if (mayWatch(session)) openWall();
+  if (mayWatch(session, only)) openWall();
   else askForKey(linkWords(session) || otherWords(session));
-}
-
-/** What the key is for that does not open this page. @param {import("../../shared/types.js").Session} session @returns {string} "" where there is none */
-function otherWords({ camera, viewer, watch, link: brought }) {
-  if (viewer && watch !== "all") return `Your key is for ${inARow(watch)} only.`;
-  if (!camera) return "";
-  return brought ? `This link is for filming. ${ASK_FOR_LINK}` : "This browser has a “Film” key.";
-}
-
-/** @param {string} name @returns {boolean} whether the key of this browser shows this camera and no other */
-function isOnly(name) {
-  return session !== null && session.keys && session.watch !== "all" && session.watch.join() === name;
-}
-
-/** A guest's key shows certain cameras, and films nothing. @returns {string} what such a person is told where none of them is here */
-function guestWords() {
-  if (!session || !session.keys || session.camera || session.watch === "all") return "";
-  const [camera] = session.watch;
-  const when = session.watch.length === 1 ? `${camera} will be here as soon as it films.` : "Each of them will be here as soon as it films.";
-  return `Your key is for ${inARow(session.watch)} only. ${when}`;
-}
-
-/** @param {string[]} names @returns {string} such as "gate, porch and 3 more" */
-function inARow(names) {
-  const shown = names.length > MOST_NAMED ? [...names.slice(0, MOST_NAMED), `${names.length - MOST_NAMED} more`] : names;
-  const last = shown[shown.length - 1];
-  return shown.length > 1 ? `${shown.slice(0, -1).join(", ")} and ${last}` : last;
-}
-
-/** @param {import("../../shared/types.js").Session} session whether what this page shows is for this browser */
-function mayWatch({ keys, viewer, watch }) {
-  return !keys || (viewer && (only === null || watch === "all" || watch.includes(only)));
 }
 
 /** @param {string} text "" takes the banner away @param {string} [way] an address where help is
@@ -275,7 +232,7 @@ async function checkSession(why) {
   try {
     session = await openSession();
     unreached = false;
-    if (!mayWatch(session)) return askForKey(why ? lostWords(why.id, why.text) : "");
+    if (!mayWatch(session, only)) return askForKey(why ? lostWords(why.id, why.text) : "");
   } catch (error) {
     unreached = true;
     if (error instanceof RefusalError) found = error.refusal;
@@ -326,15 +283,10 @@ async function onrefused(why) {
   } catch (error) {
     session = null;
   }
-  if (session && !mayWatch(session)) askForKey(`${why} ${otherWords(session) || ASK_FOR_LINK}`);
+  if (session && !mayWatch(session, only)) askForKey(`${why} ${otherWords(session) || ASK_FOR_LINK}`);
   else if (link && link.state !== "closed") refused = false; // it was one camera's, which the wall will list no more
   else if (!session) say(`${why} ${NEW_KEY_THERE}`, signpost(lastSession())); // its tiles say why, too
   else startTimer = setTimeout(start, RETRY); // another page of this browser was given one meanwhile
-}
-
-/** @param {string} id @param {string} text what the relay said last @returns {string} what became of this page's key */
-function lostWords(id, text) {
-  return id === "revoked" ? `${text} ${ASK_FOR_LINK}` : text;
 }
 
 function closeWall() {
@@ -350,7 +302,8 @@ function askForKey(why = "") {
   refused = true;
   closeWall();
   allIsWell();
-  invite.hidden = byId("guests").hidden = true;
+  invitePanel.hide();
+  byId("guests").hidden = true;
   byId("count").textContent = "";
   showKeyPanel(why);
   byId(keepsNoKey(session) ? "key-use" : "key-field").focus();
@@ -372,12 +325,10 @@ function showKeyPanel(why) {
 
 /** Leads to what the key of this browser opens. */
 function showOther() {
-  const last = lastSession(); // also where the relay does not know the key that was typed
-  const names = last && last.viewer && last.watch !== "all" ? last.watch : [];
-  const way = names.length > 0 ? "/player.html" : last && last.camera ? "/camera.html" : "";
-  byId("key-other").hidden = way === "";
-  byId("key-other-way").href = names.length === 1 ? `${way}?camera=${names[0]}` : way;
-  byId("key-other-way").textContent = names.length === 1 ? `Watch ${names[0]}` : names.length > 1 ? "Watch those" : "Film with this device";
+  const way = otherWay(lastSession()); // also where the relay does not know the key that was typed
+  byId("key-other").hidden = way === null;
+  byId("key-other-way").href = way ? way.href : "";
+  byId("key-other-way").textContent = way ? way.text : "Film with this device";
 }
 
 byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ event) => {
@@ -394,7 +345,7 @@ byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ ev
     session = null;
     wrong = error instanceof RefusalError ? refusalWords(error.refusal) : "The relay does not answer. Try again in a moment.";
   }
-  if (session && mayWatch(session)) openWall();
+  if (session && mayWatch(session, only)) openWall();
   else tellWrong(wrong);
 });
 
@@ -403,15 +354,6 @@ function tellWrong(text) {
   if (keepsNoKey(session)) byId("key-wrong").textContent = text; // it is not what was typed
   else tellMistake(byId("key-field"), byId("key-wrong"), text);
   byId("key-wrong").hidden = text === "";
-}
-
-/** @param {import("../../shared/types.js").Session | null} session null: there is no such key @param {boolean} typed the key, just now
- *  @returns {string} why it opens no wall */
-function judgeKey(session, typed) {
-  if (!session) return refusedWords();
-  if (keepsNoKey(session)) return "Cookies are still blocked.";
-  if (!typed) return "";
-  return session.viewer ? otherWords(session) : "This is a “Film” key. Watching takes a “Watch” key.";
 }
 
 onNewKey((here) => {
@@ -482,20 +424,13 @@ function makeTile(name) {
   const tile = new Tile(name, {
     engine,
     surface,
-    sounds: sounding.has(name),
-    loudness: loudnessOf(name),
+    sounds: keptSound.isOn(name),
+    loudness: keptSound.loudnessOf(name),
     ontap: () => tap(name),
     onback: () => history.back(),
     onaspect: fitAgain,
-    onsound: (on) => {
-      if (on) sounding.add(name);
-      else sounding.delete(name);
-      keepSound();
-    },
-    onloudness: (value) => {
-      loudness.set(name, value);
-      keepSound();
-    },
+    onsound: (on) => keptSound.turn(name, on),
+    onloudness: (value) => keptSound.setLoudness(name, value),
     onmove: (by) => moveTile(name, by),
     onrefused,
     ongone: (gone) => ongone(name, gone),
@@ -525,7 +460,7 @@ function showCameras(names) {
     else tile.setRank(0, 1);
   }
   arrange([...tiles.values()]);
-  byId("all").hidden = only === null || isOnly(only);
+  byId("all").hidden = only === null || isOnly(session, only);
   byId("add").hidden = only !== null || names.length === 0;
   applyLarge();
   applyGone();
@@ -583,12 +518,6 @@ setInterval(() => {
 }, AWAKE_LOOK);
 
 // --- the order of the tiles ---
-
-/** @param {string} name */
-function loudnessOf(name) {
-  const value = loudness.get(name);
-  return value !== undefined && value >= 0 && value <= 1 ? value : 1;
-}
 
 /** Whether there is a wall on which a tile can go elsewhere. */
 function mayMove() {
@@ -675,16 +604,15 @@ function applyGone() {
   const hidden = hiddenNames();
   const all = tiles.size === 1 ? "1 camera" : `${tiles.size} cameras`;
   const count = only !== null || tiles.size === 0 ? "" : gone.length === 0 ? all : `${all}, ${gone.length} gone`;
-  if (byId("count").textContent !== count) byId("count").textContent = count;
+  setText(byId("count"), count);
   byId("away-all").hidden = only !== null || gone.length < 2;
   byId("back-again").hidden = hidden.length === 0;
-  const away = `${hidden.length} put away`;
-  if (byId("back-again").textContent !== away) byId("back-again").textContent = away;
+  setText(byId("back-again"), `${hidden.length} put away`);
   const forgotten = hidden.length > 0 ? forgets("What is put away") : "";
-  if (byId("forgets").textContent !== forgotten) byId("forgets").textContent = forgotten;
+  setText(byId("forgets"), forgotten);
   byId("forgets").hidden = forgotten === "";
   byId("bar").classList.toggle("full", gone.length > 0 || hidden.length > 0);
-  applyInvite();
+  invitePanel.apply();
   if (only !== null) applyOnly(hidden.length > 0);
 }
 
@@ -694,7 +622,7 @@ function applyAlarms() {
   titleSays("cameras", words && `! ${words}`);
   const unseen = large === null ? "" : alarms.words(large);
   const missed = byId("missed");
-  if (missed.textContent !== unseen) missed.textContent = unseen;
+  setText(missed, unseen);
   missed.hidden = unseen === "";
 }
 
@@ -703,7 +631,7 @@ function applyOnly(hidden) {
   const tile = tiles.get(/** @type {string} */ (only));
   if (tile) tile.element.hidden = hidden;
   const note = tile && hidden ? `${tile.called}: ${tile.departure.words}. It is put away on this device, and is shown again when it is back.` : "";
-  if (byId("away-note").textContent !== note) byId("away-note").textContent = note;
+  setText(byId("away-note"), note);
   byId("away-note").hidden = !hidden;
   layOut();
 }
@@ -726,7 +654,7 @@ function tap(name) {
     history.back();
     return;
   }
-  history.pushState({ large: name, ...kept() }, "");
+  history.pushState({ large: name, ...keptSound.kept }, "");
   applyLarge();
 }
 
@@ -744,17 +672,9 @@ function applyLarge() {
   layOut();
 }
 
-/** What stands in each history entry of the cameras' sound. */
-function kept() {
-  /** @type {Record<string, number>} */
-  const volumes = {};
-  for (const [name, value] of loudness) volumes[name] = value;
-  return { sound: [...sounding], loudness: volumes };
-}
-
 /** An older history entry does not know what was switched since. */
 function keepSound() {
-  history.replaceState(Object.assign({}, history.state, kept()), "");
+  history.replaceState(Object.assign({}, history.state, keptSound.kept), "");
 }
 
 addEventListener("popstate", () => {
@@ -764,185 +684,18 @@ addEventListener("popstate", () => {
 
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented) return;
-  if (inviting) closeInvite();
+  if (invitePanel.inviting) invitePanel.close();
   else if (large !== null && only === null) history.back();
 });
 
 // --- the invitation ---
 
-byId("add").addEventListener("click", () => {
-  inviting = true;
-  applyInvite();
-  byId("invite-title").focus();
+const invitePanel = new InvitePanel(byId, {
+  session: () => session,
+  isEmpty: () => listed && tiles.size === 0,
+  guest: () => guestWords(session),
+  hidden: () => hiddenNames().length,
+  base: () => (link && link.settled ? link.settled.base : location.href),
 });
-
-byId("invite-close").addEventListener("click", closeInvite);
-
-invite.addEventListener("click", (/** @type {MouseEvent} */ event) => {
-  if (event.target === invite && inviting) closeInvite();
-});
-
-function closeInvite() {
-  inviting = false;
-  applyInvite();
-  byId("add").focus();
-}
-
-/** An empty wall is an invitation; a full one shows it when asked. */
-function applyInvite() {
-  const empty = listed && tiles.size === 0;
-  if (empty) inviting = false;
-  const wasHidden = invite.hidden;
-  invite.hidden = !(empty || inviting);
-  invite.classList.toggle("over", inviting);
-  byId("invite-close").hidden = empty;
-  const waits = hiddenNames().length > 0 || guestWords() !== "";
-  byId("invite-title").textContent = !empty ? "Add a camera" : waits ? "No camera is filming" : "No camera yet";
-  byId("invite-guest").textContent = empty ? guestWords() : "";
-  byId("invite-guest").hidden = byId("invite-guest").textContent === "";
-  byId("invite-how").hidden = !byId("invite-guest").hidden;
-  if (inviting) {
-    invite.setAttribute("role", "dialog");
-    invite.setAttribute("aria-modal", "true");
-  } else {
-    invite.removeAttribute("role");
-    invite.removeAttribute("aria-modal");
-  }
-  cover(byId("page"), inviting ? byId("invite-title") : null);
-  if (invite.hidden) glimpse.end();
-  else if (byId("invite-how").hidden) byId("invite-code").hidden = true;
-  else if (wasHidden) loadInvite();
-}
-
-/** How a phone comes here, as the relay says; others: the same at its other addresses; code: the address of the picture, "" for none. The key
- *  in them is shown only after a tap.
- *  @typedef {{url: string, others: string[], withKey: boolean, reach: string, code: string}} Invitation */
-
-/** What the relay has said last, without the key. @type {Invitation | null} */
-let invitation = null;
-
-/** The same with the key, while it is shown. @type {Invitation | null} */
-let shown = null;
-
-const glimpse = new Glimpse((seen) => {
-  if (!seen) shown = null;
-  drawInvite();
-});
-
-/** @param {string} path @returns {Promise<Response>} of which nothing is left on the disk, because it may hold a key */
-async function askInvite(path) {
-  const answer = await fetch(path, { credentials: "same-origin", cache: "no-store" });
-  if (!answer.ok) throw new Error(`status ${answer.status}`);
-  return answer;
-}
-
-/** @returns {Promise<Invitation>} */
-async function readInvite() {
-  return (await askInvite("/api/invite")).json();
-}
-
-/** @returns {Promise<string>} the address of a picture */
-async function readCode() {
-  const code = await (await askInvite("/api/invite.svg")).text();
-  return `data:image/svg+xml,${encodeURIComponent(code)}`;
-}
-
-/** @param {string} address */
-function withoutKey(address) {
-  return address.replace(/#.*$/, "");
-}
-
-/** @param {string} address @returns {boolean} whether only this computer gets there */
-function isLocal(address) {
-  return LOCAL.includes(new URL(address).hostname);
-}
-
-/** @param {Invitation} told @returns {Invitation} without the key */
-function bare(told) {
-  return Object.assign({}, told, { url: withoutKey(told.url), others: told.others.map(withoutKey), code: "" });
-}
-
-async function loadInvite() {
-  byId("invite-wrong").hidden = true;
-  try {
-    const told = await readInvite();
-    const open = !told.withKey && !isLocal(told.url) ? { code: await readCode() } : {};
-    invitation = Object.assign(bare(told), open);
-  } catch (error) {
-    invitation = null; // asked again when the panel is opened again
-  }
-  drawInvite();
-}
-
-/** A person wants to see the code. Where there is no key to put into it, the relay makes one that films and does nothing else. */
-async function showCode() {
-  byId("invite-wrong").hidden = true;
-  byId("invite-show").disabled = true;
-  try {
-    let told = await readInvite();
-    if (!told.withKey) {
-      await makeFilmKey();
-      told = await readInvite();
-    }
-    invitation = bare(told);
-    shown = Object.assign(told, { code: await readCode() });
-    glimpse.begin();
-    if (glimpse.seen) byId("invite-title").focus();
-    else shown = null;
-  } catch (error) {
-    byId("invite-wrong").textContent = error instanceof RefusalError ? error.refusal.text : "The relay does not answer. Try again in a moment.";
-    byId("invite-wrong").hidden = false;
-  }
-  byId("invite-show").disabled = false;
-}
-
-async function makeFilmKey() {
-  const body = JSON.stringify({ publish: "all", label: "to add cameras" });
-  const headers = { "Content-Type": "application/json" };
-  const answer = await fetch("/api/keys", { method: "POST", credentials: "same-origin", headers, body });
-  if (answer.ok) return;
-  const { error, text } = await answer.json();
-  throw new RefusalError({ id: error, text });
-}
-
-byId("invite-show").addEventListener("click", showCode);
-
-/** Shows how a phone comes here; what holds a key only for a moment. */
-function drawInvite() {
-  const asksForKey = session !== null && session.keys;
-  const told = shown || invitation;
-  // The relay's address, as far as it is known here, is the best guess.
-  const url = told ? told.url : new URL("/camera.html", link && link.settled ? link.settled.base : location.href).href;
-  const local = told !== null && isLocal(url);
-  const complete = told !== null && asksForKey && (told.withKey || (session !== null && session.manage));
-  const covered = complete && !local && shown === null;
-  byId("invite-local").hidden = !local;
-  for (const why of byId("invite-local").querySelectorAll("[data-reach]")) why.hidden = !told || why.dataset.reach !== told.reach;
-  byId("invite-before").hidden = byId("invite-show").hidden = !covered;
-  byId("invite-phone").hidden = local || covered;
-  byId("invite-link").hidden = covered;
-  const code = byId("invite-code");
-  code.hidden = told === null || told.code === "" || local || covered;
-  if (code.hidden) code.removeAttribute("src");
-  else code.src = /** @type {Invitation} */ (told).code;
-  byId("invite-address").href = url;
-  showAddress(byId("invite-address"), url);
-  byId("invite-key").hidden = !asksForKey || complete;
-  const others = told && !covered ? told.others : [];
-  byId("invite-others").hidden = others.length === 0;
-  const list = byId("invite-list");
-  list.textContent = "";
-  for (const address of others) {
-    const item = document.createElement("li");
-    showAddress(item, address);
-    list.append(item);
-  }
-}
-
-/** Breaks a long address between its parts only. @param {HTMLElement} element @param {string} address */
-function showAddress(element, address) {
-  element.textContent = "";
-  for (const text of address.match(/[^/]+\/*/g) || []) element.append(text, document.createElement("wbr"));
-}
 
 start();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_sound_is_kept_as_the_history_has_it(scripts: Path) -> None:
         kept.turn("a", false), kept.turn("c", true), kept.setLoudness("c", 0.25);
         return [found, kept.kept, kept.loudnessOf("b"), changes];""",
     )
-    none = {"sound": [], "loudness": {}}
+    none: dict[str, Any] = {"sound": [], "loudness": {}}
     assert told[0] == [[False, 1, none], [False, 1, none], [False, 1, {"sound": [], "loudness": {"a": 7}}]]
     assert told[1:] == [{"sound": ["b", "c"], "loudness": {"b": 0.5, "c": 0.25}}, 0.5, 3]
 

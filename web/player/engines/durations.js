@@ -10,7 +10,16 @@
 // So a picture lasts as long as the last seven together. And where the next one is here already, just up to that: of several pictures in
 // one append that overlap, Firefox throws away all up to the next keyframe. One that overlaps must be appended alone.
 
-import { isMp4Frame } from "../../shared/frames/mp4-frame.js";
+import { DURATION_AT, isMp4Frame } from "../../shared/frames/mp4-frame.js";
+import {
+  BLOCK_AT,
+  BLOCK_HEAD,
+  CLUSTER_HEAD,
+  CLUSTER_SIZE_AT,
+  FLAGS_AT,
+  KEYFRAME_FLAG,
+  VINT_MARK,
+} from "../../shared/frames/webm-frame.js";
 
 /** Pictures whose time together is the duration of one. */
 const SPAN = 7;
@@ -26,17 +35,10 @@ const FIRST = 0.25;
 /** Seconds that a picture may last when the one after it is known: what fits into 2 bytes of milliseconds. */
 const LONGEST_KNOWN = 60;
 
-/** Where trun has the sample's duration in an MP4 frame message, µs (docs/protocol.md). */
-const TRUN_DURATION = 92;
-
 /** Seconds that are no overlap. */
 const ROUNDING = 1e-5;
 
 // A WebM frame message (docs/protocol.md) has a SimpleBlock, which cannot have a duration; a BlockGroup can (RFC 9559 5.1.3.5).
-const SIMPLE_BLOCK_AT = 18;
-const BLOCK_AT = 23;
-const FLAGS_AT = 26;
-const KEYFRAME = 0x80;
 const BLOCK_GROUP = 0xa0;
 const BLOCK = 0xa1;
 
@@ -45,9 +47,6 @@ const BLOCK_DURATION = [0x9b, 0x82];
 
 /** A ReferenceBlock: no keyframe. Which frame it refers to is of no interest to a decoder. */
 const REFERENCE = [0xfb, 0x81, 0xff];
-
-/** A size in 4 bytes. */
-const SIZE_4 = 0x10000000;
 
 /** Knows how long the pictures of one track last. */
 export class Durations {
@@ -98,24 +97,25 @@ export class Durations {
 export function lasting(message, seconds) {
   const old = new Uint8Array(message);
   if (isMp4Frame(message)) {
-    new DataView(message).setUint32(TRUN_DURATION, Math.round(seconds * 1e6));
+    new DataView(message).setUint32(DURATION_AT, Math.round(seconds * 1e6));
     return old;
   }
-  const block = old.subarray(BLOCK_AT);
+  const block = old.subarray(BLOCK_HEAD);
   const milliseconds = Math.round(seconds * 1000);
-  const tail = [...BLOCK_DURATION, milliseconds >> 8, milliseconds & 0xff, ...(old[FLAGS_AT] & KEYFRAME ? [] : REFERENCE)];
+  const reference = old[FLAGS_AT] & KEYFRAME_FLAG ? [] : REFERENCE;
+  const tail = [...BLOCK_DURATION, milliseconds >> 8, milliseconds & 0xff, ...reference];
   const group = 5 + block.length + tail.length;
-  const bytes = new Uint8Array(SIMPLE_BLOCK_AT + 5 + group);
+  const bytes = new Uint8Array(BLOCK_AT + 5 + group);
   const view = new DataView(bytes.buffer);
-  bytes.set(old.subarray(0, SIMPLE_BLOCK_AT));
-  view.setUint32(4, SIZE_4 | (bytes.length - 8)); // the Cluster's size
-  bytes[SIMPLE_BLOCK_AT] = BLOCK_GROUP;
-  view.setUint32(SIMPLE_BLOCK_AT + 1, SIZE_4 | group);
-  bytes[BLOCK_AT] = BLOCK;
-  view.setUint32(BLOCK_AT + 1, SIZE_4 | block.length);
-  const blockAt = BLOCK_AT + 5;
+  bytes.set(old.subarray(0, BLOCK_AT));
+  view.setUint32(CLUSTER_SIZE_AT, VINT_MARK | (bytes.length - CLUSTER_HEAD));
+  bytes[BLOCK_AT] = BLOCK_GROUP;
+  view.setUint32(BLOCK_AT + 1, VINT_MARK | group);
+  bytes[BLOCK_HEAD] = BLOCK;
+  view.setUint32(BLOCK_HEAD + 1, VINT_MARK | block.length);
+  const blockAt = BLOCK_HEAD + 5;
   bytes.set(block, blockAt);
-  bytes[blockAt + FLAGS_AT - BLOCK_AT] &= ~KEYFRAME; // reserved in a Block
+  bytes[blockAt + FLAGS_AT - BLOCK_HEAD] &= ~KEYFRAME_FLAG; // reserved in a Block
   bytes.set(tail, blockAt + block.length);
   return bytes;
 }

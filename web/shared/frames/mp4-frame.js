@@ -14,6 +14,9 @@ const LAYOUT = [
 ];
 
 const MDAT = 104;
+
+/** Where trun has the sample's duration, µs. */
+export const DURATION_AT = 92;
 const HEADER_SIZE = 112;
 
 /** Version and flags, which say what fields a box has. 8.8.7: default-base-is-moof, default-sample-flags. 8.8.12: 64-bit time.
@@ -59,7 +62,7 @@ export function readMp4Frame(message) {
   return {
     number: view.getUint32(44),
     timestamp: decodeTime + view.getInt32(100),
-    duration: view.getUint32(92),
+    duration: view.getUint32(DURATION_AT),
     key: (view.getUint32(48) & NON_SYNC) === 0,
     data: new Uint8Array(message, HEADER_SIZE),
   };

@@ -24,6 +24,11 @@ export const HEADER_SIZE = 27;
 export const CLUSTER_HEAD = 8;
 export const BLOCK_HEAD = 23;
 
+/** Where the Cluster's size, the SimpleBlock and its flags stand. */
+export const CLUSTER_SIZE_AT = 4;
+export const BLOCK_AT = 18;
+export const FLAGS_AT = 26;
+
 /** @param {DataView} view @param {number} offset @returns {number} the value, or -1 where no 4-byte VINT stands */
 function vint(view, offset) {
   const raw = view.getUint32(offset);
@@ -45,19 +50,19 @@ export function readWebmFrame(message) {
   if (size < HEADER_SIZE) throw new Error(`WebM frame message: ${size} bytes are fewer than its header`);
   const view = new DataView(message);
   if (view.getUint32(0) !== CLUSTER_ID) throw new Error("WebM frame message: does not begin with a Cluster");
-  if (vint(view, 4) !== size - CLUSTER_HEAD) throw new Error("WebM frame message: the Cluster's size is not the message's");
+  if (vint(view, CLUSTER_SIZE_AT) !== size - CLUSTER_HEAD) throw new Error("WebM frame message: the Cluster's size is not the message's");
   if (view.getUint16(8) !== TIMESTAMP_ID_AND_SIZE) throw new Error("WebM frame message: no 8-byte Timestamp at byte 8");
-  if (view.getUint8(18) !== SIMPLE_BLOCK_ID) throw new Error("WebM frame message: no SimpleBlock at byte 18");
-  if (vint(view, 19) !== size - BLOCK_HEAD) throw new Error("WebM frame message: the SimpleBlock's size is not the rest of the message");
-  const track = view.getUint8(23);
+  if (view.getUint8(BLOCK_AT) !== SIMPLE_BLOCK_ID) throw new Error("WebM frame message: no SimpleBlock at byte 18");
+  if (vint(view, BLOCK_AT + 1) !== size - BLOCK_HEAD) throw new Error("WebM frame message: the SimpleBlock's size is not the rest of the message");
+  const track = view.getUint8(BLOCK_HEAD);
   if (track <= TRACK_MARK) throw new Error("WebM frame message: no 1-byte track number at byte 23");
-  if (view.getInt16(24) !== 0) throw new Error("WebM frame message: the block's relative timestamp is not 0");
+  if (view.getInt16(BLOCK_HEAD + 1) !== 0) throw new Error("WebM frame message: the block's relative timestamp is not 0");
   const milliseconds = view.getUint32(10) * 2 ** 32 + view.getUint32(14);
   return {
     number: track - TRACK_MARK,
     timestamp: milliseconds * 1000,
     duration: 0,
-    key: (view.getUint8(26) & KEYFRAME_FLAG) !== 0,
+    key: (view.getUint8(FLAGS_AT) & KEYFRAME_FLAG) !== 0,
     data: new Uint8Array(message, HEADER_SIZE),
   };
 }

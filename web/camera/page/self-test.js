@@ -7,6 +7,8 @@
 //
 // It disturbs nothing. What films already is only asked how it goes; no camera's name is taken; a camera or a microphone that was not on
 // before is let go afterwards.
+//
+// Long, because it is a list: seven tests, each of which has some sentences for all that it may find.
 
 import { chooseEncoder } from "../encode/encoder-trial.js";
 import { refusalWords } from "../../shared/relay/absence.js";
@@ -153,6 +155,7 @@ async function knockByRequests(url) {
   }
 }
 
+/** Long, because it is a list of seven tests that hand one another what they have taken. */
 export class SelfTest {
   /** @param {Bench} bench @param {import("../../shared/page/browser-menus.js").Browser} [browser] whose menus are named */
   constructor(bench, browser = browserOf(navigator)) {

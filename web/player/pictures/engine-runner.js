@@ -53,6 +53,7 @@ function end(action) {
   }
 }
 
+/** Long, because an engine is made, fed, looked at and replaced under one number. */
 export class EngineRunner {
   /**
    * @param {string} name of the camera

@@ -3,6 +3,8 @@
 // receiver.js); the tile joins that with the engines that show pictures (engine-runner.js), what it
 // says (verdict.js) and what a person sees and touches (tile-view.js).
 //
+// Long, because it joins a dozen parts that must not know one another; what each does stands there.
+//
 // For tests and benches a tile's element carries read-only facts, at most four times a second:
 // data-camera, data-state, data-engine, data-frames (pictures shown), data-sound (off, on,
 // blocked), data-silence (why there is no sound: see SoundControl), data-why (of a frozen one: see
@@ -58,6 +60,7 @@ const OFF = "Off";
 /** Instead of "Connecting", where that is not a matter of a moment. */
 const OFFLINE = "Offline";
 
+/** Long, because it joins a dozen parts that must not know one another. */
 export class Tile {
   /**
    * @param {string} name of the camera

@@ -241,12 +241,12 @@ def _turner(chosen: argparse.Namespace) -> Turner | None:
 def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner: Turner | None) -> Source:
     from drawercam.film.pan_tilt import Simulator
     from drawercam.film.sources import ffmpeg, network
-    from drawercam.film.sources import source as sources
+    from drawercam.film.sources.source import TestPicture
 
     text: str = chosen.source
     if text == "test":
         width, height = chosen.size or _SIZES["test"]
-        return sources.TestPicture(width, height, chosen.fps, turner.view if isinstance(turner, Simulator) else None)
+        return TestPicture(width, height, chosen.fps, turner.view if isinstance(turner, Simulator) else None)
     if text == "rpicam":
         from drawercam.film.sources import rpicam  # it is for Linux only
 

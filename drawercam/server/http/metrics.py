@@ -23,16 +23,16 @@ def add_routes(app: web.Application, hub: Hub, traffic: Callable[[], Traffic], w
         hub, traffic, waiting_limit: See `prometheus.Metrics`.
     """
     try:
-        from . import prometheus as metrics
+        from . import prometheus
     except ImportError:
         app.router.add_get(routes.METRICS.path, _missing)
         return
-    known = metrics.Metrics(hub, traffic, waiting_limit)
+    known = prometheus.Metrics(hub, traffic, waiting_limit)
 
     async def scrape(request: web.Request) -> web.StreamResponse:
         # Of 250 cameras, writing takes 10 ms, in which no frame should wait.
         text = await asyncio.to_thread(known.write, known.look())
-        return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+        return web.Response(body=text, headers={"Content-Type": prometheus.CONTENT_TYPE})
 
     app.router.add_get(routes.METRICS.path, scrape)
 

@@ -76,7 +76,7 @@ class Keyring:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Keyring:
-        """Read the keys. Where there are none, a camera key and a viewer key are made; a file that is damaged is put aside, with a warning.
+        """Read the keys. Where there are none, a Film key and a Watch key are made; a file that is damaged is put aside, with a warning.
 
         Where nothing can be written, good keys are read all the same.
 

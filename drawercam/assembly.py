@@ -24,6 +24,7 @@ from drawercam.server import free_memory
 from drawercam.server.admission.entrance import Entrance
 from drawercam.server.admission.reverse_proxies import Proxies
 from drawercam.server.http.site import Site
+from drawercam.server.http.static_files import version_of
 from drawercam.server.http.trust_page import TrustPage
 from drawercam.server.server import Server
 from groundwork import addresses, command_lines, console, loop_errors, state_files
@@ -99,6 +100,7 @@ class Relay:
             registry=chosen.registry.origin if chosen.registry else "",
             served_registry=registry,
             relay=chosen.relay_name,
+            version=version_of(root),
         )
         self._server = Server(site)
         self._trust: TrustPage | None = None

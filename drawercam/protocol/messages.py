@@ -321,11 +321,12 @@ class Ping(Message):
 
 @dataclass(frozen=True, slots=True)
 class Welcome(Message):
-    """The socket is accepted; ``time`` is the relay's clock."""
+    """The socket is accepted; ``time`` is the relay's clock, ``version`` that of its pages."""
 
     type: ClassVar[str] = "welcome"
     name: str
     time: int
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

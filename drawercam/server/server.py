@@ -78,7 +78,7 @@ class Server:
     def __init__(self, site: Site) -> None:
         self._hub, self._entrance = site.hub, site.entrance
         self.refusals = Refusals(partial(answer_headers, site.registry))
-        self.guard = SocketGuard(self._entrance, self._hub, self.refusals.of_handshake, self.now)
+        self.guard = SocketGuard(self._entrance, self._hub, self.refusals.of_handshake, self.now, site.version or None)
         self._to_https = ToHttps(self._entrance, self.refusals)
         self.scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
         app = application(site, self.refusals, self.scheduler.share)

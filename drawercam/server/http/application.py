@@ -34,9 +34,9 @@ def application(site: Site, refusals: Refusals, share: Callable[[str], Share]) -
     api = Api(site)
     handlers: Mapping[routes.Route, Handler] = {
         routes.HOME: api.home,
-        routes.CAMERA_PAGE: page_handler(site.root / "camera.html"),
-        routes.PLAYER_PAGE: page_handler(site.root / "player.html"),
-        routes.KEYS_PAGE: page_handler(site.root / "web" / "keys" / "keys.html"),
+        routes.CAMERA_PAGE: page_handler(site.root / "camera.html", site.version),
+        routes.PLAYER_PAGE: page_handler(site.root / "player.html", site.version),
+        routes.KEYS_PAGE: page_handler(site.root / "web" / "keys" / "keys.html", site.version),
         routes.MODULES: Modules(site.root / "web").get,
         routes.HEALTH: api.healthz,
         routes.AUTHORITY: api.certificate,

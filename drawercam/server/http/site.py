@@ -29,6 +29,7 @@ class Site:
         served_registry: The registry that this relay is itself, if it is one.
         relay: What this relay is called there.
         bodies: What is on its way to it.
+        version: That of the pages (static_files.version_of), "" where they are to know none.
     """
 
     hub: Hub
@@ -43,3 +44,4 @@ class Site:
     served_registry: Registry | None = None
     relay: str = ""
     bodies: Bodies = field(default_factory=Bodies)
+    version: str = ""

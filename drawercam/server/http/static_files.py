@@ -24,9 +24,36 @@ _TAG = 32
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-def page_handler(path: Path) -> Handler:
+# Where a page has its version: in the file it is empty.
+_UNVERSIONED, _VERSIONED = b'<meta name="version" content="">', '<meta name="version" content="{}">'
+
+# Hexadecimal digits of the version: enough for files that nobody chooses in order to mislead.
+_VERSION = 16
+
+
+def version_of(root: Path) -> str:
+    """What tells the pages of this relay from those of another version: a hash of the names and contents of all their files.
+
+    Args:
+        root: The folder with the pages and ``web/``.
+    """
+    digest = hashlib.sha256()
+    files = [*root.glob("*.html"), *(root / "web").rglob("*")]
+    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in files if path.suffix in _TYPES):
+        for part in (name.encode(), path.read_bytes()):
+            digest.update(len(part).to_bytes(8) + part)
+    return digest.hexdigest()[:_VERSION]
+
+
+def page_handler(path: Path, version: str = "") -> Handler:
+    """The handler of a page, which is told its version, because a browser may keep it for months."""
+    told = _VERSIONED.format(version).encode()
+
     async def page(request: web.Request) -> web.StreamResponse:
-        return await _file(request, path)
+        file = await _read(path)
+        body = file.body.replace(_UNVERSIONED, told, 1)
+        tag = file.tag if body == file.body else hashlib.sha256(body).hexdigest()[:_TAG]
+        return _answer(request, path, body, tag)
 
     return page
 
@@ -53,12 +80,15 @@ async def _read(path: Path) -> _Kept:
     """A file as it is now. It is read once, so connections that do not take it hold the same bytes.
 
     Raises:
-        FileNotFoundError: It has gone since the folder was read.
+        Denied: 404, it has gone since the folder was read.
     """
-    state, kept = _state(path), _kept.get(path)
-    if kept is None or kept.state != state:
-        body = await asyncio.to_thread(path.read_bytes)
-        kept = _kept[path] = _Kept(state, body, hashlib.sha256(body).hexdigest()[:_TAG])
+    try:
+        state, kept = _state(path), _kept.get(path)
+        if kept is None or kept.state != state:
+            body = await asyncio.to_thread(path.read_bytes)
+            kept = _kept[path] = _Kept(state, body, hashlib.sha256(body).hexdigest()[:_TAG])
+    except FileNotFoundError:
+        raise Denied(404, "unknown-path", SENTENCES[404]) from None
     return kept
 
 
@@ -70,15 +100,16 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 async def _file(request: web.Request, path: Path) -> web.Response:
     """A file; a browser that has it is told so (RFC 9110 section 13.1.2)."""
-    try:
-        file = await _read(path)
-    except FileNotFoundError:
-        raise Denied(404, "unknown-path", SENTENCES[404]) from None
-    if any(one.value in (file.tag, "*") for one in request.if_none_match or ()):
+    file = await _read(path)
+    return _answer(request, path, file.body, file.tag)
+
+
+def _answer(request: web.Request, path: Path, body: bytes, tag: str) -> web.Response:
+    if any(one.value in (tag, "*") for one in request.if_none_match or ()):
         response = web.Response(status=304)
     else:
-        response = web.Response(body=file.body, content_type=_TYPES.get(path.suffix, "application/octet-stream"), charset="utf-8")
-    response.etag = file.tag
+        response = web.Response(body=body, content_type=_TYPES.get(path.suffix, "application/octet-stream"), charset="utf-8")
+    response.etag = tag
     return response
 
 

@@ -38,8 +38,14 @@ class CameraSession:
 
     films = True
 
-    def __init__(self, hub: Hub, name: str) -> None:
-        self._hub = hub
+    def __init__(self, hub: Hub, name: str, version: str | None = None) -> None:
+        """
+        Args:
+            hub: The cameras.
+            name: That of this one.
+            version: That of the relay's pages.
+        """
+        self._hub, self._version = hub, version
         self._channel = hub.channel(name)
         self._source: Source
         self._socket: Socket | None = None
@@ -50,7 +56,7 @@ class CameraSession:
         log.info("< %s films as %s", socket.peer, self._channel.name)
         self._socket = socket
         self._source = Source(self._channel, self._hub.clock, self._hub.ledger.account(socket.address))
-        socket.tell(messages.Welcome(self._channel.name, self._hub.clock()))
+        socket.tell(messages.Welcome(self._channel.name, self._hub.clock(), self._version))
         self._channel.take(self, socket.address)
 
     def text(self, message: str) -> None:

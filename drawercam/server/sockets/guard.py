@@ -39,18 +39,20 @@ Refuse = Callable[[Denied, Client], Response]
 class SocketGuard:
     """Where every handshake passes."""
 
-    def __init__(self, entrance: Entrance, hub: Hub, refuse: Refuse, clock: Callable[[], float]) -> None:
+    def __init__(self, entrance: Entrance, hub: Hub, refuse: Refuse, clock: Callable[[], float], version: str | None = None) -> None:
         """
         Args:
             entrance: Says who is let in.
             hub: The cameras.
             refuse: See `Refuse`.
             clock: Monotonic seconds, for the pace of messages.
+            version: That of the relay's pages, which each session is told.
         """
         self._entrance = entrance
         self._hub = hub
         self._refuse = refuse
         self._clock = clock
+        self._version = version
         self._lists = Lists()
 
     def route(self, request: Request, transport: asyncio.BaseTransport | None = None) -> tuple[Client, Session | Response]:
@@ -87,13 +89,14 @@ class SocketGuard:
         visit: CameraVisit | PlayerVisit | WallVisit
         try:
             if route is routes.CAMERA:
-                visit = CameraVisit(self._hub, admission.name)
+                visit = CameraVisit(self._hub, admission.name, self._version)
             elif route is routes.PLAYER:
                 asked = dict(parse_qsl(query, keep_blank_values=True))
                 plays = Plays.of(asked["plays"].split(",")) if "plays" in asked else None
-                visit = PlayerVisit(self._hub, admission.name, admission.address, asked.get("rest") == "1", plays)
+                rests = asked.get("rest") == "1"
+                visit = PlayerVisit(self._hub, admission.name, admission.address, rests, plays, self._version)
             elif route is routes.WALL:
-                visit = WallVisit(self._hub, self._lists)
+                visit = WallVisit(self._hub, self._lists, self._version)
             else:
                 raise Denied(404, "unknown-path", SENTENCES[404])
         except HubFull as full:

@@ -55,15 +55,37 @@ class PlayerSession(Follower):
     """
 
     # See Socket.
-    __slots__ = ("_channel", "_earlier", "_hub", "_joining", "_joins", "_plays", "_rests", "_socket", "_viewer", "_votes", "_wish", "who")
+    __slots__ = (
+        "_channel",
+        "_earlier",
+        "_hub",
+        "_joining",
+        "_joins",
+        "_plays",
+        "_rests",
+        "_socket",
+        "_version",
+        "_viewer",
+        "_votes",
+        "_wish",
+        "who",
+    )
 
     films = False
 
-    def __init__(self, hub: Hub, name: str, address: str = "", rests: bool = False, plays: Plays | None = None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        name: str,
+        address: str = "",
+        rests: bool = False,
+        plays: Plays | None = None,
+        version: str | None = None,
+    ) -> None:
         super().__init__()
         self.who = ""
         self._earlier = 0  # frames left out before it began to listen only, or to watch again
-        self._hub = hub
+        self._hub, self._version = hub, version
         self._channel = hub.awaited(name, address)
         self._plays = plays or Plays()
         self._viewer: Viewer = self  # who stands for it in the channel
@@ -78,7 +100,7 @@ class PlayerSession(Follower):
         log.debug("> %s watches %s", socket.peer, self._channel.name)
         self._socket, self.who = socket, socket.address
         socket.probe()
-        socket.tell(messages.Welcome(self._channel.name, self._hub.clock()))
+        socket.tell(messages.Welcome(self._channel.name, self._hub.clock(), self._version))
         if self._rests:
             self._channel.rest(self)
         else:

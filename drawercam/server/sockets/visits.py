@@ -100,8 +100,8 @@ class PlayerVisit(SocketVisit, PlayerSession):
 class WallVisit(SocketVisit, WallSession):
     """Somebody who sees the list of cameras: of those that the grant allows to watch."""
 
-    def __init__(self, hub: Hub, lists: Lists) -> None:
-        super().__init__(hub)
+    def __init__(self, hub: Hub, lists: Lists, version: str | None = None) -> None:
+        super().__init__(hub, version)
         self._lists = lists
 
     def show(self, cameras: messages.Cameras) -> None:

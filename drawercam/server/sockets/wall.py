@@ -17,14 +17,14 @@ class WallSession:
 
     films = False
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, hub: Hub, version: str | None = None) -> None:
+        self._hub, self._version = hub, version
         self._socket: Socket | None = None
         self._missed = False  # it has not been told of the last change
 
     def opened(self, socket: Socket) -> None:
         self._socket = socket
-        socket.tell(messages.Welcome("", self._hub.clock()))
+        socket.tell(messages.Welcome("", self._hub.clock(), self._version))
         self._hub.watch(self)
 
     def text(self, message: str) -> None:

@@ -22,7 +22,7 @@ from yarl import URL
 
 from drawercam.server.http.api import _code
 from drawercam.server.http.headers import HEADERS
-from drawercam.server.http.static_files import LOOK_INTERVAL, Modules
+from drawercam.server.http.static_files import LOOK_INTERVAL, Modules, version_of
 from groundwork.denied import Denied
 from tests.harness.peers import PATIENCE, peer
 from tests.harness.relays import ROOT, Relay
@@ -95,6 +95,32 @@ class FakeRequest:
 
     def __init__(self, file: str) -> None:
         self.match_info = {"file": file}
+
+
+def test_pages_have_another_version_where_a_file_has_another_name_or_content(tmp_path: Path) -> None:
+    def version(**files: str) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name, content in files.items():
+            path = folder / "web" / name.replace("__", "/").replace("_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        (folder / "player.html").write_text("a page")
+        return version_of(folder)
+
+    files = {"wall__tile_js": "let a;", "sound_js": "let b;"}
+    assert re.fullmatch("[0-9a-f]{16}", version(**files))
+    assert version(**files) == version(**dict(reversed(files.items()))), "in whatever order they are found"
+    assert version(**files) == version(**files, tile_js_swp="an editor's", keys="no file of a page")
+    others = [
+        {"tile_js": "let a;", "sound_js": "let b;"},
+        {"wall__tile_js": "let b;", "sound_js": "let a;"},
+        {"wall__tile_js": "let a;"},
+        {"wall__tile_js": "let a;", "sound_js": ""},
+        files | {"style_css": ""},
+        files | {"sound_js": "let b;\n"},
+    ]
+    assert len({version(**files), *(version(**one) for one in others)}) == 1 + len(others)
+    assert version_of(ROOT) == version_of(ROOT)
 
 
 async def test_what_is_missing_costs_one_look_a_second_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import random
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -444,3 +445,19 @@ async def test_a_relay_that_stops_says_so_and_stops_in_time(name: str) -> None:
             assert camera.told("error")[-1]["id"] == "restarting"
             assert seconds < GOODBYE_BUDGET + PATIENCE
         assert "Traceback" not in relay.output, relay.output
+
+
+async def test_every_way_in_tells_the_version_that_pages_are_told(relay: Relay, name: str) -> None:
+    versions = set()
+    async with http(relay) as session:
+        for page in ("camera", "player", "keys"):
+            async with session.get(f"/{page}.html") as answer:
+                text = await answer.text()
+            versions.update(re.findall(r'<meta name="version" content="([0-9a-f]{16})">', text))
+            async with session.get(f"/{page}.html", headers={"If-None-Match": answer.headers["ETag"]}) as again:
+                assert again.status == 304
+    assert len(versions) == 1
+    for path in (f"/camera/{name}", f"/player/{name}?rest=1", "/wall"):
+        async with peer(relay, path) as one, over_http(relay, path) as (other, _):
+            versions |= {(await each.message("welcome"))["version"] for each in (one, other)}
+    assert len(versions) == 1

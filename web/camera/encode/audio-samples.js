@@ -10,6 +10,7 @@
 // Chrome hands out a track's samples themselves (MediaStreamTrackProcessor); elsewhere an AudioWorklet collects them (audio-samples-worklet.js).
 
 import { CaptureClock } from "./capture-clock.js";
+import { version } from "../../shared/page/version.js";
 
 /** Pieces of 10 ms that may wait for this page, before the oldest is lost: a quarter of a second. */
 const MOST_WAITING = 25;
@@ -72,7 +73,9 @@ export class Samples {
     // The context's own rate: Firefox does not connect a microphone to a context of another one.
     const context = new AudioContext({ latencyHint: "interactive" });
     this.context = context;
-    await context.audioWorklet.addModule("/web/camera/encode/audio-samples-worklet.js");
+    const loaded = context.audioWorklet.addModule("/web/camera/encode/audio-samples-worklet.js");
+    loaded.catch(() => version.doubt());
+    await loaded;
     if (this.context !== context) return;
     const channels = Math.min(MOST_CHANNELS, /** @type {any} */ (track.getSettings()).channelCount || 1); // mixing.js makes two of more
     const node = new AudioWorkletNode(context, "samples", { channelCount: channels, channelCountMode: "explicit" });

@@ -28,6 +28,7 @@ import { StatusView } from "./status-view.js";
 import { titleSays } from "../../shared/page/title.js";
 import { Turning } from "../lens/pan-tilt-zoom.js";
 import { picturesOf } from "../../shared/page/silent-video.js";
+import { version } from "../../shared/page/version.js";
 import { WakeLock } from "../../shared/page/wake-lock.js";
 
 /** Milliseconds without the relay after which the page offers to look for the cause: several tries have failed by then. */
@@ -70,7 +71,7 @@ function note(text) {
 
 const panels = new Panels(
   { panel: find("panel"), title: find("panel-title"), steps: find("panel-steps"), actions: find("panel-actions") },
-  ["never", "relay", "unkept", "key", "lens", "ended"],
+  ["never", "relay", "unkept", "key", "lens", "ended", "newer"],
   { key: find("key-form") },
   arrange,
 );
@@ -358,6 +359,7 @@ function startFilming() {
   show();
   filming.turns(turning.axes);
   filming.start();
+  showNewer();
   arrange();
 }
 
@@ -373,6 +375,7 @@ function stopFilming(reason) {
   setAddress(false);
   dark.leave();
   titleSays("relay", "");
+  showNewer();
   arrange();
 }
 
@@ -445,6 +448,7 @@ function showStatus(told) {
     width,
     height,
     byRequests: goesByRequests(),
+    newer: version.stuck,
     label: cameraLabel,
     soundTrouble: sound.trouble,
     begun: care.count,
@@ -466,7 +470,7 @@ function showStatus(told) {
 function arrange() {
   const onAir = filming !== null;
   const { subject } = panels;
-  const blocked = subject !== "" && subject !== "ended" && !onAir;
+  const blocked = subject !== "" && subject !== "ended" && subject !== "newer" && !onAir;
   page.camera.dataset.mode = onAir ? "filming" : "setup";
   page.camera.dataset.panel = blocked ? "blocking" : String(subject !== "");
   page.setup.hidden = page.heading.hidden = onAir;
@@ -503,6 +507,33 @@ const sheet = new SelfTestSheet(
     if (!filming && !lens.video && lensProblem && lensProblem.id !== "insecure" && lensProblem.id !== "old") askForLens();
   },
 );
+
+// A newer version of this page: a camera that films goes on as it is, and so does one whose browser would ask for the lens again, because a phone in
+// a drawer has nobody who answers.
+
+version.follow({
+  mayReload: async () => filming === null && !wantsStart && ["", "newer"].includes(panels.subject) && find("selftest").hidden && (await isGranted()),
+  onstuck: showNewer,
+});
+
+/** Whether a page that is loaded anew gets the lens, and the microphone if it is wanted, without a question. */
+async function isGranted() {
+  const devices = lens.sound === "off" ? ["camera"] : ["camera", "microphone"];
+  try {
+    const ask = (/** @type {any} */ name) => navigator.permissions.query({ name });
+    return (await Promise.all(devices.map(ask))).every(({ state }) => state === "granted");
+  } catch (error) {
+    return false; // it does not say
+  }
+}
+
+function showNewer() {
+  const rests = version.stuck && filming === null;
+  const steps = ["This one works as before. Reload it when it suits you: the browser may ask for the camera again."];
+  const reload = { label: "Reload the page", act: () => location.reload() };
+  if (rests) panels.show("newer", "There is a newer version of this page", steps, [reload]);
+  else panels.hide("newer");
+}
 
 // Touches
 

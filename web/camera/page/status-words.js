@@ -18,11 +18,12 @@ export function codecWord(codec) {
 
 /**
  * @param {Status} status
- * @param {{news: string, width: number, height: number, byRequests: boolean}} facts news: what was done lately about something that stood
+ * @param {{news: string, width: number, height: number, byRequests: boolean,
+ *     newer?: boolean}} facts news: what was done lately about something that stood
  *     still, or ""; width, height: of the picture, pixels; byRequests: ordinary requests carry everything, instead of a WebSocket
  * @returns {[string, string, string]} state for the colour, headline, detail
  */
-export function statusWords(status, { news, width, height, byRequests }) {
+export function statusWords(status, { news, width, height, byRequests, newer = false }) {
   const trying = "This page goes on trying.";
   const back = "It will be back in a moment, and filming goes on by itself.";
   const { state, away, refusal } = status;
@@ -46,6 +47,7 @@ export function statusWords(status, { news, width, height, byRequests }) {
   const remarks = [status.slow ? slowWords(status, width, height) : numbers(status)];
   if (byRequests || status.transport === "http") remarks.push(SLOWER);
   if (status.mute) remarks.push("this browser cannot record sound");
+  if (newer) remarks.push("there is a newer version of this page: reload it after filming");
   return ["live", "Live", remarks.join(" · ")];
 }
 

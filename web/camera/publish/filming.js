@@ -22,6 +22,7 @@ import { bitrateFor } from "../encode/media-recorder.js";
 import { CameraReport } from "./camera-report.js";
 import { Pauses } from "./pauses.js";
 import { Uplink } from "./network-pace.js";
+import { version } from "../../shared/page/version.js";
 
 /** @typedef {"connecting" | "gone" | "paused" | "starting" | "live"} FilmingState
  *  connecting: for the first time; gone: the relay is away, trying again; starting: no byte was sent yet */
@@ -279,7 +280,8 @@ export class Filming {
 
   /** @param {any} message from the relay */
   _told(message) {
-    if (message.type === "viewers") this.viewers = message.count;
+    if (message.type === "welcome" && !this.link.settled) version.hear(message.version); // the page came from there
+    else if (message.type === "viewers") this.viewers = message.count;
     else if (message.type === "pause") this.pauses.ask(message);
     else if (message.type === "resume") {
       this.pauses.end();

@@ -3,6 +3,7 @@
 
 import { fail as failPage } from "../../guard.js";
 import { lastSession } from "../../shared/relay/login.js";
+import { version } from "../../shared/page/version.js";
 
 /** What the place can do where pictures are decoded.
  *  @typedef {{decodes: boolean, offscreen: boolean, trackGenerator: boolean}} Abilities */
@@ -38,12 +39,22 @@ function startWorker() {
   });
 }
 
+/** @returns {Promise<typeof import("./receiver.js")>} */
+async function loadReceiver() {
+  try {
+    return await import("./receiver.js");
+  } catch (error) {
+    version.doubt();
+    throw error;
+  }
+}
+
 /** @returns {Promise<Place>} */
 async function openPlace() {
   try {
     return await startWorker();
   } catch (error) {
-    const { Receiver } = await import("./receiver.js");
+    const { Receiver } = await loadReceiver();
     const abilities = { decodes: "VideoDecoder" in window, offscreen: "OffscreenCanvas" in window, trackGenerator: false };
     return { abilities, receive: (port, name, plays) => void new Receiver(port, name, lastSession(), plays) };
   }

@@ -23,6 +23,7 @@ import { LiveSource } from "../engines/live-source.js";
 import { playsType } from "../engines/media-buffer.js";
 import { SoundDecoder } from "./sound-decoder.js";
 import { TIME_ORIGIN } from "../../shared/time-origin.js";
+import { version } from "../../shared/page/version.js";
 
 /** @typedef {"off" | "on" | "blocked"} SoundState  blocked: switched on, but the browser wants another tap before it plays, or has stopped
  *  playing */
@@ -103,6 +104,7 @@ function sharedContext() {
   if (!context || context.state === "closed") {
     context = new AudioContext({ latencyHint: LEAST_LATENCY, sampleRate: CONTEXT_RATE });
     workletReady = context.audioWorklet.addModule(WORKLET);
+    workletReady.catch(() => version.doubt());
     keepRunning(context);
   }
   return context;

@@ -32,6 +32,7 @@ import { fileName, hand, stillOf } from "./still.js";
 import { TileView } from "./tile-view.js";
 import { TIME_ORIGIN } from "../../shared/time-origin.js";
 import { TurnPad } from "./pan-tilt-pad.js";
+import { version } from "../../shared/page/version.js";
 
 /** @typedef {import("./verdict.js").TileState} TileState */
 /** @typedef {import("../../shared/relay/relay-link.js").LinkState} LinkState */
@@ -398,6 +399,7 @@ export class Tile {
   oncontrol(message) {
     if (this.isHungUp) return; // that was on its way
     if (message.type === "state") hearLabel(this.name, message.label || "");
+    if (message.type === "welcome" && !this.place) version.hear(message.version); // the page came from there
     if (message.type === "welcome") this.onwelcome();
     else if (message.type === "state") this.onstate(message.state, message.reason || "", message.keyless === true, message.sound || "", message.since);
     else if (message.type === "track-end") this.runner.endTrack();

@@ -39,6 +39,7 @@ import { Tile } from "../tile/tile.js";
 import { TileDrag } from "./tile-drag.js";
 import { TileOrder } from "./tile-order.js";
 import { titleSays } from "../../shared/page/title.js";
+import { NEWER, version } from "../../shared/page/version.js";
 import { WakeLock } from "../../shared/page/wake-lock.js";
 
 /** Milliseconds before the relay is asked again after it did not answer. */
@@ -211,6 +212,7 @@ function openWall() {
     onpong: () => relay.heard(),
     onmessage: (message) => {
       if (message.type === "cameras") list(message.cameras);
+      else if (message.type === "welcome" && link && !link.settled) version.hear(message.version); // the page came from there
     },
   });
   listed = false;
@@ -244,7 +246,7 @@ async function checkSession(why) {
 function allIsWell() {
   unreached = false;
   refusal = null;
-  say("");
+  say(version.stuck ? NEWER : "");
   titleSays("relay", "");
 }
 
@@ -264,13 +266,26 @@ function tellRelay(why = refusal) {
   else if (relay.restarting) say("The relay is restarting…");
   else if (refusal) say(refusalWords(refusal));
   else if (unreached) say(`The relay does not answer. ${TRYING}`, signpost(lastSession()));
-  else say(link && !listed ? "Connecting…" : ""); // an empty wall is no answer
+  else if (link && !listed) say("Connecting…"); // an empty wall is no answer
+  else say(version.stuck ? NEWER : "");
 }
 
 setInterval(() => {
   tellRelay();
   settle();
 }, RELAY_LOOK);
+
+// Not while something would end with this page that a person has begun: after a reload, many browsers want a tap for each of these.
+version.follow({
+  mayReload: () => !isFilled() && ![...tiles.values()].some(({ sound, floating }) => sound.wanted || (floating && floating.floats)),
+  onstuck: () => tellRelay(),
+});
+
+/** Whether the page, or a tile of it, fills the screen. */
+function isFilled() {
+  const page = /** @type {any} */ (document);
+  return Boolean(page.fullscreenElement || page.webkitFullscreenElement);
+}
 
 // --- the key ---
 

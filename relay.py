@@ -20,6 +20,11 @@ def main(arguments: "list[str]") -> int:
     return program.main(arguments)
 
 
-if __name__ == "__main__":
+def run() -> int:
+    """The program as it was typed; returns its exit status."""
     console.settle()
-    sys.exit(main(sys.argv[1:]))
+    return main(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(run())

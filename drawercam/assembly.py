@@ -28,6 +28,7 @@ from drawercam.server.http.static_files import version_of
 from drawercam.server.http.trust_page import TrustPage
 from drawercam.server.server import Server
 from groundwork import addresses, command_lines, console, loop_errors, state_files
+from groundwork.bootstrap import state_folder
 from groundwork.running_relay import Notice, Running
 from ip_registry import secret
 from ip_registry.messages import Announcement
@@ -73,7 +74,7 @@ class Relay:
         self._renewal = Renewal(source, chosen.hosts, self._names, present=self._outside.listening) if chosen.tls else None
         self._where = Whereabouts(chosen.tls, chosen.hosts, self._outside, self._renewal)
         self._ring = self._keys() if chosen.keys else None
-        to_type = None if chosen.state.resolve() == (root / "state").resolve() else chosen.state
+        to_type = None if chosen.state.resolve() == state_folder().resolve() else chosen.state
         self._links = PrintedLinks(self._ring, self._where, to_type)
         self._access = Access(self._ring, sites=self._outside.sites(), tls=chosen.tls, tickets=chosen.registry is not None)
         self._learn_hosts()

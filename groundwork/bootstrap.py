@@ -16,6 +16,13 @@ from pathlib import Path
 from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
+"""The folder with the pages: of the checkout, or of the package where the program was installed."""
+
+IS_INSTALLED = __name__ != "groundwork.bootstrap"
+"""Whether this is the installed package, in which all rooms stand under ``drawercam`` (install/wheel.py)."""
+
+COMMANDS = ("drawercam", "drawercam-registry")
+"""What an installed program is called."""
 
 OLDEST_PYTHON = (3, 11)
 
@@ -55,6 +62,16 @@ sys.exit({incomplete} if importlib.util.find_spec("pip") else {unusable})
 _typed = []  # type: list[str]
 
 
+def state_folder() -> Path:
+    """Where keys and certificates are kept if nothing else was typed: beside the program; an installed one has them
+    among a person's data."""
+    if not IS_INSTALLED:
+        return ROOT / "state"
+    import platformdirs
+
+    return Path(platformdirs.user_data_path("drawercam"))
+
+
 def typed() -> "list[str]":
     """How this program was called, as a person typed it, without its arguments: such as ``["python3", "relay.py"]``.
 
@@ -63,6 +80,8 @@ def typed() -> "list[str]":
     """
     if _typed:
         return list(_typed)
+    if IS_INSTALLED:
+        return _typed_installed()
     words = list(getattr(sys, "orig_argv", []))
     words = words[: len(words) - len(sys.argv) + 1]
     if len(words) < 2 or not (Path(words[-1]).name == "relay.py" or words[-2:] == ["-m", "ip_registry"]):
@@ -72,6 +91,17 @@ def typed() -> "list[str]":
     if sys.prefix == sys.base_prefix and shutil.which(Path(words[0]).name) == words[0]:
         words[0] = Path(words[0]).name  # pyenv and its like start the interpreter by its path, whatever was typed
     return words
+
+
+def _typed_installed() -> "list[str]":
+    path = Path(sys.argv[0])
+    if path.stem in COMMANDS:
+        found = shutil.which(path.stem)
+        is_first = found is not None and Path(found).with_suffix("") == path.with_suffix("")
+        return [path.stem if is_first else str(path)]
+    if path.name == "__main__.py":
+        return [PYTHON, "-m", "drawercam" if path.parent.name == "drawercam" else "drawercam.ip_registry"]
+    return ["drawercam"]
 
 
 def _learn_typed(handed: str) -> None:
@@ -107,6 +137,11 @@ def ensure_libraries(arguments: "list[str]", root: Path = ROOT, required: "tuple
     missing = [name for name in required if importlib.util.find_spec(name) is None]
     if not missing:
         return
+    if IS_INSTALLED:
+        names = ["pyopenssl" if name == "OpenSSL" else name for name in missing]
+        command = [sys.executable, "-m", "pip", "install", *names]
+        line = subprocess.list2cmdline(command) if os.name == "nt" else " ".join(map(shlex.quote, command))
+        _stop(2, f"Libraries are missing: {', '.join(missing)}. To install them, type: {line}")
     folder = root / ".venv"
     if restarted:
         _stop(1, f"Libraries are still missing after installing: {', '.join(missing)}. Delete {folder} and start again.")

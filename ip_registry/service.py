@@ -17,8 +17,8 @@ from aiohttp import web
 from certs.authority import Authority, AuthorityError
 from certs.renewal import Renewal
 from groundwork import addresses, console, log_limit, loop_errors, state_files
-from groundwork.bootstrap import PYTHON
-from groundwork.command_lines import Parser, port, quoted
+from groundwork.bootstrap import IS_INSTALLED, PYTHON, state_folder
+from groundwork.command_lines import Parser, called, port, quoted
 from groundwork.connections import aiohttp_insides, limits, plain_http
 from groundwork.connections.listener import Gate
 from groundwork.connections.scheduler import Scheduler
@@ -29,7 +29,6 @@ from .messages import MAX_BODY
 from .registry import Refused, Registry
 from .routes import PAGE, add_routes, refusal
 
-ROOT = Path(__file__).resolve().parent.parent
 PORT = 8099
 
 # Connections at once. A relay keeps one, a phone one or two for a moment.
@@ -47,11 +46,12 @@ log = logging.getLogger("ip_registry")
 
 def options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
-    parser = Parser(prog=f"{PYTHON} -m ip_registry", description="Tells phones where the relays are today.")
+    name = called() if IS_INSTALLED else f"{PYTHON} -m ip_registry"
+    parser = Parser(prog=name, description="Tells phones where the relays are today.")
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all)")
     parser.add_argument("--port", type=port(), default=PORT, metavar="PORT", help=f"port to listen on (default: {PORT})")
     where = "where list, secret and certificates are kept (default: the state folder of a relay on this computer)"
-    parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help=where)
+    parser.add_argument("--state", type=Path, default=state_folder(), metavar="DIR", help=where)
     shared = f"the secret that relays must know; made at the first start (default: {secret.FILE} in the state folder)"
     parser.add_argument("--secret-file", type=Path, metavar="FILE", help=shared)
     parser.add_argument("--tls", action="store_true", help="serve https; pages can ask for a relay that has moved only then")
@@ -182,7 +182,7 @@ def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool
         "Copy this file into the state folder of every relay, and only there: its holder can send the phones elsewhere. For example:",
         f"  {quoted(['scp', str(secret_file.absolute()), f'relay:drawercam/state/{secret.FILE}'])}",
         "Then start the relays with:",
-        f"  {PYTHON} relay.py --tls --registry {mark}{urls[0]}{pin}{mark}",
+        f"  {'drawercam' if IS_INSTALLED else f'{PYTHON} relay.py'} --tls --registry {mark}{urls[0]}{pin}{mark}",
         "",
         "Press Ctrl-C to stop.",
     ]

@@ -16,7 +16,7 @@ from drawercam.discovery.mdns import SERVICE, interfaces
 from drawercam.discovery.registry_client import Address, RegistryClient, Unanswered
 from groundwork import running_relay
 from groundwork.addresses import IPAddress, lan_addresses, url
-from groundwork.bootstrap import ROOT
+from groundwork.bootstrap import state_folder
 from groundwork.command_lines import Parser, called, quoted
 from groundwork.names import NAME
 from ip_registry.messages import is_origin
@@ -165,16 +165,17 @@ async def _find(registry: Address | None, state: Path, seconds: float) -> tuple[
     return merged(found), problems
 
 
-def main(arguments: list[str], state: Path = ROOT / "state") -> int:
+def main(arguments: list[str], state: Path | None = None) -> int:
     """`relay.py find`; the exit status is 0 when there is a relay, 1 when there is none.
 
     Args:
         arguments: What follows `find`.
-        state: The default state folder of a relay on this computer.
+        state: The default state folder of a relay on this computer; None for the program's own.
     """
     parser = Parser(prog=called("find"), description="Lists the relays in this network.")
     parser.add_argument("--registry", metavar="URL", help="ask this registry as well")
-    parser.add_argument("--state", type=Path, default=state, metavar="DIR", help="state folder of a relay on this computer")
+    where = state or state_folder()
+    parser.add_argument("--state", type=Path, default=where, metavar="DIR", help="state folder of a relay on this computer")
     chosen = parser.parse_args(arguments)
     registry = None
     if chosen.registry:

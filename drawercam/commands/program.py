@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from groundwork import console
 from groundwork.addresses import PLAIN_PORT, TLS_PORT
-from groundwork.bootstrap import NO_INSTALL, ROOT
+from groundwork.bootstrap import NO_INSTALL, state_folder
 
 
 def main(arguments: list[str]) -> int:
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     if command == "keys":
         from . import keys
 
-        return console.finish(keys.main(rest, ROOT / "state", TLS_PORT))
+        return console.finish(keys.main(rest, state_folder(), TLS_PORT))
     if command == "find":
         from . import find
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     if command == "film":
         from . import film
 
-        return film.main(rest, ROOT / "state", TLS_PORT, PLAIN_PORT)
+        return film.main(rest, state_folder(), TLS_PORT, PLAIN_PORT)
     from . import serve
 
     return serve.main(arguments)

@@ -17,7 +17,7 @@ from drawercam.assembly import Relay
 from drawercam.discovery.registry_client import Address
 from groundwork import console, log_limit
 from groundwork.addresses import PLAIN_PORT, TLS_PORT
-from groundwork.bootstrap import ROOT
+from groundwork.bootstrap import IS_INSTALLED, ROOT, state_folder
 from groundwork.command_lines import Parser, called, port
 from groundwork.names import NAME, NAME_RULE
 from ip_registry.secret import SecretError
@@ -44,8 +44,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all with --tls, this computer only without)")
     ports = f"port to listen on (default: {TLS_PORT} with --tls, {PLAIN_PORT} without)"
     parser.add_argument("--port", type=port(), metavar="PORT", help=ports)
-    state = "where keys and certificates are kept (default: state/ beside the program)"
-    parser.add_argument("--state", type=Path, default=ROOT / "state", metavar="DIR", help=state)
+    where = state_folder()
+    state = f"where keys and certificates are kept (default: {where if IS_INSTALLED else 'state/ beside the program'})"
+    parser.add_argument("--state", type=Path, default=where, metavar="DIR", help=state)
     outer_address.add_options(parser)
     parser.add_argument("--cert", type=Path, metavar="FILE", help="a certificate of your own (PEM, with --key); none is made then")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the private key of --cert (PEM, without passphrase)")

@@ -5,6 +5,7 @@ Nothing is counted for it: a scrape reads the numbers that the relay keeps anywa
 
 from __future__ import annotations
 
+import importlib.metadata
 import platform
 import tomllib
 from collections import Counter
@@ -19,6 +20,7 @@ from drawercam.live.channel import Channel, State
 from drawercam.live.counters import BOUNDS, Histogram, Tally, Traffic
 from drawercam.live.hub import MAX_AWAITED, MAX_MEMORY_IN_ALL, Hub
 from drawercam.live.timing import Parts
+from groundwork.bootstrap import IS_INSTALLED
 from groundwork.connections import limits
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -293,7 +295,9 @@ def _seconds(span: int | None) -> float | None:
 
 
 def _version() -> str:
-    """The project's own, from the one place where it stands."""
+    """The project's own, from the one place where it stands; the installed program was told it."""
+    if IS_INSTALLED:
+        return importlib.metadata.version("drawercam")
     project = Path(__file__).resolve().parents[3] / "pyproject.toml"
     try:
         return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])

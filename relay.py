@@ -1,9 +1,11 @@
-"""drawercam's relay: `python3 relay.py --tls`, then open the printed addresses on a phone and on anything else.
+"""drawercam's relay: `python3 relay.py --tls`, then open the printed addresses on a phone and on
+anything else.
 
-`python3 relay.py keys` lists, makes and revokes keys; `python3 relay.py find` looks for relays in the network; `python3 relay.py film` is a
-camera without a browser.
+`python3 relay.py keys` lists, makes and revokes keys; `python3 relay.py find` looks for relays in
+the network; `python3 relay.py film` is a camera without a browser.
 
-Makes sure of the libraries, which may be missing at the first start; `drawercam/commands/` has all else.
+Makes sure of the libraries, which may be missing at the first start; `drawercam/commands/` has all
+else.
 """
 
 import sys

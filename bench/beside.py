@@ -1,4 +1,7 @@
-"""Those that must not notice an attack: a good camera with its viewer, and newcomers. Each lives in a process of its own (`remote.py`)."""
+"""Those that must not notice an attack: a good camera with its viewer, and newcomers.
+
+Each lives in a process of its own (`remote.py`).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,16 @@ from bench.actors.remote import Address
 from bench.actors.scripted_camera import RATE, Film, Mark
 from bench.actors.viewers import Arrival, Viewer
 from bench.attacks.attack import Wish
-from bench.attacks.peers import HOST, Site, TurnedAway, WebSocketPeer, log_in, request, session_request, tls_context
+from bench.attacks.peers import (
+    HOST,
+    Site,
+    TurnedAway,
+    WebSocketPeer,
+    log_in,
+    request,
+    session_request,
+    tls_context,
+)
 from tests.harness.relays import SUBPROTOCOL
 
 NAME = "film"
@@ -36,7 +48,9 @@ IN_TIME = 2.0
 """Seconds after which a person thinks that it does not work."""
 
 STALL = 0.15
-"""Seconds without a picture after which a camera counts as kept from filming; less is how its own process was woken."""
+"""Seconds without a picture after which a camera counts as kept from filming; less is how its own
+process was woken.
+"""
 
 
 class Watched(NamedTuple):
@@ -55,9 +69,12 @@ class Watched(NamedTuple):
     cut: str
 
 
-def delays(captured: Sequence[float], arrivals: Sequence[Arrival], begin: float, end: float, now: float) -> tuple[list[float], int]:
-    """How late each picture was that was due in [begin, end). One that never came is as late as the next one that did. Where the camera
-    could film none, because the relay took nothing, those count that it should have filmed.
+def delays(
+    captured: Sequence[float], arrivals: Sequence[Arrival], begin: float, end: float, now: float
+) -> tuple[list[float], int]:
+    """How late each picture was that was due in [begin, end). One that never came is as late as the
+    next one that did. Where the camera could film none, because the relay took nothing, those count
+    that it should have filmed.
 
     Args:
         captured: When each picture was captured, in order.
@@ -147,7 +164,9 @@ class Pair:
         await self._film.__aenter__()
         cookie = await asyncio.to_thread(log_in, self._site, watching, VIEWER)
         self._viewer = Viewer()
-        await self._viewer.watch(address, f"/player/{NAME}", f"Cookie: {cookie}", source=VIEWER, context=tls_context())
+        await self._viewer.watch(
+            address, f"/player/{NAME}", f"Cookie: {cookie}", source=VIEWER, context=tls_context()
+        )
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -161,7 +180,9 @@ class Pair:
 
     def seen(self, begin: float, end: float) -> Watched:
         """What was seen of the pictures that were captured in this span (time.monotonic())."""
-        found, missed = delays(self._film.captured, self._viewer.arrivals, begin, end, time.monotonic())
+        found, missed = delays(
+            self._film.captured, self._viewer.arrivals, begin, end, time.monotonic()
+        )
         cut = ""
         if why := self._film.ended or self._film.fault():
             cut = f"camera {why}"
@@ -171,7 +192,9 @@ class Pair:
 
 
 class Try(NamedTuple):
-    """One newcomer: when it came, and how many seconds it took to get what it wants; None if it did not, or not in time."""
+    """One newcomer: when it came, and how many seconds it took to get what it wants; None if it did
+    not, or not in time.
+    """
 
     begun: float
     took: float | None
@@ -239,7 +262,10 @@ class Newcomers:
             case Wish.LOGIN:
                 await self._ask(self._site.port, session_request(self._site, self._key))
             case Wish.TRUST:
-                await self._ask(self._site.trust_port, request(self._site, "GET", "/trust", port=self._site.trust_port))
+                await self._ask(
+                    self._site.trust_port,
+                    request(self._site, "GET", "/trust", port=self._site.trust_port),
+                )
             case Wish.CAMERA:
                 self._count += 1
                 await self._enter(f"/camera/new-{self._count}", Opcode.TEXT)
@@ -250,7 +276,9 @@ class Newcomers:
         """Raises OSError when the answer is not 200."""
         tls = self._context if port == self._site.port else None
         name = "localhost" if tls else None
-        reader, writer = await asyncio.open_connection(HOST, port, ssl=tls, server_hostname=name, local_addr=(self._source, 0))
+        reader, writer = await asyncio.open_connection(
+            HOST, port, ssl=tls, server_hostname=name, local_addr=(self._source, 0)
+        )
         try:
             writer.write(data)
             status = (await reader.readline())[9:12]

@@ -1,4 +1,6 @@
-"""A relay that is attacked: of this project or of another checkout of it, with keys, TLS and its trust page, and its log in a file."""
+"""A relay that is attacked: of this project or of another checkout of it, with keys, TLS and its
+trust page, and its log in a file.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +47,16 @@ _LISTENING = re.compile(rb"running on port (\d+)")
 _STARTED = b"Ctrl-C"
 
 _LIMITED = (
-    "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])));"
+    "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, "
+    "(int(sys.argv[1]), int(sys.argv[2])));"
     "os.execv(sys.executable, [sys.executable, *sys.argv[3:]])"
 )
 """A program that starts another one with fewer file descriptors."""
 
 
 class Ground:
-    """One checkout of the project, and a state folder with keys for it, of which each relay gets a copy: `with Ground(root) as ground`.
+    """One checkout of the project, and a state folder with keys for it, of which each relay gets a
+    copy: `with Ground(root) as ground`.
 
     Attributes:
         name: For tables.
@@ -73,8 +77,21 @@ class Ground:
             with Besieged(self, [], self.state):
                 pass  # its first start makes an authority, and the keys of the good ones
             for label, scope in OWN.items():
-                arguments = ["relay.py", "--no-install", "keys", "add", scope, "all", "--label", label, "--state", str(self.state)]
-                done = subprocess.run([sys.executable, *arguments], cwd=self.root, capture_output=True, text=True)
+                arguments = [
+                    "relay.py",
+                    "--no-install",
+                    "keys",
+                    "add",
+                    scope,
+                    "all",
+                    "--label",
+                    label,
+                    "--state",
+                    str(self.state),
+                ]
+                done = subprocess.run(
+                    [sys.executable, *arguments], cwd=self.root, capture_output=True, text=True
+                )
                 if done.returncode:
                     raise RuntimeError(f"{self.root} makes no keys:\n{done.stdout}{done.stderr}")
         except BaseException:
@@ -91,9 +108,14 @@ class Ground:
         return Path(self._folder.name) / "state"
 
     def keys(self) -> dict[str, str]:
-        """The secrets: `camera` and `viewer` of the good ones, `watching` and `filming` of the attacker."""
+        """The secrets: `camera` and `viewer` of the good ones, `watching` and `filming` of the
+        attacker.
+        """
         stored = json.loads((self.state / "keys.json").read_text(encoding="utf-8"))
-        return {one["label"] if one["label"] in OWN else one["id"]: one["secret"] for one in stored["keys"]}
+        return {
+            one["label"] if one["label"] in OWN else one["id"]: one["secret"]
+            for one in stored["keys"]
+        }
 
     def relay(self, attack: Attack | None) -> Besieged:
         """One that is to be attacked so; None for one that is left in peace."""
@@ -109,13 +131,26 @@ class Ground:
         if not self._rsa:
             key = rsa.generate_private_key(65_537, RSA_BITS)
             name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-            names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address(HOST))])
+            names = x509.SubjectAlternativeName(
+                [x509.DNSName("localhost"), x509.IPAddress(ip_address(HOST))]
+            )
             now = datetime.now(UTC)
-            built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=90))
+            built = x509.CertificateBuilder(
+                name,
+                name,
+                key.public_key(),
+                x509.random_serial_number(),
+                now,
+                now + timedelta(days=90),
+            )
             certificate = built.add_extension(names, critical=False).sign(key, hashes.SHA256())
             files = [Path(self._folder.name) / name for name in ("own.crt", "own.key")]
             files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-            forms = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            forms = (
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
             files[1].write_bytes(key.private_bytes(*forms))
             self._rsa = ["--cert", str(files[0]), "--key", str(files[1])]
         return self._rsa
@@ -126,13 +161,27 @@ class Besieged:
 
     Args:
         state: Its state folder; its log is beside it.
-        files: How many file descriptors it gets, at first and at most; None for as many as this process may have.
+        files: How many file descriptors it gets, at first and at most; None for as many as this
+            process may have.
     """
 
-    def __init__(self, ground: Ground, options: list[str], state: Path, files: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, ground: Ground, options: list[str], state: Path, files: tuple[int, int] | None = None
+    ) -> None:
         self._ground = ground
         self._trust_port = _free_port()
-        self._command = ["relay.py", "--tls", "--host", HOST, "--port", "0", "--trust-port", str(self._trust_port), "--state", str(state)]
+        self._command = [
+            "relay.py",
+            "--tls",
+            "--host",
+            HOST,
+            "--port",
+            "0",
+            "--trust-port",
+            str(self._trust_port),
+            "--state",
+            str(state),
+        ]
         self._command += ["--no-install", "--no-mdns", "--no-qr", *options]
         if files is not None:
             self._command = ["-c", _LIMITED, *map(str, files), *self._command]
@@ -149,17 +198,28 @@ class Besieged:
         with self._log.open("wb") as log:
             environment = os.environ | {"PYTHONUNBUFFERED": "1"}
             command = [sys.executable, *self._command]
-            self._process = subprocess.Popen(command, cwd=self._ground.root, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            self._process = subprocess.Popen(
+                command,
+                cwd=self._ground.root,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
         until = time.monotonic() + START_LIMIT
         while _STARTED not in (text := self._log.read_bytes()):
             if self._process.poll() is not None or time.monotonic() > until:
                 self.__exit__()
-                raise RuntimeError(f"the relay of {self._ground.root} did not start:\n{text.decode(errors='replace')}")
+                raise RuntimeError(
+                    f"the relay of {self._ground.root} did not "
+                    f"start:\n{text.decode(errors='replace')}"
+                )
             time.sleep(LOOK)
         found = _LISTENING.search(text)
         assert found is not None
         keys = self._ground.keys()
-        self.site = Site(int(found[1]), self._trust_port, keys.get("watching", ""), keys.get("filming", ""))
+        self.site = Site(
+            int(found[1]), self._trust_port, keys.get("watching", ""), keys.get("filming", "")
+        )
         return self
 
     def __exit__(self, *_exception: object) -> None:

@@ -1,4 +1,6 @@
-"""What every program of the bench does around its measuring: the exit status, and the results as JSON."""
+"""What every program of the bench does around its measuring: the exit status, and the results as
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ def status(measuring: Coroutine[Any, Any, int]) -> int:
 
 
 def rounds(name: str, does: str, arguments: Sequence[str]) -> argparse.Namespace:
-    """The options of a bench that does everything some times: ``rounds`` and ``json``. Exits with a sentence when they are wrong.
+    """The options of a bench that does everything some times: ``rounds`` and ``json``. Exits with a
+    sentence when they are wrong.
 
     Args:
         name: Of its file.
@@ -41,15 +44,25 @@ def rounds(name: str, does: str, arguments: Sequence[str]) -> argparse.Namespace
         arguments: The command line.
     """
     parser = argparse.ArgumentParser(prog=f"bench/{name}", description=does)
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often everything has its turn (default: 5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to this file")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="how often everything has its turn (default: 5)",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every measurement to this file"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.rounds < 1:
         parser.error("at least one round")
     return chosen
 
 
-def write(chosen: argparse.Namespace, machine: Machine, results: Sequence[Mapping[str, Any]]) -> None:
+def write(
+    chosen: argparse.Namespace, machine: Machine, results: Sequence[Mapping[str, Any]]
+) -> None:
     """Writes the whole run to the file of `--json`, if there is one."""
     if chosen.json:
         document = {"machine": asdict(machine), "options": vars(chosen), "results": list(results)}

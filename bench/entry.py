@@ -1,8 +1,10 @@
 """How long does it take to get in, and to be put out? `python -m bench.entry`
 
-From the command to the printed addresses, at a relay's first start and at its next one; a TLS handshake alone, and a whole socket up to the
-relay's `welcome`, without TLS and with it; and from the end of `relay.py keys revoke` to the end of the socket that the key had opened.
-The starts include a new Python interpreter. The client is Python, too, so a part of each handshake is the client's work.
+From the command to the printed addresses, at a relay's first start and at its next one; a TLS
+handshake alone, and a whole socket up to the relay's `welcome`, without TLS and with it; and from
+the end of `relay.py keys revoke` to the end of the socket that the key had opened. The starts
+include a new Python interpreter. The client is Python, too, so a part of each handshake is the
+client's work.
 """
 
 from __future__ import annotations
@@ -73,7 +75,11 @@ class Waits:
     def target(self) -> Target:
         worst = max(self.seconds)
         claim = f"{self.name}: under {self.limit:g} s"
-        return Target(claim, f"worst of {len(self.seconds)}: {worst:.2f} s", self.limit is not None and worst < self.limit)
+        return Target(
+            claim,
+            f"worst of {len(self.seconds)}: {worst:.2f} s",
+            self.limit is not None and worst < self.limit,
+        )
 
 
 def start(first: Waits, again: Waits) -> None:
@@ -113,10 +119,22 @@ async def revoke(relay: Relay, ring: Keyring, waits: Waits, rounds: int) -> None
         key = ring.add(NOTHING, ALL)
         ring.refresh()
         await asyncio.sleep(NOTICED)
-        async with peer(relay, "/player/porch", additional_headers={"Cookie": cookie_of(ring, key)}) as viewer:
+        async with peer(
+            relay, "/player/porch", additional_headers={"Cookie": cookie_of(ring, key)}
+        ) as viewer:
             await viewer.message("welcome")
-            words = (sys.executable, "relay.py", "keys", "revoke", key.id, "--state", str(relay.state))
-            done = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL)
+            words = (
+                sys.executable,
+                "relay.py",
+                "keys",
+                "revoke",
+                key.id,
+                "--state",
+                str(relay.state),
+            )
+            done = await asyncio.create_subprocess_exec(
+                *words, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
+            )
             if await done.wait() != 0:
                 raise RuntimeError("relay.py keys revoke has failed")
             begin = time.perf_counter()
@@ -133,7 +151,10 @@ async def run(chosen: argparse.Namespace) -> int:
     """Measure and print; returns the exit status."""
     machine = Machine.look("no browser")
     print(f"{machine}\n", flush=True)
-    first, again = Waits("the first start, up to the codes", START_LIMIT), Waits("each later start, up to the codes", START_LIMIT)
+    first, again = (
+        Waits("the first start, up to the codes", START_LIMIT),
+        Waits("each later start, up to the codes", START_LIMIT),
+    )
     for _ in range(chosen.rounds):
         await asyncio.to_thread(start, first, again)
     tls, plain, secure = (
@@ -161,7 +182,13 @@ async def run(chosen: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """The program; returns its exit status."""
-    return command.status(run(command.rounds("entry.py", "Measure how long it takes to get in, and to be put out.", arguments)))
+    return command.status(
+        run(
+            command.rounds(
+                "entry.py", "Measure how long it takes to get in, and to be put out.", arguments
+            )
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """How soon and how late is what `relay.py film` shows? `python -m bench.film`
 
-Cameras of the network, made here, each filmed by a `relay.py film` of its own that is asleep. A viewer comes: how long does its first
-picture take, and how old is each picture then, from the camera's sending it to the viewer's having it? The pictures have a painted clock,
-by which they are known again.
+Cameras of the network, made here, each filmed by a `relay.py film` of its own that is asleep. A
+viewer comes: how long does its first picture take, and how old is each picture then, from the
+camera's sending it to the viewer's having it? The pictures have a painted clock, by which they are
+known again.
 """
 
 from __future__ import annotations
@@ -38,7 +39,16 @@ from drawercam.media.containers.detect import StreamReader
 from drawercam.media.packets import Packet
 from tests.harness import rtsp
 from tests.harness.http_server import PARTS, part, server
-from tests.harness.makers import HEIGHT, RATE, WIDTH, hevc_units, jpegs, painted, pictures, refreshed
+from tests.harness.makers import (
+    HEIGHT,
+    RATE,
+    WIDTH,
+    hevc_units,
+    jpegs,
+    painted,
+    pictures,
+    refreshed,
+)
 from tests.harness.peers import peer
 from tests.harness.relays import ROOT, Relay
 
@@ -71,7 +81,8 @@ class Source:
 
     Attributes:
         name: For people.
-        open: Makes the camera; it calls what it is given with the number of each picture that it sends. Gives its URL.
+        open: Makes the camera; it calls what it is given with the number of each picture that it
+            sends. Gives its URL.
         claimed: Its first picture is to come within FIRST_LIMIT.
         first: Seconds.
         delays: Milliseconds.
@@ -89,14 +100,25 @@ class Source:
         self.sent.setdefault(number % COUNT, deque(maxlen=100)).append(time.monotonic())
 
     def line(self) -> list[str]:
-        delays = [number(percentile(self.delays, share), 0) if self.delays else "-" for share in (0.5, 0.95)]
-        firsts = [number(median(self.first), 2), number(max(self.first), 2)] if self.first else ["-", "-"]
+        delays = [
+            number(percentile(self.delays, share), 0) if self.delays else "-"
+            for share in (0.5, 0.95)
+        ]
+        firsts = (
+            [number(median(self.first), 2), number(max(self.first), 2)]
+            if self.first
+            else ["-", "-"]
+        )
         return [self.name, str(len(self.first)), *firsts, str(len(self.delays)), *delays]
 
     def target(self) -> Target:
         worst = max(self.first, default=None)
         found = "none came" if worst is None else f"worst of {len(self.first)}: {worst:.2f} s"
-        return Target(f"{self.name}: the first picture within {FIRST_LIMIT:g} s", found, worst is not None and worst <= FIRST_LIMIT)
+        return Target(
+            f"{self.name}: the first picture within {FIRST_LIMIT:g} s",
+            found,
+            worst is not None and worst <= FIRST_LIMIT,
+        )
 
 
 # --- cameras ---
@@ -106,7 +128,12 @@ class Source:
 def units() -> list[bytes]:
     """Pictures as H.264, one keyframe among them."""
     context = av.CodecContext.create("libx264", "w")
-    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, RATE)
+    context.width, context.height, context.pix_fmt, context.time_base = (
+        WIDTH,
+        HEIGHT,
+        "yuv420p",
+        Fraction(1, RATE),
+    )
     context.framerate, context.gop_size = Fraction(RATE), COUNT
     context.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "scenecut=0"}
     found = []
@@ -121,11 +148,17 @@ def images() -> list[bytes]:
     return jpegs(COUNT)
 
 
-def over_rtsp(rate: float = RATE, refusal: str = "", hevc: bool = False) -> Callable[[Sent], Opened]:
-    return lambda sent: rtsp.camera(hevc_units(RATE) if hevc else units(), rate, refusal, sent, hevc)
+def over_rtsp(
+    rate: float = RATE, refusal: str = "", hevc: bool = False
+) -> Callable[[Sent], Opened]:
+    return lambda sent: rtsp.camera(
+        hevc_units(RATE) if hevc else units(), rate, refusal, sent, hevc
+    )
 
 
-def over_http(wrapped: Callable[[bytes], bytes], interval: float = 1 / RATE) -> Callable[[Sent], Opened]:
+def over_http(
+    wrapped: Callable[[bytes], bytes], interval: float = 1 / RATE
+) -> Callable[[Sent], Opened]:
     """JPEGs behind one another."""
 
     @contextlib.asynccontextmanager
@@ -143,7 +176,9 @@ def over_http(wrapped: Callable[[bytes], bytes], interval: float = 1 / RATE) -> 
     return opened
 
 
-def in_bytes(kind: bytes, interval: float, wrapped: Callable[[int], bytes]) -> Callable[[Sent], Opened]:
+def in_bytes(
+    kind: bytes, interval: float, wrapped: Callable[[int], bytes]
+) -> Callable[[Sent], Opened]:
     """One answer without an end.
 
     Args:
@@ -182,12 +217,21 @@ def muxed(form: str, interval: float) -> list[bytes]:
     with av.open(Written(), "w", format=form, options={"flush_packets": "1"}) as container:
         stream = container.add_stream("h264", rate=RATE)
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt, stream.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, 1000)
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = (
+            WIDTH,
+            HEIGHT,
+            "yuv420p",
+            Fraction(1, 1000),
+        )
         for place, unit in enumerate(units()):
             parts.append(b"")
             packet: av.Packet[Any] = av.Packet(unit)
             packet.pts = packet.dts = round(place * interval * 1000)
-            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 1000), stream, not place
+            packet.time_base, packet.stream, packet.is_keyframe = (
+                Fraction(1, 1000),
+                stream,
+                not place,
+            )
             container.mux(packet)
         parts.append(b"")
     return parts
@@ -201,7 +245,14 @@ async def still(sent: Sent) -> AsyncIterator[str]:
         place = next(places)
         image = images()[place % COUNT]
         sent(place)
-        yield b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(image) + image
+        yield (
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: "
+                b"%d\r\nConnection: close\r\n\r\n"
+            )
+            % len(image)
+            + image
+        )
 
     async with server(answer) as (url, _):
         yield url
@@ -225,12 +276,23 @@ def sources() -> list[Source]:
         Source("RTSP, H.264 without IDR", without_idr, claimed=False),
         Source("JPEGs", over_http(lambda image: b"--f\r\n" + part(image) + b"\r\n")),
         Source("JPEGs, boundary behind", over_http(lambda image: part(image) + b"\r\n--f\r\n")),
-        Source("JPEGs, one in 8 s", over_http(lambda image: b"--f\r\n" + part(image) + b"\r\n", SLOW)),
+        Source(
+            "JPEGs, one in 8 s", over_http(lambda image: b"--f\r\n" + part(image) + b"\r\n", SLOW)
+        ),
         Source("stills", still),
-        Source("MPEG-TS, one in 8 s", in_bytes(b"video/mp2t", SLOW, lambda place: muxed("mpegts", SLOW)[place])),
-        Source("FLV, one in 8 s", in_bytes(b"video/x-flv", SLOW, lambda place: muxed("flv", SLOW)[place])),
+        Source(
+            "MPEG-TS, one in 8 s",
+            in_bytes(b"video/mp2t", SLOW, lambda place: muxed("mpegts", SLOW)[place]),
+        ),
+        Source(
+            "FLV, one in 8 s",
+            in_bytes(b"video/x-flv", SLOW, lambda place: muxed("flv", SLOW)[place]),
+        ),
         Source("H.264, one in 8 s", in_bytes(b"video/h264", SLOW, lambda place: units()[place])),
-        Source("H.265, one in 8 s", in_bytes(b"video/h265", SLOW, lambda place: hevc_units(RATE)[place % RATE])),
+        Source(
+            "H.265, one in 8 s",
+            in_bytes(b"video/h265", SLOW, lambda place: hevc_units(RATE)[place % RATE]),
+        ),
     ]
 
 
@@ -243,13 +305,26 @@ class Film:
     def __init__(self, relay: Relay, source: Source, name: str, url: str) -> None:
         self.name = name
         self.source = source
-        self._words = [sys.executable, "relay.py", "--no-install", "film", url, "--name", name, "--relay", relay.origin]
+        self._words = [
+            sys.executable,
+            "relay.py",
+            "--no-install",
+            "film",
+            url,
+            "--name",
+            name,
+            "--relay",
+            relay.origin,
+        ]
         self._asleep = asyncio.Event()
         self._said: list[str] = []
 
     async def __aenter__(self) -> Film:
         self._process = await asyncio.create_subprocess_exec(
-            *self._words, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+            *self._words,
+            cwd=ROOT,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
         )
         self._task = asyncio.create_task(self._listen())
         return self
@@ -272,7 +347,9 @@ class Film:
         try:
             await asyncio.wait_for(self._asleep.wait(), ASLEEP)
         except TimeoutError:
-            raise RuntimeError(f"the camera {self.name} does not fall asleep: {self._said[-3:]}") from None
+            raise RuntimeError(
+                f"the camera {self.name} does not fall asleep: {self._said[-3:]}"
+            ) from None
         self._asleep.clear()
 
     async def watch(self, relay: Relay, seconds: float) -> None:
@@ -307,7 +384,9 @@ def _delays(arrived: list[tuple[float, bytes]], sent: dict[int, deque[float]]) -
                 if decoder.extradata is None:
                     decoder.extradata = event.track.config
                 for picture in decoder.decode(av.Packet(event.data)):
-                    with contextlib.suppress(AssertionError):  # a damaged picture, whose clock cannot be read
+                    with contextlib.suppress(
+                        AssertionError
+                    ):  # a damaged picture, whose clock cannot be read
                         place = round((painted(picture) - _BEGIN) * RATE) % COUNT
                         past = [one for one in sent.get(place, ()) if one <= moment]
                         found += [(moment - past[-1]) * 1000] if past else []
@@ -322,24 +401,38 @@ async def run(chosen: argparse.Namespace) -> int:
     """Measure and print; returns the exit status."""
     machine = Machine.look("no browser")
     print(f"{machine}\n", flush=True)
-    rows = [one for one in sources() if not chosen.rows or any(word in one.name for word in chosen.rows.split(","))]
+    rows = [
+        one
+        for one in sources()
+        if not chosen.rows or any(word in one.name for word in chosen.rows.split(","))
+    ]
     units(), images()  # before anything is measured
     async with contextlib.AsyncExitStack() as stack:
         relay = stack.enter_context(Relay("--no-key"))
         films = []
         for place, source in enumerate(rows):
             url = await stack.enter_async_context(source.open(source.note))
-            films.append(await stack.enter_async_context(Film(relay, source, f"source-{place}", url)))
+            films.append(
+                await stack.enter_async_context(Film(relay, source, f"source-{place}", url))
+            )
         for turn in range(chosen.rounds):
             for film in films:
                 await film.asleep()
                 await film.watch(relay, chosen.seconds)
                 first = film.source.first[-1] if len(film.source.first) > turn else float("nan")
-                print(f"round {turn + 1} of {chosen.rounds}: {film.source.name} {first:.2f} s", file=sys.stderr, flush=True)
+                print(
+                    f"round {turn + 1} of {chosen.rounds}: {film.source.name} {first:.2f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
     head = ["source", "times", "first p50 s", "worst s", "pictures", "delay p50 ms", "p95 ms"]
     print(aligned(head, [source.line() for source in rows]))
     print(f"\n{listed(source.target() for source in rows if source.claimed)}")
-    command.write(chosen, machine, [{"name": source.name, "first": source.first, "delays": source.delays} for source in rows])
+    command.write(
+        chosen,
+        machine,
+        [{"name": source.name, "first": source.first, "delays": source.delays} for source in rows],
+    )
     return 0
 
 
@@ -350,11 +443,33 @@ def main(arguments: Sequence[str]) -> int:
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
-    parser = argparse.ArgumentParser(prog="bench/film.py", description="Measure how soon and how late cameras of the network are seen.")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each source has its turn (default: 3)")
-    parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="seconds after the first picture (default: 6)")
-    parser.add_argument("--rows", default="", metavar="WORD,...", help="only sources with one of these in their names")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to this file")
+    parser = argparse.ArgumentParser(
+        prog="bench/film.py",
+        description="Measure how soon and how late cameras of the network are seen.",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="how often each source has its turn (default: 3)",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=6.0,
+        metavar="S",
+        help="seconds after the first picture (default: 6)",
+    )
+    parser.add_argument(
+        "--rows",
+        default="",
+        metavar="WORD,...",
+        help="only sources with one of these in their names",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every measurement to this file"
+    )
     return parser.parse_args(arguments)
 
 

@@ -1,8 +1,8 @@
 """Do three bad viewers disturb seventeen good ones? `python -m bench.flow`
 
-One camera of 4 Mbit/s (`scripted_camera.py`) and twenty viewers (`viewers.py`), without a browser. In phase A all of them are good. In
-phase B one reads nothing, one has a tenth of the bandwidth that the pictures need, and one comes anew every second. The phases take turns;
-told in `README.md`.
+One camera of 4 Mbit/s (`scripted_camera.py`) and twenty viewers (`viewers.py`), without a browser.
+In phase A all of them are good. In phase B one reads nothing, one has a tenth of the bandwidth that
+the pictures need, and one comes anew every second. The phases take turns; told in `README.md`.
 """
 
 from __future__ import annotations
@@ -79,12 +79,14 @@ class Phase:
 
     Attributes:
         bad: Whether there were bad viewers.
-        delays: ms from capture to the last byte at the viewer, of all pictures of all viewers that were captured in the phase.
+        delays: ms from capture to the last byte at the viewer, of all pictures of all viewers that
+            were captured in the phase.
         longest_gap: ms between two pictures at one viewer.
         missed: Pictures that were captured in the phase and did not come, of all viewers together.
         memory: Bytes that the relay held at most.
         cpu: Its seconds of CPU per second.
-        others: Those of all other processes of this computer, the camera and the viewers among them.
+        others: Those of all other processes of this computer, the camera and the viewers among
+            them.
     """
 
     bad: bool
@@ -101,7 +103,8 @@ class Slow:
     """One stay of the viewer with the narrow network.
 
     Attributes:
-        ages: s, how old the newest picture was that it had, every `AGE_INTERVAL` from its first picture on.
+        ages: s, how old the newest picture was that it had, every `AGE_INTERVAL` from its first
+            picture on.
         oldest: s, the most of that, taken at the moments just before a picture came.
         pictures: How many came.
         seconds: How long it stayed.
@@ -117,11 +120,14 @@ class Slow:
     stayed: bool
 
 
-def seen(viewers: Sequence[Sequence[Arrival]], begin: float, end: float) -> tuple[list[float], float, int]:
+def seen(
+    viewers: Sequence[Sequence[Arrival]], begin: float, end: float
+) -> tuple[list[float], float, int]:
     """What came of the pictures that were captured in [begin, end).
 
     Returns:
-        Delays in ms, the longest gap in ms, and how many did not come, although another viewer has that picture or a later one.
+        Delays in ms, the longest gap in ms, and how many did not come, although another viewer has
+        that picture or a later one.
     """
     lists = [[one for one in arrivals if begin <= one.captured < end] for arrivals in viewers]
     numbers = [one.number for arrivals in lists for one in arrivals]
@@ -129,7 +135,12 @@ def seen(viewers: Sequence[Sequence[Arrival]], begin: float, end: float) -> tupl
     moments = [[begin, *(one.arrived for one in arrivals)] for arrivals in lists]
     return (
         [(one.arrived - one.captured) * 1000 for arrivals in lists for one in arrivals],
-        max(later - earlier for viewer in moments for earlier, later in pairwise([*viewer, max(viewer[-1], end)])) * 1000,
+        max(
+            later - earlier
+            for viewer in moments
+            for earlier, later in pairwise([*viewer, max(viewer[-1], end)])
+        )
+        * 1000,
         sum(filmed - len({one.number for one in arrivals}) for arrivals in lists),
     )
 
@@ -138,12 +149,15 @@ def ages(arrivals: Sequence[Arrival], end: float) -> tuple[list[float], float]:
     """How old the newest picture is that a viewer has.
 
     Returns:
-        Seconds, every `AGE_INTERVAL` from the first arrival to the end; and the most just before an arrival or at the end.
+        Seconds, every `AGE_INTERVAL` from the first arrival to the end; and the most just before an
+        arrival or at the end.
     """
     found: list[float] = []
     oldest = 0.0
     newest = 0.0  # when the newest picture so far was captured
-    for one, until in zip(arrivals, [*(later.arrived for later in arrivals[1:]), end], strict=False):
+    for one, until in zip(
+        arrivals, [*(later.arrived for later in arrivals[1:]), end], strict=False
+    ):
         newest = max(newest, one.captured)
         oldest = max(oldest, until - newest)
         steps = max(0, int((until - one.arrived) / AGE_INTERVAL))
@@ -168,13 +182,34 @@ class Flow:
 
     @property
     def growth(self) -> float | None:
-        """MB for each bad viewer: the most that the relay held in a phase with them, minus the least that it held in the one before."""
-        grown = [(later.memory - earlier.memory) / BAD / MEGABYTE for earlier, later in pairwise(self.phases) if later.bad]
+        """MB for each bad viewer: the most that the relay held in a phase with them, minus the
+        least that it held in the one before.
+        """
+        grown = [
+            (later.memory - earlier.memory) / BAD / MEGABYTE
+            for earlier, later in pairwise(self.phases)
+            if later.bad
+        ]
         return max(grown, default=None)
 
     def table(self) -> str:
-        head = ["the seventeen", "pictures", "p50 ms", "p95 ms", "p99 ms", "max ms", "gap ms", "missed", "relay CPU", "others", "relay MB"]
-        lines = [self._line(("A" if not phase.bad else "B") + f" {index // 2 + 1}", [phase]) for index, phase in enumerate(self.phases)]
+        head = [
+            "the seventeen",
+            "pictures",
+            "p50 ms",
+            "p95 ms",
+            "p99 ms",
+            "max ms",
+            "gap ms",
+            "missed",
+            "relay CPU",
+            "others",
+            "relay MB",
+        ]
+        lines = [
+            self._line(("A" if not phase.bad else "B") + f" {index // 2 + 1}", [phase])
+            for index, phase in enumerate(self.phases)
+        ]
         for bad, name in ((False, "A: all 20 good"), (True, f"B: {BAD} bad ones")):
             if chosen := [phase for phase in self.phases if phase.bad is bad]:
                 lines.append(self._line(name, chosen))
@@ -182,7 +217,10 @@ class Flow:
 
     def _line(self, name: str, phases: Sequence[Phase]) -> list[str]:
         delays = [delay for phase in phases for delay in phase.delays]
-        shares = [number(percentile(delays, share) if delays else None, 1) for share in (0.5, 0.95, 0.99, 1)]
+        shares = [
+            number(percentile(delays, share) if delays else None, 1)
+            for share in (0.5, 0.95, 0.99, 1)
+        ]
         return [
             name,
             str(len(delays)),
@@ -196,28 +234,63 @@ class Flow:
 
     def slow(self) -> str:
         """The table of the slow viewer's stays."""
-        head = ["the slow one's picture", "pictures", "a second", "age p50 s", "p99 s", "oldest s", "drops of all, the most first"]
+        head = [
+            "the slow one's picture",
+            "pictures",
+            "a second",
+            "age p50 s",
+            "p99 s",
+            "oldest s",
+            "drops of all, the most first",
+        ]
         lines = []
         for index, stay in enumerate(self.stays):
-            shares = [number(percentile(stay.ages, share) if stay.ages else None, 2) for share in (0.5, 0.99)]
+            shares = [
+                number(percentile(stay.ages, share) if stay.ages else None, 2)
+                for share in (0.5, 0.99)
+            ]
             rate = number(stay.pictures / stay.seconds, 1)
-            drops = " ".join(map(str, stay.drops[: BAD + 1])) + (" ..." if len(stay.drops) > BAD + 1 else "")
+            drops = " ".join(map(str, stay.drops[: BAD + 1])) + (
+                " ..." if len(stay.drops) > BAD + 1 else ""
+            )
             name = f"B {index + 1}" + ("" if stay.stayed else " (it was cut off)")
-            lines.append([name, str(stay.pictures), rate, *shares, number(stay.oldest if stay.pictures else None, 2), drops])
+            lines.append(
+                [
+                    name,
+                    str(stay.pictures),
+                    rate,
+                    *shares,
+                    number(stay.oldest if stay.pictures else None, 2),
+                    drops,
+                ]
+            )
         return aligned(head, lines)
 
     def targets(self) -> list[Target]:
         good, bad = self.p99(False), self.p99(True)
         apart = None if good is None or bad is None else bad - good
         claim = f"p99 of the {sum(STEADY)} within {APART_LIMIT:g} ms of that without bad viewers"
-        found = [Target(claim, f"{number(apart, 1)} ms", None if apart is None else apart <= APART_LIMIT)]
+        found = [
+            Target(claim, f"{number(apart, 1)} ms", None if apart is None else apart <= APART_LIMIT)
+        ]
         growth = self.growth
         claim = f"the relay grows by less than {MEMORY_LIMIT:g} MB for each bad viewer"
-        found.append(Target(claim, f"{number(growth, 2)} MB", None if growth is None else growth < MEMORY_LIMIT))
-        claim = f"a viewer with a tenth of the bandwidth has a picture that is never older than {AGE_LIMIT:g} s"
+        found.append(
+            Target(
+                claim, f"{number(growth, 2)} MB", None if growth is None else growth < MEMORY_LIMIT
+            )
+        )
+        claim = (
+            "a viewer with a tenth of the bandwidth has a picture that is never older than "
+            f"{AGE_LIMIT:g} s"
+        )
         seen_any = bool(self.stays) and all(stay.pictures for stay in self.stays)
         oldest = max((stay.oldest for stay in self.stays), default=0.0)
-        reached = None if not self.stays else seen_any and oldest <= AGE_LIMIT and all(stay.stayed for stay in self.stays)
+        reached = (
+            None
+            if not self.stays
+            else seen_any and oldest <= AGE_LIMIT and all(stay.stayed for stay in self.stays)
+        )
         found.append(Target(claim, f"{oldest:.2f} s" if seen_any else "it saw no picture", reached))
         return found
 
@@ -231,10 +304,17 @@ class Flow:
 
 
 class Set:
-    """Relay, camera, network and viewers, each in processes of their own: `async with Set(tls) as up`."""
+    """Relay, camera, network and viewers, each in processes of their own: `async with Set(tls) as
+    up`.
+    """
 
     def __init__(self, tls: bool) -> None:
-        self.relay = Relay("--no-qr", "--always-on", NAME, *(["--tls", "--no-key", "--host", "127.0.0.1"] if tls else []))
+        self.relay = Relay(
+            "--no-qr",
+            "--always-on",
+            NAME,
+            *(["--tls", "--no-key", "--host", "127.0.0.1"] if tls else []),
+        )
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Set:
@@ -246,7 +326,10 @@ class Set:
             await proxy.ask("throttle", NARROW)
             narrow = Address(await proxy.ask("port"), address.authority)
             self._film = await stack.enter_async_context(Remote(Film, address, NAME))
-            self._steady = [await stack.enter_async_context(Remote(Crowd, address, NAME, count)) for count in STEADY]
+            self._steady = [
+                await stack.enter_async_context(Remote(Crowd, address, NAME, count))
+                for count in STEADY
+            ]
             self._guests = await stack.enter_async_context(Remote(Guests, address, narrow, NAME))
             self._stack = stack.pop_all()
         return self
@@ -276,10 +359,22 @@ class Set:
             drops = await asyncio.to_thread(self._drops)
             arrivals, stayed = await self._guests.ask("slow")
             asked = time.monotonic()
-            flow.stays.append(Slow(*ages(arrivals, asked), len(arrivals), asked - came, drops, stayed))
+            flow.stays.append(
+                Slow(*ages(arrivals, asked), len(arrivals), asked - came, drops, stayed)
+            )
         await asyncio.sleep(ON_THE_WAY)
         delays, gap, missed = seen(await self._take(), begin, end)
-        flow.phases.append(Phase(bad, delays, gap, missed, memory, spent[RELAY] / (end - begin), spent[OTHERS] / (end - begin)))
+        flow.phases.append(
+            Phase(
+                bad,
+                delays,
+                gap,
+                missed,
+                memory,
+                spent[RELAY] / (end - begin),
+                spent[OTHERS] / (end - begin),
+            )
+        )
         if fault := await self._film.ask("fault"):
             raise RuntimeError(f"the camera films no more: {fault}")
         if not delays:
@@ -290,18 +385,38 @@ class Set:
 
     def _drops(self) -> list[int]:
         address = Address.of(self.relay)
-        with urllib.request.urlopen(f"{address.origin}/api/cameras", context=address.context(), timeout=10) as answer:
+        with urllib.request.urlopen(
+            f"{address.origin}/api/cameras", context=address.context(), timeout=10
+        ) as answer:
             cameras = json.loads(answer.read())
-        return sorted((player["drops"] for camera in cameras for player in camera["players"]), reverse=True)
+        return sorted(
+            (player["drops"] for camera in cameras for player in camera["players"]), reverse=True
+        )
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
-    parser = argparse.ArgumentParser(prog="bench/flow.py", description="Measure whether bad viewers disturb good ones.")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often each phase has its turn (default: 5)")
-    parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="seconds of each phase that count (default: 10)")
+    parser = argparse.ArgumentParser(
+        prog="bench/flow.py", description="Measure whether bad viewers disturb good ones."
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="how often each phase has its turn (default: 5)",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="seconds of each phase that count (default: 10)",
+    )
     parser.add_argument("--tls", action="store_true", help="everything over TLS")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to this file")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every measurement to this file"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.rounds < 1 or chosen.seconds < 1:
         parser.error("at least one round, of at least one second")
@@ -316,17 +431,26 @@ async def run(chosen: argparse.Namespace) -> int:
     async with Set(chosen.tls) as up:
         for turn in range(chosen.rounds):
             for bad in (False, True):
-                print(f"round {turn + 1} of {chosen.rounds}: {'B' if bad else 'A'}", file=sys.stderr, flush=True)
+                print(
+                    f"round {turn + 1} of {chosen.rounds}: {'B' if bad else 'A'}",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 await up.phase(flow, bad, chosen.seconds)
     way = "TLS" if chosen.tls else "no TLS"
-    print(f"{sum(STEADY) + BAD} viewers of {PICTURE * RATE * 8 / 1e6:.1f} Mbit/s, {way}, {chosen.rounds} rounds of {chosen.seconds:g} s\n")
+    print(
+        f"{sum(STEADY) + BAD} viewers of {PICTURE * RATE * 8 / 1e6:.1f} Mbit/s, {way}, "
+        f"{chosen.rounds} rounds of {chosen.seconds:g} s\n"
+    )
     print(f"{flow.table()}\n\n{flow.slow()}\n\n{listed(flow.targets())}")
     command.write(chosen, machine, [flow.plain()])
     return 0
 
 
 def main(arguments: list[str]) -> int:
-    """The program; returns its exit status: 0 when everything was measured, whatever the numbers are."""
+    """The program; returns its exit status: 0 when everything was measured, whatever the numbers
+    are.
+    """
     return command.status(run(options(arguments)))
 
 

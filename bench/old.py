@@ -1,7 +1,8 @@
 """How well do old browsers watch? `python -m bench.old`
 
-Chrome of 2018 to 2022 and, to compare, the Chromium of today each open player.html for `relay.py film test`, which films in VP8 for them.
-The painted clock is read from their pixels: how soon the first picture is there, how many there are, and how late they are.
+Chrome of 2018 to 2022 and, to compare, the Chromium of today each open player.html for `relay.py
+film test`, which films in VP8 for them. The painted clock is read from their pixels: how soon the
+first picture is there, how many there are, and how late they are.
 """
 
 from __future__ import annotations
@@ -66,7 +67,12 @@ class Seen:
     pictures: list[float] = field(default_factory=list)
 
     def line(self) -> list[str]:
-        cells = [self.browser, self.engine, number(median(self.first)), number(median(self.pictures), 1)]
+        cells = [
+            self.browser,
+            self.engine,
+            number(median(self.first)),
+            number(median(self.pictures), 1),
+        ]
         return [*cells, *(number(percentile(self.delays, share)) for share in (0.5, 0.95))]
 
 
@@ -79,7 +85,8 @@ async def watch(browser: Browser, seen: Seen) -> None:
     async with Stage(browser) as stage:
         name = stage.fresh_name()
         with filming(stage, name, SIZE):
-            # Without it the camera would sleep until the browser comes. It plays what all of them play, so all get the same.
+            # Without it the camera would sleep until the browser comes. It plays what all of them
+            # play, so all get the same.
             async with peer(stage.relay, f"/player/{name}?plays=vp8,opus") as other:
                 await other.message("track", codec="vp8")
                 await asyncio.sleep(FILMING)
@@ -91,7 +98,9 @@ async def watch(browser: Browser, seen: Seen) -> None:
                 await viewer.evaluate("bench.take(), null")
                 await asyncio.sleep(SECONDS)
                 turn = Turn.of(await viewer.evaluate("bench.take()"), ahead)
-                seen.engine = await viewer.evaluate("document.querySelector('.tile').dataset.engine")
+                seen.engine = await viewer.evaluate(
+                    "document.querySelector('.tile').dataset.engine"
+                )
     seen.first.append(first["seen"] - first["opened"])
     seen.delays += turn.delays
     seen.pictures.append(len(turn.delays) / turn.seconds)
@@ -114,7 +123,9 @@ async def run(chosen: argparse.Namespace) -> int:
             if turn == 0:
                 all_seen.append(Seen(browser.name))
             await watch(browser, all_seen[place])
-            print(f"round {turn + 1} of {chosen.rounds}: {browser.name}", file=sys.stderr, flush=True)
+            print(
+                f"round {turn + 1} of {chosen.rounds}: {browser.name}", file=sys.stderr, flush=True
+            )
     head = ["viewer", "engine", "first ms", "pictures/s", "p50 ms", "p95 ms"]
     print(aligned(head, [seen.line() for seen in all_seen]))
     command.write(chosen, machine, [asdict(seen) for seen in all_seen])
@@ -123,7 +134,9 @@ async def run(chosen: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """The program; returns its exit status."""
-    return command.status(run(command.rounds("old.py", "Measure how old browsers watch.", arguments)))
+    return command.status(
+        run(command.rounds("old.py", "Measure how old browsers watch.", arguments))
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Can a stranger, or a guest with one small key, stop the wall? `python -m bench.siege`
 
-Each attack has a relay of its own, over TLS, beside a good camera with its viewer and newcomers who show a good key; told in `README.md`.
+Each attack has a relay of its own, over TLS, beside a good camera with its viewer and newcomers who
+show a good key; told in `README.md`.
 """
 
 from __future__ import annotations
@@ -59,12 +60,14 @@ LOOK = 0.25
 """Seconds between two looks at the relay's memory."""
 
 MINUTE = 60.0
-"""Seconds after which a relay may write the same kind of line only once a minute. The log of a day is the first minute, and the second one
-again and again."""
+"""Seconds after which a relay may write the same kind of line only once a minute. The log of a day
+is the first minute, and the second one again and again.
+"""
 
 NOISY = 150.0
-"""MB of log a day, as the first seconds have it, beyond which no second minute is waited for: five kinds of lines of 300 characters, once a
-second each, are 130."""
+"""MB of log a day, as the first seconds have it, beyond which no second minute is waited for: five
+kinds of lines of 300 characters, once a second each, are 130.
+"""
 
 QUIET = "quiet"
 """The row without an attack."""
@@ -84,7 +87,8 @@ class Row:
         root: The checkout.
         name: The attack's; `QUIET` for none.
         assault: What the attacker did; None for none.
-        p50, p99, longest: ms from capture to the good viewer; None where it saw nothing, and the relay was gone.
+        p50, p99, longest: ms from capture to the good viewer; None where it saw nothing, and the
+            relay was gone.
         missed: Pictures that never came.
         told: Messages to the good camera, by type.
         cut: How one of the good pair was cut off, or the relay ended; "" if nothing was.
@@ -133,7 +137,9 @@ class Row:
         found = []
         if (assault := self.assault) is not None:
             if assault.offered < FULL * assault.due:
-                found.append(f"the attacker reached {assault.offered / assault.due:.0%} of its rate")
+                found.append(
+                    f"the attacker reached {assault.offered / assault.due:.0%} of its rate"
+                )
             if not assault.landed:
                 found.append("the attack never landed")
         if self.p99 is None or self.share is None:
@@ -163,7 +169,10 @@ class Row:
 
     @property
     def held(self) -> bool | None:
-        """Whether the relay held. An attacker that fell short shows nothing (None), unless it has done harm all the same."""
+        """Whether the relay held.
+
+        An attacker that fell short shows nothing (None), unless it has done harm all the same.
+        """
         landed = self.assault is None or self.assault.landed > 0
         if self.exceeded() and landed and not self.fault:
             return False
@@ -175,7 +184,9 @@ class Row:
         return "; ".join([*self.exceeded(), *self.shortfalls()])
 
     def target(self) -> Target:
-        what = f"{self.name} ({self.attack.does})" if self.attack is not None else "without an attack"
+        what = (
+            f"{self.name} ({self.attack.does})" if self.attack is not None else "without an attack"
+        )
         return Target(f"{self.root}: {what}", self.why or "all limits kept", self.held)
 
 
@@ -183,8 +194,9 @@ def log_of_a_day(sizes: Sequence[tuple[float, int]]) -> float:
     """MB that a relay writes a day, by what it has written so far.
 
     Args:
-        sizes: Moments in s since the attack's begin, and the bytes written by then, in order; the first is (0, 0). If they go beyond two
-            minutes, the second one stands for all after the first; else it goes on as it began.
+        sizes: Moments in s since the attack's begin, and the bytes written by then, in order; the
+            first is (0, 0). If they go beyond two minutes, the second one stands for all after the
+            first; else it goes on as it began.
     """
     last, size = sizes[-1]
     if last < 2 * MINUTE:
@@ -197,7 +209,20 @@ def log_of_a_day(sizes: Sequence[tuple[float, int]]) -> float:
 def table(rows: Sequence[Row]) -> str:
     """All rows, with what is not reached at the end of each."""
     several = len({row.root for row in rows}) > 1
-    head = ["attack", "wanted", "reached", "taken", "the relay said", "p50 ms", "p99 ms", "max ms", "missed", "newcomers", "CPU", "others"]
+    head = [
+        "attack",
+        "wanted",
+        "reached",
+        "taken",
+        "the relay said",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+        "missed",
+        "newcomers",
+        "CPU",
+        "others",
+    ]
     head += ["MB", "log B/s", "MB a day", "told/s", "held", "why not"]
     return aligned(head, [_line(row, several) for row in rows])
 
@@ -205,7 +230,9 @@ def table(rows: Sequence[Row]) -> str:
 def _line(row: Row, several: bool) -> list[str]:
     assault, attack = row.assault, row.attack
     amounts = (
-        ["-"] * 3 if assault is None or attack is None else [_amount(x, attack) for x in (attack.rate, assault.offered, assault.taken)]
+        ["-"] * 3
+        if assault is None or attack is None
+        else [_amount(x, attack) for x in (attack.rate, assault.offered, assault.taken)]
     )
     return [
         f"{row.name} @{row.root}" if several else row.name,
@@ -227,13 +254,23 @@ def _line(row: Row, several: bool) -> list[str]:
 
 def _amount(value: float, attack: Attack) -> str:
     return (
-        f"{value / 1e6:.2f} MB/s" if attack.unit == BYTES else f"{value:.3g} {attack.unit}" if value < 10 else f"{value:.0f} {attack.unit}"
+        f"{value / 1e6:.2f} MB/s"
+        if attack.unit == BYTES
+        else f"{value:.3g} {attack.unit}"
+        if value < 10
+        else f"{value:.0f} {attack.unit}"
     )
 
 
 def said(answers: dict[str, int]) -> str:
     """The commonest answers."""
-    return ", ".join(f"{count} x {what}" for what, count in sorted(answers.items(), key=lambda one: -one[1])[:SAID]) or "-"
+    return (
+        ", ".join(
+            f"{count} x {what}"
+            for what, count in sorted(answers.items(), key=lambda one: -one[1])[:SAID]
+        )
+        or "-"
+    )
 
 
 async def measured(ground: Ground, name: str, seconds: float) -> Row:
@@ -249,14 +286,18 @@ async def measured(ground: Ground, name: str, seconds: float) -> Row:
         return Row(ground.name, name, fault=str(error).strip().splitlines()[-1])
 
 
-async def _besiege(stack: AsyncExitStack, ground: Ground, besieged: Besieged, attack: Attack | None, seconds: float) -> Row:
+async def _besiege(
+    stack: AsyncExitStack, ground: Ground, besieged: Besieged, attack: Attack | None, seconds: float
+) -> Row:
     keys, site = ground.keys(), besieged.site
     wish = attack.wish if attack is not None else Wish.LOGIN
     source = SOURCE if attack is not None and attack.same_address else NEWCOMER
     key = keys["camera" if wish is Wish.CAMERA else "viewer"]
     pair = Remote(Pair, site, keys["camera"], keys["viewer"])
     newcomers = Remote(Newcomers, site, wish, key, source)
-    await asyncio.gather(*map(stack.enter_async_context, (pair, newcomers)))  # at once: each has to import a lot
+    await asyncio.gather(
+        *map(stack.enter_async_context, (pair, newcomers))
+    )  # at once: each has to import a lot
     await asyncio.sleep(SETTLING)
     before, attacker = besieged.resident, None
     if attack is not None:
@@ -290,7 +331,9 @@ async def _besiege(stack: AsyncExitStack, ground: Ground, besieged: Besieged, at
     await asyncio.sleep(IN_TIME)
     watched: Watched = await pair.ask("seen", begin, end)
     tries: list[Try] = await newcomers.ask("tries", begin, end)
-    p50, p99, longest = (percentile(watched.delays, share) if watched.delays else None for share in (0.5, 0.99, 1.0))
+    p50, p99, longest = (
+        percentile(watched.delays, share) if watched.delays else None for share in (0.5, 0.99, 1.0)
+    )
     return Row(
         ground.name,
         attack.name if attack is not None else QUIET,
@@ -314,7 +357,9 @@ async def _besiege(stack: AsyncExitStack, ground: Ground, besieged: Besieged, at
 
 
 def order(names: Sequence[str]) -> Iterator[str]:
-    """The attacks, with a row without one at the beginning, at the end, and now and then, so that the noise of the machine is seen."""
+    """The attacks, with a row without one at the beginning, at the end, and now and then, so that
+    the noise of the machine is seen.
+    """
     for index, name in enumerate(names):
         if index % QUIET_EVERY == 0:
             yield QUIET
@@ -324,12 +369,29 @@ def order(names: Sequence[str]) -> Iterator[str]:
 
 def options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
-    parser = argparse.ArgumentParser(prog="bench/siege.py", description="Measure whether an attack disturbs the others.")
-    parser.add_argument("--attacks", nargs="+", default=list(ATTACKS), metavar="NAME", help="which (default: all); see --list")
-    parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="how long each lasts (default: 10)")
-    parser.add_argument("--list", action="store_true", help="say what each attack does, at which rate and why, and do nothing")
+    parser = argparse.ArgumentParser(
+        prog="bench/siege.py", description="Measure whether an attack disturbs the others."
+    )
+    parser.add_argument(
+        "--attacks",
+        nargs="+",
+        default=list(ATTACKS),
+        metavar="NAME",
+        help="which (default: all); see --list",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, metavar="S", help="how long each lasts (default: 10)"
+    )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="say what each attack does, at which rate and why, and do nothing",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every row to this file")
-    roots = "attack the relay of another checkout of the project; repeated, each attack has them in turn"
+    roots = (
+        "attack the relay of another checkout of the project; repeated, each attack has them "
+        "in turn"
+    )
     parser.add_argument("--root", type=Path, action="append", metavar="DIR", help=roots)
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.attacks if name not in ATTACKS]:
@@ -362,7 +424,9 @@ async def run(chosen: argparse.Namespace) -> int:
             for ground in grounds:
                 rows.append(await measured(ground, name, chosen.seconds))
                 print(rows[-1].target(), file=sys.stderr, flush=True)
-                command.write(chosen, machine, [plain(row) for row in rows])  # at once: a run takes long
+                command.write(
+                    chosen, machine, [plain(row) for row in rows]
+                )  # at once: a run takes long
     print(f"{table(rows)}\n\n{listed(row.target() for row in rows)}")
     return 0
 
@@ -373,7 +437,9 @@ def plain(row: Row) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """The program; returns its exit status: 0 when everything was measured, whatever the numbers are."""
+    """The program; returns its exit status: 0 when everything was measured, whatever the numbers
+    are.
+    """
     return command.status(run(options(arguments)))
 
 

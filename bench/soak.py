@@ -1,4 +1,5 @@
-"""Does it run for months? Cameras and viewers in a real browser, and trouble all the time: `python -m bench.soak --minutes 60`
+"""Does it run for months? Cameras and viewers in a real browser, and trouble all the time: `python
+-m bench.soak --minutes 60`
 
 What happens, and what is claimed, is told in `README.md`.
 """
@@ -44,16 +45,22 @@ from tests.harness.relays import Relay
 from . import command
 
 SIZE = (320, 240)
-"""Pixels of the filmed pictures: small, because three encoders and three decoders share one computer."""
+"""Pixels of the filmed pictures: small, because three encoders and three decoders share one
+computer.
+"""
 
 WAIT_LIMIT = 3.0
 """Seconds: the longest that a viewer may be without a picture after its camera is back."""
 
 FETCH_INTERVAL = 5.0
-"""Seconds between two fetches of what a page has noted, so that the bench does not make the page grow."""
+"""Seconds between two fetches of what a page has noted, so that the bench does not make the page
+grow.
+"""
 
 LOOK_INTERVAL = 0.1
-"""Seconds between two looks at the cameras as the relays see them: by so much the wait is told too short at most."""
+"""Seconds between two looks at the cameras as the relays see them: by so much the wait is told too
+short at most.
+"""
 
 LOOK_DEADLINE = 5.0
 """Seconds that a relay may take to answer."""
@@ -74,7 +81,9 @@ NARROW = 20_000
 """Bytes a second that pass a narrow network: about a quarter of what the pictures need."""
 
 AWAY = (12.0, 18.0)
-"""Seconds for which a viewer's page is closed: the camera that only this one watches falls asleep after 10 s."""
+"""Seconds for which a viewer's page is closed: the camera that only this one watches falls asleep
+after 10 s.
+"""
 
 STAY = (2.0, 20.0)
 """Seconds for which a viewer without a browser watches."""
@@ -147,7 +156,9 @@ class Opened:
 
 @dataclass
 class Watched:
-    """What one viewer's page has shown in this minute, since when it has been waiting, and which wait was looked into."""
+    """What one viewer's page has shown in this minute, since when it has been waiting, and which
+    wait was looked into.
+    """
 
     since: float
     shown: list[float] = field(default_factory=list)
@@ -163,7 +174,8 @@ class Minute:
         restarted: MB of the other one.
         pictures: Seen, by viewer.
         waits: The longest, by viewer; in seconds from the soak's begin.
-        heaps: MB after a collection of garbage, of each page that lives as long as the soak, with its workers.
+        heaps: MB after a collection of garbage, of each page that lives as long as the soak, with
+            its workers.
         troubles: How often what happened.
         asleep: How often a camera fell asleep.
         lag: s, the most by which the bench itself was late: what a busy computer costs everybody.
@@ -191,10 +203,15 @@ class Result:
         """The last minute, for people who wait."""
         minute = self.minutes[-1]
         heaps = ", ".join(f"{name} {number(size, 1)}" for name, size in minute.heaps.items())
-        waits = ", ".join(f"{name} {minute.pictures[name]} ({length(wait):.2f})" for name, wait in minute.waits.items())
+        waits = ", ".join(
+            f"{name} {minute.pictures[name]} ({length(wait):.2f})"
+            for name, wait in minute.waits.items()
+        )
         return (
-            f"minute {len(self.minutes)}: RSS MB: relay {minute.relay:.1f}, restarted relay {minute.restarted:.1f}; "
-            f"{sum(minute.troubles.values())} troubles, {minute.asleep} times asleep; the bench was late by {minute.lag:.2f} s\n"
+            f"minute {len(self.minutes)}: RSS MB: relay {minute.relay:.1f}, restarted "
+            f"relay {minute.restarted:.1f}; "
+            f"{sum(minute.troubles.values())} troubles, {minute.asleep} times asleep; the "
+            f"bench was late by {minute.lag:.2f} s\n"
             f"  pictures (longest wait in s): {waits}\n"
             f"  heap MB: {heaps}"
         )
@@ -205,15 +222,23 @@ class Result:
         lines = []
         for name, wait in self._waits().items():
             pictures = sum(minute.pictures[name] for minute in self.minutes)
-            lines.append([name, str(pictures), f"{length(wait):.2f}", *(f"{moment:.1f}" for moment in wait)])
+            lines.append(
+                [name, str(pictures), f"{length(wait):.2f}", *(f"{moment:.1f}" for moment in wait)]
+            )
         return aligned(head, lines)
 
     def __str__(self) -> str:
         troubles = sum((Counter(minute.troubles) for minute in self.minutes), Counter[str]())
         told = "\n".join(f"  {count} x {name}" for name, count in troubles.most_common())
-        parts = [self.table(), f"troubles:\n{told}", f"times a camera fell asleep: {sum(minute.asleep for minute in self.minutes)}"]
+        parts = [
+            self.table(),
+            f"troubles:\n{told}",
+            f"times a camera fell asleep: {sum(minute.asleep for minute in self.minutes)}",
+        ]
         if self.errors:
-            errors = "\n".join(f"  {count} x {text}" for text, count in self.errors.most_common(ERRORS_SHOWN))
+            errors = "\n".join(
+                f"  {count} x {text}" for text, count in self.errors.most_common(ERRORS_SHOWN)
+            )
             parts.append(f"errors in the pages:\n{errors}")
         if self.ended:
             parts.append(f"ended early: {self.ended}")
@@ -222,15 +247,24 @@ class Result:
     def _waits(self) -> dict[str, Span]:
         """The longest of the whole run, by viewer."""
         names = self.minutes[0].waits if self.minutes else ()
-        return {name: max((minute.waits[name] for minute in self.minutes), key=length) for name in names}
+        return {
+            name: max((minute.waits[name] for minute in self.minutes), key=length) for name in names
+        }
 
     def targets(self) -> list[Target]:
         found = [small("RSS of the relay", [minute.relay for minute in self.minutes])]
         for name in self.minutes[0].heaps if self.minutes else ():
             found.append(small(f"heap of {name}", [minute.heaps[name] for minute in self.minutes]))
-        worst, whose = max(((length(wait), name) for name, wait in self._waits().items()), default=(0.0, ""))
-        claim = f"no viewer is without a picture for more than {WAIT_LIMIT:g} s after its camera is back"
-        found.append(Target(claim, f"{worst:.2f} s ({whose})", worst <= WAIT_LIMIT if whose else None))
+        worst, whose = max(
+            ((length(wait), name) for name, wait in self._waits().items()), default=(0.0, "")
+        )
+        claim = (
+            f"no viewer is without a picture for more than {WAIT_LIMIT:g} s after its camera "
+            "is back"
+        )
+        found.append(
+            Target(claim, f"{worst:.2f} s ({whose})", worst <= WAIT_LIMIT if whose else None)
+        )
         return found
 
     def plain(self) -> dict[str, Any]:
@@ -239,11 +273,13 @@ class Result:
 
 
 class Soak:
-    """Two relays, three cameras, four viewers' pages, and those that pass by. All moments are time.time(), which the pages have, too.
+    """Two relays, three cameras, four viewers' pages, and those that pass by. All moments are
+    time.time(), which the pages have, too.
 
-    One relay is never restarted: memory needs an age to be compared. Its camera `door` and both pages that watch it live as long as the
-    soak; its camera `loft` is loaded afresh now and then, and falls asleep when its only viewer is away. The other relay is restarted,
-    and the pages of its camera `shed` and of that one's viewer live through it.
+    One relay is never restarted: memory needs an age to be compared. Its camera `door` and both
+    pages that watch it live as long as the soak; its camera `loft` is loaded afresh now and then,
+    and falls asleep when its only viewer is away. The other relay is restarted, and the pages of
+    its camera `shed` and of that one's viewer live through it.
     """
 
     def __init__(self, seed: int, say: Callable[[str], None], tell: Callable[[str], None]) -> None:
@@ -265,7 +301,9 @@ class Soak:
         self._watched: dict[str, Watched] = {}
         self._presence: dict[str, Presence] = {}
         self._passing = 0  # viewers without a browser that are here
-        self._passed: list[tuple[int, Span]] = []  # pictures and longest wait of those that have gone
+        self._passed: list[
+            tuple[int, Span]
+        ] = []  # pictures and longest wait of those that have gone
         self._running: set[asyncio.Task[None]] = set()  # troubles that last
         self._restarting = asyncio.Lock()
         self._reloading = asyncio.Lock()
@@ -285,10 +323,21 @@ class Soak:
             width, height = SIZE
             for name in self._relays:
                 query = f"camera.html?name={name}&start=1&width={width}&height={height}&fps=30"
-                self._cameras[name] = await self._opened(stack, f"camera {name}", name, query, lives=name != "loft")
-            for camera, engine in (("door", "frames"), ("door", "mse"), ("shed", "frames"), ("loft", "mse")):
+                self._cameras[name] = await self._opened(
+                    stack, f"camera {name}", name, query, lives=name != "loft"
+                )
+            for camera, engine in (
+                ("door", "frames"),
+                ("door", "mse"),
+                ("shed", "frames"),
+                ("loft", "mse"),
+            ):
                 query = f"player.html?camera={camera}&engine={engine}"
-                self._viewers.append(await self._opened(stack, f"{camera} by {engine}", camera, query, lives=camera != "loft"))
+                self._viewers.append(
+                    await self._opened(
+                        stack, f"{camera} by {engine}", camera, query, lives=camera != "loft"
+                    )
+                )
             self._stack = stack.pop_all()
         return self
 
@@ -299,7 +348,9 @@ class Soak:
             await asyncio.gather(*self._running, return_exceptions=True)
         await self._stack.aclose()
 
-    async def _opened(self, stack: AsyncExitStack, name: str, camera: str, query: str, *, lives: bool) -> Opened:
+    async def _opened(
+        self, stack: AsyncExitStack, name: str, camera: str, query: str, *, lives: bool
+    ) -> Opened:
         proxy = await stack.enter_async_context(Proxy(self._relays[camera].port))
         one = Opened(name, camera, f"{proxy.origin}/{query}", proxy)
         one.page = await self.browser.page(one.url)
@@ -308,7 +359,8 @@ class Soak:
         return one
 
     async def run(self, minutes: int) -> None:
-        """Soaks for so long; what was measured is in `result`, also when this is cancelled or fails.
+        """Soaks for so long; what was measured is in `result`, also when this is cancelled or
+        fails.
 
         Raises:
             PageError: A page does not answer.
@@ -320,7 +372,12 @@ class Soak:
         now = self._begun = time.time()
         self._presence = {name: Presence(now) for name in self._relays}
         self._watched = {viewer.name: Watched(now) for viewer in self._viewers}
-        jobs = (self._count(minutes), self._look(self._steady), self._look(self._restarted), self._trouble())
+        jobs = (
+            self._count(minutes),
+            self._look(self._steady),
+            self._look(self._restarted),
+            self._trouble(),
+        )
         tasks = [asyncio.create_task(job) for job in jobs]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -365,7 +422,11 @@ class Soak:
                 await self._look_into(viewer, page, now - since)
 
     def _excuses(self, viewer: Opened, now: float) -> list[Span]:
-        return self._cameras[viewer.camera].excuses(now) + viewer.excuses(now) + self._presence[viewer.camera].outages(now)
+        return (
+            self._cameras[viewer.camera].excuses(now)
+            + viewer.excuses(now)
+            + self._presence[viewer.camera].outages(now)
+        )
 
     async def _look_into(self, viewer: Opened, page: ChromiumPage, seconds: float) -> None:
         """Tells what all three say of themselves while a viewer waits for too long."""
@@ -377,7 +438,10 @@ class Soak:
             "camera": await filming.evaluate("document.querySelector('#status').innerText"),
         }
         at = time.time() - self._begun
-        self._tell(f"  {at:.1f} s: {viewer.name} has been waiting for {seconds:.1f} s: {json.dumps(said, ensure_ascii=False)}")
+        self._tell(
+            f"  {at:.1f} s: {viewer.name} has been waiting for {seconds:.1f} s: "
+            f"{json.dumps(said, ensure_ascii=False)}"
+        )
 
     async def _minute(self) -> None:
         waits, pictures = {}, {}
@@ -386,16 +450,27 @@ class Soak:
             await self._fetch(viewer)
             watched = self._watched[viewer.name]
             pictures[viewer.name] = sum(moment < now for moment in watched.shown)
-            wait, watched.since = longest(watched.shown, self._excuses(viewer, now), watched.since, now)
+            wait, watched.since = longest(
+                watched.shown, self._excuses(viewer, now), watched.since, now
+            )
             waits[viewer.name] = self._since_begin(wait)
             watched.shown = [moment for moment in watched.shown if moment >= now]
             viewer.forget(watched.since)
         for name, presence in self._presence.items():
-            before = min(now - max(STAY), *(self._watched[viewer.name].since for viewer in self._viewers if viewer.camera == name))
+            before = min(
+                now - max(STAY),
+                *(
+                    self._watched[viewer.name].since
+                    for viewer in self._viewers
+                    if viewer.camera == name
+                ),
+            )
             presence.forget(before)
             self._cameras[name].forget(before)
         pictures["those passing by"] = sum(count for count, _ in self._passed)
-        waits["those passing by"] = self._since_begin(max((wait for _, wait in self._passed), key=length, default=(now, now)))
+        waits["those passing by"] = self._since_begin(
+            max((wait for _, wait in self._passed), key=length, default=(now, now))
+        )
         self._passed.clear()
         heaps = {}
         for one in (*self._cameras.values(), *self._viewers):
@@ -404,7 +479,9 @@ class Soak:
             self._note_errors(one)
         restarted = self._restarted.resident if self._restarted.alive else 0
         relay, again = self._steady.resident / MEGABYTE, restarted / MEGABYTE
-        found = Minute(relay, again, pictures, waits, heaps, dict(self._troubles), self._asleep, self._lag)
+        found = Minute(
+            relay, again, pictures, waits, heaps, dict(self._troubles), self._asleep, self._lag
+        )
         self._troubles.clear()
         self._asleep, self._lag = 0, 0.0
         self.result.minutes.append(found)
@@ -413,9 +490,15 @@ class Soak:
         return span[0] - self._begun, span[1] - self._begun
 
     def _note_errors(self, one: Opened) -> None:
-        """Moves a page's errors into the result, but for those that only say that there was no network."""
+        """Moves a page's errors into the result, but for those that only say that there was no
+        network.
+        """
         if one.page is not None:
-            self.result.errors.update(f"{one.name}: {text}" for text in one.page.errors if not text.startswith(NETWORK_ERRORS))
+            self.result.errors.update(
+                f"{one.name}: {text}"
+                for text in one.page.errors
+                if not text.startswith(NETWORK_ERRORS)
+            )
             one.page.errors.clear()
             one.page.console.clear()
 
@@ -431,9 +514,17 @@ class Soak:
                         cameras = await answer.json()
                     for camera in cameras:
                         self._told[camera["name"]] = camera
-                        frame = None if camera["age"] is None else (asked + time.time()) / 2 - camera["age"]
-                        self._presence[camera["name"]].look(frame if camera["state"] == "live" else None)
-                    now_asleep = {camera["name"] for camera in cameras if camera["reason"] == "unwatched"}
+                        frame = (
+                            None
+                            if camera["age"] is None
+                            else (asked + time.time()) / 2 - camera["age"]
+                        )
+                        self._presence[camera["name"]].look(
+                            frame if camera["state"] == "live" else None
+                        )
+                    now_asleep = {
+                        camera["name"] for camera in cameras if camera["reason"] == "unwatched"
+                    }
                     self._asleep += len(now_asleep - asleep)
                     asleep = now_asleep
                 begun = time.monotonic()
@@ -454,7 +545,9 @@ class Soak:
         ]
         while True:
             await asyncio.sleep(self._random.uniform(*PAUSE))
-            (happen,) = self._random.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])
+            (happen,) = self._random.choices(
+                [kind for kind, _ in kinds], [weight for _, weight in kinds]
+            )
             self._running.add(asyncio.create_task(self._happens(happen)))
             for task in [task for task in self._running if task.done()]:
                 self._running.discard(task)
@@ -481,7 +574,9 @@ class Soak:
             await viewer.watch(Address.of(self._relays[camera]), f"/player/{camera}")
             came = time.time()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(viewer.gone.wait(), stays)  # it goes, or the relay is restarted
+                await asyncio.wait_for(
+                    viewer.gone.wait(), stays
+                )  # it goes, or the relay is restarted
             if not stalls:
                 now = time.time()
                 shown = [one.arrived + skew for one in viewer.take()]
@@ -497,7 +592,10 @@ class Soak:
     async def _bad_network(self) -> tuple[str, str]:
         """Somebody's network is cut, frozen, narrow or late for a while."""
         one = self._random.choice([*self._cameras.values(), *self._viewers])
-        kind, seconds = self._random.choice(["cut", "frozen", "narrow", "late"]), self._random.uniform(*NETWORK_TROUBLE)
+        kind, seconds = (
+            self._random.choice(["cut", "frozen", "narrow", "late"]),
+            self._random.uniform(*NETWORK_TROUBLE),
+        )
         if one.troubled:
             return NOTHING
         one.troubled = True
@@ -552,7 +650,9 @@ class Soak:
         if page is None:
             return NOTHING
         with viewer.excused():
-            await self._fetch(viewer)  # or what it has shown since the last time would count as never shown
+            await self._fetch(
+                viewer
+            )  # or what it has shown since the last time would count as never shown
             self._note_errors(viewer)
             viewer.page = None
             await page.close()
@@ -574,10 +674,26 @@ class Soak:
 
 def options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; exits with a sentence when it is wrong."""
-    parser = argparse.ArgumentParser(prog="bench/soak.py", description="Film and watch for long, with trouble all the time.")
-    parser.add_argument("--minutes", type=int, default=60, metavar="N", help="how long (default: 60); Ctrl-C ends it earlier")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the troubles: which, when and to whom (default: 1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement to this file")
+    parser = argparse.ArgumentParser(
+        prog="bench/soak.py", description="Film and watch for long, with trouble all the time."
+    )
+    parser.add_argument(
+        "--minutes",
+        type=int,
+        default=60,
+        metavar="N",
+        help="how long (default: 60); Ctrl-C ends it earlier",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of the troubles: which, when and to whom (default: 1)",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every measurement to this file"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.minutes < 1:
         parser.error("--minutes needs at least one")
@@ -586,7 +702,11 @@ def options(arguments: list[str]) -> argparse.Namespace:
 
 async def run(chosen: argparse.Namespace) -> int:
     """Measure and print; returns the exit status."""
-    soak = Soak(chosen.seed, lambda text: print(text, flush=True), lambda text: print(text, file=sys.stderr, flush=True))
+    soak = Soak(
+        chosen.seed,
+        lambda text: print(text, flush=True),
+        lambda text: print(text, file=sys.stderr, flush=True),
+    )
     machine = None
     try:
         async with soak:
@@ -607,7 +727,9 @@ async def run(chosen: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """The program; returns its exit status: 0 when every minute was measured, whatever the numbers are."""
+    """The program; returns its exit status: 0 when every minute was measured, whatever the numbers
+    are.
+    """
     return command.status(run(options(arguments)))
 
 

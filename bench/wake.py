@@ -1,8 +1,8 @@
 """How soon does a camera that nobody watches wake up? `python -m bench.wake`
 
-A camera page falls asleep, a player page is opened, and its pixels tell when the first picture is seen: once with the lens on, where
-only the encoder sleeps, and once with the lens let go as well. The two take turns. The bench's lens is there at once; a phone's takes what
-it takes.
+A camera page falls asleep, a player page is opened, and its pixels tell when the first picture is
+seen: once with the lens on, where only the encoder sleeps, and once with the lens let go as well.
+The two take turns. The bench's lens is there at once; a phone's takes what it takes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Wakes:
 
     Attributes:
         rests: What slept.
-        seconds: From the player's socket to its first picture, which was filmed since: the relay has forgotten those of before.
+        seconds: From the player's socket to its first picture, which was filmed since: the relay
+            has forgotten those of before.
     """
 
     rests: str
@@ -57,10 +58,17 @@ class Wakes:
         limit = LIMITS[self.rests]
         worst = max(self.seconds)
         claim = f"with the {self.rests} asleep, the first viewer sees a picture within {limit:g} s"
-        return Target(claim, f"p50 {median(self.seconds):.2f} s, worst {worst:.2f} s", worst <= limit)
+        return Target(
+            claim, f"p50 {median(self.seconds):.2f} s, worst {worst:.2f} s", worst <= limit
+        )
 
     def line(self) -> list[str]:
-        return [self.rests, str(len(self.seconds)), number(median(self.seconds), 2), number(max(self.seconds), 2)]
+        return [
+            self.rests,
+            str(len(self.seconds)),
+            number(median(self.seconds), 2),
+            number(max(self.seconds), 2),
+        ]
 
 
 async def wake(stage: Stage, wakes: Wakes) -> None:
@@ -71,9 +79,13 @@ async def wake(stage: Stage, wakes: Wakes) -> None:
     """
     name = stage.fresh_name()
     async with AsyncExitStack() as stack:
-        camera = await stage.camera_page(name=name, start=1, width=SIZE.width, height=SIZE.height, fps=30, rest=wakes.rests)
+        camera = await stage.camera_page(
+            name=name, start=1, width=SIZE.width, height=SIZE.height, fps=30, rest=wakes.rests
+        )
         stack.push_async_callback(camera.close)
-        await camera.wait_for("document.getElementById('status').innerText.startsWith('Asleep')", ASLEEP)
+        await camera.wait_for(
+            "document.getElementById('status').innerText.startsWith('Asleep')", ASLEEP
+        )
         viewer = await stage.player_page(camera=name)
         stack.push_async_callback(viewer.close)
         await viewer.wait_for("bench.arrival().seen !== null", FIRST)
@@ -90,7 +102,11 @@ async def run(chosen: argparse.Namespace) -> int:
         for turn in range(chosen.rounds):
             for wakes in kinds if turn % 2 == 0 else reversed(kinds):
                 await wake(stage, wakes)
-                print(f"round {turn + 1} of {chosen.rounds}: {wakes.rests} {wakes.seconds[-1]:.2f} s", file=sys.stderr, flush=True)
+                print(
+                    f"round {turn + 1} of {chosen.rounds}: {wakes.rests} {wakes.seconds[-1]:.2f} s",
+                    file=sys.stderr,
+                    flush=True,
+                )
     print(aligned(["asleep", "wakes", "p50 s", "worst s"], [wakes.line() for wakes in kinds]))
     print(f"\n{listed(wakes.target() for wakes in kinds)}")
     command.write(chosen, machine, [asdict(wakes) for wakes in kinds])
@@ -99,7 +115,13 @@ async def run(chosen: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """The program; returns its exit status."""
-    return command.status(run(command.rounds("wake.py", "Measure how soon a sleeping camera shows a picture.", arguments)))
+    return command.status(
+        run(
+            command.rounds(
+                "wake.py", "Measure how soon a sleeping camera shows a picture.", arguments
+            )
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The local certificate authority: what lets a phone open the relay's pages over https, and so use its camera."""
+"""The local certificate authority: what lets a phone open the relay's pages over https, and so use
+its camera.
+"""
 
 from .authority import Authority, AuthorityError, Served
 from .check import check

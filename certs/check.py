@@ -22,13 +22,20 @@ _NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME (x509_vfy.h), which pyOpenSSL does not name."""
 
 
-def check(cert_file: Path, key_file: Path, ca_file: Path | None, names: Iterable[str], now: datetime | None = None) -> list[str]:
+def check(
+    cert_file: Path,
+    key_file: Path,
+    ca_file: Path | None,
+    names: Iterable[str],
+    now: datetime | None = None,
+) -> list[str]:
     """What a browser would object to, if the relay served these files. The files may be anybody's.
 
     Args:
         cert_file: PEM, the server's certificate first.
         key_file: PEM, unencrypted. May be the same file.
-        ca_file: PEM of the authority that browsers are told to trust; None asks only whether the certificates in the file form a chain.
+        ca_file: PEM of the authority that browsers are told to trust; None asks only whether the
+            certificates in the file form a chain.
         names: DNS names and IP addresses, as in a URL, that the certificate must be valid for.
         now: Aware; default the clock.
 
@@ -54,7 +61,10 @@ def check(cert_file: Path, key_file: Path, ca_file: Path | None, names: Iterable
 
 
 def unusable(cert_file: Path, key_file: Path) -> list[str]:
-    """Why TLS could not serve these files at all, in sentences; empty when it can. See `check` for the arguments."""
+    """Why TLS could not serve these files at all, in sentences; empty when it can.
+
+    See `check` for the arguments.
+    """
     loaded = _loaded(cert_file)
     return [loaded] if isinstance(loaded, str) else _key_problems(loaded[0], cert_file, key_file)
 
@@ -92,15 +102,20 @@ def _loaded(cert_file: Path) -> list[x509.Certificate] | str:
 
 def _key_problems(leaf: x509.Certificate, cert_file: Path, key_file: Path) -> list[str]:
     try:
-        # Through cryptography, because OpenSSL would stop and ask at the terminal for the passphrase of an encrypted key.
+        # Through cryptography, because OpenSSL would stop and ask at the terminal for the
+        # passphrase of an encrypted key.
         key = load_pem_private_key(key_file.read_bytes(), password=None)
     except OSError as error:
         return [f"The private key {key_file} cannot be read: {error.strerror}."]
     except TypeError:
-        return [f"The private key {key_file} is protected by a passphrase; the relay needs one without."]
+        return [
+            f"The private key {key_file} is protected by a passphrase; the relay needs one without."
+        ]
     except (ValueError, UnsupportedAlgorithm):
         return [f"{key_file} is not a private key in PEM form, or is damaged."]
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+    if not isinstance(
+        key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+    ):
         return [f"{key_file} holds a kind of key that browsers cannot use."]
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     try:
@@ -118,7 +133,12 @@ def _key_problems(leaf: x509.Certificate, cert_file: Path, key_file: Path) -> li
 def _date_problems(leaf: x509.Certificate, cert_file: Path, now: datetime) -> list[str]:
     begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if now < begin:
-        return [f"The certificate {cert_file} begins on {begin:%Y-%m-%d %H:%M} UTC, and the clock says {now:%Y-%m-%d %H:%M}."]
+        return [
+            (
+                f"The certificate {cert_file} begins on {begin:%Y-%m-%d %H:%M} UTC, and the "
+                f"clock says {now:%Y-%m-%d %H:%M}."
+            )
+        ]
     if now > end:
         return [f"The certificate {cert_file} ended on {end:%Y-%m-%d %H:%M} UTC."]
     return []
@@ -128,17 +148,33 @@ def _name_problems(leaf: x509.Certificate, cert_file: Path, names: Iterable[str]
     try:
         san = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return [f"The certificate {cert_file} has no subject alternative names; browsers accept nothing else."]
+        return [
+            (
+                f"The certificate {cert_file} has no subject alternative names; browsers "
+                "accept nothing else."
+            )
+        ]
     except ValueError:
         return [f"The certificate {cert_file} has damaged extensions."]
     addresses = {str(address) for address in san.get_values_for_type(x509.IPAddress)}
     patterns = [pattern.lower() for pattern in san.get_values_for_type(x509.DNSName)]
-    missing = [name for name in names if _plain_address(name) not in addresses and not any(matches(name, pattern) for pattern in patterns)]
-    return [f"The certificate {cert_file} is not valid for {', '.join(missing)}."] if missing else []
+    missing = [
+        name
+        for name in names
+        if _plain_address(name) not in addresses
+        and not any(matches(name, pattern) for pattern in patterns)
+    ]
+    return (
+        [f"The certificate {cert_file} is not valid for {', '.join(missing)}."] if missing else []
+    )
 
 
 def _trust_problems(
-    leaf: x509.Certificate, intermediates: Sequence[x509.Certificate], cert_file: Path, ca_file: Path, now: datetime
+    leaf: x509.Certificate,
+    intermediates: Sequence[x509.Certificate],
+    cert_file: Path,
+    ca_file: Path,
+    now: datetime,
 ) -> list[str]:
     try:
         roots = x509.load_pem_x509_certificates(ca_file.read_bytes())
@@ -149,19 +185,27 @@ def _trust_problems(
     problems = []
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.X509_STRICT)
-    # The leaf's own dates have their own sentence; here they only should not hide what else is wrong.
+    # The leaf's own dates have their own sentence; here they only should not hide what else is
+    # wrong.
     store.set_time(min(max(now, leaf.not_valid_before_utc), leaf.not_valid_after_utc))
     for root in roots:
         store.add_cert(crypto.X509.from_cryptography(root))
     chain = [crypto.X509.from_cryptography(certificate) for certificate in intermediates]
     try:
-        crypto.X509StoreContext(store, crypto.X509.from_cryptography(leaf), chain).verify_certificate()
+        crypto.X509StoreContext(
+            store, crypto.X509.from_cryptography(leaf), chain
+        ).verify_certificate()
     except crypto.X509StoreContextError as error:
         problems.append(f"The certificate {cert_file} is not vouched for by {ca_file}: {error}.")
     return problems
 
 
-def _chain_problems(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate], cert_file: Path, now: datetime) -> list[str]:
+def _chain_problems(
+    leaf: x509.Certificate,
+    intermediates: Sequence[x509.Certificate],
+    cert_file: Path,
+    now: datetime,
+) -> list[str]:
     store = crypto.X509Store()
     # Who vouches for the last certificate is not asked here, so it stands for an authority itself.
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
@@ -169,9 +213,16 @@ def _chain_problems(leaf: x509.Certificate, intermediates: Sequence[x509.Certifi
     store.add_cert(crypto.X509.from_cryptography(intermediates[-1] if intermediates else leaf))
     chain = [crypto.X509.from_cryptography(certificate) for certificate in intermediates]
     try:
-        crypto.X509StoreContext(store, crypto.X509.from_cryptography(leaf), chain).verify_certificate()
+        crypto.X509StoreContext(
+            store, crypto.X509.from_cryptography(leaf), chain
+        ).verify_certificate()
     except crypto.X509StoreContextError as error:
-        return [f"The certificates in {cert_file} are no chain ({error}): the relay's own comes first, then the one that signed it."]
+        return [
+            (
+                f"The certificates in {cert_file} are no chain ({error}): the relay's own "
+                "comes first, then the one that signed it."
+            )
+        ]
     return []
 
 
@@ -179,18 +230,28 @@ def _usage_problems(leaf: x509.Certificate, cert_file: Path) -> list[str]:
     days = (leaf.not_valid_after_utc - leaf.not_valid_before_utc).days
     problems = []
     if days > LONGEST_LIFE:
-        problems.append(f"The certificate {cert_file} is valid for {days} days; iPhones and Macs refuse more than {LONGEST_LIFE}.")
+        problems.append(
+            f"The certificate {cert_file} is valid for {days} days; iPhones and Macs "
+            f"refuse more than {LONGEST_LIFE}."
+        )
     try:
         usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
-            problems.append(f"The certificate {cert_file} is not meant for servers (extended key usage).")
+            problems.append(
+                f"The certificate {cert_file} is not meant for servers (extended key usage)."
+            )
     except (x509.ExtensionNotFound, ValueError):
-        problems.append(f"The certificate {cert_file} does not say that it is meant for servers (extended key usage); Apple asks for it.")
+        problems.append(
+            f"The certificate {cert_file} does not say that it is meant for servers "
+            "(extended key usage); Apple asks for it."
+        )
     return problems
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a certificate's DNS name covers a host (RFC 6125 6.4.3: a wildcard stands for one whole label, the first)."""
+    """Whether a certificate's DNS name covers a host (RFC 6125 6.4.3: a wildcard stands for one
+    whole label, the first).
+    """
     name = name.lower().rstrip(".")
     if pattern.startswith("*."):
         return "." in name and name.partition(".")[2] == pattern[2:]

@@ -1,7 +1,9 @@
-"""Keeps the certificate true while the relay runs: addresses come and go, certificates end, files are replaced.
+"""Keeps the certificate true while the relay runs: addresses come and go, certificates end, files
+are replaced.
 
-Live connections stay: a TLS connection keeps the certificate that it began with, and another context is only for the handshakes that begin
-from then on. Phones notice nothing, because the authority that they trust is the same.
+Live connections stay: a TLS connection keeps the certificate that it began with, and another
+context is only for the handshakes that begin from then on. Phones notice nothing, because the
+authority that they trust is the same.
 """
 
 from __future__ import annotations
@@ -21,13 +23,20 @@ from groundwork.state_files import spares
 from . import AuthorityError, Served
 
 LOOK_INTERVAL = 5.0
-"""Seconds between two looks: a phone that follows the computer into another network must not wait long, and a look costs a millisecond."""
+"""Seconds between two looks: a phone that follows the computer into another network must not wait
+long, and a look costs a millisecond.
+"""
 
 FAILURES_TO_SAY = 2
-"""Looks that must fail before it is said: a person who replaces a certificate and its key replaces one of them first."""
+"""Looks that must fail before it is said: a person who replaces a certificate and its key replaces
+one of them first.
+"""
 
 FILES = 3
-"""Descriptors that a certificate takes at once: its lock, a file, the folder. When the system gives none, spare ones are for it, too."""
+"""Descriptors that a certificate takes at once: its lock, a file, the folder.
+
+When the system gives none, spare ones are for it, too.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +44,9 @@ log = logging.getLogger(__name__)
 class Source(Protocol):
     """Where certificates come from: `certs.Authority`, `certs.OwnCertificate`."""
 
-    def ensure(self, addresses: Sequence[IPAddress], names: Sequence[str], now: datetime | None = None) -> Served:
+    def ensure(
+        self, addresses: Sequence[IPAddress], names: Sequence[str], now: datetime | None = None
+    ) -> Served:
         """One that is good for these; raises AuthorityError."""
 
     def stale(self, served: Served, now: datetime) -> bool:
@@ -80,7 +91,9 @@ class Renewal:
         """
         self._source = source
         self._hosts = hosts
-        self._names = [name for name in names if not _is_address(name.strip("[]"))]  # which is not looked for among names
+        self._names = [
+            name for name in names if not _is_address(name.strip("[]"))
+        ]  # which is not looked for among names
         self._present = present
         self._now = now
         self._interval = interval
@@ -91,26 +104,42 @@ class Renewal:
         self.context = self.served.server_context()
 
     def hosts(self) -> list[str]:
-        """Where pages can be opened from elsewhere, likeliest first; ``localhost`` when that is nowhere.
+        """Where pages can be opened from elsewhere, likeliest first; ``localhost`` when that is
+        nowhere.
 
-        With the relay's own authority those are its addresses. Somebody's own certificate is mostly for names, and only what it is good for
-        is told (if there is any such).
+        With the relay's own authority those are its addresses. Somebody's own certificate is mostly
+        for names, and only what it is good for is told (if there is any such).
         """
         there: list[IPAddress | str] = [ip for ip in self.addresses if not ip.is_loopback]
-        there = there or [self._certain(name) for name in self._hosts or () if not _is_address(name)]
+        there = there or [
+            self._certain(name) for name in self._hosts or () if not _is_address(name)
+        ]
         if not self.served.ca_pem:
-            certain = [name for name in (*self._names, *self.served.names) if "*" not in name and name != "localhost"]
-            there = [host for host in [*dict.fromkeys(certain), *there] if self.served.covers(host)] or there
+            certain = [
+                name
+                for name in (*self._names, *self.served.names)
+                if "*" not in name and name != "localhost"
+            ]
+            there = [
+                host for host in [*dict.fromkeys(certain), *there] if self.served.covers(host)
+            ] or there
         # What is outside the authority's limits can be opened after a warning, so it comes last.
-        return [str(host) for host in sorted(there, key=lambda host: not self.served.covers(host))] or ["localhost"]
+        return [
+            str(host) for host in sorted(there, key=lambda host: not self.served.covers(host))
+        ] or ["localhost"]
 
     def _certain(self, name: str) -> str:
-        """This name, or where the certificate is only good for the one that ends in .local, that."""
+        """This name, or where the certificate is only good for the one that ends in .local,
+        that.
+        """
         local = f"{name}.local"
         return local if self.served.covers(local) and not self.served.covers(name) else name
 
     def start(self, on_change: Callable[[], None]) -> None:
-        """Begin to look. ``on_change`` is called in the loop when `addresses` or `served` have changed."""
+        """Begin to look.
+
+        ``on_change`` is called in the loop when `addresses` or `served` have changed.
+        """
         self._task = asyncio.create_task(self._run(on_change), name="renewal")
 
     async def stop(self) -> None:
@@ -136,13 +165,17 @@ class Renewal:
         """
         try:
             present = [*await asyncio.to_thread(self._present, self._hosts)]
-        except OSError as error:  # for want of file descriptors, for instance: the next look will tell
+        except (
+            OSError
+        ) as error:  # for want of file descriptors, for instance: the next look will tell
             log.debug("The addresses cannot be looked at: %s", error)
             present = self.addresses
         moved = present != self.addresses
         self.addresses = present
         now = self._now()
-        if not (moved or self._failures or await asyncio.to_thread(self._source.stale, self.served, now)):
+        if not (
+            moved or self._failures or await asyncio.to_thread(self._source.stale, self.served, now)
+        ):
             return False
         try:
             with spares.lent(FILES):
@@ -152,7 +185,11 @@ class Renewal:
         except (AuthorityError, OSError, ssl.SSLError) as error:
             self._failures += 1
             if self._failures == FAILURES_TO_SAY:
-                log.warning("The certificate is served on as it is, and tried again every %g s. %s", self._interval, error)
+                log.warning(
+                    "The certificate is served on as it is, and tried again every %g s. %s",
+                    self._interval,
+                    error,
+                )
             return moved
         self._failures = 0
         for sentence in served.warnings:
@@ -162,7 +199,10 @@ class Renewal:
         changed = moved or served != self.served
         self.served = served
         if renewed:
-            log.info("New connections get a new certificate, which ends on %s; live ones stay.", f"{served.expires:%Y-%m-%d}")
+            log.info(
+                "New connections get a new certificate, which ends on %s; live ones stay.",
+                f"{served.expires:%Y-%m-%d}",
+            )
         return changed
 
 

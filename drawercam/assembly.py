@@ -42,7 +42,10 @@ from .whereabouts import Whereabouts
 log = logging.getLogger(__name__)
 
 _NOTE_LIMIT = 0.5
-"""Seconds that a relay which stops waits for word of its last move to be written. What is written later is not believed."""
+"""Seconds that a relay which stops waits for word of its last move to be written.
+
+What is written later is not believed.
+"""
 
 
 class Relay:
@@ -60,7 +63,9 @@ class Relay:
 
     def __init__(self, chosen: argparse.Namespace, root: Path) -> None:
         self._hindrance: OSError | None = None
-        if chosen.keys or (chosen.tls and not (chosen.cert and not chosen.serve_registry)):  # else there is nothing to keep
+        if chosen.keys or (
+            chosen.tls and not (chosen.cert and not chosen.serve_registry)
+        ):  # else there is nothing to keep
             self._hindrance = state_files.take_over(chosen.state)
         state_files.spares.keep()
         departures = Departures()
@@ -70,27 +75,51 @@ class Relay:
         named = [chosen.host] if chosen.host and not addresses.listening(chosen.hosts) else []
         self._outside: Outside = chosen.outside
         self._names = [*addresses.host_names(), *named, *self._outside.names]
-        source = OwnCertificate(chosen.cert, chosen.key) if chosen.cert else Authority(chosen.state / "certs")
-        self._renewal = Renewal(source, chosen.hosts, self._names, present=self._outside.listening) if chosen.tls else None
+        source = (
+            OwnCertificate(chosen.cert, chosen.key)
+            if chosen.cert
+            else Authority(chosen.state / "certs")
+        )
+        self._renewal = (
+            Renewal(source, chosen.hosts, self._names, present=self._outside.listening)
+            if chosen.tls
+            else None
+        )
         self._where = Whereabouts(chosen.tls, chosen.hosts, self._outside, self._renewal)
         self._ring = self._keys() if chosen.keys else None
         to_type = None if chosen.state.resolve() == state_folder().resolve() else chosen.state
         self._links = PrintedLinks(self._ring, self._where, to_type)
-        self._access = Access(self._ring, sites=self._outside.sites(), tls=chosen.tls, tickets=chosen.registry is not None)
+        self._access = Access(
+            self._ring,
+            sites=self._outside.sites(),
+            tls=chosen.tls,
+            tickets=chosen.registry is not None,
+        )
         self._learn_hosts()
         self._announcer: Announcer | None = None
         if chosen.registry:
-            self._announcer = Announcer(chosen.registry, secret.load(chosen.registry_secret_file), self._announced)
+            self._announcer = Announcer(
+                chosen.registry, secret.load(chosen.registry_secret_file), self._announced
+            )
         registry = None
         if chosen.serve_registry:
-            registry = Registry(chosen.state, secret.load_or_create(chosen.registry_secret_file)[0], own=self._announced)
+            registry = Registry(
+                chosen.state,
+                secret.load_or_create(chosen.registry_secret_file)[0],
+                own=self._announced,
+            )
         proxies = Proxies(
             self._outside.proxies,
             alone=bool(self._outside.proxies) and not chosen.tls,
             no_proxy=not chosen.keys and not chosen.no_key,
         )
         site = Site(
-            hub=Hub(RelayClock(), Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on)), _later, departures),
+            hub=Hub(
+                RelayClock(),
+                Policy(PausePolicy(chosen.pause_policy), frozenset(chosen.always_on)),
+                _later,
+                departures,
+            ),
             entrance=Entrance(self._access, chosen.tls, proxies),
             root=root,
             authority=lambda: self._where.served.ca_pem if self._where.served else b"",
@@ -118,12 +147,18 @@ class Relay:
         """
         chosen, renewal = self._chosen, self._renewal
         asyncio.get_running_loop().set_exception_handler(loop_errors.unhandled)
-        self._where.port = await self._server.start(chosen.hosts, chosen.port, (lambda: renewal.context) if renewal else None)
-        await self._gone.start()  # not before: where another relay has this port, the folder is that one's, too
+        self._where.port = await self._server.start(
+            chosen.hosts, chosen.port, (lambda: renewal.context) if renewal else None
+        )
+        await (
+            self._gone.start()
+        )  # not before: where another relay has this port, the folder is that one's, too
         if renewal:
             await self._start_trust_page(renewal)
             if not chosen.no_mdns:
-                self._beacon = Beacon(chosen.relay_name, self._where.port, True, renewal.served.fingerprint)
+                self._beacon = Beacon(
+                    chosen.relay_name, self._where.port, True, renewal.served.fingerprint
+                )
                 self._beacon.start(self._where.outward)
             renewal.start(self._moved)
         if self._announcer:
@@ -132,7 +167,8 @@ class Relay:
         await self._note()
         if self._hindrance is not None:
             log.warning(
-                "%s The relay goes on with the keys and certificates that are there, and forgets at its end what changes: keys that are "
+                "%s The relay goes on with the keys and certificates that are there, and "
+                "forgets at its end what changes: keys that are "
                 "revoked, cameras that are gone. Other commands do not know where it listens.",
                 state_files.unwritable(self._hindrance, chosen.state),
             )
@@ -141,7 +177,11 @@ class Relay:
     async def stop(self) -> None:
         """Say good-bye to everybody at once, each within its own budget."""
         parts = (self._renewal, self._trust, self._beacon, self._announcer)
-        await asyncio.gather(self._take_notice_down(), self._say_good_bye(), *(part.stop() for part in parts if part is not None))
+        await asyncio.gather(
+            self._take_notice_down(),
+            self._say_good_bye(),
+            *(part.stop() for part in parts if part is not None),
+        )
 
     async def _take_notice_down(self) -> None:
         if self._telling is not None:
@@ -167,12 +207,21 @@ class Relay:
         if self._chosen.no_trust_page or not renewal.served.ca_pem:
             return
         most = self._server.capacity.trust
-        trust = TrustPage(lambda: renewal.served, self._where.port, self._access.check_host, self._root / "web", most)
+        trust = TrustPage(
+            lambda: renewal.served,
+            self._where.port,
+            self._access.check_host,
+            self._root / "web",
+            most,
+        )
         try:
             self._where.trust_port = await trust.start(self._chosen.hosts, self._chosen.trust_port)
         except OSError as error:
             log.warning(
-                "There is no page that tells phones how to trust this relay: port %d cannot be had (%s). --trust-port chooses another one.",
+                (
+                    "There is no page that tells phones how to trust this relay: port %d "
+                    "cannot be had (%s). --trust-port chooses another one."
+                ),
                 self._chosen.trust_port,
                 error.strerror or error,
             )
@@ -187,7 +236,9 @@ class Relay:
 
     def _learn_hosts(self) -> None:
         certified = self._where.served.names if self._where.served else ()
-        self._access.set_hosts([*self._names, addresses.short_name(), *certified], self._where.present)
+        self._access.set_hosts(
+            [*self._names, addresses.short_name(), *certified], self._where.present
+        )
 
     def _moved(self) -> None:
         """Addresses or certificate have changed."""
@@ -209,9 +260,13 @@ class Relay:
             await self._show()
 
     async def _note(self) -> None:
-        """Leave word for the commands on this computer; without it they go by their defaults, and say so."""
+        """Leave word for the commands on this computer; without it they go by their defaults, and
+        say so.
+        """
         served, local = self._where.served, addresses.from_here(self._chosen.hosts)
-        covered = served is None or bool(served.ca_pem) or served.covers(addresses.parsed(local) or local)
+        covered = (
+            served is None or bool(served.ca_pem) or served.covers(addresses.parsed(local) or local)
+        )
         running = Running(
             scheme=self._where.scheme,
             port=self._where.port,
@@ -230,13 +285,18 @@ class Relay:
         except OSError as error:
             if self._hindrance is None:  # which is said at the start
                 log.warning(
-                    "Nothing can be written into %s (%s), so other commands on this computer do not know where this relay listens.",
+                    (
+                        "Nothing can be written into %s (%s), so other commands on this "
+                        "computer do not know where this relay listens."
+                    ),
                     self._chosen.state,
                     error.strerror or error,
                 )
 
     async def _show(self) -> None:
-        own_url, own_command = self._links.own(sys.stdout.isatty()) if not self._shown else ("", "")  # once
+        own_url, own_command = (
+            self._links.own(sys.stdout.isatty()) if not self._shown else ("", "")
+        )  # once
         self._shown = self._where.origins()[0]
         chosen = self._chosen
         films, watches = self._links.film(), self._links.watch()
@@ -258,7 +318,10 @@ class Relay:
             warnings=served.warnings if served else (),
             reach=self._where.reach(),
             command=command_lines.with_tls(chosen.typed),
-            advice=(*self._outside.missing(chosen.tls, chosen.hosts, chosen.typed), *self._links.missing()),
+            advice=(
+                *self._outside.missing(chosen.tls, chosen.hosts, chosen.typed),
+                *self._links.missing(),
+            ),
         )
         print(banner.banner_for(facts, sys.stdout, codes=not chosen.no_qr), end="")
         if why := await asyncio.to_thread(console.unseen, sys.stdout):  # which waits for a reader

@@ -1,4 +1,6 @@
-"""The links that a start prints: which keys stand in them, and what to say where a key is missing."""
+"""The links that a start prints: which keys stand in them, and what to say where a key is
+missing.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +40,17 @@ class PrintedLinks:
         return self._where.urls("/player.html", self._watch)
 
     def own(self, terminal: bool) -> tuple[str, str]:
-        """On a terminal, the first start makes a key for its owner: its link. Else, where there is none, the command that makes one."""
+        """On a terminal, the first start makes a key for its owner: its link.
+
+        Else, where there is none, the command that makes one.
+        """
         if self._ring is None:
             return "", ""
         if self._ring.is_new and terminal:
             with contextlib.suppress(OSError):  # the disk is full now
-                return self._where.urls("/player.html", self._ring.add(ALL, ALL, label=FIRST_LABEL))[0], ""
+                return self._where.urls(
+                    "/player.html", self._ring.add(ALL, ALL, label=FIRST_LABEL)
+                )[0], ""
         there = any(key.manages for key in self._ring.live)
         return "", "" if there else command_lines.command("keys", "add", "--own", state=self._state)
 
@@ -55,10 +62,21 @@ class PrintedLinks:
         return f"To have one, type: {command} (or --publish)"
 
     def missing(self) -> Iterator[tuple[str, str]]:
-        """What to say when the keys that belong into the printed links have been revoked, each with the command that makes one."""
+        """What to say when the keys that belong into the printed links have been revoked, each with
+        the command that makes one.
+        """
         if self._ring is None:
             return
-        for key, link, option in ((self._film, "Film", "--publish"), (self._watch, "Watch", "--watch")):
+        for key, link, option in (
+            (self._film, "Film", "--publish"),
+            (self._watch, "Watch", "--watch"),
+        ):
             if key is None:
                 command = command_lines.command("keys", "add", option, "all", state=self._state)
-                yield f"Warning: The link to {link} has no key, because that was revoked. To make one, type:", command
+                yield (
+                    (
+                        f"Warning: The link to {link} has no key, because that was revoked. To "
+                        "make one, type:"
+                    ),
+                    command,
+                )

@@ -1,4 +1,6 @@
-"""Where the relay is now: the addresses of its pages, what registries are told of it, and from where it can be reached."""
+"""Where the relay is now: the addresses of its pages, what registries are told of it, and from
+where it can be reached.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from .outer_address import Outside
 
 
 class Whereabouts:
-    """Where one relay is. It may move: its computer is in another network, its certificate is for other names.
+    """Where one relay is. It may move: its computer is in another network, its certificate is for
+    other names.
 
     Args:
         tls: It speaks https.
@@ -31,7 +34,9 @@ class Whereabouts:
         trust_port: That of the page that tells how to trust it; 0 where there is none.
     """
 
-    def __init__(self, tls: bool, listens: Sequence[str] | None, outside: Outside, renewal: Renewal | None) -> None:
+    def __init__(
+        self, tls: bool, listens: Sequence[str] | None, outside: Outside, renewal: Renewal | None
+    ) -> None:
         self.scheme = "https" if tls else "http"
         self.port = self.trust_port = 0
         self._tls = tls
@@ -59,25 +64,40 @@ class Whereabouts:
         return self._renewal.hosts() if self._renewal else ["localhost"]
 
     def urls(self, path: str, key: Key | None = None) -> list[str]:
-        """Where this page can be opened, likeliest first, with the key in the link if there is one."""
+        """Where this page can be opened, likeliest first, with the key in the link if there is
+        one.
+        """
         fragment = f"#key={key.secret}" if key else ""
         return [origin + path + fragment for origin in self.origins()]
 
     def origins(self) -> list[str]:
         """Where pages can be opened, likeliest first."""
         outer = self._outside.origins(self.scheme, self.port)
-        own = [addresses.url(self.scheme, host, self.port).rstrip("/") for host in self.hosts() if host not in outer.values()]
+        own = [
+            addresses.url(self.scheme, host, self.port).rstrip("/")
+            for host in self.hosts()
+            if host not in outer.values()
+        ]
         if self._outside.proxies and not self._tls:
             return [*outer] or own  # all others are turned away
         return [*outer, *own] if self._tls else [*own, *outer]
 
     def trust_url(self) -> str:
         """The page that tells how to trust it; "" where there is none."""
-        return addresses.url("http", self.hosts()[0], self.trust_port, PAGE_PATH) if self.trust_port else ""
+        return (
+            addresses.url("http", self.hosts()[0], self.trust_port, PAGE_PATH)
+            if self.trust_port
+            else ""
+        )
 
     def announcement(self, name: str) -> Announcement | None:
-        """What registries are told of a relay of this name; loopback only where the relay is nowhere else."""
-        origins = [addresses.url(self.scheme, ip, self.port).rstrip("/") for ip in self.outward or self.present]
+        """What registries are told of a relay of this name; loopback only where the relay is
+        nowhere else.
+        """
+        origins = [
+            addresses.url(self.scheme, ip, self.port).rstrip("/")
+            for ip in self.outward or self.present
+        ]
         fingerprint = self.served.fingerprint if self.served else ""
         return Announcement(name, tuple(origins[:MAX_URLS]), fingerprint) if origins else None
 

@@ -1,4 +1,6 @@
-"""Where this computer can be reached: its addresses in the local network, likeliest first, and its names."""
+"""Where this computer can be reached: its addresses in the local network, likeliest first, and its
+names.
+"""
 
 from __future__ import annotations
 
@@ -14,40 +16,58 @@ import ifaddr
 IPAddress = IPv4Address | IPv6Address
 
 FAR_ADDRESS = ("203.0.113.1", 9)
-"""An address that belongs to nobody (TEST-NET-3, RFC 5737), so that the way to it is the default route; and the discard port."""
+"""An address that belongs to nobody (TEST-NET-3, RFC 5737), so that the way to it is the default
+route; and the discard port.
+"""
 
 PRIVATE_IPV4 = tuple(ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
-"""RFC 1918. `IPv4Address.is_private` would also accept the documentation networks and others that no phone is in."""
+"""RFC 1918.
+
+`IPv4Address.is_private` would also accept the documentation networks and others that no phone is
+in.
+"""
 
 UNIQUE_LOCAL = ip_network("fc00::/7")
 """RFC 4193: the private addresses of IPv6."""
 
 VIRTUAL_INTERFACE = re.compile(
     r"""
-    docker | br-[0-9a-f]{12} | veth | cni | flannel | cali | podman | lxc | lxd         # containers (br-lan is a router's real one)
-    | virbr | vnet | vmnet | vboxnet | bridge10                                         # virtual machines on Linux and macOS
-    | vEthernet\ \((WSL|Default\ Switch|nat) | Hyper-V\ Virtual | VirtualBox | VMware    # and on Windows
-    | ifb | dummy                                                                       # traffic shaping, nothing at all
+    # Containers (br-lan is a router's real one).
+    docker | br-[0-9a-f]{12} | veth | cni | flannel | cali | podman | lxc | lxd
+    # Virtual machines on Linux and macOS.
+    | virbr | vnet | vmnet | vboxnet | bridge10
+    # And on Windows.
+    | vEthernet\ \((WSL|Default\ Switch|nat) | Hyper-V\ Virtual | VirtualBox | VMware
+    # Traffic shaping, nothing at all.
+    | ifb | dummy
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""How names of interfaces begin that lead to containers and virtual machines inside this computer, where no phone is."""
+"""How names of interfaces begin that lead to containers and virtual machines inside this computer,
+where no phone is.
+"""
 
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """A host name's label in lower case (RFC 1123 2.1, RFC 1035 2.3.4)."""
 
 OWN_NETWORKS_AGE = 60.0
-"""Seconds for which `own_networks` is believed: a computer that is carried to another network knows it a minute later."""
+"""Seconds for which `own_networks` is believed: a computer that is carried to another network knows
+it a minute later.
+"""
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 TLS_PORT, PLAIN_PORT = 8443, 8080
-"""Where a relay listens with https and without, unless it was told otherwise: the usual other ports for them, which need no rights."""
+"""Where a relay listens with https and without, unless it was told otherwise: the usual other ports
+for them, which need no rights.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One address of this computer, and the interface that has it, by the name that its system shows to people."""
+    """One address of this computer, and the interface that has it, by the name that its system
+    shows to people.
+    """
 
     ip: IPAddress
     interface: str
@@ -57,12 +77,15 @@ class Address:
 
 
 def lan_addresses() -> list[Address]:
-    """Addresses at which other devices may reach this computer, likeliest first; empty when it is in no network at all."""
+    """Addresses at which other devices may reach this computer, likeliest first; empty when it is
+    in no network at all.
+    """
     return arrange(ifaddr.get_adapters(), default_address())
 
 
 def listening(hosts: Sequence[str] | None) -> list[IPAddress]:
-    """Addresses at which a program can be reached that listens on these hosts; None or a wildcard stand for all of them, ``::`` for IPv6.
+    """Addresses at which a program can be reached that listens on these hosts; None or a wildcard
+    stand for all of them, ``::`` for IPv6.
 
     A host that is a name is left out, because it can be used as it is.
     """
@@ -71,7 +94,11 @@ def listening(hosts: Sequence[str] | None) -> list[IPAddress]:
         if ip is None:
             continue
         # A socket on :: takes no IPv4 (listener.py), so no link leads there by such an address.
-        found += [one.ip for one in lan_addresses() if ip.version in (4, one.ip.version)] if ip.is_unspecified else [ip]
+        found += (
+            [one.ip for one in lan_addresses() if ip.version in (4, one.ip.version)]
+            if ip.is_unspecified
+            else [ip]
+        )
     return list(dict.fromkeys(found))
 
 
@@ -90,7 +117,9 @@ def is_loopback(host: str) -> bool:
 
 
 def from_here(hosts: Sequence[str] | None) -> str:
-    """At which address or name a program on this computer reaches one that listens on these hosts; None stands for all of them."""
+    """At which address or name a program on this computer reaches one that listens on these hosts;
+    None stands for all of them.
+    """
     if not hosts:
         return "127.0.0.1"
     ip = parsed(hosts[0])
@@ -102,9 +131,10 @@ def from_here(hosts: Sequence[str] | None) -> str:
 def arrange(adapters: Iterable[ifaddr.Adapter], default: IPAddress | None) -> list[Address]:
     """Sort out and sort what `ifaddr` has found.
 
-    First `default`, then private IPv4, then other IPv4, then unique local and other IPv6; among equals the system's order stays.
-    Loopback and link-local IPv6 never appear (a URL cannot hold the scope that the latter needs). Virtual interfaces appear only when
-    there is nothing else; the one with the default route is never taken for virtual, however it is called.
+    First `default`, then private IPv4, then other IPv4, then unique local and other IPv6; among
+    equals the system's order stays. Loopback and link-local IPv6 never appear (a URL cannot hold
+    the scope that the latter needs). Virtual interfaces appear only when there is nothing else; the
+    one with the default route is never taken for virtual, however it is called.
 
     Args:
         adapters: What `ifaddr.get_adapters` returns.
@@ -114,9 +144,12 @@ def arrange(adapters: Iterable[ifaddr.Adapter], default: IPAddress | None) -> li
     virtual: dict[IPAddress, Address] = {}
     for adapter in adapters:
         found = [(_of(details), details.nice_name) for details in adapter.ips]
-        # On Windows the adapter has its description ("Hyper-V Virtual ...") and each address the name of the connection ("vEthernet ...").
+        # On Windows the adapter has its description ("Hyper-V Virtual ...") and each address the
+        # name of the connection ("vEthernet ...").
         names = {adapter.name, adapter.nice_name, *(interface for _, interface in found)}
-        is_virtual = any(map(VIRTUAL_INTERFACE.match, names)) and default not in {ip for ip, _ in found}
+        is_virtual = any(map(VIRTUAL_INTERFACE.match, names)) and default not in {
+            ip for ip, _ in found
+        }
         for ip, interface in found:
             if _reachable(ip):
                 (virtual if is_virtual else real).setdefault(ip, Address(ip, interface))
@@ -124,10 +157,15 @@ def arrange(adapters: Iterable[ifaddr.Adapter], default: IPAddress | None) -> li
 
 
 def default_address() -> IPAddress | None:
-    """The address from which packets leave for the rest of the world; None when they cannot. Sends nothing."""
+    """The address from which packets leave for the rest of the world; None when they cannot.
+
+    Sends nothing.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(FAR_ADDRESS)  # for UDP this chooses a route and a source address, and that is all
+            probe.connect(
+                FAR_ADDRESS
+            )  # for UDP this chooses a route and a source address, and that is all
             address = ip_address(probe.getsockname()[0])
         except OSError:
             return None
@@ -135,7 +173,9 @@ def default_address() -> IPAddress | None:
 
 
 def own_networks() -> frozenset[IPv6Network]:
-    """The IPv6 networks that this computer is in, by its interfaces' addresses and prefixes; link-local ones and loopback among them."""
+    """The IPv6 networks that this computer is in, by its interfaces' addresses and prefixes;
+    link-local ones and loopback among them.
+    """
     global _own_networks
     now = time.monotonic()
     if now - _own_networks[0] > OWN_NETWORKS_AGE:
@@ -145,7 +185,10 @@ def own_networks() -> frozenset[IPv6Network]:
             return _own_networks[1] or frozenset(_ALWAYS_OWN)
         found = (ip for adapter in adapters for ip in adapter.ips if ip.is_IPv6)
         networks = {ip_network((_of(ip), ip.network_prefix), strict=False) for ip in found}
-        _own_networks = now, frozenset(one for one in networks | _ALWAYS_OWN if isinstance(one, IPv6Network))
+        _own_networks = (
+            now,
+            frozenset(one for one in networks | _ALWAYS_OWN if isinstance(one, IPv6Network)),
+        )
     return _own_networks[1]
 
 
@@ -154,12 +197,16 @@ _own_networks: tuple[float, frozenset[IPv6Network]] = (float("-inf"), frozenset(
 
 
 def host_names() -> list[str]:
-    """Names at which this computer may be reached, in lower case; the last one is ``localhost``. See also `short_name`."""
+    """Names at which this computer may be reached, in lower case; the last one is ``localhost``.
+
+    See also `short_name`.
+    """
     return names_of(socket.gethostname())
 
 
 def names_of(host: str) -> list[str]:
-    """What a host of this name is called: the full name if it has a domain, ``<host>.local`` (RFC 6762), ``localhost``.
+    """What a host of this name is called: the full name if it has a domain, ``<host>.local`` (RFC
+    6762), ``localhost``.
 
     What is not a valid DNS name is left out, because no certificate can hold it.
     """
@@ -170,10 +217,12 @@ def names_of(host: str) -> list[str]:
 
 
 def short_name(host: str | None = None) -> str:
-    """This computer's name of one label, or ""; a name of digits is none, because browsers take it for an IPv4 address.
+    """This computer's name of one label, or ""; a name of digits is none, because browsers take it
+    for an IPv4 address.
 
-    Some networks know a computer by it. It is never in a certificate of the relay's own, and so in no link: an authority that may vouch for
-    `garden` may also do so for bank.garden (see `certs.root.may_permit`).
+    Some networks know a computer by it. It is never in a certificate of the relay's own, and so in
+    no link: an authority that may vouch for `garden` may also do so for bank.garden (see
+    `certs.root.may_permit`).
     """
     short = (socket.gethostname() if host is None else host).lower().partition(".")[0]
     return short if is_dns_name(short) else ""
@@ -202,7 +251,12 @@ def _of(ip: ifaddr.IP) -> IPAddress:
 
 
 def _reachable(ip: IPAddress) -> bool:
-    return not (ip.is_loopback or ip.is_unspecified or ip.is_multicast or (ip.version == 6 and ip.is_link_local))
+    return not (
+        ip.is_loopback
+        or ip.is_unspecified
+        or ip.is_multicast
+        or (ip.version == 6 and ip.is_link_local)
+    )
 
 
 def _rank(ip: IPAddress, default: IPAddress | None) -> int:
@@ -218,6 +272,8 @@ def _rank(ip: IPAddress, default: IPAddress | None) -> int:
 
 
 def is_dns_name(name: str) -> bool:
-    """Whether a certificate can hold this name, which is in lower case and has no dot at its end, and a browser asks DNS for it."""
+    """Whether a certificate can hold this name, which is in lower case and has no dot at its end,
+    and a browser asks DNS for it.
+    """
     labels = name.split(".")
     return len(name) <= 253 and all(map(DNS_LABEL.fullmatch, labels)) and not labels[-1].isdigit()

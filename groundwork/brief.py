@@ -1,4 +1,7 @@
-"""Words of others in our sentences: bounded in length, and on one line. A peer is told, and the log has, what was wrong, not all of it."""
+"""Words of others in our sentences: bounded in length, and on one line.
+
+A peer is told, and the log has, what was wrong, not all of it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ def cut(text: str, most: int = MAX_SENTENCE) -> str:
 
 
 def one_line(text: str, most: int) -> str:
-    """A text without what could begin another line in a log, or steer a terminal, and in ASCII; at most so many characters."""
+    """A text without what could begin another line in a log, or steer a terminal, and in ASCII; at
+    most so many characters.
+    """
     text = cut(text, most)
     if not text.isascii() or not text.isprintable():
         text = "".join(one if " " <= one <= "~" else ascii(one)[1:-1] for one in text)

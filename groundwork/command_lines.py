@@ -1,4 +1,6 @@
-"""Command lines: those that a person types wrong, and those that are printed for a person to type."""
+"""Command lines: those that a person types wrong, and those that are printed for a person to
+type.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from typing import Any, NoReturn
 from . import bootstrap
 
 ALIKE = 0.6
-"""How much of a word must be right for another one to be offered in its place (see `difflib`): two letters in four may be swapped."""
+"""How much of a word must be right for another one to be offered in its place (see `difflib`): two
+letters in four may be swapped.
+"""
 
 PATHS = ("--state", "--cert", "--key", "--registry-secret-file")
 """Options of the relay whose value is a path."""
@@ -29,24 +33,35 @@ def quoted(words: Iterable[str]) -> str:
 
 
 def command(*words: str, state: Path | None = None) -> str:
-    """A command of this program that works as it is typed: it begins as this one was begun, and repeats what it needs.
+    """A command of this program that works as it is typed: it begins as this one was begun, and
+    repeats what it needs.
 
     Args:
         words: What follows ``relay.py``.
         state: The state folder, where it is not the default one.
     """
-    return quoted([*_sudo(), *bootstrap.typed(), *words, *(["--state", str(state.resolve())] if state is not None else [])])
+    return quoted(
+        [
+            *_sudo(),
+            *bootstrap.typed(),
+            *words,
+            *(["--state", str(state.resolve())] if state is not None else []),
+        ]
+    )
 
 
 def called(*words: str) -> str:
-    """What this program, or one of its commands, is called in its own help: such as ``relay.py keys``."""
+    """What this program, or one of its commands, is called in its own help: such as ``relay.py
+    keys``.
+    """
     *before, name = bootstrap.typed()
     module = [Path(before[0]).name, "-m"] if before[-1:] == ["-m"] else []
     return " ".join([*module, Path(name).name, *words])
 
 
 def with_tls(arguments: Sequence[str]) -> str:
-    """The command that starts this relay again so that phones can film: as it was typed, on all addresses, with https.
+    """The command that starts this relay again so that phones can film: as it was typed, on all
+    addresses, with https.
 
     Args:
         arguments: What was typed behind ``relay.py``.
@@ -68,7 +83,9 @@ def _kept(arguments: Sequence[str], host: bool) -> Iterator[str]:
     given = iter(arguments)
     for word in given:
         option, equals, value = word.partition("=")
-        if not host and option.startswith("--ho") and "--host".startswith(option):  # argparse takes the beginning for the whole
+        if (
+            not host and option.startswith("--ho") and "--host".startswith(option)
+        ):  # argparse takes the beginning for the whole
             if not equals:
                 next(given, None)
         elif option in PATHS:
@@ -78,8 +95,12 @@ def _kept(arguments: Sequence[str], host: bool) -> Iterator[str]:
 
 
 def _sudo() -> list[str]:
-    """`sudo` as it stood before this program, if it did: what is in a folder of another user is for that user alone."""
-    if sys.platform == "win32" or Path(bootstrap.typed()[-1]).name not in os.environ.get("SUDO_COMMAND", ""):
+    """`sudo` as it stood before this program, if it did: what is in a folder of another user is for
+    that user alone.
+    """
+    if sys.platform == "win32" or Path(bootstrap.typed()[-1]).name not in os.environ.get(
+        "SUDO_COMMAND", ""
+    ):
         return []
     return ["sudo"] if os.geteuid() == 0 else ["sudo", "-u", getpass.getuser()]
 
@@ -99,13 +120,19 @@ EXAMPLES = {
     "URL": "https://192.168.1.5:8443",
     "WxH": "640x480",
 }
-"""What may stand behind an option, by the word that its help has for it: shown where a value is missing or wrong."""
+"""What may stand behind an option, by the word that its help has for it: shown where a value is
+missing or wrong.
+"""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that answers what is mistyped in a sentence, with the near word or an example, and not with all that there is."""
+    """A parser that answers what is mistyped in a sentence, with the near word or an example, and
+    not with all that there is.
+    """
 
-    def __init__(self, *arguments: Any, commands: Sequence[str] = (), example: str = "", **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, commands: Sequence[str] = (), example: str = "", **options: Any
+    ) -> None:
         """
         Args:
             arguments, options: See argparse.
@@ -125,7 +152,10 @@ class Parser(argparse.ArgumentParser):
         return chosen
 
     def unknown(self, words: Sequence[str]) -> str:
-        """What to say of words that there are no options for. Of a value nothing is shown: it may be a password."""
+        """What to say of words that there are no options for.
+
+        Of a value nothing is shown: it may be a password.
+        """
         options = [word.partition("=")[0] for word in words if _is_option(word)]
         shown = options or list(words[:1])
         near = [found for word in shown for found in self.near(word)]
@@ -149,14 +179,33 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, "\n".join(lines) + "\n")
 
     def _in_words(self, message: str) -> tuple[str, str]:
-        """One of argparse's sentences in plain words, and the option that it is about; what is none of them stays as it is."""
+        """One of argparse's sentences in plain words, and the option that it is about; what is none
+        of them stays as it is.
+        """
         if found := re.fullmatch(r"the following arguments are required: (.*)", message):
-            named = [one for one in self._actions if (one.metavar or one.dest) in found[1].split(", ")]
-            return "; ".join(f"{one.metavar} is missing: {one.help}" for one in named) or f"{found[1]} is missing", ""
+            named = [
+                one for one in self._actions if (one.metavar or one.dest) in found[1].split(", ")
+            ]
+            return "; ".join(
+                f"{one.metavar} is missing: {one.help}" for one in named
+            ) or f"{found[1]} is missing", ""
         if found := re.fullmatch(r"ambiguous option: (\S+) could match (.*)", message):
-            return f"{found[1]} may be the beginning of {' or of '.join(found[2].split(', '))}; type all of it", found[2].split(", ")[0]
+            return (
+                (
+                    f"{found[1]} may be the beginning of "
+                    f"{' or of '.join(found[2].split(', '))}; type all of it"
+                ),
+                found[2].split(", ")[0],
+            )
         found = re.fullmatch(r"argument (.*?): (.*)", message, re.DOTALL)
-        action = next((one for one in self._actions if found and found[1] in (one.metavar, "/".join(one.option_strings))), None)
+        action = next(
+            (
+                one
+                for one in self._actions
+                if found and found[1] in (one.metavar, "/".join(one.option_strings))
+            ),
+            None,
+        )
         if found is None or action is None:
             return message, ""
         option, why = found[1], found[2]
@@ -178,7 +227,11 @@ class Parser(argparse.ArgumentParser):
             return self._example
         if action.nargs == 0:
             return f"{self._example} {option}"
-        value = str(next(iter(action.choices))) if action.choices else EXAMPLES.get(str(action.metavar), str(action.metavar))
+        value = (
+            str(next(iter(action.choices)))
+            if action.choices
+            else EXAMPLES.get(str(action.metavar), str(action.metavar))
+        )
         return f"{self._example} {option} {value}".lstrip()
 
     def _words(self) -> Iterator[str]:
@@ -199,7 +252,9 @@ def port(least: int = 0) -> Callable[[str], int]:
     """
 
     def parsed(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and len(text) < 6 and least <= int(text) < 65536):
+        if not (
+            text.isascii() and text.isdecimal() and len(text) < 6 and least <= int(text) < 65536
+        ):
             raise argparse.ArgumentTypeError(f"a port is a number from {least} to 65535")
         return int(text)
 

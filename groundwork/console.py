@@ -1,6 +1,7 @@
-"""The standard streams where nobody may be looking: pythonw and service managers start programs without them, a log may lie on a full disk,
-and the program that reads it may have ended, or may read no more (a full pipe, a terminal that is held by Ctrl-S). Such a program runs all
-the same, and its end is no failure.
+"""The standard streams where nobody may be looking: pythonw and service managers start programs
+without them, a log may lie on a full disk, and the program that reads it may have ended, or may
+read no more (a full pipe, a terminal that is held by Ctrl-S). Such a program runs all the same, and
+its end is no failure.
 
 As `bootstrap` this keeps to the syntax of Python 3.6 and to the standard library.
 """
@@ -19,19 +20,27 @@ from pathlib import Path
 from typing import Any
 
 LAST_WORDS = "last-words.txt"
-"""The file in the state folder that says why the program has not started, where it can be said nowhere else."""
+"""The file in the state folder that says why the program has not started, where it can be said
+nowhere else.
+"""
 
 MAX_UNREAD = 256 * 1024
-"""Bytes that wait for a reader which has stalled: all that is printed at the start, and a thousand lines of the log."""
+"""Bytes that wait for a reader which has stalled: all that is printed at the start, and a thousand
+lines of the log.
+"""
 
 STALLED = 0.5
-"""Seconds in which a reader takes nothing until it counts as stalled, so that nothing waits for it any more."""
+"""Seconds in which a reader takes nothing until it counts as stalled, so that nothing waits for it
+any more.
+"""
 
 SETTLE_BUDGET = 2.0
 """Seconds that the end of the program waits for a reader which takes a little now and then."""
 
 _FULL_PAUSE = 0.05
-"""Seconds between two tries to write into a stream that another program has made one that does not block."""
+"""Seconds between two tries to write into a stream that another program has made one that does not
+block.
+"""
 
 
 class Tolerant(io.TextIOWrapper):
@@ -71,7 +80,10 @@ class Tolerant(io.TextIOWrapper):
             self.lost = error
 
     def write_out(self, data: bytes) -> None:
-        """Write this now, however long it takes. Past the buffer, whose lock would make the interpreter's end wait, or abort."""
+        """Write this now, however long it takes.
+
+        Past the buffer, whose lock would make the interpreter's end wait, or abort.
+        """
         raw = getattr(self.buffer, "raw", self.buffer)  # type: Any
         rest = memoryview(data)
         try:
@@ -85,10 +97,11 @@ class Tolerant(io.TextIOWrapper):
 
 
 class Writer:
-    """Writes to streams in a thread of its own, in the order in which it was asked, so that only this thread waits for a reader.
+    """Writes to streams in a thread of its own, in the order in which it was asked, so that only
+    this thread waits for a reader.
 
-    What comes while `MAX_UNREAD` bytes wait is left out, and so is all that follows until the last of them is read; then a line says how
-    many were left out. The thread ends with the program.
+    What comes while `MAX_UNREAD` bytes wait is left out, and so is all that follows until the last
+    of them is read; then a line says how many were left out. The thread ends with the program.
     """
 
     def __init__(self) -> None:
@@ -152,14 +165,19 @@ class Writer:
         left_out, self._left_out = self._left_out, {}
         for stream, lines in left_out.items():
             what = "1 line is" if lines == 1 else f"{lines} lines are"
-            text = f"{time.strftime('%H:%M:%S')} {what} missing here, because nothing was read from this output.\n"
+            text = (
+                f"{time.strftime('%H:%M:%S')} {what} missing here, because nothing was read "
+                "from this output.\n"
+            )
             self._add(stream, text.encode(stream.encoding, "replace"))
 
 
 @contextlib.contextmanager
 def unhurried() -> "Iterator[None]":
-    """Within this block, nothing that is printed or logged waits for its reader. At its end the log is closed, and the reader may take what
-    it has not taken yet. Where it has stalled, what is printed afterwards does not wait either, and is lost with the program."""
+    """Within this block, nothing that is printed or logged waits for its reader. At its end the log
+    is closed, and the reader may take what it has not taken yet. Where it has stalled, what is
+    printed afterwards does not wait either, and is lost with the program.
+    """
     streams = [one for one in (sys.stdout, sys.stderr) if isinstance(one, Tolerant)]
     if not streams:
         yield  # a test has put its own in their places
@@ -181,10 +199,11 @@ def unhurried() -> "Iterator[None]":
 
 
 def settle() -> None:
-    """Have three standard streams that do no harm. To be called once, before anything else opens a file.
+    """Have three standard streams that do no harm. To be called once, before anything else opens a
+    file.
 
-    Where one is missing, the next file or connection would get its number, and with it all that libraries write there; libuv even ends the
-    program when it is closed.
+    Where one is missing, the next file or connection would get its number, and with it all that
+    libraries write there; libuv even ends the program when it is closed.
     """
     for descriptor in range(3):
         try:
@@ -194,7 +213,9 @@ def settle() -> None:
             if opened != descriptor:
                 os.dup2(opened, descriptor)
                 os.close(opened)
-            os.set_inheritable(descriptor, True)  # for the program in the virtual environment, and for helpers
+            os.set_inheritable(
+                descriptor, True
+            )  # for the program in the virtual environment, and for helpers
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
@@ -211,20 +232,33 @@ def _tolerant(stream: "io.TextIOWrapper | None", descriptor: int) -> Tolerant:
         tolerant = Tolerant(bytes_, encoding="utf-8", errors="backslashreplace", newline="\n")
         tolerant.missing = True
         return tolerant
-    how = {"encoding": stream.encoding, "errors": stream.errors, "newline": "\n", "line_buffering": stream.line_buffering}  # type: Any
+    how = {
+        "encoding": stream.encoding,
+        "errors": stream.errors,
+        "newline": "\n",
+        "line_buffering": stream.line_buffering,
+    }  # type: Any
     how["write_through"] = getattr(stream, "write_through", False)
     return Tolerant(stream.detach(), **how)
 
 
 def ends() -> "list[signal.Signals]":
-    """The signals that stop a service. A closed terminal is one, unless somebody has said that it is to be none (`nohup`)."""
+    """The signals that stop a service.
+
+    A closed terminal is one, unless somebody has said that it is to be none (`nohup`).
+    """
     hang_up = [getattr(signal, "SIGHUP")] if hasattr(signal, "SIGHUP") else []  # noqa: B009 - Windows has none
-    return [signal.SIGINT, signal.SIGTERM, *(one for one in hang_up if signal.getsignal(one) != signal.SIG_IGN)]
+    return [
+        signal.SIGINT,
+        signal.SIGTERM,
+        *(one for one in hang_up if signal.getsignal(one) != signal.SIG_IGN),
+    ]
 
 
 def unseen(stream: Any) -> str:
-    """Why what was written to this stream since the last look is not seen, as far as that is known; "" where it is seen. May wait for its
-    reader, until that has stalled."""
+    """Why what was written to this stream since the last look is not seen, as far as that is known;
+    "" where it is seen. May wait for its reader, until that has stalled.
+    """
     stream.flush()
     if getattr(stream, "writer", None) is not None:
         stream.writer.settle()
@@ -232,7 +266,9 @@ def unseen(stream: Any) -> str:
     if lost is not None:
         stream.lost = None  # the next time there may be room
         return lost.strerror or str(lost)
-    return "the output leads nowhere" if getattr(stream, "missing", False) or _is_null(stream) else ""
+    return (
+        "the output leads nowhere" if getattr(stream, "missing", False) or _is_null(stream) else ""
+    )
 
 
 def _is_null(stream: Any) -> bool:
@@ -257,7 +293,9 @@ def complain(sentence: Any, folder: Path) -> None:
     with contextlib.suppress(OSError):  # then the exit status is all that there is
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(str(folder / LAST_WORDS), flags, 0o600), "w", encoding="utf-8") as file:
+        with os.fdopen(
+            os.open(str(folder / LAST_WORDS), flags, 0o600), "w", encoding="utf-8"
+        ) as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}\n")
 
 
@@ -268,10 +306,14 @@ def forget(folder: Path) -> None:
 
 
 def finish(status: int) -> int:
-    """The exit status of a command whose work is to print something: 1 if that has not got anywhere."""
+    """The exit status of a command whose work is to print something: 1 if that has not got
+    anywhere.
+    """
     sys.stdout.flush()
     lost = getattr(sys.stdout, "lost", None)
-    if status or lost is None or isinstance(lost, BrokenPipeError):  # who has read enough needs no more
+    if (
+        status or lost is None or isinstance(lost, BrokenPipeError)
+    ):  # who has read enough needs no more
         return status
     print(f"Not all of it could be printed: {lost.strerror or lost}.", file=sys.stderr)
     return 1

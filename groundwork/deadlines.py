@@ -1,7 +1,9 @@
-"""Deadlines for peers: how long somebody may take, not counting the time in which this program itself stood still.
+"""Deadlines for peers: how long somebody may take, not counting the time in which this program
+itself stood still.
 
-A computer that was suspended, or one call that took long, leaves everybody overdue at once, though their answers lie there unread. So time
-is counted in steps, and of a step that ends late the delay does not count, nor is anybody judged before what has come is read.
+A computer that was suspended, or one call that took long, leaves everybody overdue at once, though
+their answers lie there unread. So time is counted in steps, and of a step that ends late the delay
+does not count, nor is anybody judged before what has come is read.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ MOST_LATE = 0.5
 
 
 class ServedTime:
-    """Monotonic seconds in which peers were served. For deadlines alone: what is measured goes by the true clock."""
+    """Monotonic seconds in which peers were served.
+
+    For deadlines alone: what is measured goes by the true clock.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """
@@ -37,8 +42,9 @@ class ServedTime:
         """To be called every STEP seconds.
 
         Returns:
-            Whether deadlines may be judged now. Not at a look that is late: what has come since may not be read yet. At the next one in any
-            case, or a relay that is always late would never judge.
+            Whether deadlines may be judged now. Not at a look that is late: what has come since may
+            not be read yet. At the next one in any case, or a relay that is always late would never
+            judge.
         """
         most = self._looked + STEP + MOST_LATE
         now = self._clock() - self._lost
@@ -69,7 +75,12 @@ class Deadline:
         self._wait()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._timer is not None:
             self._timer.cancel()
         await self._timeout.__aexit__(kind, error, trace)

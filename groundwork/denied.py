@@ -20,7 +20,8 @@ class Denied(Exception):
     Attributes:
         status: The HTTP status.
         id: A stable word. The message is a sentence.
-        add: What is to be written where, so that the next such request is not refused; "" where nothing helps, or a person need not know.
+        add: What is to be written where, so that the next such request is not refused; "" where
+            nothing helps, or a person need not know.
         retry_after: Seconds after which it may be tried again, where that helps.
         headers: Others that belong to the answer.
     """

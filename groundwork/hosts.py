@@ -12,7 +12,11 @@ from yarl import URL
 from .addresses import DEFAULT_PORTS, IPAddress
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-"""A label as browsers take it. Unlike one in DNS_LABEL it may have `_`, as names of containers do; no certificate of ours holds those."""
+"""A label as browsers take it.
+
+Unlike one in DNS_LABEL it may have `_`, as names of containers do; no certificate of ours holds
+those.
+"""
 
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """A last label with which browsers take the whole for an IPv4 address (WHATWG URL section 3.5)."""
@@ -21,7 +25,8 @@ _PAGES = ("/camera.html", "/player.html")
 """Paths that stand in the browser behind the host, and say nothing more of it."""
 
 _FORMS = (
-    "it must be a name or an address, with or without its port, or all of what stands in the browser, such as https://cam.example.org:8443"
+    "it must be a name or an address, with or without its port, or all of what stands in the "
+    "browser, such as https://cam.example.org:8443"
 )
 
 
@@ -52,9 +57,14 @@ class Host:
         if not given or any(one.isspace() or not one.isprintable() for one in given):
             raise wrong
         if "," in given or ";" in given:
-            raise ValueError(f"{text!r} is more than one host: give each an --allow-host of its own")
+            raise ValueError(
+                f"{text!r} is more than one host: give each an --allow-host of its own"
+            )
         if "*" in given:
-            raise ValueError(f"{text!r} stands for many hosts: give each under which the relay is reached an --allow-host of its own")
+            raise ValueError(
+                f"{text!r} stands for many hosts: give each under which the relay is "
+                "reached an --allow-host of its own"
+            )
         if (bare := address(given)) is not None:
             return cls(*_checked(bare, wrong))
         try:
@@ -63,23 +73,42 @@ class Host:
         except ValueError:
             raise wrong from None
         if parts.scheme not in ("", "http", "https"):
-            raise ValueError(f"{text!r} is no address of a page: it must begin with https:// or http://, or be a host alone")
+            raise ValueError(
+                f"{text!r} is no address of a page: it must begin with https:// or "
+                "http://, or be a host alone"
+            )
         if not parts.hostname:
             raise wrong
         if parts.path.strip("/") and parts.path not in _PAGES:
-            raise ValueError(f"{text!r} has a path, and drawercam does not work below one: give it a host of its own (docs/proxy.md)")
-        if parts.username is not None or parts.query or parts.fragment or parts.netloc.endswith(":") or port == 0:
+            raise ValueError(
+                f"{text!r} has a path, and drawercam does not work below one: give it a "
+                "host of its own (docs/proxy.md)"
+            )
+        if (
+            parts.username is not None
+            or parts.query
+            or parts.fragment
+            or parts.netloc.endswith(":")
+            or port == 0
+        ):
             raise wrong
         name = parts.hostname
         ip = address(name)
         if "[" in parts.netloc and (ip is None or ip.version == 4):
             raise wrong
         host, ip = _checked(ip, wrong) if ip is not None else (_name(name, wrong), None)
-        return cls(host, ip, parts.scheme or None, None if port == DEFAULT_PORTS.get(parts.scheme) else port)
+        return cls(
+            host,
+            ip,
+            parts.scheme or None,
+            None if port == DEFAULT_PORTS.get(parts.scheme) else port,
+        )
 
 
 def line_for(host: str | None) -> str:
-    """The option that lets pages be opened under this Host; where that can be no host, with a word in its place."""
+    """The option that lets pages be opened under this Host; where that can be no host, with a word
+    in its place.
+    """
     try:
         found = Host.parse(host or "")
     except ValueError:

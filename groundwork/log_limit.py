@@ -1,8 +1,9 @@
 """What others can write into the log: short lines, each kind of them seldom, and not much in all.
 
-Strangers who reach the relay's port cause lines, and could fill its disk so, or drown what its owner should see. So a line is cut, and of
-each kind, which is the place in the program where it comes from, only the last is written in a while, with how many others there were.
-What only the owner of the relay causes is written as it is.
+Strangers who reach the relay's port cause lines, and could fill its disk so, or drown what its
+owner should see. So a line is cut, and of each kind, which is the place in the program where it
+comes from, only the last is written in a while, with how many others there were. What only the
+owner of the relay causes is written as it is.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ MAX_TRACEBACK = 24
 """Lines of a traceback: its first two, and its last ones, which name the place."""
 
 OFTEN, BEGINNING, SELDOM = 1.0, 60.0, 60.0
-"""Seconds from one line of a kind to its next, for so many seconds since its first; seconds from one to the next after that."""
+"""Seconds from one line of a kind to its next, for so many seconds since its first; seconds from
+one to the next after that.
+"""
 
 QUIET = 600.0
 """Seconds after which a kind counts as new again."""
@@ -120,7 +123,12 @@ class Handler(logging.StreamHandler[TextIO]):
                 kind = self._kinds.get(key)
         if kind is None or (now - kind.seen >= QUIET and not kind.unwritten):
             kind = self._kinds[key] = _Kind(now, now, -SELDOM)
-        kind.seen, kind.level, kind.created, kind.text = now, record.levelno, record.created, self._message(record)
+        kind.seen, kind.level, kind.created, kind.text = (
+            now,
+            record.levelno,
+            record.created,
+            self._message(record),
+        )
         kind.unwritten += 1
         if now >= kind.due() and self._room(kind, now):
             self._write(kind, now, _traceback(record))
@@ -132,35 +140,52 @@ class Handler(logging.StreamHandler[TextIO]):
         try:
             if not values or not isinstance(values, tuple):
                 return one_line(record.getMessage(), MAX_LINE)
-            # Cut first, because most lines of a flood are left out, and large values would cost what they are not worth.
-            return one_line(str(record.msg) % tuple(cut(one, MAX_LINE) if isinstance(one, str) else one for one in values), MAX_LINE)
+            # Cut first, because most lines of a flood are left out, and large values would cost
+            # what they are not worth.
+            return one_line(
+                str(record.msg)
+                % tuple(cut(one, MAX_LINE) if isinstance(one, str) else one for one in values),
+                MAX_LINE,
+            )
         except Exception:
             return one_line(f"{record.msg} (its values cannot be written)", MAX_LINE)
 
     def _room(self, kind: _Kind, now: float) -> int:
         """Bytes that this kind may write now; 0 when a line of any length might not fit."""
-        self._budget = min(float(_AT_ONCE), self._budget + (now - self._counted) * (MAX_A_DAY - _AT_ONCE) / _DAY)
+        self._budget = min(
+            float(_AT_ONCE), self._budget + (now - self._counted) * (MAX_A_DAY - _AT_ONCE) / _DAY
+        )
         self._counted = now
         room = int(self._budget) - (0 if kind.written < kind.began else _FOR_NEWS)
         return room if room > MAX_LINE else 0
 
     def _write(self, kind: _Kind, now: float, traceback: str = "") -> None:
-        """Write the last line of this kind, for which there is room; its traceback only if there is room for that, too."""
+        """Write the last line of this kind, for which there is room; its traceback only if there is
+        room for that, too.
+        """
         waited = now - kind.seen
         parts = [f"and {kind.unwritten - 1} more of this kind"] if kind.unwritten > 1 else []
-        if waited > OFTEN:  # the line's own time is that of its writing, because times in a log do not go back
+        if (
+            waited > OFTEN
+        ):  # the line's own time is that of its writing, because times in a log do not go back
             parts.append(f"at {time.strftime('%H:%M:%S', time.localtime(kind.created))}")
         more = f" ({', the last '.join(parts)})" if parts else ""
         length = MAX_LINE - len(more) - len(self.format(_record(kind, "", waited)))
         line = self.format(_record(kind, one_line(kind.text, length) + more, waited))
-        line += (traceback if MAX_LINE + len(traceback) < self._room(kind, now) else "") + self.terminator
+        line += (
+            traceback if MAX_LINE + len(traceback) < self._room(kind, now) else ""
+        ) + self.terminator
         self._budget -= len(line)
         kind.written, kind.unwritten = now, 0
         self.stream.write(line)
         self.flush()
 
     def _forget(self, now: float) -> None:
-        for key in [key for key, kind in self._kinds.items() if now - kind.seen >= QUIET and not kind.unwritten]:
+        for key in [
+            key
+            for key, kind in self._kinds.items()
+            if now - kind.seen >= QUIET and not kind.unwritten
+        ]:
             del self._kinds[key]
 
     # --- what was left out ---
@@ -173,14 +198,18 @@ class Handler(logging.StreamHandler[TextIO]):
         """Write the last lines of kinds of which no more has come."""
         with self.lock or threading.Lock():
             if not threading.main_thread().is_alive():
-                return  # the interpreter ends, `close` has said the rest, and who writes meanwhile in another thread makes it abort
+                # The interpreter ends, `close` has said the rest, and who writes meanwhile in
+                # another thread makes it abort.
+                return
             self._waiting, now = False, self._clock()
             for kind in self._kinds.values():
                 if kind.unwritten and now >= kind.due() and self._room(kind, now):
                     self._write(kind, now)
             left = [kind.due() - now for kind in self._kinds.values() if kind.unwritten]
             if left:
-                self._wait(max(OFTEN, min(left)) if min(left) > 0 else SELDOM)  # where there was no room, not much sooner
+                self._wait(
+                    max(OFTEN, min(left)) if min(left) > 0 else SELDOM
+                )  # where there was no room, not much sooner
 
     def close(self) -> None:
         """See logging.Handler. At the end it is said what was left out until then."""
@@ -206,9 +235,15 @@ def install(level: str) -> None:
 def _place(record: logging.LogRecord) -> Hashable:
     """Where in the program a record comes from; of an exception, where that does as well.
 
-    In our own calls the format belongs to it: it says of what many values a thing has one. Libraries' formats may hold anything.
+    In our own calls the format belongs to it: it says of what many values a thing has one.
+    Libraries' formats may hold anything.
     """
-    place: list[Any] = [record.name, record.pathname, record.lineno, record.msg if record.name.startswith(_OURS) else ""]
+    place: list[Any] = [
+        record.name,
+        record.pathname,
+        record.lineno,
+        record.msg if record.name.startswith(_OURS) else "",
+    ]
     if record.exc_info and record.exc_info[0] is not None:
         kind, _, trace = record.exc_info
         while trace is not None and trace.tb_next is not None:
@@ -220,7 +255,12 @@ def _place(record: logging.LogRecord) -> Hashable:
 def _record(kind: _Kind, text: str, waited: float) -> logging.LogRecord:
     """A line of this kind that has waited so many seconds to be written."""
     level = logging.getLevelName(kind.level)
-    values = {"levelno": kind.level, "levelname": level, "created": kind.created + waited, "msg": text}
+    values = {
+        "levelno": kind.level,
+        "levelname": level,
+        "created": kind.created + waited,
+        "msg": text,
+    }
     return logging.makeLogRecord(values)
 
 
@@ -235,8 +275,14 @@ def _traceback(record: logging.LogRecord) -> str:
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
     """What has gone wrong in a place that no exception leaves: the log has it."""
-    told = (unraisable.exc_type, unraisable.exc_value or unraisable.exc_type(), unraisable.exc_traceback)
-    logging.getLogger(__name__).error("%s: %r", unraisable.err_msg or "Exception ignored in", unraisable.object, exc_info=told)
+    told = (
+        unraisable.exc_type,
+        unraisable.exc_value or unraisable.exc_type(),
+        unraisable.exc_traceback,
+    )
+    logging.getLogger(__name__).error(
+        "%s: %r", unraisable.err_msg or "Exception ignored in", unraisable.object, exc_info=told
+    )
 
 
 def _later(seconds: float, call: Callable[[], None]) -> None:

@@ -1,10 +1,13 @@
-"""What a relay that runs leaves in its state folder for the commands beside it: where it listens, and what leads there.
+"""What a relay that runs leaves in its state folder for the commands beside it: where it listens,
+and what leads there.
 
-    {"scheme": "https", "port": 8443, "hosts": ["192.168.1.5"], "here": "localhost", "name": "attic", "keys": true, "authority": true,
-     "fingerprint": "AB:CD:...", "trust": "http://192.168.1.5:8088/trust", "origins": ["https://192.168.1.5:8443"]}
+    {"scheme": "https", "port": 8443, "hosts": ["192.168.1.5"], "here": "localhost", "name":
+     "attic", "keys": true, "authority": true, "fingerprint": "AB:CD:...", "trust":
+     "http://192.168.1.5:8088/trust", "origins": ["https://192.168.1.5:8443"]}
 
-No key is in it. It is believed only while the relay holds it (`state_files.hold`): the system lets go of it when the relay dies, however it
-dies. Several relays may share a folder, so each has a file of its own.
+No key is in it. It is believed only while the relay holds it (`state_files.hold`): the system lets
+go of it when the relay dies, however it dies. Several relays may share a folder, so each has a file
+of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ _LARGEST = 64 * 2**10
 """Bytes of a file that are looked at: a computer with a hundred addresses has 4 KB."""
 
 _TRIES, _PAUSE = 3, 0.02
-"""Looks at a file that no relay holds, and seconds between them: a relay that writes it anew lets go of it for a moment."""
+"""Looks at a file that no relay holds, and seconds between them: a relay that writes it anew lets
+go of it for a moment.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +40,16 @@ class Running:
     Attributes:
         scheme: ``https`` or ``http``.
         port: Where it listens.
-        hosts: Addresses and names at which it can be reached, likeliest first, as its printed links have them.
+        hosts: Addresses and names at which it can be reached, likeliest first, as its printed links
+            have them.
         here: The address or name at which a program on this computer reaches it.
         name: What it is called in the network.
         keys: It asks for keys.
         authority: Its certificate is made by the authority in its state folder.
         fingerprint: Of that authority: SHA-256, hexadecimal bytes with colons; empty without it.
         trust: The address of the page on which phones learn to trust it; empty without it.
-        origins: Where its pages are opened, likeliest first, as its printed links have them, also from outside.
+        origins: Where its pages are opened, likeliest first, as its printed links have them, also
+            from outside.
     """
 
     scheme: str
@@ -58,7 +65,9 @@ class Running:
 
     def urls(self, path: str = "/") -> list[str]:
         """A page of it, at each of `origins`, or `hosts` where there is none."""
-        return [origin + path for origin in self.origins] or [addresses.url(self.scheme, host, self.port, path) for host in self.hosts]
+        return [origin + path for origin in self.origins] or [
+            addresses.url(self.scheme, host, self.port, path) for host in self.hosts
+        ]
 
     @property
     def origin(self) -> str:
@@ -67,7 +76,10 @@ class Running:
 
 
 class Notice:
-    """The file of one relay, from its start to its end. Its methods block for some milliseconds of file work."""
+    """The file of one relay, from its start to its end.
+
+    Its methods block for some milliseconds of file work.
+    """
 
     def __init__(self, state: Path) -> None:
         self._state = state
@@ -90,7 +102,9 @@ class Notice:
     def take_down(self) -> None:
         """Remove it: nothing listens any more."""
         if self._path is not None:
-            with contextlib.suppress(OSError):  # on Windows, a file that is open stays; it is not believed from now on
+            with contextlib.suppress(
+                OSError
+            ):  # on Windows, a file that is open stays; it is not believed from now on
                 self._path.unlink(missing_ok=True)  # first, so that it is never another relay's
             self._let_go()
             self._path = None
@@ -138,10 +152,23 @@ def _decoded(data: bytes) -> Running | None:
     """What is in a file; None for what is not in this version's form."""
     try:
         stored: dict[str, Any] = json.loads(data)
-        known = {field.name: stored[field.name] for field in fields(Running) if field.name in stored}  # a later version may say more
-        one = Running(**{**known, "hosts": tuple(stored["hosts"]), "origins": tuple(stored.get("origins", ()))})
+        known = {
+            field.name: stored[field.name] for field in fields(Running) if field.name in stored
+        }  # a later version may say more
+        one = Running(
+            **{
+                **known,
+                "hosts": tuple(stored["hosts"]),
+                "origins": tuple(stored.get("origins", ())),
+            }
+        )
         texts = (one.here, one.name, one.fingerprint, one.trust, *one.hosts, *one.origins)
-        good = one.scheme in ("https", "http") and type(one.port) is int and 0 < one.port < 65536 and bool(one.hosts and one.here)
+        good = (
+            one.scheme in ("https", "http")
+            and type(one.port) is int
+            and 0 < one.port < 65536
+            and bool(one.hosts and one.here)
+        )
         return one if good and all(isinstance(text, str) for text in texts) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

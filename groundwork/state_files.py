@@ -1,5 +1,6 @@
-"""State on disk: written in one step, readable by its owner only, locked between processes, and within reach when the system runs short of
-file descriptors or of room."""
+"""State on disk: written in one step, readable by its owner only, locked between processes, and
+within reach when the system runs short of file descriptors or of room.
+"""
 
 from __future__ import annotations
 
@@ -17,29 +18,45 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LOCK_PATIENCE = 20.0
-"""Seconds to wait for another relay that works in the same folder; its work takes milliseconds, so longer means it hangs."""
+"""Seconds to wait for another relay that works in the same folder; its work takes milliseconds, so
+longer means it hangs.
+"""
 
 OPEN_LOCK_PATIENCE = 2.0
-"""The same where other users could open the lock, as earlier versions let them: so a start could be blocked, and it is replaced."""
+"""The same where other users could open the lock, as earlier versions let them: so a start could be
+blocked, and it is replaced.
+"""
 
 LOCK_POLL = 0.02
 """Seconds between two attempts to get the lock."""
 
 HELD_BYTE = 2**30
-"""The byte of a file by which a program holds it: beyond what is in it, because on Windows a byte that is locked cannot be read."""
+"""The byte of a file by which a program holds it: beyond what is in it, because on Windows a byte
+that is locked cannot be read.
+"""
 
 HOLD_PATIENCE = 1.0
-"""Seconds to wait for those who look whether a file is held: each of them has it for microseconds."""
+"""Seconds to wait for those who look whether a file is held: each of them has it for
+microseconds.
+"""
 
 STATE_LOCK = "keys.lock"
-"""The lock of a state folder. It was the keys' alone and has kept its name, because earlier versions know it by that."""
+"""The lock of a state folder.
+
+It was the keys' alone and has kept its name, because earlier versions know it by that.
+"""
 
 TEMPORARY_PREFIX = ".new-"
-"""Of files that are being written. What a crash leaves behind is removed by the next process that holds the folder's lock."""
+"""Of files that are being written.
+
+What a crash leaves behind is removed by the next process that holds the folder's lock.
+"""
 
 SPARES = 8
-"""File descriptors kept in reserve. A change of the keys needs 2 at once and a look at them 1; the rest is for what other threads of the
-relay snatch in the microseconds between the end of a spare one and the opening of the file."""
+"""File descriptors kept in reserve. A change of the keys needs 2 at once and a look at them 1; the
+rest is for what other threads of the relay snatch in the microseconds between the end of a spare
+one and the opening of the file.
+"""
 
 BLOCK = 4096
 """Bytes in which a reserve of room is measured: the block of most file systems."""
@@ -49,7 +66,9 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NOT_OURS = (errno.EACCES, errno.EPERM)
 
 HINDRANCES = (errno.EROFS, errno.EIO, *_NOT_OURS, *_NO_ROOM)
-"""Why a folder may be as it should be and yet take nothing new: a worn memory card goes read-only, a disk fills up."""
+"""Why a folder may be as it should be and yet take nothing new: a worn memory card goes read-only,
+a disk fills up.
+"""
 
 # Bytes that are read at once: the system call makes room for as many as it is asked for.
 _PIECE = 64 * 2**10
@@ -61,10 +80,12 @@ log = logging.getLogger(__name__)
 
 
 class Spares:
-    """Descriptors that are open for nothing, so that a file can be opened when the system gives no more.
+    """Descriptors that are open for nothing, so that a file can be opened when the system gives no
+    more.
 
-    A spare one is closed just before a file is opened in its place. When the file is closed, its own becomes spare in the same moment, so
-    that no connection can take it meanwhile. Safe to use from several threads.
+    A spare one is closed just before a file is opened in its place. When the file is closed, its
+    own becomes spare in the same moment, so that no connection can take it meanwhile. Safe to use
+    from several threads.
     """
 
     def __init__(self) -> None:
@@ -73,7 +94,10 @@ class Spares:
         self._lock = threading.Lock()
 
     def keep(self, count: int = SPARES) -> None:
-        """Hold so many from now on; 0 gives them back. A process that does not ask for it keeps none."""
+        """Hold so many from now on; 0 gives them back.
+
+        A process that does not ask for it keeps none.
+        """
         with self._lock:
             self._wanted = count
             while len(self._held) > count:
@@ -81,7 +105,10 @@ class Spares:
         self.fill()
 
     def fill(self) -> None:
-        """Replace those that were lost, as far as the system gives any. Costs nothing where none is missing."""
+        """Replace those that were lost, as far as the system gives any.
+
+        Costs nothing where none is missing.
+        """
         if len(self._held) >= self._wanted:
             return
         with self._lock, contextlib.suppress(OSError):
@@ -106,7 +133,9 @@ class Spares:
         with self._lock:
             if self._held and len(self._held) < self._wanted:
                 with contextlib.suppress(OSError):
-                    os.dup2(self._held[0], descriptor, inheritable=False)  # closes the file and takes its place in one step
+                    os.dup2(
+                        self._held[0], descriptor, inheritable=False
+                    )  # closes the file and takes its place in one step
                     self._held.append(descriptor)
                     return
         os.close(descriptor)
@@ -114,7 +143,9 @@ class Spares:
 
     @contextlib.contextmanager
     def lent(self, count: int) -> Iterator[None]:
-        """Leave so many to libraries that open files by themselves, for what is done rarely: others may take them meanwhile."""
+        """Leave so many to libraries that open files by themselves, for what is done rarely: others
+        may take them meanwhile.
+        """
         for _ in range(count):
             self._give_one()
         try:
@@ -138,7 +169,8 @@ spares = Spares()
 
 
 def read(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
-    """What a file holds, and what the system says of it; also where there are only spare descriptors.
+    """What a file holds, and what the system says of it; also where there are only spare
+    descriptors.
 
     Args:
         limit: Bytes that are read at most.
@@ -155,7 +187,8 @@ def read(path: Path, limit: int) -> tuple[bytes, os.stat_result]:
 
 
 def write(path: Path, data: bytes, private: bool = True, reserve: Path | None = None) -> None:
-    """Replace a file in one step that survives a power cut: the old content or the new one, never half of it.
+    """Replace a file in one step that survives a power cut: the old content or the new one, never
+    half of it.
 
     Args:
         reserve: A file of `keep_reserve` that is given up for it where there is no room otherwise.
@@ -196,18 +229,23 @@ def _replace(path: Path, data: bytes, private: bool) -> None:
 
 
 def _replace_with_reserve(path: Path, data: bytes, private: bool, reserve: Path) -> None:
-    """Write over the bytes that the reserve has, where nobody else can take them meanwhile, and let it become the file."""
+    """Write over the bytes that the reserve has, where nobody else can take them meanwhile, and let
+    it become the file.
+    """
     try:
         _store(reserve, data, 0)
         _bring(reserve, path, private)
     except OSError:
-        # A file system that copies what it writes over needs new room for it. So what the reserve has goes back to the system.
+        # A file system that copies what it writes over needs new room for it. So what the reserve
+        # has goes back to the system.
         reserve.unlink(missing_ok=True)
         _replace(path, data, private)
 
 
 def _store(path: Path, data: bytes, flags: int) -> None:
-    descriptor = spares.open(path, os.O_WRONLY | flags | _NEVER_A_LINK)  # of mode 0600 from its first byte on
+    descriptor = spares.open(
+        path, os.O_WRONLY | flags | _NEVER_A_LINK
+    )  # of mode 0600 from its first byte on
     try:
         _give_to_owner(descriptor, path.parent)
         rest = memoryview(data)
@@ -232,7 +270,9 @@ def _bring(temporary: Path, path: Path, private: bool) -> None:
 
 
 def _give_to_owner(descriptor: int, folder: Path) -> None:
-    """Let what root makes belong to the owner of its folder: a relay must be able to read what `sudo relay.py keys` has written."""
+    """Let what root makes belong to the owner of its folder: a relay must be able to read what
+    `sudo relay.py keys` has written.
+    """
     if sys.platform != "win32" and os.geteuid() == 0:
         owner = folder.stat()
         if owner.st_uid != 0:
@@ -251,7 +291,10 @@ def holds(path: Path, data: bytes) -> bool:
 
 
 def keep_private(path: Path) -> None:
-    """Take away what group and others may do; a copy or a backup loses such modes. File systems without modes are let be."""
+    """Take away what group and others may do; a copy or a backup loses such modes.
+
+    File systems without modes are let be.
+    """
     if os.name != "posix":
         return
     mode = path.stat().st_mode
@@ -261,23 +304,30 @@ def keep_private(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for their owner alone. One that is there stays as it is.
+    """Make a folder, and those above it that are missing, for their owner alone. One that is there
+    stays as it is.
 
     Raises:
         OSError: It cannot be made.
     """
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))  # its mode is none of our business
+        raise NotADirectoryError(
+            errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)
+        )  # its mode is none of our business
     for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
-        missing.mkdir(mode=0o700, exist_ok=True)  # mkdir(parents=True) would make those above it for everybody
+        missing.mkdir(
+            mode=0o700, exist_ok=True
+        )  # mkdir(parents=True) would make those above it for everybody
 
 
 def private_folder(folder: Path) -> bool:
-    """Make a folder as `make_folder` does, and take away what group and others may do in one that is there.
+    """Make a folder as `make_folder` does, and take away what group and others may do in one that
+    is there.
 
     Returns:
-        Whether others are kept out. They are not where the file system knows no modes, where the folder is another user's, and where it is
-        one for everything (a home, the root of a disk, one with the sticky bit), which is let be.
+        Whether others are kept out. They are not where the file system knows no modes, where the
+        folder is another user's, and where it is one for everything (a home, the root of a disk,
+        one with the sticky bit), which is let be.
 
     Raises:
         OSError: It cannot be made.
@@ -292,7 +342,13 @@ def private_folder(folder: Path) -> bool:
         keep_private(folder)
     now = folder.stat()
     if before & stat.S_IWOTH and not now.st_mode & 0o077:
-        log.warning("Until now, every user of this computer could change what is in %s. If that may have happened, delete it.", folder)
+        log.warning(
+            (
+                "Until now, every user of this computer could change what is in %s. If that "
+                "may have happened, delete it."
+            ),
+            folder,
+        )
     return not now.st_mode & 0o077 and os.geteuid() in (0, now.st_uid)
 
 
@@ -305,7 +361,8 @@ def _for_everything(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def exclusive(folder: Path, lock: str) -> Iterator[None]:
-    """Work in a folder that is private and that no other process works in; nothing of a crash is left in it.
+    """Work in a folder that is private and that no other process works in; nothing of a crash is
+    left in it.
 
     Args:
         lock: The name of its lock.
@@ -324,7 +381,8 @@ def exclusive(folder: Path, lock: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def exclusive_or_reading(folder: Path, lock: str) -> Iterator[OSError | None]:
-    """As `exclusive`; where nothing can be written into the folder, its files may at least be read, since each is replaced in one step.
+    """As `exclusive`; where nothing can be written into the folder, its files may at least be read,
+    since each is replaced in one step.
 
     Yields:
         None; or why nothing may be written.
@@ -344,7 +402,9 @@ def exclusive_or_reading(folder: Path, lock: str) -> Iterator[OSError | None]:
 
 
 def advice(error: OSError, folder: Path) -> str:
-    """What a person can do where a folder cannot be used, or not be written: one sentence without its full stop, for this cause."""
+    """What a person can do where a folder cannot be used, or not be written: one sentence without
+    its full stop, for this cause.
+    """
     other = "choose another folder with --state"
     if error.errno == errno.EROFS:
         return f"Its disk is read-only. Make it writable, or {other}"
@@ -397,11 +457,14 @@ def unusable(error: OSError, folder: Path, what: str) -> OSError:
 
 def unwritable(error: OSError, folder: Path) -> str:
     """What a program says that goes on although nothing can be written into its state folder."""
-    return f"Nothing can be written into {folder}: {error.strerror or error}. {advice(error, folder)}."
+    return (
+        f"Nothing can be written into {folder}: {error.strerror or error}. {advice(error, folder)}."
+    )
 
 
 def take_over(state: Path) -> OSError | None:
-    """What a program does first with its state folder: make it private, and remove what a crash has left; warn where others get in.
+    """What a program does first with its state folder: make it private, and remove what a crash has
+    left; warn where others get in.
 
     Returns:
         Why nothing can be written into it, although it is there.
@@ -415,7 +478,13 @@ def take_over(state: Path) -> OSError | None:
     except OSError as error:
         raise unusable(error, state, "keys and certificates") from None
     if not private:
-        log.warning("Other users of this computer can get at %s, where keys and certificates are. --state chooses another folder.", state)
+        log.warning(
+            (
+                "Other users of this computer can get at %s, where keys and certificates are. "
+                "--state chooses another folder."
+            ),
+            state,
+        )
     return hindrance
 
 
@@ -443,7 +512,8 @@ def locked(path: Path, patience: float | None = None) -> Iterator[None]:
 
 
 def hold(path: Path) -> int | None:
-    """Hold a file, which others may read meanwhile, until this process ends or closes it (`spares.close`).
+    """Hold a file, which others may read meanwhile, until this process ends or closes it
+    (`spares.close`).
 
     Returns:
         Its descriptor; None where another program holds it.
@@ -463,7 +533,8 @@ def hold(path: Path) -> int | None:
 
 
 def read_held(path: Path, limit: int) -> bytes | None:
-    """What a file holds that another program holds at this moment; None where none does, so that nothing in it is to be believed.
+    """What a file holds that another program holds at this moment; None where none does, so that
+    nothing in it is to be believed.
 
     Args:
         limit: Bytes that are read at most.
@@ -481,7 +552,9 @@ def read_held(path: Path, limit: int) -> bytes | None:
 
 
 def _get_lock(descriptor: int, path: Path, begin: float, patience: float) -> bool:
-    """Wait for it; False when the file is another one now, because other users of this computer could open it and one may have kept it."""
+    """Wait for it; False when the file is another one now, because other users of this computer
+    could open it and one may have kept it.
+    """
     exposed = _is_exposed(descriptor)
     while not _try_lock(descriptor):
         waited = time.monotonic() - begin
@@ -490,7 +563,13 @@ def _get_lock(descriptor: int, path: Path, begin: float, patience: float) -> boo
                 return False
             keep_private(path)
             if not _is_exposed(descriptor):
-                log.warning("%s could be opened by every user of this computer, and was kept locked. It is replaced.", path)
+                log.warning(
+                    (
+                        "%s could be opened by every user of this computer, and was kept "
+                        "locked. It is replaced."
+                    ),
+                    path,
+                )
                 path.unlink(missing_ok=True)
                 return False
             exposed = False  # the file system knows no modes, so they say nothing
@@ -506,7 +585,9 @@ def _is_exposed(descriptor: int) -> bool:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether the file that was opened is still the one at this path: another process may have replaced it meanwhile."""
+    """Whether the file that was opened is still the one at this path: another process may have
+    replaced it meanwhile.
+    """
     if os.name != "posix":
         return True  # there, a file that is open cannot be replaced
     try:
@@ -537,12 +618,15 @@ else:
         except BlockingIOError:
             return False
         except OSError:
-            return True  # a file system that knows no locks, such as some network shares: go on without
+            # A file system that knows no locks, such as some network shares: go on without.
+            return True
         return True
 
     def _is_held(descriptor: int) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that those who look do not take each other for the holder
+            fcntl.flock(
+                descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB
+            )  # shared, so that those who look do not take each other for the holder
         except BlockingIOError:
             return True
         except OSError:

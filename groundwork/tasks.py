@@ -15,7 +15,10 @@ async def end(task: asyncio.Task[None] | None) -> None:
 
 
 async def happens(event: asyncio.Event, seconds: float | None) -> None:
-    """Wait for an event, for so many seconds at most; None for as long as it takes. `asyncio.wait_for` may swallow a cancellation."""
+    """Wait for an event, for so many seconds at most; None for as long as it takes.
+
+    `asyncio.wait_for` may swallow a cancellation.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,7 +1,8 @@
 """Builds the wheel: everything under one package, whose imports between rooms say so.
 
-In a checkout `groundwork`, `certs` and `ip_registry` stand beside `drawercam`, which nobody's site-packages should have to hold. So they
-move into it, with the pages, and `relay.py` becomes what `python3 -m drawercam` starts.
+In a checkout `groundwork`, `certs` and `ip_registry` stand beside `drawercam`, which nobody's
+site-packages should have to hold. So they move into it, with the pages, and `relay.py` becomes what
+`python3 -m drawercam` starts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ MOVED = ("groundwork", "certs", "ip_registry")
 """Packages that move into the one."""
 
 STATE = "platformdirs>=4.3,<5"
-"""What only an installed program needs: it says where a person's data lies, and a checkout keeps `state/`."""
+"""What only an installed program needs: it says where a person's data lies, and a checkout keeps
+`state/`.
+"""
 
 PAGES = ("camera.html", "player.html")
 
@@ -70,12 +73,18 @@ class Dependencies(MetadataHookInterface):
     def update(self, metadata: dict[str, Any]) -> None:
         """See MetadataHookInterface."""
         lines = (Path(self.root) / "requirements.txt").read_text("utf-8").splitlines()
-        metadata["dependencies"] = [*(line for line in map(str.strip, lines) if line and not line.startswith("#")), STATE]
+        metadata["dependencies"] = [
+            *(line for line in map(str.strip, lines) if line and not line.startswith("#")),
+            STATE,
+        ]
 
 
 def _files(root: Path) -> list[tuple[Path, str]]:
     """What is in the wheel, and where."""
-    found = [(root / "relay.py", f"{PACKAGE}/__main__.py"), *((root / page, f"{PACKAGE}/{page}") for page in PAGES)]
+    found = [
+        (root / "relay.py", f"{PACKAGE}/__main__.py"),
+        *((root / page, f"{PACKAGE}/{page}") for page in PAGES),
+    ]
     for name in (PACKAGE, *MOVED, "web"):
         for path in sorted((root / name).rglob("*")):
             if path.is_file() and not _LEFT_OUT & set(path.parts):

@@ -1,4 +1,6 @@
-"""`python3 -m ip_registry`: finds or installs the libraries as `relay.py` does, and starts the service."""
+"""`python3 -m ip_registry`: finds or installs the libraries as `relay.py` does, and starts the
+service.
+"""
 
 import sys
 

@@ -1,13 +1,16 @@
 """What a relay and a registry say to each other, and how a relay proves that it knows the secret.
 
-Announcing is `POST /api/relays/<name>` with this JSON, and leaving is `DELETE /api/relays/<name>` with an empty body:
+Announcing is `POST /api/relays/<name>` with this JSON, and leaving is `DELETE /api/relays/<name>`
+with an empty body:
 
     {"urls": ["https://192.168.1.20:8443", ...], "fingerprint": "AB:CD:...", "ttl": 30}
 
-Both carry `Authorization: drawercam <nonce> <signature>`. The signature is HMAC-SHA256 (RFC 2104) with the shared secret over method,
-path, nonce and the body's SHA-256, so it is worth nothing for any other request. The nonce comes from the registry: every answer has the
-next one, and it is good for one request. So nothing can be said twice, without clocks that agree and without anything to remember across
-restarts. The first request, which cannot know the nonce, is answered with 401 and the one to use.
+Both carry `Authorization: drawercam <nonce> <signature>`. The signature is HMAC-SHA256 (RFC 2104)
+with the shared secret over method, path, nonce and the body's SHA-256, so it is worth nothing for
+any other request. The nonce comes from the registry: every answer has the next one, and it is good
+for one request. So nothing can be said twice, without clocks that agree and without anything to
+remember across restarts. The first request, which cannot know the nonce, is answered with 401 and
+the one to use.
 
 The secret never travels, so plain http is enough for announcing.
 """
@@ -35,11 +38,13 @@ MAX_URLS = 16
 # Characters of a URL: a DNS name has 253 at most, and around it are scheme and port.
 _MAX_URL = 280
 
-# Seconds between two announcements, and for which one counts: three may be lost before a relay is taken for gone.
+# Seconds between two announcements, and for which one counts: three may be lost before a relay is
+# taken for gone.
 HEARTBEAT = 10
 TTL = 3 * HEARTBEAT
 
-# Seconds that a relay may ask for: below, one late packet takes it off the list; above, phones are sent to where nobody is for too long.
+# Seconds that a relay may ask for: below, one late packet takes it off the list; above, phones are
+# sent to where nobody is for too long.
 TTL_RANGE = (2, 300)
 
 # Characters of the secret: fewer could be guessed from one overheard announcement.
@@ -59,8 +64,8 @@ class Announcement:
     Attributes:
         name: As in `drawercam.live.hub.NAME`.
         urls: Its origins, such as ``https://192.168.1.20:8443``, likeliest first; 1 to MAX_URLS.
-        fingerprint: SHA-256 of its certificate authority, upper-case hexadecimal bytes with colons; empty when it has none of its own. Two
-            relays of one name are told apart by it.
+        fingerprint: SHA-256 of its certificate authority, upper-case hexadecimal bytes with colons;
+            empty when it has none of its own. Two relays of one name are told apart by it.
         ttl: Seconds for which this counts, from its arrival on.
 
     Raises:
@@ -79,9 +84,14 @@ class Announcement:
             raise ValueError(f"A relay announces 1 to {MAX_URLS} URLs.")
         for url in self.urls:
             if not is_origin(url):
-                raise ValueError(f"{url[:80]!r} is no address of a relay: it must look like https://192.168.1.20:8443.")
+                raise ValueError(
+                    f"{url[:80]!r} is no address of a relay: it must look like "
+                    "https://192.168.1.20:8443."
+                )
         if self.fingerprint and not _FINGERPRINT.fullmatch(self.fingerprint):
-            raise ValueError("The fingerprint must be 32 hexadecimal bytes in upper case with colons, or empty.")
+            raise ValueError(
+                "The fingerprint must be 32 hexadecimal bytes in upper case with colons, or empty."
+            )
         if not TTL_RANGE[0] <= self.ttl <= TTL_RANGE[1]:
             raise ValueError(f"The ttl must be {TTL_RANGE[0]} to {TTL_RANGE[1]} seconds.")
 
@@ -103,7 +113,11 @@ class Announcement:
             fields = None
         if not isinstance(fields, dict):
             raise ValueError("The body must be a JSON object.")
-        urls, fingerprint, ttl = fields.get("urls"), fields.get("fingerprint", ""), fields.get("ttl", TTL)
+        urls, fingerprint, ttl = (
+            fields.get("urls"),
+            fields.get("fingerprint", ""),
+            fields.get("ttl", TTL),
+        )
         if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
             raise ValueError('"urls" must be a list of strings.')
         if not isinstance(fingerprint, str):
@@ -114,7 +128,9 @@ class Announcement:
 
 
 def is_origin(url: str) -> bool:
-    """Whether this is scheme, host and port of a relay and nothing else, so that a path can be appended to it."""
+    """Whether this is scheme, host and port of a relay and nothing else, so that a path can be
+    appended to it.
+    """
     if len(url) > _MAX_URL or not url.isascii():
         return False
     try:
@@ -128,8 +144,13 @@ def is_origin(url: str) -> bool:
             return False
     except ValueError:
         return False
-    # Put together again it must be the same: no path, no user, nothing that one reader understands differently from another.
-    return parts.scheme in ("http", "https") and port != 0 and url == f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
+    # Put together again it must be the same: no path, no user, nothing that one reader understands
+    # differently from another.
+    return (
+        parts.scheme in ("http", "https")
+        and port != 0
+        and url == f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
+    )
 
 
 def path_of(name: str) -> str:
@@ -139,7 +160,9 @@ def path_of(name: str) -> str:
 
 def sign(secret: str, method: str, path: str, nonce: str, body: bytes) -> str:
     """The signature of a request, 64 hexadecimal characters."""
-    signed = "\n".join(("drawercam-registry-1", method, path, nonce, hashlib.sha256(body).hexdigest()))
+    signed = "\n".join(
+        ("drawercam-registry-1", method, path, nonce, hashlib.sha256(body).hexdigest())
+    )
     return hmac.digest(secret.encode(), signed.encode(), "sha256").hex()
 
 
@@ -151,6 +174,11 @@ def authorization(secret: str, method: str, path: str, nonce: str, body: bytes) 
 def nonce_and_signature(header: str | None) -> tuple[str, str] | None:
     """What a header `Authorization` holds; None when it is none of ours."""
     words = (header or "").split(" ")
-    if len(words) != 3 or words[0] != SCHEME or not _NONCE.fullmatch(words[1]) or not _SIGNATURE.fullmatch(words[2]):
+    if (
+        len(words) != 3
+        or words[0] != SCHEME
+        or not _NONCE.fullmatch(words[1])
+        or not _SIGNATURE.fullmatch(words[2])
+    ):
         return None
     return words[1], words[2]

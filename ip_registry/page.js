@@ -17,9 +17,12 @@ async function look() {
     const answer = await fetch(location.href, { redirect: "manual" });
     // The relay that was wanted here is back; the reload goes there, with the key behind the #.
     if (answer.type === "opaqueredirect") return location.reload();
-    const fresh = /** @type {any} */ (new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("relays"));
+    const fresh = /** @type {any} */ (
+      new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("relays")
+    );
     const shown = byId("relays");
-    // What is open stays open, and what is selected stays selected, as long as there is nothing new to read.
+    // What is open stays open, and what is selected stays selected, as long as there is nothing new
+    // to read.
     if (fresh.textContent !== shown.textContent) shown.replaceWith(fresh);
     away.hidden = true;
   } catch (error) {

@@ -21,10 +21,14 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <h1>{title}</h1>
-<p class="warning" id="away" role="status" hidden>The registry does not answer. This list may be old.</p>
+<p class="warning" id="away" role="status" hidden>
+  The registry does not answer. This list may be old.
+</p>
 <main id="relays">
 {content}</main>
-<p class="warning boot" id="boot">This list does not change by itself in this browser. Reload the page to see what is there now.</p>
+<p class="warning boot" id="boot">
+  This list does not change by itself in this browser. Reload the page to see what is there now.
+</p>
 </body>
 </html>
 """
@@ -35,7 +39,9 @@ _RELAY = """<article class="{state}">
 {body}</article>
 """
 
-_DOORS = """  <p class="doors"><a href="/go/{name}/player.html">Watch</a> <a href="/go/{name}/camera.html">Film</a></p>
+_DOORS = """  <p class="doors">
+    <a href="/go/{name}/player.html">Watch</a> <a href="/go/{name}/camera.html">Film</a>
+  </p>
 """
 
 _LINKS = """  <ul>
@@ -45,7 +51,10 @@ _LINKS = """  <ul>
 _LINK = """    <li><a href="{url}/player.html">{url}</a></li>
 """
 
-_FINGERPRINT = """  <details><summary>Fingerprint of its certificate authority</summary><p class="fingerprint">{fingerprint}</p></details>
+_FINGERPRINT = """  <details>
+    <summary>Fingerprint of its certificate authority</summary>
+    <p class="fingerprint">{fingerprint}</p>
+  </details>
 """
 
 
@@ -58,7 +67,8 @@ def listing(entries: Sequence[Entry], visitor: str | None) -> str:
     """
     if not entries:
         content = (
-            "<p>No relay is known here. One that is started with <code>--registry</code> and the secret of this registry appears.</p>\n"
+            "<p>No relay is known here. One that is started with <code>--registry</code> and "
+            "the secret of this registry appears.</p>\n"
         )
     else:
         content = "".join(_relay(entry, visitor) for entry in entries)
@@ -66,11 +76,16 @@ def listing(entries: Sequence[Entry], visitor: str | None) -> str:
 
 
 def not_there(entry: Entry | None) -> str:
-    """The page for people who want to go to a relay that is not there: one that has vanished, or is unknown."""
+    """The page for people who want to go to a relay that is not there: one that has vanished, or is
+    unknown.
+    """
     if entry is None:
         content = '<p>There is no relay of this name. <a href="/relays">These are known.</a></p>\n'
     else:
-        content = _relay(entry, None) + '<p>When it is back, this address leads there again. <a href="/relays">Other relays</a></p>\n'
+        content = _relay(entry, None) + (
+            '<p>When it is back, this address leads there again. <a href="/relays">Other '
+            "relays</a></p>\n"
+        )
     return _PAGE.format(title="Not there", content=content)
 
 
@@ -85,13 +100,18 @@ def _relay(entry: Entry, visitor: str | None) -> str:
     else:
         words = f"Not there. It was last seen on {_moment(entry.seen)}, at:"
         body = _LINKS.format(items=links)
-    return _RELAY.format(state="alive" if entry.alive else "gone", name=escape(said.name), words=words, body=body)
+    return _RELAY.format(
+        state="alive" if entry.alive else "gone", name=escape(said.name), words=words, body=body
+    )
 
 
 def _moment(seconds: float) -> str:
     """A date as this computer's clock shows it, and how long ago that was."""
     there = datetime.fromtimestamp(seconds).astimezone()
-    return f'<time datetime="{there.isoformat(timespec="seconds")}">{there:%Y-%m-%d %H:%M}</time> ({_ago(time.time() - seconds)})'
+    return (
+        f'<time datetime="{there.isoformat(timespec="seconds")}">{there:%Y-%m-%d %H:%M}</time> '
+        f"({_ago(time.time() - seconds)})"
+    )
 
 
 def _ago(seconds: float) -> str:

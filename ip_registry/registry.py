@@ -25,7 +25,8 @@ from .messages import Announcement
 
 log = logging.getLogger(__name__)
 
-# Relays that are known at once, those that have vanished included: more than a house has, and still one page to read.
+# Relays that are known at once, those that have vanished included: more than a house has, and still
+# one page to read.
 MAX_RELAYS = 100
 
 # Seconds for which the list tells that a relay has vanished: a weekend and a few days to wonder.
@@ -34,20 +35,24 @@ REMEMBERED = 7 * 24 * 3600
 # Seconds between two looks at who has vanished and what is to be written.
 SWEEP_INTERVAL = 1.0
 
-# Seconds between two writings when nothing has changed but when relays were last heard: flash cards wear out.
+# Seconds between two writings when nothing has changed but when relays were last heard: flash cards
+# wear out.
 IDLE_WRITE = 60.0
 
-# Requests of one address: so many at once, and so many a second for ever. Fifty phones behind one router stay far below it.
+# Requests of one address: so many at once, and so many a second for ever. Fifty phones behind one
+# router stay far below it.
 BURST = 100
 RATE = 20.0
 
 # Addresses whose requests are counted (see `groundwork.connections.limits.Buckets`).
 MAX_COUNTED = 1000
 
-# Relays of one address that are there at once: more than a proxy leads to, and others always find room.
+# Relays of one address that are there at once: more than a proxy leads to, and others always find
+# room.
 MAX_RELAYS_OF_ONE = MAX_RELAYS * 3 // 4
 
-# Leading bits that two addresses of one network have in common: what homes and offices use, since nobody tells us their masks.
+# Leading bits that two addresses of one network have in common: what homes and offices use, since
+# nobody tells us their masks.
 _NETWORK_BITS = {4: 24, 6: 64}
 
 
@@ -108,7 +113,8 @@ class Registry:
         Args:
             folder: Where the list is kept.
             secret: What relays sign with.
-            own: Where the relay is that this registry runs in, if it does: it is always on the list, and nobody may announce its name.
+            own: Where the relay is that this registry runs in, if it does: it is always on the
+                list, and nobody may announce its name.
             clock: Monotonic seconds.
             now: Seconds since 1970.
         """
@@ -119,8 +125,8 @@ class Registry:
         self._now = now
         self._began = now()
         self._entries: dict[str, Entry] = {}
-        # What the first request of an unknown relay must be signed with. It changes whenever one has been let in, so that its announcement
-        # cannot be repeated after it was forgotten.
+        # What the first request of an unknown relay must be signed with. It changes whenever one
+        # has been let in, so that its announcement cannot be repeated after it was forgotten.
         self._newcomers = _nonce()
         self._requests = limits.Buckets(BURST, 1 / RATE, clock, MAX_COUNTED)
         self._changed = False
@@ -131,14 +137,20 @@ class Registry:
     # --- start and stop ---
 
     async def start(self) -> None:
-        """Read the list. Relays that were there count as there until their time is over: they have not noticed that we were away.
+        """Read the list. Relays that were there count as there until their time is over: they have
+        not noticed that we were away.
 
         Raises:
             OSError: The folder cannot be used.
         """
         for row in await asyncio.to_thread(self._store.load):
             self._entries[row.announcement.name] = Entry(
-                row.announcement, row.alive, self._clock(), row.since, min(row.seen, self._now()), _nonce()
+                row.announcement,
+                row.alive,
+                self._clock(),
+                row.since,
+                min(row.seen, self._now()),
+                _nonce(),
             )
         self._written = self._clock()
         self._sweeper = asyncio.create_task(self._keep(), name="registry")
@@ -153,7 +165,9 @@ class Registry:
 
     # --- what relays say ---
 
-    def announce(self, name: str, body: bytes, header: str | None, address: str | None = None) -> str:
+    def announce(
+        self, name: str, body: bytes, header: str | None, address: str | None = None
+    ) -> str:
         """A relay says where it is.
 
         Args:
@@ -175,8 +189,13 @@ class Registry:
             raise Refused(400, "bad-announcement", str(error), self._next(name)) from None
         known = self._entries.get(name)
         own = self._own()
-        if (own and own.name == name) or (known and known.alive and _differs(known.announcement, announcement)):
-            sentence = f"Another relay called {name} is there already; start this one with another --relay-name."
+        if (own and own.name == name) or (
+            known and known.alive and _differs(known.announcement, announcement)
+        ):
+            sentence = (
+                f"Another relay called {name} is there already; start this one with another "
+                "--relay-name."
+            )
             raise Refused(409, "name-taken", sentence, self._next(name))
         counted = limits.counted_once(address) if address else None
         if known is None or not known.alive:
@@ -206,7 +225,9 @@ class Registry:
         entry = self._entries.get(name)
         if entry is None:
             self._newcomers = _nonce()
-            raise Refused(404, "unknown-relay", f"There is no relay called {name}.", self._newcomers)
+            raise Refused(
+                404, "unknown-relay", f"There is no relay called {name}.", self._newcomers
+            )
         entry.nonce = _nonce()
         if entry.alive:
             self._vanish(entry, "has stopped")
@@ -218,15 +239,33 @@ class Registry:
         wanted = self._next(name)
         given = messages.nonce_and_signature(header)
         if given is None:
-            raise Refused(401, "not-signed", "Only relays that know the registry's secret may announce themselves.", wanted)
+            raise Refused(
+                401,
+                "not-signed",
+                "Only relays that know the registry's secret may announce themselves.",
+                wanted,
+            )
         nonce, signature = given
         # The signature first: who does not know the secret learns nothing from the order of things.
-        if not hmac.compare_digest(signature, messages.sign(self._secret, method, messages.path_of(name), nonce, body)):
+        if not hmac.compare_digest(
+            signature, messages.sign(self._secret, method, messages.path_of(name), nonce, body)
+        ):
             raise Refused(
-                403, "wrong-secret", "The relay has another secret than the registry: copy the file registry-secret again.", wanted
+                403,
+                "wrong-secret",
+                (
+                    "The relay has another secret than the registry: copy the file "
+                    "registry-secret again."
+                ),
+                wanted,
             )
         if not hmac.compare_digest(nonce, wanted):
-            raise Refused(401, "stale-nonce", "This request was signed for another moment; sign it again.", wanted)
+            raise Refused(
+                401,
+                "stale-nonce",
+                "This request was signed for another moment; sign it again.",
+                wanted,
+            )
 
     def _next(self, name: str) -> str:
         entry = self._entries.get(name)
@@ -235,7 +274,12 @@ class Registry:
     def _check_share(self, address: str | None, nonce: str) -> None:
         held = sum(entry.alive and entry.address == address for entry in self._entries.values())
         if address is not None and held >= MAX_RELAYS_OF_ONE:
-            raise Refused(503, "too-many", f"There are {MAX_RELAYS_OF_ONE} relays at this address already.", nonce)
+            raise Refused(
+                503,
+                "too-many",
+                f"There are {MAX_RELAYS_OF_ONE} relays at this address already.",
+                nonce,
+            )
 
     def _make_room(self, nonce: str) -> None:
         if len(self._entries) < MAX_RELAYS:
@@ -250,25 +294,42 @@ class Registry:
     def relays(self) -> list[Entry]:
         """All that are known, by name."""
         own = self._own_entry()
-        names = {entry.name for entry in own}  # one of them may have been announced before this relay took the name
-        return sorted([*own, *(entry for entry in self._entries.values() if entry.name not in names)], key=lambda entry: entry.name)
+        names = {
+            entry.name for entry in own
+        }  # one of them may have been announced before this relay took the name
+        return sorted(
+            [*own, *(entry for entry in self._entries.values() if entry.name not in names)],
+            key=lambda entry: entry.name,
+        )
 
     def relay(self, name: str) -> Entry | None:
         """The relay of this name, there or vanished; None when it is unknown."""
-        return next((entry for entry in (*self._own_entry(), *self._entries.values()) if entry.name == name), None)
+        return next(
+            (
+                entry
+                for entry in (*self._own_entry(), *self._entries.values())
+                if entry.name == name
+            ),
+            None,
+        )
 
     def _own_entry(self) -> list[Entry]:
         own = self._own()
         return [Entry(own, True, self._clock(), self._began, self._now(), "")] if own else []
 
     def admit(self, address: str) -> None:
-        """Count a request of this address that is going to be answered. One that is not costs the address nothing.
+        """Count a request of this address that is going to be answered. One that is not costs the
+        address nothing.
 
         Raises:
             Refused: There were too many.
         """
         if not self._requests.take(address):
-            raise Refused(429, "too-fast", "There were too many requests from this address; try again in a few seconds.")
+            raise Refused(
+                429,
+                "too-fast",
+                "There were too many requests from this address; try again in a few seconds.",
+            )
 
     # --- time ---
 
@@ -296,13 +357,21 @@ class Registry:
     async def _write(self) -> None:
         self._changed = False
         self._written = self._clock()
-        rows = [store.Row(entry.announcement, entry.alive, entry.since, entry.seen) for entry in self._entries.values()]
+        rows = [
+            store.Row(entry.announcement, entry.alive, entry.since, entry.seen)
+            for entry in self._entries.values()
+        ]
         try:
             await asyncio.to_thread(self._store.save, rows)
         except OSError as error:
             if not self._failed:
                 log.warning(
-                    "A restart will forget the relays until they announce themselves again: %s (%s).", error.strerror, error.filename
+                    (
+                        "A restart will forget the relays until they announce themselves "
+                        "again: %s (%s)."
+                    ),
+                    error.strerror,
+                    error.filename,
                 )
             self._failed = True
         else:
@@ -310,7 +379,8 @@ class Registry:
 
 
 def nearest(urls: Iterable[str], visitor: str | None) -> list[str]:
-    """The URLs, with those in front whose address is in the visitor's own network, nearest first; the others stay in their order.
+    """The URLs, with those in front whose address is in the visitor's own network, nearest first;
+    the others stay in their order.
 
     Args:
         urls: Of a relay.
@@ -356,7 +426,9 @@ def _address(text: str | None) -> IPv4Address | IPv6Address | None:
 
 
 def _differs(there: Announcement, now: Announcement) -> bool:
-    """Whether what is said now cannot be by the relay that is there: its authority is another one, or none. Another one may come later."""
+    """Whether what is said now cannot be by the relay that is there: its authority is another one,
+    or none. Another one may come later.
+    """
     return bool(there.fingerprint and there.fingerprint != now.fingerprint)
 
 

@@ -32,12 +32,23 @@ def load(path: Path) -> str:
             text = file.read(_MAX_FILE + 1)
         state_files.keep_private(path)
     except FileNotFoundError:
-        raise SecretError(f"There is no {path}: copy the file {FILE} there from the state folder of the registry.") from None
+        raise SecretError(
+            f"There is no {path}: copy the file {FILE} there from the state folder of the registry."
+        ) from None
     except OSError as error:
-        raise SecretError(f"The registry's secret cannot be read: {error.strerror or error} ({path}).") from None
+        raise SecretError(
+            f"The registry's secret cannot be read: {error.strerror or error} ({path})."
+        ) from None
     secret = text.decode(errors="replace").strip()
-    if not MIN_SECRET <= len(secret) <= _MAX_FILE or not secret.isascii() or not secret.isprintable():
-        raise SecretError(f"{path} holds no secret: it must be one line of {MIN_SECRET} or more printable characters.")
+    if (
+        not MIN_SECRET <= len(secret) <= _MAX_FILE
+        or not secret.isascii()
+        or not secret.isprintable()
+    ):
+        raise SecretError(
+            f"{path} holds no secret: it must be one line of {MIN_SECRET} or more "
+            "printable characters."
+        )
     return secret
 
 
@@ -48,7 +59,8 @@ def load_or_create(path: Path) -> tuple[str, bool]:
         It, and whether it is new.
 
     Raises:
-        SecretError: The file can neither be read nor written, or holds something else, which is then left alone.
+        SecretError: The file can neither be read nor written, or holds something else, which is
+            then left alone.
     """
     if path.exists():
         return load(path), False
@@ -56,11 +68,14 @@ def load_or_create(path: Path) -> tuple[str, bool]:
     lock = path.with_name(state_files.STATE_LOCK)
     try:
         state_files.make_folder(path.parent)
-        # Only in a state folder another program may remove what it takes for a remnant; elsewhere there is no lock.
+        # Only in a state folder another program may remove what it takes for a remnant; elsewhere
+        # there is no lock.
         with state_files.locked(lock) if lock.exists() else contextlib.nullcontext():
             if path.exists():
                 return load(path), False
             state_files.write(path, f"{secret}\n".encode())
     except OSError as error:
-        raise SecretError(f"The registry's secret cannot be kept: {error.strerror or error} ({path}).") from None
+        raise SecretError(
+            f"The registry's secret cannot be kept: {error.strerror or error} ({path})."
+        ) from None
     return secret, True

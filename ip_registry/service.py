@@ -49,13 +49,31 @@ def options(arguments: list[str]) -> argparse.Namespace:
     name = called() if IS_INSTALLED else f"{PYTHON} -m ip_registry"
     parser = Parser(prog=name, description="Tells phones where the relays are today.")
     parser.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all)")
-    parser.add_argument("--port", type=port(), default=PORT, metavar="PORT", help=f"port to listen on (default: {PORT})")
-    where = "where list, secret and certificates are kept (default: the state folder of a relay on this computer)"
+    parser.add_argument(
+        "--port",
+        type=port(),
+        default=PORT,
+        metavar="PORT",
+        help=f"port to listen on (default: {PORT})",
+    )
+    where = (
+        "where list, secret and certificates are kept (default: the state folder of a relay on "
+        "this computer)"
+    )
     parser.add_argument("--state", type=Path, default=state_folder(), metavar="DIR", help=where)
-    shared = f"the secret that relays must know; made at the first start (default: {secret.FILE} in the state folder)"
+    shared = (
+        f"the secret that relays must know; made at the first start (default: {secret.FILE} in "
+        "the state folder)"
+    )
     parser.add_argument("--secret-file", type=Path, metavar="FILE", help=shared)
-    parser.add_argument("--tls", action="store_true", help="serve https; pages can ask for a relay that has moved only then")
-    parser.add_argument("--no-install", action="store_true", help="do not install missing libraries")
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="serve https; pages can ask for a relay that has moved only then",
+    )
+    parser.add_argument(
+        "--no-install", action="store_true", help="do not install missing libraries"
+    )
     chosen = parser.parse_args(arguments)
     chosen.secret_file = chosen.secret_file or chosen.state / secret.FILE
     return chosen
@@ -64,7 +82,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
 def application(registry: Registry, ca_pem: bytes | None) -> web.Application:
     """A registry that has a port to itself.
 
-    It looks at no Host header: a page whose name is made to point here (DNS rebinding) could only read what is for everybody.
+    It looks at no Host header: a page whose name is made to point here (DNS rebinding) could only
+    read what is for everybody.
 
     Args:
         registry: It is started and stopped by the application.
@@ -77,9 +96,17 @@ def application(registry: Registry, ca_pem: bytes | None) -> web.Application:
 
     async def certificate(request: web.Request) -> web.StreamResponse:
         if ca_pem is None:
-            raise Refused(404, "no-certificate", "This registry runs without --tls, so it has no certificate authority.")
+            raise Refused(
+                404,
+                "no-certificate",
+                "This registry runs without --tls, so it has no certificate authority.",
+            )
         # The type that makes iOS and Android offer to install it.
-        return web.Response(body=ca_pem, content_type="application/x-x509-ca-cert", headers={"Cache-Control": "no-store"})
+        return web.Response(
+            body=ca_pem,
+            content_type="application/x-x509-ca-cert",
+            headers={"Cache-Control": "no-store"},
+        )
 
     app.router.add_get("/", home)
     app.router.add_get("/ca.crt", certificate)
@@ -88,7 +115,9 @@ def application(registry: Registry, ca_pem: bytes | None) -> web.Application:
 
 
 @web.middleware
-async def _in_words(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+async def _in_words(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
     try:
         return await handler(request)
     except Refused as refused:
@@ -116,7 +145,9 @@ async def run(chosen: argparse.Namespace) -> None:
     if chosen.tls:
         lan = addresses.listening(hosts)
         named = [chosen.host] if chosen.host and not lan else []
-        renewal = Renewal(Authority(chosen.state / "certs"), hosts, [*addresses.host_names(), *named])
+        renewal = Renewal(
+            Authority(chosen.state / "certs"), hosts, [*addresses.host_names(), *named]
+        )
     served = renewal.served if renewal else None
     runner = web.AppRunner(
         application(Registry(chosen.state, shared), served.ca_pem if served else None),
@@ -135,16 +166,31 @@ async def run(chosen: argparse.Namespace) -> None:
         lobby = limits.Lobby(max(1, room - _OTHER_FILES))
         scheduler = Scheduler(asyncio.get_running_loop().call_soon)
         context = (lambda: renewal.context) if renewal else None
-        gate = Gate(lobby, context, lambda seat: aiohttp_insides.protocol(server, scheduler.share(seat.address)), plain=_plain)
+        gate = Gate(
+            lobby,
+            context,
+            lambda seat: aiohttp_insides.protocol(server, scheduler.share(seat.address)),
+            plain=_plain,
+        )
         port = await gate.open(hosts, chosen.port)
         if renewal:
             renewal.start(lambda: None)
         for sentence in served.warnings if served else ():
             log.warning("%s", sentence)
-        print(_greeting(_urls(chosen, port), served.fingerprint if served else "", chosen.secret_file, is_new), flush=True)
+        print(
+            _greeting(
+                _urls(chosen, port),
+                served.fingerprint if served else "",
+                chosen.secret_file,
+                is_new,
+            ),
+            flush=True,
+        )
         stop = asyncio.Event()
         for number in console.ends():
-            with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
+            with contextlib.suppress(
+                NotImplementedError
+            ):  # Windows: Ctrl-C arrives as KeyboardInterrupt
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await stop.wait()
         gate.close()
@@ -167,11 +213,15 @@ def _urls(chosen: argparse.Namespace, port: int) -> list[str]:
     """Where this registry can be reached, likeliest first."""
     lan = addresses.listening([chosen.host] if chosen.host else None)
     hosts = [str(ip) for ip in lan] or [chosen.host or "localhost"]
-    return [addresses.url("https" if chosen.tls else "http", host, port).rstrip("/") for host in hosts]
+    return [
+        addresses.url("https" if chosen.tls else "http", host, port).rstrip("/") for host in hosts
+    ]
 
 
 def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool) -> str:
-    mark = '"' if os.name == "nt" else "'"  # cmd knows no other, and a shell must not take # for a comment
+    mark = (
+        '"' if os.name == "nt" else "'"
+    )  # cmd knows no other, and a shell must not take # for a comment
     pin = f"#sha256={fingerprint}" if fingerprint else ""
     others = [f"  or at       {url}" for url in urls[1:]]
     lines = [
@@ -179,10 +229,16 @@ def _greeting(urls: list[str], fingerprint: str, secret_file: Path, is_new: bool
         *others,
         "",
         f"{'A secret was made' if is_new else 'The secret is'} in {secret_file.absolute()}.",
-        "Copy this file into the state folder of every relay, and only there: its holder can send the phones elsewhere. For example:",
+        (
+            "Copy this file into the state folder of every relay, and only there: its holder "
+            "can send the phones elsewhere. For example:"
+        ),
         f"  {quoted(['scp', str(secret_file.absolute()), f'relay:drawercam/state/{secret.FILE}'])}",
         "Then start the relays with:",
-        f"  {'drawercam' if IS_INSTALLED else f'{PYTHON} relay.py'} --tls --registry {mark}{urls[0]}{pin}{mark}",
+        (
+            f"  {'drawercam' if IS_INSTALLED else f'{PYTHON} relay.py'} --tls --registry "
+            f"{mark}{urls[0]}{pin}{mark}"
+        ),
         "",
         "Press Ctrl-C to stop.",
     ]
@@ -207,7 +263,13 @@ def _serve(chosen: argparse.Namespace) -> int:
         return 1
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        hint = "Is another one running? --port chooses another port." if taken else f"({error.filename or chosen.host or 'the network'})"
-        console.complain(f"The registry cannot start: {error.strerror or error}. {hint}", chosen.state)
+        hint = (
+            "Is another one running? --port chooses another port."
+            if taken
+            else f"({error.filename or chosen.host or 'the network'})"
+        )
+        console.complain(
+            f"The registry cannot start: {error.strerror or error}. {hint}", chosen.state
+        )
         return 1
     return 0

@@ -1,7 +1,8 @@
 """What the registry remembers across a restart: one small table in SQLite.
 
-It is written as a whole, because it has a hundred rows at most; and in a thread, because a flash card may take a second for what a disk
-does in a millisecond, and inside a relay nobody's pictures may wait for that.
+It is written as a whole, because it has a hundred rows at most; and in a thread, because a flash
+card may take a second for what a disk does in a millisecond, and inside a relay nobody's pictures
+may wait for that.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ CREATE TABLE IF NOT EXISTS relays (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A relay as it is kept: what it said last, whether it was there, when it came and when it was last heard (seconds since 1970)."""
+    """A relay as it is kept: what it said last, whether it was there, when it came and when it was
+    last heard (seconds since 1970).
+    """
 
     announcement: Announcement
     alive: bool
@@ -51,7 +54,8 @@ class Store:
         self._path = path
 
     def load(self) -> list[Row]:
-        """All rows; a file that is none of ours is moved aside, because relays announce themselves anew within seconds.
+        """All rows; a file that is none of ours is moved aside, because relays announce themselves
+        anew within seconds.
 
         Raises:
             OSError: The folder cannot be used.
@@ -62,14 +66,28 @@ class Store:
                 columns = "name, urls, fingerprint, ttl, alive, since, seen"
                 found = db.execute(f"SELECT {columns} FROM relays").fetchall()
             return [
-                Row(Announcement(name, tuple(json.loads(urls)), fingerprint, ttl), bool(alive), float(since), float(seen))
+                Row(
+                    Announcement(name, tuple(json.loads(urls)), fingerprint, ttl),
+                    bool(alive),
+                    float(since),
+                    float(seen),
+                )
                 for name, urls, fingerprint, ttl, alive, since, seen in found
             ]
         except sqlite3.OperationalError as error:
-            raise OSError(None, f"the registry's list cannot be kept: {error}", str(self._path)) from None
+            raise OSError(
+                None, f"the registry's list cannot be kept: {error}", str(self._path)
+            ) from None
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
             aside = self._path.with_suffix(".damaged.sqlite")
-            log.warning("The list of relays cannot be read (%s). It was moved to %s, and a new one is made.", error, aside)
+            log.warning(
+                (
+                    "The list of relays cannot be read (%s). It was moved to %s, and a new one "
+                    "is made."
+                ),
+                error,
+                aside,
+            )
             for end in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     Path(f"{self._path}{end}").replace(f"{aside}{end}")
@@ -82,7 +100,15 @@ class Store:
             OSError: They cannot be written; the old ones stay.
         """
         values = [
-            (said.name, json.dumps(said.urls), said.fingerprint, said.ttl, row.alive, row.since, row.seen)
+            (
+                said.name,
+                json.dumps(said.urls),
+                said.fingerprint,
+                said.ttl,
+                row.alive,
+                row.since,
+                row.seen,
+            )
             for row in rows
             for said in (row.announcement,)
         ]
@@ -91,7 +117,9 @@ class Store:
                 db.execute("DELETE FROM relays")
                 db.executemany("INSERT INTO relays VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         except sqlite3.Error as error:
-            raise OSError(None, f"the registry's list cannot be kept: {error}", str(self._path)) from None
+            raise OSError(
+                None, f"the registry's list cannot be kept: {error}", str(self._path)
+            ) from None
 
     def _open(self) -> closing[sqlite3.Connection]:
         """Opened for each use: it is seldom, and an open connection would belong to one thread."""

@@ -1,4 +1,5 @@
-"""What the tests take from npm: fetched once into the user's cache folder, pinned by `package-lock.json`; and Node where it is missing.
+"""What the tests take from npm: fetched once into the user's cache folder, pinned by
+`package-lock.json`; and Node where it is missing.
 
 `tests/run` calls it: `python -m tests.packages`. Nothing of a package is run while it is installed.
 """
@@ -35,14 +36,26 @@ def cache() -> Path:
 
 
 def modules() -> Path:
-    """Where the packages of the present lock are, or will be: its own `node_modules`, beside a copy of the lock."""
+    """Where the packages of the present lock are, or will be: its own `node_modules`, beside a copy
+    of the lock.
+    """
     digest = hashlib.sha256(MANIFEST.read_bytes() + LOCK.read_bytes()).hexdigest()
     return cache() / f"npm-{digest[:16]}" / "node_modules"
 
 
 def node() -> list[str] | None:
-    """The command that runs Node: the system's, or the fetched one. None where there is none that is new enough."""
-    return next(([found] for found in (shutil.which("node"), str(_wheel() / "bin" / "node")) if found and _is_new_enough(found)), None)
+    """The command that runs Node: the system's, or the fetched one.
+
+    None where there is none that is new enough.
+    """
+    return next(
+        (
+            [found]
+            for found in (shutil.which("node"), str(_wheel() / "bin" / "node"))
+            if found and _is_new_enough(found)
+        ),
+        None,
+    )
 
 
 def fetch() -> Path:
@@ -67,9 +80,15 @@ def fetch() -> Path:
             shutil.copy(file, fetching)
         # Peers are what the packages are meant to be driven by; here something else does.
         quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-        _run([*npm, "ci", "--ignore-scripts", "--legacy-peer-deps", *quiet], fetching, "npm does not install tests/package-lock.json")
+        _run(
+            [*npm, "ci", "--ignore-scripts", "--legacy-peer-deps", *quiet],
+            fetching,
+            "npm does not install tests/package-lock.json",
+        )
         shutil.rmtree(folder.parent, ignore_errors=True)
-        fetching.rename(folder.parent)  # all or nothing, also for another run that does the same meanwhile
+        fetching.rename(
+            folder.parent
+        )  # all or nothing, also for another run that does the same meanwhile
     return folder
 
 
@@ -79,7 +98,9 @@ def _wheel() -> Path:
 
 def _is_new_enough(path: str) -> bool:
     try:
-        told = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+        told = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return False
     return int(told.lstrip("v").partition(".")[0]) >= OLDEST_NODE
@@ -97,9 +118,25 @@ def _npm() -> list[str]:
     wheel = _wheel()
     if not wheel.is_dir():
         target = wheel.parent
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action", "ignore"]
-        _run([*pip, "--no-deps", "--target", str(target), NODE_WHEEL], HERE, "Node is not installed, and pip does not install it")
-    return [str(wheel / "bin" / "node"), str(wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--root-user-action",
+            "ignore",
+        ]
+        _run(
+            [*pip, "--no-deps", "--target", str(target), NODE_WHEEL],
+            HERE,
+            "Node is not installed, and pip does not install it",
+        )
+    return [
+        str(wheel / "bin" / "node"),
+        str(wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"),
+    ]
 
 
 def _run(command: Sequence[str], folder: Path, failure: str) -> None:
@@ -116,8 +153,8 @@ def main() -> int:
     """Fetch all, and make it ready.
 
     Returns:
-        Exit status: 0 also where something cannot be had, unless this is a test of what was submitted (`CI=true`): a green run must have
-        tested something.
+        Exit status: 0 also where something cannot be had, unless this is a test of what was
+        submitted (`CI=true`): a green run must have tested something.
     """
     from tests.harness.browsers.oldchrome import OLD
 

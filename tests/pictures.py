@@ -1,7 +1,7 @@
 """Make the pictures of the README: `python -m tests.pictures`.
 
-The real pages in Chromium, at a relay of their own: a wall of four cameras that are programs, and a phone that films. Needs what the
-tests of browsers need; takes half a minute.
+The real pages in Chromium, at a relay of their own: a wall of four cameras that are programs, and a
+phone that films. Needs what the tests of browsers need; takes half a minute.
 """
 
 from __future__ import annotations
@@ -29,8 +29,20 @@ MAX_BYTES = 150_000
 @contextlib.asynccontextmanager
 async def cameras(relay: Relay) -> AsyncIterator[None]:
     """Programs that film the synthetic picture, under these labels, at this relay."""
-    words = [sys.executable, "relay.py", "--no-install", "film", "test", "--fps", "10", "--relay", relay.origin]
-    films = [await asyncio.create_subprocess_exec(*words, "--label", label, cwd=ROOT) for label in LABELS]
+    words = [
+        sys.executable,
+        "relay.py",
+        "--no-install",
+        "film",
+        "test",
+        "--fps",
+        "10",
+        "--relay",
+        relay.origin,
+    ]
+    films = [
+        await asyncio.create_subprocess_exec(*words, "--label", label, cwd=ROOT) for label in LABELS
+    ]
     try:
         yield
     finally:
@@ -60,7 +72,9 @@ async def main() -> None:
             await phone.resize(*PHONE)
             watched = await chromium.page(f"{relay.origin}/player.html?camera=baby-room")
             await watched.resize(*PHONE)
-            await phone.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
+            await phone.wait_for(
+                "document.querySelector('#status').dataset.state === 'live'", PATIENCE
+            )
             await asyncio.sleep(3)  # what it films with is said by then
             await phone.screenshot(FOLDER / "camera.png")
     for path in sorted(FOLDER.glob("*.png")):

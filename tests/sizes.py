@@ -1,7 +1,9 @@
-"""Classes and files of the product that are longer than they should be: `python -m tests.sizes` lists them.
+"""Classes and files of the product that are longer than they should be: `python -m tests.sizes`
+lists them.
 
-Lines of code count: without blank lines, comments and docstrings. A longer one says why in a sentence of its docstring, or of the
-comment at the top of a script, that begins with "Long, because".
+Lines of code count: without blank lines, comments and docstrings. A longer one says why in a
+sentence of its docstring, or of the comment at the top of a script, that begins with "Long,
+because".
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ _SILENT = {
 
 _REASON = re.compile(r"Long, because\b[^.]*\.")
 
-# A class of a script, or a function that is as much as one, from its first line to the brace that ends it.
+# A class of a script, or a function that is as much as one, from its first line to the brace that
+# ends it.
 _BEGINS = re.compile(r"(?:export )?(?:default )?(?:class|(?:async )?function\*?) (\w+)")
 
 
@@ -68,13 +71,19 @@ def _python(name: str, text: str) -> Iterator[Part]:
         if token.type not in _SILENT:
             code.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             code.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     yield Part(name, len(code), MOST_OF_A_FILE, _reason(ast.get_docstring(tree)))
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             lines = sum(node.lineno <= line <= (node.end_lineno or node.lineno) for line in code)
-            yield Part(f"{name}:{node.name}", lines, MOST_OF_A_CLASS, _reason(ast.get_docstring(node)))
+            yield Part(
+                f"{name}:{node.name}", lines, MOST_OF_A_CLASS, _reason(ast.get_docstring(node))
+            )
 
 
 def _javascript(name: str, text: str) -> Iterator[Part]:
@@ -92,7 +101,9 @@ def _javascript(name: str, text: str) -> Iterator[Part]:
             while above - 1 in silent:
                 above -= 1
             count = sum(begin <= one <= place for one in code)
-            yield Part(f"{name}:{called}", count, MOST_OF_A_CLASS, _reason("\n".join(lines[above:begin])))
+            yield Part(
+                f"{name}:{called}", count, MOST_OF_A_CLASS, _reason("\n".join(lines[above:begin]))
+            )
             called = ""
 
 
@@ -112,7 +123,10 @@ def _comments(lines: list[str]) -> set[int]:
 
 
 def _reason(comment: str | None) -> str:
-    words = " ".join(re.sub(r"^\s*(?:/\*\*?|\*/|\*|//)", "", line).strip() for line in (comment or "").splitlines())
+    words = " ".join(
+        re.sub(r"^\s*(?:/\*\*?|\*/|\*|//)", "", line).strip()
+        for line in (comment or "").splitlines()
+    )
     found = _REASON.search(words)
     return found[0] if found else ""
 
@@ -121,12 +135,20 @@ def product() -> Iterator[Path]:
     """All Python and JavaScript that is delivered."""
     for name in PRODUCT:
         path = ROOT / name
-        yield from [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in {".py", ".js"})
+        yield from (
+            [path]
+            if path.is_file()
+            else sorted(file for file in path.rglob("*") if file.suffix in {".py", ".js"})
+        )
 
 
 def long_parts() -> list[Part]:
     """Those that are longer than they should be, the longest first."""
-    found = (part for path in product() for part in parts(path.relative_to(ROOT), path.read_text("utf-8")))
+    found = (
+        part
+        for path in product()
+        for part in parts(path.relative_to(ROOT), path.read_text("utf-8"))
+    )
     return sorted((part for part in found if part.lines > part.most), key=lambda part: -part.lines)
 
 

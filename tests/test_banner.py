@@ -20,7 +20,10 @@ FACTS = Facts(
     port=8443,
     camera_url="https://192.168.178.123:8443/camera.html#key=Zk3v9QxT1mB7aLr0YpWc2A",
     player_url="https://192.168.178.123:8443/player.html#key=hT5sN8eRq2Vb6Uj1XoKd4g",
-    other_camera_urls=("https://10.0.0.7:8443/camera.html#key=Zk3v9QxT1mB7aLr0YpWc2A", "https://drawer.local:8443/camera.html"),
+    other_camera_urls=(
+        "https://10.0.0.7:8443/camera.html#key=Zk3v9QxT1mB7aLr0YpWc2A",
+        "https://drawer.local:8443/camera.html",
+    ),
     other_player_urls=("https://10.0.0.7:8443/player.html#key=hT5sN8eRq2Vb6Uj1XoKd4g",),
     trust_url="http://192.168.178.123:8088/trust",
     ca_url="https://192.168.178.123:8443/ca.crt",
@@ -28,7 +31,13 @@ FACTS = Facts(
 )
 OWN = "https://192.168.178.123:8443/player.html#key=p7Lm2cWx9RkQz4VtYb8sHd"
 NO_TRUST_PAGE = replace(FACTS, trust_url="")
-WITHOUT_TLS = Facts(False, 8080, "http://localhost:8080/camera.html", "http://localhost:8080/player.html", keys=False)
+WITHOUT_TLS = Facts(
+    False,
+    8080,
+    "http://localhost:8080/camera.html",
+    "http://localhost:8080/player.html",
+    keys=False,
+)
 WIDTHS = [20, 40, 41, 60, 77, 78, 80, 100, 200]
 
 
@@ -43,7 +52,10 @@ def prose(text: str) -> str:
 
 def modules(rows: list[str]) -> list[list[bool]]:
     """A code's modules, dark is True, from its rows of half blocks."""
-    upper, lower = {" ": True, "▄": True, "▀": False, "█": False}, {" ": True, "▀": True, "▄": False, "█": False}
+    upper, lower = (
+        {" ": True, "▄": True, "▀": False, "█": False},
+        {" ": True, "▀": True, "▄": False, "█": False},
+    )
     return [[half[character] for character in row] for row in rows for half in (upper, lower)]
 
 
@@ -81,7 +93,11 @@ def test_colours_change_nothing_but_colours(width: int) -> None:
 
 @pytest.mark.parametrize(("width", "border"), [(115, 2), (126, 2), (127, 4), (200, 4)])
 def test_three_codes_stand_side_by_side_where_there_is_room(width: int, border: int) -> None:
-    rows = [line for line in plain(banner(FACTS, width, True, True)) if line and set(line) <= {*BLOCKS, " "}]
+    rows = [
+        line
+        for line in plain(banner(FACTS, width, True, True))
+        if line and set(line) <= {*BLOCKS, " "}
+    ]
     wanted = [drawn(url, border) for url in (FACTS.camera_url, FACTS.player_url, FACTS.trust_url)]
     assert {len(row) for row in rows} == {sum(map(len, wanted)) + 2 * 4}
     start = 0
@@ -92,7 +108,11 @@ def test_three_codes_stand_side_by_side_where_there_is_room(width: int, border: 
 
 @pytest.mark.parametrize(("width", "border"), [(78, 2), (80, 2), (86, 4), (114, 4)])
 def test_two_codes_stand_side_by_side_where_there_is_room(width: int, border: int) -> None:
-    rows = [line for line in plain(banner(NO_TRUST_PAGE, width, True, True)) if line and set(line) <= {*BLOCKS, " "}]
+    rows = [
+        line
+        for line in plain(banner(NO_TRUST_PAGE, width, True, True))
+        if line and set(line) <= {*BLOCKS, " "}
+    ]
     film, watch = drawn(FACTS.camera_url, border), drawn(FACTS.player_url, border)
     size = len(film)
     assert {len(row) for row in rows} == {2 * size + 4}
@@ -102,7 +122,11 @@ def test_two_codes_stand_side_by_side_where_there_is_room(width: int, border: in
 
 @pytest.mark.parametrize(("width", "border"), [(37, 2), (41, 4), (60, 4), (77, 4)])
 def test_elsewhere_they_stand_one_below_the_other(width: int, border: int) -> None:
-    rows = [line for line in plain(banner(NO_TRUST_PAGE, width, False, True)) if line and set(line) <= {*BLOCKS, " "}]
+    rows = [
+        line
+        for line in plain(banner(NO_TRUST_PAGE, width, False, True))
+        if line and set(line) <= {*BLOCKS, " "}
+    ]
     film, watch = drawn(FACTS.camera_url, border), drawn(FACTS.player_url, border)
     half = len(rows) // 2
     assert modules(rows[:half])[: len(film)] == film
@@ -122,7 +146,10 @@ def test_the_trust_page_has_a_code_beside_the_others_or_below_its_address(width:
     assert [row[: len(code)] for row in modules(rows)][: len(code)] == code
 
 
-@pytest.mark.parametrize(("width", "height"), [(60, 24), (80, 24), (80, 40), (80, 50), (100, 24), (120, 24), (200, 24), (200, 50)])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [(60, 24), (80, 24), (80, 40), (80, 50), (100, 24), (120, 24), (200, 24), (200, 50)],
+)
 def test_what_is_needed_first_is_in_sight(width: int, height: int) -> None:
     """The last line is the one in which the cursor stands."""
     facts = replace(FACTS, own_url=OWN, warnings=("The certificate ends soon.",))
@@ -131,7 +158,11 @@ def test_what_is_needed_first_is_in_sight(width: int, height: int) -> None:
     assert len(lines) > 24 and seen[-1] == "Press Ctrl-C to stop."
     rows = modules([line for line in seen if line and set(line) <= {*BLOCKS, " "}])
     film = drawn(FACTS.camera_url, 4 if width == 200 and height == 50 else 2)
-    found = [start for start in range(len(rows)) if [row[: len(film)] for row in rows[start : start + len(film)]] == film]
+    found = [
+        start
+        for start in range(len(rows))
+        if [row[: len(film)] for row in rows[start : start + len(film)]] == film
+    ]
     assert found, "the code Film, whole"
     assert any("Film" in line.split() for line in seen)
     assert any(line.endswith(FACTS.player_url) for line in seen), "the link to watch"
@@ -146,7 +177,9 @@ def test_codes_of_new_keys_are_drawn_as_those_of_the_start(monkeypatch: pytest.M
     assert rows[0].strip() == "Film"
     code = drawn(FACTS.camera_url, 4)
     assert modules(rows[1:])[: len(code)] == code
-    assert codes_for(urls, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")) == "", "in a file, nothing can be scanned"
+    assert codes_for(urls, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")) == "", (
+        "in a file, nothing can be scanned"
+    )
     assert codes_for(urls, Terminal(io.BytesIO(), encoding="cp1252")) == ""
     monkeypatch.setenv("COLUMNS", "30")
     assert "too narrow" in codes_for(urls, Terminal(io.BytesIO(), encoding="utf-8"))
@@ -154,7 +187,11 @@ def test_codes_of_new_keys_are_drawn_as_those_of_the_start(monkeypatch: pytest.M
 
 def test_codes_of_different_sizes_stand_side_by_side() -> None:
     facts = replace(NO_TRUST_PAGE, player_url=FACTS.player_url + "&" + "x" * 60)
-    rows = [line for line in plain(banner(facts, 200, False, True)) if line.startswith((" ", "█", "▀")) and set(line) & set(BLOCKS)]
+    rows = [
+        line
+        for line in plain(banner(facts, 200, False, True))
+        if line.startswith((" ", "█", "▀")) and set(line) & set(BLOCKS)
+    ]
     film, watch = drawn(facts.camera_url, 4), drawn(facts.player_url, 4)
     assert len(watch) > len(film)
     assert modules([row[: len(film)] for row in rows])[: len(film)] == film
@@ -175,12 +212,20 @@ def test_without_codes_it_is_ascii_and_says_what_to_do() -> None:
 
 def test_the_way_past_the_certificate_warning() -> None:
     text = prose(banner(FACTS, 80, False, False))
-    assert "open this on it, once, and do what it shows: Trust http://192.168.178.123:8088/trust" in text
+    assert (
+        "open this on it, once, and do what it shows: Trust http://192.168.178.123:8088/trust"
+        in text
+    )
     assert "choose Advanced, then Proceed" in text
     assert "ca.crt" not in text
     without_page = prose(banner(NO_TRUST_PAGE, 80, False, False))
-    assert "install this on it, once; certs/README.md says how: Trust https://192.168.178.123:8443/ca.crt" in without_page
-    own_certificate = banner(replace(FACTS, trust_url="", ca_url="", fingerprint=""), 80, False, False)
+    assert (
+        "install this on it, once; certs/README.md says how: Trust "
+        "https://192.168.178.123:8443/ca.crt"
+    ) in without_page
+    own_certificate = banner(
+        replace(FACTS, trust_url="", ca_url="", fingerprint=""), 80, False, False
+    )
     assert "Proceed" not in own_certificate
     assert "SHA-256" not in own_certificate
 
@@ -192,7 +237,13 @@ def test_the_fingerprint_stands_in_rows_as_on_the_trust_page() -> None:
 
 
 def test_what_is_wrong_with_the_certificate_is_said() -> None:
-    facts = replace(FACTS, trust_url="", ca_url="", fingerprint="", warnings=("The certificate own.pem ends in 3 days.", "It is short."))
+    facts = replace(
+        FACTS,
+        trust_url="",
+        ca_url="",
+        fingerprint="",
+        warnings=("The certificate own.pem ends in 3 days.", "It is short."),
+    )
     text = banner(facts, 80, True, False)
     assert "\x1b[33mWarning: The certificate own.pem ends in 3 days." in text
     assert "\x1b[33mWarning: It is short." in text
@@ -206,32 +257,51 @@ def test_keys_and_no_keys() -> None:
     assert "\x1b[33mWarning" in open_to_all
 
 
-@pytest.mark.parametrize("facts", [FACTS, replace(FACTS, reach=Reach.HOST), replace(WITHOUT_TLS, keys=True)])
+@pytest.mark.parametrize(
+    "facts", [FACTS, replace(FACTS, reach=Reach.HOST), replace(WITHOUT_TLS, keys=True)]
+)
 def test_the_owners_link_is_printed_as_such_and_never_as_a_code(facts: Facts) -> None:
     shown, bare = (banner(one, 200, False, True) for one in (replace(facts, own_url=OWN), facts))
-    assert f"  Own     {OWN}" in shown.splitlines() and "for your own phone or computer, not for a wall" in prose(shown)
-    codes = [[line for line in text.splitlines() if set(line) & set(BLOCKS)] for text in (shown, bare)]
+    assert (
+        f"  Own     {OWN}" in shown.splitlines()
+        and "for your own phone or computer, not for a wall" in prose(shown)
+    )
+    codes = [
+        [line for line in text.splitlines() if set(line) & set(BLOCKS)] for text in (shown, bare)
+    ]
     assert codes[0] == codes[1]
     named = banner(replace(facts, own_command="python3 relay.py keys add --own"), 80, False, False)
-    assert "  python3 relay.py keys add --own" in named.splitlines() and "only on a terminal" in prose(named)
+    assert (
+        "  python3 relay.py keys add --own" in named.splitlines()
+        and "only on a terminal" in prose(named)
+    )
     assert "Own " not in bare and "--own" not in bare
 
 
 def test_what_no_phone_can_reach_advises_none_to_scan_or_type_anything() -> None:
-    local = replace(FACTS, reach=Reach.HOST, command="python3 relay.py --tls --port 9000", trust_url="")
+    local = replace(
+        FACTS, reach=Reach.HOST, command="python3 relay.py --tls --port 9000", trust_url=""
+    )
     text = banner(local, 80, False, True)
-    assert "because of --host" in prose(text) and "  python3 relay.py --tls --port 9000" in text.splitlines()
+    assert (
+        "because of --host" in prose(text)
+        and "  python3 relay.py --tls --port 9000" in text.splitlines()
+    )
     offline = banner(replace(local, reach=Reach.OFFLINE), 80, False, True)
     assert "in no network now" in prose(offline) and "relay.py" not in offline
     for said in (text, offline):
         assert (
-            not set(said) & set(BLOCKS) and "into the phone" not in prose(said) and "A browser does not know this computer" in prose(said)
+            not set(said) & set(BLOCKS)
+            and "into the phone" not in prose(said)
+            and "A browser does not know this computer" in prose(said)
         )
 
 
 def test_a_command_stands_on_a_line_of_its_own_however_long() -> None:
     command = f"python3 relay.py keys add --publish all --state '/{'x' * 90} y'"
-    text = banner(replace(FACTS, advice=(("The link to Film has no key.", command),)), 40, False, False)
+    text = banner(
+        replace(FACTS, advice=(("The link to Film has no key.", command),)), 40, False, False
+    )
     assert command in text.splitlines()
 
 
@@ -251,8 +321,13 @@ class Terminal(io.TextIOWrapper):
         return True
 
 
-@pytest.mark.parametrize(("encoding", "able"), [("utf-8", True), ("cp437", True), ("cp1252", False), ("ascii", False), ("latin-1", False)])
-def test_only_some_encodings_can_show_codes(encoding: str, able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "able"),
+    [("utf-8", True), ("cp437", True), ("cp1252", False), ("ascii", False), ("latin-1", False)],
+)
+def test_only_some_encodings_can_show_codes(
+    encoding: str, able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     stream = Terminal(io.BytesIO(), encoding=encoding)
     assert can_show_codes(stream) == able
@@ -264,11 +339,17 @@ def test_only_some_encodings_can_show_codes(encoding: str, able: bool, monkeypat
 
 def test_a_file_gets_neither_codes_nor_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    assert banner_for(FACTS, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")) == banner(FACTS, 100, False, False)
+    assert banner_for(FACTS, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")) == banner(
+        FACTS, 100, False, False
+    )
 
 
-@pytest.mark.parametrize(("variables", "colour"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
-def test_colours_can_be_refused(variables: dict[str, str], colour: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variables", "colour"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colours_can_be_refused(
+    variables: dict[str, str], colour: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -290,5 +371,10 @@ def test_addresses_stand_in_pairs() -> None:
     lines = plain(banner(FACTS, 80, False, False))
     start = next(number for number, line in enumerate(lines) if "try these" in line) + 1
     pairs = zip_longest(FACTS.other_camera_urls, FACTS.other_player_urls)
-    expected = [f"  {label:<7} {url}" for pair in pairs for label, url in zip(("Film", "Watch"), pair, strict=True) if url]
+    expected = [
+        f"  {label:<7} {url}"
+        for pair in pairs
+        for label, url in zip(("Film", "Watch"), pair, strict=True)
+        if url
+    ]
     assert lines[start : start + len(expected)] == expected

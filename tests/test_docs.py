@@ -10,7 +10,12 @@ import pytest
 from tests import words
 from tests.harness.relays import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "certs" / "README.md", ROOT / "bench" / "README.md"]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "certs" / "README.md",
+    ROOT / "bench" / "README.md",
+]
 
 LONGEST_README = 150
 """Lines: what is needed for the first picture, and where the rest is."""
@@ -42,11 +47,18 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_readme_is_short_and_names_every_page() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     assert len(text.splitlines()) <= LONGEST_README
-    assert [page.name for page in PAGES if page.parent == ROOT / "docs" and f"](docs/{page.name})" not in text] == []
+    assert [
+        page.name
+        for page in PAGES
+        if page.parent == ROOT / "docs" and f"](docs/{page.name})" not in text
+    ] == []
 
 
 def test_no_rule_has_a_subject_that_is_nobody_in_particular() -> None:
-    """In the manual, in what is printed, and on the pages. `python -m tests.words` shows what else there is."""
+    """In the manual, in what is printed, and on the pages.
+
+    `python -m tests.words` shows what else there is.
+    """
     assert words.found(words.manual()) == []
     assert words.found(words.printed(*words.PROGRAMS)) == []
     assert words.found(words.pages()) == []

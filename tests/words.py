@@ -1,7 +1,8 @@
 """Find sentences without an actor: `python -m tests.words` counts them and shows each.
 
-A rule says who does what. So "who ...", "whoever", "one" and "nobody" are no subjects of a rule: "who is slow misses pictures" is
-"a slow viewer misses pictures". As parts of a sentence that has a subject ("people who watch", "while nobody watches") they stay.
+A rule says who does what. So "who ...", "whoever", "one" and "nobody" are no subjects of a rule:
+"who is slow misses pictures" is "a slow viewer misses pictures". As parts of a sentence that has a
+subject ("people who watch", "while nobody watches") they stay.
 """
 
 from __future__ import annotations
@@ -27,10 +28,19 @@ def _behind(sign: str, words: str) -> str:
 
 # A sentence begins here, or a clause of its own.
 _SENTENCE = r"^|(?<=[.;:!?(|*–] )|(?<=, )"
-_CLAUSE = f"(?:{_SENTENCE}|{_behind('<=', 'and but so or yet of by for that than from with because')})"
+_CLAUSE = (
+    f"(?:{_SENTENCE}|{_behind('<=', 'and but so or yet of by for that than from with because')})"
+)
 
-# What makes of a clause one that another one has, so that its subject is no subject of a rule; or of a word no subject.
-_UNDER = _behind("<!", "that which what while when whenever where if until as although because whom for to of from with")
+# What makes of a clause one that another one has, so that its subject is no subject of a rule; or
+# of a word no subject.
+_UNDER = _behind(
+    "<!",
+    (
+        "that which what while when whenever where if until as although because whom for to of "
+        "from with"
+    ),
+)
 
 # What follows a word that is no subject.
 _NO_VERB = r"(?:and|or|but|nor|that|who|whom|which|in|on|at|to|by|of|from|for|with|about|any|so|as|than|then|there|here|more|out)\b"
@@ -48,19 +58,32 @@ _CODE = re.compile(r"```.*?```|^    .*?$|`[^`\n]*`|\]\([^)]*\)", re.DOTALL | re.
 
 
 def wrong(text: str) -> list[str]:
-    """The sentences of a text that have such a subject. Questions may ask who, and so may headings."""
+    """The sentences of a text that have such a subject.
+
+    Questions may ask who, and so may headings.
+    """
     plain = " ".join(text.split())
     if plain.startswith("#") or " " not in plain:
         return []
     sentences = re.split(r"(?<=[.?!])\)? (?=[A-Z*\[(\"“|])| \| | (?=\* )", plain)
     sentences = [one for one in sentences if " " in one.strip(" |*")]
-    return [one for one in sentences if _FORBIDDEN.search(one.lstrip("*|> #([").strip()) and not one.rstrip(' *)"').endswith("?")]
+    return [
+        one
+        for one in sentences
+        if _FORBIDDEN.search(one.lstrip("*|> #([").strip()) and not one.rstrip(' *)"').endswith("?")
+    ]
 
 
 def manual() -> Iterator[tuple[Path, str]]:
     """Each page of the manual, paragraph by paragraph, without code."""
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*/README.md"))):
-        for paragraph in re.split(r"\n\s*\n|\n(?=[*|#] ?)", _CODE.sub("CODE", path.read_text("utf-8"))):
+    for path in (
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted(ROOT.glob("*/README.md")),
+    ):
+        for paragraph in re.split(
+            r"\n\s*\n|\n(?=[*|#] ?)", _CODE.sub("CODE", path.read_text("utf-8"))
+        ):
             yield path, paragraph
 
 
@@ -72,7 +95,11 @@ def python_files(*rooms: str) -> Iterator[Path]:
 def _docstrings(tree: ast.AST) -> Iterator[ast.Constant]:
     """Strings that stand as statements: of modules, classes and functions, and behind constants."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             yield node.value
 
 
@@ -91,9 +118,20 @@ def printed(*rooms: str) -> Iterator[tuple[Path, str]]:
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr):
                 skipped.update(map(id, node.values))
-                yield path, "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+                yield (
+                    path,
+                    "".join(
+                        str(part.value) if isinstance(part, ast.Constant) else "X"
+                        for part in node.values
+                    ),
+                )
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value and id(node) not in skipped:
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and " " in node.value
+                and id(node) not in skipped
+            ):
                 yield path, node.value
 
 
@@ -107,7 +145,20 @@ class _Text(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._silent += tag in ("script", "style")
-        if tag in ("p", "li", "h1", "h2", "h3", "button", "label", "div", "summary", "section", "dt", "dd"):
+        if tag in (
+            "p",
+            "li",
+            "h1",
+            "h2",
+            "h3",
+            "button",
+            "label",
+            "div",
+            "summary",
+            "section",
+            "dt",
+            "dd",
+        ):
             self.parts.append("# " if tag in ("h1", "h2", "h3") else "")
 
     def handle_endtag(self, tag: str) -> None:
@@ -128,7 +179,12 @@ def pages() -> Iterator[tuple[Path, str]]:
         text.feed(path.read_text("utf-8"))
         yield from ((path, part) for part in text.parts)
     for path in sorted((ROOT / "web").rglob("*.js")):
-        code = re.sub(r"^\s*(?://|\*|/\*).*$|/\*.*?\*/| // .*$", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        code = re.sub(
+            r"^\s*(?://|\*|/\*).*$|/\*.*?\*/| // .*$",
+            "",
+            path.read_text("utf-8"),
+            flags=re.MULTILINE | re.DOTALL,
+        )
         for quoted, template in _STRING.findall(code):
             if " " in (said := quoted or template):
                 yield path, said
@@ -136,11 +192,15 @@ def pages() -> Iterator[tuple[Path, str]]:
 
 def found(texts: Iterator[tuple[Path, str]]) -> list[str]:
     """Each such sentence, with its file."""
-    return [f"{path.relative_to(ROOT)}: {sentence}" for path, text in texts for sentence in wrong(text)]
+    return [
+        f"{path.relative_to(ROOT)}: {sentence}" for path, text in texts for sentence in wrong(text)
+    ]
 
 
 def main() -> int:
-    """Show all; the exit status says whether there is one in the manual, in what is printed or on a page."""
+    """Show all; the exit status says whether there is one in the manual, in what is printed or on a
+    page.
+    """
     shown = {
         "manual": found(manual()),
         "printed": found(printed(*PROGRAMS)),

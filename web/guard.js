@@ -1,9 +1,11 @@
-// The first module of every page. It takes away what the HTML says of a page that does not start, and tells when its script fails later:
-// a page must not go on looking well when nothing in it moves any more.
+// The first module of every page. It takes away what the HTML says of a page that does not start,
+// and tells when its script fails later: a page must not go on looking well when nothing in it
+// moves any more.
 //
 //   import "./guard.js";             // before all others
 //   import { fail } from "./guard.js";
-//   fail(reason);                    // what cannot be caught where it happens, such as the end of a worker
+//   // what cannot be caught where it happens, such as the end of a worker
+//   fail(reason);
 
 const boot = document.getElementById("boot");
 if (boot) boot.remove();
@@ -21,7 +23,8 @@ export function fail(reason) {
   const title = document.createElement("h2");
   title.textContent = "This page has failed";
   const advice = document.createElement("p");
-  advice.textContent = "Something in it went wrong, and it may stand still. Reload it. If it fails again, update this browser or use another one.";
+  advice.textContent =
+    "Something in it went wrong, and it may stand still. Reload it. If it fails again, update this browser or use another one.";
   const detail = document.createElement("p");
   detail.className = "quiet";
   detail.textContent = reason;
@@ -47,13 +50,17 @@ function button(label, act) {
   return element;
 }
 
-/** A browser's extensions run in the page, too, and their faults are none of its own. @param {unknown} origin where it happened */
+/**
+ * A browser's extensions run in the page, too, and their faults are none of its own.
+ * @param {unknown} origin where it happened
+ */
 function isForeign(origin) {
   return String(origin).includes("-extension://");
 }
 
 addEventListener("error", ({ error, filename }) => {
-  // Without an error: what a script of elsewhere did, of which nothing is told, or a ResizeObserver that goes on in the next frame.
+  // Without an error: what a script of elsewhere did, of which nothing is told, or a ResizeObserver
+  // that goes on in the next frame.
   if (error && !isForeign(filename)) fail(String(error));
 });
 

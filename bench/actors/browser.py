@@ -1,4 +1,6 @@
-"""The browser of the bench: Chromium, every page in a window of its own and with the scene, the reader of painted clocks and the ears."""
+"""The browser of the bench: Chromium, every page in a window of its own and with the scene, the
+reader of painted clocks and the ears.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ from tests.harness.browsers.processes import Family
 from .pageserver import PAGES
 
 SCRIPTS = ("clock.js", "scene.js", "ears.js", "viewer.js")
-"""What runs in every page before its own scripts, in this order. They are classic scripts: modules could not run first."""
+"""What runs in every page before its own scripts, in this order.
+
+They are classic scripts: modules could not run first.
+"""
 
 STEPS_SCRIPT = "steps.js"
 """What runs after them when the steps are to be measured, too."""
@@ -30,8 +35,9 @@ def together(*names: str) -> str:
 class BenchChromium(Browser):
     """Chromium with windows.
 
-    Two tabs of one window both count as visible in headless mode, but only the one in front is drawn: the other's animation frames come
-    once a second as soon as it paints anything. A viewer and a camera are on two screens, so each page has its own window.
+    Two tabs of one window both count as visible in headless mode, but only the one in front is
+    drawn: the other's animation frames come once a second as soon as it paints anything. A viewer
+    and a camera are on two screens, so each page has its own window.
 
     Args:
         headed: Whether the windows are shown; needs a display.
@@ -93,7 +99,9 @@ class BenchChromium(Browser):
         devtools = await browser.new_browser_cdp_session()
         try:
             async with context.expect_page() as opened:
-                await devtools.send("Target.createTarget", {"url": "about:blank", "newWindow": True})
+                await devtools.send(
+                    "Target.createTarget", {"url": "about:blank", "newWindow": True}
+                )
             page = ChromiumPage(await opened.value)
         finally:
             await devtools.detach()

@@ -1,4 +1,5 @@
-"""The servers that are compared, each in a process of its own on one processor: the relay, the floor, and Node's `ws`.
+"""The servers that are compared, each in a process of its own on one processor: the relay, the
+floor, and Node's `ws`.
 
 ::
 
@@ -32,7 +33,9 @@ NAME = "film"
 """The camera's."""
 
 HEAD = 27
-"""Bytes before the picture in a media message: a Cluster with one SimpleBlock (docs/protocol.md)."""
+"""Bytes before the picture in a media message: a Cluster with one SimpleBlock
+(docs/protocol.md).
+"""
 
 INSTALL_DEADLINE = 120.0
 """Seconds for npm."""
@@ -72,7 +75,9 @@ class Case:
 
 @contextmanager
 def on(core: int) -> Iterator[None]:
-    """Whatever this thread starts meanwhile runs on one processor only (sched_setaffinity(2): children inherit it)."""
+    """Whatever this thread starts meanwhile runs on one processor only (sched_setaffinity(2):
+    children inherit it).
+    """
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -83,7 +88,9 @@ def on(core: int) -> Iterator[None]:
 
 def resident(process: int) -> int:
     """Bytes of memory that it holds (proc(5), VmRSS)."""
-    return int(re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())[0]) * 1024
+    return (
+        int(re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())[0]) * 1024
+    )
 
 
 class Server:
@@ -139,7 +146,9 @@ class RelayServer(Server):
 
     async def __aenter__(self) -> Self:
         options = ["--tls", "--no-key", "--host", "127.0.0.1"] if self.case.tls else []
-        self._relay = Relay("--no-qr", "--log-level", "warning", "--always-on", NAME, *options, state=self._state)
+        self._relay = Relay(
+            "--no-qr", "--log-level", "warning", "--always-on", NAME, *options, state=self._state
+        )
         await asyncio.to_thread(_with, on(self._core), self._relay.start)
         self.address, self.pid = Address.of(self._relay), self._relay.pid
         return self
@@ -171,7 +180,11 @@ class NodeServer(Server):
     async def __aenter__(self) -> Self:
         command = ["node", str(NODE_FOLDER / "fanout.js"), *(self._certificate() or ())]
         self._process = await asyncio.to_thread(
-            _with, on(self._core), lambda: subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            _with,
+            on(self._core),
+            lambda: subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ),
         )
         assert self._process.stdout is not None
         line = await asyncio.to_thread(self._process.stdout.readline)
@@ -190,17 +203,28 @@ class NodeServer(Server):
 
 
 def missing_node() -> str:
-    """Why there is no Node with `ws` to compare with, in a sentence; "" if there is. Installs `ws` the first time."""
+    """Why there is no Node with `ws` to compare with, in a sentence; "" if there is.
+
+    Installs `ws` the first time.
+    """
     if shutil.which("node") is None or shutil.which("npm") is None:
         return "Node or npm is missing, so there is no comparison with ws (apt install nodejs npm)."
     if not (NODE_FOLDER / "node_modules" / "ws").is_dir():
         command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"]
         try:
-            done = subprocess.run(command, cwd=NODE_FOLDER, capture_output=True, text=True, timeout=INSTALL_DEADLINE)
+            done = subprocess.run(
+                command, cwd=NODE_FOLDER, capture_output=True, text=True, timeout=INSTALL_DEADLINE
+            )
         except subprocess.TimeoutExpired:
-            return f"npm did not install ws within {INSTALL_DEADLINE:.0f} s, so there is no comparison with it."
+            return (
+                f"npm did not install ws within {INSTALL_DEADLINE:.0f} s, so there is no "
+                "comparison with it."
+            )
         if done.returncode:
-            return f"npm could not install ws, so there is no comparison with it: {done.stderr.strip().splitlines()[-1]}"
+            return (
+                "npm could not install ws, so there is no comparison with it: "
+                f"{done.stderr.strip().splitlines()[-1]}"
+            )
     return ""
 
 

@@ -1,4 +1,6 @@
-"""The camera of `scripted_camera.py` for servers that are no relay: the same pictures at the same moments, in less protocol."""
+"""The camera of `scripted_camera.py` for servers that are no relay: the same pictures at the same
+moments, in less protocol.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class FloorFilm(Film):
         context = self._address.context()
         raw = socket.create_connection(("127.0.0.1", self._address.port))
         raw.setblocking(False)
-        reader, writer = await asyncio.open_connection(sock=raw, ssl=context, server_hostname=HOST if context else None)
+        reader, writer = await asyncio.open_connection(
+            sock=raw, ssl=context, server_hostname=HOST if context else None
+        )
         self._reader_end, self._writer_end = reader, writer
         writer.write(handshake(self._path, self._address.host))
         await reader.readuntil(b"\r\n\r\n")

@@ -1,6 +1,8 @@
-"""The floor of a fan-out: the least that any server must do. One thread, one epoll, one `send` of the same bytes to each viewer.
+"""The floor of a fan-out: the least that any server must do. One thread, one epoll, one `send` of
+the same bytes to each viewer.
 
-It takes the handshakes one after the other, while nothing else happens, and believes every peer: it is no server to use.
+It takes the handshakes one after the other, while nothing else happens, and believes every peer: it
+is no server to use.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ class Floor:
     """Passes messages of one size on: `async with Floor(size, certificate)`.
 
     Args:
-        size: Bytes of a message with its WebSocket head, as the camera (`feeds.FloorFilm`) sends it.
+        size: Bytes of a message with its WebSocket head, as the camera (`feeds.FloorFilm`) sends
+            it.
         certificate: PEM files of a certificate and its key, for TLS.
 
     Attributes:
@@ -50,7 +53,9 @@ class Floor:
         self._message = memoryview(bytearray(size))
         self._filled = 0
         self._viewers: dict[int, socket.socket] = {}
-        self._late: dict[socket.socket, bytes] = {}  # what a viewer has not taken of the last message
+        self._late: dict[
+            socket.socket, bytes
+        ] = {}  # what a viewer has not taken of the last message
 
     async def __aenter__(self) -> Self:
         self._running = asyncio.get_running_loop().run_in_executor(None, self._run)
@@ -79,14 +84,24 @@ class Floor:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.settimeout(HANDSHAKE_DEADLINE)
         try:
-            peer = raw if self._context is None else self._context.wrap_socket(raw, server_side=True)
+            peer = (
+                raw if self._context is None else self._context.wrap_socket(raw, server_side=True)
+            )
             head = b""
             while not head.endswith(b"\r\n\r\n"):
                 if not (data := peer.recv(4096)):
                     raise ConnectionResetError
                 head += data
-            key = next(line[len(_KEY) :].strip() for line in head.split(b"\r\n") if line.lower().startswith(_KEY))
-            lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+            key = next(
+                line[len(_KEY) :].strip()
+                for line in head.split(b"\r\n")
+                if line.lower().startswith(_KEY)
+            )
+            lines = [
+                "HTTP/1.1 101 Switching Protocols",
+                "Upgrade: websocket",
+                "Connection: Upgrade",
+            ]
             lines += [f"Sec-WebSocket-Accept: {accept_key(key.decode())}", "", ""]
             peer.sendall("\r\n".join(lines).encode())
         except OSError:

@@ -1,4 +1,6 @@
-"""Serves the bench's own pages, and rooms: a message of one socket goes to all others of the room at once, and nothing is kept."""
+"""Serves the bench's own pages, and rooms: a message of one socket goes to all others of the room
+at once, and nothing is kept.
+"""
 
 from __future__ import annotations
 

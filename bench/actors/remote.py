@@ -28,7 +28,9 @@ END_DEADLINE = 10.0
 """Seconds that a process may take to end before it is killed."""
 
 HOST = "localhost"
-"""All processes of a bench are on this computer: what time.monotonic() says is the same in all of them."""
+"""All processes of a bench are on this computer: what time.monotonic() says is the same in all of
+them.
+"""
 
 
 class RemoteError(RuntimeError):
@@ -36,7 +38,8 @@ class RemoteError(RuntimeError):
 
 
 class Remote:
-    """What an asynchronous context manager gives, in a process of its own; it lives there as long as this one is entered.
+    """What an asynchronous context manager gives, in a process of its own; it lives there as long
+    as this one is entered.
 
     Args:
         make: Gives the context manager; a class or function of a module.
@@ -44,10 +47,17 @@ class Remote:
         core: The only processor on which it runs (see sched_setaffinity(2)); None for all.
     """
 
-    def __init__(self, make: Callable[..., AbstractAsyncContextManager[Any]], *arguments: object, core: int | None = None) -> None:
+    def __init__(
+        self,
+        make: Callable[..., AbstractAsyncContextManager[Any]],
+        *arguments: object,
+        core: int | None = None,
+    ) -> None:
         context = multiprocessing.get_context("spawn")  # a fork of a program with threads may hang
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_live, args=(theirs, make, arguments, core), daemon=True)
+        self._process = context.Process(
+            target=_live, args=(theirs, make, arguments, core), daemon=True
+        )
         self._theirs = theirs
         self._turn = asyncio.Lock()
 
@@ -92,18 +102,29 @@ class Remote:
             await asyncio.to_thread(self._process.join)
 
 
-def _live(pipe: Connection, make: Callable[..., AbstractAsyncContextManager[Any]], arguments: tuple[object, ...], core: int | None) -> None:
+def _live(
+    pipe: Connection,
+    make: Callable[..., AbstractAsyncContextManager[Any]],
+    arguments: tuple[object, ...],
+    core: int | None,
+) -> None:
     """The other process."""
     if core is not None:
         os.sched_setaffinity(0, {core})  # before there are threads, which inherit it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the bench, which then closes the pipe
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the bench, which then closes the pipe
     try:
         asyncio.run(_serve(pipe, make, arguments))
     except Exception:
         pipe.send((True, traceback.format_exc()))
 
 
-async def _serve(pipe: Connection, make: Callable[..., AbstractAsyncContextManager[Any]], arguments: tuple[object, ...]) -> None:
+async def _serve(
+    pipe: Connection,
+    make: Callable[..., AbstractAsyncContextManager[Any]],
+    arguments: tuple[object, ...],
+) -> None:
     async with make(*arguments) as thing:
         pipe.send((False, None))
         while True:

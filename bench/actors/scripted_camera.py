@@ -1,5 +1,6 @@
-"""A camera without a browser: it speaks the whole protocol, sends 4 Mbit/s or what it is told, and writes into each picture when it was
-captured."""
+"""A camera without a browser: it speaks the whole protocol, sends 4 Mbit/s or what it is told, and
+writes into each picture when it was captured.
+"""
 
 from __future__ import annotations
 
@@ -70,13 +71,16 @@ class Mark(NamedTuple):
 
 
 class Film:
-    """The camera `name`: films from `async with` on. It takes no pause; the relay must keep it awake (`--always-on`).
+    """The camera `name`: films from `async with` on. It takes no pause; the relay must keep it
+    awake (`--always-on`).
 
     Args:
         sizes: Bytes of a picture, and of a keyframe.
     """
 
-    def __init__(self, address: Address, name: str, sizes: tuple[int, int] = (PICTURE, KEYFRAME)) -> None:
+    def __init__(
+        self, address: Address, name: str, sizes: tuple[int, int] = (PICTURE, KEYFRAME)
+    ) -> None:
         self._address = address
         self._path = f"/camera/{name}"
         self._sizes = sizes
@@ -96,7 +100,13 @@ class Film:
         self._socket = await self._connect()
         begin = time.monotonic()
         welcome = json.loads(await self._socket.recv())
-        announcement = {"type": "stream", "stream": _STREAM, "mime": "video/webm;codecs=vp8", "at": welcome["time"], "keyframes": True}
+        announcement = {
+            "type": "stream",
+            "stream": _STREAM,
+            "mime": "video/webm;codecs=vp8",
+            "at": welcome["time"],
+            "keyframes": True,
+        }
         await self._socket.send(json.dumps(announcement))
         await self._socket.send(bytes([_STREAM]) + self._writer.init())
         return begin
@@ -153,7 +163,14 @@ class Film:
             if key:
                 self._key_wished, last_key = False, number
             captured = time.monotonic()
-            packet = Packet(_TRACK, round((captured - begin) * 1e6), key, Mark(number, captured).frame(key, self._sizes))
+            packet = Packet(
+                _TRACK,
+                round((captured - begin) * 1e6),
+                key,
+                Mark(number, captured).frame(key, self._sizes),
+            )
             await self._send(self._writer.fragment(packet))
             number += 1
-            due = max(due + 1 / self._rate, captured)  # a late picture does not make the next ones hurry
+            due = max(
+                due + 1 / self._rate, captured
+            )  # a late picture does not make the next ones hurry

@@ -1,6 +1,8 @@
-"""Viewers by the thousand, as cheap as Python has them: one thread, one epoll, no more of a message looked at than its head.
+"""Viewers by the thousand, as cheap as Python has them: one thread, one epoll, no more of a message
+looked at than its head.
 
-They answer Pings at once, as browsers do, and try again where they are refused, as pages do. What they cost is on a processor of their own.
+They answer Pings at once, as browsers do, and try again where they are refused, as pages do. What
+they cost is on a processor of their own.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ RETRY = 0.25
 """Seconds after which a viewer that was refused tries again."""
 
 SAME_ADDRESS = 250
-"""Viewers with one address of their own (127.0.0.2 and on): a relay takes some hundreds from one."""
+"""Viewers with one address of their own (127.0.0.2 and on): a relay takes some hundreds from
+one.
+"""
 
 FILES = 16_384
 """File descriptors that are asked for."""
@@ -48,11 +52,13 @@ _FRAME = 27
 
 
 class Joined(NamedTuple):
-    """How a number of viewers came in that joined at once. Seconds are counted from the first of them on.
+    """How a number of viewers came in that joined at once. Seconds are counted from the first of
+    them on.
 
     Attributes:
         opened: Seconds until the last handshake was over; None when some never were.
-        pictured: Seconds until the last had a picture; None when some got none within JOIN_DEADLINE.
+        pictured: Seconds until the last had a picture; None when some got none within
+            JOIN_DEADLINE.
         refused: How often one was turned away.
         without: How many have no picture.
     """
@@ -83,7 +89,8 @@ class Seen(NamedTuple):
 
 
 class Sinks:
-    """Viewers of one path: `async with Sinks(address, "/player/film")`; all its methods are called from the event loop.
+    """Viewers of one path: `async with Sinks(address, "/player/film")`; all its methods are called
+    from the event loop.
 
     Args:
         nice: By how much this process steps back behind others.
@@ -92,22 +99,30 @@ class Sinks:
     def __init__(self, address: Address, path: str, nice: int = 0) -> None:
         os.nice(nice)
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if hard == resource.RLIM_INFINITY else min(hard, FILES), hard))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE,
+            (FILES if hard == resource.RLIM_INFINITY else min(hard, FILES), hard),
+        )
         self.address = address
         self.path = path
         self.context: ssl.SSLContext | None = None
         if address.authority is not None:
-            # Nobody else is on this computer's loopback interface, and checking certificates is not what is measured.
+            # Nobody else is on this computer's loopback interface, and checking certificates is not
+            # what is measured.
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             self.context.minimum_version = ssl.TLSVersion.TLSv1_3
             self.context.check_hostname = False
             self.context.verify_mode = ssl.CERT_NONE
         self.poll = select.epoll()
-        self.room = memoryview(bytearray(READ_SIZE))  # one for all: what is read is looked at before the next read
+        self.room = memoryview(
+            bytearray(READ_SIZE)
+        )  # one for all: what is read is looked at before the next read
         self.again: deque[tuple[float, _Sink]] = deque()  # when who tries again, the soonest first
         self.sinks: dict[int, _Sink] = {}  # by file descriptor
         self.refused = self.gone = 0
-        self.awaited = 0  # first pictures that are still to come, after which something is to be done
+        self.awaited = (
+            0  # first pictures that are still to come, after which something is to be done
+        )
         self.complete: Callable[[], object] = lambda: None
         self._orders: deque[Callable[[], None]] = deque()  # for the thread
         self._count = 0
@@ -127,7 +142,10 @@ class Sinks:
 
     async def join(self, count: int) -> Joined:
         """So many more come at once."""
-        sinks = [_Sink(self, f"127.0.0.{2 + (self._count + index) // SAME_ADDRESS}") for index in range(count)]
+        sinks = [
+            _Sink(self, f"127.0.0.{2 + (self._count + index) // SAME_ADDRESS}")
+            for index in range(count)
+        ]
         self._count += count
         loop, everybody = asyncio.get_running_loop(), asyncio.Event()
         self.awaited, self.complete = count, lambda: loop.call_soon_threadsafe(everybody.set)
@@ -149,7 +167,10 @@ class Sinks:
 
         def take() -> None:
             now = time.monotonic()
-            gap = max((max(sink.gap, now - sink.last) for sink in self.sinks.values() if sink.last), default=0.0)
+            gap = max(
+                (max(sink.gap, now - sink.last) for sink in self.sinks.values() if sink.last),
+                default=0.0,
+            )
             for sink in self.sinks.values():
                 sink.gap = 0.0
                 sink.last = sink.last and now
@@ -191,7 +212,8 @@ class _Sink:
 
     Attributes:
         ready: What to do when there is something to read, or to write while it connects.
-        opened, first, last: When the handshake was over, and when the first and the last picture came; 0 before.
+        opened, first, last: When the handshake was over, and when the first and the last picture
+            came; 0 before.
         gap: Seconds, the longest so far without a new picture.
     """
 
@@ -283,7 +305,8 @@ class _Sink:
         self._reader.feed(memoryview(rest))
 
     def _stream(self) -> None:
-        # What TLS has deciphered and not handed out, epoll does not know of. All else it tells again.
+        # What TLS has deciphered and not handed out, epoll does not know of. All else it tells
+        # again.
         while (size := self._read()) > 0:
             self._reader.feed(self._all.room[:size])
             if not isinstance(self.socket, ssl.SSLSocket) or not self.socket.pending():
@@ -322,5 +345,6 @@ class _Sink:
                 self.gap = now - self.last
             self.last = now
         elif opcode == Opcode.PING:
-            # At once and in order: by this answer the relay knows what has arrived. A mask of zeros is one (RFC 6455 section 5.3).
+            # At once and in order: by this answer the relay knows what has arrived. A mask of zeros
+            # is one (RFC 6455 section 5.3).
             self._write(bytes([0x80 | Opcode.PONG, 0x80 | len(body), 0, 0, 0, 0]) + body)

@@ -75,11 +75,15 @@ class Stage:
 
     async def camera_page(self, **query: object) -> Page:
         """Opens the relay's camera page."""
-        return await self.browser.page(f"{self.camera_origin or self.relay.origin}/camera.html?{urlencode(query)}")
+        return await self.browser.page(
+            f"{self.camera_origin or self.relay.origin}/camera.html?{urlencode(query)}"
+        )
 
     async def player_page(self, **query: object) -> Page:
         """Opens the relay's player page."""
-        return await self.browser.page(f"{self.viewer_origin or self.relay.origin}/player.html?{urlencode(query)}")
+        return await self.browser.page(
+            f"{self.viewer_origin or self.relay.origin}/player.html?{urlencode(query)}"
+        )
 
     @property
     def own_process(self) -> int:

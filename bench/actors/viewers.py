@@ -1,4 +1,6 @@
-"""Viewers without a browser, so light that twenty of them leave the computer to the relay: they read the heads of messages only."""
+"""Viewers without a browser, so light that twenty of them leave the computer to the relay: they
+read the heads of messages only.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from .remote import HOST, Address
 from .scripted_camera import Mark
 
 KEPT = 64
-"""Bytes that are kept of each message: the head of a frame message, and the mark in the picture behind it."""
+"""Bytes that are kept of each message: the head of a frame message, and the mark in the picture
+behind it.
+"""
 
 READ_SIZE = 64 * 1024
 """Bytes that are read at once."""
@@ -30,7 +34,9 @@ CONNECT_DEADLINE = 20.0
 """Seconds for the handshakes, on a machine that is busy."""
 
 STALLED_FOR = 9.0
-"""Seconds after which a viewer that does not read comes anew: a moment before the relay cuts it off, so that there always is one."""
+"""Seconds after which a viewer that does not read comes anew: a moment before the relay cuts it
+off, so that there always is one.
+"""
 
 HASTY_FOR = 1.0
 """Seconds after which a viewer that cannot stay comes anew."""
@@ -49,7 +55,8 @@ class Arrival(NamedTuple):
 
 
 class Reader:
-    """A server's half of a WebSocket, of which only the beginning of each message is kept (RFC 6455 section 5.2).
+    """A server's half of a WebSocket, of which only the beginning of each message is kept (RFC 6455
+    section 5.2).
 
     Args:
         onmessage: Is given the opcode and up to `KEPT` bytes, once the whole message is here.
@@ -59,7 +66,9 @@ class Reader:
         self._onmessage = onmessage
         self._head = bytearray()
         self._body = bytearray()
-        self._left: int | None = None  # bytes of the body that are still to come; None while the head is
+        self._left: int | None = (
+            None  # bytes of the body that are still to come; None while the head is
+        )
 
     def feed(self, data: memoryview) -> None:
         """Takes what was received, cut anywhere.
@@ -101,7 +110,9 @@ class Reader:
 
 
 def picture(message: bytes) -> bool:
-    """Whether this binary message to a player (docs/protocol.md, "Tracks to a player") is a picture."""
+    """Whether this binary message to a player (docs/protocol.md, "Tracks to a player") is a
+    picture.
+    """
     if message.startswith(_WEBM):
         return message[23] == _WEBM_VIDEO
     return message[4:8] == _MOOF and message[44:48] == _MP4_VIDEO
@@ -111,15 +122,19 @@ class Viewer(asyncio.BufferedProtocol):
     """One WebSocket to `/player/<name>`.
 
     Args:
-        marked: Whether the camera is a `scripted_camera.Film`, whose pictures tell when they were captured.
+        marked: Whether the camera is a `scripted_camera.Film`, whose pictures tell when they were
+            captured.
         stalls: Whether it reads nothing after the first bytes.
 
     Attributes:
-        arrivals: What has come; of pictures without a mark, the number is -1 and the moment of capture that of the arrival.
+        arrivals: What has come; of pictures without a mark, the number is -1 and the moment of
+            capture that of the arrival.
         gone: Set when the connection has ended.
     """
 
-    _room = memoryview(bytearray(READ_SIZE))  # one for all: what is read is looked at before the next read
+    _room = memoryview(
+        bytearray(READ_SIZE)
+    )  # one for all: what is read is looked at before the next read
 
     def __init__(self, *, marked: bool = True, stalls: bool = False) -> None:
         self.arrivals: list[Arrival] = []
@@ -131,7 +146,14 @@ class Viewer(asyncio.BufferedProtocol):
         self._upgraded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader = Reader(self._on_message)
 
-    async def watch(self, address: Address, path: str, *headers: str, source: str = "", context: ssl.SSLContext | None = None) -> Self:
+    async def watch(
+        self,
+        address: Address,
+        path: str,
+        *headers: str,
+        source: str = "",
+        context: ssl.SSLContext | None = None,
+    ) -> Self:
         """Opens it.
 
         Args:
@@ -144,7 +166,9 @@ class Viewer(asyncio.BufferedProtocol):
         """
         raw = socket.socket()
         if self._stalls:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)  # before it is connected: the window is agreed on then
+            raw.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER
+            )  # before it is connected: the window is agreed on then
         raw.setblocking(False)
         loop = asyncio.get_running_loop()
         context = context or address.context()
@@ -154,8 +178,12 @@ class Viewer(asyncio.BufferedProtocol):
             async with asyncio.timeout(CONNECT_DEADLINE):
                 await loop.sock_connect(raw, ("127.0.0.1", address.port))
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                transport, _ = await loop.create_connection(lambda: self, sock=raw, ssl=context, server_hostname=HOST if context else None)
-                transport.write(handshake(path, address.host, f"Origin: {address.origin}", *headers))
+                transport, _ = await loop.create_connection(
+                    lambda: self, sock=raw, ssl=context, server_hostname=HOST if context else None
+                )
+                transport.write(
+                    handshake(path, address.host, f"Origin: {address.origin}", *headers)
+                )
                 await self._upgraded
         except BaseException:
             raw.close()
@@ -198,7 +226,9 @@ class Viewer(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.gone.set()
         if not self._upgraded.done():
-            self._upgraded.set_exception(error or ConnectionResetError("closed during the handshake"))
+            self._upgraded.set_exception(
+                error or ConnectionResetError("closed during the handshake")
+            )
 
     def _on_message(self, opcode: int, body: bytes) -> None:
         if opcode == Opcode.BINARY and picture(body):
@@ -206,7 +236,8 @@ class Viewer(asyncio.BufferedProtocol):
             mark = Mark.read(memoryview(body)[_WEBM_FRAME:]) if self._marked else Mark(-1, now)
             self.arrivals.append(Arrival(*mark, now))
         elif opcode == Opcode.PING and self._transport is not None:
-            # At once and in order: by this answer the relay knows what has arrived. A mask of zeros is one (RFC 6455 section 5.3).
+            # At once and in order: by this answer the relay knows what has arrived. A mask of zeros
+            # is one (RFC 6455 section 5.3).
             self._transport.write(bytes([0x80 | Opcode.PONG, 0x80 | len(body), 0, 0, 0, 0]) + body)
 
 
@@ -220,7 +251,9 @@ class Crowd:
         self._viewers: list[Viewer] = []
 
     async def __aenter__(self) -> Self:
-        self._viewers = [await Viewer().watch(self._address, self._path) for _ in range(self._count)]
+        self._viewers = [
+            await Viewer().watch(self._address, self._path) for _ in range(self._count)
+        ]
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
@@ -260,7 +293,9 @@ class Guests:
         self._all = [await Viewer().watch(self._address, self._path) for _ in range(3)]
 
     async def misbehave(self) -> None:
-        """From now on the first reads nothing, the second has a narrow network, and the third comes anew every second."""
+        """From now on the first reads nothing, the second has a narrow network, and the third comes
+        anew every second.
+        """
         await self._leave()
         self._slow = await Viewer().watch(self._narrow, self._path)
         self._all = [self._slow]
@@ -270,7 +305,9 @@ class Guests:
         ]
 
     def slow(self) -> tuple[list[Arrival], bool]:
-        """What has come to the one with the narrow network since it came, and whether it is still there."""
+        """What has come to the one with the narrow network since it came, and whether it is still
+        there.
+        """
         return self._slow.take(), not self._slow.gone.is_set()
 
     async def _again(self, make: Callable[[], Viewer], seconds: float) -> None:

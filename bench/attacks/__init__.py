@@ -1,1 +1,4 @@
-"""Hostile peers of a relay, each at the rate at which it once succeeded. They attack what `bench.siege` has started, on loopback."""
+"""Hostile peers of a relay, each at the rate at which it once succeeded.
+
+They attack what `bench.siege` has started, on loopback.
+"""

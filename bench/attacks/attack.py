@@ -16,7 +16,9 @@ GROWTH = 64.0
 """MB by which a relay may grow under an attack."""
 
 SHARED = 256 * 2**20 / 1e6 + GROWTH
-"""MB where many addresses take up what there is for all: what all channels or all sockets may hold together comes on top."""
+"""MB where many addresses take up what there is for all: what all channels or all sockets may hold
+together comes on top.
+"""
 
 SCATTERED = tuple(f"127.0.1.{number}" for number in range(1, 51))
 """The addresses of an attacker that has many: a room full of cheap lamps that were taken over."""
@@ -43,12 +45,15 @@ class Attack:
         does: What happens, in a few words.
         run: The attack itself.
         rate, unit: How much of it.
-        why: The reason of the rate: that at which it succeeded, or more than there is of what it takes.
+        why: The reason of the rate: that at which it succeeded, or more than there is of what it
+            takes.
         step: How much is offered at once.
         guest: It has keys of its own.
-        files: How many file descriptors the relay's system gives, at first and at most; None for as many as there are.
+        files: How many file descriptors the relay's system gives, at first and at most; None for as
+            many as there are.
         wish: What newcomers want.
-        same_address: The newcomers have the attacker's own address, from which they have shown their key before.
+        same_address: The newcomers have the attacker's own address, from which they have shown
+            their key before.
         rsa: The relay has a certificate of its owner's own, with a key of RSA.
         growth: MB by which the relay may grow.
         changes: It is about what the good camera is asked to change.

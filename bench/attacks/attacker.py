@@ -15,8 +15,9 @@ FILES = 8192
 """File descriptors that are asked for."""
 
 NICE = 5
-"""By how much an attacker steps back behind the others: on two processors it must not take the good ones' turn. Where it cannot reach its
-rate because of that, its row counts as not measured."""
+"""By how much an attacker steps back behind the others: on two processors it must not take the good
+ones' turn. Where it cannot reach its rate because of that, its row counts as not measured.
+"""
 
 
 class Attacker:
@@ -33,7 +34,10 @@ class Attacker:
 
     async def __aenter__(self) -> Self:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if hard == resource.RLIM_INFINITY else min(hard, FILES), hard))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE,
+            (FILES if hard == resource.RLIM_INFINITY else min(hard, FILES), hard),
+        )
         os.nice(NICE)
         force, site = self._force, self._force.site
         if self._attack.guest:

@@ -5,4 +5,6 @@ from __future__ import annotations
 from . import guests, strangers, streams
 from .attack import Attack
 
-ATTACKS: dict[str, Attack] = {attack.name: attack for attack in (*strangers.ATTACKS, *guests.ATTACKS, *streams.ATTACKS)}
+ATTACKS: dict[str, Attack] = {
+    attack.name: attack for attack in (*strangers.ATTACKS, *guests.ATTACKS, *streams.ATTACKS)
+}

@@ -20,26 +20,34 @@ TICK = 0.01
 """Seconds between two looks at what is due."""
 
 AT_A_STRETCH = 0.05
-"""Seconds after which an attacker that is behind its pace looks at what has come, before it goes on."""
+"""Seconds after which an attacker that is behind its pace looks at what has come, before it goes
+on.
+"""
 
 RETRY = 0.1
 """Seconds after which a connection that was cut off or refused comes anew."""
 
 COMING = 250
-"""Connections a second by which held ones are built up, and by which they are renewed. Deadlines of 10 s end 56 a second of 560."""
+"""Connections a second by which held ones are built up, and by which they are renewed.
+
+Deadlines of 10 s end 56 a second of 560.
+"""
 
 LOOK = 0.1
 """Seconds between two looks at how many connections are held."""
 
 IN_FLIGHT = 300
-"""Connections under way at a time, for attacks that wait for an answer; what is beyond is offered and not taken."""
+"""Connections under way at a time, for attacks that wait for an answer; what is beyond is offered
+and not taken.
+"""
 
 _Line = TypeVar("_Line", bound=Peer)
 
 
 @dataclass(frozen=True)
 class Assault:
-    """What an attacker did. Amounts are in the attack's unit: so many a second, or connections that are held.
+    """What an attacker did. Amounts are in the attack's unit: so many a second, or connections that
+    are held.
 
     Attributes:
         seconds: How long.
@@ -47,7 +55,8 @@ class Assault:
         offered: What was offered. What the relay did not take counts, too: it was there.
         taken: What the relay has let in.
         landed: How often the attack got to where it does its work: at 0 it was none.
-        answers: What the relay said: statuses, close codes, or how a connection ended, and how often.
+        answers: What the relay said: statuses, close codes, or how a connection ended, and how
+            often.
     """
 
     seconds: float
@@ -59,7 +68,8 @@ class Assault:
 
 
 class Force:
-    """One attacker. An attack is a coroutine that is given one; it prepares itself, awaits `begin`, and then goes on until it is cancelled.
+    """One attacker. An attack is a coroutine that is given one; it prepares itself, awaits `begin`,
+    and then goes on until it is cancelled.
 
     Args:
         site: What it attacks.
@@ -73,7 +83,9 @@ class Force:
         ready: Set when it has prepared itself.
     """
 
-    def __init__(self, site: Site, rate: float, step: float = 1, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, site: Site, rate: float, step: float = 1, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.site = site
         self.rate = rate
         self.watching = self.filming = ""
@@ -86,7 +98,9 @@ class Force:
         self._begun = 0.0
         self._offered = self._taken = 0.0
         self._held: set[Peer] = set()
-        self._counts: list[int] | None = None  # of held connections, now and then; None for an attack that holds none
+        self._counts: list[int] | None = (
+            None  # of held connections, now and then; None for an attack that holds none
+        )
         self._next = 0.0  # when the next connection may come anew
         self._came = 0  # how many connections were to be held so far
         self._under_way = 0
@@ -107,9 +121,20 @@ class Force:
         seconds = self._clock() - self._begun
         answers = dict(self.answers)
         if self._counts is not None:
-            return Assault(seconds, self.rate, self._came, fmean(self._counts or [0]), self.landed, answers)
-        due = max(self._step, self._due(seconds) - self._step)  # the last step may be about to be offered
-        return Assault(seconds, due / seconds, self._offered / seconds, self._taken / seconds, self.landed, answers)
+            return Assault(
+                seconds, self.rate, self._came, fmean(self._counts or [0]), self.landed, answers
+            )
+        due = max(
+            self._step, self._due(seconds) - self._step
+        )  # the last step may be about to be offered
+        return Assault(
+            seconds,
+            due / seconds,
+            self._offered / seconds,
+            self._taken / seconds,
+            self.landed,
+            answers,
+        )
 
     def _due(self, seconds: float) -> float:
         """How much is to be offered so many seconds after the begin: the first step at once."""
@@ -165,8 +190,8 @@ class Force:
     # --- connections ---
 
     async def hold(self, connect: Callable[[int], Awaitable[Peer]]) -> None:
-        """Tries to have as many connections as wanted, and then, from the attack's begin, holds them; those that are cut off or refused
-        come anew.
+        """Tries to have as many connections as wanted, and then, from the attack's begin, holds
+        them; those that are cut off or refused come anew.
 
         Args:
             connect: Opens the one with this number.

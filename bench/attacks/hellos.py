@@ -1,6 +1,8 @@
-"""First messages of a TLS client (RFC 8446 section 4.1.2), as bytes: an attacker that never goes on needs no TLS of its own.
+"""First messages of a TLS client (RFC 8446 section 4.1.2), as bytes: an attacker that never goes on
+needs no TLS of its own.
 
-They are built here, because Python cannot tell OpenSSL which groups to offer before `SSLContext.set_groups`.
+They are built here, because Python cannot tell OpenSSL which groups to offer before
+`SSLContext.set_groups`.
 """
 
 from __future__ import annotations
@@ -24,13 +26,20 @@ _SUITES = b"\x13\x01\x13\x02\x13\x03"
 _SIGNATURES = b"\x04\x03\x05\x03\x08\x04\x08\x05\x08\x06\x04\x01\x05\x01"
 """ECDSA, RSA-PSS and RSA: whatever key the relay's certificate has."""
 
-_SERVER_NAME, _SUPPORTED_GROUPS, _SIGNATURE_ALGORITHMS, _SUPPORTED_VERSIONS, _KEY_SHARE = 0, 10, 13, 43, 51
+_SERVER_NAME, _SUPPORTED_GROUPS, _SIGNATURE_ALGORITHMS, _SUPPORTED_VERSIONS, _KEY_SHARE = (
+    0,
+    10,
+    13,
+    43,
+    51,
+)
 
 
 def client_hello(group: int) -> bytes:
     """A record with a ClientHello of TLS 1.3 that offers one group, and a share of it.
 
-    The random bytes and the share may be the same each time: the server answers each with fresh ones of its own, which is its work.
+    The random bytes and the share may be the same each time: the server answers each with fresh
+    ones of its own, which is its work.
     """
     share = _share(group)
     name = b"localhost"
@@ -44,7 +53,13 @@ def client_hello(group: int) -> bytes:
         )
     )
     body = b"\x03\x03" + os.urandom(32) + b"\x20" + os.urandom(32)
-    body += struct.pack(">H", len(_SUITES)) + _SUITES + b"\x01\x00" + struct.pack(">H", len(extensions)) + extensions
+    body += (
+        struct.pack(">H", len(_SUITES))
+        + _SUITES
+        + b"\x01\x00"
+        + struct.pack(">H", len(extensions))
+        + extensions
+    )
     message = b"\x01" + len(body).to_bytes(3, "big") + body
     return b"\x16\x03\x01" + struct.pack(">H", len(message)) + message
 
@@ -56,8 +71,9 @@ def _extension(kind: int, data: bytes) -> bytes:
 def _share(group: int) -> bytes:
     """A public key of this group."""
     if group in _FIELD_BYTES:
-        # A square, so it is of the large subgroup and passes every check (RFC 7919 section 5.1). To compute with it is as much work as
-        # with any other number, because that takes the same time for all.
+        # A square, so it is of the large subgroup and passes every check (RFC 7919 section 5.1). To
+        # compute with it is as much work as with any other number, because that takes the same time
+        # for all.
         return (4).to_bytes(_FIELD_BYTES[group], "big")
     if group in _CURVES:
         point = ec.generate_private_key(_CURVES[group]).public_key()
@@ -67,6 +83,8 @@ def _share(group: int) -> bytes:
 
 
 def rubbish() -> bytes:
-    """A record that says that it is a handshake and is none: as long as a ClientHello, of random bytes after a type that no message has."""
+    """A record that says that it is a handshake and is none: as long as a ClientHello, of random
+    bytes after a type that no message has.
+    """
     body = b"\xff" + os.urandom(511)
     return b"\x16\x03\x01" + struct.pack(">H", len(body)) + body

@@ -1,4 +1,7 @@
-"""Connections of an attacker: as cheap as Python has them, so that the relay is what is measured. What comes is counted and thrown away."""
+"""Connections of an attacker: as cheap as Python has them, so that the relay is what is measured.
+
+What comes is counted and thrown away.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,20 @@ from bench.actors.viewers import READ_SIZE, SMALL_BUFFER, Reader
 from tests.harness.peers import handshake
 
 HOST = "127.0.0.1"
-"""Where the relay listens. The addresses of its peers are others of 127.0.0.0/8, which all are this computer."""
+"""Where the relay listens.
+
+The addresses of its peers are others of 127.0.0.0/8, which all are this computer.
+"""
 
 CONNECT_DEADLINE = 10.0
-"""Seconds in which a connection must be there, TLS included, before an attacker tries another one."""
+"""Seconds in which a connection must be there, TLS included, before an attacker tries another
+one.
+"""
 
 WAITING = 256 * 1024
-"""Bytes that wait here because the relay does not take them, beyond which an attacker sends nothing more on this connection."""
+"""Bytes that wait here because the relay does not take them, beyond which an attacker sends nothing
+more on this connection.
+"""
 
 OUTSTANDING = 64
 """Requests of one connection that are not answered yet, beyond which an attacker sends no more."""
@@ -41,7 +51,8 @@ class Site:
 
     Attributes:
         port, trust_port: Where it listens on `HOST`, and where its trust page is.
-        watching, filming: An attacker's own keys: to watch everything, and to film under every name.
+        watching, filming: An attacker's own keys: to watch everything, and to film under every
+            name.
     """
 
     port: int
@@ -60,26 +71,41 @@ class TurnedAway(OSError):
 
 
 def tls_context() -> ssl.SSLContext:
-    """Of a client that checks no certificate: on loopback there is nobody else, and checking is not what is measured."""
+    """Of a client that checks no certificate: on loopback there is nobody else, and checking is not
+    what is measured.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def request(site: Site, method: str, path: str, *headers: str, body: bytes = b"", port: int = 0) -> bytes:
+def request(
+    site: Site, method: str, path: str, *headers: str, body: bytes = b"", port: int = 0
+) -> bytes:
     """A request of HTTP/1.1 that leaves its connection open.
 
     Args:
         port: Where it goes to, if not to the relay itself.
     """
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}:{port or site.port}", *headers, f"Content-Length: {len(body)}"]
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        f"Host: {HOST}:{port or site.port}",
+        *headers,
+        f"Content-Length: {len(body)}",
+    ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
 def session_request(site: Site, key: str) -> bytes:
     """By which a page exchanges a key for a cookie."""
-    return request(site, "POST", "/api/session", "Content-Type: application/json", body=json.dumps({"key": key}).encode())
+    return request(
+        site,
+        "POST",
+        "/api/session",
+        "Content-Type: application/json",
+        body=json.dumps({"key": key}).encode(),
+    )
 
 
 def log_in(site: Site, key: str, source: str) -> str:
@@ -89,9 +115,13 @@ def log_in(site: Site, key: str, source: str) -> str:
         OSError: There was no connection.
         TurnedAway: There was another answer than 200.
     """
-    connection = http.client.HTTPSConnection(HOST, site.port, context=tls_context(), timeout=CONNECT_DEADLINE, source_address=(source, 0))
+    connection = http.client.HTTPSConnection(
+        HOST, site.port, context=tls_context(), timeout=CONNECT_DEADLINE, source_address=(source, 0)
+    )
     with contextlib.closing(connection):
-        connection.request("POST", "/api/session", json.dumps({"key": key}), {"Content-Type": "application/json"})
+        connection.request(
+            "POST", "/api/session", json.dumps({"key": key}), {"Content-Type": "application/json"}
+        )
         answer = connection.getresponse()
         if answer.status != 200:
             raise TurnedAway(str(answer.status))
@@ -105,7 +135,9 @@ class Peer(asyncio.BufferedProtocol):
         ended: Why it is over, in a word, once it is.
     """
 
-    _room = memoryview(bytearray(READ_SIZE))  # one for all: what is read is looked at before the next read
+    _room = memoryview(
+        bytearray(READ_SIZE)
+    )  # one for all: what is read is looked at before the next read
     _context: ssl.SSLContext | None = None
 
     def __init__(self) -> None:
@@ -126,7 +158,9 @@ class Peer(asyncio.BufferedProtocol):
         raw = socket.socket()
         try:
             if small:
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)  # before it is connected: the window is agreed on then
+                raw.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER
+                )  # before it is connected: the window is agreed on then
             raw.setblocking(False)
             raw.bind((source, 0))
             loop = asyncio.get_running_loop()
@@ -135,16 +169,24 @@ class Peer(asyncio.BufferedProtocol):
             async with asyncio.timeout(CONNECT_DEADLINE):
                 await loop.sock_connect(raw, (HOST, port))
                 name = "localhost" if tls else None
-                await loop.create_connection(lambda: self, sock=raw, ssl=Peer._context if tls else None, server_hostname=name)
+                await loop.create_connection(
+                    lambda: self, sock=raw, ssl=Peer._context if tls else None, server_hostname=name
+                )
         except BaseException:
             raw.close()
             raise
         return self
 
     def send(self, data: bytes) -> bool:
-        """Whether it went out; False where the connection is over or the relay takes nothing at the moment."""
+        """Whether it went out; False where the connection is over or the relay takes nothing at the
+        moment.
+        """
         transport = self._transport
-        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > WAITING:
+        if (
+            transport is None
+            or transport.is_closing()
+            or transport.get_write_buffer_size() > WAITING
+        ):
             return False
         transport.write(data)
         return True
@@ -213,7 +255,9 @@ class WebSocketPeer(Peer):
         self._came: set[int] = set()
         self._news = asyncio.Event()
 
-    async def enter(self, site: Site, source: str, path: str, cookie: str, *, deaf: bool = False) -> Self:
+    async def enter(
+        self, site: Site, source: str, path: str, cookie: str, *, deaf: bool = False
+    ) -> Self:
         """Opens it.
 
         Args:
@@ -265,7 +309,9 @@ class WebSocketPeer(Peer):
         super().connection_lost(error)
         self._news.set()
         if not self._upgraded.done():
-            self._upgraded.set_exception(error or ConnectionResetError("closed during the handshake"))
+            self._upgraded.set_exception(
+                error or ConnectionResetError("closed during the handshake")
+            )
 
     def _on_message(self, opcode: int, body: bytes) -> None:
         self._came.add(opcode)
@@ -277,7 +323,10 @@ class WebSocketPeer(Peer):
 
 
 def frame(opcode: int, payload: bytes = b"", final: bool = True) -> bytes:
-    """A client's frame (RFC 6455 section 5.2). Its mask is zeros, which is a mask, and spares work on both sides."""
+    """A client's frame (RFC 6455 section 5.2).
+
+    Its mask is zeros, which is a mask, and spares work on both sides.
+    """
     size = len(payload)
     if size < 126:
         length = bytes([0x80 | size])

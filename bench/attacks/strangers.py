@@ -36,7 +36,10 @@ BEHIND = 65_536
 
 
 class Throwers:
-    """Connections that send some bytes and never more: plain sockets, because nothing is read. `with Throwers(force) as throwers`."""
+    """Connections that send some bytes and never more: plain sockets, because nothing is read.
+
+    `with Throwers(force) as throwers`.
+    """
 
     def __init__(self, force: Force) -> None:
         self._force = force
@@ -86,11 +89,17 @@ class Knock(Peer):
     """Sends its bytes, and goes with the first bytes of the answer."""
 
     def received(self, data: memoryview) -> None:
-        self._why = bytes(data[9:12]).decode(errors="replace") if bytes(data[:5]) == b"HTTP/" else "answered"
+        self._why = (
+            bytes(data[9:12]).decode(errors="replace")
+            if bytes(data[:5]) == b"HTTP/"
+            else "answered"
+        )
         self.leave()
 
 
-async def knocks(force: Force, data: Callable[[Force], bytes] | None = None, *, trust: bool = False) -> None:
+async def knocks(
+    force: Force, data: Callable[[Force], bytes] | None = None, *, trust: bool = False
+) -> None:
     """Whole handshakes of TLS, each with the same bytes behind it; without any, it goes at once.
 
     Args:
@@ -136,7 +145,9 @@ def refused_then_garbage(force: Force) -> bytes:
     return refused(force) + b"GET "
 
 
-async def held(force: Force, data: bytes, sources: Sequence[str] = (SOURCE,), *, trust: bool = False) -> None:
+async def held(
+    force: Force, data: bytes, sources: Sequence[str] = (SOURCE,), *, trust: bool = False
+) -> None:
     """Connections that send these bytes and wait.
 
     Args:
@@ -186,7 +197,9 @@ class Deaf(Peer):
             self._transport.pause_reading()
 
 
-async def asks(force: Force, make: Callable[[Force], Callable[[], bytes]], connections: int = 8) -> None:
+async def asks(
+    force: Force, make: Callable[[Force], Callable[[], bytes]], connections: int = 8
+) -> None:
     """Requests over some connections that are kept.
 
     Args:
@@ -228,7 +241,9 @@ async def scattered_guesses(force: Force) -> None:
     numbers = random.Random(1)
 
     async def once() -> None:
-        source = f"127.{numbers.randrange(1, 255)}.{numbers.randrange(256)}.{numbers.randrange(1, 255)}"
+        source = (
+            f"127.{numbers.randrange(1, 255)}.{numbers.randrange(256)}.{numbers.randrange(1, 255)}"
+        )
         peer = Knock()
         try:
             await peer.open(force.site.port, source)
@@ -243,18 +258,42 @@ async def scattered_guesses(force: Force) -> None:
 
 
 _FIELD = partial(half, groups=(hellos.FFDHE8192,))
-_OTHER_GROUPS = (hellos.FFDHE2048, hellos.FFDHE3072, hellos.FFDHE4096, hellos.FFDHE6144, hellos.SECP521R1, hellos.X448)
+_OTHER_GROUPS = (
+    hellos.FFDHE2048,
+    hellos.FFDHE3072,
+    hellos.FFDHE4096,
+    hellos.FFDHE6144,
+    hellos.SECP521R1,
+    hellos.X448,
+)
 _ORDINARY = partial(half, groups=(hellos.SECP256R1,))
 _PLAIN = b"GET /player.html HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 _HALF = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: b"
-_HALF_BODY = b"POST /api/session HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n{"
+_HALF_BODY = (
+    b"POST /api/session HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
+    b"application/json\r\nContent-Length: 4000\r\n\r\n{"
+)
 
 
-def _flow(name: str, does: str, run: Callable[..., Coroutine[Any, Any, None]], rate: float, why: str, **more: Any) -> Attack:
+def _flow(
+    name: str,
+    does: str,
+    run: Callable[..., Coroutine[Any, Any, None]],
+    rate: float,
+    why: str,
+    **more: Any,
+) -> Attack:
     return Attack(name, does, run, rate, PER_SECOND, why, **more)
 
 
-def _hold(name: str, does: str, run: Callable[..., Coroutine[Any, Any, None]], count: int, why: str, **more: Any) -> Attack:
+def _hold(
+    name: str,
+    does: str,
+    run: Callable[..., Coroutine[Any, Any, None]],
+    count: int,
+    why: str,
+    **more: Any,
+) -> Attack:
     return Attack(name, does, run, count, HELD, why, **more)
 
 
@@ -263,16 +302,71 @@ def _get(path: str) -> Callable[[Force], Coroutine[Any, Any, None]]:
 
 
 ATTACKS = [
-    _flow("hello-6", "a ClientHello for ffdhe8192, no answer awaited", _FIELD, 6, "150 ms each: nine tenths of a core"),
+    _flow(
+        "hello-6",
+        "a ClientHello for ffdhe8192, no answer awaited",
+        _FIELD,
+        6,
+        "150 ms each: nine tenths of a core",
+    ),
     _flow("hello-20", "the same, more often", _FIELD, 20, "three times what a core can do"),
-    _flow("hello-groups", "the same for other costly groups by turns", partial(half, groups=_OTHER_GROUPS), 60, "20 ms each: a core"),
-    _flow("half-handshakes", "an ordinary ClientHello, never finished", _ORDINARY, 1000, "0.5 ms each: half a core"),
-    _flow("half-rsa", "the same, at a relay with a key of RSA 4096", _ORDINARY, 150, "6 ms each: a core", rsa=True),
-    _flow("handshakes", "whole handshakes, one after the other", knocks, 400, "as many as one Python process makes"),
-    _flow("garbage", "random bytes instead of a ClientHello", partial(thrown, data=hellos.rubbish()), 1500, "as many as one process makes"),
-    _flow("plain", "requests by http, which are sent to https", partial(thrown, data=_PLAIN), 1500, "as many as one Python process makes"),
-    _flow("plain-half", "the same, never finished", partial(thrown, data=_PLAIN[:-1]), 1000, "as many as half handshakes"),
-    _hold("doors", "requests that are begun and held", partial(held, data=_HALF), 560, "more than one address may have"),
+    _flow(
+        "hello-groups",
+        "the same for other costly groups by turns",
+        partial(half, groups=_OTHER_GROUPS),
+        60,
+        "20 ms each: a core",
+    ),
+    _flow(
+        "half-handshakes",
+        "an ordinary ClientHello, never finished",
+        _ORDINARY,
+        1000,
+        "0.5 ms each: half a core",
+    ),
+    _flow(
+        "half-rsa",
+        "the same, at a relay with a key of RSA 4096",
+        _ORDINARY,
+        150,
+        "6 ms each: a core",
+        rsa=True,
+    ),
+    _flow(
+        "handshakes",
+        "whole handshakes, one after the other",
+        knocks,
+        400,
+        "as many as one Python process makes",
+    ),
+    _flow(
+        "garbage",
+        "random bytes instead of a ClientHello",
+        partial(thrown, data=hellos.rubbish()),
+        1500,
+        "as many as one process makes",
+    ),
+    _flow(
+        "plain",
+        "requests by http, which are sent to https",
+        partial(thrown, data=_PLAIN),
+        1500,
+        "as many as one Python process makes",
+    ),
+    _flow(
+        "plain-half",
+        "the same, never finished",
+        partial(thrown, data=_PLAIN[:-1]),
+        1000,
+        "as many as half handshakes",
+    ),
+    _hold(
+        "doors",
+        "requests that are begun and held",
+        partial(held, data=_HALF),
+        560,
+        "more than one address may have",
+    ),
     _hold(
         "doors-scattered",
         "the same from 50 addresses",
@@ -289,10 +383,36 @@ ATTACKS = [
         "more than there are places, and no deadline met them",
         growth=SHARED,
     ),
-    _hold("bodies", "bodies that are begun and held", partial(held, data=_HALF_BODY), 560, "as many as doors"),
-    _hold("idle", "connections of pages that are kept", idle, 2950, "more than there are places, whatever one address may have"),
-    _hold("idle-three", "the same from three addresses", partial(idle, sources=THREE), 2950, "more than there are places", growth=SHARED),
-    _hold("files-512", "the same where the system gives few files", idle, 560, "more than there are", files=(512, 512)),
+    _hold(
+        "bodies",
+        "bodies that are begun and held",
+        partial(held, data=_HALF_BODY),
+        560,
+        "as many as doors",
+    ),
+    _hold(
+        "idle",
+        "connections of pages that are kept",
+        idle,
+        2950,
+        "more than there are places, whatever one address may have",
+    ),
+    _hold(
+        "idle-three",
+        "the same from three addresses",
+        partial(idle, sources=THREE),
+        2950,
+        "more than there are places",
+        growth=SHARED,
+    ),
+    _hold(
+        "files-512",
+        "the same where the system gives few files",
+        idle,
+        560,
+        "more than there are",
+        files=(512, 512),
+    ),
     _hold(
         "files-1024",
         "from three addresses, where it gives 1024 at first",
@@ -302,14 +422,57 @@ ATTACKS = [
         files=(1024, 20_000),
         growth=SHARED,
     ),
-    _hold("slow-readers", "files that are not taken", partial(slow_reader, path=_LARGE_FILE), 500, "as slowhttptest does"),
-    _flow("refused", "WebSockets without a key", partial(knocks, data=refused), 150, "a line of the log each"),
-    _flow("behind-frames", "64 KB of frames behind such a handshake", partial(knocks, data=refused_then_frames), 60, "16 ms each: a core"),
-    _flow("behind-garbage", "what is no frame behind it", partial(knocks, data=refused_then_garbage), 150, "2 kB of the log each"),
+    _hold(
+        "slow-readers",
+        "files that are not taken",
+        partial(slow_reader, path=_LARGE_FILE),
+        500,
+        "as slowhttptest does",
+    ),
+    _flow(
+        "refused",
+        "WebSockets without a key",
+        partial(knocks, data=refused),
+        150,
+        "a line of the log each",
+    ),
+    _flow(
+        "behind-frames",
+        "64 KB of frames behind such a handshake",
+        partial(knocks, data=refused_then_frames),
+        60,
+        "16 ms each: a core",
+    ),
+    _flow(
+        "behind-garbage",
+        "what is no frame behind it",
+        partial(knocks, data=refused_then_garbage),
+        150,
+        "2 kB of the log each",
+    ),
     _flow("guesses", "wrong keys", partial(asks, make=guesses), 500, "a third of a core"),
-    _flow("guesses-beside", "wrong keys from an honest address", partial(asks, make=guesses), 20, "one locks it out", same_address=True),
-    _flow("guesses-scattered", "wrong keys, each from another address", scattered_guesses, 100, "as many as one Python process makes"),
-    _flow("missing", "modules that do not exist", _get("/web/no-such-file"), 800, "a folder was walked for each"),
+    _flow(
+        "guesses-beside",
+        "wrong keys from an honest address",
+        partial(asks, make=guesses),
+        20,
+        "one locks it out",
+        same_address=True,
+    ),
+    _flow(
+        "guesses-scattered",
+        "wrong keys, each from another address",
+        scattered_guesses,
+        100,
+        "as many as one Python process makes",
+    ),
+    _flow(
+        "missing",
+        "modules that do not exist",
+        _get("/web/no-such-file"),
+        800,
+        "a folder was walked for each",
+    ),
     _flow("healthz", "the shortest answer there is", _get("/healthz"), 2000, "half a core"),
     _flow("no-key", "requests that are refused", _get("/metrics"), 1500, "half a core"),
     _hold(
@@ -320,5 +483,12 @@ ATTACKS = [
         "it has 64 places",
         wish=Wish.TRUST,
     ),
-    _flow("trust-flood", "requests at the trust page", partial(knocks, data=trust_page, trust=True), 300, "half a core", wish=Wish.TRUST),
+    _flow(
+        "trust-flood",
+        "requests at the trust page",
+        partial(knocks, data=trust_page, trust=True),
+        300,
+        "half a core",
+        wish=Wish.TRUST,
+    ),
 ]

@@ -1,4 +1,7 @@
-"""Bytes of cameras that are much work in few bytes, and attacks by them. They are what a container allows and no recorder writes."""
+"""Bytes of cameras that are much work in few bytes, and attacks by them.
+
+They are what a container allows and no recorder writes.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,8 @@ class Stream:
 
     Attributes:
         head: Its first bytes, which are good.
-        body: What is much work: `MESSAGE` bytes, or a little less. It may be sent again and again behind the head.
+        body: What is much work: `MESSAGE` bytes, or a little less. It may be sent again and again
+            behind the head.
     """
 
     head: bytes
@@ -55,7 +59,11 @@ class Stream:
 
 def webm_head(codec: bytes, config: bytes = b"") -> bytes:
     """The beginning of a WebM with one track of pictures."""
-    entry = ebml.element(Id.TRACK_NUMBER, b"\1") + ebml.element(Id.TRACK_TYPE, b"\1") + ebml.element(Id.CODEC_ID, codec)
+    entry = (
+        ebml.element(Id.TRACK_NUMBER, b"\1")
+        + ebml.element(Id.TRACK_TYPE, b"\1")
+        + ebml.element(Id.CODEC_ID, codec)
+    )
     if config:
         entry += ebml.element(Id.CODEC_PRIVATE, config)
     return (
@@ -79,8 +87,15 @@ def _clusters(codec: bytes, picture: bytes, config: bytes = b"") -> Stream:
 
 
 def _golomb(*values: int | str) -> bytes:
-    """Exp-Golomb codes (ITU-T H.264 section 9.1) and bits as they are, with the stop bit behind them."""
-    written = "".join(value if isinstance(value, str) else f"{value + 1:b}".zfill(2 * (value + 1).bit_length() - 1) for value in values)
+    """Exp-Golomb codes (ITU-T H.264 section 9.1) and bits as they are, with the stop bit behind
+    them.
+    """
+    written = "".join(
+        value
+        if isinstance(value, str)
+        else f"{value + 1:b}".zfill(2 * (value + 1).bit_length() - 1)
+        for value in values
+    )
     written += "1"
     written += "0" * (-len(written) % 8)
     return int(written, 2).to_bytes(len(written) // 8, "big")
@@ -92,8 +107,13 @@ def _units(*units: bytes) -> bytes:
 
 
 def picture_parameter_sets() -> Stream:
-    """H.264 with 4096 picture parameter sets in each picture, each another than the one before of its number."""
-    changing = [_units(*(b"\x68" + _golomb(number, 0, variant) for number in range(256))) for variant in (0, 1)]
+    """H.264 with 4096 picture parameter sets in each picture, each another than the one before of
+    its number.
+    """
+    changing = [
+        _units(*(b"\x68" + _golomb(number, 0, variant) for number in range(256)))
+        for variant in (0, 1)
+    ]
     return _clusters(b"V_MPEG4/ISO/AVC", b"".join(changing) * 8, _AVC)
 
 
@@ -125,7 +145,12 @@ def block_groups() -> Stream:
 
 def track_entries() -> Stream:
     """Headers of a megabyte that describe tracks by nothing."""
-    entry = ebml.element(Id.TRACK_ENTRY, ebml.element(Id.TRACK_NUMBER, b"\1") + ebml.element(Id.CODEC_ID, b"V_VP8") + _VOID * CHILDREN)
+    entry = ebml.element(
+        Id.TRACK_ENTRY,
+        ebml.element(Id.TRACK_NUMBER, b"\1")
+        + ebml.element(Id.CODEC_ID, b"V_VP8")
+        + _VOID * CHILDREN,
+    )
     tracks = ebml.element(Id.TRACKS, _filled(entry, HEADER))
     return Stream(webm_head(b"V_VP8"), _filled(tracks, MESSAGE))
 
@@ -140,14 +165,20 @@ def movies() -> Stream:
     movie = good[good.index(b"moov") + 4 :]
     header = boxes.full_box(b"tkhd", struct.pack(">5I", 0, 0, 99, 0, 0) + bytes(60))
     handler = boxes.full_box(b"hdlr", struct.pack(">I4s12x", 0, b"vide") + b"\0")
-    track = boxes.box(b"trak", _FREE * CHILDREN + header + boxes.box(b"mdia", _FREE * CHILDREN + handler))
-    return Stream(good, _filled(boxes.box(b"moov", movie + _filled(track, HEADER - len(movie))), MESSAGE))
+    track = boxes.box(
+        b"trak", _FREE * CHILDREN + header + boxes.box(b"mdia", _FREE * CHILDREN + handler)
+    )
+    return Stream(
+        good, _filled(boxes.box(b"moov", movie + _filled(track, HEADER - len(movie))), MESSAGE)
+    )
 
 
 def fragments() -> Stream:
     """MP4 whose fragments hold boxes of nothing."""
     header = boxes.full_box(b"mfhd", struct.pack(">I", 1))
-    track = boxes.box(b"traf", boxes.full_box(b"tfhd", struct.pack(">I", 1), flags=0x20000) + _FREE * CHILDREN)
+    track = boxes.box(
+        b"traf", boxes.full_box(b"tfhd", struct.pack(">I", 1), flags=0x20000) + _FREE * CHILDREN
+    )
     fragment = boxes.box(b"moof", header + _filled(track, HEADER)) + boxes.box(b"mdat", b"")
     return Stream(_mp4_head(), _filled(fragment, MESSAGE))
 
@@ -165,7 +196,10 @@ def void_elements() -> Stream:
 def tiny_chunks() -> Stream:
     """The same as the body of a request, each byte in a chunk by itself (RFC 9112 section 7.1)."""
     head = webm_head(b"V_VP8") + _CLUSTER
-    return Stream(b"%x\r\n%b\r\n" % (len(head), head), _filled(b"".join(b"1\r\n%c\r\n" % byte for byte in _VOID), MESSAGE))
+    return Stream(
+        b"%x\r\n%b\r\n" % (len(head), head),
+        _filled(b"".join(b"1\r\n%c\r\n" % byte for byte in _VOID), MESSAGE),
+    )
 
 
 STREAMS: dict[str, tuple[str, Callable[[], Stream]]] = {
@@ -215,11 +249,14 @@ def _pieces(body: bytes) -> Iterator[bytes]:
     return (body[start : start + PIECE] for start in range(0, len(body), PIECE))
 
 
-async def puts(force: Force, make: Callable[[], Stream], framing: str = "Content-Length: 9000000000") -> None:
+async def puts(
+    force: Force, make: Callable[[], Stream], framing: str = "Content-Length: 9000000000"
+) -> None:
     """Such a stream in the body of a PUT, at a steady rate of bytes."""
     stream = make()
     head = (
-        f"PUT /cameras/evil/publish HTTP/1.1\r\nHost: {force.site.authority}\r\nAuthorization: Bearer {force.site.filming}\r\n"
+        "PUT /cameras/evil/publish HTTP/1.1\r\nHost: "
+        f"{force.site.authority}\r\nAuthorization: Bearer {force.site.filming}\r\n"
         f"{framing}\r\n\r\n"
     ).encode() + stream.head
 
@@ -236,7 +273,9 @@ async def puts(force: Force, make: Callable[[], Stream], framing: str = "Content
 
 def unfinished_block() -> bytes:
     """A message's bytes, at the beginning of a block that does not end with them."""
-    begin = webm_head(b"V_VP8") + _CLUSTER + Id.SIMPLE_BLOCK.to_bytes(1, "big") + b"\x10\x7f\xff\xf0"
+    begin = (
+        webm_head(b"V_VP8") + _CLUSTER + Id.SIMPLE_BLOCK.to_bytes(1, "big") + b"\x10\x7f\xff\xf0"
+    )
     return begin.ljust(8 * 2**20 - 1, b"\0")
 
 
@@ -244,7 +283,10 @@ async def unfinished(force: Force, sources: Sequence[str] = (SOURCE,)) -> None:
     """Cameras of eight streams, each with an element that does not end."""
     data = unfinished_block()
     begins = [text({"type": "stream", "stream": number, "mime": ""}) for number in range(1, 9)]
-    parts = [begin + frame(Opcode.BINARY, bytes([number]) + data) for number, begin in enumerate(begins, 1)]
+    parts = [
+        begin + frame(Opcode.BINARY, bytes([number]) + data)
+        for number, begin in enumerate(begins, 1)
+    ]
     cameras: list[Lane[WebSocketPeer]] = []
     for number in range(20):
         cameras += lanes(force, [f"/camera/h{number}"], source=sources[number % len(sources)])
@@ -290,11 +332,28 @@ _PUTS = 4 * 2**20
 
 ATTACKS = [
     *(
-        Attack(name, f"8 MiB of {what} a message", partial(messages, name=name), 0.5, PER_SECOND, _MESSAGES_WHY, guest=True)
+        Attack(
+            name,
+            f"8 MiB of {what} a message",
+            partial(messages, name=name),
+            0.5,
+            PER_SECOND,
+            _MESSAGES_WHY,
+            guest=True,
+        )
         for name, (what, _) in STREAMS.items()
     ),
     *(
-        Attack(f"put-{name}", f"{what} by PUT", partial(puts, make=make), _PUTS, BYTES, "as by messages", step=PIECE, guest=True)
+        Attack(
+            f"put-{name}",
+            f"{what} by PUT",
+            partial(puts, make=make),
+            _PUTS,
+            BYTES,
+            "as by messages",
+            step=PIECE,
+            guest=True,
+        )
         for name, (what, make) in STREAMS.items()
     ),
     Attack(
@@ -307,7 +366,16 @@ ATTACKS = [
         step=PIECE,
         guest=True,
     ),
-    Attack("unfinished", "elements that do not end", unfinished, 2 * _UNFINISHED, BYTES, _UNFINISHED_WHY, step=_UNFINISHED, guest=True),
+    Attack(
+        "unfinished",
+        "elements that do not end",
+        unfinished,
+        2 * _UNFINISHED,
+        BYTES,
+        _UNFINISHED_WHY,
+        step=_UNFINISHED,
+        guest=True,
+    ),
     Attack(
         "unfinished-scattered",
         "the same from 50 addresses",
@@ -319,5 +387,13 @@ ATTACKS = [
         guest=True,
         growth=SHARED,
     ),
-    Attack("doctypes", "headers with a megabyte to quote", doctypes, 2, PER_SECOND, "a line of 3 MB each in the log", guest=True),
+    Attack(
+        "doctypes",
+        "headers with a megabyte to quote",
+        doctypes,
+        2,
+        PER_SECOND,
+        "a line of 3 MB each in the log",
+        guest=True,
+    ),
 ]

@@ -22,8 +22,9 @@ OTHERS = "others"
 class CpuMeter:
     """Seconds of CPU by kind of process, since the meter was made.
 
-    Kinds: `relay`; for the browser's processes what Chromium calls their type (`renderer`, `gpu-process`, `utility`), or `browser`; and
-    `others`: all else on this machine, whose share tells how far the delays can be trusted.
+    Kinds: `relay`; for the browser's processes what Chromium calls their type (`renderer`,
+    `gpu-process`, `utility`), or `browser`; and `others`: all else on this machine, whose share
+    tells how far the delays can be trusted.
 
     Args:
         relay: Number of the process that passes the media on, or None where there is none.
@@ -59,7 +60,9 @@ class CpuMeter:
 def _busy() -> float:
     """Seconds that all processors have worked, from the first line of `/proc/stat`."""
     with Path("/proc/stat").open() as file:
-        user, nice, system, _idle, _waiting, irq, softirq, *_ = (int(field) for field in file.readline().split()[1:])
+        user, nice, system, _idle, _waiting, irq, softirq, *_ = (
+            int(field) for field in file.readline().split()[1:]
+        )
     return (user + nice + system + irq + softirq) / TICKS
 
 
@@ -76,6 +79,7 @@ def kind_of(number: int) -> str:
 
 
 def _seconds(number: int) -> float:
-    # The second field is the name in brackets and may itself contain blanks and brackets; fields 14 and 15 are user and system time.
+    # The second field is the name in brackets and may itself contain blanks and brackets; fields 14
+    # and 15 are user and system time.
     fields = Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS

@@ -42,7 +42,10 @@ class Machine:
 
     def __str__(self) -> str:
         load = " ".join(f"{value:.2f}" for value in self.load)
-        return f"{self.browser}, Python {self.python}, {self.system}, {self.cores} cores ({self.processor}), load average {load}"
+        return (
+            f"{self.browser}, Python {self.python}, {self.system}, {self.cores} cores "
+            f"({self.processor}), load average {load}"
+        )
 
 
 def _processor() -> str:

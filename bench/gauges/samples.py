@@ -13,11 +13,14 @@ STALL = 250.0
 """Milliseconds between two new pictures from which on a person sees a standstill."""
 
 SKEW_TOLERANCE = 1.0
-"""Milliseconds by which two pages' clocks may differ before the delays are corrected: less is within the comparison's own error."""
+"""Milliseconds by which two pages' clocks may differ before the delays are corrected: less is
+within the comparison's own error.
+"""
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share (0 to 1) of all values does not exceed (nearest rank).
+    """The smallest value that at least this share (0 to 1) of all values does not exceed (nearest
+    rank).
 
     Raises:
         ValueError: There are no values.
@@ -130,8 +133,15 @@ class Record:
 
     @property
     def sizes(self) -> list[str]:
-        """Sizes of the pictures that were shown at the end of the turns: WebRTC makes them smaller to save bits."""
-        return sorted({f"{width}x{height}" for width, height in (turn.size for turn in self.turns if turn.delays)})
+        """Sizes of the pictures that were shown at the end of the turns: WebRTC makes them smaller
+        to save bits.
+        """
+        return sorted(
+            {
+                f"{width}x{height}"
+                for width, height in (turn.size for turn in self.turns if turn.delays)
+            }
+        )
 
     @property
     def unreadable(self) -> int:
@@ -149,7 +159,12 @@ class Record:
     @property
     def told(self) -> list[float]:
         """ms: the delays that the tile showed on itself."""
-        return [fact["delay"] for turn in self.turns for fact in turn.facts if fact.get("delay") is not None]
+        return [
+            fact["delay"]
+            for turn in self.turns
+            for fact in turn.facts
+            if fact.get("delay") is not None
+        ]
 
     @property
     def beeps(self) -> list[float]:
@@ -185,7 +200,8 @@ class FirstPicture:
     Attributes:
         wait: ms from the open WebSocket to the first picture on the screen.
         delay: ms by which that first picture was old.
-        live: ms from the open WebSocket to the first picture that was less than 300 ms old (`pages/viewer.js`); None if none came.
+        live: ms from the open WebSocket to the first picture that was less than 300 ms old
+            (`pages/viewer.js`); None if none came.
     """
 
     wait: float

@@ -1,8 +1,9 @@
 """Flashes that were seen and beeps that were heard, paired: how far sound and picture are apart.
 
-The scene flashes and beeps at the beginning of each second of the painted clock (`pages/clock.js`, `pages/scene.js`), so the moment of
-hearing tells how old a beep is, up to a second. The audio thread of a busy camera page sometimes stops, and then a beep begins late; the
-page knows by how much.
+The scene flashes and beeps at the beginning of each second of the painted clock (`pages/clock.js`,
+`pages/scene.js`), so the moment of hearing tells how old a beep is, up to a second. The audio
+thread of a busy camera page sometimes stops, and then a beep begins late; the page knows by how
+much.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ class Sync:
 
     Attributes:
         beeps: ms from a beep's begin to its being heard, one for each beep.
-        apart: ms by which a beep came later after its begin than the picture that shows the flash after its painting; negative: sooner.
+        apart: ms by which a beep came later after its begin than the picture that shows the flash
+            after its painting; negative: sooner.
     """
 
     beeps: list[float]
     apart: list[float]
 
     @classmethod
-    def of(cls, report: Mapping[str, Any], begun: Iterable[tuple[int, float]], correction: float) -> Sync:
+    def of(
+        cls, report: Mapping[str, Any], begun: Iterable[tuple[int, float]], correction: float
+    ) -> Sync:
         """From the report of `pages/viewer.js`.
 
         Args:
-            begun: Each beep's second, and the ms by which it began late; a beep that is not among them does not count.
+            begun: Each beep's second, and the ms by which it began late; a beep that is not among
+                them does not count.
             correction: ms to add to this page's clock to get the camera page's.
         """
         late = dict(begun)

@@ -1,7 +1,8 @@
 """How long a viewer was without a new picture although it could have had one.
 
-A viewer can have a picture while its camera's frames reach the relay, both networks let them through, and its page is open. Times in
-which one of these is missing are excused; when the last of them is over, the wait begins anew.
+A viewer can have a picture while its camera's frames reach the relay, both networks let them
+through, and its page is open. Times in which one of these is missing are excused; when the last of
+them is over, the wait begins anew.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ Span = tuple[float, float]
 """Begin and end, in seconds of one clock."""
 
 OUTAGE = 1.0
-"""Seconds without a frame at the relay after which its camera counts as away, from the last frame on."""
+"""Seconds without a frame at the relay after which its camera counts as away, from the last frame
+on.
+"""
 
 
-def longest(pictures: Iterable[float], excused: Iterable[Span], begin: float, end: float) -> tuple[Span, float]:
+def longest(
+    pictures: Iterable[float], excused: Iterable[Span], begin: float, end: float
+) -> tuple[Span, float]:
     """The longest wait between `begin` and `end`, the unfinished one at the end included.
 
     Args:
@@ -24,7 +29,8 @@ def longest(pictures: Iterable[float], excused: Iterable[Span], begin: float, en
         excused: When none could come; they may overlap, and reach beyond the end.
 
     Returns:
-        From when to when; and where the unfinished wait has begun, from which the next call goes on.
+        From when to when; and where the unfinished wait has begun, from which the next call goes
+        on.
     """
     waits, since = [], begin
     for start, stop in sorted(chain(((moment, moment) for moment in pictures), excused)):

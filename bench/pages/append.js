@@ -1,5 +1,6 @@
-// The plain way, for comparison: one recorder with a timeslice, its blobs broadcast as they are, a player that appends everything, chases
-// nothing and is there before the camera. ?role=camera or ?role=viewer, &room=, &width=, &height=.
+// The plain way, for comparison: one recorder with a timeslice, its blobs broadcast as they are, a
+// player that appends everything, chases nothing and is there before the camera. ?role=camera or
+// ?role=viewer, &room=, &width=, &height=.
 
 import { openLens } from "./lens.js";
 

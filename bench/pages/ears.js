@@ -1,14 +1,19 @@
 // Hears the beeps of the scene (scene.js) in the sound that a page really plays.
 //
-// It runs before any page's own scripts, in every page. Whatever a page connects to its loudspeaker is connected to a listener, too, which
-// notes when a beep begins. A beep is heard when its first sample leaves for the loudspeaker: AudioContext.getOutputTimestamp(), which
-// contains the output latency that the browser knows of (a loudspeaker's own, such as Bluetooth's, is not in it).
+// It runs before any page's own scripts, in every page. Whatever a page connects to its loudspeaker
+// is connected to a listener, too, which notes when a beep begins. A beep is heard when its first
+// sample leaves for the loudspeaker: AudioContext.getOutputTimestamp(), which contains the output
+// latency that the browser knows of (a loudspeaker's own, such as Bluetooth's, is not in it).
 //
-//   ears.listen(stream)  listens to a MediaStream that an element plays: the sound is tapped before that element, see webrtc.js
+//   ears.listen(stream)  listens to a MediaStream that an element plays: the sound is tapped before
+//                        that element, see webrtc.js
 //   ears.take()          ms of performance.now() of the beeps heard since the last call
 
 globalThis.ears = (() => {
-  /** The listener, in the audio thread. A beep has an RMS of 0.35, the murmur between has 0.014. A new beep begins only after a rest. */
+  /**
+   * The listener, in the audio thread. A beep has an RMS of 0.35, the murmur between has 0.014. A
+   * new beep begins only after a rest.
+   */
   const LISTENER = `
     const LOUD = 0.1;
     const QUIET = 0.04;
@@ -48,7 +53,10 @@ globalThis.ears = (() => {
   /** What listens at each context's loudspeaker. @type {WeakMap<BaseAudioContext, GainNode>} */
   const places = new WeakMap();
 
-  /** @param {AudioContext} context @returns {GainNode} goes to the listener as soon as there is one */
+  /**
+   * @param {AudioContext} context
+   * @returns {GainNode} goes to the listener as soon as there is one
+   */
   function place(context) {
     const known = places.get(context);
     if (known) return known;
@@ -65,7 +73,8 @@ globalThis.ears = (() => {
           if (heard.length > LIMIT) heard.shift();
         };
         connect.call(made, ear);
-        connect.call(ear, context.destination); // it is silent; without this nobody would ask it for samples
+        // It is silent; without this nobody would ask it for samples.
+        connect.call(ear, context.destination);
       },
       (error) => console.error(`bench: no ears: ${error}`),
     );
@@ -73,12 +82,14 @@ globalThis.ears = (() => {
   }
 
   AudioNode.prototype.connect = function (/** @type {any[]} */ ...way) {
-    if (way[0] instanceof AudioDestinationNode && this.context instanceof AudioContext) connect.call(this, place(this.context));
+    if (way[0] instanceof AudioDestinationNode && this.context instanceof AudioContext)
+      connect.call(this, place(this.context));
     return connect.apply(this, way);
   };
 
   AudioNode.prototype.disconnect = function (/** @type {any[]} */ ...way) {
-    if (way[0] instanceof AudioDestinationNode && places.has(this.context)) disconnect.call(this, places.get(this.context));
+    if (way[0] instanceof AudioDestinationNode && places.has(this.context))
+      disconnect.call(this, places.get(this.context));
     return disconnect.apply(this, way);
   };
 

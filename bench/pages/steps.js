@@ -1,11 +1,14 @@
-// What the pages themselves see of a picture's way, beside what the tile tells (--steps). It runs last of the bench's scripts, before any
-// page's own ones, and slows a page down a little: the delays of a run with it are not for comparing. What happens in a worker is not seen.
+// What the pages themselves see of a picture's way, beside what the tile tells (--steps). It runs
+// last of the bench's scripts, before any page's own ones, and slows a page down a little: the
+// delays of a run with it are not for comparing. What happens in a worker is not seen.
 //
 //   steps.take()   what was noted since the last call: {encoder, encoded, presented}
 //
 //   encoder     "VideoEncoder" or "MediaRecorder": what encodes in this page; "" if nothing does
-//   encoded     ms from painting a picture to its bytes. A MediaRecorder does not say which picture its bytes are: it is the newest
-//   presented   [moment, painted]: the page was told that a <video> shows a picture; ms of PaintedClock.now(), and the painted time
+//   encoded     ms from painting a picture to its bytes. A MediaRecorder does not say which picture
+//               its bytes are: it is the newest
+//   presented   [moment, painted]: the page was told that a <video> shows a picture; ms of
+//               PaintedClock.now(), and the painted time
 
 globalThis.steps = (() => {
   let encoder = "";
@@ -42,7 +45,10 @@ globalThis.steps = (() => {
     globalThis.VideoEncoder = class extends NativeEncoder {
       /** @param {VideoEncoderInit} init */
       constructor(init) {
-        /** Painted times by timestamp, of pictures that are being encoded. @type {Map<number, number>} */
+        /**
+         * Painted times by timestamp, of pictures that are being encoded.
+         * @type {Map<number, number>}
+         */
         const waiting = new Map();
         super({
           ...init,
@@ -51,7 +57,8 @@ globalThis.steps = (() => {
             init.output(chunk, metadata);
             const painted = waiting.get(chunk.timestamp);
             if (painted !== undefined) encoded.push(PaintedClock.until(painted, moment));
-            for (const timestamp of waiting.keys()) if (timestamp <= chunk.timestamp) waiting.delete(timestamp);
+            for (const timestamp of waiting.keys())
+              if (timestamp <= chunk.timestamp) waiting.delete(timestamp);
           },
         });
         this.waiting = waiting;

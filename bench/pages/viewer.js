@@ -1,50 +1,71 @@
-// Looks at what a page shows: reads the painted clock from the pixels of its picture at every refresh of the screen.
+// Looks at what a page shows: reads the painted clock from the pixels of its picture at every
+// refresh of the screen.
 //
-// It runs before any page's own scripts, in every page; where there is no picture it does nothing. The page's picture is the newest <canvas> or
-// <video> inside an element of class `picture` of a tile (player.html), or of class `bench-view` (the bench's own pages).
+// It runs before any page's own scripts, in every page; where there is no picture it does nothing.
+// The page's picture is the newest <canvas> or <video> inside an element of class `picture` of a
+// tile (player.html), or of class `bench-view` (the bench's own pages).
 //
 //   bench.take()     what was seen and heard since the last call, see Report
 //   bench.skew()     ms by which the camera page's clock is ahead of this page's
 //   bench.arrival()  how soon this viewer saw something, see Arrival
 
 self.bench = (() => {
-  /** origin: performance.timeOrigin; all other moments are ms of performance.now().
-   *  samples: [moment, delay (ms), painted time (ms), flash (0 or 1)] of each new picture; unreadable: reads that gave no time, after the
-   *  first that did; heard: moments of beeps; facts: what the tile said of itself, four times a second, with the moment as `at`.
-   *  smudged: moments of new pictures whose time could not be read.
-   *  @typedef {{origin: number, begun: number, ended: number, samples: number[][], smudged: number[], unreadable: number, reads: number,
-   *             heard: number[], facts: object[], width: number, height: number}} Report */
+  /**
+   * origin: performance.timeOrigin; all other moments are ms of performance.now(). samples:
+   * [moment, delay (ms), painted time (ms), flash (0 or 1)] of each new picture; unreadable: reads
+   * that gave no time, after the first that did; heard: moments of beeps; facts: what the tile said
+   * of itself, four times a second, with the moment as `at`. smudged: moments of new pictures whose
+   * time could not be read.
+   * @typedef {{origin: number, begun: number, ended: number, samples: number[][], smudged:
+   *             number[], unreadable: number, reads: number, heard: number[], facts: object[],
+   *             width: number, height: number}} Report
+   */
 
-  /** opened: when the player's socket was opened, null if nobody can tell; seen, delay: the first painted clock that was read, and how old
-   *  it was; live: the first with a delay below LIVE. Moments are ms of performance.now().
-   *  @typedef {{opened: number | null, seen: number | null, delay: number | null, live: number | null}} Arrival */
+  /**
+   * opened: when the player's socket was opened, null if nobody can tell; seen, delay: the first
+   * painted clock that was read, and how old it was; live: the first with a delay below LIVE.
+   * Moments are ms of performance.now().
+   * @typedef {{opened: number | null, seen: number | null, delay: number | null, live: number |
+   *   null}} Arrival
+   */
 
   /** Milliseconds: a picture that is not older shows what happens now. */
   const LIVE = 300;
 
-  /** Luminance (0 to 255) by which a cell of another picture differs: no picture has the same time in it. */
+  /**
+   * Luminance (0 to 255) by which a cell of another picture differs: no picture has the same time
+   * in it.
+   */
   const NOISE = 8;
 
   /** Milliseconds between two looks at what the tile says. */
   const FACTS_INTERVAL = 250;
 
-  /** Pings of the clock comparison, of which the one with the shortest round trip counts, and ms between them. */
+  /**
+   * Pings of the clock comparison, of which the one with the shortest round trip counts, and ms
+   * between them.
+   */
   const PINGS = 40;
   const PING_PAUSE = 5;
 
-  const channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("bench-clock");
+  const channel =
+    typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("bench-clock");
   if (channel) {
     channel.onmessage = ({ data }) => {
-      if (data.asked !== undefined && isCamera()) channel.postMessage({ answered: data.asked, time: PaintedClock.now() });
+      if (data.asked !== undefined && isCamera())
+        channel.postMessage({ answered: data.asked, time: PaintedClock.now() });
     };
   }
 
-  const isCamera = () => location.pathname === "/camera.html" || new URLSearchParams(location.search).get("role") === "camera";
+  const isCamera = () =>
+    location.pathname === "/camera.html" ||
+    new URLSearchParams(location.search).get("role") === "camera";
 
   /** @type {Arrival} */
   const first = { opened: null, seen: null, delay: null, live: null };
 
-  // Where the player's socket is in the page. One in a worker is not seen here; then the tile tells when it was opened.
+  // Where the player's socket is in the page. One in a worker is not seen here; then the tile tells
+  // when it was opened.
   const Native = self.WebSocket;
   self.WebSocket = class extends Native {
     /** @param {string | URL} url @param {string | string[]} [protocols] */
@@ -74,7 +95,11 @@ self.bench = (() => {
   /** The cells that were seen last. @type {number[]} */
   let seen = [];
 
-  /** The refresh that was looked at last: a video's own callback and the page's may come in the same one. @type {CSSNumberish | null} */
+  /**
+   * The refresh that was looked at last: a video's own callback and the page's may come in the same
+   * one.
+   * @type {CSSNumberish | null}
+   */
   let refresh = null;
 
   /** @type {WeakSet<Element>} */
@@ -82,12 +107,15 @@ self.bench = (() => {
 
   /** @returns {any} */
   function surface() {
-    const all = document.querySelectorAll(".tile .picture canvas, .tile .picture video, .bench-view video");
+    const all = document.querySelectorAll(
+      ".tile .picture canvas, .tile .picture video, .bench-view video",
+    );
     return all.length > 0 ? all[all.length - 1] : null;
   }
 
   function look() {
-    const present = document.timeline ? document.timeline.currentTime : performance.now(); // Chrome before 84 has none, and no such callbacks
+    // Chrome before 84 has none, and no such callbacks.
+    const present = document.timeline ? document.timeline.currentTime : performance.now();
     if (present === refresh) return;
     const picture = surface();
     if (!picture) return;
@@ -97,9 +125,11 @@ self.bench = (() => {
     const height = isVideo ? picture.videoHeight : picture.height;
     if (width === 0 || (isVideo && picture.readyState < HTMLMediaElement.HAVE_CURRENT_DATA)) return;
     const at = performance.now();
-    const moment = PaintedClock.now(); // before the reading: what that takes is not the picture's delay
+    // Before the reading: what that takes is not the picture's delay.
+    const moment = PaintedClock.now();
     const cells = PaintedClock.cells(picture, width, height);
-    const changed = seen.length > 0 && cells.some((light, cell) => Math.abs(light - seen[cell]) > NOISE);
+    const changed =
+      seen.length > 0 && cells.some((light, cell) => Math.abs(light - seen[cell]) > NOISE);
     seen = cells;
     const found = PaintedClock.decode(cells);
     reads += 1;
@@ -144,7 +174,18 @@ self.bench = (() => {
   /** @returns {Report} */
   function take() {
     const ended = performance.now();
-    const report = { origin: performance.timeOrigin, begun, ended, samples, smudged, unreadable, reads, heard: ears.take(), facts, ...size };
+    const report = {
+      origin: performance.timeOrigin,
+      begun,
+      ended,
+      samples,
+      smudged,
+      unreadable,
+      reads,
+      heard: ears.take(),
+      facts,
+      ...size,
+    };
     [samples, smudged, facts] = [[], [], []];
     unreadable = reads = 0;
     begun = ended;

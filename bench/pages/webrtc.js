@@ -1,11 +1,15 @@
-// WebRTC from one tab to another, with no server in between, for comparison.
-// ?role=camera or ?role=viewer, &room=, &width=, &height=. The room carries offer and answer, each complete with its candidates.
-// The settings are the browser's, but the sender is asked to keep the picture's size. Left alone it sends a quarter of it or less, on a
-// busy computer for ever, because its first guess of the network's rate leaves an encoder too few bits for so detailed a scene.
+// WebRTC from one tab to another, with no server in between, for comparison. ?role=camera or
+// ?role=viewer, &room=, &width=, &height=. The room carries offer and answer, each complete with
+// its candidates. The settings are the browser's, but the sender is asked to keep the picture's
+// size. Left alone it sends a quarter of it or less, on a busy computer for ever, because its first
+// guess of the network's rate leaves an encoder too few bits for so detailed a scene.
 
 import { openLens } from "./lens.js";
 
-/** Bits per second that it may use; the browser's own limit is 2.5 million at 1280x720, at which its delay was larger. */
+/**
+ * Bits per second that it may use; the browser's own limit is 2.5 million at 1280x720, at which its
+ * delay was larger.
+ */
 const KEEP_BITRATE = 4000000;
 
 const query = new URLSearchParams(location.search);
@@ -34,7 +38,8 @@ async function keepSize() {
   for (const sender of peer.getSenders().filter(({ track }) => track && track.kind === "video")) {
     const parameters = sender.getParameters();
     parameters.degradationPreference = "maintain-resolution";
-    for (const encoding of parameters.encodings) Object.assign(encoding, { maxBitrate: KEEP_BITRATE, scaleResolutionDownBy: 1 });
+    for (const encoding of parameters.encodings)
+      Object.assign(encoding, { maxBitrate: KEEP_BITRATE, scaleResolutionDownBy: 1 });
     await sender.setParameters(parameters);
   }
 }
@@ -56,7 +61,8 @@ function watch() {
     if (video.srcObject) return;
     video.srcObject = event.streams[0];
     video.play();
-    // The element's own output cannot be listened to. This tap is before it, and an AudioContext's input buffer is behind it.
+    // The element's own output cannot be listened to. This tap is before it, and an AudioContext's
+    // input buffer is behind it.
     ears.listen(event.streams[0]);
   };
   socket.onmessage = async (event) => {

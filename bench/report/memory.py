@@ -41,7 +41,8 @@ _USAGE = "Runtime.getHeapUsage"
 class Heap:
     """The JavaScript heaps of one page and of its workers, through the Chrome DevTools Protocol.
 
-    `async with Heap(page) as heap: await heap.used()`. A worker has a heap of its own, and most of the player lives in one.
+    `async with Heap(page) as heap: await heap.used()`. A worker has a heap of its own, and most of
+    the player lives in one.
     """
 
     def __init__(self, page: ChromiumPage) -> None:
@@ -67,7 +68,9 @@ class Heap:
                     await self._ask(worker, _COLLECT)
                     workers += (await self._ask(worker, _USAGE))["usedSize"]
         except TimeoutError:
-            raise PageError(f"a page did not tell its memory within {COLLECT_DEADLINE:.0f} s") from None
+            raise PageError(
+                f"a page did not tell its memory within {COLLECT_DEADLINE:.0f} s"
+            ) from None
         except PlaywrightError as error:
             raise PageError(error.message) from None
         return {"page": page / MEGABYTE, "workers": workers / MEGABYTE}
@@ -77,7 +80,9 @@ class Heap:
         self._number += 1
         answer = self._answers[self._number] = asyncio.get_running_loop().create_future()
         message = json.dumps({"id": self._number, "method": method})
-        await self._session.send("Target.sendMessageToTarget", {"sessionId": worker, "message": message})
+        await self._session.send(
+            "Target.sendMessageToTarget", {"sessionId": worker, "message": message}
+        )
         found: dict[str, Any] = await answer
         return found
 
@@ -99,7 +104,10 @@ class Heap:
         session.on("Target.attachedToTarget", self._on_attached)
         session.on("Target.detachedFromTarget", self._on_detached)
         session.on("Target.receivedMessageFromTarget", self._on_message)
-        await session.send("Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": False})
+        await session.send(
+            "Target.setAutoAttach",
+            {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": False},
+        )
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
@@ -109,22 +117,33 @@ class Heap:
 
 
 def renderers(family: Family) -> float:
-    """MB that all of the browser's renderer processes hold (proc(5), VmRSS); pages that they share count in each."""
+    """MB that all of the browser's renderer processes hold (proc(5), VmRSS); pages that they share
+    count in each.
+    """
     total = 0
     for process in family.alive():
         with contextlib.suppress(OSError):  # it has ended
             if kind_of(process.pid) == "renderer":
-                total += int(re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())[0])
+                total += int(
+                    re.findall(
+                        r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text()
+                    )[0]
+                )
     return total * 1024 / MEGABYTE
 
 
 def growth(sizes: Sequence[float | None]) -> float | None:
-    """MB an hour, on a straight line through the minutes after the settling; None if the run was too short to tell.
+    """MB an hour, on a straight line through the minutes after the settling; None if the run was
+    too short to tell.
 
     Args:
         sizes: MB of each minute, None where it could not be measured.
     """
-    settled = [(minute / 60, size) for minute, size in enumerate(sizes) if minute >= SETTLING and size is not None]
+    settled = [
+        (minute / 60, size)
+        for minute, size in enumerate(sizes)
+        if minute >= SETTLING and size is not None
+    ]
     if len(settled) < LEAST_SLOPE_MINUTES:
         return None
     return linear_regression([hour for hour, _ in settled], [size for _, size in settled]).slope

@@ -25,7 +25,9 @@ RATIO_LIMITS = {
     "frames-codecs": {0.5: 0.6, 0.95: 1.0},
     "mse": {0.5: 1.6},
 }
-"""The most that a percentile of a row's delay may be, as a multiple of the yardstick's in the same run."""
+"""The most that a percentile of a row's delay may be, as a multiple of the yardstick's in the same
+run.
+"""
 
 STEADY = "mse"
 """The row of which it is claimed that it does not stall at all."""
@@ -37,13 +39,19 @@ FIRST_PICTURE_LIMIT = 150.0
 """Milliseconds: the most that the median wait of a late viewer may be."""
 
 PROGRAM_LIMITS = {"film-frames": (60.0, 0.0), "film-jpeg": (250.0, 10.0)}
-"""Of the rows whose camera is a program: the most that the median delay may be, ms, and the fewest pictures a second."""
+"""Of the rows whose camera is a program: the most that the median delay may be, ms, and the fewest
+pictures a second.
+"""
 
 READER_LIMIT = 1.0
-"""Seconds from asking for a camera as a file to the first decoded picture: the most that the median may be."""
+"""Seconds from asking for a camera as a file to the first decoded picture: the most that the median
+may be.
+"""
 
 TOLD_LIMIT = 10.0
-"""Milliseconds: the most by which the median delay shown on the tile may differ from the pixels'."""
+"""Milliseconds: the most by which the median delay shown on the tile may differ from the
+pixels'.
+"""
 
 APART_LIMIT = 80.0
 """Milliseconds: the most by which sound and picture may be apart, in 19 of 20 flashes."""
@@ -82,7 +90,16 @@ class Results:
 
     def table(self) -> str:
         """Delays and stalls."""
-        head = ["row", "pictures", "per s", "p50 ms", "p95 ms", "p99 ms", f"p50 x {YARDSTICK}", f"p95 x {YARDSTICK}"]
+        head = [
+            "row",
+            "pictures",
+            "per s",
+            "p50 ms",
+            "p95 ms",
+            "p99 ms",
+            f"p50 x {YARDSTICK}",
+            f"p95 x {YARDSTICK}",
+        ]
         head += [f"stalls > {STALL:.0f} ms", "longest gap ms", "unreadable", "shown"]
         lines = []
         for name, record in self.records.items():
@@ -92,28 +109,64 @@ class Results:
             line = [name, str(record.pictures), number(record.pictures / record.seconds, 1)]
             line += [number(record.delay(share), 1) for share in (0.5, 0.95, 0.99)]
             line += [number(self.ratio(name, share), 2) for share in (0.5, 0.95)]
-            lines.append([*line, str(record.stalls), number(record.longest_gap), str(record.unreadable), "/".join(record.sizes)])
+            lines.append(
+                [
+                    *line,
+                    str(record.stalls),
+                    number(record.longest_gap),
+                    str(record.unreadable),
+                    "/".join(record.sizes),
+                ]
+            )
         return aligned(head, lines)
 
     def late_table(self) -> str:
         """Late viewers; "" if there were none."""
-        head = ["late viewer (ms)", "viewers", "first picture p50", "worst", "its age p50", "first live picture p50", "worst"]
+        head = [
+            "late viewer (ms)",
+            "viewers",
+            "first picture p50",
+            "worst",
+            "its age p50",
+            "first live picture p50",
+            "worst",
+        ]
         lines = []
         for name, firsts in self.firsts.items():
             waits, ages = [first.wait for first in firsts], [first.delay for first in firsts]
             lives = [float("inf") if first.live is None else first.live for first in firsts]
-            values = [percentile(waits, 0.5), max(waits), percentile(ages, 0.5), percentile(lives, 0.5), max(lives)]
-            lines.append([name, str(len(firsts)), *(number(value).replace("inf", "never") for value in values)])
+            values = [
+                percentile(waits, 0.5),
+                max(waits),
+                percentile(ages, 0.5),
+                percentile(lives, 0.5),
+                max(lives),
+            ]
+            lines.append(
+                [
+                    name,
+                    str(len(firsts)),
+                    *(number(value).replace("inf", "never") for value in values),
+                ]
+            )
         return aligned(head, lines) if lines else ""
 
     def reader_table(self) -> str:
         """Readers of files; "" if there were none."""
         lines = [
-            [name, str(len(waits)), *(number(value, 2) for value in (percentile(waits, 0.5), max(waits)))]
+            [
+                name,
+                str(len(waits)),
+                *(number(value, 2) for value in (percentile(waits, 0.5), max(waits))),
+            ]
             for name, waits in self.readers.items()
             if waits
         ]
-        return aligned(["file (s)", "readers", "first decoded picture p50", "worst"], lines) if lines else ""
+        return (
+            aligned(["file (s)", "readers", "first decoded picture p50", "worst"], lines)
+            if lines
+            else ""
+        )
 
     def sound_table(self) -> str:
         """What was heard, and how far it was from what was seen."""
@@ -134,11 +187,19 @@ class Results:
             line = [record.name, str(len(beeps))]
             line += [number(percentile(beeps, share) if beeps else None) for share in (0.5, 0.95)]
             line.append(number(median(apart) if apart else None))
-            line += [number(percentile([abs(ms) for ms in apart], share) if apart else None) for share in (APART_SHARE, 1.0)]
+            line += [
+                number(percentile([abs(ms) for ms in apart], share) if apart else None)
+                for share in (APART_SHARE, 1.0)
+            ]
             sounds = [fact.get("sound") or {} for fact in record.last_facts()]
             delays = [sound["delayMs"] for sound in sounds if sound.get("delayMs") is not None]
             line.append(number(median(delays) if delays else None))
-            lines.append([*line, str(sum(sound.get("underflows") or 0 for sound in sounds)) if sounds else "-"])
+            lines.append(
+                [
+                    *line,
+                    str(sum(sound.get("underflows") or 0 for sound in sounds)) if sounds else "-",
+                ]
+            )
         return aligned(head, lines)
 
     def told_table(self) -> str:
@@ -151,34 +212,69 @@ class Results:
             told = median(record.told) if record.told else None
             pixels = record.delay(0.5)
             difference = None if told is None else told - pixels
-            lines.append([record.name, str(len(record.told)), number(told, 1), number(pixels, 1), number(difference, 1)])
+            lines.append(
+                [
+                    record.name,
+                    str(len(record.told)),
+                    number(told, 1),
+                    number(pixels, 1),
+                    number(difference, 1),
+                ]
+            )
         return aligned(head, lines) if lines else ""
 
     def cpu_table(self) -> str:
         """CPU seconds per second by kind of process."""
         measured = self._measured
-        kinds = sorted({kind for record in measured for kind in record.kinds}, key=lambda kind: (kind != RELAY, kind == OTHERS, kind))
+        kinds = sorted(
+            {kind for record in measured for kind in record.kinds},
+            key=lambda kind: (kind != RELAY, kind == OTHERS, kind),
+        )
         lines = []
         for record in measured:
             loads = [record.load(kind) if kind in record.kinds else None for kind in kinds]
-            lines.append([record.name, *(number(load, 3) for load in loads), number(sum(load or 0 for load in loads), 3)])
+            lines.append(
+                [
+                    record.name,
+                    *(number(load, 3) for load in loads),
+                    number(sum(load or 0 for load in loads), 3),
+                ]
+            )
         return aligned(["CPU s per s", *kinds, "whole machine"], lines)
 
     def clocks(self) -> str:
         """The largest difference between a camera page's and its viewer's clock."""
         skews = [record.skew for record in self.records.values() if record.turns]
         widest = max(skews, key=abs, default=0.0)
-        done = "corrected" if abs(widest) > SKEW_TOLERANCE else "within the comparison's error, not corrected"
-        return f"largest difference between the clocks of camera page and viewer page: {widest:.2f} ms ({done})"
+        done = (
+            "corrected"
+            if abs(widest) > SKEW_TOLERANCE
+            else "within the comparison's error, not corrected"
+        )
+        return (
+            "largest difference between the clocks of camera page and viewer page: "
+            f"{widest:.2f} ms ({done})"
+        )
 
     def steps(self) -> str:
         """Each row's steps in its last turn, if they were noted."""
-        tables = [(record.name, record.turns[-1].steps) for record in self.records.values() if record.turns]
+        tables = [
+            (record.name, record.turns[-1].steps)
+            for record in self.records.values()
+            if record.turns
+        ]
         return "\n\n".join(f"{name}, last turn\n{steps}" for name, steps in tables if steps)
 
     def targets(self) -> list[Target]:
         """The claims on the rows that were asked for."""
-        return [*self._speed(), *self._steadiness(), *self._firsts(), *self._programs(), *self._told(), *self._apart()]
+        return [
+            *self._speed(),
+            *self._steadiness(),
+            *self._firsts(),
+            *self._programs(),
+            *self._told(),
+            *self._apart(),
+        ]
 
     def _speed(self) -> Iterator[Target]:
         if self.size != RATIO_SIZE:
@@ -207,7 +303,10 @@ class Results:
             middle = percentile(waits, 0.5)
             claim = f"{name}: first picture of a late viewer within {FIRST_PICTURE_LIMIT:.0f} ms"
             age = percentile([first.delay for first in firsts], 0.5)
-            found = f"p50 {middle:.0f} ms, worst {max(waits):.0f} ms (that picture's own age: p50 {age:.0f} ms)"
+            found = (
+                f"p50 {middle:.0f} ms, worst {max(waits):.0f} ms (that picture's own age: p50 "
+                f"{age:.0f} ms)"
+            )
             yield Target(claim, found, middle <= FIRST_PICTURE_LIMIT)
 
     def _programs(self) -> Iterator[Target]:
@@ -218,21 +317,29 @@ class Results:
             if record is None or not record.pictures:
                 continue
             delay, rate = record.delay(0.5), record.pictures / record.seconds
-            claim = f"{name}: p50 at most {limit:.0f} ms" + (f", at least {least:.0f} pictures a second" if least else "")
-            yield Target(claim, f"{delay:.1f} ms, {rate:.1f} a second", delay <= limit and rate >= least)
+            claim = f"{name}: p50 at most {limit:.0f} ms" + (
+                f", at least {least:.0f} pictures a second" if least else ""
+            )
+            yield Target(
+                claim, f"{delay:.1f} ms, {rate:.1f} a second", delay <= limit and rate >= least
+            )
         for name, waits in self.readers.items():
             claim = f"{name}: first decoded picture within {READER_LIMIT:g} s"
             if not waits:
                 yield Target(claim, "there was none", None)
                 continue
             middle = percentile(waits, 0.5)
-            yield Target(claim, f"p50 {middle:.2f} s, worst {max(waits):.2f} s", middle <= READER_LIMIT)
+            yield Target(
+                claim, f"p50 {middle:.2f} s, worst {max(waits):.2f} s", middle <= READER_LIMIT
+            )
 
     def _told(self) -> Iterator[Target]:
         for record in self._measured:
             if not record.last_facts():
                 continue
-            claim = f"{record.name}: delay shown on the tile within {TOLD_LIMIT:.0f} ms of the pixels'"
+            claim = (
+                f"{record.name}: delay shown on the tile within {TOLD_LIMIT:.0f} ms of the pixels'"
+            )
             if not record.told:
                 yield Target(claim, "the tile shows none", None)
                 continue
@@ -243,20 +350,39 @@ class Results:
         for record in self._measured:
             if not record.last_facts() or record.name in PROGRAM_LIMITS:
                 continue  # the claim is on our own player, and those have their sound off
-            claim = f"{record.name}: sound and picture within {APART_LIMIT:.0f} ms in 19 of 20 flashes"
+            claim = (
+                f"{record.name}: sound and picture within {APART_LIMIT:.0f} ms in 19 of 20 flashes"
+            )
             if not record.apart:
                 yield Target(claim, "no flash with its beep", None)
                 continue
             wide = percentile([abs(ms) for ms in record.apart], APART_SHARE)
-            found = f"{wide:.0f} ms (median {median(record.apart):+.0f} ms, {len(record.apart)} flashes)"
+            found = (
+                f"{wide:.0f} ms (median {median(record.apart):+.0f} ms, {len(record.apart)} "
+                "flashes)"
+            )
             yield Target(claim, found, wide <= APART_LIMIT)
 
     def __str__(self) -> str:
-        turns = [self.table(), self.late_table(), self.told_table(), self.sound_table(), self.cpu_table(), self.steps(), self.clocks()]
+        turns = [
+            self.table(),
+            self.late_table(),
+            self.told_table(),
+            self.sound_table(),
+            self.cpu_table(),
+            self.steps(),
+            self.clocks(),
+        ]
         parts = [*(turns if self.records else []), self.reader_table()]
         parts.append(listed(self.targets()))
         records = self.records.values()
-        parts.append("\n".join(f"{record.name}: {text}" for record in records for text in [*record.troubles, *record.remarks]))
+        parts.append(
+            "\n".join(
+                f"{record.name}: {text}"
+                for record in records
+                for text in [*record.troubles, *record.remarks]
+            )
+        )
         return "\n\n".join(part for part in parts if part)
 
     def plain(self) -> dict[str, Any]:
@@ -266,9 +392,16 @@ class Results:
             row: dict[str, Any] = asdict(record)
             if record.pictures:
                 row |= {f"p{share * 100:.0f}": record.delay(share) for share in (0.5, 0.95, 0.99)}
-                row |= {f"p{share * 100:.0f}_ratio": self.ratio(name, share) for share in (0.5, 0.95)}
+                row |= {
+                    f"p{share * 100:.0f}_ratio": self.ratio(name, share) for share in (0.5, 0.95)
+                }
                 row |= {"stalls": record.stalls, "longest_gap": record.longest_gap}
                 row["cpu"] = {kind: record.load(kind) for kind in record.kinds}
             row["first_pictures"] = [asdict(first) for first in self.firsts.get(name, [])]
             rows[name] = row
-        return {"size": str(self.size), "rows": rows, "readers": self.readers, "targets": [asdict(target) for target in self.targets()]}
+        return {
+            "size": str(self.size),
+            "rows": rows,
+            "readers": self.readers,
+            "targets": [asdict(target) for target in self.targets()],
+        }

@@ -14,7 +14,10 @@ def aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     widths = [max(len(line[column]) for line in [head, *lines]) for column in range(len(head))]
 
     def row(line: Sequence[str]) -> str:
-        cells = [cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(line, widths, strict=True))]
+        cells = [
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
         return "  ".join(cells).rstrip()
 
     return "\n".join([row(head), row(["-" * width for width in widths]), *map(row, lines)])

@@ -16,8 +16,9 @@ FILMING = 4.0
 """Seconds of filming before the first viewer comes."""
 
 PAUSE = 0.35
-"""Seconds between two viewers, besides what opening and closing takes: no whole number of keyframe intervals, so that they come at
-different places between two keyframes."""
+"""Seconds between two viewers, besides what opening and closing takes: no whole number of keyframe
+intervals, so that they come at different places between two keyframes.
+"""
 
 
 async def first_pictures(row: Shipped, stage: Stage, size: Size, tries: int) -> list[FirstPicture]:
@@ -42,7 +43,10 @@ async def first_pictures(row: Shipped, stage: Stage, size: Size, tries: int) -> 
             finally:
                 await viewer.close()
             if first["opened"] is None:
-                raise PageError("nobody tells when the player's socket was opened: not the page's WebSocket, nor the tile's stats().opened")
+                raise PageError(
+                    "nobody tells when the player's socket was opened: not the page's "
+                    "WebSocket, nor the tile's stats().opened"
+                )
             live = None if first["live"] is None else first["live"] - first["opened"]
             found.append(FirstPicture(first["seen"] - first["opened"], first["delay"], live))
             await asyncio.sleep(PAUSE)

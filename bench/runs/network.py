@@ -1,7 +1,9 @@
-"""A network that jitters, and one that stands still for two seconds, at the viewer and at the camera (`--network`).
+"""A network that jitters, and one that stands still for two seconds, at the viewer and at the
+camera (`--network`).
 
-Both pages reach the relay through a proxy of their own from the beginning, so that base and trouble differ by the trouble alone. The pages
-then are of two origins and cannot compare their clocks; that does not matter, because only differences within one turn are told.
+Both pages reach the relay through a proxy of their own from the beginning, so that base and trouble
+differ by the trouble alone. The pages then are of two origins and cannot compare their clocks; that
+does not matter, because only differences within one turn are told.
 """
 
 from __future__ import annotations
@@ -75,7 +77,8 @@ class Thaw:
         before: ms, the median delay before.
         back: Seconds from the freeze's end until the delay was back; None if it was not.
         worst: ms, the longest delay after it; None if no picture came.
-        stalls: Gaps of more than `STALL` from the freeze's end on, the wait for the first picture included.
+        stalls: Gaps of more than `STALL` from the freeze's end on, the wait for the first picture
+            included.
     """
 
     name: str
@@ -85,7 +88,9 @@ class Thaw:
     stalls: int
 
 
-def seconds_until_back(samples: Sequence[Sequence[float]], end: float, before: float) -> float | None:
+def seconds_until_back(
+    samples: Sequence[Sequence[float]], end: float, before: float
+) -> float | None:
     """When the rolling median of the delays is first within `BACK` of what it was.
 
     Args:
@@ -114,7 +119,11 @@ class NetworkRun:
     @property
     def base(self) -> float | None:
         """ms: the median delay on a quiet network."""
-        return median(self.phases[0].turn.delays) if self.phases and self.phases[0].turn.delays else None
+        return (
+            median(self.phases[0].turn.delays)
+            if self.phases and self.phases[0].turn.delays
+            else None
+        )
 
     def lines(self) -> list[list[str]]:
         """For the table of phases."""
@@ -124,16 +133,27 @@ class NetworkRun:
             middle = median(delays) if delays else None
             more = None if middle is None or self.base is None else middle - self.base
             gaps = phase.turn.gaps
-            line = [f"{self.name}: {phase.name}", str(len(delays)), number(middle, 1), f"{more:+.1f}" if more is not None else "-"]
+            line = [
+                f"{self.name}: {phase.name}",
+                str(len(delays)),
+                number(middle, 1),
+                f"{more:+.1f}" if more is not None else "-",
+            ]
             found.append([*line, str(sum(gap > STALL for gap in gaps)), number(max(gaps))])
         return found
 
     def targets(self) -> list[Target]:
         found = []
         for thaw in self.thaws:
-            claim = f"{self.name}: {thaw.name}: delay back within {BACK:.0f} ms of before in {BACK_LIMIT:.0f} s"
+            claim = (
+                f"{self.name}: {thaw.name}: delay back within {BACK:.0f} ms of before in "
+                f"{BACK_LIMIT:.0f} s"
+            )
             back = f"not back in {WATCHED:.0f} s" if thaw.back is None else f"{thaw.back:.2f} s"
-            text = f"{back} (p50 before {thaw.before:.1f} ms, longest delay after {number(thaw.worst)} ms, {thaw.stalls} stalls)"
+            text = (
+                f"{back} (p50 before {thaw.before:.1f} ms, longest delay after "
+                f"{number(thaw.worst)} ms, {thaw.stalls} stalls)"
+            )
             found.append(Target(claim, text, thaw.back is not None and thaw.back <= BACK_LIMIT))
         return found
 
@@ -152,12 +172,24 @@ class NetworkRun:
 
 def network_table(runs: Sequence[NetworkRun]) -> str:
     """All phases of all rows."""
-    head = ["network", "pictures", "p50 ms", "more than base", f"stalls > {STALL:.0f} ms", "longest gap ms"]
+    head = [
+        "network",
+        "pictures",
+        "p50 ms",
+        "more than base",
+        f"stalls > {STALL:.0f} ms",
+        "longest gap ms",
+    ]
     return aligned(head, [line for run in runs for line in run.lines()])
 
 
-async def on_network(row: PageRow, stage: Stage, size: Size, seed: int, say: Callable[[str], None]) -> NetworkRun:
-    """One row through all phases. What was measured before something in a page went wrong is kept, and `trouble` says what it was."""
+async def on_network(
+    row: PageRow, stage: Stage, size: Size, seed: int, say: Callable[[str], None]
+) -> NetworkRun:
+    """One row through all phases.
+
+    What was measured before something in a page went wrong is kept, and `trouble` says what it was.
+    """
     run = NetworkRun(row.name, [], [])
     async with AsyncExitStack() as stack:
         at_camera = await stack.enter_async_context(Proxy(stage.relay.port, seed=seed))
@@ -166,7 +198,10 @@ async def on_network(row: PageRow, stage: Stage, size: Size, seed: int, say: Cal
         try:
             camera, viewer = await stack.enter_async_context(row.on_air(stage, size))
             await _phases(run, viewer, at_camera, at_viewer, say)
-            for name, proxy in (("viewer's network frozen", at_viewer), ("camera's network frozen", at_camera)):
+            for name, proxy in (
+                ("viewer's network frozen", at_viewer),
+                ("camera's network frozen", at_camera),
+            ):
                 say(f"{row.name}: {name} for {FREEZE:g} s")
                 run.thaws.append(await _thaw(name, viewer, proxy))
             run.trouble = await row.check(camera, viewer)
@@ -177,10 +212,16 @@ async def on_network(row: PageRow, stage: Stage, size: Size, seed: int, say: Cal
     return run
 
 
-async def _phases(run: NetworkRun, viewer: Page, at_camera: Proxy, at_viewer: Proxy, say: Callable[[str], None]) -> None:
+async def _phases(
+    run: NetworkRun, viewer: Page, at_camera: Proxy, at_viewer: Proxy, say: Callable[[str], None]
+) -> None:
     least, most = JITTER
     jittering = f"behind jitter of {least:g} to {most:g} ms"
-    plan: list[tuple[str, Proxy | None]] = [("base", None), (f"viewer {jittering}", at_viewer), (f"camera {jittering}", at_camera)]
+    plan: list[tuple[str, Proxy | None]] = [
+        ("base", None),
+        (f"viewer {jittering}", at_viewer),
+        (f"camera {jittering}", at_camera),
+    ]
     for name, proxy in plan:
         say(f"{run.name}: {name}")
         if proxy is not None:
@@ -201,7 +242,8 @@ async def _thaw(name: str, viewer: Page, proxy: Proxy) -> Thaw:
     thawed = time.monotonic()
     asked = time.monotonic()
     now = await viewer.evaluate("performance.now()")
-    # The page's clock was read somewhere between asking and answering: in the middle, within a few milliseconds.
+    # The page's clock was read somewhere between asking and answering: in the middle, within a few
+    # milliseconds.
     end = now - ((asked + time.monotonic()) / 2 - thawed) * 1000
     report = await _seen(viewer, WATCHED, keep=True)
     after = [(moment, delay) for moment, delay, *_ in report["samples"] if moment >= end]
@@ -212,7 +254,9 @@ async def _thaw(name: str, viewer: Page, proxy: Proxy) -> Thaw:
 
 
 async def _seen(viewer: Page, seconds: float, *, keep: bool = False) -> Mapping[str, Any]:
-    """The report of so many seconds from now on; with `keep`, also of what was seen since the report before."""
+    """The report of so many seconds from now on; with `keep`, also of what was seen since the
+    report before.
+    """
     if not keep:
         await viewer.evaluate("bench.take(), null")
     await asyncio.sleep(seconds)

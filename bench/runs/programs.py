@@ -1,4 +1,6 @@
-"""Cameras and viewers that are no pages: the camera is `relay.py film test`, the viewer a program that reads a camera as a file."""
+"""Cameras and viewers that are no pages: the camera is `relay.py film test`, the viewer a program
+that reads a camera as a file.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,32 @@ RATE = 30
 """Pictures a second that are filmed."""
 
 ASKED = 40
-"""Questions by which the browser's clock is compared with this computer's: the one that was answered fastest counts."""
+"""Questions by which the browser's clock is compared with this computer's: the one that was
+answered fastest counts.
+"""
 
 
 @contextmanager
 def filming(stage: Stage, name: str, size: Size) -> Iterator[None]:
-    """`relay.py film test`, until the end of the block. Its painted clock is that of `pages/clock.js`, by this computer's clock."""
-    where = ["--relay", stage.relay.origin, "--name", name, "--size", str(size), "--fps", str(RATE), "--log-level", "warning"]
-    film = subprocess.Popen([sys.executable, "relay.py", "--no-install", "film", "test", *where], cwd=ROOT)
+    """`relay.py film test`, until the end of the block.
+
+    Its painted clock is that of `pages/clock.js`, by this computer's clock.
+    """
+    where = [
+        "--relay",
+        stage.relay.origin,
+        "--name",
+        name,
+        "--size",
+        str(size),
+        "--fps",
+        str(RATE),
+        "--log-level",
+        "warning",
+    ]
+    film = subprocess.Popen(
+        [sys.executable, "relay.py", "--no-install", "film", "test", *where], cwd=ROOT
+    )
     try:
         yield
     finally:
@@ -84,7 +104,10 @@ class Film(Row):
                 cpu = meter.seconds()
                 stats = await viewer.evaluate("document.querySelector('.tile').tile.stats()")
                 if stats["engine"] != self.engine:
-                    raise PageError(f"the player page was asked for engine={self.engine} and shows with {stats['engine'] or 'none'}")
+                    raise PageError(
+                        f"the player page was asked for engine={self.engine} and shows "
+                        f"with {stats['engine'] or 'none'}"
+                    )
                 return Turn.of(report, ahead, cpu, stats)
 
 
@@ -146,7 +169,9 @@ async def _filmed(stage: Stage, name: str, size: Size, file: str) -> AsyncIterat
         with filming(stage, name, size):
             yield
         return
-    page = await stage.camera_page(name=name, start=1, width=size.width, height=size.height, fps=RATE, encoder="vp8")
+    page = await stage.camera_page(
+        name=name, start=1, width=size.width, height=size.height, fps=RATE, encoder="vp8"
+    )
     try:
         yield
     finally:

@@ -1,4 +1,6 @@
-"""The ways of bringing a picture to a page that are compared; those whose camera is a program are in `programs.py`."""
+"""The ways of bringing a picture to a page that are compared; those whose camera is a program are
+in `programs.py`.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,10 @@ FULL_SIZE_DEADLINE = 25.0
 _ELEMENT = """() => {
     const video = document.querySelector("video");
     const { currentTime, readyState, paused, buffered } = video;
-    const ranges = Array.from({ length: buffered.length }, (_, index) => [buffered.start(index), buffered.end(index)]);
-    return { currentTime, readyState, paused, ranges, error: video.error ? video.error.message : null };
+    const range = (_, index) => [buffered.start(index), buffered.end(index)];
+    const ranges = Array.from({ length: buffered.length }, range);
+    const error = video.error ? video.error.message : null;
+    return { currentTime, readyState, paused, ranges, error };
 }"""
 """What a `<video>` says about itself."""
 
@@ -56,7 +60,11 @@ class Row(ABC):
 
 
 class PageRow(Row):
-    """From page to page. A row opens a camera and a viewer; all else (warming up, measuring, closing) is the same for all."""
+    """From page to page.
+
+    A row opens a camera and a viewer; all else (warming up, measuring, closing) is the same for
+    all.
+    """
 
     @abstractmethod
     async def open_viewer(self, stage: Stage, name: str, size: Size) -> Page:
@@ -71,7 +79,9 @@ class PageRow(Row):
         """The number of the process that passes the media on, if there is one."""
 
     async def settle(self, viewer: Page, size: Size) -> None:
-        """What a person does before watching, such as switching the sound on; with most rows nothing."""
+        """What a person does before watching, such as switching the sound on; with most rows
+        nothing.
+        """
         return
 
     async def detail(self, viewer: Page) -> Any:
@@ -79,16 +89,22 @@ class PageRow(Row):
         return None
 
     async def check(self, camera: Page, viewer: Page) -> str:
-        """A sentence on what is not as the row says, although it can be measured; "" when all is."""
+        """A sentence on what is not as the row says, although it can be measured; "" when all
+        is.
+        """
         return ""
 
     async def steps(self, camera: Page, viewer: Page, report: Mapping[str, Any]) -> str:
-        """Where the time went since the report before, as a table, if the pages have taken notes; "" if not."""
+        """Where the time went since the report before, as a table, if the pages have taken notes;
+        "" if not.
+        """
         return ""
 
     @asynccontextmanager
     async def on_air(self, stage: Stage, size: Size) -> AsyncIterator[tuple[Page, Page]]:
-        """The camera and the viewer, with pictures on the screen; both pages are closed afterwards."""
+        """The camera and the viewer, with pictures on the screen; both pages are closed
+        afterwards.
+        """
         name = stage.fresh_name()
         async with AsyncExitStack() as stack:
             viewer = await self.open_viewer(stage, name, size)
@@ -113,7 +129,15 @@ class PageRow(Row):
             cpu = meter.seconds()
             steps = await self.steps(camera, viewer, report)
             remark = await self.check(camera, viewer)
-            return Turn.of(report, skew, cpu, await self.detail(viewer), steps, remark, await camera.evaluate("scene.beeps()"))
+            return Turn.of(
+                report,
+                skew,
+                cpu,
+                await self.detail(viewer),
+                steps,
+                remark,
+                await camera.evaluate("scene.beeps()"),
+            )
 
 
 class WebRtc(PageRow):
@@ -121,9 +145,13 @@ class WebRtc(PageRow):
     sentence = "WebRTC from tab to tab, no server, asked to keep the size of the picture"
 
     async def settle(self, viewer: Page, size: Size) -> None:
-        """WebRTC begins with a quarter of the picture until it knows the network; a quarter of the work is no comparison."""
+        """WebRTC begins with a quarter of the picture until it knows the network; a quarter of the
+        work is no comparison.
+        """
         with contextlib.suppress(WaitTimeout):  # if it stays small, the column `shown` says so
-            await viewer.wait_for(f"document.querySelector('video').videoWidth === {size.width}", FULL_SIZE_DEADLINE)
+            await viewer.wait_for(
+                f"document.querySelector('video').videoWidth === {size.width}", FULL_SIZE_DEADLINE
+            )
 
     async def open_viewer(self, stage: Stage, name: str, size: Size) -> Page:
         page = await stage.own_page("webrtc.html", role="viewer", room=name)
@@ -131,7 +159,9 @@ class WebRtc(PageRow):
         return page
 
     async def open_camera(self, stage: Stage, name: str, size: Size) -> Page:
-        return await stage.own_page("webrtc.html", role="camera", room=name, width=size.width, height=size.height)
+        return await stage.own_page(
+            "webrtc.html", role="camera", room=name, width=size.width, height=size.height
+        )
 
     def carrier(self, stage: Stage) -> int | None:
         return None
@@ -147,7 +177,9 @@ class Append(PageRow):
         return page
 
     async def open_camera(self, stage: Stage, name: str, size: Size) -> Page:
-        return await stage.own_page("append.html", role="camera", room=name, width=size.width, height=size.height)
+        return await stage.own_page(
+            "append.html", role="camera", room=name, width=size.width, height=size.height
+        )
 
     def carrier(self, stage: Stage) -> int | None:
         return stage.own_process
@@ -157,7 +189,9 @@ class Append(PageRow):
 
 
 class Shipped(PageRow):
-    """camera.html, relay.py and player.html as they are, with one of the camera's encoders and one of the player's engines."""
+    """camera.html, relay.py and player.html as they are, with one of the camera's encoders and one
+    of the player's engines.
+    """
 
     engine: ClassVar[str]
     encoder: ClassVar[str]
@@ -166,7 +200,9 @@ class Shipped(PageRow):
         return await stage.player_page(camera=name, engine=self.engine)
 
     async def open_camera(self, stage: Stage, name: str, size: Size) -> Page:
-        return await stage.camera_page(name=name, start=1, width=size.width, height=size.height, fps=30, encoder=self.encoder)
+        return await stage.camera_page(
+            name=name, start=1, width=size.width, height=size.height, fps=30, encoder=self.encoder
+        )
 
     def carrier(self, stage: Stage) -> int | None:
         return stage.relay.pid
@@ -183,16 +219,30 @@ class Shipped(PageRow):
         Raises:
             PageError: Another encoder or another engine was at work.
         """
-        encoder = await camera.evaluate("document.getElementById('camera')?.dataset.encoder ?? null")
+        encoder = await camera.evaluate(
+            "document.getElementById('camera')?.dataset.encoder ?? null"
+        )
         engine = await viewer.evaluate("document.querySelector('.tile').tile.stats().engine")
         if encoder not in (None, self.encoder):
-            raise PageError(f"the camera page was asked for encoder={self.encoder} and films with {encoder}")
+            raise PageError(
+                f"the camera page was asked for encoder={self.encoder} and films with {encoder}"
+            )
         if engine != self.engine:
-            raise PageError(f"the player page was asked for engine={self.engine} and shows with {engine or 'none'}")
-        return "" if encoder else f"the camera page does not say (data-encoder) whether it films with {self.encoder}"
+            raise PageError(
+                f"the player page was asked for engine={self.engine} and shows with "
+                f"{engine or 'none'}"
+            )
+        return (
+            ""
+            if encoder
+            else f"the camera page does not say (data-encoder) whether it films with {self.encoder}"
+        )
 
     async def steps(self, camera: Page, viewer: Page, report: Mapping[str, Any]) -> str:
-        filmed, watched = [await page.evaluate("globalThis.steps ? steps.take() : null") for page in (camera, viewer)]
+        filmed, watched = [
+            await page.evaluate("globalThis.steps ? steps.take() : null")
+            for page in (camera, viewer)
+        ]
         return steps_table(filmed, watched, report) if filmed and watched else ""
 
 

@@ -37,7 +37,9 @@ FASTEST = 400.0
 """Messages a second, at most: with more, Python's camera and viewers would be what is measured."""
 
 FIRST_GUESS = 12e-6, 1e-9
-"""Seconds of CPU per message and viewer, and per byte of it, with which the search for half load begins."""
+"""Seconds of CPU per message and viewer, and per byte of it, with which the search for half load
+begins.
+"""
 
 WATCHING = 50
 """Viewers that are there when the rush comes."""
@@ -46,7 +48,9 @@ RUSH_SIZE, RUSH_RATE = 12_000, 30.0
 """What is filmed meanwhile: 2.9 Mbit/s."""
 
 RUSH_NICE = 5
-"""By how much those that come are nicer (see nice(2)) than those that watch: they share a processor, which no viewers do in real life."""
+"""By how much those that come are nicer (see nice(2)) than those that watch: they share a
+processor, which no viewers do in real life.
+"""
 
 QUIET = 3.0
 """Seconds for which the longest gap is taken before the rush."""
@@ -68,7 +72,8 @@ class Turn:
         rate: Messages a second that it was given.
         cost: Its seconds of CPU (user and system) per message and viewer.
         load: The share of its processor that it used.
-        p50, p99: Milliseconds from the camera's send to the whole message at a viewer, over all messages and viewers.
+        p50, p99: Milliseconds from the camera's send to the whole message at a viewer, over all
+            messages and viewers.
         missed: The share of all messages that did not come.
         memory: Bytes that it grew by for each viewer.
         joins: Handshakes a second, when all but a few came at once.
@@ -114,8 +119,9 @@ def counted(seen: Seen, begin: float, end: float, viewers: int) -> tuple[int, li
     """What came in [begin, end).
 
     Returns:
-        How many messages arrived in it; the delays in ms of all that were captured in it; and the share of those that did not come to all
-        of the viewers, although another one has that message or a later one.
+        How many messages arrived in it; the delays in ms of all that were captured in it; and the
+        share of those that did not come to all of the viewers, although another one has that
+        message or a later one.
     """
     arrived = sum(begin <= moment < end for moment in seen.arrived)
     inside = [index for index, moment in enumerate(seen.captured) if begin <= moment < end]
@@ -132,7 +138,11 @@ def rate_for(cost: float, viewers: int) -> float:
 
 def ratio(turns: Sequence[Turn], others: Sequence[Turn]) -> float | None:
     """The median of the ratios of cost, round by round; None if one of the two was not there."""
-    return median(one.cost / other.cost for one, other in zip(turns, others, strict=True)) if turns and others else None
+    return (
+        median(one.cost / other.cost for one, other in zip(turns, others, strict=True))
+        if turns and others
+        else None
+    )
 
 
 async def half_load(kind: type[Server], case: Case, cores: Cores, state: Path) -> float:
@@ -144,23 +154,33 @@ async def half_load(kind: type[Server], case: Case, cores: Cores, state: Path) -
     return rate
 
 
-async def turn(kind: type[Server], case: Case, rate: float, seconds: float, cores: Cores, state: Path) -> Turn:
-    """One turn: the server starts, viewers come, the camera films at this rate, and everything ends.
+async def turn(
+    kind: type[Server], case: Case, rate: float, seconds: float, cores: Cores, state: Path
+) -> Turn:
+    """One turn: the server starts, viewers come, the camera films at this rate, and everything
+    ends.
 
     Raises:
         RuntimeError: A viewer got no picture, or the camera failed.
     """
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(kind(case, cores.server, state))
-        film = await stack.enter_async_context(Remote(server.film, server.address, NAME, case.picture, core=cores.others))
+        film = await stack.enter_async_context(
+            Remote(server.film, server.address, NAME, case.picture, core=cores.others)
+        )
         await film.ask("pace", JOIN_RATE)
-        sinks = await stack.enter_async_context(Remote(Sinks, server.address, f"/player/{NAME}", core=cores.others))
+        sinks = await stack.enter_async_context(
+            Remote(Sinks, server.address, f"/player/{NAME}", core=cores.others)
+        )
         await sinks.ask("join", FEW)
         await asyncio.sleep(FEW_STAY)
         before = resident(server.pid)
         joined: Joined = await sinks.ask("join", case.viewers - FEW)
         if joined.opened is None or joined.without:
-            raise RuntimeError(f"{server.name}, {case}: {joined.without} viewers got no picture, {joined.refused} times one was refused")
+            raise RuntimeError(
+                f"{server.name}, {case}: {joined.without} viewers got no picture, "
+                f"{joined.refused} times one was refused"
+            )
         await film.ask("pace", rate)
         await asyncio.sleep(server.settling)
         await sinks.ask("take")
@@ -197,11 +217,17 @@ async def rush(kind: type[Server], count: int, tls: bool, cores: Cores, state: P
     case = Case(WATCHING + count, RUSH_SIZE, tls)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(kind(case, cores.server, state))
-        film = await stack.enter_async_context(Remote(server.film, server.address, NAME, case.picture, core=cores.others))
+        film = await stack.enter_async_context(
+            Remote(server.film, server.address, NAME, case.picture, core=cores.others)
+        )
         await film.ask("pace", RUSH_RATE)
-        there = await stack.enter_async_context(Remote(Sinks, server.address, f"/player/{NAME}", core=cores.others))
+        there = await stack.enter_async_context(
+            Remote(Sinks, server.address, f"/player/{NAME}", core=cores.others)
+        )
         await there.ask("join", WATCHING)
-        crowd = await stack.enter_async_context(Remote(Sinks, server.address, f"/player/{NAME}", RUSH_NICE, core=cores.others))
+        crowd = await stack.enter_async_context(
+            Remote(Sinks, server.address, f"/player/{NAME}", RUSH_NICE, core=cores.others)
+        )
         await there.ask("take")
         await asyncio.sleep(QUIET)
         quiet: Seen = await there.ask("take")

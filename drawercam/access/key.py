@@ -11,7 +11,8 @@ from typing import Any
 
 from groundwork.names import NAME, NAME_RULE
 
-# 80 random bits are far beyond guessing over a network, and 16 characters can still be typed on a phone.
+# 80 random bits are far beyond guessing over a network, and 16 characters can still be typed on a
+# phone.
 _KEY_BYTES = 10
 _KEY_GROUP = 4
 
@@ -28,13 +29,18 @@ MAX_LABEL = 60
 MAX_LIFE = 10 * 365 * 86400
 """Seconds that a key lasts at most, if it does not last until it is revoked: ten years."""
 
-DURATION_RULE = "a number and m, h, d or w for minutes, hours, days or weeks, such as 7d; ten years at most"
+DURATION_RULE = (
+    "a number and m, h, d or w for minutes, hours, days or weeks, such as 7d; ten years at most"
+)
 _DURATION = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 class KeysError(ValueError):
-    """What was asked of the ring cannot be done. The text is a sentence for a person, without any secret."""
+    """What was asked of the ring cannot be done.
+
+    The text is a sentence for a person, without any secret.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,9 @@ class Key:
 
     @property
     def manages(self) -> bool:
-        """Its holder may do everything, and so give keys to others: the key *Own*, which is for its owner's own devices."""
+        """Its holder may do everything, and so give keys to others: the key *Own*, which is for its
+        owner's own devices.
+        """
         return self.publish.everything and self.watch.everything
 
     def as_json(self) -> dict[str, Any]:
@@ -138,7 +146,11 @@ def link(url: str, key: Key, field_name: str, scope: Scope) -> str:
         field_name: What the page calls the camera's name in its query.
         scope: What the key allows on this page.
     """
-    query = f"?{field_name}={next(iter(scope.names))}" if len(scope.names) == 1 and not scope.everything else ""
+    query = (
+        f"?{field_name}={next(iter(scope.names))}"
+        if len(scope.names) == 1 and not scope.everything
+        else ""
+    )
     return f"{url}{query}#key={key.secret}"
 
 
@@ -159,5 +171,7 @@ def letters(secret: str) -> str:
 
 
 def digest(secret: str) -> bytes:
-    """SHA-256 of a key, however it was typed: a look-up by it takes a time that does not tell how much of a guess is right."""
+    """SHA-256 of a key, however it was typed: a look-up by it takes a time that does not tell how
+    much of a guess is right.
+    """
     return sha256(letters(secret).encode("utf-8", "replace")).digest()

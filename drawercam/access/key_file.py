@@ -1,10 +1,11 @@
-"""The file of the keys, in the state folder and readable by its owner only, and the room on the disk that is kept for it.
+"""The file of the keys, in the state folder and readable by its owner only, and the room on the
+disk that is kept for it.
 
-    {"salt": "...", "keys": [
-        {"id": "viewer", "secret": "...", "publish": [], "watch": "all", "label": "", "made": 1763740000, "expires": null}]}
+    {"salt": "...", "keys": [ {"id": "viewer", "secret": "...", "publish": [], "watch": "all",
+        "label": "", "made": 1763740000, "expires": null}]}
 
-Several processes may work on it at once: `relay.py keys` beside a running relay. Beside it lies `keys.reserve`, whose room on the disk is
-given up when a key is to be revoked and the disk is full.
+Several processes may work on it at once: `relay.py keys` beside a running relay. Beside it lies
+`keys.reserve`, whose room on the disk is given up when a key is to be revoked and the disk is full.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from .key import ALL, ID, MAX_LABEL, NOTHING, Key, KeysError, Scope, letters, ne
 # Characters of a key in the file below which it is damaged: an empty one would let everybody in.
 _SHORTEST_KEY = 10
 
-# Bytes of the salt from which tokens are made. Nobody has to type a token, so it is too long to be guessed at any speed.
+# Bytes of the salt from which tokens are made. Nobody has to type a token, so it is too long to be
+# guessed at any speed.
 _SALT_BYTES = 32
 
 _KEY_FILE = "keys.json"
@@ -36,7 +38,9 @@ _RESERVE_FILE = "keys.reserve"
 _LARGEST_FILE = 4 * 2**20
 
 MAX_KEYS = 200
-"""Keys at once: more than a person can oversee, and few enough to read all of them at each change."""
+"""Keys at once: more than a person can oversee, and few enough to read all of them at each
+change.
+"""
 
 FIRST_LABEL = "made at the first start"
 """The label of keys that nobody has asked for."""
@@ -71,7 +75,8 @@ class KeyFile:
         return self._has_reserve
 
     def begin(self, now: Callable[[], float]) -> bool:
-        """Make the file where it is missing or damaged, which is then put aside with a warning; whether its keys are new.
+        """Make the file where it is missing or damaged, which is then put aside with a warning;
+        whether its keys are new.
 
         Where nothing can be written, good keys are left as they are.
 
@@ -94,7 +99,11 @@ class KeyFile:
                     raise hindrance from None
                 aside = self.path.with_suffix(".damaged")
                 self.path.replace(aside)
-                log.warning("%s was damaged and is now called %s; new keys have been made", self.path, aside.name)
+                log.warning(
+                    "%s was damaged and is now called %s; new keys have been made",
+                    self.path,
+                    aside.name,
+                )
             else:
                 state_files.keep_private(self.path)
                 if not content.salt:
@@ -160,7 +169,9 @@ class KeyFile:
             state_files.write(self.path, data, reserve=self._reserve)
             self._keep_reserve(content)
         else:
-            state_files.keep_reserve(self._reserve, len(data))  # first: each key that there is must be one that can be revoked
+            state_files.keep_reserve(
+                self._reserve, len(data)
+            )  # first: each key that there is must be one that can be revoked
             state_files.write(self.path, data)
 
     def _keep_reserve(self, content: Content) -> None:
@@ -169,7 +180,11 @@ class KeyFile:
         except OSError as error:
             if self._has_reserve:
                 why = error.strerror or error
-                log.warning("%s cannot be made, so on a full disk a key may not be revoked: %s", self._reserve, why)
+                log.warning(
+                    "%s cannot be made, so on a full disk a key may not be revoked: %s",
+                    self._reserve,
+                    why,
+                )
             self._has_reserve = False
         else:
             self._has_reserve = True
@@ -181,7 +196,8 @@ def _encoded(content: Content) -> bytes:
 
 
 def _decoded(data: bytes, changed: int) -> Content:
-    """Salt and keys of a file; without a salt it is of the first form, `{"camera": "...", "viewer": "..."}`, changed at that time.
+    """Salt and keys of a file; without a salt it is of the first form, `{"camera": "...", "viewer":
+    "..."}`, changed at that time.
 
     Raises:
         KeysError: It is neither.
@@ -190,10 +206,20 @@ def _decoded(data: bytes, changed: int) -> Content:
         stored = json.loads(data)
         if stored.keys() == {"camera", "viewer"}:
             pairs = (("camera", ALL, NOTHING), ("viewer", NOTHING, ALL))
-            return Content(b"", tuple(Key(id_, _secret(stored[id_]), publish, watch, changed) for id_, publish, watch in pairs))
+            return Content(
+                b"",
+                tuple(
+                    Key(id_, _secret(stored[id_]), publish, watch, changed)
+                    for id_, publish, watch in pairs
+                ),
+            )
         salt = bytes.fromhex(stored["salt"])
         keys = tuple(map(_key, stored["keys"]))
-        if len(salt) < _SALT_BYTES or len({key.id for key in keys}) < len(keys) or len(keys) > MAX_KEYS:
+        if (
+            len(salt) < _SALT_BYTES
+            or len({key.id for key in keys}) < len(keys)
+            or len(keys) > MAX_KEYS
+        ):
             raise KeysError("Its salt is too short, or its keys are too many or have the same id.")
     except KeysError:
         raise
@@ -204,10 +230,22 @@ def _decoded(data: bytes, changed: int) -> Content:
 
 def _key(stored: Any) -> Key:
     made, expires = stored["made"], stored["expires"]
-    if not ID.fullmatch(stored["id"]) or type(made) is not int or not (expires is None or type(expires) is int):
+    if (
+        not ID.fullmatch(stored["id"])
+        or type(made) is not int
+        or not (expires is None or type(expires) is int)
+    ):
         raise KeysError("A key in it has a wrong id or a wrong date.")
     publish, watch = Scope.from_json(stored["publish"]), Scope.from_json(stored["watch"])
-    return Key(stored["id"], _secret(stored["secret"]), publish, watch, made, expires, str(stored["label"])[:MAX_LABEL])
+    return Key(
+        stored["id"],
+        _secret(stored["secret"]),
+        publish,
+        watch,
+        made,
+        expires,
+        str(stored["label"])[:MAX_LABEL],
+    )
 
 
 def _secret(stored: object) -> str:
@@ -218,4 +256,7 @@ def _secret(stored: object) -> str:
 
 def _first_keys(now: int) -> tuple[Key, ...]:
     scopes = {"camera": (ALL, NOTHING), "viewer": (NOTHING, ALL)}
-    return tuple(Key(id_, new_secret(), publish, watch, now, label=FIRST_LABEL) for id_, (publish, watch) in scopes.items())
+    return tuple(
+        Key(id_, new_secret(), publish, watch, now, label=FIRST_LABEL)
+        for id_, (publish, watch) in scopes.items()
+    )

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from drawercam.film.sources.source import Source
 
 KEY_VARIABLE = "DRAWERCAM_KEY"
-"""Environment variable with the key: a service's file need not be readable for everybody, a command line is."""
+"""Environment variable with the key: a service's file need not be readable for everybody, a command
+line is.
+"""
 
 # Exit statuses: the relay or the source will have none of it; another camera has taken the name.
 _FAILED, _TAKEN = 1, 3
@@ -63,20 +65,41 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
         importlib.import_module("av")
     except ImportError as error:
         install = quoted([sys.executable, "-m", "pip", "install", "av"])
-        print(f"Filming without a browser needs the library PyAV ({error}). To install it, type: {install}", file=sys.stderr)
+        print(
+            (
+                f"Filming without a browser needs the library PyAV ({error}). To install it, "
+                f"type: {install}"
+            ),
+            file=sys.stderr,
+        )
         return _FAILED
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=chosen.log_level.upper())
+    logging.basicConfig(
+        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=chosen.log_level.upper()
+    )
     logging.getLogger("websockets").setLevel(logging.WARNING)
-    logging.getLogger("libav").setLevel(logging.CRITICAL)  # what matters comes as an error, and becomes a sentence
+    logging.getLogger("libav").setLevel(
+        logging.CRITICAL
+    )  # what matters comes as an error, and becomes a sentence
     try:
-        where = Address.parse(chosen.relay) if chosen.relay else address.own(chosen.state, tls_port, plain_port)
+        where = (
+            Address.parse(chosen.relay)
+            if chosen.relay
+            else address.own(chosen.state, tls_port, plain_port)
+        )
     except ValueError as error:
         parser.error(f"--relay: {error}")
     if not chosen.relay and not address.is_known(chosen.state):
-        print(f"No relay is seen to run with {chosen.state.resolve()}, so {where.origin} is tried. --state or --relay gives another one.")
+        print(
+            f"No relay is seen to run with {chosen.state.resolve()}, so {where.origin} is "
+            "tried. --state or --relay gives another one."
+        )
     name = chosen.name or name_of(chosen.label) or where.name
     if not NAME.fullmatch(name):
-        parser.error(f"--name: {name!r} is no name: {NAME_RULE}" if name else "--name is missing; or give a --label")
+        parser.error(
+            f"--name: {name!r} is no name: {NAME_RULE}"
+            if name
+            else "--name is missing; or give a --label"
+        )
     try:
         key, context = _credentials(chosen, where)
     except ssl.SSLError:
@@ -86,65 +109,131 @@ def main(arguments: list[str], state: Path, tls_port: int, plain_port: int) -> i
         print(f"{error.filename} cannot be read: {error.strerror}.", file=sys.stderr)
         return _FAILED
     if chosen.insecure and where.tls:
-        print("With --insecure, a program between here and the relay can see all pictures and take the key. Better: --ca ca.crt")
+        print(
+            "With --insecure, a program between here and the relay can see all pictures "
+            "and take the key. Better: --ca ca.crt"
+        )
 
     def look() -> tuple[Address, str, ssl.SSLContext | None]:
         now = address.own(chosen.state, tls_port, plain_port)
         return now, *_credentials(chosen, now)
 
-    return _run(parser, chosen, Entry(where, name, key, context, None if chosen.relay else look), name)
+    return _run(
+        parser, chosen, Entry(where, name, key, context, None if chosen.relay else look), name
+    )
 
 
 def _parser(state: Path) -> Parser:
     parser = Parser(
         prog=called("film"),
         example="test --name test",
-        description="Films without a browser: a webcam, a Raspberry Pi's camera, a camera of the network, a file, or a test picture.",
+        description=(
+            "Films without a browser: a webcam, a Raspberry Pi's camera, a camera of the "
+            "network, a file, or a test picture."
+        ),
         epilog=_examples(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="SOURCE", help="a device such as /dev/video0, rpicam, a URL, a file, or test")
-    label = "what people call it, such as 'Baby Room': shown on the wall; without --name, the name is made from it (baby-room)"
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a device such as /dev/video0, rpicam, a URL, a file, or test",
+    )
+    label = (
+        "what people call it, such as 'Baby Room': shown on the wall; without --name, the name "
+        "is made from it (baby-room)"
+    )
     parser.add_argument("--label", default="", metavar="TEXT", help=label)
     parser.add_argument(
         "--name",
         default="",
         metavar="NAME",
-        help="the camera's name in links and keys; needed unless the link has one, or there is a label",
+        help=(
+            "the camera's name in links and keys; needed unless the link has one, or there is "
+            "a label"
+        ),
     )
-    relay = "the relay: the link for filming that it prints, or wss://host:port (default: the one on this computer)"
+    relay = (
+        "the relay: the link for filming that it prints, or wss://host:port (default: the one "
+        "on this computer)"
+    )
     parser.add_argument("--relay", metavar="URL", help=relay)
-    key = f"the relay's key for filming (default: from the link, from {KEY_VARIABLE}, or this computer's own)"
+    key = (
+        f"the relay's key for filming (default: from the link, from {KEY_VARIABLE}, or this "
+        "computer's own)"
+    )
     parser.add_argument("--key", metavar="KEY", help=key)
-    parser.add_argument("--key-file", type=Path, metavar="FILE", help="a file with the key: others can read a command line")
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="another relay's authority, its ca.crt (PEM)")
-    parser.add_argument("--insecure", action="store_true", help="believe any certificate: then anybody on the way can see and pose")
-    parser.add_argument("--size", type=_size, metavar="WxH", help="what a device, rpicam or test gives (default: 1280x720, test 640x480)")
-    parser.add_argument("--fps", type=_rate, default=_RATE, metavar="N", help=f"their pictures per second (default: {_RATE:g})")
-    parser.add_argument("--encode", action="store_true", help="encode also what players would take as it is")
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help="a file with the key: others can read a command line",
+    )
+    parser.add_argument(
+        "--ca", type=Path, metavar="FILE", help="another relay's authority, its ca.crt (PEM)"
+    )
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="believe any certificate: then anybody on the way can see and pose",
+    )
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="WxH",
+        help="what a device, rpicam or test gives (default: 1280x720, test 640x480)",
+    )
+    parser.add_argument(
+        "--fps",
+        type=_rate,
+        default=_RATE,
+        metavar="N",
+        help=f"their pictures per second (default: {_RATE:g})",
+    )
+    parser.add_argument(
+        "--encode", action="store_true", help="encode also what players would take as it is"
+    )
     turns = ["auto", "none", "simulator", "pantilthat"]
     turn = "what turns the camera (default: auto, which is nothing, and a simulator for test)"
     parser.add_argument("--turn", choices=turns, default="auto", help=turn)
-    parser.add_argument("--state", type=Path, default=state, metavar="DIR", help="state folder of the relay on this computer")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=state,
+        metavar="DIR",
+        help="state folder of the relay on this computer",
+    )
     levels = ["debug", "info", "warning", "error"]
-    parser.add_argument("--log-level", choices=levels, default="info", help="how much to say (default: info)")
+    parser.add_argument(
+        "--log-level", choices=levels, default="info", help="how much to say (default: info)"
+    )
     return parser
 
 
 def _examples() -> str:
     commands = [command("film", *words.split()) for words, _ in _EXAMPLES]
     width = max(map(len, commands))
-    lines = (f"  {line:<{width}}  {what}" for line, (_, what) in zip(commands, _EXAMPLES, strict=True))
+    lines = (
+        f"  {line:<{width}}  {what}" for line, (_, what) in zip(commands, _EXAMPLES, strict=True)
+    )
     return "\n".join(["examples:", *lines])
 
 
 def _parsed(parser: Parser, arguments: list[str]) -> argparse.Namespace:
-    """The command line. What is too much is not shown: a shell may have cut it off an address, password and all."""
+    """The command line.
+
+    What is too much is not shown: a shell may have cut it off an address, password and all.
+    """
     chosen, more = parser.parse_known_args(arguments)
-    if options := [word for word in more if _OPTION.match(word) or (word.startswith("-") and parser.near(word))]:
+    if options := [
+        word for word in more if _OPTION.match(word) or (word.startswith("-") and parser.near(word))
+    ]:
         parser.error(parser.unknown(options))
     if more:
-        parser.error(f"only one SOURCE can be filmed; put it in quotes if it has blanks or other special characters. {HINT}")
+        parser.error(
+            "only one SOURCE can be filmed; put it in quotes if it has blanks or other "
+            f"special characters. {HINT}"
+        )
     return chosen
 
 
@@ -178,11 +267,16 @@ def _credentials(chosen: argparse.Namespace, where: Address) -> tuple[str, ssl.S
     if not where.tls:
         if own and address.is_keyed(chosen.state):
             return key or address.own_key(chosen.state), None
-        return "" if own else key, None  # this computer's relay asks for none then, and another program shall not get one
+        return (
+            "" if own else key,
+            None,
+        )  # this computer's relay asks for none then, and another program shall not get one
     if not key and (own or where.here):
         key = address.own_key(chosen.state)
         own = bool(key)
-    return key, (address.own_trust if own else address.trust)(chosen.state, chosen.ca, chosen.insecure)
+    return key, (address.own_trust if own else address.trust)(
+        chosen.state, chosen.ca, chosen.insecure
+    )
 
 
 def _given_key(chosen: argparse.Namespace, where: Address) -> str:
@@ -193,7 +287,9 @@ def _given_key(chosen: argparse.Namespace, where: Address) -> str:
     return where.key or os.environ.get(KEY_VARIABLE, "")
 
 
-def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace, entry: Entry, name: str) -> int:
+def _run(
+    parser: argparse.ArgumentParser, chosen: argparse.Namespace, entry: Entry, name: str
+) -> int:
     # From here on PyAV is there.
     from drawercam.film.pan_tilt import TurningError
     from drawercam.film.relay.connection import TakenOver
@@ -208,7 +304,13 @@ def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace, entry: Ent
     except KeyboardInterrupt:
         pass
     except TakenOver:
-        print(f"Another camera is called {name} now, so this one ends. Give one of them another --name.", file=sys.stderr)
+        print(
+            (
+                f"Another camera is called {name} now, so this one ends. Give one of them "
+                "another --name."
+            ),
+            file=sys.stderr,
+        )
         return _TAKEN
     except (Refused, SourceError, TurningError) as error:
         print(error, file=sys.stderr)
@@ -216,13 +318,19 @@ def _run(parser: argparse.ArgumentParser, chosen: argparse.Namespace, entry: Ent
     return 0
 
 
-async def _film(entry: Entry, source: Source, encode: bool, turner: Turner | None, label: str | None) -> None:
+async def _film(
+    entry: Entry, source: Source, encode: bool, turner: Turner | None, label: str | None
+) -> None:
     from drawercam.film.camera import Camera
     from drawercam.film.encode.encoders import recipes
 
-    film = asyncio.create_task(Camera(entry, source, recipes(), encode=encode, turner=turner, label=label).run())
+    film = asyncio.create_task(
+        Camera(entry, source, recipes(), encode=encode, turner=turner, label=label).run()
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt
+        with contextlib.suppress(
+            NotImplementedError
+        ):  # Windows: Ctrl-C arrives as KeyboardInterrupt
             asyncio.get_running_loop().add_signal_handler(number, film.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await film
@@ -238,7 +346,9 @@ def _turner(chosen: argparse.Namespace) -> Turner | None:
     return None
 
 
-def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner: Turner | None) -> Source:
+def _source(
+    parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner: Turner | None
+) -> Source:
     from drawercam.film.pan_tilt import Simulator
     from drawercam.film.sources import ffmpeg, network
     from drawercam.film.sources.source import TestPicture
@@ -246,7 +356,9 @@ def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner:
     text: str = chosen.source
     if text == "test":
         width, height = chosen.size or _SIZES["test"]
-        return TestPicture(width, height, chosen.fps, turner.view if isinstance(turner, Simulator) else None)
+        return TestPicture(
+            width, height, chosen.fps, turner.view if isinstance(turner, Simulator) else None
+        )
     if text == "rpicam":
         from drawercam.film.sources import rpicam  # it is for Linux only
 
@@ -263,7 +375,10 @@ def _source(parser: argparse.ArgumentParser, chosen: argparse.Namespace, turner:
     if not _is_file(text):
         # What is meant for a URL may have a password in it.
         missing = f"file {text}" if not set(text) & set(":@") else "such file"
-        parser.error(f"there is no {missing}; a source is a device such as /dev/video0, rpicam, a URL, a file, or test")
+        parser.error(
+            f"there is no {missing}; a source is a device such as /dev/video0, rpicam, a "
+            "URL, a file, or test"
+        )
     return ffmpeg.file(Path(text))
 
 

@@ -1,4 +1,6 @@
-"""`relay.py find`: the relays in this network, as they say themselves and as a registry knows them."""
+"""`relay.py find`: the relays in this network, as they say themselves and as a registry knows
+them.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ _IDENTITY = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A relay: its name, its origins such as ``https://192.168.1.20:8443``, its authority's fingerprint or "" when it has none."""
+    """A relay: its name, its origins such as ``https://192.168.1.20:8443``, its authority's
+    fingerprint or "" when it has none.
+    """
 
     name: str
     urls: tuple[str, ...]
@@ -46,7 +50,9 @@ class NoMulticast(Exception):
     """The network cannot be asked. The text is a sentence."""
 
 
-async def look_around(seconds: float = PATIENCE, addresses: Sequence[IPAddress] | None = None) -> list[Found]:
+async def look_around(
+    seconds: float = PATIENCE, addresses: Sequence[IPAddress] | None = None
+) -> list[Found]:
     """Relays that answer in the local network, by name.
 
     Args:
@@ -61,7 +67,10 @@ async def look_around(seconds: float = PATIENCE, addresses: Sequence[IPAddress] 
         from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
     except ImportError:
         command = quoted([sys.executable, "-m", "pip", "install", "zeroconf"])
-        raise NoMulticast(f"The library zeroconf is missing, so the network cannot be asked. To install it, type: {command}") from None
+        raise NoMulticast(
+            "The library zeroconf is missing, so the network cannot be asked. To install "
+            f"it, type: {command}"
+        ) from None
     if addresses is None:
         addresses = [address.ip for address in lan_addresses()]
     if not addresses:
@@ -74,7 +83,9 @@ async def look_around(seconds: float = PATIENCE, addresses: Sequence[IPAddress] 
             return None
         return described(full_name, info.parsed_addresses(), info.port, info.decoded_properties)
 
-    def on_change(zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
+    def on_change(
+        zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
+    ) -> None:
         if state_change is ServiceStateChange.Removed:
             if name in heard:
                 heard.pop(name).cancel()
@@ -98,12 +109,16 @@ async def look_around(seconds: float = PATIENCE, addresses: Sequence[IPAddress] 
     return sorted((one for one in found if isinstance(one, Found)), key=lambda one: one.name)
 
 
-def described(full_name: str, addresses: Iterable[str], port: int | None, properties: dict[str, str | None]) -> Found | None:
+def described(
+    full_name: str, addresses: Iterable[str], port: int | None, properties: dict[str, str | None]
+) -> Found | None:
     """What a relay says of itself, if it makes sense: anybody in the network may say anything."""
     name = properties.get("name") or full_name.removesuffix(f".{SERVICE}")
     plain = "".join(character for character in name if character.isprintable())[:63]
     scheme = "https" if properties.get("tls") == "1" else "http"
-    urls = [url(scheme, ip, port, "").removesuffix("/") for ip in _usable(addresses)] if port else []
+    urls = (
+        [url(scheme, ip, port, "").removesuffix("/") for ip in _usable(addresses)] if port else []
+    )
     identity = properties.get("id") or ""
     fingerprint = bytes.fromhex(identity).hex(":").upper() if _IDENTITY.fullmatch(identity) else ""
     return Found(plain, tuple(urls), fingerprint) if plain and urls else None
@@ -141,16 +156,25 @@ def merged(found: Iterable[Found]) -> list[Found]:
     for one in found:
         key = (one.name, one.fingerprint)
         known = relays.get(key)
-        relays[key] = Found(one.name, tuple(dict.fromkeys((*known.urls, *one.urls))), one.fingerprint) if known else one
+        relays[key] = (
+            Found(one.name, tuple(dict.fromkeys((*known.urls, *one.urls))), one.fingerprint)
+            if known
+            else one
+        )
     return sorted(relays.values(), key=lambda one: one.name)
 
 
 def of_this_computer(state: Path) -> list[Found]:
     """The relays that run with this state folder, also where the network carries no multicast."""
-    return [Found(one.name, tuple(each.removesuffix("/") for each in one.urls()), one.fingerprint) for one in running_relay.relays(state)]
+    return [
+        Found(one.name, tuple(each.removesuffix("/") for each in one.urls()), one.fingerprint)
+        for one in running_relay.relays(state)
+    ]
 
 
-async def _find(registry: Address | None, state: Path, seconds: float) -> tuple[list[Found], list[str]]:
+async def _find(
+    registry: Address | None, state: Path, seconds: float
+) -> tuple[list[Found], list[str]]:
     """The relays, and sentences about where nobody could be asked."""
     asked = [look_around(seconds), *([ask_registry(registry)] if registry else [])]
     found = of_this_computer(state)
@@ -175,7 +199,13 @@ def main(arguments: list[str], state: Path | None = None) -> int:
     parser = Parser(prog=called("find"), description="Lists the relays in this network.")
     parser.add_argument("--registry", metavar="URL", help="ask this registry as well")
     where = state or state_folder()
-    parser.add_argument("--state", type=Path, default=where, metavar="DIR", help="state folder of a relay on this computer")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=where,
+        metavar="DIR",
+        help="state folder of a relay on this computer",
+    )
     chosen = parser.parse_args(arguments)
     registry = None
     if chosen.registry:
@@ -193,5 +223,8 @@ def main(arguments: list[str], state: Path | None = None) -> int:
         if relay.fingerprint:
             print(f"  SHA-256 {relay.fingerprint}")
     if not found:
-        print("No relay was found. Is one running with --tls, and in the same network? Many routers keep guests and multicast apart.")
+        print(
+            "No relay was found. Is one running with --tls, and in the same network? Many "
+            "routers keep guests and multicast apart."
+        )
     return 0 if found else 1

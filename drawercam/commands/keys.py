@@ -26,7 +26,9 @@ from groundwork.running_relay import Running
 COMMANDS = ("list", "add", "revoke")
 
 PATIENCE = 3.0
-"""Seconds that the relay on this computer may take to say which cameras there are; it answers in milliseconds."""
+"""Seconds that the relay on this computer may take to say which cameras there are; it answers in
+milliseconds.
+"""
 
 MAX_ANSWER = 2**20
 """Bytes of its answers: 250 cameras have 100 KB."""
@@ -41,7 +43,9 @@ def main(arguments: list[str], state: Path, port: int) -> int:
         port: The default port of the links.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a label or a name that this terminal cannot show is no reason to stop
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a label or a name that this terminal cannot show is no reason to stop
     chosen = _options(arguments, state, port)
     where = chosen.state.resolve()
     try:
@@ -50,9 +54,15 @@ def main(arguments: list[str], state: Path, port: int) -> int:
         elif (chosen.state / "keys.json").exists():
             (_revoke if chosen.command == "revoke" else _list)(chosen)
         elif chosen.command == "revoke":
-            raise KeysError(f"There are no keys in {where}. A relay that was started with --state has them there: keys needs the same.")
+            raise KeysError(
+                f"There are no keys in {where}. A relay that was started with --state has "
+                "them there: keys needs the same."
+            )
         else:
-            print(f"There are no keys yet in {where}: they are made when the relay is started with --tls for the first time.")
+            print(
+                f"There are no keys yet in {where}: they are made when the relay is "
+                "started with --tls for the first time."
+            )
     except KeysError as error:
         print(error, file=sys.stderr)
         return 1
@@ -65,23 +75,47 @@ def main(arguments: list[str], state: Path, port: int) -> int:
 
 def _options(arguments: list[str], state: Path, usual_port: int) -> argparse.Namespace:
     common = Parser(add_help=False)
-    common.add_argument("--state", type=Path, default=state, metavar="DIR", help="the relay's state folder")
-    parser = Parser(prog=called("keys"), commands=COMMANDS, description="Keys to film and to watch. A running relay notices at once.")
+    common.add_argument(
+        "--state", type=Path, default=state, metavar="DIR", help="the relay's state folder"
+    )
+    parser = Parser(
+        prog=called("keys"),
+        commands=COMMANDS,
+        description="Keys to film and to watch. A running relay notices at once.",
+    )
     parser.set_defaults(command="list", state=state)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("list", parents=[common], help="list the keys (the default); the secrets are not shown")
-    add = commands.add_parser("add", parents=[common], example="--watch all", help="make a key, and print its link")
+    commands.add_parser(
+        "list", parents=[common], help="list the keys (the default); the secrets are not shown"
+    )
+    add = commands.add_parser(
+        "add", parents=[common], example="--watch all", help="make a key, and print its link"
+    )
     names = "NAMES"
-    add.add_argument("--watch", metavar=names, help="let its holder watch these cameras: names with commas between them, or all")
-    add.add_argument("--publish", metavar=names, help="let its holder film as one of these cameras: names with commas, or all")
+    add.add_argument(
+        "--watch",
+        metavar=names,
+        help="let its holder watch these cameras: names with commas between them, or all",
+    )
+    add.add_argument(
+        "--publish",
+        metavar=names,
+        help="let its holder film as one of these cameras: names with commas, or all",
+    )
     own = "let its holder do everything, also give keys to others: for your own phone or computer"
     add.add_argument("--own", action="store_true", help=own)
     add.add_argument("--expires", metavar="TIME", help=f"end by itself: {DURATION_RULE}")
-    add.add_argument("--label", default="", metavar="TEXT", help="for whom it is, so that you know later")
-    ports = f"the relay's port, for the links (default: that of the one that runs, else {usual_port})"
+    add.add_argument(
+        "--label", default="", metavar="TEXT", help="for whom it is, so that you know later"
+    )
+    ports = (
+        f"the relay's port, for the links (default: that of the one that runs, else {usual_port})"
+    )
     add.add_argument("--port", type=port(1), metavar="PORT", help=ports)
     add.add_argument("--no-qr", action="store_true", help="print no QR code")
-    revoke = commands.add_parser("revoke", parents=[common], example="k3f7a", help="make a key and its link useless")
+    revoke = commands.add_parser(
+        "revoke", parents=[common], example="k3f7a", help="make a key and its link useless"
+    )
     revoke.add_argument("id", metavar="ID", help=f"the ID of a key, as {command('keys')} shows it")
     revoke.add_argument("--yes", action="store_true", help="do not ask, whichever key it is")
     ordered = _in_order(arguments)
@@ -93,7 +127,10 @@ def _options(arguments: list[str], state: Path, usual_port: int) -> argparse.Nam
         if chosen.own and (chosen.watch is not None or chosen.publish is not None):
             add.error("a key made with --own may do everything: leave out --watch and --publish")
         if not chosen.own and chosen.watch is None and chosen.publish is None:
-            add.error("say what the key is for: --watch porch,garden or --publish porch, or all in place of the names; or --own")
+            add.error(
+                "say what the key is for: --watch porch,garden or --publish porch, or all "
+                "in place of the names; or --own"
+            )
         chosen.usual_port = usual_port
     return chosen
 
@@ -117,7 +154,9 @@ def _again(chosen: argparse.Namespace, *words: str) -> str:
 
 
 def _scope(text: str | None) -> Scope:
-    """What an option names, as the camera page would call it; what is no name in any way is refused as it was typed."""
+    """What an option names, as the camera page would call it; what is no name in any way is refused
+    as it was typed.
+    """
     typed = [name.strip() for name in (text or "").split(",") if name.strip()]
     names = [name_of(name) or name for name in typed]
     for name, given in zip(names, typed, strict=True):
@@ -132,7 +171,8 @@ def _add(chosen: argparse.Namespace) -> None:
     own = publish.everything and watch.everything
     if own and not sys.stdout.isatty():
         raise KeysError(
-            "No key is made: one that may do everything is shown only on a terminal, because it should stand in no file and in no log. "
+            "No key is made: one that may do everything is shown only on a terminal, "
+            "because it should stand in no file and in no log. "
             f"On a terminal, type:\n  {_again(chosen, 'add', '--own')}"
         )
     ring = Keyring.open(chosen.state)
@@ -140,7 +180,9 @@ def _add(chosen: argparse.Namespace) -> None:
         key = ring.add(publish, watch, lasts, chosen.label)
     except OSError as error:
         why = f"{error.strerror or error}. {state_files.advice(error, chosen.state)}"
-        raise KeysError(f"No key is made, because it cannot be written down in {chosen.state}: {why}.") from None
+        raise KeysError(
+            f"No key is made, because it cannot be written down in {chosen.state}: {why}."
+        ) from None
     relay = next((one for one in running_relay.relays(chosen.state) if one.keys), None)
     where, doubts = _where(chosen, relay)
     print(f"The holder of this link can {allows(key)}, {until(key)}.\n")
@@ -148,19 +190,28 @@ def _add(chosen: argparse.Namespace) -> None:
     if own:
         pages = [("Own", "/player.html", "camera", watch)]
         print(f"{banner.FOR_OWNER} It is shown this once.\n")
-    urls = {label: link(where(page), key, name, scope) for label, page, name, scope in pages if scope}
+    urls = {
+        label: link(where(page), key, name, scope) for label, page, name, scope in pages if scope
+    }
     trust = {"Trust": relay.trust} if relay is not None and relay.trust else {}
-    shown = trust if own else urls | trust  # a code of Own could be scanned by whoever stands behind
+    shown = (
+        trust if own else urls | trust
+    )  # a code of Own could be scanned by whoever stands behind
     if not chosen.no_qr and shown and (codes := banner.codes_for(shown, sys.stdout)):
         print(codes)
     for label, url in urls.items():
         print(f"  {label:<7} {url}")
     if trust:
-        print(f"\nA phone that warns of the certificate opens this, once, and does what it shows:\n  {'Trust':<7} {trust['Trust']}")
+        print(
+            "\nA phone that warns of the certificate opens this, once, and does what it "
+            f"shows:\n  {'Trust':<7} {trust['Trust']}"
+        )
     if doubts:
         print(f"\n{doubts}")
     for name in _unseen(chosen.state, key, relay):
-        print(f"\nMind that no camera {name} was seen lately. The key is for that name all the same.")
+        print(
+            f"\nMind that no camera {name} was seen lately. The key is for that name all the same."
+        )
     print("\nThe link is the key, and its holder can pass it on. To take it back, type:")
     print(f"  {_again(chosen, 'revoke', key.id)}")
 
@@ -170,10 +221,20 @@ def _where(chosen: argparse.Namespace, relay: Running | None) -> tuple[Callable[
     if relay is not None and chosen.port is None:
         return (lambda page: relay.urls(page)[0]), ""
     if relay is not None:
-        return (lambda page: addresses.url(relay.scheme, relay.hosts[0], chosen.port or relay.port, page)), ""
-    host, port = next((str(address) for address in addresses.lan_addresses()), "localhost"), chosen.port or chosen.usual_port
+        return (
+            lambda page: addresses.url(
+                relay.scheme, relay.hosts[0], chosen.port or relay.port, page
+            )
+        ), ""
+    host, port = (
+        next((str(address) for address in addresses.lan_addresses()), "localhost"),
+        chosen.port or chosen.usual_port,
+    )
     if running_relay.relays(chosen.state):
-        doubts = "The relay that runs now asks for no keys, because it was started without --tls or with --no-key."
+        doubts = (
+            "The relay that runs now asks for no keys, because it was started without --tls or "
+            "with --no-key."
+        )
     else:
         doubts = f"No relay is seen to run with {chosen.state.resolve()}."
     if chosen.port is None:
@@ -182,7 +243,9 @@ def _where(chosen: argparse.Namespace, relay: Running | None) -> tuple[Callable[
 
 
 def _unseen(state: Path, key: Key, relay: Running | None) -> list[str]:
-    """Which of the cameras that a new key may watch are neither on the air nor among those that are gone; none where that is not known."""
+    """Which of the cameras that a new key may watch are neither on the air nor among those that are
+    gone; none where that is not known.
+    """
     if not key.watch.names:
         return []
     seen: set[str] = set()
@@ -198,7 +261,8 @@ def _unseen(state: Path, key: Key, relay: Running | None) -> list[str]:
 
 
 def _remembered(state: Path) -> set[str]:
-    """The cameras that a relay has written down in the last day: those that are gone, and those that were on the air then.
+    """The cameras that a relay has written down in the last day: those that are gone, and those
+    that were on the air then.
 
     Raises:
         OSError, ValueError: That cannot be read.
@@ -208,23 +272,37 @@ def _remembered(state: Path) -> set[str]:
     except FileNotFoundError:
         return set()  # no camera has come yet
     begin = time.time() * 1000 - gone.KEPT
-    return {one.name for one in gone_file.parse(data, found.st_mtime_ns // 10**6) if one.since > begin}
+    return {
+        one.name for one in gone_file.parse(data, found.st_mtime_ns // 10**6) if one.since > begin
+    }
 
 
 def _cameras(state: Path, key: Key, relay: Running) -> set[str]:
     """What the relay shows to the holder of this key, asked as a page does.
 
     Raises:
-        OSError, HTTPException, ValueError, TypeError, KeyError: It does not answer, or not as a relay does.
+        OSError, HTTPException, ValueError, TypeError, KeyError: It does not answer, or not as a
+            relay does.
     """
     context = own_trust(state, None, False)
-    with contextlib.closing(HTTPSConnection(relay.here, relay.port, timeout=PATIENCE, context=context)) as connection:
-        connection.request("POST", "/api/session", json.dumps({"key": key.secret}), {"Content-Type": "application/json"})
+    with contextlib.closing(
+        HTTPSConnection(relay.here, relay.port, timeout=PATIENCE, context=context)
+    ) as connection:
+        connection.request(
+            "POST",
+            "/api/session",
+            json.dumps({"key": key.secret}),
+            {"Content-Type": "application/json"},
+        )
         answer = connection.getresponse()
         answer.read(MAX_ANSWER)
-        cookie = (answer.headers["Set-Cookie"] or "").partition(";")[0]  # without it, the next answer is a refusal
+        cookie = (answer.headers["Set-Cookie"] or "").partition(";")[
+            0
+        ]  # without it, the next answer is a refusal
         connection.request("GET", "/api/cameras", headers={"Cookie": cookie})
-        return {str(camera["name"]) for camera in json.loads(connection.getresponse().read(MAX_ANSWER))}
+        return {
+            str(camera["name"]) for camera in json.loads(connection.getresponse().read(MAX_ANSWER))
+        }
 
 
 def _list(chosen: argparse.Namespace) -> None:
@@ -235,7 +313,11 @@ def _list(chosen: argparse.Namespace) -> None:
         rows.append((kind(key), key.id, allows(key), ends, key.label))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip())
+        print(
+            "  ".join(
+                [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]
+            ).rstrip()
+        )
     for sentence in _missing(chosen, ring):
         print(f"\n{sentence}")
 
@@ -249,13 +331,21 @@ def _revoke(chosen: argparse.Namespace) -> None:
         key = ring.revoke(chosen.id)
     except OSError as error:
         raise KeysError(
-            f"The key {chosen.id} is not revoked, because that cannot be written down in {chosen.state}: {error.strerror or error}. "
-            "Mend that and type it again. A relay that runs revokes it in memory by DELETE /api/keys/ID (docs/protocol.md)."
+            f"The key {chosen.id} is not revoked, because that cannot be written down in "
+            f"{chosen.state}: {error.strerror or error}. "
+            "Mend that and type it again. A relay that runs revokes it in memory by DELETE "
+            "/api/keys/ID (docs/protocol.md)."
         ) from None
     ring.refresh()
-    print(f"The key {key.id} is revoked: its holder can no longer {allows(key)}. What is connected by it is cut off within a second.")
+    print(
+        f"The key {key.id} is revoked: its holder can no longer {allows(key)}. What is "
+        "connected by it is cut off within a second."
+    )
     if key in printed:
-        print(f"It was the key of the link and code {kind(key)} that the relay prints at its start. The printed ones no longer work.")
+        print(
+            f"It was the key of the link and code {kind(key)} that the relay prints at its "
+            "start. The printed ones no longer work."
+        )
     for sentence in _missing(chosen, ring):
         print(sentence)
 
@@ -266,9 +356,15 @@ def _ask(chosen: argparse.Namespace) -> None:
     Raises:
         KeysError: No, or nobody is there to answer.
     """
-    print(f"The key {chosen.id} is the last one that may give keys to others. Without it, that can be done only by this command.")
+    print(
+        f"The key {chosen.id} is the last one that may give keys to others. Without it, "
+        "that can be done only by this command."
+    )
     if not sys.stdin.isatty():
-        raise KeysError(f"It is not revoked. To revoke it all the same, type:\n  {_again(chosen, 'revoke', chosen.id, '--yes')}")
+        raise KeysError(
+            "It is not revoked. To revoke it all the same, type:\n  "
+            f"{_again(chosen, 'revoke', chosen.id, '--yes')}"
+        )
     try:
         answer = input("Revoke it? Type yes: ")
     except EOFError:
@@ -281,12 +377,19 @@ def _missing(chosen: argparse.Namespace, ring: Keyring) -> list[str]:
     """What nobody can do any more, and how to change that."""
     sentences = []
     if not any(key.publish for key in ring.live):
-        sentences.append(f"No key is left that lets anybody film. To make one, type:\n  {_again(chosen, 'add', '--publish', 'all')}")
+        sentences.append(
+            "No key is left that lets anybody film. To make one, type:\n  "
+            f"{_again(chosen, 'add', '--publish', 'all')}"
+        )
     if not any(key.watch for key in ring.live):
-        sentences.append(f"No key is left that lets anybody watch. To make one, type:\n  {_again(chosen, 'add', '--watch', 'all')}")
+        sentences.append(
+            "No key is left that lets anybody watch. To make one, type:\n  "
+            f"{_again(chosen, 'add', '--watch', 'all')}"
+        )
     if not any(key.manages for key in ring.live):
         sentences.append(
-            "No key may give keys to others, so only this command can. To make one for your own phone or computer, type:\n"
+            "No key may give keys to others, so only this command can. To make one for "
+            "your own phone or computer, type:\n"
             f"  {_again(chosen, 'add', '--own')}"
         )
     return sentences
@@ -303,9 +406,15 @@ def allows(key: Key) -> str:
     """What follows "can": such as "film as porch and watch every camera"."""
     parts = []
     if key.publish:
-        parts.append("film under any name" if key.publish.everything else f"film as {_names(key.publish, 'or')}")
+        parts.append(
+            "film under any name"
+            if key.publish.everything
+            else f"film as {_names(key.publish, 'or')}"
+        )
     if key.watch:
-        parts.append("watch every camera" if key.watch.everything else f"watch {_names(key.watch, 'and')}")
+        parts.append(
+            "watch every camera" if key.watch.everything else f"watch {_names(key.watch, 'and')}"
+        )
     if key.publish.everything and key.watch.everything:
         parts.append("give keys to others")
     *most, last = parts

@@ -14,7 +14,8 @@ def main(arguments: list[str]) -> int:
         arguments: What was typed behind the name of the program.
     """
     command, *rest = [word for word in arguments if word != NO_INSTALL] or [""]
-    # A command is imported when it is wanted: the relay's takes most of a second, and `keys` none of it.
+    # A command is imported when it is wanted: the relay's takes most of a second, and `keys` none
+    # of it.
     if command == "keys":
         from . import keys
 

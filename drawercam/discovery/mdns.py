@@ -1,4 +1,5 @@
-"""Says in the local network that here is a relay: mDNS (RFC 6762) and DNS-SD (RFC 6763), through `zeroconf`, which may be missing.
+"""Says in the local network that here is a relay: mDNS (RFC 6762) and DNS-SD (RFC 6763), through
+`zeroconf`, which may be missing.
 
 The service is `<name>-<8 hex digits>._drawercam._tcp.local.`, with these TXT entries:
 
@@ -6,10 +7,12 @@ The service is `<name>-<8 hex digits>._drawercam._tcp.local.`, with these TXT en
     name=porch          the relay's name
     tls=1               https; 0 is http
     path=/player.html   the page to open
-    id=<64 hex digits>  SHA-256 of the relay's certificate authority, which tells two relays of one name apart; missing when it has none
+    id=<64 hex digits>  SHA-256 of the relay's certificate authority, which tells two relays of one
+                        name apart; missing when it has none
 
-The digits are the beginning of `id`, or drawn by lot. So no two services are called the same, and nobody has to be renamed: responders of
-one computer do not hear each other's protests, because they share a port.
+The digits are the beginning of `id`, or drawn by lot. So no two services are called the same, and
+nobody has to be renamed: responders of one computer do not hear each other's protests, because they
+share a port.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ SERVICE = "_drawercam._tcp.local."
 
 PATH = "/player.html"
 
-# Seconds for the good-byes, which are three packets in a third of a second: the whole relay stops within two.
+# Seconds for the good-byes, which are three packets in a third of a second: the whole relay stops
+# within two.
 GOODBYE_BUDGET = 1.0
 
 # Seconds before the next try where multicast did not work: an interface may only just be coming up.
@@ -41,7 +45,11 @@ RETRY_AFTER = 30.0
 
 
 class Beacon:
-    """One relay's entry. It works in a task of its own, because what it says is said three times, a quarter of a second apart."""
+    """One relay's entry.
+
+    It works in a task of its own, because what it says is said three times, a quarter of a second
+    apart.
+    """
 
     def __init__(self, name: str, port: int, tls: bool, fingerprint: str = "") -> None:
         """
@@ -49,14 +57,18 @@ class Beacon:
             name: The relay's, as in `drawercam.live.hub.NAME`.
             port: TCP port.
             tls: It is https.
-            fingerprint: Of its certificate authority: SHA-256, hexadecimal bytes, with colons or without.
+            fingerprint: Of its certificate authority: SHA-256, hexadecimal bytes, with colons or
+                without.
         """
         identity = fingerprint.replace(":", "").lower()
         digits = (identity or secrets.token_hex(4))[:8]
         self._port = port
-        self._properties = {"v": "1", "name": name, "tls": "1" if tls else "0", "path": PATH} | ({"id": identity} if identity else {})
+        self._properties = {"v": "1", "name": name, "tls": "1" if tls else "0", "path": PATH} | (
+            {"id": identity} if identity else {}
+        )
         self._full_name = f"{name}-{digits}.{SERVICE}"
-        # A host name of our own: the system's responder has <host>.local, and would take ours for a conflict if it had other addresses.
+        # A host name of our own: the system's responder has <host>.local, and would take ours for a
+        # conflict if it had other addresses.
         self._host = f"drawercam-{digits}.local."
         self._wanted: tuple[IPAddress, ...] = ()
         self._served: tuple[IPAddress, ...] = ()
@@ -66,11 +78,17 @@ class Beacon:
         self._complained = False
 
     def start(self, addresses: Sequence[IPAddress]) -> None:
-        """Begin; returns at once. Without zeroconf there is one sentence in the log, and nothing else happens."""
+        """Begin; returns at once.
+
+        Without zeroconf there is one sentence in the log, and nothing else happens.
+        """
         try:
             import zeroconf.asyncio  # noqa: F401 - optional, and slow to import
         except ImportError:
-            log.info("The relay cannot be found by name in the network, because the library zeroconf is missing.")
+            log.info(
+                "The relay cannot be found by name in the network, because the library "
+                "zeroconf is missing."
+            )
             return
         self._task = asyncio.create_task(self._run(), name="mdns")
         self.update(addresses)
@@ -110,11 +128,16 @@ class Beacon:
                 await self._zeroconf.async_update_interfaces(interfaces=interfaces(addresses))
                 await (await self._zeroconf.async_update_service(self._described(addresses)))
         except Exception as error:
-            # Whatever it is (no multicast, no permission, a fault in there), the relay works without.
+            # Whatever it is (no multicast, no permission, a fault in there), the relay works
+            # without.
             await self._close()
             if not self._complained:
                 log.info(
-                    "The relay cannot be found by name in the network: multicast does not work here (%s).", error or type(error).__name__
+                    (
+                        "The relay cannot be found by name in the network: multicast does not "
+                        "work here (%s)."
+                    ),
+                    error or type(error).__name__,
                 )
             self._complained = True
             return
@@ -128,7 +151,11 @@ class Beacon:
         # A start that is cancelled could not be closed any more.
         await asyncio.shield(self._zeroconf.zeroconf.async_wait_for_start())
         # Without asking whether the name is free: it is.
-        await (await self._zeroconf.async_register_service(self._described(addresses), cooperating_responders=True))
+        await (
+            await self._zeroconf.async_register_service(
+                self._described(addresses), cooperating_responders=True
+            )
+        )
 
     def _described(self, addresses: tuple[IPAddress, ...]) -> AsyncServiceInfo:
         from zeroconf.asyncio import AsyncServiceInfo
@@ -150,6 +177,8 @@ class Beacon:
 
 
 def interfaces(addresses: Sequence[IPAddress]) -> list[str]:
-    """The addresses whose interfaces are used: IPv4 where there is any, because every phone and computer has that one."""
+    """The addresses whose interfaces are used: IPv4 where there is any, because every phone and
+    computer has that one.
+    """
     by_ipv4 = [str(ip) for ip in addresses if ip.version == 4]
     return by_ipv4 or [str(ip) for ip in addresses]

@@ -18,7 +18,14 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from groundwork import tasks
-from ip_registry.messages import HEARTBEAT, MAX_BODY, Announcement, authorization, is_origin, path_of
+from ip_registry.messages import (
+    HEARTBEAT,
+    MAX_BODY,
+    Announcement,
+    authorization,
+    is_origin,
+    path_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +35,13 @@ REQUEST_DEADLINE = 5.0
 # Seconds for the good-bye: the whole relay stops within two.
 GOODBYE_BUDGET = 1.0
 
-# Seconds before the first new try, and at most before any: less than a heartbeat, so that a registry that was restarted knows soon.
+# Seconds before the first new try, and at most before any: less than a heartbeat, so that a
+# registry that was restarted knows soon.
 FIRST_DELAY = 1.0
 LONGEST_DELAY = 8.0
 
-# Times that one announcement is signed: with the nonce that we have, and with the ones that the registry then says. More than two are
-# needed only when several new relays come in the same moment.
+# Times that one announcement is signed: with the nonce that we have, and with the ones that the
+# registry then says. More than two are needed only when several new relays come in the same moment.
 _MOST_SIGNATURES = 4
 
 # Bytes of a certificate authority, and of a list of a hundred relays.
@@ -53,7 +61,8 @@ class Address:
 
     Attributes:
         origin: Such as ``https://192.168.1.2:8099``.
-        pin: SHA-256 of its certificate authority, 64 hexadecimal characters in lower case; empty to trust whom the system trusts.
+        pin: SHA-256 of its certificate authority, 64 hexadecimal characters in lower case; empty to
+            trust whom the system trusts.
     """
 
     origin: str
@@ -63,7 +72,8 @@ class Address:
     def parse(cls, url: str) -> Address:
         """
         Args:
-            url: ``http://host:8099``, ``https://host:8099``, or the latter with ``#sha256=AB:CD:...``.
+            url: ``http://host:8099``, ``https://host:8099``, or the latter with
+                ``#sha256=AB:CD:...``.
 
         Raises:
             ValueError: It is none of them; the text is a sentence.
@@ -72,12 +82,17 @@ class Address:
         parts = urlsplit(address.rstrip("/"))
         origin = f"{parts.scheme}://{parts.netloc.lower()}"
         if address.rstrip("/").lower() != origin or not is_origin(origin):
-            raise ValueError(f"{url!r} is no address of a registry: it must look like http://192.168.1.2:8099.")
+            raise ValueError(
+                f"{url!r} is no address of a registry: it must look like http://192.168.1.2:8099."
+            )
         if not fragment:
             return cls(origin)
         found = _PIN.fullmatch(fragment)
         if found is None or parts.scheme != "https":
-            raise ValueError(f"{url!r}: behind the # of an https address belongs sha256= and the fingerprint that the registry prints.")
+            raise ValueError(
+                f"{url!r}: behind the # of an https address belongs sha256= and the "
+                "fingerprint that the registry prints."
+            )
         return cls(origin, found[1].replace(":", "").lower())
 
 
@@ -93,7 +108,9 @@ class RegistryClient:
         self._secret = secret
         timeout = aiohttp.ClientTimeout(total=REQUEST_DEADLINE)
         self._session = aiohttp.ClientSession(timeout=timeout)
-        self._context: ssl.SSLContext | None = None  # made from the pinned authority, once it was fetched
+        self._context: ssl.SSLContext | None = (
+            None  # made from the pinned authority, once it was fetched
+        )
         self._nonce = "0" * 32  # the registry says another one
 
     async def __aenter__(self) -> RegistryClient:
@@ -114,7 +131,8 @@ class RegistryClient:
         await self._signed("DELETE", name, b"")
 
     async def relays(self) -> list[dict[str, Any]]:
-        """The relays that are there, as the registry describes them: ``name``, ``urls``, ``fingerprint``.
+        """The relays that are there, as the registry describes them: ``name``, ``urls``,
+        ``fingerprint``.
 
         Raises:
             Unanswered: See `announce`.
@@ -131,50 +149,74 @@ class RegistryClient:
         answer: dict[str, Any] = {}
         for _ in range(_MOST_SIGNATURES):
             header = authorization(self._secret, method, path, self._nonce, body)
-            status, answer = await self._request(method, path, body, {"Authorization": header, "Content-Type": "application/json"})
+            status, answer = await self._request(
+                method, path, body, {"Authorization": header, "Content-Type": "application/json"}
+            )
             nonce = answer.get("nonce")
             if isinstance(nonce, str) and re.fullmatch("[0-9a-f]{32}", nonce):
                 self._nonce = nonce
             if answer.get("error") != "stale-nonce":
                 break
-        if status == 200 or (status == 404 and method == "DELETE" and answer.get("error") == "unknown-relay"):
+        if status == 200 or (
+            status == 404 and method == "DELETE" and answer.get("error") == "unknown-relay"
+        ):
             return
         text = answer.get("text")
         if not isinstance(text, str) or not text.isprintable():
-            raise Unanswered(f"What answers at {self.address.origin} is no registry (status {status}).")
+            raise Unanswered(
+                f"What answers at {self.address.origin} is no registry (status {status})."
+            )
         raise Unanswered(f"The registry at {self.address.origin} refuses: {text[:200]}")
 
     async def _request(
-        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None, limit: int = MAX_BODY
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        limit: int = MAX_BODY,
     ) -> tuple[int, dict[str, Any]]:
         try:
             context = await self._trusted()
             async with self._session.request(
-                method, self.address.origin + path, data=body or None, headers=headers, ssl=context or True, allow_redirects=False
+                method,
+                self.address.origin + path,
+                data=body or None,
+                headers=headers,
+                ssl=context or True,
+                allow_redirects=False,
             ) as response:
                 answer = json.loads(await _read(response, limit))
                 return response.status, answer if isinstance(answer, dict) else {}
         except aiohttp.ClientConnectorCertificateError as error:
             self._context = None  # it may have another authority now; the pin decides
             raise Unanswered(
-                f"The registry's certificate at {self.address.origin} is not trusted ({_reason(error.certificate_error)}). Start this "
-                "relay with the address that the registry prints, with the fingerprint behind its #."
+                f"The registry's certificate at {self.address.origin} is not trusted "
+                f"({_reason(error.certificate_error)}). Start this "
+                "relay with the address that the registry prints, with the fingerprint "
+                "behind its #."
             ) from None
         except aiohttp.ClientError as error:
-            raise Unanswered(f"There is no registry at {self.address.origin} ({_reason(error)}).") from None
+            raise Unanswered(
+                f"There is no registry at {self.address.origin} ({_reason(error)})."
+            ) from None
         except TimeoutError:
             raise Unanswered(f"The registry at {self.address.origin} does not answer.") from None
         except (OSError, ValueError, RecursionError):
             raise Unanswered(f"What answers at {self.address.origin} is no registry.") from None
 
     async def _trusted(self) -> ssl.SSLContext | None:
-        """Trust for https: in what was signed by the authority with the pinned fingerprint. None: whom the system trusts.
+        """Trust for https: in what was signed by the authority with the pinned fingerprint. None:
+        whom the system trusts.
 
-        The authority's certificate is fetched over a connection that proves nothing. That is all right, because its fingerprint does.
+        The authority's certificate is fetched over a connection that proves nothing. That is all
+        right, because its fingerprint does.
         """
         if not self.address.pin or self._context is not None:
             return self._context
-        async with self._session.get(f"{self.address.origin}/ca.crt", ssl=False, allow_redirects=False) as response:
+        async with self._session.get(
+            f"{self.address.origin}/ca.crt", ssl=False, allow_redirects=False
+        ) as response:
             pem = await _read(response, _MAX_CERTIFICATE)
         try:
             der = ssl.PEM_cert_to_DER_cert(pem.decode().strip())
@@ -182,7 +224,8 @@ class RegistryClient:
             der = b""
         if hashlib.sha256(der).hexdigest() != self.address.pin:
             raise Unanswered(
-                f"The registry at {self.address.origin} has another certificate authority than the one whose fingerprint was given."
+                f"The registry at {self.address.origin} has another certificate authority "
+                "than the one whose fingerprint was given."
             )
         self._context = ssl.create_default_context(cadata=ssl.DER_cert_to_PEM_cert(der))
         return self._context
@@ -191,19 +234,25 @@ class RegistryClient:
 class Announcer:
     """The relay's heartbeat."""
 
-    def __init__(self, address: Address, secret: str, facts: Callable[[], Announcement | None]) -> None:
+    def __init__(
+        self, address: Address, secret: str, facts: Callable[[], Announcement | None]
+    ) -> None:
         """
         Args:
             address: Where the registry is.
             secret: Shared with it.
-            facts: Where this relay is now; None when it is in no network. Asked before every announcement.
+            facts: Where this relay is now; None when it is in no network. Asked before every
+                announcement.
         """
         self._address = address
         self._secret = secret
         self._facts = facts
         self._look = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._complaint: str | None = ""  # what was said last about the registry; "" before anything was, None when all is well
+        self._complaint: str | None = (
+            # What was said last about the registry; "" before anything was, None when all is well.
+            ""
+        )
         self._name = ""  # under which it knows us
         self._ending = False
 
@@ -216,7 +265,9 @@ class Announcer:
         self._look.set()
 
     async def stop(self) -> None:
-        """Say good-bye, within GOODBYE_BUDGET seconds; what is being said now is said to its end, or it would be unknown what was heard."""
+        """Say good-bye, within GOODBYE_BUDGET seconds; what is being said now is said to its end,
+        or it would be unknown what was heard.
+        """
         self._ending = True
         self._look.set()
         if self._task is not None:
@@ -230,7 +281,11 @@ class Announcer:
             while not self._ending:
                 self._look.clear()
                 failures = 0 if await self._announce(registry) else failures + 1
-                pause = HEARTBEAT if failures == 0 else min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1))
+                pause = (
+                    HEARTBEAT
+                    if failures == 0
+                    else min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failures - 1))
+                )
                 await tasks.happens(self._look, pause * random.uniform(0.75, 1))
             if self._name and self._complaint is None:
                 with contextlib.suppress(Unanswered):
@@ -281,4 +336,9 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 def _reason(error: BaseException) -> str:
     """In a few words, for a log."""
     cause = getattr(error, "os_error", None) or error
-    return getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return (
+        getattr(cause, "verify_message", None)
+        or getattr(cause, "strerror", None)
+        or str(cause)
+        or type(cause).__name__
+    )

@@ -1,1 +1,3 @@
-"""Cameras that are programs: they film with what this computer has, and speak the protocol of a phone."""
+"""Cameras that are programs: they film with what this computer has, and speak the protocol of a
+phone.
+"""

@@ -1,4 +1,7 @@
-"""One camera on the air: what it films when, and what it says to the relay. What a phone's page does in web/camera/publish/filming.js."""
+"""One camera on the air: what it films when, and what it says to the relay.
+
+What a phone's page does in web/camera/publish/filming.js.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,14 @@ from drawercam.film.relay.login import Entry
 from drawercam.film.relay.network_pace import Pace
 from drawercam.film.sources.source import Keyless, Source, SourceError, sentence
 from drawercam.media.packets import Codec, Kind, MediaError
-from drawercam.protocol.messages import MAX_INTERVAL, STOPPED, CameraPing, CameraState, ControlError, Orient
+from drawercam.protocol.messages import (
+    MAX_INTERVAL,
+    STOPPED,
+    CameraPing,
+    CameraState,
+    ControlError,
+    Orient,
+)
 from groundwork import tasks
 
 from .pan_tilt import Turner, TurningError
@@ -26,15 +36,16 @@ from .source_run import Gate, Take
 # Numbers of the streams.
 _NUMBERS = {Kind.VIDEO: 1, Kind.AUDIO: 2}
 
-# What may wait for the network. Of pictures that are encoded: seconds of the bit rate, but at least bytes for one keyframe. Of those that
-# are passed on, as much as the relay lets wait for a viewer: leaving one out costs all up to the next keyframe. Sound is much smaller.
+# What may wait for the network. Of pictures that are encoded: seconds of the bit rate, but at least
+# bytes for one keyframe. Of those that are passed on, as much as the relay lets wait for a viewer:
+# leaving one out costs all up to the next keyframe. Sound is much smaller.
 _MOST_WAITING = 0.15
 _ALWAYS_WAITING = 64 * 2**10
 _PASSED_WAITING = 512 * 2**10
 _SOUND_WAITING = 4 * _ALWAYS_WAITING
 
-# Microseconds for which the oldest of what was sent may be under way (unacknowledged.py), which is more than the jitter of a good
-# Wi-Fi; and where pictures are passed on.
+# Microseconds for which the oldest of what was sent may be under way (unacknowledged.py), which is
+# more than the jitter of a good Wi-Fi; and where pictures are passed on.
 _OLDEST = 200_000
 _PASSED_OLDEST = 300_000
 
@@ -42,7 +53,8 @@ _PASSED_OLDEST = 300_000
 _FIRST_RETRY = 0.5
 _LONGEST_RETRY = 5.0
 
-# Seconds without a viewer after which nobody's word counts any more about the codecs: a page that is reloaded is back by then.
+# Seconds without a viewer after which nobody's word counts any more about the codecs: a page that
+# is reloaded is back by then.
 _ALONE = 10.0
 
 # Seconds for which a source stays open when the relay is lost: one that restarts is back by then.
@@ -60,8 +72,9 @@ _FAMILIES = {
     "mp4a": Codec.AAC,
 }
 
-# Microseconds of pictures without one at which players can begin, while one is needed, and what is done then. The first limit is shorter,
-# because a decoder may need seconds to begin; the last one counts only where nothing is shown.
+# Microseconds of pictures without one at which players can begin, while one is needed, and what is
+# done then. The first limit is shorter, because a decoder may need seconds to begin; the last one
+# counts only where nothing is shown.
 _KEYLESS = {Keyless.TRY: 2_000_000, Keyless.ENCODE: 5_000_000, Keyless.ANYHOW: 10_000_000}
 
 # Pictures of which the median of the time up to the socket is said.
@@ -73,8 +86,8 @@ log = logging.getLogger(__name__)
 class Camera:
     """Films one source under one name.
 
-    Long, because it alone decides what is filmed now: what the relay, viewers, the network and the source
-    say meets here, and each rule reads what the others have set.
+    Long, because it alone decides what is filmed now: what the relay, viewers, the network and the
+    source say meets here, and each rule reads what the others have set.
 
     Attributes:
         take: The run of the source while its device is open, else None.
@@ -104,11 +117,15 @@ class Camera:
         self._recipes = list(recipes)
         self._gate = Gate(recipes[0] if recipes else None, encode, self._has_room, self._hears)
         self._pace = Pace()
-        self._outlets = {kind: Outlet(number, self._link, label) for kind, number in _NUMBERS.items()}
+        self._outlets = {
+            kind: Outlet(number, self._link, label) for kind, number in _NUMBERS.items()
+        }
         self._open = False
         self._asked = ""  # why the relay wants a pause, "" if it does not
         self._missing = False  # the source gives nothing
-        self._said: tuple[str, str, str | None] | None = None  # the state, reason and sound that the relay knows
+        self._said: tuple[str, str, str | None] | None = (
+            None  # the state, reason and sound that the relay knows
+        )
         self._sentence = ""
         self._timings: deque[int] = deque(maxlen=_TIMINGS)
         self._wanted = asyncio.Event()  # the source is to be open
@@ -186,8 +203,12 @@ class Camera:
     def asked(self, moment: int) -> CameraPing:
         """See connection.Handler."""
         self._pace.asked(moment)
-        encode = round(statistics.median(self._timings)) if self._timings and self._gate.wanted else None
-        return CameraPing(moment, encode, None if self.take is None else self.take.loudness.level(moment))
+        encode = (
+            round(statistics.median(self._timings)) if self._timings and self._gate.wanted else None
+        )
+        return CameraPing(
+            moment, encode, None if self.take is None else self.take.loudness.level(moment)
+        )
 
     def answered(self, asked: int, way: int, moment: int) -> None:
         """See connection.Handler."""
@@ -206,7 +227,9 @@ class Camera:
                 self._lingering = None
             if self._asked == "unwatched":
                 self._run(False)
-            elif self._link.clock.at(0) is not None:  # a source that is passed on begins with a keyframe, which must not be in vain
+            elif (
+                self._link.clock.at(0) is not None
+            ):  # a source that is passed on begins with a keyframe, which must not be in vain
                 self._run(True)
             self._tell()
         elif self._wanted.is_set() and self._lingering is None:
@@ -231,7 +254,9 @@ class Camera:
         if before is not None and before[:2] == state[:2]:
             return
         if reason == "unwatched":
-            self._say(f"No viewer watches: {self._source.title} is closed until the next viewer comes.")
+            self._say(
+                f"No viewer watches: {self._source.title} is closed until the next viewer comes."
+            )
         elif reason == "viewers":
             self._say("The viewers have asked for a pause.")
         elif not reason and before is not None and before[1] == "viewers":
@@ -258,7 +283,9 @@ class Camera:
         self._keyless_since = None
 
     def _suit(self, codec: str, plays: object) -> None:
-        """A viewer does not play this codec, and all who watch play these: one of them, if it can be had."""
+        """A viewer does not play this codec, and all who watch play these: one of them, if it can
+        be had.
+        """
         gate, family = self._gate, _FAMILIES.get(codec.split(".")[0])
         playable = frozenset(one for one in Codec if isinstance(plays, list) and one.value in plays)
         if family is None or family in playable:
@@ -273,13 +300,18 @@ class Camera:
             gate.unplayable |= others
             gate.recipe = recipe
             gate.want_key()
-            self._say(f"A viewer cannot play {codec}. The pictures are encoded as {recipe.codec.name} now.")
+            self._say(
+                f"A viewer cannot play {codec}. The pictures are encoded as "
+                f"{recipe.codec.name} now."
+            )
 
     def _count(self, watched: bool) -> None:
         """Viewers watch, or there are none. Then it films again as it likes best, after a while."""
         if self._alone is not None:
             self._alone.cancel()
-        self._alone = None if watched else asyncio.get_running_loop().call_later(_ALONE, self._prefer)
+        self._alone = (
+            None if watched else asyncio.get_running_loop().call_later(_ALONE, self._prefer)
+        )
 
     def _prefer(self) -> None:
         """The viewers for whom something had to be encoded in another way are gone."""
@@ -319,7 +351,9 @@ class Camera:
     def _opened(self, what: str, sound: bool) -> None:
         self._missing = False
         rate, pictures = self._source.rate, self._outlets[Kind.VIDEO]
-        pictures.interval = round(1e6 / rate) if rate * MAX_INTERVAL >= 1e6 else None  # the relay believes no longer one
+        pictures.interval = (
+            round(1e6 / rate) if rate * MAX_INTERVAL >= 1e6 else None
+        )  # the relay believes no longer one
         pictures.sound = sound
         if not sound and self._open:
             self._outlets[Kind.AUDIO].end()
@@ -331,7 +365,9 @@ class Camera:
         """Send a frame, or leave it out."""
         kind = frame.form.codec.kind
         outlet = self._outlets[kind]
-        late = not (self._hears() if kind is Kind.AUDIO else frame.form.keyframes or self._carries())
+        late = not (
+            self._hears() if kind is Kind.AUDIO else frame.form.keyframes or self._carries()
+        )
         if not self._gate.wanted or self.take is None:
             outlet.restart()
         elif late:
@@ -343,24 +379,42 @@ class Camera:
                 if kind is Kind.VIDEO:
                     self._watch_keys(frame)
             except MediaError as error:
-                self._say(f"{sentence(self._source.title)} gives what is no {frame.form.codec.name}: {error}.")
+                self._say(
+                    f"{sentence(self._source.title)} gives what is no "
+                    f"{frame.form.codec.name}: {error}."
+                )
                 if kind is Kind.VIDEO:
                     self._gate.encode = True
 
     def _watch_keys(self, frame: Frame) -> None:
-        """Have pictures encoded that are passed on in vain, as H.264 without IDR pictures: none comes at which players can begin."""
+        """Have pictures encoded that are passed on in vain, as H.264 without IDR pictures: none
+        comes at which players can begin.
+        """
         gate, outlet = self._gate, self._outlets[Kind.VIDEO]
         if frame.form.keyframes:
             if gate.keyless:
                 title = sentence(self._source.title)
-                self._say(f"{title} goes on without a picture at which players can begin (an IDR picture), so its pictures are encoded.")
+                self._say(
+                    f"{title} goes on without a picture at which players can begin (an IDR "
+                    "picture), so its pictures are encoded."
+                )
         elif outlet.keys != self._keys:
             self._keys, self._keyless_since, gate.keyless = outlet.keys, None, Keyless.NO
             gate.made_key()
-        elif frame.form.codec is Codec.H264 and gate.recipe is not None and (outlet.needs_key or gate.wants_key()):
-            self._keyless_since = frame.captured if self._keyless_since is None else self._keyless_since
+        elif (
+            frame.form.codec is Codec.H264
+            and gate.recipe is not None
+            and (outlet.needs_key or gate.wants_key())
+        ):
+            self._keyless_since = (
+                frame.captured if self._keyless_since is None else self._keyless_since
+            )
             passed = frame.captured - self._keyless_since
-            reached = [level for level, limit in _KEYLESS.items() if passed >= limit and (outlet.needs_key or level < Keyless.ANYHOW)]
+            reached = [
+                level
+                for level, limit in _KEYLESS.items()
+                if passed >= limit and (outlet.needs_key or level < Keyless.ANYHOW)
+            ]
             gate.keyless = max(gate.keyless, *reached, Keyless.NO)
 
     # --- in any thread ---
@@ -373,7 +427,11 @@ class Camera:
 
     def _carries(self) -> bool:
         """Whether the network keeps up with what is passed on."""
-        return not self._pace.held and self._link.waiting <= _PASSED_WAITING and self._link.flight.age() <= _PASSED_OLDEST
+        return (
+            not self._pace.held
+            and self._link.waiting <= _PASSED_WAITING
+            and self._link.flight.age() <= _PASSED_OLDEST
+        )
 
     def _hears(self) -> bool:
         return not self._pace.held and self._link.waiting <= _SOUND_WAITING
@@ -385,7 +443,13 @@ class Camera:
         if self._turner is None:
             return
         try:
-            wish = Orient(**{name: float(message[name]) for name in ("pan", "tilt", "zoom") if message.get(name) is not None})
+            wish = Orient(
+                **{
+                    name: float(message[name])
+                    for name in ("pan", "tilt", "zoom")
+                    if message.get(name) is not None
+                }
+            )
         except (ControlError, TypeError, ValueError, OverflowError):
             return
         self._wish = self._wish.then(wish) if self._wish else wish

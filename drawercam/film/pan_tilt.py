@@ -1,6 +1,7 @@
 """What turns a camera: a simulated mount, and the Pimoroni Pan-Tilt HAT of a Raspberry Pi.
 
-A driver tells what it can turn as the protocol's `Turns` and obeys the protocol's `Orient`, so that a camera passes both on as they are:
+A driver tells what it can turn as the protocol's `Turns` and obeys the protocol's `Orient`, so that
+a camera passes both on as they are:
 
     socket.send(encode(turner.ranges()))            # once it is welcome, and whenever it comes back
     socket.send(encode(turner.turn(message)))       # for each `orient` from the relay
@@ -27,8 +28,9 @@ SPEED = 90.0
 # Zoom factors a second of a simulated lens: a motor takes some seconds from one end to the other.
 ZOOM_SPEED = 2.0
 
-# Seconds after the last turn in which the HAT's servos still hold: a turn from one end to the other takes less than one. Then they rest,
-# or they would hum, draw half a watt and grow warm for as long as the camera stands still.
+# Seconds after the last turn in which the HAT's servos still hold: a turn from one end to the other
+# takes less than one. Then they rest, or they would hum, draw half a watt and grow warm for as long
+# as the camera stands still.
 SERVO_IDLE = 2.0
 
 # Degrees that the HAT's servos turn to either side.
@@ -42,13 +44,20 @@ class TurningError(Exception):
 
 
 class Turner(Protocol):
-    """What turns a camera. Its verbs never wait for a motor, but may take some milliseconds for a bus: not for an event loop in a hurry."""
+    """What turns a camera.
+
+    Its verbs never wait for a motor, but may take some milliseconds for a bus: not for an event
+    loop in a hurry.
+    """
 
     def ranges(self) -> Turns:
-        """What it can turn, from where to where, and as ``now`` where it stands or turns to (None where it does not know)."""
+        """What it can turn, from where to where, and as ``now`` where it stands or turns to (None
+        where it does not know).
+        """
 
     def turn(self, wish: Orient) -> Turns:
-        """Turn there; an axis that is not wished for, or that it does not have, stays. What lies outside the range goes to its end.
+        """Turn there; an axis that is not wished for, or that it does not have, stays. What lies
+        outside the range goes to its end.
 
         Returns:
             `ranges` from now on.
@@ -58,7 +67,10 @@ class Turner(Protocol):
         """
 
     def rest(self) -> None:
-        """Nothing is wished any more: let the motors go. It may be turned again later. Never raises."""
+        """Nothing is wished any more: let the motors go.
+
+        It may be turned again later. Never raises.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +89,22 @@ class _Move:
 
 
 class Simulator:
-    """A mount that is not there: it turns as slowly as a real one, and tells at any time where it looks."""
+    """A mount that is not there: it turns as slowly as a real one, and tells at any time where it
+    looks.
+    """
 
     def __init__(
-        self, pan: Axis | None = None, tilt: Axis | None = None, zoom: Axis | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        pan: Axis | None = None,
+        tilt: Axis | None = None,
+        zoom: Axis | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
-            pan, tilt, zoom: What it can turn, with ``now`` where it begins (None for straight ahead, or as near as it comes). All three
-                None: everything, 90 degrees to the sides, 45 up and down, up to 4 times as near.
+            pan, tilt, zoom: What it can turn, with ``now`` where it begins (None for straight
+                ahead, or as near as it comes). All three None: everything, 90 degrees to the sides,
+                45 up and down, up to 4 times as near.
             clock: Seconds that never go back.
         """
         if pan is tilt is zoom is None:
@@ -100,7 +119,9 @@ class Simulator:
 
     def ranges(self) -> Turns:
         """See Turner."""
-        return Turns(**{name: replace(axis, now=self._moves[name].goal) for name, axis in self._axes.items()})
+        return Turns(
+            **{name: replace(axis, now=self._moves[name].goal) for name, axis in self._axes.items()}
+        )
 
     def turn(self, wish: Orient) -> Turns:
         """See Turner."""
@@ -108,21 +129,31 @@ class Simulator:
         for name, value in wish.wishes().items():
             if (axis := self._axes.get(name)) is not None:
                 move = self._moves[name]
-                self._moves[name] = replace(move, start=move.at(now), goal=_within(axis, value), since=now)
+                self._moves[name] = replace(
+                    move, start=move.at(now), goal=_within(axis, value), since=now
+                )
         return self.ranges()
 
     def rest(self) -> None:
         """See Turner."""
 
     def view(self) -> tuple[float, float, float]:
-        """Where it looks just now, on its way or there: pan and tilt in degrees, zoom as a factor; 0, 0 and 1 for what it does not have."""
+        """Where it looks just now, on its way or there: pan and tilt in degrees, zoom as a factor;
+        0, 0 and 1 for what it does not have.
+        """
         now = self._clock()
-        pan, tilt, zoom = (move.at(now) if (move := self._moves.get(name)) else None for name in ("pan", "tilt", "zoom"))
+        pan, tilt, zoom = (
+            move.at(now) if (move := self._moves.get(name)) else None
+            for name in ("pan", "tilt", "zoom")
+        )
         return pan or 0.0, tilt or 0.0, zoom or 1.0
 
 
 class PanTiltHat:
-    """The Pimoroni Pan-Tilt HAT, by its package ``pantilthat``. Where it stands is not known before the first turn: it cannot be asked."""
+    """The Pimoroni Pan-Tilt HAT, by its package ``pantilthat``.
+
+    Where it stands is not known before the first turn: it cannot be asked.
+    """
 
     def __init__(self, idle: float = SERVO_IDLE, upside_down: bool = False) -> None:
         """
@@ -143,7 +174,10 @@ class PanTiltHat:
         except ImportError as error:  # it asks for smbus only now
             raise _missing() from error
         except Exception as error:  # whatever the package or the bus under it raises
-            raise TurningError(f"The Pan-Tilt HAT does not answer ({error}). Is it plugged in, and I2C switched on?") from error
+            raise TurningError(
+                f"The Pan-Tilt HAT does not answer ({error}). Is it plugged in, and I2C "
+                "switched on?"
+            ) from error
 
     def ranges(self) -> Turns:
         """See Turner."""
@@ -184,4 +218,7 @@ def _package() -> ModuleType:
 
 def _missing() -> TurningError:
     command = quoted([sys.executable, "-m", "pip", "install", "pantilthat", "smbus"])
-    return TurningError(f"The Pan-Tilt HAT needs the packages pantilthat and smbus. To install them, type: {command}")
+    return TurningError(
+        "The Pan-Tilt HAT needs the packages pantilthat and smbus. To install them, type: "
+        f"{command}"
+    )

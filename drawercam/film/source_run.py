@@ -1,7 +1,8 @@
 """One run of a source: its thread, and the encoder's. What comes out is handed to the event loop.
 
-A source's thread must not wait for an encoder, or what it reads grows old in the kernel. So a picture is laid into a place for one, where
-the next one replaces it; the encoder's thread takes it from there, if the network has room. A picture that is left out has cost nothing.
+A source's thread must not wait for an encoder, or what it reads grows old in the kernel. So a
+picture is laid into a place for one, where the next one replaces it; the encoder's thread takes it
+from there, if the network has room. A picture that is left out has cost nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from drawercam.film.relay.clock import now
 from drawercam.film.sources.source import Keyless, Source, SourceError, sentence
 from drawercam.media.packets import Codec, Kind
 
-# Seconds that a device may take to let go. Then its thread is left to itself: nobody can end a read that the kernel does not.
+# Seconds that a device may take to let go. Then its thread is left to itself: nobody can end a read
+# that the kernel does not.
 _CLOSE_LIMIT = 8.0
 
-# And when this program ends: the system closes what it has open; what it has started has to be ended before (rpicam.py).
+# And when this program ends: the system closes what it has open; what it has started has to be
+# ended before (rpicam.py).
 _LAST_LIMIT = 4.0
 
-# Seconds without anything, while somebody wants it, after which a source counts as one that gives no picture.
+# Seconds without anything, while somebody wants it, after which a source counts as one that gives
+# no picture.
 SILENCE_LIMIT = 15.0
 
 # Seconds between two looks at that.
@@ -55,7 +59,13 @@ class Gate:
         hears: Whether sound would be.
     """
 
-    def __init__(self, recipe: Recipe | None, encode: bool, has_room: Callable[[int], bool], hears: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe | None,
+        encode: bool,
+        has_room: Callable[[int], bool],
+        hears: Callable[[], bool],
+    ) -> None:
         self.wanted = False
         self.encode = encode
         self.unplayable: frozenset[Codec] = frozenset()
@@ -88,11 +98,18 @@ class Take:
         dropped: Those that were left out before the encoder.
     """
 
-    def __init__(self, source: Source, gate: Gate, emit: Callable[[Frame], None], opened: Callable[[str, bool], None]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        gate: Gate,
+        emit: Callable[[Frame], None],
+        opened: Callable[[str, bool], None],
+    ) -> None:
         """
         Args:
             emit: Called in the event loop with what is to be sent.
-            opened: Called in the event loop when the source is open: with what it gives, and whether there is sound.
+            opened: Called in the event loop when the source is open: with what it gives, and
+                whether there is sound.
         """
         self.passed_on = self.decoded = self.encoded = self.dropped = 0
         self._source = source
@@ -113,7 +130,10 @@ class Take:
         Raises:
             SourceError: It has ended, or cannot be used.
         """
-        threads = [threading.Thread(target=work, name=f"film-{work.__name__}", daemon=True) for work in (self._film, self._encode)]
+        threads = [
+            threading.Thread(target=work, name=f"film-{work.__name__}", daemon=True)
+            for work in (self._film, self._encode)
+        ]
         for thread in threads:
             thread.start()
         limit = _CLOSE_LIMIT
@@ -143,7 +163,10 @@ class Take:
             return
         self._ended.exception()  # who was to hear of it has heard
         if self.passed_on or self.decoded:
-            counts = f"{self.passed_on} passed on, {self.decoded} decoded, {self.encoded} encoded, {self.dropped} left out"
+            counts = (
+                f"{self.passed_on} passed on, {self.decoded} decoded, {self.encoded} encoded, "
+                f"{self.dropped} left out"
+            )
             log.info("%s is closed. Pictures: %s.", sentence(self._source.title), counts)
 
     @property
@@ -190,7 +213,9 @@ class Take:
         """See source.Sink."""
         if seconds <= 0:
             return not self._stopping.is_set()
-        self._heard = max(self._heard, now() + round(seconds * 1e6))  # who knows when it goes on is not stuck
+        self._heard = max(
+            self._heard, now() + round(seconds * 1e6)
+        )  # who knows when it goes on is not stuck
         return not self._stopping.wait(seconds)
 
     def picture(self, picture: VideoFrame, captured: int) -> None:
@@ -244,17 +269,24 @@ class Take:
             self._later(self._finish, error)
         except Exception as error:
             log.debug("the encoder has failed", exc_info=True)
-            text = f"The pictures of {self._source.title} cannot be encoded: {error}. It is opened again."
+            text = (
+                f"The pictures of {self._source.title} cannot be encoded: {error}. It is "
+                "opened again."
+            )
             self._later(self._finish, SourceError(text))
 
     def _put_back(self, picture: VideoFrame, captured: int) -> None:
-        """Keep a picture for which there is no room now until there is, or a newer one: a slow camera has no other for a long time."""
+        """Keep a picture for which there is no room now until there is, or a newer one: a slow
+        camera has no other for a long time.
+        """
         with self._filled:
             if self._place:
                 self.dropped += 1
             else:
                 self._place.append((picture, captured))
-                self._filled.wait_for(lambda: self._place[0][1] != captured or self._stopping.is_set(), _ROOM_LOOK)
+                self._filled.wait_for(
+                    lambda: self._place[0][1] != captured or self._stopping.is_set(), _ROOM_LOOK
+                )
 
     def _encode_on(self) -> None:
         encoder: PictureEncoder | None = None

@@ -19,7 +19,15 @@ from groundwork.connections.limits import Bucket
 
 from .counters import Tally
 from .gathering import Gathered, Later
-from .keyframes import FEW_PICTURES, KEYLESS, MAX_MEMORY, MAX_REPLAY, KeyframeWishes, Keyless, Replay
+from .keyframes import (
+    FEW_PICTURES,
+    KEYLESS,
+    MAX_MEMORY,
+    MAX_REPLAY,
+    KeyframeWishes,
+    Keyless,
+    Replay,
+)
 from .ledger import Budget
 from .pausing import Pausing, Policy
 from .plays import Audience, Plays
@@ -28,12 +36,16 @@ from .timing import Meter, Parts, Timing
 from .track_output import NUMBERS, VIDEO, DecodingOrder, TrackOutput
 from .viewers import Fragment, Run, Viewer, Viewers
 
-# Tracks that may begin or change at once, and seconds between two after that. All viewers are told each time. A recorder is restarted, and
-# a phone is turned, once a second at most.
+# Tracks that may begin or change at once, and seconds between two after that. All viewers are told
+# each time. A recorder is restarted, and a phone is turned, once a second at most.
 TRACKS_AT_ONCE, TRACK_PAUSE = 40, 0.25
 
 # How far each way of turning goes, said in a sentence.
-_REACHES = {"pan": "pans from {} to {} degrees", "tilt": "tilts from {} to {} degrees", "zoom": "zooms from {} to {} times"}
+_REACHES = {
+    "pan": "pans from {} to {} degrees",
+    "tilt": "tilts from {} to {} degrees",
+    "zoom": "zooms from {} to {} times",
+}
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +71,8 @@ class State(StrEnum):
     GONE = "gone"
 
 
-# From each state, the states that may follow. A camera may leave at any time, and a newcomer starts by waiting.
+# From each state, the states that may follow. A camera may leave at any time, and a newcomer starts
+# by waiting.
 _TRANSITIONS = {
     State.WAITING: {State.LIVE, State.PAUSED, State.GONE},
     State.LIVE: {State.PAUSED, State.GONE, State.WAITING},
@@ -114,14 +127,18 @@ class Channel:
         self.state = State.WAITING
         self.reason: str | None = None
         self.since = clock()  # when the state began
-        self.gone_since: int | None = None  # the same in milliseconds of UTC, while the camera is gone
+        self.gone_since: int | None = (
+            None  # the same in milliseconds of UTC, while the camera is gone
+        )
         self.camera: Camera | None = None
         self.address = ""  # from where the last camera films, or filmed
         self.label = ""  # what people call it, as the last camera said
         self._called = False  # this camera has said so, or that it has no such name
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
         self.sound: bool | None = None  # there is sound with the picture, as the camera says
-        self.sound_state: str | None = None  # what the camera says of its microphone (messages.SOUND_STATES)
+        self.sound_state: str | None = (
+            None  # what the camera says of its microphone (messages.SOUND_STATES)
+        )
         self.level: float | None = None  # how loud that is, as the camera says
         self.remarks: list[str] = []  # what is left out of what this camera sends, in sentences
         self.turns = messages.Turns()  # what the camera says that it can turn
@@ -133,11 +150,15 @@ class Channel:
         self._outputs: dict[int, TrackOutput] = {}
         self._order = DecodingOrder()
         self._needs_key: set[int] = set()  # tracks whose next frame must be a keyframe
-        self._held: list[tuple[Fragment, int, int]] = []  # not offered yet; with the times of capture and arrival
+        self._held: list[
+            tuple[Fragment, int, int]
+        ] = []  # not offered yet; with the times of capture and arrival
         self._replay = Replay(budget or Budget(MAX_MEMORY))
         self._viewers = Viewers()
         self._pausing = Pausing(name, policy or Policy(), clock())
-        self._last_frame: int | None = None  # kept when the camera has gone: since when is worth knowing
+        self._last_frame: int | None = (
+            None  # kept when the camera has gone: since when is worth knowing
+        )
         self._filmed = False  # this camera has sent a frame
         self._keyless = Keyless()
         self._meter = Meter()
@@ -164,7 +185,11 @@ class Channel:
         if older is not None:
             # Mostly that is the same phone, whose network broke; only the addresses tell.
             addresses = address or "unknown", before or "unknown"
-            log.info("= %s films by a newer connection (%s); its older one (%s) ends", self.name, *addresses)
+            log.info(
+                "= %s films by a newer connection (%s); its older one (%s) ends",
+                self.name,
+                *addresses,
+            )
             self._clear()
             older.end(Closing(Reason.TAKEN_OVER))
         self._enter(State.WAITING)
@@ -175,7 +200,10 @@ class Channel:
         self._decide()
 
     def leave(self, camera: Camera, reason: str) -> None:
-        """A camera goes; `reason` is one of gone.REASONS. Nothing happens when it was taken over before."""
+        """A camera goes; `reason` is one of gone.REASONS.
+
+        Nothing happens when it was taken over before.
+        """
         if camera is not self.camera:
             return
         self.camera = None
@@ -183,13 +211,23 @@ class Channel:
         self._enter(State.GONE, reason)
 
     def recall(self, reason: str, since: int, label: str = "") -> None:
-        """No camera is here, and the last one went for this reason and then (ms of UTC), as is known from elsewhere."""
-        if self.camera is None and (self.state, self.reason, self.gone_since, self.label) != (State.GONE, reason, since, label):
+        """No camera is here, and the last one went for this reason and then (ms of UTC), as is
+        known from elsewhere.
+        """
+        if self.camera is None and (self.state, self.reason, self.gone_since, self.label) != (
+            State.GONE,
+            reason,
+            since,
+            label,
+        ):
             self.state, self.reason, self.gone_since, self.label = State.GONE, reason, since, label
             self._say_state()
 
     def camera_is_called(self, label: str | None) -> None:
-        """A stream begins with this label, or without one. The camera before this one may have had another."""
+        """A stream begins with this label, or without one.
+
+        The camera before this one may have had another.
+        """
         if (label is not None or not self._called) and (label or "") != self.label:
             self.label = label or ""
             self._say_state()
@@ -204,11 +242,14 @@ class Channel:
         if state is State.LIVE and not self._filmed:
             return  # it is live when its first frame is here
         if reason == "unwatched":
-            self._replay.forget()  # who comes later wants to see what is, and not what was when it fell asleep
+            # Who comes later wants to see what is, and not what was when it fell asleep.
+            self._replay.forget()
         self._enter(state, reason)
 
     def camera_encodes(self, duration: int | None) -> None:
-        """The camera tells how long (µs) its pictures take up to its socket, or that it does not know."""
+        """The camera tells how long (µs) its pictures take up to its socket, or that it does not
+        know.
+        """
         self._timing.encode = duration
 
     def camera_hears(self, level: float | None) -> None:
@@ -221,7 +262,13 @@ class Channel:
             self.turns = turns
             self._say_turns()
 
-    def set_track(self, track: Track, keyframes: bool = False, interval: int | None = None, sound: bool | None = None) -> None:
+    def set_track(
+        self,
+        track: Track,
+        keyframes: bool = False,
+        interval: int | None = None,
+        sound: bool | None = None,
+    ) -> None:
         """A track begins or changes; frames follow from its next keyframe.
 
         Args:
@@ -243,7 +290,8 @@ class Channel:
         output = self._outputs.get(number)
         if output is not None and output.track == track:
             if (output.track.width, output.track.height) != (track.width, track.height):
-                # The phone was turned. Who watches reads the new size in the frames, who comes later in the track's beginning.
+                # The phone was turned. Who watches reads the new size in the frames, who comes
+                # later in the track's beginning.
                 turned = self._outputs[number] = TrackOutput(number, track, self._date_utc)
                 turned.wished = output.wished
             return
@@ -290,7 +338,9 @@ class Channel:
         self._meter.add(arrived, len(packet.data))
         if self.state is State.WAITING:
             self._enter(State.LIVE)
-        fragment = Fragment(number, packet.key, output.writer.fragment(self._order.placed(number, packet)))
+        fragment = Fragment(
+            number, packet.key, output.writer.fragment(self._order.placed(number, packet))
+        )
         if not self._replay.remember(fragment):
             log.warning("= %s sends no keyframe; late viewers must wait for one", self.name)
             self.want_keyframe()
@@ -350,9 +400,11 @@ class Channel:
     # --- the viewers' side ---
 
     def join(self, viewer: Viewer, plays: Plays | None = None) -> None:
-        """A viewer comes, or wants to start over: it gets state, tracks and everything since the last keyframe.
+        """A viewer comes, or wants to start over: it gets state, tracks and everything since the
+        last keyframe.
 
-        Where that is long and the camera can make a fresh keyframe at once, the viewer gets that one too, or instead.
+        Where that is long and the camera can make a fresh keyframe at once, the viewer gets that
+        one too, or instead.
 
         Args:
             viewer: It watches from now on.
@@ -393,7 +445,8 @@ class Channel:
             self._decide()
 
     def want_keyframe(self, viewer: Viewer | None = None) -> None:
-        """Somebody cannot go on without a keyframe. A wish too soon after the last one waits, and is forgotten if a keyframe comes.
+        """Somebody cannot go on without a keyframe. A wish too soon after the last one waits, and
+        is forgotten if a keyframe comes.
 
         Args:
             viewer: Whose wish it is; None for the channel's own.
@@ -403,20 +456,34 @@ class Channel:
         self._ask_for_keyframe()
 
     def plays(self, viewer: Viewer, plays: Plays) -> None:
-        """A viewer can play something else than it said when it joined. One that does not watch has no say."""
+        """A viewer can play something else than it said when it joined.
+
+        One that does not watch has no say.
+        """
         if viewer in self._viewers.watching:
             self._audience.says(viewer, plays)
             self._ask_for_codecs()
 
     def codec(self, codec_string: str) -> Codec | None:
-        """The codec of the track that has this codec string (RFC 6381) now, None if there is no such track."""
-        return next((output.track.codec for output in self._outputs.values() if output.track.codec_string == codec_string), None)
+        """The codec of the track that has this codec string (RFC 6381) now, None if there is no
+        such track.
+        """
+        return next(
+            (
+                output.track.codec
+                for output in self._outputs.values()
+                if output.track.codec_string == codec_string
+            ),
+            None,
+        )
 
     def orient(self, wish: messages.Orient) -> dict[str, float]:
-        """Somebody who may watch wishes that the camera looks elsewhere. The camera is told, and tells where it stands then.
+        """Somebody who may watch wishes that the camera looks elsewhere. The camera is told, and
+        tells where it stands then.
 
         Returns:
-            Where each axis will stand, as far as that is known: in degrees, and the zoom as a factor.
+            Where each axis will stand, as far as that is known: in degrees, and the zoom as a
+                factor.
 
         Raises:
             NotTurned: Nothing moves, also not the axes that could.
@@ -431,13 +498,18 @@ class Channel:
             if not axis.min <= value <= axis.max:
                 # Ten digits: a wish just beyond the end must not look like the end.
                 reach = _REACHES[name].format(f"{axis.min:.10g}", f"{axis.max:.10g}")
-                raise NotTurned("out-of-range", f"The camera {self.name} {reach}; {value:.10g} is beyond that.")
+                raise NotTurned(
+                    "out-of-range", f"The camera {self.name} {reach}; {value:.10g} is beyond that."
+                )
         self.camera.tell(wish)
-        return {name: axis.now for name, axis in axes.items() if axis.now is not None} | wish.wishes()
+        return {
+            name: axis.now for name, axis in axes.items() if axis.now is not None
+        } | wish.wishes()
 
     def sweep(self) -> None:
-        """What time changes: votes lapse, a camera that nobody watches falls asleep, and one may be asked for another codec again. To be
-        called about once a second."""
+        """What time changes: votes lapse, a camera that nobody watches falls asleep, and one may be
+        asked for another codec again. To be called about once a second.
+        """
         self._decide()
         self._ask_for_codecs()
 
@@ -450,12 +522,16 @@ class Channel:
 
     @property
     def keyless(self) -> bool:
-        """Pictures come, and have come for KEYLESS_AFTER, but none with which a newcomer can begin."""
+        """Pictures come, and have come for KEYLESS_AFTER, but none with which a newcomer can
+        begin.
+        """
         return self._keyless.said
 
     @property
     def lacks_keyframe(self) -> bool:
-        """The last picture came when a newcomer could do nothing with it, because no keyframe is remembered."""
+        """The last picture came when a newcomer could do nothing with it, because no keyframe is
+        remembered.
+        """
         return self._keyless.since is not None
 
     @property
@@ -482,8 +558,9 @@ class Channel:
         return self._timing.parts()
 
     def interval(self) -> int | None:
-        """Microseconds from one picture to the next, lately, or as the camera says; None while that is not known. Also of a camera that
-        sleeps."""
+        """Microseconds from one picture to the next, lately, or as the camera says; None while that
+        is not known. Also of a camera that sleeps.
+        """
         return self._timing.interval()
 
     def pace(self) -> int | None:
@@ -531,7 +608,9 @@ class Channel:
             raise ValueError(f"channel {self.name} cannot go from {self.state} to {state}")
         self.state, self.reason, self.since = state, reason, self._clock()
         self.gone_since = self._utc() if state is State.GONE else None
-        log.info(f"= %s is {state}%s", self.name, f" ({reason})" if reason else "")  # each state is news (see log_limit)
+        log.info(
+            f"= %s is {state}%s", self.name, f" ({reason})" if reason else ""
+        )  # each state is news (see log_limit)
         if first_frame:
             self._say_state.at_once()  # it comes before that frame, and once for each camera
         else:
@@ -565,7 +644,14 @@ class Channel:
             self._say_state()
 
     def _state_message(self) -> messages.ChannelState:
-        return messages.ChannelState(self.state, self.reason, self.keyless or None, self.gone_since, self.sound_state, self.label or None)
+        return messages.ChannelState(
+            self.state,
+            self.reason,
+            self.keyless or None,
+            self.gone_since,
+            self.sound_state,
+            self.label or None,
+        )
 
     def _tell_state(self) -> None:
         self._viewers.tell(self._state_message())
@@ -588,7 +674,10 @@ class Channel:
             viewer.tell(self.turns)
 
     def _ask_for_keyframe(self) -> None:
-        """Pass wishes on, unless the camera was asked a moment ago. One that pauses begins with a keyframe anyway."""
+        """Pass wishes on, unless the camera was asked a moment ago.
+
+        One that pauses begins with a keyframe anyway.
+        """
         if self.camera is not None and self.state is State.LIVE and self._wishes.due(self._clock()):
             self.tally.keyframe_requests += 1
             self.camera.tell(messages.Keyframe())

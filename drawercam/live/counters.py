@@ -1,7 +1,8 @@
-"""What has passed through the relay since it began: plain numbers, counted once for each frame, however many watch.
+"""What has passed through the relay since it began: plain numbers, counted once for each frame,
+however many watch.
 
-What can be worked out when somebody asks is not counted: of a frame that is offered to 200 viewers, one addition of 200 is kept. No clock,
-no sockets.
+What can be worked out when somebody asks is not counted: of a frame that is offered to 200 viewers,
+one addition of 200 is kept. No clock, no sockets.
 """
 
 from __future__ import annotations
@@ -11,15 +12,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import add
 
-BOUNDS = (100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000)
-"""Microseconds up to which the classes of a `Histogram` reach: from the relay's own work to a network that stands still."""
+BOUNDS = (
+    100,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+)
+"""Microseconds up to which the classes of a `Histogram` reach: from the relay's own work to a
+network that stands still.
+"""
 
 
 class Histogram:
     """How many delays there were of which length.
 
     Attributes:
-        counts: Of each class, the delays above the last bound and up to its own (`BOUNDS`); of the last class, those above all bounds.
+        counts: Of each class, the delays above the last bound and up to its own (`BOUNDS`); of the
+            last class, those above all bounds.
         total: The sum of all delays in microseconds.
     """
 
@@ -30,7 +50,10 @@ class Histogram:
         self.total = 0
 
     def add(self, delay: int) -> None:
-        """Count one, in microseconds. One below 0, which a clock that is set can cause, counts as 0: a sum must not fall."""
+        """Count one, in microseconds.
+
+        One below 0, which a clock that is set can cause, counts as 0: a sum must not fall.
+        """
         if delay < 0:
             delay = 0
         self.counts[bisect_left(BOUNDS, delay)] += 1
@@ -57,14 +80,28 @@ class Tally:
         unusable: Frames that came before the first keyframe of their track, and were of no use.
         bytes: Of the frames that could be passed on, without their containers.
         offered: Frames times the viewers that they were offered to.
-        drops: Frames left out for viewers that have gone; those who are still there know theirs (`viewers.Viewer`).
+        drops: Frames left out for viewers that have gone; those who are still there know theirs
+            (`viewers.Viewer`).
         joins: How often somebody began to watch.
         keyframe_requests: How often the camera was asked for a keyframe.
-        uplink: From the capture of a picture to its arrival, as far as the relay knows when it was captured.
+        uplink: From the capture of a picture to its arrival, as far as the relay knows when it was
+            captured.
         stay: From the arrival of a picture until it was offered to all viewers.
     """
 
-    __slots__ = ("audio", "bytes", "drops", "joins", "keyframe_requests", "keyframes", "offered", "stay", "unusable", "uplink", "video")
+    __slots__ = (
+        "audio",
+        "bytes",
+        "drops",
+        "joins",
+        "keyframe_requests",
+        "keyframes",
+        "offered",
+        "stay",
+        "unusable",
+        "uplink",
+        "video",
+    )
 
     def __init__(self) -> None:
         self.video = self.audio = self.keyframes = self.unusable = self.bytes = 0
@@ -108,7 +145,8 @@ class Traffic:
         loop: What its event loop is of: ``asyncio`` or ``uvloop``.
         doors: Connections whose first request is not complete.
         http: Connections that are HTTP, those among them that carry a socket included.
-        websockets, streams: Sockets, by the way on which they came: as WebSockets, or over HTTP (`server.streams`).
+        websockets, streams: Sockets, by the way on which they came: as WebSockets, or over HTTP
+            (`server.streams`).
         readers: Programs that read a camera as a file.
         decoders: Processes that decode for who asks for single pictures.
         decoded: Pictures that were decoded so far.
@@ -118,9 +156,11 @@ class Traffic:
         messages: Control messages so far.
         written: Bytes sent through sockets so far.
         waiting: Bytes that wait in sockets, at the last sweep.
-        refusals: How often something was refused so far, by the id that the answer gave (`denied.Denied`).
+        refusals: How often something was refused so far, by the id that the answer gave
+            (`denied.Denied`).
         wrong_keys: How many were tried so far.
-        room: How many connections there may be; fewer than `limits.MAX_CONNECTIONS` where the system gives fewer files.
+        room: How many connections there may be; fewer than `limits.MAX_CONNECTIONS` where the
+            system gives fewer files.
         loop_lag: How late the event loop came to its sweeps.
     """
 

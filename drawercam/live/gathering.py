@@ -1,4 +1,7 @@
-"""What many are told at every change: the first time at once, and what follows soon after together. No asyncio: the timer is given."""
+"""What many are told at every change: the first time at once, and what follows soon after together.
+
+No asyncio: the timer is given.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,15 @@ Later = Callable[[float, Callable[[], None]], object]
 """Has something called after so many seconds, as an event loop's ``call_later`` does."""
 
 GATHERED = 0.1
-"""Seconds for which news are gathered: a person sees no difference, and somebody who causes them without end causes ten a second."""
+"""Seconds for which news are gathered: a person sees no difference, and somebody who causes them
+without end causes ten a second.
+"""
 
 
 class Gathered:
-    """Says something at once, and from then on at most every GATHERED seconds; the newest is said in any case."""
+    """Says something at once, and from then on at most every GATHERED seconds; the newest is said
+    in any case.
+    """
 
     __slots__ = ("_is_news", "_later", "_rests", "_say")
 

@@ -17,14 +17,19 @@ REASONS = ("left", "closed", "lost", "media")
 """Why a camera is gone (docs/protocol.md, "States")."""
 
 MAX_GONE = 100
-"""Cameras that are remembered: several times what a house has. One address has three quarters of them, as of all that there is for all."""
+"""Cameras that are remembered: several times what a house has.
+
+One address has three quarters of them, as of all that there is for all.
+"""
 
 KEPT = 24 * 3600 * 1000
 """Milliseconds for which one is remembered: a night, and the day after it."""
 
 _STEP = 2_000
-"""Milliseconds by which the computer's clock must move against the time that passes, from one look to the next a second later, to count as
-set by somebody. Programs that keep it right a little at a time move it by half a millisecond."""
+"""Milliseconds by which the computer's clock must move against the time that passes, from one look
+to the next a second later, to count as set by somebody. Programs that keep it right a little at a
+time move it by half a millisecond.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,9 @@ class Departure:
 
 @dataclass(slots=True)
 class _Entry:
-    """Attributes:
-    entered: When it came into the list, in milliseconds of the time that passes.
-    ours: `since` was read from this computer's clock while this relay ran, and is corrected with it.
+    """Attributes: entered: When it came into the list, in milliseconds of the time that passes.
+    ours: `since` was read from this computer's clock while this relay ran, and is corrected with
+    it.
     """
 
     departure: Departure
@@ -59,13 +64,17 @@ class _Entry:
 
 
 class Departures:
-    """The cameras that are gone, and those that would be if the relay ended now. Only those count that have been live.
+    """The cameras that are gone, and those that would be if the relay ended now. Only those count
+    that have been live.
 
     Attributes:
-        changed: Called at each change of what should outlive the relay. To be set by whoever keeps it.
+        changed: Called at each change of what should outlive the relay. To be set by whoever keeps
+            it.
     """
 
-    def __init__(self, utc: Callable[[], int] = utc_ms, elapsed: Callable[[], int] = elapsed_ms) -> None:
+    def __init__(
+        self, utc: Callable[[], int] = utc_ms, elapsed: Callable[[], int] = elapsed_ms
+    ) -> None:
         """
         Args:
             utc: The computer's clock: milliseconds since 1970, which somebody may set.
@@ -96,20 +105,28 @@ class Departures:
         return dict(self._labels)
 
     def now(self) -> int:
-        """Milliseconds since 1970 by the computer's clock. Where that was set since the last look, what it has timed is corrected."""
+        """Milliseconds since 1970 by the computer's clock.
+
+        Where that was set since the last look, what it has timed is corrected.
+        """
         utc = self._utc()
         offset = utc - self._elapsed()
         step, self._offset = offset - self._offset, offset
         if abs(step) > _STEP:
             for entry in self._gone.values():
                 if entry.ours:
-                    entry.departure = replace(entry.departure, since=max(0, entry.departure.since + step))
+                    entry.departure = replace(
+                        entry.departure, since=max(0, entry.departure.since + step)
+                    )
             self._news()
         return utc
 
     def films(self, name: str, address: str, label: str = "") -> None:
         """A camera of this name is live."""
-        if name in self._gone or (self._on_air.get(name), self._labels.get(name, "")) != (address, label):
+        if name in self._gone or (self._on_air.get(name), self._labels.get(name, "")) != (
+            address,
+            label,
+        ):
             self._gone.pop(name, None)
             self._on_air[name] = address
             self._labels.pop(name, None)
@@ -118,7 +135,10 @@ class Departures:
             self.changed()
 
     def returns(self, name: str, address: str, label: str = "") -> None:
-        """A camera of this name has come. If it was remembered it is so again when it goes, whatever it has shown meanwhile."""
+        """A camera of this name has come.
+
+        If it was remembered it is so again when it goes, whatever it has shown meanwhile.
+        """
         if name in self._gone:
             self.films(name, address, label)
 
@@ -140,7 +160,8 @@ class Departures:
         """Forget what is older than a day. To be called about once a second.
 
         Returns:
-            Whether cameras or times in the list are others than at the last look, for another reason than that one came or went.
+            Whether cameras or times in the list are others than at the last look, for another
+            reason than that one came or went.
         """
         now, elapsed = self.now(), self._elapsed()
         over = [
@@ -165,8 +186,13 @@ class Departures:
         self._gone[departure.name] = _Entry(departure, self._elapsed(), ours)
 
     def _make_room(self, address: str) -> None:
-        """Forget the longest gone of an address that has its share, or where there is no room of the address that has the most."""
-        of, counted = {name: counted_once(entry.departure.address) for name, entry in self._gone.items()}, counted_once(address)
+        """Forget the longest gone of an address that has its share, or where there is no room of
+        the address that has the most.
+        """
+        of, counted = (
+            {name: counted_once(entry.departure.address) for name, entry in self._gone.items()},
+            counted_once(address),
+        )
         held = Counter(of.values())
         if held[counted] >= share_of(MAX_GONE):
             most = {counted}

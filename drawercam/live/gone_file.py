@@ -1,15 +1,17 @@
-"""The list of cameras that are gone, in the state folder: so it outlives a stop, a kill and a power cut.
+"""The list of cameras that are gone, in the state folder: so it outlives a stop, a kill and a power
+cut.
 
-    {"version": 1, "cameras": [
-      {"name": "porch", "label": "Porch", "address": "192.168.1.7", "reason": "left", "since": 1790000000000},
-      {"name": "attic", "address": "192.168.1.8"}
+    {"version": 1, "cameras": [ {"name": "porch", "label": "Porch", "address": "192.168.1.7",
+      "reason": "left", "since": 1790000000000}, {"name": "attic", "address": "192.168.1.8"}
     ]}
 
-The longest gone is the first; what has no reason was on the air when this was written. When the relay is killed, nothing more is written.
-So the time of the file itself is set once a minute while a camera is on the air, and the next relay takes that for the time at which those
-were lost. What has no label has said none. Fields that are not known are ignored.
+The longest gone is the first; what has no reason was on the air when this was written. When the
+relay is killed, nothing more is written. So the time of the file itself is set once a minute while
+a camera is on the air, and the next relay takes that for the time at which those were lost. What
+has no label has said none. Fields that are not known are ignored.
 
-All of it happens in a thread, because a disk may take seconds. What goes wrong is said, and tried again; live pictures go on.
+All of it happens in a thread, because a disk may take seconds. What goes wrong is said, and tried
+again; live pictures go on.
 """
 
 from __future__ import annotations
@@ -30,13 +32,18 @@ from groundwork.names import NAME, told_label
 from .gone import REASONS, Departure, Departures
 
 FILE, LOCK = "gone.json", "gone.lock"
-"""Names in the state folder. The lock is held as long as the relay runs: two relays in one folder would write over each other's list."""
+"""Names in the state folder.
+
+The lock is held as long as the relay runs: two relays in one folder would write over each other's
+list.
+"""
 
 VERSION = 1
 
 MAX_FILE = 512 * 2**10
-"""Bytes that are read: 350 cameras (gone.MAX_GONE that are gone, limits.MAX_CAMERAS on the air) of 1400 bytes. One takes 650 at most, with
-a label of 40 emoji, each of which JSON writes in 12."""
+"""Bytes that are read: 350 cameras (gone.MAX_GONE that are gone, limits.MAX_CAMERAS on the air) of
+1400 bytes. One takes 650 at most, with a label of 40 emoji, each of which JSON writes in 12.
+"""
 
 MAX_ADDRESS = 64
 """Characters of an address: 39 of IPv6, and the name of a network device behind it."""
@@ -45,18 +52,26 @@ _LATEST = 2**53
 """Milliseconds since 1970: integers up to here survive JavaScript's numbers."""
 
 TOUCH_INTERVAL = 60.0
-"""Seconds between two moments at which the time of the file is set, and after which is tried again what failed. To the minute is what a
-person wants to know, and a write in a minute wears no memory card out."""
+"""Seconds between two moments at which the time of the file is set, and after which is tried again
+what failed. To the minute is what a person wants to know, and a write in a minute wears no memory
+card out.
+"""
 
 WRITES_AT_ONCE, WRITE_PAUSE = 20, 10.0
-"""Writes that follow their changes at once, and seconds between two after that: where cameras come and go without end, the file is a little
-behind."""
+"""Writes that follow their changes at once, and seconds between two after that: where cameras come
+and go without end, the file is a little behind.
+"""
 
 HANDOVER = 3.0
-"""Seconds to wait at the start for the relay that ran before in this folder: it needs two to stop."""
+"""Seconds to wait at the start for the relay that ran before in this folder: it needs two to
+stop.
+"""
 
 STOP_BUDGET = 0.4
-"""Seconds that the relay waits for the last write when it stops. A write that takes longer is finished before the program ends."""
+"""Seconds that the relay waits for the last write when it stops.
+
+A write that takes longer is finished before the program ends.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +127,9 @@ class GoneFile:
             await tasks.happens(self._news, TOUCH_INTERVAL)
             await tasks.happens(self._ending, pace.wait(time.monotonic()))
             pace.take(time.monotonic())
-            ends = self._ending.is_set()  # what comes now is the last time, and has all that came before
+            ends = (
+                self._ending.is_set()
+            )  # what comes now is the last time, and has all that came before
             self._news.clear()
             await self._save()
 
@@ -120,7 +137,12 @@ class GoneFile:
         try:
             if not self._holds:
                 self._departures.recall(await asyncio.to_thread(self._take_hold, 0.0))
-            await asyncio.to_thread(self._store, list(self._departures), self._departures.on_air, self._departures.labels)
+            await asyncio.to_thread(
+                self._store,
+                list(self._departures),
+                self._departures.on_air,
+                self._departures.labels,
+            )
         except OSError as error:
             self._complain(error)
         else:
@@ -133,7 +155,11 @@ class GoneFile:
         why = error.strerror or str(error)
         if why != self._said:
             self._said = why
-            log.warning("Which cameras are gone cannot be kept in %s for the next start of the relay: %s.", self._folder, why)
+            log.warning(
+                "Which cameras are gone cannot be kept in %s for the next start of the relay: %s.",
+                self._folder,
+                why,
+            )
 
     # --- in a thread ---
 
@@ -162,12 +188,18 @@ class GoneFile:
             data, found = state_files.read(self._path, MAX_FILE + 1)
             departures = parse(data, found.st_mtime_ns // 10**6)
         except (OSError, ValueError) as error:
-            log.warning("The list of cameras that are gone cannot be read, and begins anew (%s: %s).", self._path, error)
+            log.warning(
+                "The list of cameras that are gone cannot be read, and begins anew (%s: %s).",
+                self._path,
+                error,
+            )
             return []
         self._stored = data
         return departures
 
-    def _store(self, departures: list[Departure], on_air: dict[str, str], labels: dict[str, str]) -> None:
+    def _store(
+        self, departures: list[Departure], on_air: dict[str, str], labels: dict[str, str]
+    ) -> None:
         data, is_there = written(departures, on_air, labels), self._path.is_file()
         if data == self._stored and is_there:
             if on_air:
@@ -179,7 +211,9 @@ class GoneFile:
             self._stored = data
 
 
-def written(departures: list[Departure], on_air: dict[str, str], labels: dict[str, str] | None = None) -> bytes:
+def written(
+    departures: list[Departure], on_air: dict[str, str], labels: dict[str, str] | None = None
+) -> bytes:
     """The file.
 
     Args:
@@ -187,8 +221,13 @@ def written(departures: list[Departure], on_air: dict[str, str], labels: dict[st
         on_air: Names of those that are not, and from where they film.
         labels: What people call those, by name, if they have said.
     """
-    gone = [_entry(one.name, one.label, one.address) | {"reason": one.reason, "since": one.since} for one in departures]
-    there = [_entry(name, (labels or {}).get(name, ""), address) for name, address in on_air.items()]
+    gone = [
+        _entry(one.name, one.label, one.address) | {"reason": one.reason, "since": one.since}
+        for one in departures
+    ]
+    there = [
+        _entry(name, (labels or {}).get(name, ""), address) for name, address in on_air.items()
+    ]
     lines = ",\n".join(json.dumps(entry) for entry in (*gone, *there))
     return f'{{"version": {VERSION}, "cameras": [\n{lines}\n]}}\n'.encode()
 
@@ -202,7 +241,8 @@ def parse(data: bytes, ended: int) -> list[Departure]:
 
     Args:
         data: What is in it.
-        ended: When the relay that wrote it ended, in milliseconds since 1970: what was on the air went then.
+        ended: When the relay that wrote it ended, in milliseconds since 1970: what was on the air
+            went then.
 
     Raises:
         ValueError: It is none of ours, or broken. The message goes into a sentence.
@@ -213,7 +253,11 @@ def parse(data: bytes, ended: int) -> list[Departure]:
         value = json.loads(data)
     except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
-    if not isinstance(value, dict) or value.get("version") != VERSION or not isinstance(value.get("cameras"), list):
+    if (
+        not isinstance(value, dict)
+        or value.get("version") != VERSION
+        or not isinstance(value.get("cameras"), list)
+    ):
         raise ValueError(f"it is no such list of version {VERSION}")
     return [_departure(entry, ended) for entry in value["cameras"]]
 

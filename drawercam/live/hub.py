@@ -18,15 +18,17 @@ from .gone import Departures
 from .ledger import Budget, Ledger
 from .pausing import Policy
 
-# Channels that have, or had, a camera, above which those are forgotten early whose camera is gone and not remembered (gone.MAX_GONE), and
-# for which no viewer waits.
+# Channels that have, or had, a camera, above which those are forgotten early whose camera is gone
+# and not remembered (gone.MAX_GONE), and for which no viewer waits.
 MAX_CHANNELS = 500
 
-# Names without a camera for which viewers may wait: a wall of as many tiles that comes back before its cameras do. An address has three
-# quarters of them. A name that has, or had, a camera is none of these.
+# Names without a camera for which viewers may wait: a wall of as many tiles that comes back before
+# its cameras do. An address has three quarters of them. A name that has, or had, a camera is none
+# of these.
 MAX_AWAITED = 250
 
-# Bytes that all channels together remember for late viewers, and that their cameras have begun: 250 cameras with 2 s at 4 Mbit/s.
+# Bytes that all channels together remember for late viewers, and that their cameras have begun: 250
+# cameras with 2 s at 4 Mbit/s.
 MAX_MEMORY_IN_ALL = 256 * 2**20
 
 # Seconds from 1970-01-01 to 2001-01-01, where DateUTC counts from (RFC 8794 section 7.6).
@@ -73,7 +75,11 @@ class Hub:
         self.ledger = Ledger(self._budget, clock)
         self._date_utc = time.time_ns() - clock() * 1000 - _EPOCH_2001 * 10**9
         self._channels: dict[str, Channel] = {}
-        self._awaited: dict[str, str] = {}  # names for which viewers wait that never had a camera, and the address for which each counts
+        self._awaited: dict[
+            str, str
+            # Names for which viewers wait that never had a camera, and the address for which each
+            # counts.
+        ] = {}
         self._awaiting = Places(MAX_AWAITED)
         self._watchers: set[Watcher] = set()
         self._forgotten = Tally()  # what had passed through channels that are gone
@@ -81,7 +87,8 @@ class Hub:
         self._look_at_departures()
 
     def channel(self, name: str) -> Channel:
-        """The channel of that name for a camera, made if there is none. Viewers who wait take no room of cameras.
+        """The channel of that name for a camera, made if there is none. Viewers who wait take no
+        room of cameras.
 
         Raises:
             ValueError: It is not a name.
@@ -131,7 +138,9 @@ class Hub:
 
     def cameras(self) -> list[Channel]:
         """Channels that have a camera, and those whose camera is gone and remembered, by name."""
-        return sorted((one for one in self._channels.values() if self._shown(one)), key=lambda one: one.name)
+        return sorted(
+            (one for one in self._channels.values() if self._shown(one)), key=lambda one: one.name
+        )
 
     @property
     def channels(self) -> Collection[Channel]:
@@ -149,7 +158,10 @@ class Hub:
         return self._budget.used - self.ledger.shared
 
     def tally(self) -> Tally:
-        """What has passed through all channels there have ever been. No number of it is ever smaller than the last time."""
+        """What has passed through all channels there have ever been.
+
+        No number of it is ever smaller than the last time.
+        """
         total = Tally()
         total.include(self._forgotten)
         for channel in self._channels.values():
@@ -158,18 +170,25 @@ class Hub:
         return total
 
     def sweep(self) -> None:
-        """Let channels see to what time changes, and forget those that nobody needs. To be called about once a second."""
+        """Let channels see to what time changes, and forget those that nobody needs.
+
+        To be called about once a second.
+        """
         for channel in self._channels.values():
             channel.sweep()
         self._look_at_departures()
-        for name in [name for name, one in self._channels.items() if one.deserted and not self._shown(one)]:
+        for name in [
+            name for name, one in self._channels.items() if one.deserted and not self._shown(one)
+        ]:
             self._forget(name)
 
     def _make(self, name: str) -> Channel:
         if not NAME.fullmatch(name):
             raise ValueError(NAME_RULE)
         changed, utc = partial(self._changed, name), self._departures.now
-        channel = Channel(name, self.clock, self._date_utc, changed, self._policy, self._budget, self.later, utc)
+        channel = Channel(
+            name, self.clock, self._date_utc, changed, self._policy, self._budget, self.later, utc
+        )
         self._channels[name] = channel
         return channel
 
@@ -186,7 +205,9 @@ class Hub:
         self._announce()
 
     def _look_at_departures(self) -> None:
-        """Where the list of cameras that are gone is another one, say so to all; each of them has a channel."""
+        """Where the list of cameras that are gone is another one, say so to all; each of them has a
+        channel.
+        """
         if self._departures.look():
             for departure in list(self._departures):
                 channel = self.channel(departure.name)
@@ -206,7 +227,11 @@ class Hub:
             self._awaiting.leave(address)
 
     def _forget_the_longest_gone(self) -> None:
-        gone = [one for one in self._channels.values() if one.deserted and one.state is State.GONE and not self._shown(one)]
+        gone = [
+            one
+            for one in self._channels.values()
+            if one.deserted and one.state is State.GONE and not self._shown(one)
+        ]
         if gone:
             self._forget(min(gone, key=lambda one: one.since).name)
             self._announce()
@@ -228,4 +253,8 @@ def _entry(channel: Channel) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": channel.name, "state": channel.state, "kinds": channel.kinds}
     if channel.label:
         entry["label"] = channel.label
-    return entry if channel.gone_since is None else entry | {"reason": channel.reason, "since": channel.gone_since}
+    return (
+        entry
+        if channel.gone_since is None
+        else entry | {"reason": channel.reason, "since": channel.gone_since}
+    )

@@ -1,4 +1,6 @@
-"""What one camera sends: streams of container bytes in, tracks and packets on the relay's clock out."""
+"""What one camera sends: streams of container bytes in, tracks and packets on the relay's clock
+out.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,18 @@ ANNOUNCING = 64
 """Units of work for a track, also if only the size of its pictures changes."""
 
 PIECE = 16 * 2**10
-"""Bytes of a message that are read at once. Most pictures have less; of the smallest that codecs make, of 40 bytes, as many cost half of
-what a piece may (media/work.py)."""
+"""Bytes of a message that are read at once. Most pictures have less; of the smallest that codecs
+make, of 40 bytes, as many cost half of what a piece may (media/work.py).
+"""
 
 MAX_UNCOUNTED = 2**19
-"""Bytes of what its streams have read last that do not count as held: most pictures have less, and the channel holds one anyway."""
+"""Bytes of what its streams have read last that do not count as held: most pictures have less, and
+the channel holds one anyway.
+"""
 
-# Microseconds by which a document must begin before the end of the one before it in its stream to count its times anew. One that repeats
-# its header only goes on, and its tracks are interleaved more closely.
+# Microseconds by which a document must begin before the end of the one before it in its stream to
+# count its times anew. One that repeats its header only goes on, and its tracks are interleaved
+# more closely.
 _ANEW = 250_000
 
 # What is left out of one stream, or of all, and is remembered for people, in sentences.
@@ -70,17 +76,24 @@ class _Stream:
 class Source:
     """The streams of one camera connection, feeding one channel.
 
-    The first stream that brings a video track is the camera's picture, the first with an audio track its sound; tracks of the same
-    kind in other streams are ignored.
+    The first stream that brings a video track is the camera's picture, the first with an audio
+    track its sound; tracks of the same kind in other streams are ignored.
     """
 
-    def __init__(self, channel: Channel, clock: Callable[[], int], account: Account | None = None, whole: bool = False) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        clock: Callable[[], int],
+        account: Account | None = None,
+        whole: bool = False,
+    ) -> None:
         """
         Args:
             channel: Where tracks and packets go.
             clock: The relay's clock, microseconds.
             account: Where it counts what has begun to come; one by itself if None.
-            whole: Each stream is the whole camera: one with pictures that cannot be read is refused, though its sound can.
+            whole: Each stream is the whole camera: one with pictures that cannot be read is
+                refused, though its sound can.
         """
         if account is None:
             account = Ledger(Budget(MAX_OF_CAMERA), clock).account("")
@@ -96,7 +109,9 @@ class Source:
 
     @property
     def held(self) -> int:
-        """Bytes of memory for what has begun to come and is not complete, and for what may have been cut off."""
+        """Bytes of memory for what has begun to come and is not complete, and for what may have
+        been cut off.
+        """
         held, kept = self._coming, 0
         for stream in self._streams.values():
             held += stream.reader.held
@@ -105,7 +120,9 @@ class Source:
 
     @property
     def rest(self) -> float:
-        """Seconds for which the next bytes should wait, if they can, so that they never cost more than they may."""
+        """Seconds for which the next bytes should wait, if they can, so that they never cost more
+        than they may.
+        """
         return max(0.0, (MOST / 2 - self._work.left) / WORK_PER_SECOND)
 
     def settle(self, more: int = 0) -> None:
@@ -139,7 +156,9 @@ class Source:
         """A stream begins, or begins afresh; see messages.Stream."""
         delay = delay or 0
         turn = Geometry(rotation, flip)
-        self._streams[number] = _Stream(StreamReader(), Timeline(at, delay), delay, keyframes, interval, sound, turn)
+        self._streams[number] = _Stream(
+            StreamReader(), Timeline(at, delay), delay, keyframes, interval, sound, turn
+        )
         self._say_remarks()
         for kind in self._kinds_of(number):
             self._channel.stream_restarts(kind)
@@ -164,7 +183,8 @@ class Source:
             hold: More may have come together with it; the channel's `flush` follows.
 
         Raises:
-            Refused: The stream is unknown, its bytes are not media, they are too much work, or its tracks change too often.
+            Refused: The stream is unknown, its bytes are not media, they are too much work, or its
+                tracks change too often.
         """
         for _ in self.take(message):
             pass
@@ -172,7 +192,10 @@ class Source:
             self._channel.flush()
 
     def take(self, message: bytes) -> Iterator[None]:
-        """Take a binary message in pieces, between which others may have their turn; see `feed`. The channel's `flush` follows."""
+        """Take a binary message in pieces, between which others may have their turn; see `feed`.
+
+        The channel's `flush` follows.
+        """
         arrived = self._clock()
         number = message[0] if message else 0
         stream = self._stream(number)
@@ -215,7 +238,10 @@ class Source:
     def _stream(self, number: int) -> _Stream:
         stream = self._streams.get(number)
         if stream is None:
-            raise Refused(Reason.UNKNOWN_STREAM, f"Stream {number} was not announced (streams are 1 to {MAX_STREAM}).")
+            raise Refused(
+                Reason.UNKNOWN_STREAM,
+                f"Stream {number} was not announced (streams are 1 to {MAX_STREAM}).",
+            )
         return stream
 
     def _kinds_of(self, number: int) -> list[Kind]:
@@ -254,7 +280,9 @@ class Source:
 
     def _say_remarks(self) -> None:
         remarks = (sentence for one in self._streams.values() for sentence in one.remarks)
-        self._channel.remarks = [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in islice(remarks, _MOST_REMARKS)]
+        self._channel.remarks = [
+            f"{sentence[:1].upper()}{sentence[1:]}." for sentence in islice(remarks, _MOST_REMARKS)
+        ]
 
     def _end_track(self, kind: Kind) -> None:
         del self._owners[kind]
@@ -263,9 +291,16 @@ class Source:
     def _set_track(self, number: int, track: Track, stream: _Stream) -> None:
         kind = track.kind
         if self._owners.setdefault(kind, number) == number:
-            self._channel.set_track(stream.turn.applied(track), stream.keyframes, stream.interval, stream.sound)
+            self._channel.set_track(
+                stream.turn.applied(track), stream.keyframes, stream.interval, stream.sound
+            )
         else:
-            log.info("< %s: stream %d has a second %s track; it is ignored", self._channel.name, number, kind)
+            log.info(
+                "< %s: stream %d has a second %s track; it is ignored",
+                self._channel.name,
+                number,
+                kind,
+            )
 
     def _publish(self, number: int, stream: _Stream, packet: Packet, arrived: int) -> None:
         track = packet.track
@@ -280,11 +315,15 @@ class Source:
         if end > stream.latest:
             stream.latest = end
         offset = stream.timeline.place(end, arrived)
-        packet = Packet(track, timestamp + offset, packet.key, packet.data, duration, packet.decode_offset)
+        packet = Packet(
+            track, timestamp + offset, packet.key, packet.data, duration, packet.decode_offset
+        )
         self._channel.publish(packet, arrived, hold=True)
 
     def _begin_document(self, number: int, stream: _Stream, document: int, end: int) -> None:
-        """The first packet of another document comes, which ends at ``end`` on its recorder's clock."""
+        """The first packet of another document comes, which ends at ``end`` on its recorder's
+        clock.
+        """
         stream.document = document
         for kind in self._kinds_of(number):
             self._channel.begins_anew(kind)

@@ -42,7 +42,8 @@ KEYFRAME_PAUSE = 0.5
 KEYLESS_AFTER = 5_000_000
 
 KEYLESS = (
-    "The camera sends pictures, but no keyframe with which they could begin to be shown (in H.264 an IDR picture). "
+    "The camera sends pictures, but no keyframe with which they could begin to be shown "
+    "(in H.264 an IDR picture). "
     "Let it send one every 2 s, or encode its pictures anew."
 )
 """What is said of such a camera to people."""

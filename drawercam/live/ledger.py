@@ -1,6 +1,8 @@
-"""What cameras have begun to send and not ended, by address: a bound for each camera, for each address, and in the budget of all channels.
+"""What cameras have begun to send and not ended, by address: a bound for each camera, for each
+address, and in the budget of all channels.
 
-It also remembers for a while which address had a camera that made too much work: one that comes back at once may not do that again.
+It also remembers for a while which address had a camera that made too much work: one that comes
+back at once may not do that again.
 """
 
 from __future__ import annotations
@@ -13,22 +15,34 @@ from drawercam.protocol.close_reasons import Reason, Refused
 from groundwork.connections.limits import counted_as
 
 MAX_OF_CAMERA = 16 * 2**20
-"""Bytes of one camera that wait for the rest of their message, element or box: twice the longest of those."""
+"""Bytes of one camera that wait for the rest of their message, element or box: twice the longest of
+those.
+"""
 
 MAX_OF_ADDRESS = 32 * 2**20
-"""The same of all cameras of one address. A hundred that each wait for the rest of a picture hold 10 MiB."""
+"""The same of all cameras of one address.
+
+A hundred that each wait for the rest of a picture hold 10 MiB.
+"""
 
 OWN = 256 * 2**10
-"""Bytes that each camera may hold although all channels together hold what they may: a picture of a good camera has less."""
+"""Bytes that each camera may hold although all channels together hold what they may: a picture of a
+good camera has less.
+"""
 
 WORK_PER_SECOND = MOST // 2
-"""Units of work (media/work.py) that a camera may cost beyond what one message may: about 2 % of a desktop's processor."""
+"""Units of work (media/work.py) that a camera may cost beyond what one message may: about 2 % of a
+desktop's processor.
+"""
 
 LEAST_WORK = MOST // 8
 """Units with which a camera begins in any case: those of two seconds of the busiest honest one."""
 
 MAX_ADDRESSES = 4096
-"""Addresses remembered for their work: less than 1 MB. Beyond it, those are forgotten that have waited the longest."""
+"""Addresses remembered for their work: less than 1 MB.
+
+Beyond it, those are forgotten that have waited the longest.
+"""
 
 # Bytes in which is counted: what changes by less with each message costs nothing.
 _STEP = 4 * 2**10
@@ -74,7 +88,9 @@ class Ledger:
         self._budget = budget
         self._clock = clock
         self._held: Counter[str] = Counter()  # bytes, by the names of `counted_as`
-        self._refused: dict[str, int] = {}  # the time at which an address was refused for its work, in the order of these times
+        self._refused: dict[
+            str, int
+        ] = {}  # the time at which an address was refused for its work, in the order of these times
 
     def account(self, address: str) -> Account:
         """One for a camera that comes from there."""
@@ -88,7 +104,9 @@ class Ledger:
 
     def work(self, names: tuple[str, ...]) -> float:
         now = self._clock()
-        passed = min((now - self._refused[name] for name in names if name in self._refused), default=None)
+        passed = min(
+            (now - self._refused[name] for name in names if name in self._refused), default=None
+        )
         return MOST if passed is None else min(MOST, LEAST_WORK + passed * WORK_PER_SECOND / 1e6)
 
     def overworked(self, names: tuple[str, ...]) -> None:
@@ -101,7 +119,10 @@ class Ledger:
     def change(self, names: tuple[str, ...], before: int, after: int) -> None:
         grown = after - before
         if grown > 0 and any(self._held[name] + grown > MAX_OF_ADDRESS for name in names):
-            raise _refused(f"Cameras of this address have begun more than {MAX_OF_ADDRESS >> 20} MiB that they do not end.")
+            raise _refused(
+                f"Cameras of this address have begun more than {MAX_OF_ADDRESS >> 20} MiB "
+                "that they do not end."
+            )
         shared = max(0, after - OWN) - max(0, before - OWN)
         if shared > 0 and not self._budget.take(shared):
             raise _refused("All cameras together have begun more than the relay can hold.")
@@ -146,7 +167,10 @@ class Account:
         size = -(-size // _STEP) * _STEP
         if size != self._held:
             if size > MAX_OF_CAMERA:
-                raise _refused(f"The camera has begun more than {MAX_OF_CAMERA >> 20} MiB that it does not end.")
+                raise _refused(
+                    f"The camera has begun more than {MAX_OF_CAMERA >> 20} MiB that it "
+                    "does not end."
+                )
             self._ledger.change(self._names, self._held, size)
             self._held = size
 

@@ -9,7 +9,8 @@ from drawercam.protocol import messages
 
 from .viewers import Viewers
 
-# Microseconds for which nobody must have watched before a camera is put to sleep: a page that is reloaded wakes nobody up.
+# Microseconds for which nobody must have watched before a camera is put to sleep: a page that is
+# reloaded wakes nobody up.
 SLEEP_AFTER = 10_000_000
 
 # Viewers whose addresses a camera is told when they pause it.

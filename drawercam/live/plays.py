@@ -12,7 +12,8 @@ from drawercam.protocol import messages
 
 from .track_output import TrackOutput
 
-# Microseconds between two wishes for another codec that are passed on to the camera: each one begins everybody's picture afresh.
+# Microseconds between two wishes for another codec that are passed on to the camera: each one
+# begins everybody's picture afresh.
 CODEC_INTERVAL = 30_000_000
 
 _FAMILIES = {codec.value: codec for codec in Codec}
@@ -22,22 +23,30 @@ _NOTHING: frozenset[Codec] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Plays:
-    """What one viewer can play of each kind. None: what the camera sends now, whatever that is, and nothing else. An empty set: nothing,
-    and then it has no say about this kind, because no codec would help it."""
+    """What one viewer can play of each kind. None: what the camera sends now, whatever that is, and
+    nothing else. An empty set: nothing, and then it has no say about this kind, because no codec
+    would help it.
+    """
 
     video: frozenset[Codec] | None = None
     audio: frozenset[Codec] | None = None
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Plays:
-        """By the families' names (docs/protocol.md, "What players play"). Those that are not known are ignored."""
+        """By the families' names (docs/protocol.md, "What players play").
+
+        Those that are not known are ignored.
+        """
         return _plays(frozenset(_FAMILIES[name] for name in names if name in _FAMILIES))
 
     def of_kind(self, kind: Kind) -> frozenset[Codec] | None:
         return self.video if kind is Kind.VIDEO else self.audio
 
     def without(self, codec: Codec) -> Plays:
-        """It does not play this codec after all. If it has not said what it plays, that is all there was of this kind."""
+        """It does not play this codec after all.
+
+        If it has not said what it plays, that is all there was of this kind.
+        """
         left = (self.of_kind(codec.kind) or _NOTHING) - {codec}
         return replace(self, video=left) if codec.kind is Kind.VIDEO else replace(self, audio=left)
 
@@ -53,7 +62,10 @@ def _plays(codecs: frozenset[Codec]) -> Plays:
 
 
 class Audience:
-    """What all who watch one camera can play. A viewer that comes, goes or says something else costs the same however many there are."""
+    """What all who watch one camera can play.
+
+    A viewer that comes, goes or says something else costs the same however many there are.
+    """
 
     def __init__(self) -> None:
         self._said: dict[object, Plays] = {}
@@ -94,8 +106,8 @@ class Audience:
         self._asked = None
 
     def wishes(self, outputs: Collection[TrackOutput], now: int) -> list[messages.CameraUnplayable]:
-        """What the camera is to be asked for: where a viewer cannot play a track, and all can play another codec, that. Nothing where it
-        was asked lately.
+        """What the camera is to be asked for: where a viewer cannot play a track, and all can play
+        another codec, that. Nothing where it was asked lately.
 
         Args:
             outputs: The camera's tracks; each remembers what was asked for.

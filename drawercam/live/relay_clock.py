@@ -7,7 +7,9 @@ import time
 
 
 class RelayClock:
-    """Monotonic microseconds since the relay's start; what every timestamp on the wire refers to."""
+    """Monotonic microseconds since the relay's start; what every timestamp on the wire refers
+    to.
+    """
 
     def __init__(self) -> None:
         self._zero = time.monotonic_ns()
@@ -22,8 +24,10 @@ def utc_ms() -> int:
 
 
 def elapsed_ms() -> int:
-    """Milliseconds that have passed since some moment. Unlike `time.monotonic`, which stands still on Linux and macOS while the computer
-    sleeps, so that a computer which wakes up is not taken for one whose clock was set."""
+    """Milliseconds that have passed since some moment. Unlike `time.monotonic`, which stands still
+    on Linux and macOS while the computer sleeps, so that a computer which wakes up is not taken for
+    one whose clock was set.
+    """
     if sys.platform == "linux":
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 10**6
     if sys.platform == "darwin":

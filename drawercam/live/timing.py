@@ -1,4 +1,6 @@
-"""Lately: how long pictures take, up to players' sockets and from one to the next; how many come."""
+"""Lately: how long pictures take, up to players' sockets and from one to the next; how many
+come.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,16 @@ _PICTURES = 64
 # With fewer, a single late one would be half of what is known.
 _FEWEST_PICTURES = 8
 
-# Times between pictures of which the middle one is usual: enough that a pause does not count, and so few that a lens whose pace has
-# changed is known after five pictures, however slow it is now.
+# Times between pictures of which the middle one is usual: enough that a pause does not count, and
+# so few that a lens whose pace has changed is known after five pictures, however slow it is now.
 _LATEST_INTERVALS = 9
 
-# Microseconds. What seems to come faster than at 240 a second was not filmed just now: a file that is sent as fast as the network takes it.
+# Microseconds. What seems to come faster than at 240 a second was not filmed just now: a file that
+# is sent as fast as the network takes it.
 _SHORTEST_INTERVAL = 4_000
 
-# Microseconds: long enough for a steady figure at 5 frames a second, short enough to follow a change.
+# Microseconds: long enough for a steady figure at 5 frames a second, short enough to follow a
+# change.
 _SPAN = 3_000_000
 _SLOT = 250_000
 
@@ -31,7 +35,8 @@ class Parts:
 
     Attributes:
         encode: From capture to the camera's socket, as the camera says.
-        uplink: From there to the relay; from the capture on while ``encode`` is unknown. As far as the relay knows when that was.
+        uplink: From there to the relay; from the capture on while ``encode`` is unknown. As far as
+            the relay knows when that was.
         relay: From the arrival until the picture was offered to all viewers.
     """
 
@@ -41,10 +46,12 @@ class Parts:
 
 
 class Timing:
-    """The pictures of one camera. Three numbers are kept per picture; medians are made when they are asked for.
+    """The pictures of one camera. Three numbers are kept per picture; medians are made when they
+    are asked for.
 
     Attributes:
-        encode: Microseconds from capture to the camera's socket, as the camera says; None while it does not.
+        encode: Microseconds from capture to the camera's socket, as the camera says; None while it
+            does not.
         told: Microseconds from one picture to the next, as the camera says.
     """
 
@@ -68,17 +75,22 @@ class Timing:
         return Parts(self.encode, uplink, _median(self._stays))
 
     def interval(self) -> int | None:
-        """Microseconds from one picture to the next, the median, where a pause does not count; of too few pictures, what the camera says.
-        None while that cannot be told."""
+        """Microseconds from one picture to the next, the median, where a pause does not count; of
+        too few pictures, what the camera says. None while that cannot be told.
+        """
         if len(self._captured) < _FEWEST_PICTURES:
             interval = self.told
         else:
-            interval = _median(after - before for before, after in pairwise(sorted(self._captured)))  # B frames come out of order
+            interval = _median(
+                after - before for before, after in pairwise(sorted(self._captured))
+            )  # B frames come out of order
         return interval if interval is not None and interval >= _SHORTEST_INTERVAL else None
 
     def pace(self) -> int | None:
-        """Microseconds from one picture to the next, lately: the median of the last few, and of two the shorter one. None before the second
-        picture, whatever the camera says: in the dark, a lens is slower than it knows."""
+        """Microseconds from one picture to the next, lately: the median of the last few, and of two
+        the shorter one. None before the second picture, whatever the camera says: in the dark, a
+        lens is slower than it knows.
+        """
         latest = sorted(list(self._captured)[-_LATEST_INTERVALS - 1 :])
         intervals = sorted(after - before for before, after in pairwise(latest))
         return intervals[(len(intervals) - 1) // 2] if intervals else None
@@ -106,7 +118,9 @@ class Meter:
         if not self._slots:
             return 0.0, 0.0
         seconds = max(now - self._slots[0][0] * _SLOT, _SLOT) / 1e6
-        return sum(slot[1] for slot in self._slots) / seconds, sum(slot[2] for slot in self._slots) / seconds
+        return sum(slot[1] for slot in self._slots) / seconds, sum(
+            slot[2] for slot in self._slots
+        ) / seconds
 
     def _forget(self, now: int) -> None:
         oldest = (now - _SPAN) // _SLOT

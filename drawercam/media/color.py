@@ -1,5 +1,7 @@
-"""The colour space of pictures, in the words of WebCodecs (https://w3c.github.io/webcodecs/#videocolorspace) and the numbers of
-ISO/IEC 23091-2 (ITU-T H.273), which H.264, AV1, Matroska and MP4 have in common."""
+"""The colour space of pictures, in the words of WebCodecs
+(https://w3c.github.io/webcodecs/#videocolorspace) and the numbers of ISO/IEC 23091-2 (ITU-T H.273),
+which H.264, AV1, Matroska and MP4 have in common.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ _PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte4
 _TRANSFERS = {1: "bt709", 6: "smpte170m", 8: "linear", 13: "iec61966-2-1", 16: "pq", 18: "hlg"}
 _MATRICES = {0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020-ncl"}
 
-# Code points that H.273 calls functionally the same as another one, which has a word: primaries of SMPTE 240M; the curve of BT.2020.
+# Code points that H.273 calls functionally the same as another one, which has a word: primaries of
+# SMPTE 240M; the curve of BT.2020.
 _SAME_PRIMARIES = {7: "smpte170m"}
 _SAME_TRANSFERS = {14: "bt709", 15: "bt709"}
 
@@ -24,8 +27,9 @@ _PRIMARIES_CODES = {word: code for code, word in _PRIMARIES.items()}
 _TRANSFER_CODES = {word: code for code, word in _TRANSFERS.items()}
 _MATRIX_CODES = {word: code for code, word in _MATRICES.items()}
 
-# Pixels of the shorter side from which on a picture that does not say its matrix is taken for one of BT.709, and below for one of BT.601:
-# what Chromium and Firefox guess of files. Held upright or not, a phone's picture is the same.
+# Pixels of the shorter side from which on a picture that does not say its matrix is taken for one
+# of BT.709, and below for one of BT.601: what Chromium and Firefox guess of files. Held upright or
+# not, a phone's picture is the same.
 _HIGH_DEFINITION = 720
 
 
@@ -60,13 +64,18 @@ class ColorSpace:
 
     def as_json(self) -> dict[str, str | bool]:
         """As WebCodecs' ``VideoColorSpaceInit``, without what is not known."""
-        known = zip(_NAMES, (self.primaries, self.transfer, self.matrix, self.full_range), strict=True)
+        known = zip(
+            _NAMES, (self.primaries, self.transfer, self.matrix, self.full_range), strict=True
+        )
         return {name: value for name, value in known if value is not None}
 
 
-def from_codes(primaries: int, transfer: int, matrix: int, full_range: bool | None = None) -> ColorSpace | None:
-    """The colour space of three code points and a range; None if it says nothing. Code points for which WebCodecs has no word, and such as
-    are reserved, count as not said."""
+def from_codes(
+    primaries: int, transfer: int, matrix: int, full_range: bool | None = None
+) -> ColorSpace | None:
+    """The colour space of three code points and a range; None if it says nothing. Code points for
+    which WebCodecs has no word, and such as are reserved, count as not said.
+    """
     return _said(
         ColorSpace(
             _PRIMARIES.get(primaries) or _SAME_PRIMARIES.get(primaries),
@@ -78,8 +87,9 @@ def from_codes(primaries: int, transfer: int, matrix: int, full_range: bool | No
 
 
 def merged(first: ColorSpace | None, second: ColorSpace | None) -> ColorSpace | None:
-    """What the first one says, and the second one where the first says nothing: a container, whose word counts more (ISO/IEC 14496-12
-    12.1.5), and the stream in it."""
+    """What the first one says, and the second one where the first says nothing: a container, whose
+    word counts more (ISO/IEC 14496-12 12.1.5), and the stream in it.
+    """
     if first is None or second is None:
         return first or second
     return ColorSpace(
@@ -91,8 +101,8 @@ def merged(first: ColorSpace | None, second: ColorSpace | None) -> ColorSpace | 
 
 
 def completed(color: ColorSpace | None, width: int, height: int) -> ColorSpace:
-    """The same with all that it does not say, so that it looks the same everywhere: else each player guesses for itself, and Chromium
-    takes for unknown what is known in part.
+    """The same with all that it does not say, so that it looks the same everywhere: else each
+    player guesses for itself, and Chromium takes for unknown what is known in part.
 
     Args:
         color: What is known.
@@ -100,7 +110,8 @@ def completed(color: ColorSpace | None, width: int, height: int) -> ColorSpace:
     """
     known = color or ColorSpace()
     matrix = known.matrix or ("bt709" if min(width, height) >= _HIGH_DEFINITION else "smpte170m")
-    # Phones and webcams have the primaries of BT.709 and sRGB whatever their matrix; those of BT.2020 come with its matrix only.
+    # Phones and webcams have the primaries of BT.709 and sRGB whatever their matrix; those of
+    # BT.2020 come with its matrix only.
     return ColorSpace(
         known.primaries or ("bt2020" if matrix == "bt2020-ncl" else "bt709"),
         known.transfer or ("iec61966-2-1" if matrix == "rgb" else "bt709"),

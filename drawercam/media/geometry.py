@@ -1,8 +1,10 @@
-"""How a picture is turned and stretched before people see it: what containers say of it, and what a track says.
+"""How a picture is turned and stretched before people see it: what containers say of it, and what a
+track says.
 
-A track says it as WebCodecs does (docs/protocol.md, "How a picture is shown"): its pixels may not be square; the picture is turned
-clockwise by quarters; then it may be mirrored, left for right. Containers say the same by a matrix (ISO/IEC 14496-12 6.2.2, and in
-FFmpeg's libraries) or by three angles (RFC 9559, Projection).
+A track says it as WebCodecs does (docs/protocol.md, "How a picture is shown"): its pixels may not
+be square; the picture is turned clockwise by quarters; then it may be mirrored, left for right.
+Containers say the same by a matrix (ISO/IEC 14496-12 6.2.2, and in FFmpeg's libraries) or by three
+angles (RFC 9559, Projection).
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from dataclasses import dataclass, replace
 
 from .packets import Kind, Track
 
-# How many times as wide as high a pixel may be, or as high as wide. Anamorphic video has up to 3; what says more is broken.
+# How many times as wide as high a pixel may be, or as high as wide. Anamorphic video has up to 3;
+# what says more is broken.
 MAX_STRETCH = 8
 
-# A pixel that differs from a square by less is one: sizes are rounded and cropped. The least anamorphic ones differ by 6 %.
+# A pixel that differs from a square by less is one: sizes are rounded and cropped. The least
+# anamorphic ones differ by 6 %.
 LEAST_STRETCH = 0.02
 
 # What a turn clockwise does to a point: x' = a x + c y, y' = b x + d y, where y points down.
@@ -46,8 +50,9 @@ class Geometry:
     pixel_aspect: float = 1.0
 
     def applied(self, track: Track) -> Track:
-        """The track with what its container says. What the stream itself says of its turn and of its pixels counts more: containers go
-        stale."""
+        """The track with what its container says. What the stream itself says of its turn and of
+        its pixels counts more: containers go stale.
+        """
         if track.kind is not Kind.VIDEO or self == _PLAIN:
             return track
         if not track.rotation and not track.flip:
@@ -62,14 +67,25 @@ _PLAIN = Geometry()
 
 
 def stretched(width: int, height: int, pixel_aspect: float) -> tuple[int, int]:
-    """The size in square pixels of a picture with other ones: one side is as it was, the other has grown.
+    """The size in square pixels of a picture with other ones: one side is as it was, the other has
+    grown.
 
     Returns:
-        Width and height; 0 and 0 where its pixels are square, or are said to be so long that it cannot be.
+        Width and height; 0 and 0 where its pixels are square, or are said to be so long that it
+        cannot be.
     """
-    if not width or not height or abs(pixel_aspect - 1) < LEAST_STRETCH or not 1 / MAX_STRETCH <= pixel_aspect <= MAX_STRETCH:
+    if (
+        not width
+        or not height
+        or abs(pixel_aspect - 1) < LEAST_STRETCH
+        or not 1 / MAX_STRETCH <= pixel_aspect <= MAX_STRETCH
+    ):
         return 0, 0
-    return (round(width * pixel_aspect), height) if pixel_aspect > 1 else (width, round(height / pixel_aspect))
+    return (
+        (round(width * pixel_aspect), height)
+        if pixel_aspect > 1
+        else (width, round(height / pixel_aspect))
+    )
 
 
 def turned(width: int, height: int, rotation: int) -> tuple[int, int]:
@@ -84,7 +100,10 @@ def matrix(rotation: int, flip: bool) -> tuple[int, int, int, int]:
 
 
 def of_matrix(a: float, b: float, c: float, d: float) -> Geometry:
-    """What a matrix says, of any scale. Turns that are no quarters are rounded to one, and one that shows nothing is ignored."""
+    """What a matrix says, of any scale.
+
+    Turns that are no quarters are rounded to one, and one that shows nothing is ignored.
+    """
     determinant = a * d - b * c
     if not determinant:
         return _PLAIN
@@ -96,9 +115,11 @@ def of_matrix(a: float, b: float, c: float, d: float) -> Geometry:
 
 
 def of_angles(yaw: float, pitch: float, roll: float) -> Geometry:
-    """What the pose of a rectangular projection says (RFC 9559, ProjectionPoseYaw, ProjectionPosePitch, ProjectionPoseRoll), in
-    degrees: half a turn about the upright or the level axis mirrors the picture, then it rolls counter-clockwise. A display orientation of
-    H.264 says the same (ITU-T H.264 D.2.27)."""
+    """What the pose of a rectangular projection says (RFC 9559, ProjectionPoseYaw,
+    ProjectionPosePitch, ProjectionPoseRoll), in degrees: half a turn about the upright or the level
+    axis mirrors the picture, then it rolls counter-clockwise. A display orientation of H.264 says
+    the same (ITU-T H.264 D.2.27).
+    """
     if not all(map(math.isfinite, (yaw, pitch, roll))):
         return _PLAIN
     from_behind, head_down = _quarter(yaw) == 180, _quarter(pitch) == 180

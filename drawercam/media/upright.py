@@ -1,4 +1,7 @@
-"""Decoded pictures as people are to see them: upright, and with square pixels. The one module of this room that needs PyAV."""
+"""Decoded pictures as people are to see them: upright, and with square pixels.
+
+The one module of this room that needs PyAV.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,13 @@ from av.video.frame import VideoFrame
 
 from .geometry import Geometry, filters, of_matrix, stretched
 
-_MATRIX = struct.Struct("=9i")  # in the order of ISO/IEC 14496-12 6.2.2, and of this computer's bytes
+_MATRIX = struct.Struct(
+    "=9i"
+)  # in the order of ISO/IEC 14496-12 6.2.2, and of this computer's bytes
 
 
-# Kinds of side data for which PyAV has no name, as the one of Exif, follow those for which it has one. It refuses to show any of a
-# picture that has such.
+# Kinds of side data for which PyAV has no name, as the one of Exif, follow those for which it has
+# one. It refuses to show any of a picture that has such.
 _NAMELESS = range(len(Type), len(Type) + 16)
 
 
@@ -45,8 +50,17 @@ def _display_matrix(picture: VideoFrame) -> Buffer | None:
 def _without_nameless(picture: VideoFrame) -> VideoFrame:
     graph = Graph()
     graph.threads = 1
-    source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1_000_000))
-    graph.link_nodes(source, *(graph.add("sidedata", f"mode=delete:type={kind}") for kind in _NAMELESS), graph.add("buffersink"))
+    source = graph.add_buffer(
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        time_base=Fraction(1, 1_000_000),
+    )
+    graph.link_nodes(
+        source,
+        *(graph.add("sidedata", f"mode=delete:type={kind}") for kind in _NAMELESS),
+        graph.add("buffersink"),
+    )
     graph.configure()
     graph.vpush(picture)
     return graph.vpull()
@@ -62,7 +76,9 @@ class Upright:
     def seen(self, picture: VideoFrame, geometry: Geometry) -> VideoFrame:
         """The picture, or another one, upright and with square pixels."""
         width, height = stretched(picture.width, picture.height, geometry.pixel_aspect)
-        return self.turned(picture.reformat(width, height) if width else picture, geometry.rotation, geometry.flip)
+        return self.turned(
+            picture.reformat(width, height) if width else picture, geometry.rotation, geometry.flip
+        )
 
     def turned(self, picture: VideoFrame, rotation: int, flip: bool) -> VideoFrame:
         """The picture, or another one that lies as it is to be seen.
@@ -79,7 +95,12 @@ class Upright:
             self._form, self._graph = form, Graph()
             self._graph.threads = 1
             time_base = Fraction(1, 1_000_000)
-            source = self._graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=time_base)
+            source = self._graph.add_buffer(
+                width=picture.width,
+                height=picture.height,
+                format=picture.format,
+                time_base=time_base,
+            )
             turns = [self._graph.add(name, argument) for name, argument in wanted]
             self._graph.link_nodes(source, *turns, self._graph.add("buffersink")).configure()
         self._graph.vpush(picture)

@@ -1,14 +1,17 @@
-"""How much one message may make the relay do: counted, because a clock would decide anew each time."""
+"""How much one message may make the relay do: counted, because a clock would decide anew each
+time.
+"""
 
 from __future__ import annotations
 
 from .packets import MediaLimitError
 
-# Units that what comes at once may cost, in all its frames and however they are nested: about 40 ms of a desktop's processor.
+# Units that what comes at once may cost, in all its frames and however they are nested: about 40 ms
+# of a desktop's processor.
 MOST = 2**16
 
-# Units that a piece of it may cost, together with what it completes: about 10 ms, for which all others wait. A header has some hundred, a
-# fragment of 10 s of two recorders 7,000.
+# Units that a piece of it may cost, together with what it completes: about 10 ms, for which all
+# others wait. A header has some hundred, a fragment of 10 s of two recorders 7,000.
 MOST_AT_ONCE = 2**14
 
 # Units, as they were measured, beyond the one for a part that is found.
@@ -48,4 +51,6 @@ class Work:
         """
         self.left -= units
         if self.left < 0:
-            raise MediaLimitError("there are more small parts in what came at once than recorders make")
+            raise MediaLimitError(
+                "there are more small parts in what came at once than recorders make"
+            )

@@ -1,4 +1,6 @@
-"""Why the relay ends a socket: one close code and one stable id each (docs/protocol.md, "Errors and close codes")."""
+"""Why the relay ends a socket: one close code and one stable id each (docs/protocol.md, "Errors and
+close codes").
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ class Reason(Enum):
     UNEXPECTED_BINARY = 4005, "Only cameras may send binary messages."
     REVOKED = 4006, "The key of this connection has ended or was revoked."
     TOO_MANY_MESSAGES = 4007, "Too many messages came at once."
-    KEYS_UNREAD = 4008, "The relay cannot read its keys now, so it lets nobody in by one. Its log says why."
+    KEYS_UNREAD = (
+        4008,
+        "The relay cannot read its keys now, so it lets nobody in by one. Its log says why.",
+    )
 
     @property
     def code(self) -> int:

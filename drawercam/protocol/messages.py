@@ -1,7 +1,7 @@
 """The control channel: JSON messages as dataclasses, both ways (docs/protocol.md, "Messages").
 
-A message class names its ``type``; its fields are the JSON fields. ``parse`` turns text into the message of a peer's vocabulary or
-raises; ``encode`` turns a message into text.
+A message class names its ``type``; its fields are the JSON fields. ``parse`` turns text into the
+message of a peer's vocabulary or raises; ``encode`` turns a message into text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ SUBPROTOCOL = "drawercam.1"
 """What both sides of a socket say that they speak (RFC 6455 section 1.9)."""
 
 STOPPED = "stop"
-"""The reason with which a camera closes its socket (code 1000) because its person has switched it off."""
+"""The reason with which a camera closes its socket (code 1000) because its person has switched it
+off.
+"""
 
 # Text messages are small; the longest honest one is below 1 KiB.
 MAX_TEXT = 16 * 2**10
@@ -28,13 +30,15 @@ MAX_STREAM = 8
 _MAX_MIME = 256
 _MAX_REASON = 64
 
-# Microseconds: the longest way from capture to the relay that a camera may claim. Longer ones are no live picture.
+# Microseconds: the longest way from capture to the relay that a camera may claim. Longer ones are
+# no live picture.
 MAX_DELAY = 10_000_000
 
 # Microseconds: the longest from one picture to the next that a camera may claim.
 MAX_INTERVAL = 10_000_000
 
-# Degrees to either side that a camera may claim to turn, and the factors between which it may claim to zoom: beyond that is no camera.
+# Degrees to either side that a camera may claim to turn, and the factors between which it may claim
+# to zoom: beyond that is no camera.
 MAX_ANGLE = 360
 MIN_ZOOM, MAX_ZOOM = 0.01, 1000
 
@@ -97,17 +101,29 @@ def _is_axis(lowest: float, highest: float) -> Callable[[Any], bool]:
             return False
         least, most, step, now = (value.get(name) for name in ("min", "max", "step", "now"))
         numbers = [one for one in (least, most, now) if one is not None]
-        if least is None or most is None or not all(_is_number(one) and lowest <= one <= highest for one in numbers):
+        if (
+            least is None
+            or most is None
+            or not all(_is_number(one) and lowest <= one <= highest for one in numbers)
+        ):
             return False
-        return bool(least < most) and (step is None or (_is_number(step) and 0 < step <= most - least))
+        return bool(least < most) and (
+            step is None or (_is_number(step) and 0 < step <= most - least)
+        )
 
     return check
 
 
-def _checked(check: Callable[[Any], bool], default: Any = MISSING, read: Callable[[Any], Any] | None = None) -> Any:
+def _checked(
+    check: Callable[[Any], bool], default: Any = MISSING, read: Callable[[Any], Any] | None = None
+) -> Any:
     """A field that a peer may send: whether a value can be, and what is made of it."""
     metadata = {"check": check, "read": read}
-    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
+    return (
+        field(metadata=metadata)
+        if default is MISSING
+        else field(default=default, metadata=metadata)
+    )
 
 
 class Message:
@@ -154,7 +170,8 @@ class Stream(Message):
         interval: Microseconds from one picture to the next, usually, if the camera knows.
         sound: Whether there is sound with these pictures, in this stream or another, if it knows.
         label: What people call the camera, as it can be shown (names.label_of).
-        rotation, flip: How its pictures are to be turned, as in media.packets.Track, where nothing in the stream itself says it.
+        rotation, flip: How its pictures are to be turned, as in media.packets.Track, where nothing
+            in the stream itself says it.
     """
 
     type: ClassVar[str] = "stream"
@@ -188,7 +205,9 @@ class CameraState(Message):
 
     type: ClassVar[str] = "state"
     state: str = _checked(_one_of("live", "paused"))
-    reason: str | None = _checked(_one_of("viewers", "unwatched", "camera", "background", "interrupted"), None)
+    reason: str | None = _checked(
+        _one_of("viewers", "unwatched", "camera", "background", "interrupted"), None
+    )
     sound: str | None = _checked(_one_of(*SOUND_STATES), None)
 
 
@@ -198,7 +217,8 @@ class CameraPing(Message):
 
     Attributes:
         encode: Microseconds that a picture takes from capture to the camera's socket.
-        level: How loud its microphone was at the loudest moment of the last 2 s: root mean square, 0 to 1.
+        level: How loud its microphone was at the loudest moment of the last 2 s: root mean square,
+            0 to 1.
     """
 
     type: ClassVar[str] = "ping"
@@ -209,7 +229,8 @@ class CameraPing(Message):
 
 @dataclass(frozen=True, slots=True)
 class Turns(Message):
-    """What a camera can turn, and where it stands. From a camera, and passed on to its players; empty when it cannot turn any more.
+    """What a camera can turn, and where it stands. From a camera, and passed on to its players;
+    empty when it cannot turn any more.
 
     Attributes:
         pan: Degrees from straight ahead, positive to the right as the camera sees it.
@@ -237,7 +258,8 @@ class Join(Message):
 
     Attributes:
         video: False where somebody listens only: no pictures, and the sound from now on.
-        plays: Families of codecs that the player decodes, also such as are not known here; None where it says nothing of them.
+        plays: Families of codecs that the player decodes, also such as are not known here; None
+            where it says nothing of them.
     """
 
     type: ClassVar[str] = "join"
@@ -247,7 +269,10 @@ class Join(Message):
 
 @dataclass(frozen=True, slots=True)
 class Rest(Message):
-    """The player is neither looked at nor heard now: send no frames until Join. The player counts as not watching."""
+    """The player is neither looked at nor heard now: send no frames until Join.
+
+    The player counts as not watching.
+    """
 
     type: ClassVar[str] = "rest"
 
@@ -280,14 +305,20 @@ class Resume(Message):
 
 @dataclass(frozen=True, slots=True)
 class Keyframe(Message):
-    """From a player: it cannot go on without one. To a camera: make the next frame one if you can."""
+    """From a player: it cannot go on without one.
+
+    To a camera: make the next frame one if you can.
+    """
 
     type: ClassVar[str] = "keyframe"
 
 
 @dataclass(frozen=True, slots=True)
 class Orient(Message):
-    """From a player: the camera should look there. To a camera: look there. What is None stays as it is; units as in Turns."""
+    """From a player: the camera should look there.
+
+    To a camera: look there. What is None stays as it is; units as in Turns.
+    """
 
     type: ClassVar[str] = "orient"
     pan: float | None = _checked(_is_number, None)
@@ -296,7 +327,9 @@ class Orient(Message):
 
     def __post_init__(self) -> None:
         if not self.wishes():
-            raise ControlError("the message 'orient' needs at least one of the fields 'pan', 'tilt' and 'zoom'")
+            raise ControlError(
+                "the message 'orient' needs at least one of the fields 'pan', 'tilt' and 'zoom'"
+            )
 
     def wishes(self) -> dict[str, float]:
         """What is wished for, by the name of its axis."""
@@ -338,14 +371,16 @@ class Pong(Message):
 
 @dataclass(frozen=True, slots=True)
 class PlayerPong(Message):
-    """As Pong, and how long (µs) the camera's pictures take up to the player's socket, lately; None while unknown.
+    """As Pong, and how long (µs) the camera's pictures take up to the player's socket, lately; None
+    while unknown.
 
     Attributes:
         encode: In the camera.
         uplink: From there to the relay; from the capture on while ``encode`` is unknown.
         relay: In the relay.
         drops: Frames left out for this viewer so far.
-        idle: Microseconds since the camera's last frame came to the relay, None before the first one.
+        idle: Microseconds since the camera's last frame came to the relay, None before the first
+            one.
         pace: Microseconds from one picture to the next, lately; None before the second one.
         level: As in CameraPing, None where the camera does not say it.
     """
@@ -427,7 +462,8 @@ class TrackBegins(Message):
         rotation: Degrees clockwise by which the player turns a picture; 90, 180 or 270.
         flip: The player mirrors it, left for right, after that.
         displayWidth, displayHeight: Its size in square pixels, before it is turned.
-        colorSpace: ``primaries``, ``transfer``, ``matrix`` and ``fullRange`` in WebCodecs' words, those that are known.
+        colorSpace: ``primaries``, ``transfer``, ``matrix`` and ``fullRange`` in WebCodecs' words,
+            those that are known.
     """
 
     type: ClassVar[str] = "track"
@@ -455,7 +491,10 @@ class TrackEnds(Message):
 
 @dataclass(frozen=True, slots=True)
 class Declined(Message):
-    """A player's wish is not fulfilled: a stable id for programs and a sentence for people. The socket stays."""
+    """A player's wish is not fulfilled: a stable id for programs and a sentence for people.
+
+    The socket stays.
+    """
 
     type: ClassVar[str] = "refused"
     id: str
@@ -464,8 +503,9 @@ class Declined(Message):
 
 @dataclass(frozen=True, slots=True)
 class Cameras(Message):
-    """All cameras: dicts of ``name``, ``state``, ``kinds``, and ``label`` if there is one; of those that are gone also ``reason`` and
-    ``since`` (as in ChannelState)."""
+    """All cameras: dicts of ``name``, ``state``, ``kinds``, and ``label`` if there is one; of those
+    that are gone also ``reason`` and ``since`` (as in ChannelState).
+    """
 
     type: ClassVar[str] = "cameras"
     cameras: tuple[dict[str, Any], ...]
@@ -526,7 +566,9 @@ def read(value: dict[str, Any], kind: type[Kind]) -> Kind:
             if item.default is MISSING:
                 raise ControlError(f"the message {kind.type!r} needs the field {item.name!r}")
         elif not item.metadata["check"](given):
-            raise ControlError(f"the field {item.name!r} of the message {kind.type!r} has an impossible value")
+            raise ControlError(
+                f"the field {item.name!r} of the message {kind.type!r} has an impossible value"
+            )
         else:
             convert = item.metadata["read"]
             known[item.name] = given if convert is None else convert(given)

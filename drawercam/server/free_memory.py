@@ -1,4 +1,6 @@
-"""Memory: what is looked through for what nobody needs any more, and what goes back to the system."""
+"""Memory: what is looked through for what nobody needs any more, and what goes back to the
+system.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,11 @@ _NEVER = 10**9
 
 
 def settle() -> None:
-    """What there is now stays: the collector need not look through modules and classes again. It takes 40 ms for that, in which no picture
-    moves, and crowds that come and go call it often. Those themselves are the same again, so from now on `collect` looks through
-    what is old, and nobody else."""
+    """What there is now stays: the collector need not look through modules and classes again. It
+    takes 40 ms for that, in which no picture moves, and crowds that come and go call it often.
+    Those themselves are the same again, so from now on `collect` looks through what is old, and
+    nobody else.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*gc.get_threshold()[:2], _NEVER)
@@ -26,10 +30,12 @@ def collect() -> None:
 
 
 def trim() -> None:
-    """Give back what the C library keeps for later (malloc_trim(3)); nothing where it has no such call. Takes about 1 ms for 50 MB.
+    """Give back what the C library keeps for later (malloc_trim(3)); nothing where it has no such
+    call. Takes about 1 ms for 50 MB.
 
-    It keeps free memory that lies below something that is in use. A handshake needs a hundred times what stays of it, so when many
-    come at once, what stays of each lies above what all the others have let go.
+    It keeps free memory that lies below something that is in use. A handshake needs a hundred times
+    what stays of it, so when many come at once, what stays of each lies above what all the others
+    have let go.
     """
     if (call := _malloc_trim()) is not None:
         call(0)
@@ -39,5 +45,9 @@ def trim() -> None:
 def _malloc_trim() -> Callable[[int], int] | None:
     try:
         return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another C library; Windows, where None names none
+    except (
+        AttributeError,
+        OSError,
+        TypeError,
+    ):  # another C library; Windows, where None names none
         return None

@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar
 from drawercam.server.http.cameras.live_file import Reader
 from drawercam.server.sockets.websocket import Socket
 
-# Bytes that may wait in all sockets together: 30 stalled viewers that have just been given the longest past. Beyond it there are no bursts,
-# and those for whom most waits are cut off.
+# Bytes that may wait in all sockets together: 30 stalled viewers that have just been given the
+# longest past. Beyond it there are no bursts, and those for whom most waits are cut off.
 MAX_WAITING_IN_ALL = 256 * 2**20
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,9 @@ class Lines:
         return self._written + sum(line.written for line in self.all())
 
     def has_room(self, size: int) -> bool:
-        """Whether a burst of so many bytes may wait in one of them; it then counts as waiting there."""
+        """Whether a burst of so many bytes may wait in one of them; it then counts as waiting
+        there.
+        """
         if self.waiting + size > MAX_WAITING_IN_ALL:
             self.waiting = self._held()  # much of it is gone since the last look
         if self.waiting + size > MAX_WAITING_IN_ALL:
@@ -83,7 +85,9 @@ class Lines:
         return True
 
     def look(self) -> int:
-        """See how much waits, and cut off those for which most waits, if that is too much; returns how many lines there were."""
+        """See how much waits, and cut off those for which most waits, if that is too much; returns
+        how many lines there were.
+        """
         lines = self.all()
         self.waiting = self._held()
         for line in too_full(lines, MAX_WAITING_IN_ALL):

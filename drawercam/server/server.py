@@ -47,7 +47,8 @@ from .lines import MAX_WAITING_IN_ALL, Lines
 # Seconds between two looks at the deadlines. One sweep serves all connections.
 SWEEP_INTERVAL = STEP
 
-# Connections that have come or gone, after which memory is given back to the system, as soon as nobody comes for a second.
+# Connections that have come or gone, after which memory is given back to the system, as soon as
+# nobody comes for a second.
 TRIM_AFTER = 16
 
 # Seconds between two looks for old memory that nobody needs; that which is young is found at once.
@@ -59,8 +60,8 @@ GOODBYE_BUDGET = 1.0
 # Seconds that an idle HTTP connection is kept.
 _KEEPALIVE = 30.0
 
-# Seconds for which what is still sent in a request that was answered is thrown away, so that its sender can read the answer: a camera that
-# was taken over, for instance.
+# Seconds for which what is still sent in a request that was answered is thrown away, so that its
+# sender can read the answer: a camera that was taken over, for instance.
 _LINGERING = 3.0
 
 log = logging.getLogger(__name__)
@@ -78,12 +79,16 @@ class Server:
     def __init__(self, site: Site) -> None:
         self._hub, self._entrance = site.hub, site.entrance
         self.refusals = Refusals(partial(answer_headers, site.registry))
-        self.guard = SocketGuard(self._entrance, self._hub, self.refusals.of_handshake, self.now, site.version or None)
+        self.guard = SocketGuard(
+            self._entrance, self._hub, self.refusals.of_handshake, self.now, site.version or None
+        )
         self._to_https = ToHttps(self._entrance, self.refusals)
         self.scheduler = Scheduler(lambda work: asyncio.get_running_loop().call_soon(work))
         app = application(site, self.refusals, self.scheduler.share)
         self._bodies = site.bodies
-        socket_over_http.add_routes(app, lambda transport: _SocketOwner(self, transport), self._bodies)
+        socket_over_http.add_routes(
+            app, lambda transport: _SocketOwner(self, transport), self._bodies
+        )
         self._desks = Desks(self._hub)
         snapshots.add_routes(app, self._desks)
         self.served = ServedTime(self.now)
@@ -99,7 +104,8 @@ class Server:
             keepalive_timeout=_KEEPALIVE,
             lingering_time=_LINGERING,
             read_bufsize=READ_AHEAD,
-            auto_decompress=False,  # nobody packs what is sent here, and a few bytes could become much
+            # Nobody packs what is sent here, and a few bytes could become much.
+            auto_decompress=False,
         )
         self.hall = self._entrance.hall
         self.connected = self._entrance.connected
@@ -108,7 +114,12 @@ class Server:
         self._doors: set[Door] = set()
         self._keys = KeyWatch(site.entrance.access, self._entrance.book)
         self._lag = Histogram()
-        self._seen = self._trimmed = (0, 0)  # connections that have come, and lines that are open: at the last sweep, at the last trim
+        self._seen = self._trimmed = (
+            0,
+            0,
+            # Connections that have come, and lines that are open: at the last sweep, at the last
+            # trim.
+        )
         self._sweep_due = 0.0
         self._collected = self.now()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -116,7 +127,9 @@ class Server:
 
     # --- start and stop ---
 
-    async def start(self, hosts: Sequence[str] | None, port: int, context: Callable[[], ssl.SSLContext] | None) -> int:
+    async def start(
+        self, hosts: Sequence[str] | None, port: int, context: Callable[[], ssl.SSLContext] | None
+    ) -> int:
         """Listen.
 
         Args:
@@ -137,7 +150,14 @@ class Server:
         proxies = self._entrance.proxies
         self.hall.lobby = Lobby(capacity.connections, capacity.pages_of_one, proxies)
         spare = Lobby(capacity.turned_away, proxies=proxies)
-        self._gate = Gate(self.hall.lobby, context, lambda seat: Door(_Rooms(self, seat)), spare, proxies, self._to_https.answer)
+        self._gate = Gate(
+            self.hall.lobby,
+            context,
+            lambda seat: Door(_Rooms(self, seat)),
+            spare,
+            proxies,
+            self._to_https.answer,
+        )
         port = await self._gate.open(hosts, port)
         self._sweep_later()
         self._keys.start()
@@ -175,7 +195,8 @@ class Server:
             line.abort()
         for transport in transports:
             if transport is not None:
-                transport.abort()  # who waits for the end of a body, or for TLS's good-bye, would outlive the loop
+                # Who waits for the end of a body, or for TLS's good-bye, would outlive the loop.
+                transport.abort()
         await asyncio.sleep(0)
 
     # --- connections ---
@@ -194,7 +215,9 @@ class Server:
     def turn_away(self, transport: asyncio.Transport) -> None:
         """Tell a connection that there is no room for it."""
         denied = Denied(503, "too-many", "There are too many connections.")
-        transport.write(self.refusals.of_handshake(denied, self._entrance.connected(transport)).serialize())
+        transport.write(
+            self.refusals.of_handshake(denied, self._entrance.connected(transport)).serialize()
+        )
         transport.close()
 
     def enter_http(self, transport: asyncio.Transport, head: bytes) -> None:
@@ -216,7 +239,10 @@ class Server:
     # --- what others may know ---
 
     def _traffic(self) -> Traffic:
-        http, over_http = self._runner.server, sum(isinstance(socket, Stream) for socket in self.lines.sockets)
+        http, over_http = (
+            self._runner.server,
+            sum(isinstance(socket, Stream) for socket in self.lines.sockets),
+        )
         return Traffic(
             loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
             doors=len(self._doors),
@@ -269,9 +295,15 @@ class Server:
         self.lines.sweep(now)
 
     def _give_back(self, lines: int) -> None:
-        """Where many have come or gone, and it is calm now, what their handshakes needed goes back to the system."""
+        """Where many have come or gone, and it is calm now, what their handshakes needed goes back
+        to the system.
+        """
         calm, self._seen = self._arrived == self._seen[0], (self._arrived, lines)
-        if calm and max(abs(now - then) for now, then in zip(self._seen, self._trimmed, strict=True)) >= TRIM_AFTER:
+        if (
+            calm
+            and max(abs(now - then) for now, then in zip(self._seen, self._trimmed, strict=True))
+            >= TRIM_AFTER
+        ):
             self._trimmed = self._seen
             free_memory.trim()
 

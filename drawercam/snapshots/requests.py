@@ -1,7 +1,8 @@
 """Where pictures are asked for: one desk for each camera that somebody wants pictures of.
 
-A desk is a viewer of its camera's channel as long as somebody asks, so the camera films, and no longer. Whoever asks gets the newest
-picture there is; all who ask meanwhile get the same one, which was decoded once and encoded once for each size. So nobody can be behind.
+A desk is a viewer of its camera's channel as long as somebody asks, so the camera films, and no
+longer. Whoever asks gets the newest picture there is; all who ask meanwhile get the same one, which
+was decoded once and encoded once for each size. So nobody can be behind.
 """
 
 from __future__ import annotations
@@ -29,34 +30,40 @@ from groundwork.connections.limits import MAX_DECODERS, Room, counted_once, room
 from .track_form import TrackForm
 from .worker import Decoder, DecoderError, Picture
 
-# Seconds after the last question until the camera's frames are decoded no more and its worker is ended. Starting one takes 60 ms of
-# computing, as much as 60 frames of 640x480: so who wants a picture every ten seconds pays for one start each, and who wants one every
-# second pays for all frames.
+# Seconds after the last question until the camera's frames are decoded no more and its worker is
+# ended. Starting one takes 60 ms of computing, as much as 60 frames of 640x480: so who wants a
+# picture every ten seconds pays for one start each, and who wants one every second pays for all
+# frames.
 LINGER = 3.0
 
-# Seconds without a question after which a desk makes room for another camera's. Who asks for one picture after the other is silent for less
-# than that: or a wall of more cameras than there may be workers would end them all, again and again.
+# Seconds without a question after which a desk makes room for another camera's. Who asks for one
+# picture after the other is silent for less than that: or a wall of more cameras than there may be
+# workers would end them all, again and again.
 MAKES_ROOM_AFTER = 0.3
 
 # Who may be waiting for pictures, or taking one, at once: each may hold as much as one picture.
 MAX_ASKERS = 200
 
-# Sizes of which a desk keeps the last picture, beyond those for which somebody waits: a wall, a large tile and some programs.
+# Sizes of which a desk keeps the last picture, beyond those for which somebody waits: a wall, a
+# large tile and some programs.
 MAX_SIZES = 8
 
-# Widths of one camera's pictures that may be waited for at once. Each takes the worker's time in turn, 40 ms of it for the largest: so who
-# asks for every width there is makes the others wait for a second, and no longer. Pages ask for 13 different ones at most (jpeg-engine.js).
-# Of widths, askers and workers one address has its share (limits.share_of).
+# Widths of one camera's pictures that may be waited for at once. Each takes the worker's time in
+# turn, 40 ms of it for the largest: so who asks for every width there is makes the others wait for
+# a second, and no longer. Pages ask for 13 different ones at most (jpeg-engine.js). Of widths,
+# askers and workers one address has its share (limits.share_of).
 MAX_WIDTHS = 24
 
-# Bytes that may wait for a worker; what a channel remembers may come in addition, when it begins. With more, frames are left out.
+# Bytes that may wait for a worker; what a channel remembers may come in addition, when it begins.
+# With more, frames are left out.
 MAX_WAITING = MAX_MEMORY
 
-# Seconds by which a worker may be behind: its answer comes after all frames before the question. It then goes on at the next keyframe.
+# Seconds by which a worker may be behind: its answer comes after all frames before the question. It
+# then goes on at the next keyframe.
 MAX_LAG = 2.0
 
-# Seconds before a worker is started again that has failed twice in a row, doubled each time up to the longest; and after so many seconds
-# without failing it counts as the first time.
+# Seconds before a worker is started again that has failed twice in a row, doubled each time up to
+# the longest; and after so many seconds without failing it counts as the first time.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1, 32
 _STEADY = 10.0
 
@@ -88,19 +95,33 @@ class NoPicture(Exception):
         super().__init__(sentence)
 
 
-UNKNOWN, NOT_YET, NO_KEYFRAME, RESTARTING = "unknown-camera", "no-picture", "no-keyframe", "restarting"
+UNKNOWN, NOT_YET, NO_KEYFRAME, RESTARTING = (
+    "unknown-camera",
+    "no-picture",
+    "no-keyframe",
+    "restarting",
+)
 """Ids of `NoPicture`: there is no such camera; there was none within the time; the relay stops."""
 
 _NONE_NOW = {
     (State.PAUSED, "camera"): ("paused", "The camera was paused by the person who has it."),
-    (State.PAUSED, "background"): ("paused", "The camera is paused: its page is in the background."),
-    (State.PAUSED, "interrupted"): ("paused", "The camera is paused: another app or a call has taken the lens, or it is not there."),
+    (State.PAUSED, "background"): (
+        "paused",
+        "The camera is paused: its page is in the background.",
+    ),
+    (State.PAUSED, "interrupted"): (
+        "paused",
+        "The camera is paused: another app or a call has taken the lens, or it is not there.",
+    ),
     (State.GONE, "left"): ("gone", "The camera is switched off."),
     (State.GONE, "closed"): ("gone", "The camera's page was closed."),
     (State.GONE, "lost"): ("gone", "The camera's connection is lost."),
     (State.GONE, "media"): ("gone", "The camera sent no video."),
 }
-"""States in which nobody can wake a camera up. From the others it comes back by itself, or because somebody asks."""
+"""States in which nobody can wake a camera up.
+
+From the others it comes back by itself, or because somebody asks.
+"""
 
 
 @dataclass(eq=False, slots=True)
@@ -119,8 +140,10 @@ class _Size:
         address: Who waits for it, the first of them, if that is known.
         wishes: Of those who wait.
         kept: The last picture of this width.
-        current: How many frames had been fed when that was asked for: while there are no more, it is the newest.
-        missed: The same of the last question to which there was no picture, and after which time that should have been.
+        current: How many frames had been fed when that was asked for: while there are no more, it
+            is the newest.
+        missed: The same of the last question to which there was no picture, and after which time
+            that should have been.
     """
 
     address: str | None = None
@@ -147,7 +170,13 @@ class Desk(Follower):
         decoded: Frames that they had decoded at their last answers.
     """
 
-    def __init__(self, channel: Channel, decoder: Callable[[], Decoder], over: Callable[[Desk], None], address: str | None = None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        decoder: Callable[[], Decoder],
+        over: Callable[[Desk], None],
+        address: str | None = None,
+    ) -> None:
         """
         Args:
             channel: The camera's.
@@ -180,7 +209,9 @@ class Desk(Follower):
         """Somebody waits."""
         return any(size.wishes for size in self._sizes.values())
 
-    async def picture(self, width: int, after: int, patience: float, address: str | None = None) -> Picture:
+    async def picture(
+        self, width: int, after: int, patience: float, address: str | None = None
+    ) -> Picture:
         """The newest picture.
 
         Args:
@@ -224,7 +255,9 @@ class Desk(Follower):
         if width not in self._sizes:
             waited_for = (size.address for size in self._sizes.values() if size.wishes)
             if (room := room_among(waited_for, address, MAX_WIDTHS)) is not Room.FREE:
-                raise _too_many("Pictures of this camera are being asked for in too many widths", room)
+                raise _too_many(
+                    "Pictures of this camera are being asked for in too many widths", room
+                )
         return self._sizes.setdefault(width, _Size(address))
 
     async def end(self, why: NoPicture) -> None:
@@ -241,7 +274,9 @@ class Desk(Follower):
         match message:
             case messages.TrackBegins(number=number) if number == _VIDEO:
                 self._forget()
-                if self.decoder is not None and (codec := _CODECS.get(message.codec.partition(".")[0])):
+                if self.decoder is not None and (
+                    codec := _CODECS.get(message.codec.partition(".")[0])
+                ):
                     config = base64.b64decode(message.config or "") if codec == b"h264" else b""
                     color = ColorSpace.of(message.colorSpace or {})
                     shape = message.rotation or 0, message.flip or False, _pixel_aspect(message)
@@ -266,7 +301,10 @@ class Desk(Follower):
         self.needs_key = False
 
     def offer(self, fragment: Fragment) -> bool:
-        """See viewers.Viewer. A worker that is behind gets nothing more until it has answered, and then the next keyframe."""
+        """See viewers.Viewer.
+
+        A worker that is behind gets nothing more until it has answered, and then the next keyframe.
+        """
         decoder = self.decoder
         if decoder is None or fragment.number != _VIDEO:
             return False
@@ -319,7 +357,12 @@ class Desk(Follower):
                     await self._work()
                 except DecoderError as error:
                     failures = 1 if loop.time() - begun > _STEADY else failures + 1
-                    log.warning("x the worker that decodes pictures of %s failed (%d.): %s", self.channel.name, failures, error)
+                    log.warning(
+                        "x the worker that decodes pictures of %s failed (%d.): %s",
+                        self.channel.name,
+                        failures,
+                        error,
+                    )
                     if failures > 1:
                         await self._rest(min(_FIRST_PAUSE * 2 ** (failures - 2), _LONGEST_PAUSE))
         finally:
@@ -331,7 +374,9 @@ class Desk(Follower):
         self._refused_until = loop.time() + pause
         await asyncio.sleep(pause)
         self._refused_until = None
-        self.asked_at = loop.time()  # who asks again is to find the same desk, which knows of the failures
+        self.asked_at = (
+            loop.time()
+        )  # who asks again is to find the same desk, which knows of the failures
         while not self.busy and not self._deserted():
             await self._hear()
 
@@ -386,7 +431,9 @@ class Desk(Follower):
         before = decoder.decoded
         picture = await decoder.ask(width, after)
         self.decoded += decoder.decoded - before
-        if decoder.lost and self._last_key <= fed:  # else the one with which it goes on is on its way
+        if (
+            decoder.lost and self._last_key <= fed
+        ):  # else the one with which it goes on is on its way
             self.begin_anew()
             self.channel.want_keyframe(self)
         if self._begun != begun:
@@ -409,11 +456,16 @@ class Desk(Follower):
 
 
 def _too_many(what: str, room: Room) -> NoPicture:
-    return NoPicture("too-many", f"{what} from this address." if room is Room.NONE_FOR_THIS_ADDRESS else f"{what}.")
+    return NoPicture(
+        "too-many",
+        f"{what} from this address." if room is Room.NONE_FOR_THIS_ADDRESS else f"{what}.",
+    )
 
 
 def _undecodable(pause: float) -> NoPicture:
-    return NoPicture("undecodable", "The pictures of this camera cannot be decoded.", max(1, math.ceil(pause)))
+    return NoPicture(
+        "undecodable", "The pictures of this camera cannot be decoded.", max(1, math.ceil(pause))
+    )
 
 
 def none_now(channel: Channel) -> NoPicture | None:
@@ -464,7 +516,9 @@ class Desks:
         finally:
             self._askers.remove(address)
 
-    async def picture(self, name: str, width: int, after: int, patience: float, address: str | None = None) -> Picture:
+    async def picture(
+        self, name: str, width: int, after: int, patience: float, address: str | None = None
+    ) -> Picture:
         """The newest picture of a camera, see `Desk.picture`. It wakes a camera up.
 
         Raises:
@@ -509,14 +563,28 @@ class Desks:
             return desk
         if desk is not None:
             self._end(desk, NoPicture(*_NONE_NOW[State.GONE, "left"]))
-        if (room := room_among((one.address for one in self._desks.values()), address, self.most)) is not Room.FREE:
+        if (
+            room := room_among((one.address for one in self._desks.values()), address, self.most)
+        ) is not Room.FREE:
             now = asyncio.get_running_loop().time()
-            idle = [one for one in self._desks.values() if not one.busy and now - one.asked_at >= MAKES_ROOM_AFTER]
+            idle = [
+                one
+                for one in self._desks.values()
+                if not one.busy and now - one.asked_at >= MAKES_ROOM_AFTER
+            ]
             if room is Room.NONE_FOR_THIS_ADDRESS:
-                idle = [one for one in idle if one.address is not None and counted_once(one.address) == counted_once(address or "")]
+                idle = [
+                    one
+                    for one in idle
+                    if one.address is not None
+                    and counted_once(one.address) == counted_once(address or "")
+                ]
             if not idle:
                 raise _too_many(f"Pictures of {self.most} cameras are being decoded already", room)
-            self._end(min(idle, key=lambda one: one.asked_at), NoPicture(NOT_YET, "Another camera came first."))
+            self._end(
+                min(idle, key=lambda one: one.asked_at),
+                NoPicture(NOT_YET, "Another camera came first."),
+            )
         desk = self._desks[channel.name] = Desk(channel, self._decoder, self._over, address)
         return desk
 

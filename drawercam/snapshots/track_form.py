@@ -21,8 +21,8 @@ class TrackForm(NamedTuple):
             have all that is needed.
         rotation, flip: As in `media.packets.Track`.
         pixel_aspect: Width of a pixel by its height.
-        matrix: Of its colours, a code point of ISO/IEC 23091-2; what the frames themselves say of it
-            counts less.
+        matrix: Of its colours, a code point of ISO/IEC 23091-2; what the frames themselves say of
+            it counts less.
         full_range: Black is 0 and white 255, not 16 and 235; likewise.
     """
 

@@ -1,4 +1,6 @@
-"""The relay's end of one worker (worker_process.py): starts it, feeds it, asks it, and ends it when it does not answer."""
+"""The relay's end of one worker (worker_process.py): starts it, feeds it, asks it, and ends it when
+it does not answer.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from .track_form import TrackForm
 COMMAND = (sys.executable, "-m", "drawercam.snapshots.worker_process")
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
-# Seconds for an answer. It may have to start, and to decode all since the last keyframe, on a computer that has much to do.
+# Seconds for an answer. It may have to start, and to decode all since the last keyframe, on a
+# computer that has much to do.
 ANSWER_DEADLINE = 10.0
 
 # Seconds in which a worker that was ended must be gone.
@@ -70,7 +73,8 @@ class Decoder:
         decoded: Frames that it had decoded at its last answer.
         ready: It has answered once.
         lost: At its last answer it could go on at a keyframe only.
-        asked_at: When the question was asked that is not answered yet (seconds of the event loop), or None.
+        asked_at: When the question was asked that is not answered yet (seconds of the event loop),
+            or None.
     """
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
@@ -86,11 +90,21 @@ class Decoder:
             DecoderError: The system has no room for one more process.
         """
         # Keys and other secrets that stand in the relay's environment are none of its business.
-        environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+        environment = {
+            name: os.environ[name]
+            for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+            if name in os.environ
+        }
         try:
             # In a session of its own, Ctrl-C in the relay's terminal is not meant for it.
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, cwd=_ROOT, env=environment, start_new_session=True
+                *self._command,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                cwd=_ROOT,
+                env=environment,
+                start_new_session=True,
             )  # what decoders say of frames has no bound
         except OSError as error:
             raise DecoderError(f"it cannot be started: {error.strerror or error}") from None
@@ -108,7 +122,9 @@ class Decoder:
 
     def frame(self, timestamp: int, key: bool, data: memoryview) -> None:
         """A frame follows. Never waits, never raises."""
-        self._write(_FRAME.pack(_FRAME.size - _LENGTH.size + len(data), b"F", timestamp, key) + data)
+        self._write(
+            _FRAME.pack(_FRAME.size - _LENGTH.size + len(data), b"F", timestamp, key) + data
+        )
 
     async def ask(self, width: int, after: int) -> Picture | None:
         """The newest picture. One question at a time.

@@ -1,22 +1,28 @@
-"""The program that decodes one camera's pictures: `python -m drawercam.snapshots.worker_process`, started by worker.py.
+"""The program that decodes one camera's pictures: `python -m drawercam.snapshots.worker_process`,
+started by worker.py.
 
-What a camera sends may be made to break a decoder. So nothing is decoded in the relay but here, in a process that holds no secret, opens no
-file and no connection, and has limits that the system keeps: memory, and computing time for each message. If it breaks, one camera's
-pictures are late.
+What a camera sends may be made to break a decoder. So nothing is decoded in the relay but here, in
+a process that holds no secret, opens no file and no connection, and has limits that the system
+keeps: memory, and computing time for each message. If it breaks, one camera's pictures are late.
 
-It reads messages from its standard input and writes answers to its standard output. Each one is a length (4 bytes, big-endian, of what
-follows), a letter, and what belongs to it, all numbers big-endian:
+It reads messages from its standard input and writes answers to its standard output. Each one is a
+length (4 bytes, big-endian, of what follows), a letter, and what belongs to it, all numbers
+big-endian:
 
-    T  codec (4 letters, filled up with spaces), rotation (2), flip (1), width of a pixel by its height (8, a float),
-       matrix (1, as in ISO/IEC 23091-2), full range (1), configuration
-                                                                  a track begins; its next frame is a keyframe. What was before is forgotten
+    T  codec (4 letters, filled up with spaces), rotation (2), flip (1), width of a pixel by its
+       height (8, a float), matrix (1, as in ISO/IEC 23091-2), full range (1), configuration
+                                                                  a track begins; its next frame is
+                                                                  a keyframe. What was before is
+                                                                  forgotten
     F  timestamp (8, signed), key (1), frame                      a frame of it, in decoding order
-    P  width (2, 0: as it is), after (8, signed)                  asks for the newest picture, if it is one after this time
+    P  width (2, 0: as it is), after (8, signed)                  asks for the newest picture, if
+                                                                  it is one after this time
 
 To each P there is one answer, in order:
 
     J  frames decoded so far (4), timestamp (8, signed), width (2), height (2), JPEG
-    N  frames decoded so far (4), lost (1)                        there is none; lost: not before the next keyframe
+    N  frames decoded so far (4), lost (1)                        there is none; lost: not before
+                                                                  the next keyframe
 
 It ends with its input.
 """
@@ -55,26 +61,31 @@ WISH = struct.Struct(">Hq")
 JPEG = struct.Struct(">IqHH")
 NONE = struct.Struct(">IB")
 
-# Pixels of the largest picture: 4096x2304. The memory below is enough for as many of them as a codec refers to, and a few more.
+# Pixels of the largest picture: 4096x2304. The memory below is enough for as many of them as a
+# codec refers to, and a few more.
 MAX_PIXELS = 4096 * 2304
 
-# And of its longer side: a picture is stretched until its pixels are square. A JPEG has 65535 at most (ISO/IEC 10918-1 B.2.2).
+# And of its longer side: a picture is stretched until its pixels are square. A JPEG has 65535 at
+# most (ISO/IEC 10918-1 B.2.2).
 MAX_SIDE = 2**15
 
-# Bytes of address space: 150 MB are the program and its libraries, 24 pictures of MAX_PIXELS with 8 bits are 340 MB, with 10 bits twice
-# that.
+# Bytes of address space: 150 MB are the program and its libraries, 24 pictures of MAX_PIXELS with 8
+# bits are 340 MB, with 10 bits twice that.
 MAX_MEMORY = 2**30
 
-# Seconds of computing for one message. The largest picture takes a quarter of a second on a computer of ten years ago.
+# Seconds of computing for one message. The largest picture takes a quarter of a second on a
+# computer of ten years ago.
 MAX_COMPUTING = 5
 
-# The encoder's quantizer, 1 to 31: as a phone's camera does it for what is sent, half a bit to a pixel.
+# The encoder's quantizer, 1 to 31: as a phone's camera does it for what is sent, half a bit to a
+# pixel.
 QUANTIZER = 5
 
 # What libavcodec calls its decoders, by the protocol's name of the codec.
 _DECODERS = {b"vp8 ": "vp8", b"vp9 ": "vp9", b"av1 ": "libdav1d", b"h264": "h264"}
 
-# The matrices that libswscale converts, as code points of ISO/IEC 23091-2; others are taken for the one of BT.601.
+# The matrices that libswscale converts, as code points of ISO/IEC 23091-2; others are taken for the
+# one of BT.601.
 _MATRICES = frozenset((1, 4, 5, BT601, 7, 9))
 
 # Sizes for which encoders are kept: a wall of tiles and a program or two.
@@ -114,7 +125,8 @@ class Pictures:
         self._open()
 
     def frame(self, timestamp: int, key: bool, data: bytes) -> None:
-        """Decode a frame. One that is broken is left out, with all up to the next keyframe; one that is empty shows what was before.
+        """Decode a frame. One that is broken is left out, with all up to the next keyframe; one
+        that is empty shows what was before.
 
         Args:
             timestamp: Of its presentation, in µs.
@@ -153,7 +165,9 @@ class Pictures:
                 newest.colorspace, newest.color_range = self._matrix, self._range
             # JPEG means full range and the matrix of BT.601 (JFIF 1.02).
             form = {"dst_colorspace": Colorspace.ITU601, "dst_color_range": ColorRange.JPEG}
-            ready = self._reformatter.reformat(newest, *turned(width, height, self._form.rotation), "yuvj420p", **form)
+            ready = self._reformatter.reformat(
+                newest, *turned(width, height, self._form.rotation), "yuvj420p", **form
+            )
             ready = self._upright.turned(ready, self._form.rotation, self._form.flip)
             ready.pts = None  # where nothing had to be changed it is the newest one itself
             jpeg = b"".join(bytes(packet) for packet in self._encoder(width, height).encode(ready))
@@ -163,7 +177,9 @@ class Pictures:
         return timestamp, width, height, jpeg
 
     def _size(self, picture: VideoFrame, width: int) -> tuple[int, int]:
-        """Width and height of a picture as it is shown, where it may be so wide, and have so many pixels."""
+        """Width and height of a picture as it is shown, where it may be so wide, and have so many
+        pixels.
+        """
         shown = stretched(picture.width, picture.height, self._form.pixel_aspect)
         if not shown[0]:
             shown = picture.width, picture.height
@@ -176,7 +192,9 @@ class Pictures:
     def _open(self) -> None:
         self.lost = True
         context = cast(VideoCodecContext, av.CodecContext.create(_DECODERS[self._form.codec], "r"))
-        context.thread_count = 1  # with more of them, a picture comes out when later ones have gone in
+        context.thread_count = (
+            1  # with more of them, a picture comes out when later ones have gone in
+        )
         context.flags |= Flags.low_delay
         context.options = {"max_pixels": str(MAX_PIXELS)}
         if self._form.config:
@@ -249,7 +267,10 @@ def _allow_computing() -> None:
     """Let the system end this process when the next message takes too long."""
     if resource is not None:
         spent = int(time.process_time())
-        resource.setrlimit(resource.RLIMIT_CPU, (spent + 1 + MAX_COMPUTING, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        resource.setrlimit(
+            resource.RLIMIT_CPU,
+            (spent + 1 + MAX_COMPUTING, resource.getrlimit(resource.RLIMIT_CPU)[1]),
+        )
 
 
 def _confine() -> None:
@@ -265,7 +286,9 @@ def _confine() -> None:
         resource.RLIMIT_CORE: 0,
     }
     for which, limit in limits.items():
-        with contextlib.suppress(OSError, ValueError):  # macOS keeps no limit of address space, and says so
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # macOS keeps no limit of address space, and says so
             resource.setrlimit(which, (limit, limit))
 
 

@@ -38,15 +38,19 @@ from .backlog import Backlog
 from .scheduler import Share
 
 LOG = logging.getLogger("groundwork.connections.aiohttp_insides")
-"""For `aiohttp.web.AppRunner`: it says nothing. What goes wrong in a handler is said by the application."""
+"""For `aiohttp.web.AppRunner`: it says nothing.
+
+What goes wrong in a handler is said by the application.
+"""
 LOG.setLevel(logging.CRITICAL)
 
-# Requests of one connection that are taken apart before they are answered. With aiohttp's 32, five hundred connections that ask for one
-# thing again and again cost 70 MB and 700 ms, in no turn of the address they come from (groundwork/connections/scheduler.py).
+# Requests of one connection that are taken apart before they are answered. With aiohttp's 32, five
+# hundred connections that ask for one thing again and again cost 70 MB and 700 ms, in no turn of
+# the address they come from (groundwork/connections/scheduler.py).
 web_protocol.MAX_MSG_QUEUE_SIZE = 1
 
-# Bytes that are taken apart at once: of a body in chunks of a byte (RFC 9112 section 7.1), each of which costs as much as a large one, they
-# take 2 ms.
+# Bytes that are taken apart at once: of a body in chunks of a byte (RFC 9112 section 7.1), each of
+# which costs as much as a large one, they take 2 ms.
 _PIECE = 8 * 2**10
 
 _now = time.monotonic
@@ -55,7 +59,11 @@ _HEADERS = NOT_KEPT | {"X-Accel-Buffering": "no", "Server": "drawercam"}
 
 
 class _Handler(RequestHandler):
-    """One connection. What it brings is taken apart when it is the turn of its address, and no more of it than is wanted."""
+    """One connection.
+
+    What it brings is taken apart when it is the turn of its address, and no more of it than is
+    wanted.
+    """
 
     __slots__ = ("_backlog",)
 
@@ -64,7 +72,9 @@ class _Handler(RequestHandler):
         self._backlog = Backlog(share)
 
     def data_received(self, data: bytes) -> None:
-        """See asyncio.Protocol; without data, as aiohttp calls it, go on with what its parser has kept."""
+        """See asyncio.Protocol; without data, as aiohttp calls it, go on with what its parser has
+        kept.
+        """
         if not data:
             self._parse(data)
         elif self._backlog.may_take(data, self):
@@ -96,8 +106,9 @@ class _Handler(RequestHandler):
         began = _now()
         super().data_received(data)
         if not (self._messages or self._is_full or self._upgraded or self._parser is None):
-            # aiohttp counts a message when its body is complete, also if it has been taken from the queue since; with its own limit of 32,
-            # too, what follows then stays in its parser until more comes.
+            # aiohttp counts a message when its body is complete, also if it has been taken from the
+            # queue since; with its own limit of 32, too, what follows then stays in its parser
+            # until more comes.
             self._parser.message_consumed()
             super().data_received(b"")
         self._backlog.share.spend(_now() - began)
@@ -120,13 +131,23 @@ class _Handler(RequestHandler):
             super()._resume_transport_reading()
 
     def handle_error(
-        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
     ) -> web.StreamResponse:
         """See RequestHandler. Its message quotes what was sent."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
-        name, sentence = ("bad-request", "The request is not understood.") if status < 500 else ("internal", "There is a fault here.")
-        response = web.json_response({"error": name, "text": sentence}, status=status, headers=_HEADERS)
+        name, sentence = (
+            ("bad-request", "The request is not understood.")
+            if status < 500
+            else ("internal", "There is a fault here.")
+        )
+        response = web.json_response(
+            {"error": name, "text": sentence}, status=status, headers=_HEADERS
+        )
         response.force_close()
         return response
 
@@ -141,7 +162,9 @@ def protocol(server: web.Server, share: Share) -> RequestHandler:
     return _Handler(server, share)
 
 
-def enter(server: web.Server, transport: asyncio.Transport, share: Share, head: bytes = b"") -> None:
+def enter(
+    server: web.Server, transport: asyncio.Transport, share: Share, head: bytes = b""
+) -> None:
     """Hand a connection to aiohttp, as if it had accepted it.
 
     Args:
@@ -157,9 +180,13 @@ def enter(server: web.Server, transport: asyncio.Transport, share: Share, head: 
 
 
 class Endless(web.StreamResponse):
-    """An answer whose body ends with the connection (RFC 9112 section 6.3), so that nothing stands between its parts."""
+    """An answer whose body ends with the connection (RFC 9112 section 6.3), so that nothing stands
+    between its parts.
+    """
 
-    _length_check = False  # as in aiohttp's own WebSocketResponse: neither Content-Length nor chunks
+    _length_check = (
+        False  # as in aiohttp's own WebSocketResponse: neither Content-Length nor chunks
+    )
 
 
 def tell_end(http: asyncio.BaseProtocol, error: Exception | None) -> None:

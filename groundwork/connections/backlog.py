@@ -22,7 +22,10 @@ class Backlog:
         self.waits = False
 
     def may_take(self, data: bytes, worker: Worker) -> bool:
-        """Whether bytes that have come may be looked at now. If not, they are kept behind those before them: nothing more is to be read."""
+        """Whether bytes that have come may be looked at now.
+
+        If not, they are kept behind those before them: nothing more is to be read.
+        """
         if self.rest or self.waits:
             self.rest += data
             return False

@@ -1,8 +1,10 @@
-"""How much one peer may take: connections, messages, guesses. No sockets: addresses and times in, a decision out.
+"""How much one peer may take: connections, messages, guesses. No sockets: addresses and times in, a
+decision out.
 
-An address here is a whole household when its router translates, so the limits for one are far above what a family with a wall of
-screens needs (a wall takes one connection for each camera), and no limit is a punishment: who stays below it again is served again. Of
-whatever there is for all, one address has a share.
+An address here is a whole household when its router translates, so the limits for one are far above
+what a family with a wall of screens needs (a wall takes one connection for each camera), and no
+limit is a punishment: who stays below it again is served again. Of whatever there is for all, one
+address has a share.
 """
 
 from __future__ import annotations
@@ -21,24 +23,35 @@ from typing import Protocol
 from groundwork.addresses import own_networks
 
 MAX_SOCKETS = 2000
-"""WebSockets at once: a hall that watches its stage. Each takes 0.1 MB over TLS. Where the system gives fewer files, see `Capacity`."""
+"""WebSockets at once: a hall that watches its stage.
+
+Each takes 0.1 MB over TLS. Where the system gives fewer files, see `Capacity`.
+"""
 
 MAX_SOCKETS_OF_ONE = 600
-"""WebSockets at once from one address: whatever one computer does, most stay free for the others."""
+"""WebSockets at once from one address: whatever one computer does, most stay free for the
+others.
+"""
 
 MAX_PAGES = 700
-"""Connections that are no sockets: in their TLS handshake, with a first request that is not complete, or for pages. There may be more of
-them as long as there are fewer sockets."""
+"""Connections that are no sockets: in their TLS handshake, with a first request that is not
+complete, or for pages. There may be more of them as long as there are fewer sockets.
+"""
 
 MAX_PAGES_OF_ONE = MAX_PAGES * 3 // 4
-"""The same of one address. Eight people whose walls of thirty cameras begin anew have 248 handshakes at once, and six connections each for
-pages. One in its handshake takes 60 KB."""
+"""The same of one address. Eight people whose walls of thirty cameras begin anew have 248
+handshakes at once, and six connections each for pages. One in its handshake takes 60 KB.
+"""
 
 MAX_TURNED_AWAY = 64
-"""Connections beyond those, of whom there are none that could make room: they are told that there is none."""
+"""Connections beyond those, of whom there are none that could make room: they are told that there
+is none.
+"""
 
 MAX_CONNECTIONS = MAX_SOCKETS + MAX_PAGES
-"""Connections of any kind at once, but for those that are turned away and those of the trust page."""
+"""Connections of any kind at once, but for those that are turned away and those of the trust
+page.
+"""
 
 MAX_TRUST = 64
 """Connections to the trust page at once. A browser opens six."""
@@ -47,51 +60,75 @@ MAX_DECODERS = 16
 """Workers that make pictures, at once: 60 MB and a part of a core each."""
 
 STANDING_FILES = 40
-"""File descriptors for all else: listeners, loop, log, multicast DNS, a registry's database and an announcement to one, certificates, the
-file of keys and what is in reserve for it, the lock of the list of cameras that are gone, pages that are just being read. A relay that
-has nothing to do has 23."""
+"""File descriptors for all else: listeners, loop, log, multicast DNS, a registry's database and an
+announcement to one, certificates, the file of keys and what is in reserve for it, the lock of the
+list of cameras that are gone, pages that are just being read. A relay that has nothing to do has
+23.
+"""
 
 FILES_OF_A_DECODER = 3
 """File descriptors of a worker: two pipes, and what tells of its end."""
 
 MAX_CAMERAS = 250
-"""Cameras on the air at once: as many as share the memory for late viewers (hub.MAX_MEMORY_IN_ALL) with 2 s each."""
+"""Cameras on the air at once: as many as share the memory for late viewers (hub.MAX_MEMORY_IN_ALL)
+with 2 s each.
+"""
 
 TLS_DEADLINE = 10.0
-"""Seconds until a connection says something, and then for its TLS handshake. A phone at the far end of the garden takes one."""
+"""Seconds until a connection says something, and then for its TLS handshake.
+
+A phone at the far end of the garden takes one.
+"""
 
 MESSAGES_AT_ONCE, MESSAGES_PER_SECOND = 300, 50
-"""Control messages of one socket. A camera sends three a second and a player one; a page that wakes up sends some at once."""
+"""Control messages of one socket.
+
+A camera sends three a second and a player one; a page that wakes up sends some at once.
+"""
 
 CAMERA_FRAMES_AT_ONCE, CAMERA_FRAMES_PER_SECOND = 40_000, 4_000
-"""WebSocket frames of one camera, whatever is in them. Two recorders that write 60 pictures and 50 packets of sound a second, each in up to
-three pieces, send 333 with their pings. These limits are ten times that, and ten times the 10 s of it that come at once after a stall."""
+"""WebSocket frames of one camera, whatever is in them. Two recorders that write 60 pictures and 50
+packets of sound a second, each in up to three pieces, send 333 with their pings. These limits are
+ten times that, and ten times the 10 s of it that come at once after a stall.
+"""
 
 CAMERA_BYTES_AT_ONCE, CAMERA_BYTES_PER_SECOND = 640 * 2**20, 64 * 2**20
 """Bytes of one camera: ten times 50 Mbit/s, and ten times 10 s of it at once."""
 
 FRAMES_AT_ONCE, FRAMES_PER_SECOND = 600, 100
-"""The same of a player or a wall, which sends a few short messages a second. Each control message may come in two pieces."""
+"""The same of a player or a wall, which sends a few short messages a second.
+
+Each control message may come in two pieces.
+"""
 
 BYTES_AT_ONCE, BYTES_PER_SECOND = 128 * 2**10, 16 * 2**10
 """Eight of the longest messages, then one a second: a player's usual message has 50 bytes."""
 
 GUESSES_AT_ONCE, SECONDS_PER_GUESS = 10, 3
-"""Wrong keys from one address. A person who mistypes does not meet this; a program that guesses gets 20 a minute, and a key has 80 bits."""
+"""Wrong keys from one address.
+
+A person who mistypes does not meet this; a program that guesses gets 20 a minute, and a key has 80
+bits.
+"""
 
 GUESSES_KNOWN = 8
-"""Different wrong keys of one address that are known again. A program whose key was revoked shows it several times a second; if each time
-were a guess, it would keep out whoever else has this address."""
+"""Different wrong keys of one address that are known again. A program whose key was revoked shows
+it several times a second; if each time were a guess, it would keep out whoever else has this
+address.
+"""
 
 MAX_ADDRESSES = 4096
 """Addresses remembered for wrong keys: 3 MB."""
 
 MAX_SHOWN, MAX_SHOWN_FROM = 200, 100
-"""Right keys that are remembered, as many as there may be (keys.MAX_KEYS), and addresses of each: 3 MB. So the holder of one key,
-from many addresses, has at most that one forgotten."""
+"""Right keys that are remembered, as many as there may be (keys.MAX_KEYS), and addresses of each: 3
+MB. So the holder of one key, from many addresses, has at most that one forgotten.
+"""
 
 SHARED = 25
-"""How many times as much as one address the addresses have together that there is no memory for (see `Buckets`)."""
+"""How many times as much as one address the addresses have together that there is no memory for
+(see `Buckets`).
+"""
 
 
 class Bucket:
@@ -124,10 +161,12 @@ class Bucket:
 
 
 class Buckets:
-    """A bucket for each address. Those of one foreign network of IPv6 have one together (see `counted_as`).
+    """A bucket for each address. Those of one foreign network of IPv6 have one together (see
+    `counted_as`).
 
-    The memory is bounded, and no crowd of addresses has it forget what counts: a bucket is forgotten only once it is full again, which is
-    as good as new. While there is none such, addresses that are not known have one bucket together, `SHARED` times as large.
+    The memory is bounded, and no crowd of addresses has it forget what counts: a bucket is
+    forgotten only once it is full again, which is as good as new. While there is none such,
+    addresses that are not known have one bucket together, `SHARED` times as large.
     """
 
     def __init__(self, size: int, interval: float, clock: Callable[[], float], most: int) -> None:
@@ -140,7 +179,9 @@ class Buckets:
         self._size, self._interval = size, interval
         self._clock = clock
         self._most = most
-        self._known: OrderedDict[str, Bucket] = OrderedDict()  # that from which nothing was taken for longest first
+        self._known: OrderedDict[str, Bucket] = (
+            OrderedDict()
+        )  # that from which nothing was taken for longest first
         self._shared = Bucket(size * SHARED, interval / SHARED, clock())
 
     def __len__(self) -> int:
@@ -172,9 +213,19 @@ class Buckets:
 
 
 class Pace:
-    """How much one socket may send: two token buckets, one of WebSocket's frames and one of their bytes. It is asked at each read."""
+    """How much one socket may send: two token buckets, one of WebSocket's frames and one of their
+    bytes. It is asked at each read.
+    """
 
-    __slots__ = ("_at_once", "_bytes", "_bytes_at_once", "_bytes_per_second", "_frames", "_per_second", "_then")
+    __slots__ = (
+        "_at_once",
+        "_bytes",
+        "_bytes_at_once",
+        "_bytes_per_second",
+        "_frames",
+        "_per_second",
+        "_then",
+    )
 
     def __init__(self, films: bool, now: float) -> None:
         """
@@ -184,7 +235,10 @@ class Pace:
         """
         if films:
             self._at_once, self._per_second = CAMERA_FRAMES_AT_ONCE, CAMERA_FRAMES_PER_SECOND
-            self._bytes_at_once, self._bytes_per_second = CAMERA_BYTES_AT_ONCE, CAMERA_BYTES_PER_SECOND
+            self._bytes_at_once, self._bytes_per_second = (
+                CAMERA_BYTES_AT_ONCE,
+                CAMERA_BYTES_PER_SECOND,
+            )
         else:
             self._at_once, self._per_second = FRAMES_AT_ONCE, FRAMES_PER_SECOND
             self._bytes_at_once, self._bytes_per_second = BYTES_AT_ONCE, BYTES_PER_SECOND
@@ -207,8 +261,9 @@ class Pace:
 class WrongKeys:
     """Slows down who tries keys, address by address.
 
-    Tokens in cookies are not slowed down: they have 256 bits, and somebody in the same household who holds a good one must get in. Nor is a
-    key that this address has shown rightly before: behind a proxy, one that guesses would keep out everybody. A key is spelt in one way
+    Tokens in cookies are not slowed down: they have 256 bits, and somebody in the same household
+    who holds a good one must get in. Nor is a key that this address has shown rightly before:
+    behind a proxy, one that guesses would keep out everybody. A key is spelt in one way
     (`keys.letters`), and remembered as a digest.
 
     Attributes:
@@ -222,13 +277,23 @@ class WrongKeys:
         """
         self.count = 0
         self._guesses = Buckets(GUESSES_AT_ONCE, SECONDS_PER_GUESS, clock, MAX_ADDRESSES)
-        self._wrong: OrderedDict[str, deque[bytes]] = OrderedDict()  # the last ones of each address, that of the last guess last
-        self._right: OrderedDict[bytes, OrderedDict[str, None]] = OrderedDict()  # by which addresses it was shown, the last one last
+        self._wrong: OrderedDict[str, deque[bytes]] = (
+            OrderedDict()
+        )  # the last ones of each address, that of the last guess last
+        self._right: OrderedDict[bytes, OrderedDict[str, None]] = (
+            OrderedDict()
+        )  # by which addresses it was shown, the last one last
 
     def wait(self, address: str, key: str = "") -> int:
-        """Whole seconds until this address may try this key; 0 for now. What is no right key of this address changes nothing."""
+        """Whole seconds until this address may try this key; 0 for now.
+
+        What is no right key of this address changes nothing.
+        """
         # Both are looked at each time, so that what this takes tells nothing.
-        known, wait = counted_once(address) in self._right.get(_digest(key), ()), self._guesses.wait(address)
+        known, wait = (
+            counted_once(address) in self._right.get(_digest(key), ()),
+            self._guesses.wait(address),
+        )
         return 0 if known else math.ceil(wait)
 
     def right(self, address: str, key: str) -> None:
@@ -264,16 +329,20 @@ def _digest(key: str) -> bytes:
 
 
 def counted_once(address: str) -> str:
-    """The widest name by which an address is counted (see `counted_as`), for what one name of all may have."""
+    """The widest name by which an address is counted (see `counted_as`), for what one name of all
+    may have.
+    """
     return counted_as(address)[-1]
 
 
 def counted_as(address: str) -> tuple[str, ...]:
-    """By which names what an address takes is counted: its own, and that of its /64 where it is IPv6 and comes from outside this computer's
-    own networks. There one subscriber has 2^64 addresses (RFC 6177); inside, each address is another device.
+    """By which names what an address takes is counted: its own, and that of its /64 where it is
+    IPv6 and comes from outside this computer's own networks. There one subscriber has 2^64
+    addresses (RFC 6177); inside, each address is another device.
 
     Args:
-        address: As sockets give it, perhaps with a scope (``%eth0``). IPv4 within IPv6 counts as IPv4; what is no address, as it is.
+        address: As sockets give it, perhaps with a scope (``%eth0``). IPv4 within IPv6 counts as
+            IPv4; what is no address, as it is.
     """
     return _counted_as(address, own_networks() if ":" in address else frozenset())
 
@@ -318,7 +387,9 @@ class Places:
         self._total = 0
         self._held: Counter[str] = Counter()  # by the names of `counted_as`
         self._addresses: Counter[str] = Counter()
-        self._names: dict[str, tuple[str, ...]] = {}  # of each address that holds one, as they were when it came
+        self._names: dict[
+            str, tuple[str, ...]
+        ] = {}  # of each address that holds one, as they were when it came
 
     @property
     def total(self) -> int:
@@ -357,7 +428,8 @@ class Places:
 
 
 def room_among(held: Iterable[str | None], address: str | None, in_all: int) -> Room:
-    """As `Places` with their usual share, where so few are held that they can be looked through, and how many there are may change.
+    """As `Places` with their usual share, where so few are held that they can be looked through,
+    and how many there are may change.
 
     Args:
         held: By whom; None where that is not known.
@@ -367,14 +439,18 @@ def room_among(held: Iterable[str | None], address: str | None, in_all: int) -> 
     taken = list(held)
     if address is not None:
         others = [counted_as(one) for one in taken if one is not None]
-        if any(sum(name in names for names in others) >= share_of(in_all) for name in counted_as(address)):
+        if any(
+            sum(name in names for names in others) >= share_of(in_all)
+            for name in counted_as(address)
+        ):
             return Room.NONE_FOR_THIS_ADDRESS
     return Room.FREE if len(taken) < in_all else Room.NONE
 
 
 def share_of(in_all: int) -> int:
-    """How many of all one address may have: three quarters, which is what an honest house behind one router needs; the others always find
-    the rest."""
+    """How many of all one address may have: three quarters, which is what an honest house behind
+    one router needs; the others always find the rest.
+    """
     return max(1, in_all * 3 // 4)
 
 
@@ -401,11 +477,14 @@ class Guest(Protocol):
 class Lobby:
     """Connections from their first moment, in all and by address.
 
-    Those that have shown no right yet make room for newcomers: the oldest goes, of the address that has its share, or where all places are
-    taken of the address (or its /64, see `counted_as`) that has the most such connections. One that has shown a right stays.
+    Those that have shown no right yet make room for newcomers: the oldest goes, of the address that
+    has its share, or where all places are taken of the address (or its /64, see `counted_as`) that
+    has the most such connections. One that has shown a right stays.
     """
 
-    def __init__(self, in_all: int, of_one: int | None = None, proxies: Container[str] = ()) -> None:
+    def __init__(
+        self, in_all: int, of_one: int | None = None, proxies: Container[str] = ()
+    ) -> None:
         """
         Args:
             of_one: See `Places`.
@@ -413,7 +492,9 @@ class Lobby:
         """
         self._places = Places(in_all, of_one)
         self._proxies = proxies
-        self._strangers: OrderedDict[str, OrderedDict[Guest, None]] = OrderedDict()  # by how they are counted; the oldest first
+        self._strangers: OrderedDict[str, OrderedDict[Guest, None]] = (
+            OrderedDict()
+        )  # by how they are counted; the oldest first
         self._counted: dict[Guest, str] = {}  # how each stranger is
         self._shown: set[Guest] = set()
         self._let_in: set[Guest] = set()
@@ -424,7 +505,9 @@ class Lobby:
         return self._places.total + len(self._let_in)
 
     def enter(self, guest: Guest) -> bool:
-        """Take a newcomer in, in place of another if need be; False if all who are in have shown a right."""
+        """Take a newcomer in, in place of another if need be; False if all who are in have shown a
+        right.
+        """
         if not self._make_room(guest.address):
             return False
         self._places.enter(guest.address)
@@ -433,7 +516,10 @@ class Lobby:
         return True
 
     def move(self, guest: Guest, address: str) -> bool:
-        """It turns out to be of another address, of which no right is known. False if it must go, because that has no room."""
+        """It turns out to be of another address, of which no right is known.
+
+        False if it must go, because that has no room.
+        """
         self.leave(guest)
         guest.address = address
         return self.enter(guest)
@@ -445,7 +531,9 @@ class Lobby:
             self._shown.add(guest)
 
     def let_in(self, guest: Guest) -> None:
-        """It has a place elsewhere (see `visits.Book`), where it is counted for its address; here it counts in all, and stays."""
+        """It has a place elsewhere (see `visits.Book`), where it is counted for its address; here
+        it counts in all, and stays.
+        """
         if guest in self._let_in:
             return
         if self._give_up(guest):
@@ -453,8 +541,9 @@ class Lobby:
             self._places.in_all -= 1
 
     def come_back(self, guest: Guest) -> bool:
-        """It was let in and has no place elsewhere any more. It counts for its address again, and stays; False if it must go because that
-        has no room."""
+        """It was let in and has no place elsewhere any more. It counts for its address again, and
+        stays; False if it must go because that has no room.
+        """
         if guest not in self._let_in:
             return True
         self._out(guest)
@@ -513,11 +602,13 @@ class Lobby:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How many connections of each kind, and how many workers, there may be where the system gives so many files.
+    """How many connections of each kind, and how many workers, there may be where the system gives
+    so many files.
 
     Attributes:
         sockets, sockets_of_one: WebSockets, and of one address.
-        pages, pages_of_one: Connections that are no sockets; the first beside as many sockets as there may be.
+        pages, pages_of_one: Connections that are no sockets; the first beside as many sockets as
+            there may be.
         turned_away: Connections that are told that there is no room.
         trust: Connections to the trust page.
         decoders: Workers that make pictures.
@@ -539,11 +630,19 @@ class Capacity:
     @property
     def files(self) -> int:
         """How many file descriptors all of it needs."""
-        return STANDING_FILES + self.connections + self.turned_away + self.trust + self.decoders * FILES_OF_A_DECODER
+        return (
+            STANDING_FILES
+            + self.connections
+            + self.turned_away
+            + self.trust
+            + self.decoders * FILES_OF_A_DECODER
+        )
 
     @classmethod
     def within(cls, files: int) -> Capacity:
-        """What there can be with so many file descriptors: the same part of everything, but enough of each for one phone and one viewer."""
+        """What there can be with so many file descriptors: the same part of everything, but enough
+        of each for one phone and one viewer.
+        """
         full = cls()
         part = max(0.0, min(1.0, (files - _LEAST.files) / (full.files - _LEAST.files)))
 
@@ -562,7 +661,9 @@ class Capacity:
         )
 
 
-_LEAST = Capacity(sockets=6, sockets_of_one=4, pages=8, pages_of_one=6, turned_away=2, trust=4, decoders=1)
+_LEAST = Capacity(
+    sockets=6, sockets_of_one=4, pages=8, pages_of_one=6, turned_away=2, trust=4, decoders=1
+)
 """For 63 file descriptors."""
 
 

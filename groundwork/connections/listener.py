@@ -1,7 +1,9 @@
-"""The gate: listens, counts every connection from its first moment, and lets one after the other through TLS.
+"""The gate: listens, counts every connection from its first moment, and lets one after the other
+through TLS.
 
-A connection costs next to nothing until it says something. Then it waits for its turn (see turns), and so does each step of its handshake:
-what strangers make the relay compute comes in small portions, one address after the other, and never stops the pictures.
+A connection costs next to nothing until it says something. Then it waits for its turn (see turns),
+and so does each step of its handshake: what strangers make the relay compute comes in small
+portions, one address after the other, and never stops the pictures.
 """
 
 from __future__ import annotations
@@ -20,20 +22,24 @@ from .own_address import own_address
 from .paced_tls import STEP, PacedAsker
 from .turns import Turns
 
-# Connections that the system takes while the relay is busy. Those beyond it try again after one second, three, seven.
+# Connections that the system takes while the relay is busy. Those beyond it try again after one
+# second, three, seven.
 _BACKLOG = 2048
 
-# Connections taken before the others have their turn: as they come in, those before them say what they want.
+# Connections taken before the others have their turn: as they come in, those before them say what
+# they want.
 _AT_ONCE = 32
 
 # How every TLS connection begins (RFC 8446 section 5.1, ContentType.handshake).
 _HANDSHAKE = b"\x16"
 
-# Seconds and bytes for which what is still sent behind a plain request is thrown away, so that its sender can read the answer.
+# Seconds and bytes for which what is still sent behind a plain request is thrown away, so that its
+# sender can read the answer.
 _LINGERING = 1.0
 _MAX_LINGERING = 64 * 1024
 
-# Seconds between two looks at a connection where the loop cannot tell that it says something: at first, and at most.
+# Seconds between two looks at a connection where the loop cannot tell that it says something: at
+# first, and at most.
 _FIRST_LOOK, _LAST_LOOK = 0.005, 0.25
 
 # Seconds to wait when the system has no file descriptor left: others end meanwhile.
@@ -43,7 +49,9 @@ log = logging.getLogger(__name__)
 
 
 Plain = Callable[[bytes, str, str], bytes]
-"""Makes an answer of a request head, the address from which it came, and that of this computer at which it did. Raises nothing."""
+"""Makes an answer of a request head, the address from which it came, and that of this computer at
+which it did. Raises nothing.
+"""
 
 
 class Gate:
@@ -68,8 +76,10 @@ class Gate:
             lobby: Who is in.
             context: Gives that for TLS, as it is now; None without TLS.
             door: Makes the protocol for a connection that is through.
-            plain: Answers plain HTTP where TLS is expected. Without it, such connections are closed.
-            spare: Places for those for whom `lobby` has none, so that they can be told (`Seat.turned_away`). Without it, they are closed.
+            plain: Answers plain HTTP where TLS is expected. Without it, such connections are
+                closed.
+            spare: Places for those for whom `lobby` has none, so that they can be told
+                (`Seat.turned_away`). Without it, they are closed.
             proxies: See `Turns`.
         """
         self._lobby = lobby
@@ -96,16 +106,27 @@ class Gate:
             The port.
 
         Raises:
-            OSError: An address cannot be had. Where others can, ``::1`` and ``::`` need not be: there are computers without IPv6.
+            OSError: An address cannot be had. Where others can, ``::1`` and ``::`` need not be:
+                there are computers without IPv6.
         """
         loop = asyncio.get_running_loop()
         for host in hosts or ("0.0.0.0", "::"):
-            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            for family, address in dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found):
+            found = await loop.getaddrinfo(
+                host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            for family, address in dict.fromkeys(
+                (family, str(address[0])) for family, _, _, _, address in found
+            ):
                 try:
-                    listener = socket.create_server((address, port), family=family, backlog=_BACKLOG)
+                    listener = socket.create_server(
+                        (address, port), family=family, backlog=_BACKLOG
+                    )
                 except OSError as error:
-                    if self._listeners and host in ("::1", "::") and error.errno != errno.EADDRINUSE:
+                    if (
+                        self._listeners
+                        and host in ("::1", "::")
+                        and error.errno != errno.EADDRINUSE
+                    ):
                         continue
                     self.close()
                     raise
@@ -134,7 +155,8 @@ class Gate:
             try:
                 connection, address = await loop.sock_accept(listener)
             except OSError as error:
-                # A peer that has gone again is nobody's fault; without descriptors everybody has to wait.
+                # A peer that has gone again is nobody's fault; without descriptors everybody has to
+                # wait.
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     log.warning("x no more connections can be taken: %s", error.strerror)
                     await asyncio.sleep(_NO_FILES_PAUSE)
@@ -204,7 +226,9 @@ class Gate:
         def door() -> asyncio.Protocol:
             return self._door(seat)
 
-        with contextlib.suppress(OSError):  # on some systems, a peer that has gone again cannot be set anything
+        with contextlib.suppress(
+            OSError
+        ):  # on some systems, a peer that has gone again cannot be set anything
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._context is None:
             return await paced_tls.without_tls(connection, door)
@@ -253,7 +277,9 @@ class Seat:
 
     def _look_later(self, heard: Callable[[], None], pause: float) -> None:
         def look() -> None:
-            self._look_later(heard, min(2 * pause, _LAST_LOOK))  # which is cancelled when nothing more is to be heard
+            self._look_later(
+                heard, min(2 * pause, _LAST_LOOK)
+            )  # which is cancelled when nothing more is to be heard
             heard()
 
         self._look = self._loop.call_later(pause, look)
@@ -278,7 +304,10 @@ class Seat:
         return False
 
     def _speaks(self) -> None:
-        """There are bytes, or an end. What is neither TLS nor a request is not begun with: scanners try anything."""
+        """There are bytes, or an end.
+
+        What is neither TLS nor a request is not begun with: scanners try anything.
+        """
         if self._head is not None:
             self._asks()
             return
@@ -294,14 +323,19 @@ class Seat:
             return
         if not first or (self._gate.tls and first != _HANDSHAKE):
             with contextlib.suppress(OSError):
-                self._socket.recv(STEP)  # what is left unread when it is closed would make the end look like a fault
+                self._socket.recv(
+                    STEP
+                )  # what is left unread when it is closed would make the end look like a fault
             self.displace()
             return
         self._listen_no_more()
         self._gate.ask(self)
 
     def _asks(self) -> None:
-        """A request without TLS goes on. Its answer waits for its turn as a step of a handshake does."""
+        """A request without TLS goes on.
+
+        Its answer waits for its turn as a step of a handshake does.
+        """
         assert self._head is not None
         try:
             data = self._socket.recv(plain_http.MAX_HEAD - len(self._head))
@@ -329,7 +363,10 @@ class Seat:
             self._listen(self._outlast, _LINGERING)
 
     def _outlast(self) -> None:
-        """It goes on although it was answered, or ends. What is left unread when it is closed could take the answer with it."""
+        """It goes on although it was answered, or ends.
+
+        What is left unread when it is closed could take the answer with it.
+        """
         try:
             data = self._socket.recv(STEP)
         except (BlockingIOError, InterruptedError):
@@ -354,12 +391,19 @@ class Seat:
     async def _come_through(self) -> None:
         try:
             self._transport = await self._gate.let_through(self, self._socket)
-        except (OSError, ssl.SSLError) as error:  # it was too slow, or is gone, or its TLS is of another kind
+        except (
+            OSError,
+            ssl.SSLError,
+        ) as error:  # it was too slow, or is gone, or its TLS is of another kind
             log.debug("x a connection does not get through TLS: %s", error)
-            error.__traceback__ = None  # it holds the transport, which holds the error: until the collector comes, which takes its time
+            # It holds the transport, which holds the error: until the collector comes, which takes
+            # its time.
+            error.__traceback__ = None
 
     def _tidy(self, task: asyncio.Task[None]) -> None:
-        self._task = None  # with its exception, whose traceback holds this seat, it would be held until the collector comes
+        # With its exception, whose traceback holds this seat, it would be held until the collector
+        # comes.
+        self._task = None
         self._gate.is_through(self)
         if self._transport is None:
             self._socket.close()  # if it was given up before there was anything else that would

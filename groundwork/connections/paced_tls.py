@@ -1,4 +1,6 @@
-"""TLS whose handshake waits for its turn at each step, over the transports of aiofastnet where there are some, and else over the loop's."""
+"""TLS whose handshake waits for its turn at each step, over the transports of aiofastnet where
+there are some, and else over the loop's.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,13 @@ try:
 except ImportError:
     aiofastnet = None  # type: ignore[assignment]
 
-# Its transports cost less than the loop's, above all with TLS (docs/performance.md). On Windows it has none.
+# Its transports cost less than the loop's, above all with TLS (docs/performance.md). On Windows it
+# has none.
 _FAST = aiofastnet is not None and sys.platform != "win32"
 
-# Bytes of each connection's own memory for ciphertext: one record of TLS on its way in, and what one call sends. With less, large pictures
-# need more calls; without being told, aiofastnet takes 257 KiB for each of the two, and what a connection has once filled stays filled.
+# Bytes of each connection's own memory for ciphertext: one record of TLS on its way in, and what
+# one call sends. With less, large pictures need more calls; without being told, aiofastnet takes
+# 257 KiB for each of the two, and what a connection has once filled stays filled.
 _RECORD = 16 * 1024 + 64
 _TLS_BUFFERS = {"ssl_incoming_bio_size": _RECORD, "ssl_outgoing_bio_size": 2 * _RECORD}
 
@@ -52,7 +56,9 @@ class Queue(Protocol):
         """It waits for no turn any more."""
 
 
-async def without_tls(connection: socket.socket, door: Callable[[], asyncio.Protocol]) -> asyncio.Transport:
+async def without_tls(
+    connection: socket.socket, door: Callable[[], asyncio.Protocol]
+) -> asyncio.Transport:
     """A transport for a connection that was accepted.
 
     Raises:
@@ -88,8 +94,8 @@ async def start_tls(
 
 
 class _PacedLoop:
-    """The loop, as one transport of aiofastnet sees it: during its handshake, the transport waits for its turn each time that it could
-    read. All else is the loop's own. See turns.Asker.
+    """The loop, as one transport of aiofastnet sees it: during its handshake, the transport waits
+    for its turn each time that it could read. All else is the loop's own. See turns.Asker.
     """
 
     __slots__ = ("_loop", "_number", "_over", "_queue", "_read", "_timers", "address")
@@ -109,7 +115,12 @@ class _PacedLoop:
 
     @classmethod
     async def start_tls(
-        cls, queue: Queue, address: str, connection: socket.socket, door: Callable[[], asyncio.Protocol], context: ssl.SSLContext
+        cls,
+        queue: Queue,
+        address: str,
+        connection: socket.socket,
+        door: Callable[[], asyncio.Protocol],
+        context: ssl.SSLContext,
     ) -> asyncio.Transport:
         """See `start_tls` below."""
         loop = cls(queue, address, connection.fileno())
@@ -141,8 +152,13 @@ class _PacedLoop:
         self._queue.forget(self)
         return self._loop.remove_reader(number)
 
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
-        """See asyncio. A handshake that is given up leaves its deadline behind, and that would hold its memory."""
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any
+    ) -> asyncio.TimerHandle:
+        """See asyncio.
+
+        A handshake that is given up leaves its deadline behind, and that would hold its memory.
+        """
         timer = self._loop.call_later(delay, callback, *args)
         if not self._over:
             self._timers.append(timer)
@@ -172,7 +188,9 @@ class _PacedLoop:
 
 
 class _Between(asyncio.BufferedProtocol):
-    """A handshake over the loop's own transports: stands between them and TLS, and hands bytes on when it is its turn. See turns.Asker."""
+    """A handshake over the loop's own transports: stands between them and TLS, and hands bytes on
+    when it is its turn. See turns.Asker.
+    """
 
     def __init__(self, queue: Queue, address: str) -> None:
         self.address = address
@@ -184,15 +202,27 @@ class _Between(asyncio.BufferedProtocol):
 
     @classmethod
     async def start_tls(
-        cls, queue: Queue, address: str, connection: socket.socket, door: Callable[[], asyncio.Protocol], context: ssl.SSLContext
+        cls,
+        queue: Queue,
+        address: str,
+        connection: socket.socket,
+        door: Callable[[], asyncio.Protocol],
+        context: ssl.SSLContext,
     ) -> asyncio.Transport:
         """See `start_tls` below."""
         loop = asyncio.get_running_loop()
         below, between = await loop.connect_accepted_socket(lambda: cls(queue, address), connection)
         early = _Early()
-        loop.call_soon(between._step_in)  # when TLS has taken its place, and before it is told of its transport
+        loop.call_soon(
+            between._step_in
+        )  # when TLS has taken its place, and before it is told of its transport
         above = await loop.start_tls(
-            below, early, context, server_side=True, ssl_handshake_timeout=TLS_DEADLINE, ssl_shutdown_timeout=_TLS_GOODBYE
+            below,
+            early,
+            context,
+            server_side=True,
+            ssl_handshake_timeout=TLS_DEADLINE,
+            ssl_shutdown_timeout=_TLS_GOODBYE,
         )
         if above is None:
             raise ConnectionResetError
@@ -258,7 +288,9 @@ class _Between(asyncio.BufferedProtocol):
 
 
 class _Early(asyncio.Protocol):
-    """What comes through TLS before there is anybody to take it: at most what came with the last step of the handshake."""
+    """What comes through TLS before there is anybody to take it: at most what came with the last
+    step of the handshake.
+    """
 
     def __init__(self) -> None:
         self.bytes = bytearray()

@@ -1,7 +1,9 @@
-"""How much of one turn of the event loop goes to the sockets of one address: what a peer sends beyond that waits for the next turn.
+"""How much of one turn of the event loop goes to the sockets of one address: what a peer sends
+beyond that waits for the next turn.
 
-So one address that sends as much as it may, over as many sockets as it may have, delays the others by a few milliseconds, however much work
-it makes. Nobody is sent away for it, and where nobody else wants the time, nothing is lost. No sockets, no asyncio, no clock of its own.
+So one address that sends as much as it may, over as many sockets as it may have, delays the others
+by a few milliseconds, however much work it makes. Nobody is sent away for it, and where nobody else
+wants the time, nothing is lost. No sockets, no asyncio, no clock of its own.
 """
 
 from __future__ import annotations
@@ -14,15 +16,17 @@ from weakref import WeakValueDictionary
 
 from .limits import counted_as
 
-# Seconds of one turn for all addresses that want more than they get, and at least for each of them. A picture waits for no longer
-# before it is passed on.
+# Seconds of one turn for all addresses that want more than they get, and at least for each of them.
+# A picture waits for no longer before it is passed on.
 TURN = 0.004
 LEAST = 0.0005
 
-# Seconds that an HTTP request counts for: its own work is done in many small parts, of which nobody keeps account.
+# Seconds that an HTTP request counts for: its own work is done in many small parts, of which nobody
+# keeps account.
 _REQUEST = 0.001
 
-# Seconds of work after which the end of the turn is waited for; less is not counted turn by turn, because that would cost as much itself.
+# Seconds of work after which the end of the turn is waited for; less is not counted turn by turn,
+# because that would cost as much itself.
 _NOTICED = 0.001
 
 
@@ -30,7 +34,10 @@ class Worker(Protocol):
     """A socket."""
 
     def go_on(self) -> None:
-        """Do a piece of the work, and say what was spent. If some is left, `Share.wait` again, or go on while the share is free."""
+        """Do a piece of the work, and say what was spent.
+
+        If some is left, `Share.wait` again, or go on while the share is free.
+        """
 
 
 class Share:
@@ -117,7 +124,10 @@ class Scheduler:
         self._is_due = False
 
     def share(self, address: str) -> Share:
-        """That of an address, or of its network: see `limits.counted_as`. It is the caller's to keep."""
+        """That of an address, or of its network: see `limits.counted_as`.
+
+        It is the caller's to keep.
+        """
         name = counted_as(address)[-1]
         share = self._shares.get(name)
         if share is None:

@@ -1,8 +1,9 @@
 """Turns: what strangers make the relay compute, in small portions, one address after the other.
 
-A TLS handshake is the most that somebody without a key can make the relay compute. So each of its steps waits here, and an address has a
-share of the processor for them, as have all together. That a certificate with an RSA key costs ten times as much needs no table: what a
-step took is measured, and that is what it is charged.
+A TLS handshake is the most that somebody without a key can make the relay compute. So each of its
+steps waits here, and an address has a share of the processor for them, as have all together. That a
+certificate with an RSA key costs ten times as much needs no table: what a step took is measured,
+and that is what it is charged.
 
 No sockets and no loop: who owns it calls `run` when there is something to do.
 """
@@ -17,7 +18,9 @@ from typing import Protocol
 from .limits import MAX_ADDRESSES, counted_as
 
 IN_ALL, OF_ONE = 0.5, 0.25
-"""Seconds of the processor in each second, for all and for one address (see `limits.counted_as`): half of a core stays for the pictures."""
+"""Seconds of the processor in each second, for all and for one address (see `limits.counted_as`):
+half of a core stays for the pictures.
+"""
 
 AT_ONCE, AT_ONCE_OF_ONE = 1.5, 1.0
 """Seconds of the processor that may be taken at once by peers that were quiet before:
@@ -25,7 +28,10 @@ a hall that comes in together (1000 handshakes take half a second), and eight pe
 router whose walls of thirty cameras begin anew, with an RSA key or on a small computer."""
 
 TURN = 0.003
-"""Seconds after which pictures and all else have their turn. A step that takes longer is not interrupted: 5 ms with RSA and 4096 bits."""
+"""Seconds after which pictures and all else have their turn.
+
+A step that takes longer is not interrupted: 5 ms with RSA and 4096 bits.
+"""
 
 OVERHEAD = 150e-6
 """Seconds that a step costs besides what is measured: the loop, transports and tasks around it."""
@@ -38,7 +44,8 @@ class Asker(Protocol):
         """Its turn has come. May raise nothing.
 
         Returns:
-            Whether all of it was done. If not, the rest comes when the loop has its next turn, and no other one's with it.
+            Whether all of it was done. If not, the rest comes when the loop has its next turn, and
+            no other one's with it.
         """
 
 
@@ -82,13 +89,19 @@ class Turns:
         self._clock = clock
         self._processor = processor
         self._all = Budget(IN_ALL, AT_ONCE, clock())
-        self._budgets: OrderedDict[str, Budget] = OrderedDict()  # the one spent from last is the last
-        self._waiting: OrderedDict[str, OrderedDict[Asker, None]] = OrderedDict()  # the address whose turn is next is the first
+        self._budgets: OrderedDict[str, Budget] = (
+            OrderedDict()
+        )  # the one spent from last is the last
+        self._waiting: OrderedDict[str, OrderedDict[Asker, None]] = (
+            OrderedDict()
+        )  # the address whose turn is next is the first
         self._address: dict[Asker, str] = {}  # of each that waits, as it is counted
 
     def ask(self, address: str, asker: Asker) -> None:
         """Let it have one turn, behind those who have asked from its address before."""
-        counted = self._address[asker] = address if address in self._proxies else counted_as(address)[-1]
+        counted = self._address[asker] = (
+            address if address in self._proxies else counted_as(address)[-1]
+        )
         self._waiting.setdefault(counted, OrderedDict())[asker] = None
 
     def forget(self, asker: Asker) -> None:
@@ -104,7 +117,8 @@ class Turns:
         """Let some have their turn.
 
         Returns:
-            Seconds until it is to be called again: 0 when the others have had theirs. None when nobody waits.
+            Seconds until it is to be called again: 0 when the others have had theirs. None when
+                nobody waits.
         """
         processor, begin, steps = self._processor, self._processor(), 0
         while self._waiting:

@@ -31,7 +31,9 @@ def access(ring: Keyring) -> Access:
 
 def cookie(access: Access, *keys: Key) -> str:
     assert access.ring is not None
-    return "; ".join(f"{access.cookie_name(key)}={access.ring.token(key, 'cookie')}" for key in keys)
+    return "; ".join(
+        f"{access.cookie_name(key)}={access.ring.token(key, 'cookie')}" for key in keys
+    )
 
 
 def made(ring: Keyring, publish: Scope, watch: Scope) -> Key:
@@ -55,7 +57,9 @@ def test_a_key_opens_its_own_door_only(access: Access, ring: Keyring) -> None:
     films.require(Right.PUBLISH, "porch")
     watches.require(Right.WATCH, "porch")
     watches.require(Right.WATCH_SOME)
-    assert refused(films, Right.WATCH, "porch") == refused(films, Right.WATCH_SOME) == (401, "no-key")
+    assert (
+        refused(films, Right.WATCH, "porch") == refused(films, Right.WATCH_SOME) == (401, "no-key")
+    )
     assert refused(watches, Right.PUBLISH, "porch") == (401, "no-key")
     assert refused(films, Right.MANAGE) == refused(watches, Right.MANAGE) == (403, "not-allowed")
     access.grant(cookie(access, camera, viewer)).require(Right.MANAGE)
@@ -65,9 +69,18 @@ def test_a_key_for_some_cameras_is_for_no_other(access: Access, ring: Keyring) -
     porch, garden = made(ring, NOTHING, PORCH), made(ring, GARDEN, GARDEN)
     one = access.grant(cookie(access, porch))
     assert one.may_watch("porch") and not one.may_watch("garden") and not one.may_publish("porch")
-    assert refused(one, Right.WATCH, "garden") == refused(one, Right.WATCH, "nowhere") == (403, "not-allowed")
+    assert (
+        refused(one, Right.WATCH, "garden")
+        == refused(one, Right.WATCH, "nowhere")
+        == (403, "not-allowed")
+    )
     both = access.grant(cookie(access, porch, garden))
-    assert both.may_watch("porch") and both.may_watch("garden") and both.may_publish("garden") and not both.may_publish("porch")
+    assert (
+        both.may_watch("porch")
+        and both.may_watch("garden")
+        and both.may_publish("garden")
+        and not both.may_publish("porch")
+    )
     assert not both.may_manage
 
 
@@ -96,7 +109,9 @@ def test_a_guest_is_told_what_her_key_is_for_and_of_no_terminal(right: Right) ->
 
 
 @pytest.mark.parametrize("right", list(Right))
-def test_nothing_is_allowed_without_a_key_but_what_anybody_may(access: Access, right: Right) -> None:
+def test_nothing_is_allowed_without_a_key_but_what_anybody_may(
+    access: Access, right: Right
+) -> None:
     grant = access.grant(None)
     if right is Right.ANYBODY:
         grant.require(right)
@@ -121,18 +136,25 @@ def test_cookies_that_prove_nothing(access: Access, ring: Keyring) -> None:
         "\0;;=",
     ):
         assert access.grant(wrong).keys == ()
-    assert access.grant(f"a=b; \0odd; {name}={token}; c").keys == (camera,), "odd cookies of others do not matter"
+    assert access.grant(f"a=b; \0odd; {name}={token}; c").keys == (camera,), (
+        "odd cookies of others do not matter"
+    )
 
 
 def test_no_junk_hides_a_good_cookie_or_ticket(access: Access, ring: Keyring) -> None:
     camera, _ = ring.keys
     name, token = access.cookie_name(camera), ring.token(camera, "cookie")
     junk = [f"{name}{number}=junk" for number in range(400)]
-    for header in ("; ".join([*junk, f"{name}={token}"]), "; ".join([f"{name}=junk", *junk[:100], f"{name}={token}", *junk[100:]])):
+    for header in (
+        "; ".join([*junk, f"{name}={token}"]),
+        "; ".join([f"{name}=junk", *junk[:100], f"{name}={token}", *junk[100:]]),
+    ):
         assert len(header) < MAX_HELD and access.grant(header).keys == (camera,)
         stale = access.stale_cookies(header)
         assert len(set(stale)) == MAX_STALE and name not in stale
-    assert access.grant("; ".join([*junk * 3, f"{name}={token}"])).keys == (), "no request is that large"
+    assert access.grant("; ".join([*junk * 3, f"{name}={token}"])).keys == (), (
+        "no request is that large"
+    )
     good = access.ticket(Grant.of((camera,)))
     granted = access.grant_of_ticket(f"{'junk.' * 400}{good}")
     assert granted is not None and granted.keys == (camera,)
@@ -152,7 +174,16 @@ def test_own_pages_people_and_programs_may_ask(sites: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "sites",
     [
-        *(("cross-site",), ("same-site",), ("",), ("Same-Origin",), ("NONE",), ("same-origin, cross-site",), ("same-origin;x",), ("x",)),
+        *(
+            ("cross-site",),
+            ("same-site",),
+            ("",),
+            ("Same-Origin",),
+            ("NONE",),
+            ("same-origin, cross-site",),
+            ("same-origin;x",),
+            ("x",),
+        ),
         *(("same-origin", "cross-site"), ("cross-site", "none"), ("none", "")),
     ],
 )
@@ -175,7 +206,9 @@ def test_a_revoked_key_is_worth_nothing_at_once(access: Access, ring: Keyring) -
 def test_tickets(access: Access, ring: Keyring) -> None:
     porch, garden = made(ring, NOTHING, PORCH), made(ring, GARDEN, NOTHING)
     ticket = access.ticket(Grant.of((porch, garden)))
-    assert ticket is not None and re.fullmatch(r"[!#$%&'*+.^_`|~\w-]+", ticket), "a token of RFC 9110"
+    assert ticket is not None and re.fullmatch(r"[!#$%&'*+.^_`|~\w-]+", ticket), (
+        "a token of RFC 9110"
+    )
     grant = access.grant_of_ticket(ticket)
     assert grant is not None and (grant.publish, grant.watch) == (GARDEN, PORCH)
     assert access.ticket(access.grant(None)) is None
@@ -186,7 +219,9 @@ def test_tickets(access: Access, ring: Keyring) -> None:
     left = access.grant_of_ticket(ticket)
     assert left is not None and left.keys == (garden,)
     closed = Access(ring)
-    assert closed.ticket(grant) is None and closed.grant_of_ticket(ticket) is None, "where there is no registry there are none"
+    assert closed.ticket(grant) is None and closed.grant_of_ticket(ticket) is None, (
+        "where there is no registry there are none"
+    )
 
 
 def test_without_keys_everybody_may_do_everything() -> None:
@@ -203,7 +238,16 @@ ADDRESSES = [ip_address("192.168.1.5"), ip_address("fd00::5")]
 
 @pytest.mark.parametrize(
     "host",
-    ["192.168.1.5:8443", "192.168.1.5", "[fd00::5]:8443", "127.0.0.1", "[::1]:1", "localhost:8080", "Kitchen.local:8443", "kitchen.local."],
+    [
+        "192.168.1.5:8443",
+        "192.168.1.5",
+        "[fd00::5]:8443",
+        "127.0.0.1",
+        "[::1]:1",
+        "localhost:8080",
+        "Kitchen.local:8443",
+        "kitchen.local.",
+    ],
 )
 def test_known_hosts(host: str) -> None:
     Access(None, ("localhost", "kitchen.local"), ADDRESSES).check_host(host)
@@ -278,6 +322,10 @@ def test_origins() -> None:
 
 def test_what_is_said_of_a_refusal_is_bounded() -> None:
     long = "x" * 10**6
-    for refused in (Denied(400, "bad-request", long), Refused(Reason.BAD_MEDIA, long), registry.Refused(400, "bad-announcement", long)):
+    for refused in (
+        Denied(400, "bad-request", long),
+        Refused(Reason.BAD_MEDIA, long),
+        registry.Refused(400, "bad-announcement", long),
+    ):
         assert len(str(refused)) <= MAX_SENTENCE
     assert len(Closing(Reason.BAD_MEDIA, long).sentence) <= MAX_SENTENCE

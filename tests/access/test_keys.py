@@ -23,9 +23,26 @@ import pytest
 from certs import Authority, Served
 from drawercam.access import key_file
 from drawercam.access import keys as module
-from drawercam.access.key import ALL, MAX_LABEL, MAX_LIFE, MAX_NAMES, NOTHING, Key, KeysError, Scope, seconds
+from drawercam.access.key import (
+    ALL,
+    MAX_LABEL,
+    MAX_LIFE,
+    MAX_NAMES,
+    NOTHING,
+    Key,
+    KeysError,
+    Scope,
+    seconds,
+)
 from drawercam.access.key_file import MAX_KEYS, Content
-from drawercam.access.keys import COOKIE, KEPT_AFTER_ITS_END, SETTLE_INTERVAL, TICKET, UNREAD_PATIENCE, Keyring
+from drawercam.access.keys import (
+    COOKIE,
+    KEPT_AFTER_ITS_END,
+    SETTLE_INTERVAL,
+    TICKET,
+    UNREAD_PATIENCE,
+    Keyring,
+)
 from drawercam.banner import BLOCKS
 from drawercam.commands import keys as keycommand
 from drawercam.live.gone import KEPT, Departure
@@ -69,12 +86,15 @@ def test_the_first_keys_are_made_once_and_kept_to_their_owner(tmp_path: Path) ->
         ("camera", ALL, NOTHING, None),
         ("viewer", NOTHING, ALL, None),
     ]
-    assert re.fullmatch(r"([a-z2-7]{4}-){3}[a-z2-7]{4}", first.keys[0].secret) and first.keys[0].secret != first.keys[1].secret
+    assert (
+        re.fullmatch(r"([a-z2-7]{4}-){3}[a-z2-7]{4}", first.keys[0].secret)
+        and first.keys[0].secret != first.keys[1].secret
+    )
     assert stat.S_IMODE((folder / "keys.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == dict.fromkeys(
-        ["keys.json", "keys.lock", "keys.reserve"], 0o600
-    )
+    assert {
+        path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()
+    } == dict.fromkeys(["keys.json", "keys.lock", "keys.reserve"], 0o600)
 
 
 def test_no_printed_link_is_made_from_a_key_that_may_do_everything(tmp_path: Path) -> None:
@@ -83,10 +103,17 @@ def test_no_printed_link_is_made_from_a_key_that_may_do_everything(tmp_path: Pat
     assert not any(key.manages for key in first.keys), "no key is there that nobody was shown"
     own = first.add(ALL, ALL)
     first.refresh()
-    assert own.manages and own in first.keys and own not in first.for_links() and None not in first.for_links()
+    assert (
+        own.manages
+        and own in first.keys
+        and own not in first.for_links()
+        and None not in first.for_links()
+    )
 
 
-def test_the_file_stays_its_owners_after_every_change_and_a_copy_becomes_so(tmp_path: Path, ring: Keyring) -> None:
+def test_the_file_stays_its_owners_after_every_change_and_a_copy_becomes_so(
+    tmp_path: Path, ring: Keyring
+) -> None:
     file = tmp_path / "keys.json"
     ring.revoke(ring.add(ALL, NOTHING).id)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -96,11 +123,21 @@ def test_the_file_stays_its_owners_after_every_change_and_a_copy_becomes_so(tmp_
 
 
 def test_the_file_of_the_first_versions_is_taken_over(tmp_path: Path) -> None:
-    (tmp_path / "keys.json").write_text('{"camera": "aaaa-bbbb-cccc-dddd", "viewer": "eeee-ffff-gggg-hhhh"}')
+    (tmp_path / "keys.json").write_text(
+        '{"camera": "aaaa-bbbb-cccc-dddd", "viewer": "eeee-ffff-gggg-hhhh"}'
+    )
     ring = Keyring.open(tmp_path)
     film, watch = ring.for_links()
-    assert film is not None and (film.secret, film.publish, film.watch) == ("aaaa-bbbb-cccc-dddd", ALL, NOTHING)
-    assert watch is not None and (watch.secret, watch.publish, watch.watch) == ("eeee-ffff-gggg-hhhh", NOTHING, ALL)
+    assert film is not None and (film.secret, film.publish, film.watch) == (
+        "aaaa-bbbb-cccc-dddd",
+        ALL,
+        NOTHING,
+    )
+    assert watch is not None and (watch.secret, watch.publish, watch.watch) == (
+        "eeee-ffff-gggg-hhhh",
+        NOTHING,
+        ALL,
+    )
     token = ring.token(film, COOKIE)
     again = Keyring.open(tmp_path)
     assert again.with_token(token, COOKIE) == film, "its salt was written down"
@@ -116,7 +153,10 @@ DAMAGED = [
     '{"camera": "", "viewer": ""}',
     '{"salt": "", "keys": []}',
     '{"salt": "%s", "keys": [{}]}' % ("00" * 32),
-    '{"salt": "%s", "keys": [{"id": "a", "secret": "", "publish": "all", "watch": "all", "made": 0, "expires": null, "label": ""}]}'
+    (
+        '{"salt": "%s", "keys": [{"id": "a", "secret": "", "publish": "all", "watch": "all", '
+        '"made": 0, "expires": null, "label": ""}]}'
+    )
     % ("00" * 32),
     "[" * 10_000,
 ]
@@ -133,7 +173,12 @@ def test_a_damaged_file_is_put_aside_and_opens_nothing(tmp_path: Path, content: 
 
 def test_a_key_is_known_however_it_was_typed(ring: Keyring) -> None:
     for key in ring.keys:
-        for typed in (key.secret, f"  {key.secret.upper()}\n", key.secret.replace("-", ""), key.secret.replace("-", " ")):
+        for typed in (
+            key.secret,
+            f"  {key.secret.upper()}\n",
+            key.secret.replace("-", ""),
+            key.secret.replace("-", " "),
+        ):
             assert ring.with_secret(typed) is key
     for wrong in ("", "aaaa-bbbb-cccc-dddd", "é", "\ud800", ring.keys[0].secret[:-1]):
         assert ring.with_secret(wrong) is None
@@ -156,7 +201,9 @@ def test_a_key_ends_at_its_time_and_is_listed_for_a_while(ring: Keyring, clock: 
     ring.refresh()
     assert key in ring.live and ring.with_secret(key.secret) == key
     clock.time += 3600
-    assert ring.with_secret(key.secret) is None and not ring.is_good(key), "to the second, without a look at the file"
+    assert ring.with_secret(key.secret) is None and not ring.is_good(key), (
+        "to the second, without a look at the file"
+    )
     ring.refresh()
     assert key not in ring.live and key in ring.keys
     clock.time += KEPT_AFTER_ITS_END + 1
@@ -279,20 +326,33 @@ def test_a_file_that_cannot_be_read_changes_nothing_for_a_minute_and_then_closes
         for seconds in (0.0, 0.25, UNREAD_PATIENCE - 0.5):
             moments.time += seconds
             ring.refresh()
-            assert ring.live == set(keys) and not ring.closed and ring.with_secret(keys[0].secret) == keys[0]
+            assert (
+                ring.live == set(keys)
+                and not ring.closed
+                and ring.with_secret(keys[0].secret) == keys[0]
+            )
         assert len(caplog.records) == 1 and why in caplog.text, "said once"
         for _ in range(3):
             moments.time += 0.25
             ring.refresh()
-        assert ring.closed and not ring.live and ring.with_secret(keys[0].secret) is None and ring.ended == 1
-        assert ring.with_token(ring.token(keys[0], COOKIE), COOKIE) is None and not ring.is_good(keys[0])
+        assert (
+            ring.closed
+            and not ring.live
+            and ring.with_secret(keys[0].secret) is None
+            and ring.ended == 1
+        )
+        assert ring.with_token(ring.token(keys[0], COOKIE), COOKIE) is None and not ring.is_good(
+            keys[0]
+        )
         (line,) = caplog.messages[1:]
         assert why in line and "no key is good" in line
     if file.is_dir():
         file.rmdir()
     aside.replace(file)
     ring.refresh()
-    assert ring.live == set(keys) and not ring.closed and ring.with_secret(keys[0].secret) == keys[0]
+    assert (
+        ring.live == set(keys) and not ring.closed and ring.with_secret(keys[0].secret) == keys[0]
+    )
     moments.time += UNREAD_PATIENCE
     file.write_text("half a fi")
     ring.refresh()
@@ -307,7 +367,9 @@ def test_a_clock_that_is_set_closes_nothing(tmp_path: Path, ring: Keyring, clock
     assert not ring.closed
 
 
-def test_a_key_that_comes_and_goes_between_two_looks_of_the_relay_is_noticed(tmp_path: Path, ring: Keyring) -> None:
+def test_a_key_that_comes_and_goes_between_two_looks_of_the_relay_is_noticed(
+    tmp_path: Path, ring: Keyring
+) -> None:
     """Somebody may have come in by it meanwhile."""
     before, other = ring.ended, Keyring.open(tmp_path)
     key = other.add(NOTHING, PORCH)
@@ -326,7 +388,15 @@ def largest(ring: Keyring) -> Keyring:
     scope = Scope(names=names)
     while len(ring.keys) < MAX_KEYS:
         made = [
-            Key(f"{number:016}", f"aaaa-bbbb-cccc-{number:04}", scope, scope, 2**40, 2**41, "\N{GRINNING FACE}" * MAX_LABEL)
+            Key(
+                f"{number:016}",
+                f"aaaa-bbbb-cccc-{number:04}",
+                scope,
+                scope,
+                2**40,
+                2**41,
+                "\N{GRINNING FACE}" * MAX_LABEL,
+            )
             for number in range(MAX_KEYS - len(ring.keys))
         ]
         ring._file._write(Content(ring._salt, (*ring.keys, *made)))
@@ -334,7 +404,9 @@ def largest(ring: Keyring) -> Keyring:
     return ring
 
 
-def test_the_largest_file_that_there_can_be_is_read_and_has_its_reserve(tmp_path: Path, ring: Keyring) -> None:
+def test_the_largest_file_that_there_can_be_is_read_and_has_its_reserve(
+    tmp_path: Path, ring: Keyring
+) -> None:
     largest(ring)
     size = (tmp_path / "keys.json").stat().st_size
     assert size < key_file._LARGEST_FILE / 2 and (tmp_path / "keys.reserve").stat().st_size >= size
@@ -374,14 +446,21 @@ def test_one_key_after_the_other_is_revoked_on_a_disk_that_stays_full(
 
 
 def test_the_reserve_is_made_again_as_soon_as_there_is_room(
-    tmp_path: Path, ring: Keyring, moments: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    ring: Keyring,
+    moments: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with monkeypatch.context() as patch:
         disk = Disk(tmp_path, patch)
         disk.blocks -= 1  # somebody else takes what comes free
         ring.revoke("camera")
         ring.refresh()
-        assert not (tmp_path / "keys.reserve").exists() and "keys.reserve cannot be made" in caplog.text
+        assert (
+            not (tmp_path / "keys.reserve").exists()
+            and "keys.reserve cannot be made" in caplog.text
+        )
         moments.time += SETTLE_INTERVAL
         assert ring.owes() and not ring.owes()
         ring.settle()
@@ -411,7 +490,9 @@ def test_what_is_revoked_in_memory_only_stays_so_until_it_is_written_down(
             ring.settle()
     added = other.add(NOTHING, PORCH)
     ring.refresh()
-    assert ring.live == {kept, added} and gone.id in file.read_text(), "other processes change it, and it still holds the key"
+    assert ring.live == {kept, added} and gone.id in file.read_text(), (
+        "other processes change it, and it still holds the key"
+    )
     content = file.read_bytes()
     file.unlink()
     ring.refresh()
@@ -423,10 +504,17 @@ def test_what_is_revoked_in_memory_only_stays_so_until_it_is_written_down(
     assert ring.owes()
     ring.settle()
     ring.refresh()
-    assert not ring.unwritten and not ring.owes() and gone.id not in file.read_text() and ring.live == {kept, added}
+    assert (
+        not ring.unwritten
+        and not ring.owes()
+        and gone.id not in file.read_text()
+        and ring.live == {kept, added}
+    )
 
 
-def test_a_file_that_is_spoiled_keeps_no_key_from_being_revoked(tmp_path: Path, ring: Keyring) -> None:
+def test_a_file_that_is_spoiled_keeps_no_key_from_being_revoked(
+    tmp_path: Path, ring: Keyring
+) -> None:
     (tmp_path / "keys.json").write_text("half a fi")
     ring.refresh()
     with pytest.raises(OSError, match="not in the form"):
@@ -435,7 +523,10 @@ def test_a_file_that_is_spoiled_keeps_no_key_from_being_revoked(tmp_path: Path, 
 
 
 def test_the_command_says_that_a_full_disk_has_kept_it_from_its_work(
-    tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    ring: Keyring,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def run(*arguments: str) -> tuple[int, str]:
         status = keycommand.main([*arguments, "--state", str(tmp_path)], tmp_path, 8443)
@@ -449,14 +540,22 @@ def test_the_command_says_that_a_full_disk_has_kept_it_from_its_work(
         (tmp_path / "keys.reserve").unlink()
         disk.blocks = disk.taken()
         status, said = run("revoke", "camera")
-        assert status == 1 and "The key camera is not revoked" in said and "No space left" in said and "Traceback" not in said
+        assert (
+            status == 1
+            and "The key camera is not revoked" in said
+            and "No space left" in said
+            and "Traceback" not in said
+        )
     ring.refresh()
     assert [key.id for key in ring.keys] == ["camera"]
 
 
 def test_many_who_change_it_at_once_lose_nothing(tmp_path: Path) -> None:
     rings = [Keyring.open(tmp_path) for _ in range(4)]
-    threads = [threading.Thread(target=lambda ring=ring: [ring.add(ALL, NOTHING) for _ in range(5)]) for ring in rings]
+    threads = [
+        threading.Thread(target=lambda ring=ring: [ring.add(ALL, NOTHING) for _ in range(5)])
+        for ring in rings
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -480,7 +579,24 @@ def test_what_cannot_be_is_refused_in_words(ring: Keyring, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "value", [None, True, "porch", "", {}, 5, ["Porch"], ["../x"], ["a/b"], ["%2e%2e"], ["\0"], ["a\n"], [5], ["a"] * 51, [["porch"]]]
+    "value",
+    [
+        None,
+        True,
+        "porch",
+        "",
+        {},
+        5,
+        ["Porch"],
+        ["../x"],
+        ["a/b"],
+        ["%2e%2e"],
+        ["\0"],
+        ["a\n"],
+        [5],
+        ["a"] * 51,
+        [["porch"]],
+    ],
 )
 def test_what_is_no_scope(value: object) -> None:
     with pytest.raises(KeysError):
@@ -489,18 +605,41 @@ def test_what_is_no_scope(value: object) -> None:
 
 def test_scopes() -> None:
     both = PORCH | Scope.from_json(["garden"])
-    assert "porch" in both and "garden" in both and "attic" not in both and both.as_json() == ["garden", "porch"]
+    assert (
+        "porch" in both
+        and "garden" in both
+        and "attic" not in both
+        and both.as_json() == ["garden", "porch"]
+    )
     assert "anything" in (PORCH | ALL) and not NOTHING and ALL.as_json() == "all"
 
 
 def test_durations() -> None:
-    assert [seconds(text) for text in ("30m", "12h", " 7D ", "2w")] == [1800, 43200, 604800, 1209600]
-    for wrong in ("", "7", "d", "0d", "-1d", "1.5h", "7 days", "521w1d", f"{MAX_LIFE // 86400 + 1}d", "9" * 30 + "w"):
+    assert [seconds(text) for text in ("30m", "12h", " 7D ", "2w")] == [
+        1800,
+        43200,
+        604800,
+        1209600,
+    ]
+    for wrong in (
+        "",
+        "7",
+        "d",
+        "0d",
+        "-1d",
+        "1.5h",
+        "7 days",
+        "521w1d",
+        f"{MAX_LIFE // 86400 + 1}d",
+        "9" * 30 + "w",
+    ):
         with pytest.raises(KeysError, match="no duration"):
             seconds(wrong)
 
 
-def test_secrets_are_not_in_what_is_printed_by_accident(ring: Keyring, caplog: pytest.LogCaptureFixture) -> None:
+def test_secrets_are_not_in_what_is_printed_by_accident(
+    ring: Keyring, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.DEBUG):
         key = ring.add(PORCH, NOTHING, label="for a friend")
         ring.refresh()
@@ -517,9 +656,13 @@ def command(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_adds_lists_and_revokes_in_words(tmp_path: Path) -> None:
     assert "no keys yet" in command(tmp_path).stdout
-    added = command(tmp_path, "add", "--watch", "porch,garden", "--expires", "7d", "--label", "Anna")
+    added = command(
+        tmp_path, "add", "--watch", "porch,garden", "--expires", "7d", "--label", "Anna"
+    )
     assert added.returncode == 0, added.stderr
-    assert "can watch garden and porch, until " in added.stdout and "/player.html#key=" in added.stdout
+    assert (
+        "can watch garden and porch, until " in added.stdout and "/player.html#key=" in added.stdout
+    )
     assert "/camera.html" not in added.stdout
     (identifier,) = re.findall(r"keys revoke (\w+)", added.stdout)
     secret = added.stdout.split("#key=")[1].split()[0]
@@ -528,29 +671,46 @@ def test_the_command_adds_lists_and_revokes_in_words(tmp_path: Path) -> None:
     for key in json.loads((tmp_path / "keys.json").read_text())["keys"]:
         assert key["secret"] not in listed
     revoked = command(tmp_path, "revoke", identifier)
-    assert revoked.returncode == 0 and secret not in revoked.stdout and "cut off within a second" in revoked.stdout
+    assert (
+        revoked.returncode == 0
+        and secret not in revoked.stdout
+        and "cut off within a second" in revoked.stdout
+    )
     assert secret not in (tmp_path / "keys.json").read_text()
 
 
 def test_the_command_leads_to_the_one_camera_of_a_key(tmp_path: Path) -> None:
     added = command(tmp_path, "add", "--watch", "porch", "--publish", "porch", "--port", "9000")
-    assert ":9000/camera.html?name=porch#key=" in added.stdout and ":9000/player.html?camera=porch#key=" in added.stdout
+    assert (
+        ":9000/camera.html?name=porch#key=" in added.stdout
+        and ":9000/player.html?camera=porch#key=" in added.stdout
+    )
     assert "film as porch and watch porch, until you revoke it" in added.stdout
 
 
-def test_a_camera_may_be_called_as_people_call_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_camera_may_be_called_as_people_call_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def add(*words: str) -> str:
         assert keycommand.main(["add", *words, "--state", str(tmp_path)], tmp_path, 8443) == 0
         return capsys.readouterr().out
 
     said = add("--watch", "Baby Room, porch", "--publish", "Küche")
-    assert "'Baby Room' is called baby-room by a camera." in said and "'Küche' is called kuche" in said and "'porch'" not in said
+    assert (
+        "'Baby Room' is called baby-room by a camera." in said
+        and "'Küche' is called kuche" in said
+        and "'porch'" not in said
+    )
     assert "film as kuche and watch baby-room and porch" in said and "?name=kuche#key=" in said
     assert "watch every camera" in add("--watch", "All")
 
 
-def test_a_camera_that_was_not_seen_lately_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A relay of the state folder, one with another certificate, one that answers nonsense, and none."""
+def test_a_camera_that_was_not_seen_lately_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A relay of the state folder, one with another certificate, one that answers nonsense, and
+    none.
+    """
     shown: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -577,15 +737,39 @@ def test_a_camera_that_was_not_seen_lately_is_told(tmp_path: Path, capsys: pytes
 
     def add(served: Served | None) -> str:
         if served is None:
-            assert keycommand.main(["add", "--watch", "porch,gate,nursery", "--state", str(tmp_path)], tmp_path, 8443) == 0
+            assert (
+                keycommand.main(
+                    ["add", "--watch", "porch,gate,nursery", "--state", str(tmp_path)],
+                    tmp_path,
+                    8443,
+                )
+                == 0
+            )
             return capsys.readouterr().out
         with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
             server.socket = served.server_context().wrap_socket(server.socket, server_side=True)
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
             notice = Notice(tmp_path)
-            notice.put_up(Running("https", server.server_port, ("127.0.0.1",), "127.0.0.1", "attic", keys=True, authority=True))
+            notice.put_up(
+                Running(
+                    "https",
+                    server.server_port,
+                    ("127.0.0.1",),
+                    "127.0.0.1",
+                    "attic",
+                    keys=True,
+                    authority=True,
+                )
+            )
             try:
-                assert keycommand.main(["add", "--watch", "porch,gate,nursery", "--state", str(tmp_path)], tmp_path, 8443) == 0
+                assert (
+                    keycommand.main(
+                        ["add", "--watch", "porch,gate,nursery", "--state", str(tmp_path)],
+                        tmp_path,
+                        8443,
+                    )
+                    == 0
+                )
             finally:
                 notice.take_down()
                 server.shutdown()
@@ -596,7 +780,10 @@ def test_a_camera_that_was_not_seen_lately_is_told(tmp_path: Path, capsys: pytes
     assert "no camera nursery was seen lately" in said and said.count("seen lately") == 1
     assert shown == [re.findall(r"#key=(\S+)", said)[0]]
     now = int(time.time() * 1000)
-    known = [Departure("gate", "10.0.0.7", "left", now - 3_600_000), Departure("porch", "10.0.0.7", "lost", now - KEPT - 1)]
+    known = [
+        Departure("gate", "10.0.0.7", "left", now - 3_600_000),
+        Departure("porch", "10.0.0.7", "lost", now - KEPT - 1),
+    ]
     kept = tmp_path / "gone.json"
     kept.write_bytes(written(known, {"nursery": "10.0.0.8"}))
     said = add(mine)
@@ -604,7 +791,9 @@ def test_a_camera_that_was_not_seen_lately_is_told(tmp_path: Path, capsys: pytes
     Handler.cameras = b"[5]"
     for one in (mine, other, None):
         said = add(one)
-        assert "no camera porch was seen lately" in said and said.count("seen lately") == 1, "the list of those that are gone is enough"
+        assert "no camera porch was seen lately" in said and said.count("seen lately") == 1, (
+            "the list of those that are gone is enough"
+        )
     assert len(shown) == 3, "and no key is shown to a stranger"
     kept.write_bytes(b"[]")
     assert "seen lately" not in add(None), "it is not known"
@@ -626,21 +815,34 @@ class Terminal(io.StringIO):
         return True
 
 
-def typed(monkeypatch: pytest.MonkeyPatch, state: Path, *arguments: str, answer: str = "") -> tuple[int, str]:
+def typed(
+    monkeypatch: pytest.MonkeyPatch, state: Path, *arguments: str, answer: str = ""
+) -> tuple[int, str]:
     """What the command does and says on a terminal, where a person answers so."""
     out = Terminal()
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
-    return keycommand.main([*arguments, "--state", str(state)], ROOT / "state", 8443), out.getvalue()
+    return keycommand.main(
+        [*arguments, "--state", str(state)], ROOT / "state", 8443
+    ), out.getvalue()
 
 
-@pytest.mark.parametrize("wish", [("--own",), ("--publish", "all", "--watch", "all", "--label", "attic")])
+@pytest.mark.parametrize(
+    "wish", [("--own",), ("--publish", "all", "--watch", "all", "--label", "attic")]
+)
 def test_a_key_that_may_do_everything_is_shown_on_a_terminal_only_and_never_as_a_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: tuple[str, ...]
 ) -> None:
     elsewhere = command(tmp_path, "add", *wish)
-    assert elsewhere.returncode == 1 and elsewhere.stdout == "" and not (tmp_path / "keys.json").exists()
-    assert "only on a terminal" in elsewhere.stderr and f"keys add --own --state {tmp_path}" in elsewhere.stderr
+    assert (
+        elsewhere.returncode == 1
+        and elsewhere.stdout == ""
+        and not (tmp_path / "keys.json").exists()
+    )
+    assert (
+        "only on a terminal" in elsewhere.stderr
+        and f"keys add --own --state {tmp_path}" in elsewhere.stderr
+    )
     status, said = typed(monkeypatch, tmp_path, "add", *wish)
     assert status == 0 and said.count("#key=") == 1
     assert "for your own phone or computer, not for a wall" in said and not set(said) & set(BLOCKS)
@@ -649,15 +851,25 @@ def test_a_key_that_may_do_everything_is_shown_on_a_terminal_only_and_never_as_a
     assert key is not None and key.manages and key not in ring.for_links()
 
 
-def test_the_list_calls_keys_as_their_codes_are_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_calls_keys_as_their_codes_are_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ring = Keyring.open(tmp_path)
     both, own = ring.add(Scope.from_json(["porch"]), ALL, label="Anna"), ring.add(ALL, ALL)
     assert keycommand.main(["--state", str(tmp_path)], tmp_path, 8443) == 0
     rows = [re.split(r"  +", line)[:2] for line in capsys.readouterr().out.splitlines()[:5]]
-    assert rows == [["KEY", "ID"], ["Film", "camera"], ["Watch", "viewer"], ["Film, Watch", both.id], ["Own", own.id]]
+    assert rows == [
+        ["KEY", "ID"],
+        ["Film", "camera"],
+        ["Watch", "viewer"],
+        ["Film, Watch", both.id],
+        ["Own", own.id],
+    ]
 
 
-def test_before_the_last_key_that_manages_goes_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_before_the_last_key_that_manages_goes_it_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = Keyring.open(tmp_path).add(ALL, ALL)
     refused = command(tmp_path, "revoke", own.id)
     assert refused.returncode == 1 and "last one that may give keys to others" in refused.stdout
@@ -685,7 +897,9 @@ def test_before_the_last_key_that_manages_goes_it_asks(tmp_path: Path, monkeypat
         (("dance",), 2, "there is no option or command dance"),
     ],
 )
-def test_a_wrong_command_is_explained(tmp_path: Path, arguments: tuple[str, ...], status: int, sentence: str) -> None:
+def test_a_wrong_command_is_explained(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, sentence: str
+) -> None:
     done = command(tmp_path, *arguments)
     assert done.returncode == status and sentence in done.stderr and "Traceback" not in done.stderr
 
@@ -695,7 +909,9 @@ def test_an_unknown_id_and_a_folder_that_cannot_be_used_are_explained(tmp_path: 
     done = command(tmp_path, "revoke", "nobody")
     assert done.returncode == 1 and "There is no key with the id 'nobody'." in done.stderr
     done = command(Path("/dev/null/state"), "add", "--watch", "all")
-    assert done.returncode == 1 and "cannot be used" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1 and "cannot be used" in done.stderr and "Traceback" not in done.stderr
+    )
 
 
 # --- where nothing can be written ---
@@ -703,17 +919,26 @@ def test_an_unknown_id_and_a_folder_that_cannot_be_used_are_explained(tmp_path: 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
 def test_good_keys_are_read_where_nothing_can_be_written(
-    tmp_path: Path, ring: Keyring, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+    tmp_path: Path,
+    ring: Keyring,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    code: int,
 ) -> None:
     hindered = Hindered(tmp_path, monkeypatch, code)
     again = Keyring.open(tmp_path)
-    assert again.keys == ring.keys and again.token(again.keys[0], COOKIE) == ring.token(ring.keys[0], COOKIE)
+    assert again.keys == ring.keys and again.token(again.keys[0], COOKIE) == ring.token(
+        ring.keys[0], COOKIE
+    )
     assert keycommand.main(["list", "--state", str(tmp_path)], tmp_path, 8443) == 0
     assert "camera  film under any name" in capsys.readouterr().out
     assert keycommand.main(["add", "--watch", "all", "--state", str(tmp_path)], tmp_path, 8443) == 1
     said = capsys.readouterr().err
     assert os.strerror(code) in said and said.endswith("or choose another folder with --state.\n")
-    for content in (b"{", b'{"camera": "aaaa-bbbb-cccc", "viewer": "dddd-eeee-ffff"}'):  # damaged; of the first versions, to be rewritten
+    for content in (
+        b"{",
+        b'{"camera": "aaaa-bbbb-cccc", "viewer": "dddd-eeee-ffff"}',
+    ):  # damaged; of the first versions, to be rewritten
         (tmp_path / "keys.json").write_bytes(content)
         with pytest.raises(OSError, match=os.strerror(code)):
             Keyring.open(tmp_path)

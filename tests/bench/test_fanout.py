@@ -1,4 +1,6 @@
-"""What the bench of the fan-out computes, and that its servers and viewers understand each other."""
+"""What the bench of the fan-out computes, and that its servers and viewers understand each
+other.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +41,21 @@ def test_a_message_has_the_size_that_the_case_says() -> None:
     for size in (2_000, 12_000, 60_000):
         case = Case(200, size, tls=False)
         for key in (False, True):
-            message = WebmWriter(track, 1, 0).fragment(Packet(track, 5, key, Mark(3, 1.5).frame(key, case.picture)))
+            message = WebmWriter(track, 1, 0).fragment(
+                Packet(track, 5, key, Mark(3, 1.5).frame(key, case.picture))
+            )
             assert len(message) == size
-            assert len(Frame(Opcode.BINARY, message).serialize(mask=False, extensions=[])) == case.framed
+            assert (
+                len(Frame(Opcode.BINARY, message).serialize(mask=False, extensions=[]))
+                == case.framed
+            )
 
 
 def test_messages_count_when_they_arrive_and_their_delays_when_they_were_captured() -> None:
     early, first, second, late = (1, 0.9, 1.1), (2, 1.2, 1.25), (3, 1.4, 1.5), (4, 1.9, 2.1)
-    arrived, delays, missed = counted(seen(early, early, first, first, second, late, late), 1.0, 2.0, viewers=2)
+    arrived, delays, missed = counted(
+        seen(early, early, first, first, second, late, late), 1.0, 2.0, viewers=2
+    )
     assert arrived == 5
     assert delays == pytest.approx([50, 50, 100, 200, 200])
     assert missed == pytest.approx(1 / 6)
@@ -80,7 +89,11 @@ def test_a_ratio_is_that_of_the_rounds_and_not_of_the_sums() -> None:
 )
 def test_each_claim_is_told_by_its_own_number(relay: Turn, verdicts: list[bool]) -> None:
     comparison = fanout.Comparison(Case(200, 12_000, tls=True))
-    for one in (relay, replace(TURN, server="node", cost=20e-6), replace(TURN, server="floor", cost=14e-6)):
+    for one in (
+        relay,
+        replace(TURN, server="node", cost=20e-6),
+        replace(TURN, server="floor", cost=14e-6),
+    ):
         comparison.add(one)
     assert [target.reached for target in comparison.targets()] == verdicts
     assert "relay" in comparison.table()
@@ -109,7 +122,9 @@ def test_of_other_cases_nothing_is_claimed() -> None:
         ({"count": 100}, [None, None]),
     ],
 )
-def test_of_several_rushes_the_worst_counts(change: dict[str, object], verdicts: list[bool | None]) -> None:
+def test_of_several_rushes_the_worst_counts(
+    change: dict[str, object], verdicts: list[bool | None]
+) -> None:
     good = Rush("relay", True, 1000, JOINED, 40.0, 120.0)
     rushes = [good, replace(good, **change), replace(good, server="node", gap=900.0)]  # type: ignore[arg-type]
     if "count" in change:
@@ -118,12 +133,16 @@ def test_of_several_rushes_the_worst_counts(change: dict[str, object], verdicts:
     assert "relay TLS" in fanout.rushes_table(rushes)
 
 
-@pytest.mark.parametrize(("arguments", "ways"), [([], [False, True]), (["--tls"], [True]), (["--plain"], [False])])
+@pytest.mark.parametrize(
+    ("arguments", "ways"), [([], [False, True]), (["--tls"], [True]), (["--plain"], [False])]
+)
 def test_ways_are_chosen(arguments: list[str], ways: list[bool]) -> None:
     assert fanout.options(arguments).ways == ways
 
 
-@pytest.mark.parametrize("wrong", [["--rounds", "0"], ["--viewers", "2"], ["--sizes", "0"], ["--viewers", "many"]])
+@pytest.mark.parametrize(
+    "wrong", [["--rounds", "0"], ["--viewers", "2"], ["--sizes", "0"], ["--viewers", "many"]]
+)
 def test_wrong_options_are_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         fanout.options(wrong)
@@ -137,7 +156,9 @@ def test_without_node_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("kind", [FloorServer, RelayServer])
-async def test_what_the_camera_sends_comes_to_every_viewer(kind: Callable[..., Server], tls: bool, tmp_path: Path) -> None:
+async def test_what_the_camera_sends_comes_to_every_viewer(
+    kind: Callable[..., Server], tls: bool, tmp_path: Path
+) -> None:
     case = Case(3, 20_000, tls)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(kind(case, fanout.cores().server, tmp_path))
@@ -149,7 +170,10 @@ async def test_what_the_camera_sends_comes_to_every_viewer(kind: Callable[..., S
         counts: Counter[int] = Counter()
         async with asyncio.timeout(PATIENCE):
             # On a busy computer a relay leaves out what would be late.
-            while not any(all(counts[number + more] == case.viewers for more in range(4)) for number in list(counts)):
+            while not any(
+                all(counts[number + more] == case.viewers for more in range(4))
+                for number in list(counts)
+            ):
                 await asyncio.sleep(0.1)
                 taken = await sinks.take()
                 counts.update(taken.numbers)

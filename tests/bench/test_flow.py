@@ -1,4 +1,6 @@
-"""What the benches of bad viewers and of long runs compute, and that their camera and viewers speak the protocol."""
+"""What the benches of bad viewers and of long runs compute, and that their camera and viewers speak
+the protocol.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +23,33 @@ from tests.harness.peers import PATIENCE
 from tests.harness.proxies import Proxy
 from tests.harness.relays import Relay
 
-messages = st.lists(st.tuples(st.sampled_from([Opcode.TEXT, Opcode.BINARY, Opcode.PING]), st.integers(0, 70_000)), max_size=5)
+messages = st.lists(
+    st.tuples(st.sampled_from([Opcode.TEXT, Opcode.BINARY, Opcode.PING]), st.integers(0, 70_000)),
+    max_size=5,
+)
 
 
 @given(messages, st.integers(1, 70_000))
-def test_the_reader_finds_every_message_wherever_it_is_cut(sizes: list[tuple[Opcode, int]], step: int) -> None:
-    sent = [(opcode, bytes(index % 251 for index in range(size % 126 if opcode is Opcode.PING else size))) for opcode, size in sizes]
-    data = b"".join(Frame(opcode, body).serialize(mask=False, extensions=[]) for opcode, body in sent)
+def test_the_reader_finds_every_message_wherever_it_is_cut(
+    sizes: list[tuple[Opcode, int]], step: int
+) -> None:
+    sent = [
+        (
+            opcode,
+            bytes(index % 251 for index in range(size % 126 if opcode is Opcode.PING else size)),
+        )
+        for opcode, size in sizes
+    ]
+    data = b"".join(
+        Frame(opcode, body).serialize(mask=False, extensions=[]) for opcode, body in sent
+    )
     found: list[tuple[int, bytes]] = []
     reader = Reader(lambda opcode, body: found.append((opcode, body)))
     for position in range(0, len(data), step):
         reader.feed(memoryview(data)[position : position + step])
-    assert [(opcode, body[:KEPT]) for opcode, body in sent] == [(opcode, body[:KEPT]) for opcode, body in found]
+    assert [(opcode, body[:KEPT]) for opcode, body in sent] == [
+        (opcode, body[:KEPT]) for opcode, body in found
+    ]
 
 
 @pytest.mark.parametrize("head", [b"\x02\x01", b"\x82\x81"], ids=["fragmented", "masked"])
@@ -48,7 +65,9 @@ def test_a_mark_survives_in_keyframes_and_others() -> None:
 
 def test_pictures_that_did_not_come_are_counted_among_those_of_the_phase() -> None:
     complete = [Arrival(number, number, number + 0.25) for number in range(10)]
-    delays, gap, missed = seen([complete, [one for one in complete if one.number not in (4, 5)]], 2, 8)
+    delays, gap, missed = seen(
+        [complete, [one for one in complete if one.number not in (4, 5)]], 2, 8
+    )
     assert delays == [250.0] * 10
     assert gap == 3000
     assert missed == 2
@@ -111,7 +130,9 @@ def test_growth_leaves_the_settling_out_and_bears_holes() -> None:
     assert growth(sizes[:-1]) is None
 
 
-@pytest.fixture(scope="module", params=[(), ("--tls", "--no-key", "--host", "127.0.0.1")], ids=["plain", "tls"])
+@pytest.fixture(
+    scope="module", params=[(), ("--tls", "--no-key", "--host", "127.0.0.1")], ids=["plain", "tls"]
+)
 def relay(request: pytest.FixtureRequest) -> Iterator[Relay]:
     with Relay("--no-qr", *request.param) as one:
         yield one

@@ -1,4 +1,6 @@
-"""What the bench of the attacks computes, that its attackers say what they are to say, and that a relay hears it."""
+"""What the bench of the attacks computes, that its attackers say what they are to say, and that a
+relay hears it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,20 @@ from tests.harness.peers import PATIENCE
 from tests.harness.relays import ROOT
 
 ASSAULT = Assault(seconds=10, due=100, offered=100, taken=90, landed=5, answers={"101": 5})
-GOOD = Row("here", "pings", ASSAULT, p50=1, p99=3, longest=9, newcomers=40, let_in=40, memory=2, log=1, log_day=0.1, seconds=10)
+GOOD = Row(
+    "here",
+    "pings",
+    ASSAULT,
+    p50=1,
+    p99=3,
+    longest=9,
+    newcomers=40,
+    let_in=40,
+    memory=2,
+    log=1,
+    log_day=0.1,
+    seconds=10,
+)
 
 
 # --- what is computed ---
@@ -40,7 +55,11 @@ GOOD = Row("here", "pings", ASSAULT, p50=1, p99=3, longest=9, newcomers=40, let_
 
 def test_a_picture_that_never_came_is_as_late_as_the_next_one() -> None:
     captured = [index / RATE for index in range(6)]
-    arrivals = [Arrival(index, moment, moment + 0.001) for index, moment in enumerate(captured) if index not in (2, 3)]
+    arrivals = [
+        Arrival(index, moment, moment + 0.001)
+        for index, moment in enumerate(captured)
+        if index not in (2, 3)
+    ]
     found, missed = delays(captured, arrivals, 0, 6 / RATE, 10)
     assert missed == 2
     step = 1000 / RATE
@@ -63,7 +82,9 @@ def test_a_camera_that_is_kept_from_filming_hides_nothing() -> None:
 
 def test_pictures_count_in_whose_span_they_were_captured() -> None:
     captured = [0.1, 0.2, 0.3]
-    found, _ = delays(captured, [Arrival(0, 0.1, 5), Arrival(1, 0.2, 0.21), Arrival(2, 0.3, 9)], 0.15, 0.25, 10)
+    found, _ = delays(
+        captured, [Arrival(0, 0.1, 5), Arrival(1, 0.2, 0.21), Arrival(2, 0.3, 9)], 0.15, 0.25, 10
+    )
     assert found == pytest.approx([10])
 
 
@@ -72,7 +93,17 @@ def test_pictures_count_in_whose_span_they_were_captured() -> None:
     [
         ([(0.0, 0), (10.0, 1000)], 8.64),
         ([(0.0, 0), (MINUTE, 60_000), (2 * MINUTE, 61_000)], 1.499),
-        ([(0.0, 0), (59.0, 1), (61.0, 60_000), (119.0, 60_500), (121.0, 61_000), (125.0, 99_000)], 1.499),
+        (
+            [
+                (0.0, 0),
+                (59.0, 1),
+                (61.0, 60_000),
+                (119.0, 60_500),
+                (121.0, 61_000),
+                (125.0, 99_000),
+            ],
+            1.499,
+        ),
     ],
     ids=["as it began", "the second minute again and again", "between looks"],
 )
@@ -82,7 +113,9 @@ def test_the_log_of_a_day(sizes: list[tuple[float, int]], day: float) -> None:
 
 def test_a_row_that_keeps_all_limits_is_held() -> None:
     assert (GOOD.held, GOOD.why) == (True, "")
-    assert replace(GOOD, name=QUIET, assault=None, memory=1000).held is True  # of peace, no growth is claimed
+    assert (
+        replace(GOOD, name=QUIET, assault=None, memory=1000).held is True
+    )  # of peace, no growth is claimed
 
 
 @pytest.mark.parametrize(
@@ -126,13 +159,22 @@ def test_what_was_not_measured_is_never_held(change: dict[str, object], why: str
 
 def test_an_attacker_that_fell_short_and_does_harm_is_not_held() -> None:
     short = replace(GOOD, assault=replace(ASSAULT, offered=50), p99=500)
-    assert (short.held, short.why) == (False, "p99 500 > 20 ms; the attacker reached 50% of its rate")
-    assert replace(short, assault=replace(ASSAULT, landed=0)).held is None  # then the harm is somebody else's
+    assert (short.held, short.why) == (
+        False,
+        "p99 500 > 20 ms; the attacker reached 50% of its rate",
+    )
+    assert (
+        replace(short, assault=replace(ASSAULT, landed=0)).held is None
+    )  # then the harm is somebody else's
 
 
 def test_peace_is_measured_first_last_and_in_between() -> None:
     names = list(order(["a"] * (siege.QUIET_EVERY + 1)))
-    assert [index for index, name in enumerate(names) if name == QUIET] == [0, siege.QUIET_EVERY + 1, siege.QUIET_EVERY + 3]
+    assert [index for index, name in enumerate(names) if name == QUIET] == [
+        0,
+        siege.QUIET_EVERY + 1,
+        siege.QUIET_EVERY + 3,
+    ]
 
 
 def test_the_commonest_answers_are_shown() -> None:
@@ -140,7 +182,9 @@ def test_the_commonest_answers_are_shown() -> None:
     assert said({}) == "-"
 
 
-@pytest.mark.parametrize("wrong", [["--attacks", "no-such"], ["--seconds", "0"], ["--root", "/nowhere"]])
+@pytest.mark.parametrize(
+    "wrong", [["--attacks", "no-such"], ["--seconds", "0"], ["--root", "/nowhere"]]
+)
 def test_wrong_options_are_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         siege.options(wrong)
@@ -227,7 +271,9 @@ def test_hostile_streams_are_what_containers_allow(name: str) -> None:
     assert MESSAGE - 300_000 < len(stream.body) <= MESSAGE
     reader = StreamReader()
     assert reader.feed(stream.head) is not None
-    with contextlib.suppress(MediaLimitError):  # that is what limits are for; anything else would be a fault of these bytes
+    with contextlib.suppress(
+        MediaLimitError
+    ):  # that is what limits are for; anything else would be a fault of these bytes
         reader.feed(stream.body[:20_000])
 
 
@@ -278,7 +324,8 @@ LANDING = (
 )
 
 
-# asyncio forgets the transport of a connection by TLS that is cancelled before its first turn, and so are attackers at their end.
+# asyncio forgets the transport of a connection by TLS that is cancelled before its first turn, and
+# so are attackers at their end.
 @pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
 @pytest.mark.parametrize("name", LANDING)
 async def test_attacks_arrive(name: str, besieged: Besieged) -> None:
@@ -306,14 +353,19 @@ async def test_the_good_ones_are_good(ground: Ground, besieged: Besieged) -> Non
     begin = time.monotonic()
     for wish in Wish:
         key = keys["camera" if wish is Wish.CAMERA else "viewer"]
-        async with Pair(besieged.site, keys["camera"], keys["viewer"]) as pair, Newcomers(besieged.site, wish, key) as newcomers:
+        async with (
+            Pair(besieged.site, keys["camera"], keys["viewer"]) as pair,
+            Newcomers(besieged.site, wish, key) as newcomers,
+        ):
             async with asyncio.timeout(PATIENCE):
                 while not (pair.begin() and newcomers.tries(begin, begin + PATIENCE)):  # noqa: ASYNC110 - they tell nobody
                     await asyncio.sleep(0.02)
             assert pair.seen(begin, time.monotonic()).cut == ""
 
 
-async def test_a_row_is_measured_from_the_start_of_a_relay_to_its_end(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_row_is_measured_from_the_start_of_a_relay_to_its_end(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(siege, "SETTLING", 0.5)
     row = await siege.measured(ground, "pongs", 1.5)
     assert row.fault == "" and row.assault is not None and row.assault.landed

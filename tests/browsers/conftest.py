@@ -1,7 +1,8 @@
 """One running browser of each kind for all tests of a process, and pages for it to open.
 
-A browser is started when it is first asked for: that takes more of a busy machine than most tests. What a module has opened is closed
-after it. Tests that use these share one event loop: `pytestmark = pytest.mark.asyncio(loop_scope="session")`.
+A browser is started when it is first asked for: that takes more of a busy machine than most tests.
+What a module has opened is closed after it. Tests that use these share one event loop: `pytestmark
+= pytest.mark.asyncio(loop_scope="session")`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ class Browsers:
             yield one
 
     async def close_pages(self) -> None:
-        """Ends what a module has left open. A browser that has fallen ill is started afresh for the next one."""
+        """Ends what a module has left open.
+
+        A browser that has fallen ill is started afresh for the next one.
+        """
         for kind, one in list(self._running.items()):
             try:
                 async with asyncio.timeout(PATIENCE):
@@ -109,7 +113,9 @@ async def page(chromium: Chromium, relay: Relay) -> Page:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def porch(chromium: Chromium, relay: Relay) -> AsyncIterator[None]:
     """A phone that films as `porch` as long as this module runs."""
-    filming = await chromium.page(f"{relay.origin}/camera.html?name=porch&start=1&width=320&height=240")
+    filming = await chromium.page(
+        f"{relay.origin}/camera.html?name=porch&start=1&width=320&height=240"
+    )
     await filming.resize(*PREVIEW)
     await filming.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
     yield

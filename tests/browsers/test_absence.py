@@ -1,4 +1,6 @@
-"""A relay that does not come back, or does not let a page in: both pages say so, since when, and what to do. Real Chromium, real relay."""
+"""A relay that does not come back, or does not let a page in: both pages say so, since when, and
+what to do. Real Chromium, real relay.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ HOUR = 3600
 
 # --- since when, by a given clock ---
 
-# Looks every second, once a minute where the page is hidden, and never while the device sleeps; seconds since the beginning.
+# Looks every second, once a minute where the page is hidden, and never while the device sleeps;
+# seconds since the beginning.
 SIMULATED = """async (steps) => {
   const { Absence } = await import("/web/shared/relay/absence.js");
   const began = Date.UTC(2026, 0, 1);
@@ -75,11 +78,18 @@ SIMULATED = """async (steps) => {
         ([["farewell"], ["wait", 30], ["opened"], ["pongs", 10], ["wait", 30]], [40, False, False]),
         ([["farewell"], ["moved"], ["wait", 11]], [0, True, True]),
         ([["moved"], ["heard"], ["wait", 11]], [0, False, False]),
-        # This device sleeps, and the relay goes meanwhile: with a good-bye that waits for it, or that comes as it wakes, or without.
+        # This device sleeps, and the relay goes meanwhile: with a good-bye that waits for it, or
+        # that comes as it wakes, or without.
         ([["pongs", 60], ["sleep", HOUR], ["farewell"], ["wait", 9]], "moment"),
         ([["pongs", 60], ["sleep", HOUR], ["farewell"], ["wait", 10]], [60 + HOUR, False, False]),
-        ([["pongs", 60], ["sleep", HOUR], ["wait", 2], ["farewell"], ["farewell"], ["wait", 10]], [62 + HOUR, False, False]),
-        ([["pongs", 60], ["sleep", HOUR], ["heard"], ["farewell"], ["wait", 10]], [60 + HOUR, False, False]),
+        (
+            [["pongs", 60], ["sleep", HOUR], ["wait", 2], ["farewell"], ["farewell"], ["wait", 10]],
+            [62 + HOUR, False, False],
+        ),
+        (
+            [["pongs", 60], ["sleep", HOUR], ["heard"], ["farewell"], ["wait", 10]],
+            [60 + HOUR, False, False],
+        ),
         ([["pongs", 60], ["sleep", HOUR], ["wait", 9]], "moment"),
         ([["pongs", 60], ["sleep", HOUR], ["wait", 12]], [61 + HOUR, False, False]),
         ([["pongs", 60], ["wait", 15], ["sleep", HOUR], ["wait", 12]], [76 + HOUR, False, False]),
@@ -90,9 +100,23 @@ SIMULATED = """async (steps) => {
         ([["farewell"], ["wait", 60], ["sleep", 6 * HOUR], ["wait", 5]], "moment"),
         ([["farewell"], ["wait", 60], ["sleep", 6 * HOUR], ["wait", 15]], [0, True, False]),
         # A hidden page is awake, however seldom it looks.
-        ([["pongs", 60], ["hide"], ["throttled", 600], ["farewell"], ["throttled", HOUR], ["seen"], ["wait", 1]], [660, True, False]),
+        (
+            [
+                ["pongs", 60],
+                ["hide"],
+                ["throttled", 600],
+                ["farewell"],
+                ["throttled", HOUR],
+                ["seen"],
+                ["wait", 1],
+            ],
+            [660, True, False],
+        ),
         ([["pongs", 60], ["hide"], ["throttled", 600], ["seen"], ["wait", 1]], [60, False, False]),
-        ([["pongs", 60], ["hide"], ["sleep", HOUR], ["farewell"], ["seen"], ["wait", 10]], [60 + HOUR, False, False]),
+        (
+            [["pongs", 60], ["hide"], ["sleep", HOUR], ["farewell"], ["seen"], ["wait", 10]],
+            [60 + HOUR, False, False],
+        ),
         ([["pongs", 60], ["hide"], ["throttled", 120], ["open"]], "moment"),
         ([["pongs", 60], ["hide"], ["throttled", 600], ["open"]], [60, False, False]),
         # Its clock is set back: no absence lasts till that time has come again.
@@ -103,7 +127,9 @@ SIMULATED = """async (steps) => {
         ([["wait", HOUR], ["begin"], ["wait", 10]], [HOUR, False, False]),
     ],
 )
-async def test_it_is_told_since_when_the_relay_is_away(page: Page, steps: list[list[Any]], told: object) -> None:
+async def test_it_is_told_since_when_the_relay_is_away(
+    page: Page, steps: list[list[Any]], told: object
+) -> None:
     assert await page.evaluate(SIMULATED, steps) == told
 
 
@@ -125,20 +151,39 @@ async def test_times_have_their_day_where_it_is_not_today(page: Page) -> None:
     ("refusal", "words"),
     [
         ({"id": "too-many", "text": "There are too many."}, "There are too many."),
-        ({"id": "unknown-host", "text": "Unknown.", "add": "--allow-host cam"}, "Unknown. What to add: --allow-host cam"),
-        ({"id": "foreign-origin", "text": "Foreign.", "add": "a b;"}, "Foreign. What to add to nginx’ location: a b;"),
+        (
+            {"id": "unknown-host", "text": "Unknown.", "add": "--allow-host cam"},
+            "Unknown. What to add: --allow-host cam",
+        ),
+        (
+            {"id": "foreign-origin", "text": "Foreign.", "add": "a b;"},
+            "Foreign. What to add to nginx’ location: a b;",
+        ),
         ({"id": "foreign-origin", "text": "Foreign."}, "Foreign."),
     ],
 )
-async def test_a_refusal_is_told_with_the_line_to_add(page: Page, refusal: dict[str, str], words: str) -> None:
-    assert await page.evaluate("async (refusal) => (await import('/web/shared/relay/absence.js')).refusalWords(refusal)", refusal) == words
+async def test_a_refusal_is_told_with_the_line_to_add(
+    page: Page, refusal: dict[str, str], words: str
+) -> None:
+    assert (
+        await page.evaluate(
+            (
+                "async (refusal) => (await "
+                "import('/web/shared/relay/absence.js')).refusalWords(refusal)"
+            ),
+            refusal,
+        )
+        == words
+    )
 
 
 @pytest.mark.parametrize(
     ("places", "moved"),
     [([], False), (["https://10.0.0.2:8443"], True), (["https://10.0.0.2:8443", "HOME"], False)],
 )
-async def test_a_relay_that_is_known_elsewhere_only_has_moved(page: Page, places: list[str], moved: bool) -> None:
+async def test_a_relay_that_is_known_elsewhere_only_has_moved(
+    page: Page, places: list[str], moved: bool
+) -> None:
     found = await page.evaluate(
         """async (places) => {
           const { Link } = await import("/web/shared/relay/relay-link.js");
@@ -153,7 +198,8 @@ async def test_a_relay_that_is_known_elsewhere_only_has_moved(page: Page, places
 
 # --- both pages, and a relay that stays away ---
 
-# Whatever waits for a time of day waits for so long no more: as if so much had passed since the last look.
+# Whatever waits for a time of day waits for so long no more: as if so much had passed since the
+# last look.
 LATER = "(seconds) => { const now = Date.now; Date.now = () => now() + seconds * 1000; }"
 
 STOPPED = r"The relay stopped at \d\d:\d\d"
@@ -168,7 +214,9 @@ async def reads(page: Page, what: str, pattern: str) -> None:
     try:
         await page.wait_for(f"RegExp({json.dumps(pattern)}).test({what})", PATIENCE)
     except Exception:
-        raise AssertionError(f"never {pattern!r}, but {await page.evaluate(what)!r}; {await kept(page)}") from None
+        raise AssertionError(
+            f"never {pattern!r}, but {await page.evaluate(what)!r}; {await kept(page)}"
+        ) from None
 
 
 def text(css: str) -> str:
@@ -203,17 +251,23 @@ class Both:
             await reads(page, "document.title", f"^{pattern}$")
 
     async def narrow(self) -> None:
-        """On a phone, tile and banner share what is to be said, and neither covers the other; what to do is said in the likely order."""
+        """On a phone, tile and banner share what is to be said, and neither covers the other; what
+        to do is said in the likely order.
+        """
         await self.wall.resize(360, 740)
         await reads(self.wall, text("[data-camera] .notice"), r"^This picture is from \d\d:\d\d")
         covered = await self.wall.evaluate(_COVERED)
-        assert covered == [True, True], "the banner lies beside the wall, and is no higher than three lines"
+        assert covered == [True, True], (
+            "the banner lies beside the wall, and is no higher than three lines"
+        )
         await self.wall.click("#banner button")
         await reads(self.wall, text("#banner div"), "^Is the relay’s computer on")
         await self.wall.resize(1280, 720)
 
     async def are_well(self) -> None:
-        await self.camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
+        await self.camera.wait_for(
+            "document.querySelector('#status').dataset.state === 'live'", PATIENCE
+        )
         await moving(self.wall)
         await self.wall.wait_for("document.querySelector('#banner').hidden", PATIENCE)
         assert await self.camera.evaluate("document.title") == "Camera"
@@ -222,7 +276,9 @@ class Both:
 
 @contextlib.asynccontextmanager
 async def both(chromium: Chromium, origin: str, more: str = "") -> AsyncIterator[Both]:
-    camera = await chromium.page(f"{origin}/camera.html?name=porch&start=1&sound=0&width=320&height=240{more}")
+    camera = await chromium.page(
+        f"{origin}/camera.html?name=porch&start=1&sound=0&width=320&height=240{more}"
+    )
     wall = await chromium.page(f"{origin}/player.html")
     try:
         yield Both(camera, wall)
@@ -241,12 +297,23 @@ async def test_a_relay_that_was_stopped_for_good_is_told_everywhere(chromium: Ch
             await pages.later(FOR_GOOD)
             await pages.say(STOPPED)
             await pages.titled(STOPPED + ".*")
-            await reads(pages.wall, text("[data-camera] .notice"), rf"{STOPPED}.*\. This picture is from \d\d:\d\d")
+            await reads(
+                pages.wall,
+                text("[data-camera] .notice"),
+                rf"{STOPPED}.*\. This picture is from \d\d:\d\d",
+            )
             await reads(pages.wall, text("[data-camera] .status"), "Offline")
-            await reads(pages.camera, text("#dark-text"), "porch · the relay stopped at .* · touch to wake")
+            await reads(
+                pages.camera, text("#dark-text"), "porch · the relay stopped at .* · touch to wake"
+            )
             assert "moment" not in await pages.camera.evaluate(text("#detail"))
-            assert await pages.wall.evaluate("document.querySelector('[data-camera]').dataset.state") == "connecting"
-            await pages.wall.evaluate("document.querySelector('[data-camera]').classList.add('small')")
+            assert (
+                await pages.wall.evaluate("document.querySelector('[data-camera]').dataset.state")
+                == "connecting"
+            )
+            await pages.wall.evaluate(
+                "document.querySelector('[data-camera]').classList.add('small')"
+            )
             await reads(pages.wall, text("[data-camera] .notice"), r"^Picture from \d\d:\d\d")
             await pages.narrow()
             await asyncio.to_thread(relay.start)
@@ -254,7 +321,9 @@ async def test_a_relay_that_was_stopped_for_good_is_told_everywhere(chromium: Ch
 
 
 @pytest.mark.long
-async def test_a_relay_that_is_gone_without_a_word_has_not_answered_since(chromium: Chromium) -> None:
+async def test_a_relay_that_is_gone_without_a_word_has_not_answered_since(
+    chromium: Chromium,
+) -> None:
     with Relay() as relay:
         async with both(chromium, relay.origin) as pages:
             await pages.are_well()
@@ -291,7 +360,11 @@ async def test_a_page_whose_device_slept_makes_no_claim_about_that_time(chromium
             await pages.say("(No connection|The relay does not answer)")
             await pages.later(FOR_GOOD)
             await pages.say(SILENT)
-            hour = (await pages.wall.evaluate("new Date(Date.now()).toLocaleTimeString([], { hour: '2-digit' })")).split()[0]
+            hour = (
+                await pages.wall.evaluate(
+                    "new Date(Date.now()).toLocaleTimeString([], { hour: '2-digit' })"
+                )
+            ).split()[0]
             await pages.say(f"The relay has not answered since {hour}:")
 
 
@@ -322,7 +395,10 @@ async def test_the_step_for_another_certificate_is_named(page: Page) -> None:
         status,
     )
     assert ["certificate" in one for one in said] == [False, True, False]
-    assert said[0] == "This page goes on trying. Is the relay running, and is this device in its network?"
+    assert (
+        said[0]
+        == "This page goes on trying. Is the relay running, and is this device in its network?"
+    )
     assert "reload this page" in said[1]
 
 
@@ -331,7 +407,9 @@ async def test_the_step_for_another_certificate_is_named(page: Page) -> None:
 
 @contextlib.asynccontextmanager
 async def renaming(relay: Relay, name: bytes) -> AsyncIterator[str]:
-    """The origin of a proxy that tells the relay another Host than the browser says, as many do by themselves."""
+    """The origin of a proxy that tells the relay another Host than the browser says, as many do by
+    themselves.
+    """
     said = b""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, there: bool) -> None:
@@ -352,14 +430,30 @@ async def renaming(relay: Relay, name: bytes) -> AsyncIterator[str]:
         yield f"http://localhost:{port}"
 
 
-async def test_a_proxy_that_changes_the_name_is_told_with_the_line_to_add(relay: Relay, chromium: Chromium) -> None:
+async def test_a_proxy_that_changes_the_name_is_told_with_the_line_to_add(
+    relay: Relay, chromium: Chromium
+) -> None:
     async with renaming(relay, b"localhost") as origin, both(chromium, origin) as pages:
-        await reads(pages.wall, text("#banner"), r"its request is for localhost.*proxy_set_header Host \$http_host;")
-        await reads(pages.camera, f"{text('#status')} + {text('#detail')}", r"^The relay refuses this page.*proxy_set_header Host")
+        await reads(
+            pages.wall,
+            text("#banner"),
+            r"its request is for localhost.*proxy_set_header Host \$http_host;",
+        )
+        await reads(
+            pages.camera,
+            f"{text('#status')} + {text('#detail')}",
+            r"^The relay refuses this page.*proxy_set_header Host",
+        )
         await pages.titled("The relay refuses this page")
-        await pages.later(FOR_GOOD)  # it answers each try, so it is not away however long that goes on
+        await pages.later(
+            FOR_GOOD
+        )  # it answers each try, so it is not away however long that goes on
         await reads(pages.wall, text("#banner"), "proxy_set_header")
-        await reads(pages.camera, f"{text('#status')} + {text('#detail')}", r"^The relay refuses this page.*proxy_set_header Host")
+        await reads(
+            pages.camera,
+            f"{text('#status')} + {text('#detail')}",
+            r"^The relay refuses this page.*proxy_set_header Host",
+        )
         tile = await chromium.page(f"{origin}/player.html?camera=porch")
         await reads(tile, text("#banner"), "proxy_set_header")
         await reads(tile, text(".notice"), "^The relay refuses this page")
@@ -367,7 +461,9 @@ async def test_a_proxy_that_changes_the_name_is_told_with_the_line_to_add(relay:
 
 
 @pytest.mark.long
-async def test_a_name_that_the_relay_knows_no_more_is_told_with_the_line_to_add(chromium: Chromium) -> None:
+async def test_a_name_that_the_relay_knows_no_more_is_told_with_the_line_to_add(
+    chromium: Chromium,
+) -> None:
     name = "cams.localhost"
     with Relay("--no-key", "--allow-host", name) as relay:
         async with both(chromium, f"http://{name}:{relay.port}") as pages:
@@ -406,7 +502,10 @@ async def forgetful(chromium: Chromium, address: str) -> AsyncIterator[ChromiumP
     async def forget(route: Route) -> None:
         answer = await route.fetch()
         await page.raw.context.clear_cookies()
-        await route.fulfill(response=answer, headers={name: value for name, value in answer.headers.items() if name != "set-cookie"})
+        await route.fulfill(
+            response=answer,
+            headers={name: value for name, value in answer.headers.items() if name != "set-cookie"},
+        )
 
     await page.raw.route("**/api/session", forget)
     await page.raw.goto(address)
@@ -415,7 +514,11 @@ async def forgetful(chromium: Chromium, address: str) -> AsyncIterator[ChromiumP
 
 
 @pytest.mark.parametrize(
-    "cookies", ["{ get: () => '', set() {} }", "{ get() { throw new DOMException('no', 'SecurityError'); }, set() {} }"]
+    "cookies",
+    [
+        "{ get: () => '', set() {} }",
+        "{ get() { throw new DOMException('no', 'SecurityError'); }, set() {} }",
+    ],
 )
 async def test_where_cookies_are_blocked_no_key_is_asked_for(page: Page, cookies: str) -> None:
     """Also after a reload, when it is not known any more whether there was a right key."""
@@ -436,9 +539,15 @@ async def test_where_cookies_are_blocked_no_key_is_asked_for(page: Page, cookies
     assert said[2].startswith("A key stays in a cookie, and cookies are blocked for localhost")
 
 
-async def test_a_right_key_that_does_not_stay_is_told_as_that(house: Relay, chromium: Chromium) -> None:
+async def test_a_right_key_that_does_not_stay_is_told_as_that(
+    house: Relay, chromium: Chromium
+) -> None:
     async with forgetful(chromium, link(house, "player")) as wall:
-        await reads(wall, text("#key"), r"This browser does not keep the key[^]*The key is right[^]*cookies are blocked for ")
+        await reads(
+            wall,
+            text("#key"),
+            r"This browser does not keep the key[^]*The key is right[^]*cookies are blocked for ",
+        )
         await wall.click("#key-use")
         await reads(wall, text("#key-wrong"), "Cookies are still blocked.")
         assert "Scan" not in await wall.evaluate(text("#key"))
@@ -446,9 +555,15 @@ async def test_a_right_key_that_does_not_stay_is_told_as_that(house: Relay, chro
         await wall.click("#key-use")
         await reads(wall, text("#invite"), "No camera yet")
     async with forgetful(chromium, link(house, "camera", "?name=porch&start=1&sound=0")) as camera:
-        await reads(camera, text("#panel"), r"This browser does not keep the key[^]*The key is right[^]*cookies are blocked for ")
+        await reads(
+            camera,
+            text("#panel"),
+            r"This browser does not keep the key[^]*The key is right[^]*cookies are blocked for ",
+        )
         assert "revoked" not in await camera.evaluate("document.body.innerText")
         assert await camera.evaluate("document.querySelector('#key-form').hidden")
         await camera.raw.unroute("**/api/session")
         await camera.click("#panel-actions .primary")
-        await camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
+        await camera.wait_for(
+            "document.querySelector('#status').dataset.state === 'live'", PATIENCE
+        )

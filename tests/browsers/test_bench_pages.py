@@ -1,4 +1,6 @@
-"""The painted clock of the benches can be read from the player's tile, whatever else that tile holds."""
+"""The painted clock of the benches can be read from the player's tile, whatever else that tile
+holds.
+"""
 
 from __future__ import annotations
 

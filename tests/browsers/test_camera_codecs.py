@@ -80,7 +80,9 @@ async def cameras(relay: Relay) -> dict[str, dict[str, Any]]:
 
 
 async def film(browser: Browser, relay: Relay, name: str, more: str = "&encoder=codecs") -> Page:
-    size = "" if "width=" in more else "&width=320&height=240"  # a small picture leaves time for the rest
+    size = (
+        "" if "width=" in more else "&width=320&height=240"
+    )  # a small picture leaves time for the rest
     page = await browser.page(f"{relay.origin}/camera.html?name={name}&start=1{size}{more}")
     if isinstance(browser, Chromium):
         await page.resize(*PREVIEW)
@@ -99,9 +101,15 @@ class Sent(NamedTuple):
     def of(cls, message: bytes) -> Sent | None:
         """None for an init segment."""
         if message[:4] == b"\x1fC\xb6u":
-            return cls(message[23] & 0x7F, bool(message[26] & 0x80), int.from_bytes(message[10:18], "big"))
+            return cls(
+                message[23] & 0x7F, bool(message[26] & 0x80), int.from_bytes(message[10:18], "big")
+            )
         if message[4:8] == b"moof":
-            return cls(int.from_bytes(message[44:48], "big"), message[48] == 2, int.from_bytes(message[64:72], "big") // 1000)
+            return cls(
+                int.from_bytes(message[44:48], "big"),
+                message[48] == 2,
+                int.from_bytes(message[64:72], "big") // 1000,
+            )
         return None
 
 
@@ -111,15 +119,23 @@ def frames(player: Peer, number: int = 1, key: bool = False) -> list[Sent]:
     return [sent for sent in found if sent.key] if key else found
 
 
-@pytest.mark.parametrize("browser", ["chromium", pytest.param("firefox", marks=pytest.mark.long), "webkit"], indirect=True)
-async def test_every_browser_films_with_webcodecs_and_chromium_watches(relay: Relay, chromium: Browser, browser: Browser) -> None:
+@pytest.mark.parametrize(
+    "browser",
+    ["chromium", pytest.param("firefox", marks=pytest.mark.long), "webkit"],
+    indirect=True,
+)
+async def test_every_browser_films_with_webcodecs_and_chromium_watches(
+    relay: Relay, chromium: Browser, browser: Browser
+) -> None:
     name = f"codecs-{browser.name.lower()}"
     page = await film(browser, relay, name)
     assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
     async with peer(relay, f"/player/{name}") as player:
         await player.message("track", number=1)
         await player.message("track", number=2, codec="opus")
-        await player.until(lambda one: len(frames(one)) > 30 and len(one.media) > 60, "for pictures and sound")
+        await player.until(
+            lambda one: len(frames(one)) > 30 and len(one.media) > 60, "for pictures and sound"
+        )
 
         def together(one: Peer) -> bool:
             sound = frames(one, 2)
@@ -135,7 +151,9 @@ async def test_every_browser_films_with_webcodecs_and_chromium_watches(relay: Re
     await state(watcher, "live")
     await listening(watcher)
     await watcher.close()
-    assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs", "it did not give way"
+    assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs", (
+        "it did not give way"
+    )
     await page.refresh_console()
     assert page.errors == []
     await page.close()
@@ -144,11 +162,15 @@ async def test_every_browser_films_with_webcodecs_and_chromium_watches(relay: Re
 async def test_a_player_gets_a_keyframe_when_it_asks(relay: Relay, chromium: Browser) -> None:
     page = await film(chromium, relay, "keys")
     async with peer(relay, "/player/keys") as player:
-        # By themselves keyframes are two seconds apart; the relay passes on a wish at most a few times a second.
+        # By themselves keyframes are two seconds apart; the relay passes on a wish at most a few
+        # times a second.
         for _ in range(4):
             known = len(frames(player, key=True))
             await player.send(type="keyframe")
-            await player.until(lambda one, known=known: len(frames(one, key=True)) > known, "for a keyframe")  # type: ignore[misc]
+            await player.until(
+                lambda one, known=known: len(frames(one, key=True)) > known,  # type: ignore[misc]
+                "for a keyframe",
+            )
             await asyncio.sleep(0.2)
     times = [one.when for one in frames(player, key=True)]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
@@ -168,9 +190,16 @@ async def test_a_picture_that_changes_its_size_goes_on(relay: Relay, chromium: B
                 await asyncio.sleep(0.1)
         known = len(frames(player))
         await player.until(lambda one: len(frames(one)) > known + 20)
-        # A decoder that began before the change goes on through it, or the relay has begun another track.
-        begin = max(i for i, one in enumerate(player.media) if Sent.of(one) is None and b"OpusHead" not in one)
-        pictures = [one for one in player.media[begin + 1 :] if (sent := Sent.of(one)) and sent.number == 1]
+        # A decoder that began before the change goes on through it, or the relay has begun another
+        # track.
+        begin = max(
+            i
+            for i, one in enumerate(player.media)
+            if Sent.of(one) is None and b"OpusHead" not in one
+        )
+        pictures = [
+            one for one in player.media[begin + 1 :] if (sent := Sent.of(one)) and sent.number == 1
+        ]
         shown = decoded(b"".join([player.media[begin], *pictures]))
         assert len(shown) == len(pictures) > 10
         assert {(picture.width, picture.height) for picture in shown[-10:]} == {(320, 240)}
@@ -182,9 +211,16 @@ CODECS = {"vp8": Codec.VP8, "avc1.42E01F": Codec.H264, "vp09.00.10.08": Codec.VP
 
 
 @pytest.mark.parametrize("codec", CODECS)
-async def test_a_stuck_network_leaves_pictures_out_before_the_encoder(idle: Page, codec: str) -> None:
-    """What comes out before and after can be decoded as one stream, and nothing was sent while it was stuck."""
-    asked = "async (codec) => (await VideoEncoder.isConfigSupported({ codec, width: 640, height: 480 })).supported"
+async def test_a_stuck_network_leaves_pictures_out_before_the_encoder(
+    idle: Page, codec: str
+) -> None:
+    """What comes out before and after can be decoded as one stream, and nothing was sent while it
+    was stuck.
+    """
+    asked = (
+        "async (codec) => (await VideoEncoder.isConfigSupported({ codec, width: 640, height: "
+        "480 })).supported"
+    )
     if not await idle.evaluate(asked, codec):
         pytest.skip(f"this Chromium does not encode {codec}")
     found: dict[str, Any] = await idle.evaluate(
@@ -212,15 +248,23 @@ async def test_a_stuck_network_leaves_pictures_out_before_the_encoder(idle: Page
     assert found["during"] == found["before"]
     assert found["dropped"]["network"] > 5
     assert found["late"] == 0, "nothing comes after stop()"
-    assert [(one["mime"], one["keyframes"]) for one in found["told"]] == [(f"video/webm;codecs={codec}", True)]
+    assert [(one["mime"], one["keyframes"]) for one in found["told"]] == [
+        (f"video/webm;codecs={codec}", True)
+    ]
     packets = [event for event in read(found["messages"]) if isinstance(event, Packet)]
     assert len(packets) == len(found["messages"]) - 1
     assert packets[0].key
     assert packets[0].timestamp == 0
-    assert all(earlier.timestamp < later.timestamp for earlier, later in itertools.pairwise(packets))
+    assert all(
+        earlier.timestamp < later.timestamp for earlier, later in itertools.pairwise(packets)
+    )
     assert {packet.track.codec for packet in packets} == {CODECS[codec]}
-    if codec != "avc1.42E01F":  # Annex B without a configuration is for the relay, not for FFmpeg's demuxer
-        assert len(decoded(b"".join(base64.b64decode(one)[1:] for one in found["messages"]))) == len(packets)
+    if (
+        codec != "avc1.42E01F"
+    ):  # Annex B without a configuration is for the relay, not for FFmpeg's demuxer
+        assert len(
+            decoded(b"".join(base64.b64decode(one)[1:] for one in found["messages"]))
+        ) == len(packets)
 
 
 async def test_a_slow_encoder_gets_no_queue(chromium: Browser, idle: Page) -> None:
@@ -257,7 +301,10 @@ async def test_a_slow_encoder_gets_no_queue(chromium: Browser, idle: Page) -> No
     assert found["most"] <= 2
     assert found["dropped"]["encoder"] > 5
     assert found["dropped"]["network"] == 0
-    assert len(decoded(b"".join(base64.b64decode(one)[1:] for one in found["messages"]))) == len(found["messages"]) - 1
+    assert (
+        len(decoded(b"".join(base64.b64decode(one)[1:] for one in found["messages"])))
+        == len(found["messages"]) - 1
+    )
 
 
 async def test_the_relay_reads_what_the_writer_writes(idle: Page) -> None:
@@ -268,7 +315,11 @@ async def test_the_relay_reads_what_the_writer_writes(idle: Page) -> None:
         key = index == 0 or chance.random() < 0.2
         size = chance.choice([0, 1, 90, 127, 128, 16_383, 16_384, 70_000])
         # RFC 6386 section 9.1: the tag, and for a keyframe its start code and size.
-        head = b"\x10\0\0\x9d\x01\x2a" + (640).to_bytes(2, "little") + (480).to_bytes(2, "little") if key else b"\x11\0\0"
+        head = (
+            b"\x10\0\0\x9d\x01\x2a" + (640).to_bytes(2, "little") + (480).to_bytes(2, "little")
+            if key
+            else b"\x11\0\0"
+        )
         frames.append((timestamp, key, head + chance.randbytes(size)))
         timestamp += chance.choice([1, 999, 33_333, 10**6, 2**32, 10**12])
     messages: list[str] = await idle.evaluate(
@@ -287,7 +338,11 @@ async def test_the_relay_reads_what_the_writer_writes(idle: Page) -> None:
     track, *packets = read(messages)
     assert isinstance(track, Track)
     assert (track.codec, track.width, track.height) == (Codec.VP8, 640, 480)
-    assert [(packet.timestamp, packet.key, packet.data) for packet in packets if isinstance(packet, Packet)] == frames
+    assert [
+        (packet.timestamp, packet.key, packet.data)
+        for packet in packets
+        if isinstance(packet, Packet)
+    ] == frames
 
 
 async def test_the_relay_reads_the_header_of_sound(idle: Page) -> None:
@@ -305,7 +360,12 @@ async def test_the_relay_reads_the_header_of_sound(idle: Page) -> None:
     track, packet = read(messages)
     assert isinstance(track, Track)
     assert isinstance(packet, Packet)
-    assert (track.codec, track.config, track.sample_rate, track.channels) == (Codec.OPUS, head, 48000, 2)
+    assert (track.codec, track.config, track.sample_rate, track.channels) == (
+        Codec.OPUS,
+        head,
+        48000,
+        2,
+    )
     assert (packet.timestamp, packet.duration, packet.data) == (20_000, 20_000, b"\xf8\1\2")
 
 
@@ -317,20 +377,41 @@ async def test_the_relay_reads_the_header_of_sound(idle: Page) -> None:
         ({"vp8": {"least": 9, "median": 10}, "recorder": {"least": 6, "median": 8}}, ["vp8"]),
         ({"vp8": {"least": 24, "median": 30}, "recorder": {"least": 6, "median": 8}}, []),
         ({"vp8": {"least": 40, "median": 50}, "recorder": {"least": 40, "median": 60}}, []),
-        ({"vp8": {"least": 20, "median": 25}, "avc1.42E01F": {"least": 4, "median": 6}}, ["avc1.42E01F", "vp8"]),
-        ({"vp8": {"least": 20, "median": 25}, "avc1.42E01F": {"least": 18, "median": 22}}, ["vp8", "avc1.42E01F"]),
-        ({"vp8": {"least": 3, "median": 12}, "avc1.42E01F": {"least": 2, "median": 30}}, ["avc1.42E01F", "vp8"]),
         (
-            {"vp8": {"least": 3, "median": 4}, "avc1.42E01F": {"least": 1.5, "median": 2}, "vp09.00.10.08": {"least": 2, "median": 3}},
+            {"vp8": {"least": 20, "median": 25}, "avc1.42E01F": {"least": 4, "median": 6}},
+            ["avc1.42E01F", "vp8"],
+        ),
+        (
+            {"vp8": {"least": 20, "median": 25}, "avc1.42E01F": {"least": 18, "median": 22}},
+            ["vp8", "avc1.42E01F"],
+        ),
+        (
+            {"vp8": {"least": 3, "median": 12}, "avc1.42E01F": {"least": 2, "median": 30}},
+            ["avc1.42E01F", "vp8"],
+        ),
+        (
+            {
+                "vp8": {"least": 3, "median": 4},
+                "avc1.42E01F": {"least": 1.5, "median": 2},
+                "vp09.00.10.08": {"least": 2, "median": 3},
+            },
             ["avc1.42E01F", "vp09.00.10.08", "vp8"],
         ),
-        ({"vp8": "failed", "avc1.42E01F": {"least": 4, "median": 20}, "recorder": None}, ["avc1.42E01F"]),
+        (
+            {"vp8": "failed", "avc1.42E01F": {"least": 4, "median": 20}, "recorder": None},
+            ["avc1.42E01F"],
+        ),
         ({"vp8": "failed", "recorder": {"least": 4, "median": 20}}, []),
         ({}, []),
     ],
 )
-async def test_the_rule_of_the_choice(idle: Page, delays: dict[str, Any], codecs: list[str]) -> None:
-    decide = "async (delays) => (await import('/web/camera/encode/encoder-trial.js')).decide(delays, 1000 / 30)"
+async def test_the_rule_of_the_choice(
+    idle: Page, delays: dict[str, Any], codecs: list[str]
+) -> None:
+    decide = (
+        "async (delays) => (await "
+        "import('/web/camera/encode/encoder-trial.js')).decide(delays, 1000 / 30)"
+    )
     chosen = await idle.evaluate(decide, delays)
     assert chosen == codecs
 
@@ -371,21 +452,33 @@ async def test_a_camera_films_what_all_viewers_play_or_stays(idle: Page) -> None
     assert ways["recorder"] == [vp8, vp8, h264, vp9, vp8, vp8, vp8, vp8, vp8, vp8, vp8, vp8]
 
 
-async def test_a_codec_that_a_viewer_cannot_play_is_given_up(relay: Relay, chromium: Browser) -> None:
+async def test_a_codec_that_a_viewer_cannot_play_is_given_up(
+    relay: Relay, chromium: Browser
+) -> None:
     page = await film(chromium, relay, "other-codec", "&encoder=avc1")
     async with peer(relay, "/player/other-codec") as player:
         first = await player.message("track", number=1)
         assert first["codec"].startswith("avc1")
         await player.send(type="join", plays=["vp8", "vp9", "h264", "opus"])
         await player.send(type="unplayable", codec=first["codec"])
-        await page.wait_for("document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE)
-        await player.until(lambda one: [text for text in one.messages if text.get("kind") == "video" and text["codec"] != first["codec"]])
+        await page.wait_for(
+            "document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE
+        )
+        await player.until(
+            lambda one: [
+                text
+                for text in one.messages
+                if text.get("kind") == "video" and text["codec"] != first["codec"]
+            ]
+        )
     await page.close()
 
 
 @pytest.mark.long
 async def test_no_picture_is_lost_unclosed_when_the_source_is_stopped(relay: Relay) -> None:
-    """Chrome lends a camera's pictures: those that are not closed are missing in the next stream."""
+    """Chrome lends a camera's pictures: those that are not closed are missing in the next
+    stream.
+    """
     if missing := Chromium.missing():
         pytest.skip(missing)
     async with Chromium(arguments=["--js-flags=--expose-gc"]) as browser:
@@ -412,7 +505,11 @@ async def test_no_picture_is_lost_unclosed_when_the_source_is_stopped(relay: Rel
         assert page.errors == []
 
 
-@pytest.mark.parametrize("browser", ["chromium", pytest.param("firefox", marks=pytest.mark.long), "webkit"], indirect=True)
+@pytest.mark.parametrize(
+    "browser",
+    ["chromium", pytest.param("firefox", marks=pytest.mark.long), "webkit"],
+    indirect=True,
+)
 async def test_the_choice_was_measured(relay: Relay, browser: Browser) -> None:
     page = await browser.page(f"{relay.origin}/camera.html?name=measured")
     await page.wait_for("document.getElementById('camera').dataset.encoder", PATIENCE)
@@ -451,27 +548,47 @@ ANNOUNCED = """
 
 async def tells_of_its_pictures(page: Page) -> None:
     """Their rate, and that there is sound with them; of sound itself, nothing."""
-    rate = await page.evaluate("document.getElementById('picture').srcObject.getVideoTracks()[0].getSettings().frameRate")
+    rate = await page.evaluate(
+        "document.getElementById('picture').srcObject.getVideoTracks()[0].getSettings().frameRate"
+    )
     announced = await page.evaluate("window.announced")
     told = {one["stream"]: (one.get("interval"), one.get("sound")) for one in announced}
     assert told == {1: (round(1e6 / rate), True), 2: (None, None)}
 
 
-async def test_a_browser_without_webcodecs_says_so_and_films(relay: Relay, browsers: Browsers) -> None:
+async def test_a_browser_without_webcodecs_says_so_and_films(
+    relay: Relay, browsers: Browsers
+) -> None:
     """Also what an old phone does: none of the newer interfaces is there."""
-    names = ["VideoEncoder", "AudioEncoder", "VideoFrame", "AudioData", "MediaStreamTrackProcessor", "AudioWorkletNode"]
-    script = f"for (const name of {names}) delete window[name]; delete HTMLVideoElement.prototype.requestVideoFrameCallback;"
+    names = [
+        "VideoEncoder",
+        "AudioEncoder",
+        "VideoFrame",
+        "AudioData",
+        "MediaStreamTrackProcessor",
+        "AudioWorkletNode",
+    ]
+    script = (
+        f"for (const name of {names}) delete window[name]; delete "
+        "HTMLVideoElement.prototype.requestVideoFrameCallback;"
+    )
     async with browsers.chromium(script, ANNOUNCED) as phone:
         page = await film(phone, relay, "old")
-        assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "recorder"
-        assert "cannot film with WebCodecs" in await page.evaluate("document.getElementById('encoder').textContent")
+        assert (
+            await page.evaluate("document.getElementById('camera').dataset.encoder") == "recorder"
+        )
+        assert "cannot film with WebCodecs" in await page.evaluate(
+            "document.getElementById('encoder').textContent"
+        )
         async with peer(relay, "/player/old") as player:
             await player.until(lambda one: len(frames(one)) > 10)
         await tells_of_its_pictures(page)
         assert page.errors == []
 
 
-async def test_without_a_track_processor_the_pictures_and_samples_come_another_way(relay: Relay, browsers: Browsers) -> None:
+async def test_without_a_track_processor_the_pictures_and_samples_come_another_way(
+    relay: Relay, browsers: Browsers
+) -> None:
     async with browsers.chromium("delete window.MediaStreamTrackProcessor", ANNOUNCED) as phone:
         page = await film(phone, relay, "other-way")
         assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
@@ -482,7 +599,9 @@ async def test_without_a_track_processor_the_pictures_and_samples_come_another_w
         assert page.errors == []
 
 
-async def test_a_webcodecs_encoder_that_breaks_gives_way_to_the_recorder(relay: Relay, browsers: Browsers) -> None:
+async def test_a_webcodecs_encoder_that_breaks_gives_way_to_the_recorder(
+    relay: Relay, browsers: Browsers
+) -> None:
     script = """
       const encode = VideoEncoder.prototype.encode;
       VideoEncoder.prototype.encode = function (...values) {
@@ -494,8 +613,12 @@ async def test_a_webcodecs_encoder_that_breaks_gives_way_to_the_recorder(relay: 
         async with peer(relay, "/player/breaking") as player:
             await player.until(lambda one: len(frames(one)) > 10)
             await page.evaluate("window.broken = true")
-            await page.wait_for("document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE)
-            assert "WebCodecs has failed" in await page.evaluate("document.getElementById('encoder').textContent")
+            await page.wait_for(
+                "document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE
+            )
+            assert "WebCodecs has failed" in await page.evaluate(
+                "document.getElementById('encoder').textContent"
+            )
             known = len(player.media)
             await player.until(lambda one: len(one.media) > known + 10 and len(frames(one)) > 20)
         assert page.errors == []

@@ -1,4 +1,6 @@
-"""The camera's page when things go badly: pauses, sleep, weak networks; lenses, encoders and relays that stop. All of it is real."""
+"""The camera's page when things go badly: pauses, sleep, weak networks; lenses, encoders and relays
+that stop. All of it is real.
+"""
 
 from __future__ import annotations
 
@@ -36,29 +38,47 @@ async def filming(browser: Browser, relay: Relay, name: str, more: str = "") -> 
 
 async def shows(page: Page, place: str, text: str) -> None:
     """Wait until a person can read this there."""
-    await page.wait_for(f"document.getElementById({json.dumps(place)}).innerText.includes({json.dumps(text)})", PATIENCE)
+    await page.wait_for(
+        f"document.getElementById({json.dumps(place)}).innerText.includes({json.dumps(text)})",
+        PATIENCE,
+    )
 
 
 async def details_say(page: Page, text: str) -> None:
     """Wait until this stands behind *Details*, which need not be open."""
-    await page.wait_for(f"document.getElementById('encoder').textContent.includes({json.dumps(text)})", PATIENCE)
+    await page.wait_for(
+        f"document.getElementById('encoder').textContent.includes({json.dumps(text)})", PATIENCE
+    )
 
 
 async def in_state(page: Page, wanted: str) -> None:
-    await page.wait_for(f"document.getElementById('status').dataset.state === {json.dumps(wanted)}", PATIENCE)
+    await page.wait_for(
+        f"document.getElementById('status').dataset.state === {json.dumps(wanted)}", PATIENCE
+    )
 
 
 async def clock(player: Peer) -> float:
     """The relay's clock, ms."""
     known = sum(one["type"] == "pong" for one in player.messages)
     await player.send(type="ping", t=0)
-    return float((await player.until(lambda one: [m for m in one.messages if m["type"] == "pong"][known:]))[0]["time"]) / 1000
+    return (
+        float(
+            (
+                await player.until(
+                    lambda one: [m for m in one.messages if m["type"] == "pong"][known:]
+                )
+            )[0]["time"]
+        )
+        / 1000
+    )
 
 
 async def more_frames(player: Peer, count: int = 5, number: int = 1) -> None:
     """Wait until so many more frames of a track have come. Pictures may need a keyframe first."""
     known = len(frames(player, number))
-    await player.until(lambda one: len(frames(one, number)) >= known + count, f"for frames of track {number}")
+    await player.until(
+        lambda one: len(frames(one, number)) >= known + count, f"for frames of track {number}"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +91,14 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("encoder", ["codecs", pytest.param("recorder", marks=pytest.mark.long)])
-async def test_a_pause_says_who_and_is_a_gap_on_the_timeline(relay: Relay, chromium: Browser, encoder: str) -> None:
+async def test_a_pause_says_who_and_is_a_gap_on_the_timeline(
+    relay: Relay, chromium: Browser, encoder: str
+) -> None:
     name = f"voted-{encoder}"
-    async with filming(chromium, relay, name, f"&encoder={encoder}") as page, peer(relay, f"/player/{name}") as player:
+    async with (
+        filming(chromium, relay, name, f"&encoder={encoder}") as page,
+        peer(relay, f"/player/{name}") as player,
+    ):
         await player.until(lambda one: len(frames(one)) > 5)
         async with voting(player):
             await shows(page, "status", "Paused by the viewers")
@@ -97,7 +122,11 @@ async def test_a_pause_says_who_and_is_a_gap_on_the_timeline(relay: Relay, chrom
 
 
 async def test_a_pause_by_several_says_how_many(relay: Relay, chromium: Browser) -> None:
-    async with filming(chromium, relay, "crowd") as page, peer(relay, "/player/crowd") as one, peer(relay, "/player/crowd") as other:
+    async with (
+        filming(chromium, relay, "crowd") as page,
+        peer(relay, "/player/crowd") as one,
+        peer(relay, "/player/crowd") as other,
+    ):
         for player in (one, other):
             await more_frames(player)
         async with voting(one, other):
@@ -106,7 +135,8 @@ async def test_a_pause_by_several_says_how_many(relay: Relay, chromium: Browser)
 
 # --- sleep ---
 
-# Counts what would be done again if a camera forgot what it knows, and keeps what holds the screen on.
+# Counts what would be done again if a camera forgot what it knows, and keeps what holds the screen
+# on.
 COUNTS = """
   window.counts = { lens: 0, tests: 0 };
   window.locks = [];
@@ -125,24 +155,35 @@ COUNTS = """
     return lock;
   };
 """
-SCREEN_STAYS_ON = "window.locks.some((lock) => !lock.released) || document.querySelector('.wake-video') !== null"
+SCREEN_STAYS_ON = (
+    "window.locks.some((lock) => !lock.released) || document.querySelector('.wake-video') !== null"
+)
 
 
 @pytest.fixture(scope="module")
 def sleepy() -> Iterator[Relay]:
-    """A relay that lets a camera sleep when nobody has watched it for four seconds: a page is live before."""
+    """A relay that lets a camera sleep when nobody has watched it for four seconds: a page is live
+    before.
+    """
     with Relay(given={"drawercam.live.pausing.SLEEP_AFTER": 4_000_000}) as one:
         yield one
 
 
 @pytest.mark.parametrize("rest", [pytest.param("encoder", marks=pytest.mark.long), "lens"])
-async def test_it_sleeps_while_nobody_watches_and_wakes_up(sleepy: Relay, rest: str, browsers: Browsers) -> None:
+async def test_it_sleeps_while_nobody_watches_and_wakes_up(
+    sleepy: Relay, rest: str, browsers: Browsers
+) -> None:
     relay, name = sleepy, f"sleeper-{rest}"
-    async with browsers.chromium(COUNTS) as phone, filming(phone, relay, name, f"&rest={rest}") as page:
+    async with (
+        browsers.chromium(COUNTS) as phone,
+        filming(phone, relay, name, f"&rest={rest}") as page,
+    ):
         before = await page.evaluate("window.counts")
         await shows(page, "status", "Asleep, nobody is watching")
         await shows(page, "detail", "It wakes up as soon as somebody watches.")
-        assert await page.evaluate("document.getElementById('picture').srcObject === null") == (rest == "lens")
+        assert await page.evaluate("document.getElementById('picture').srcObject === null") == (
+            rest == "lens"
+        )
         if rest == "lens":
             await shows(page, "note", "The lens is off.")
         assert await page.evaluate(SCREEN_STAYS_ON)
@@ -159,8 +200,13 @@ async def test_it_sleeps_while_nobody_watches_and_wakes_up(sleepy: Relay, rest: 
 
 
 @pytest.mark.long
-async def test_a_lens_that_is_busy_when_it_wakes_up_is_tried_again(sleepy: Relay, browsers: Browsers) -> None:
-    async with browsers.chromium(COUNTS) as phone, filming(phone, sleepy, "late-riser", "&rest=lens") as page:
+async def test_a_lens_that_is_busy_when_it_wakes_up_is_tried_again(
+    sleepy: Relay, browsers: Browsers
+) -> None:
+    async with (
+        browsers.chromium(COUNTS) as phone,
+        filming(phone, sleepy, "late-riser", "&rest=lens") as page,
+    ):
         await shows(page, "status", "Asleep")
         await page.evaluate("void (window.busy = true)")
         async with peer(sleepy, "/player/late-riser") as player:
@@ -176,8 +222,16 @@ async def test_a_person_can_stop_it_while_it_sleeps(sleepy: Relay, chromium: Bro
     async with filming(chromium, sleepy, "stopped", "&rest=lens") as page:
         await shows(page, "note", "The lens is off.")
         await page.click("#stop")
-        await page.wait_for("document.getElementById('picture').videoWidth > 0 && !document.getElementById('start').disabled", PATIENCE)
-        assert await page.evaluate("document.getElementById('note').hidden && document.getElementById('rest').checked")
+        await page.wait_for(
+            (
+                "document.getElementById('picture').videoWidth > 0 && "
+                "!document.getElementById('start').disabled"
+            ),
+            PATIENCE,
+        )
+        assert await page.evaluate(
+            "document.getElementById('note').hidden && document.getElementById('rest').checked"
+        )
 
 
 async def test_the_box_is_remembered(relay: Relay, chromium: Browser) -> None:
@@ -194,10 +248,14 @@ async def test_the_box_is_remembered(relay: Relay, chromium: Browser) -> None:
 
 @pytest.mark.parametrize("encoder", ["vp8", "recorder"])
 @pytest.mark.long
-async def test_a_weak_uplink_gets_less_and_the_pictures_stay_young(relay: Relay, chromium: Browser, encoder: str) -> None:
+async def test_a_weak_uplink_gets_less_and_the_pictures_stay_young(
+    relay: Relay, chromium: Browser, encoder: str
+) -> None:
     name = f"weak-{encoder}"
     async with Proxy(relay.port) as proxy:
-        page = await chromium.page(f"{proxy.origin}/camera.html?name={name}&start=1&encoder={encoder}&width=640&height=480")
+        page = await chromium.page(
+            f"{proxy.origin}/camera.html?name={name}&start=1&encoder={encoder}&width=640&height=480"
+        )
         await in_state(page, "live")
         async with peer(relay, f"/player/{name}") as player:
             await more_frames(player, 20)
@@ -205,15 +263,20 @@ async def test_a_weak_uplink_gets_less_and_the_pictures_stay_young(relay: Relay,
             await shows(page, "detail", "Slow network: ")
             await page.wait_for("document.getElementById('picture').videoWidth < 640", PATIENCE)
             await more_frames(player, 20)
-            shown = await page.wait_for("document.getElementById('detail').innerText.match(/ ([0-9]+) kbit/)?.[1]", PATIENCE)
+            shown = await page.wait_for(
+                "document.getElementById('detail').innerText.match(/ ([0-9]+) kbit/)?.[1]", PATIENCE
+            )
             assert int(shown) < 500
             await page.evaluate("new Promise((resolve) => setTimeout(resolve, 5000))")
             await more_frames(player, 5)
-            # A queue that grows would hold several times as much as the network carries, and be half a minute long by now.
+            # A queue that grows would hold several times as much as the network carries, and be
+            # half a minute long by now.
             assert await clock(player) - frames(player)[-1].when < 10_000
             small = await page.evaluate("document.getElementById('picture').videoWidth")
             proxy.throttle(None)
-            await page.wait_for(f"document.getElementById('picture').videoWidth > {small}", 2 * PATIENCE)
+            await page.wait_for(
+                f"document.getElementById('picture').videoWidth > {small}", 2 * PATIENCE
+            )
         assert page.errors == []
         await page.close()
 
@@ -235,7 +298,13 @@ async def test_a_weak_uplink_gets_less_and_the_pictures_stay_young(relay: Relay,
 )
 async def test_what_counts_as_trouble(page: Page, facts: dict[str, Any], trouble: str) -> None:
     well = {"ended": False, "muted": False, "silence": 0, "still": False}
-    assert await page.evaluate("async (facts) => (await import('/web/camera/lens/watchdog.js')).troubleOf(facts)", well | facts) == trouble
+    assert (
+        await page.evaluate(
+            "async (facts) => (await import('/web/camera/lens/watchdog.js')).troubleOf(facts)",
+            well | facts,
+        )
+        == trouble
+    )
 
 
 WATCH = """async ({ trouble, from, to, seconds }) => {
@@ -250,9 +319,15 @@ WATCH = """async ({ trouble, from, to, seconds }) => {
 }"""
 
 
-@pytest.mark.parametrize(("trouble", "first"), [("ended", 101), ("muted", 110), ("still", 102.5), ("silent", 112)])
-async def test_trouble_is_met_soon_and_then_ever_more_rarely(page: Page, trouble: str, first: float) -> None:
-    acts = await page.evaluate(WATCH, {"trouble": trouble, "from": 100, "to": 2000, "seconds": 2000})
+@pytest.mark.parametrize(
+    ("trouble", "first"), [("ended", 101), ("muted", 110), ("still", 102.5), ("silent", 112)]
+)
+async def test_trouble_is_met_soon_and_then_ever_more_rarely(
+    page: Page, trouble: str, first: float
+) -> None:
+    acts = await page.evaluate(
+        WATCH, {"trouble": trouble, "from": 100, "to": 2000, "seconds": 2000}
+    )
     assert acts[0] == first
     pauses = [later - earlier for earlier, later in itertools.pairwise(acts)]
     assert pauses == sorted(pauses)
@@ -261,12 +336,16 @@ async def test_trouble_is_met_soon_and_then_ever_more_rarely(page: Page, trouble
 
 
 async def test_what_passes_by_itself_is_left_alone(page: Page) -> None:
-    assert await page.evaluate(WATCH, {"trouble": "muted", "from": 100, "to": 109, "seconds": 200}) == []
+    assert (
+        await page.evaluate(WATCH, {"trouble": "muted", "from": 100, "to": 109, "seconds": 200})
+        == []
+    )
     assert await page.evaluate(WATCH, {"trouble": None, "from": 0, "to": 200, "seconds": 200}) == []
 
 
-# A lens that gives a picture each `gap` ms until `stops` (s), of which the browser says that it gives `rate` a second; an engine that
-# begins afresh each `renewed` ms (0: never) gets its last picture once more.
+# A lens that gives a picture each `gap` ms until `stops` (s), of which the browser says that it
+# gives `rate` a second; an engine that begins afresh each `renewed` ms (0: never) gets its last
+# picture once more.
 STILL = """async (lenses) => {
   const { Stillness } = await import("/web/camera/lens/watchdog.js");
   return lenses.map(({ gap, rate = null, stops = Infinity, renewed = 0 }) => {
@@ -290,10 +369,16 @@ STILL = """async (lenses) => {
 
 
 async def test_a_picture_stands_still_when_its_count_does(page: Page) -> None:
-    lenses = [{"gap": 333, "rate": 30}, {"gap": 33, "rate": 30, "stops": 20}, {"gap": 33, "rate": 30, "stops": 20, "renewed": 3000}]
+    lenses = [
+        {"gap": 333, "rate": 30},
+        {"gap": 33, "rate": 30, "stops": 20},
+        {"gap": 33, "rate": 30, "stops": 20, "renewed": 3000},
+    ]
     dark, stopped, repeated = await page.evaluate(STILL, lenses)
     assert dark == []
-    assert stopped == repeated == [[True, 23]], "what an engine that begins afresh repeats is no new picture"
+    assert stopped == repeated == [[True, 23]], (
+        "what an engine that begins afresh repeats is no new picture"
+    )
     count = """async () => {
       const { Stillness } = await import("/web/camera/lens/watchdog.js");
       return new Stillness().look(null, 9e9, null);
@@ -311,7 +396,9 @@ async def test_a_slow_lens_does_not_stand_still_and_one_that_stops_does(page: Pa
         {"gap": 20000, "rate": 0.05},
     ]
     assert await page.evaluate(STILL, slow) == [[]] * len(slow)
-    late, stopped = await page.evaluate(STILL, [{"gap": 5000, "rate": 30}, {"gap": 2000, "stops": 30, "renewed": 6000}])
+    late, stopped = await page.evaluate(
+        STILL, [{"gap": 5000, "rate": 30}, {"gap": 2000, "stops": 30, "renewed": 6000}]
+    )
     assert late[-1] == [False, 10], "its pace is known by then"
     assert stopped == [[True, 36]]
 
@@ -337,7 +424,9 @@ SLOW_LENS = """
 
 
 @pytest.mark.long
-async def test_a_slow_lens_is_filmed_and_never_started_anew(relay: Relay, browsers: Browsers) -> None:
+async def test_a_slow_lens_is_filmed_and_never_started_anew(
+    relay: Relay, browsers: Browsers
+) -> None:
     more = "&sound=0&encoder=codecs"
     async with (
         browsers.chromium(SLOW_LENS) as phone,
@@ -347,23 +436,36 @@ async def test_a_slow_lens_is_filmed_and_never_started_anew(relay: Relay, browse
         await shows(page, "detail", "1 picture in 3 s")
         await more_frames(player, 5)
         assert await page.evaluate("window.asked") == 1
-        assert "begun afresh" not in await page.evaluate("document.getElementById('encoder').textContent")
+        assert "begun afresh" not in await page.evaluate(
+            "document.getElementById('encoder').textContent"
+        )
         assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
 
 
 async def test_an_encoder_that_gives_nothing_gives_way(relay: Relay, chromium: Browser) -> None:
-    async with filming(chromium, relay, "mute-encoder", "&encoder=vp8") as page, peer(relay, "/player/mute-encoder") as player:
+    async with (
+        filming(chromium, relay, "mute-encoder", "&encoder=vp8") as page,
+        peer(relay, "/player/mute-encoder") as player,
+    ):
         await more_frames(player)
         await page.evaluate("void (VideoEncoder.prototype.encode = () => undefined)")
         await shows(page, "detail", "The encoder stood still and was started anew.")
         await details_say(page, "begun afresh")
-        await page.wait_for("document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE)
+        await page.wait_for(
+            "document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE
+        )
         await more_frames(player)
 
 
-@pytest.mark.parametrize("recorder", [pytest.param("was not tried", marks=pytest.mark.long), "failed when it was tried"])
-async def test_a_recorder_that_gives_nothing_gives_way(relay: Relay, recorder: str, browsers: Browsers) -> None:
-    """A computer was too busy for a measurement, so a recorder was chosen; it does not work, whatever the browser says."""
+@pytest.mark.parametrize(
+    "recorder", [pytest.param("was not tried", marks=pytest.mark.long), "failed when it was tried"]
+)
+async def test_a_recorder_that_gives_nothing_gives_way(
+    relay: Relay, recorder: str, browsers: Browsers
+) -> None:
+    """A computer was too busy for a measurement, so a recorder was chosen; it does not work,
+    whatever the browser says.
+    """
     script = """
       const encode = VideoEncoder.prototype.encode, supported = VideoEncoder.isConfigSupported;
       let tests = 0;
@@ -376,14 +478,23 @@ async def test_a_recorder_that_gives_nothing_gives_way(relay: Relay, recorder: s
       MediaRecorder.prototype.start = function () {};
     """.replace("MOST", "3" if recorder == "was not tried" else "1")
     name = "mute-recorder-" + recorder.split()[0]
-    async with browsers.chromium(script) as phone, peer(relay, f"/player/{name}") as player, filming(phone, relay, name) as page:
+    async with (
+        browsers.chromium(script) as phone,
+        peer(relay, f"/player/{name}") as player,
+        filming(phone, relay, name) as page,
+    ):
         await more_frames(player, 20)
         assert await page.evaluate("document.getElementById('camera').dataset.encoder") == "codecs"
 
 
 @pytest.mark.long
-async def test_a_sound_encoder_that_gives_nothing_gives_way(relay: Relay, chromium: Browser) -> None:
-    async with filming(chromium, relay, "mute-sound") as page, peer(relay, "/player/mute-sound") as player:
+async def test_a_sound_encoder_that_gives_nothing_gives_way(
+    relay: Relay, chromium: Browser
+) -> None:
+    async with (
+        filming(chromium, relay, "mute-sound") as page,
+        peer(relay, "/player/mute-sound") as player,
+    ):
         await more_frames(player, number=2)
         await page.evaluate("void (AudioEncoder.prototype.encode = () => undefined)")
         await shows(page, "detail", "The sound stood still and was started anew.")
@@ -457,9 +568,14 @@ async def test_every_channel_is_in_the_mix_and_nothing_clips(page: Page) -> None
 
 
 @pytest.mark.long
-async def test_a_source_of_pictures_that_gives_none_gives_way(relay: Relay, chromium: Browser) -> None:
+async def test_a_source_of_pictures_that_gives_none_gives_way(
+    relay: Relay, chromium: Browser
+) -> None:
     """The preview goes on moving, so it is not the lens."""
-    async with filming(chromium, relay, "mute-source", "&encoder=vp8") as page, peer(relay, "/player/mute-source") as player:
+    async with (
+        filming(chromium, relay, "mute-source", "&encoder=vp8") as page,
+        peer(relay, "/player/mute-source") as player,
+    ):
         await more_frames(player)
         await page.evaluate(
             f"""() => {{
@@ -468,7 +584,9 @@ async def test_a_source_of_pictures_that_gives_none_gives_way(relay: Relay, chro
               {TRACK}.dispatchEvent(new Event("ended"));
             }}"""
         )
-        await page.wait_for("document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE)
+        await page.wait_for(
+            "document.getElementById('camera').dataset.encoder === 'recorder'", PATIENCE
+        )
         await more_frames(player)
 
 
@@ -486,14 +604,19 @@ async def test_a_recorder_that_stops_is_started_anew(relay: Relay, browsers: Bro
     ):
         await more_frames(player)
         await more_frames(player, number=2)
-        await page.evaluate("window.recorders.filter((one) => one.state !== 'inactive').forEach((one) => one.stop())")
+        await page.evaluate(
+            "window.recorders.filter((one) => one.state !== 'inactive').forEach((one) => "
+            "one.stop())"
+        )
         await details_say(page, "begun afresh")
         await more_frames(player)
         await more_frames(player, number=2)
 
 
 @pytest.mark.parametrize("told", [pytest.param(True, marks=pytest.mark.long), False])
-async def test_a_track_that_ends_is_taken_again(relay: Relay, chromium: Browser, told: bool) -> None:
+async def test_a_track_that_ends_is_taken_again(
+    relay: Relay, chromium: Browser, told: bool
+) -> None:
     """Also where the browser does not tell."""
     name = f"ended-{told}".lower()
     async with filming(chromium, relay, name) as page, peer(relay, f"/player/{name}") as player:
@@ -523,7 +646,8 @@ async def test_a_track_that_stays_muted_is_taken_anew(relay: Relay, chromium: Br
         await player.until(lambda one: len(frames(one)) > known + 5)
 
 
-# A lens whose tracks can be frozen: they stay live and unmuted, and no picture comes. The next one that is asked for is well.
+# A lens whose tracks can be frozen: they stay live and unmuted, and no picture comes. The next one
+# that is asked for is well.
 FREEZABLE = """() => {
   const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   window.lenses = [];
@@ -545,11 +669,18 @@ FREEZABLE = """() => {
 
 
 @pytest.mark.parametrize("encoder", ["vp8", pytest.param("recorder", marks=pytest.mark.long)])
-async def test_a_lens_that_stands_still_is_taken_anew(relay: Relay, chromium: Browser, encoder: str) -> None:
+async def test_a_lens_that_stands_still_is_taken_anew(
+    relay: Relay, chromium: Browser, encoder: str
+) -> None:
     name = f"frozen-{encoder}"
-    async with filming(chromium, relay, name, f"&encoder={encoder}") as page, peer(relay, f"/player/{name}") as player:
+    async with (
+        filming(chromium, relay, name, f"&encoder={encoder}") as page,
+        peer(relay, f"/player/{name}") as player,
+    ):
         await page.evaluate(FREEZABLE)
-        await page.evaluate(f"() => {{ {TRACK}.stop(); {TRACK}.dispatchEvent(new Event('ended')); }}")
+        await page.evaluate(
+            f"() => {{ {TRACK}.stop(); {TRACK}.dispatchEvent(new Event('ended')); }}"
+        )
         await page.wait_for("window.lenses.length === 1", PATIENCE)
         await more_frames(player, 10)
         await page.evaluate("clearInterval(window.lenses[0])")
@@ -557,10 +688,13 @@ async def test_a_lens_that_stands_still_is_taken_anew(relay: Relay, chromium: Br
         await more_frames(player, 10)
         assert await page.evaluate("window.lenses.length") == 2
         films = await page.evaluate("document.getElementById('camera').dataset.encoder")
-        assert films == ("recorder" if encoder == "recorder" else "codecs"), "no engine was given up for it"
+        assert films == ("recorder" if encoder == "recorder" else "codecs"), (
+            "no engine was given up for it"
+        )
 
 
-# A browser that, once it is told to, does not answer the next question for a camera, and keeps what it would have given.
+# A browser that, once it is told to, does not answer the next question for a camera, and keeps what
+# it would have given.
 SILENT = """
   window.silent = %s;
   window.unanswered = [];
@@ -577,19 +711,25 @@ SILENT = """
 
 
 @pytest.mark.long
-async def test_a_browser_that_does_not_answer_is_asked_again_while_it_films(relay: Relay, browsers: Browsers) -> None:
+async def test_a_browser_that_does_not_answer_is_asked_again_while_it_films(
+    relay: Relay, browsers: Browsers
+) -> None:
     async with (
         browsers.chromium(SILENT % "false") as phone,
         filming(phone, relay, "silent") as page,
         peer(relay, "/player/silent") as player,
     ):
         await more_frames(player)
-        await page.evaluate(f"() => {{ window.silent = true; {TRACK}.stop(); {TRACK}.dispatchEvent(new Event('ended')); }}")
+        await page.evaluate(
+            f"() => {{ window.silent = true; {TRACK}.stop(); {TRACK}.dispatchEvent(new "
+            f"Event('ended')); }}"
+        )
         await player.message("state", state="paused", reason="interrupted")
         await shows(page, "panel", "The browser does not give the camera")
         await more_frames(player)
         await page.wait_for("document.getElementById('panel').hidden", PATIENCE)
-        # What the first question would have given comes too late: it is let go, or the phone's camera would stay on for nothing.
+        # What the first question would have given comes too late: it is let go, or the phone's
+        # camera would stay on for nothing.
         late = await page.evaluate(
             """async () => {
               const stop = MediaStreamTrack.prototype.stop;
@@ -607,7 +747,9 @@ async def test_a_browser_that_does_not_answer_is_asked_again_while_it_films(rela
 
 @pytest.mark.parametrize("way", ["by itself", "by its button", "by an answer after all"])
 @pytest.mark.long
-async def test_a_browser_that_does_not_answer_at_first_is_told_of(relay: Relay, way: str, browsers: Browsers) -> None:
+async def test_a_browser_that_does_not_answer_at_first_is_told_of(
+    relay: Relay, way: str, browsers: Browsers
+) -> None:
     state = "granted" if way == "by itself" else "prompt"
     decided = f"navigator.permissions.query = async () => ({{ state: '{state}' }});"
     async with browsers.chromium(SILENT % "true", decided) as phone:
@@ -618,14 +760,24 @@ async def test_a_browser_that_does_not_answer_at_first_is_told_of(relay: Relay, 
             await page.click("#panel-actions .primary")
         elif way == "by an answer after all":
             await page.evaluate("void window.unanswered[0]()")
-        await page.wait_for("document.getElementById('picture').videoWidth > 0 && !document.getElementById('start').disabled", PATIENCE)
+        await page.wait_for(
+            (
+                "document.getElementById('picture').videoWidth > 0 && "
+                "!document.getElementById('start').disabled"
+            ),
+            PATIENCE,
+        )
         assert await page.evaluate("document.getElementById('panel').hidden")
-        assert await page.evaluate("window.questions") == (1 if way == "by an answer after all" else 2)
+        assert await page.evaluate("window.questions") == (
+            1 if way == "by an answer after all" else 2
+        )
         assert page.errors == []
 
 
 @pytest.mark.long
-async def test_a_camera_that_stays_busy_is_asked_for_ever_more_rarely(relay: Relay, browsers: Browsers) -> None:
+async def test_a_camera_that_stays_busy_is_asked_for_ever_more_rarely(
+    relay: Relay, browsers: Browsers
+) -> None:
     script = """
       MediaDevices.prototype.getUserMedia = () => Promise.reject(new DOMException("busy", "NotReadableError"));
       window.pauses = [];
@@ -638,7 +790,12 @@ async def test_a_camera_that_stays_busy_is_asked_for_ever_more_rarely(relay: Rel
     async with browsers.chromium(script) as phone:
         page = await phone.page(f"{relay.origin}/camera.html?name=busy&sound=0")
         await shows(page, "panel", "The camera is in use")
-        assert await page.wait_for("window.pauses.length >= 4 && window.pauses", PATIENCE) == [500, 1000, 2000, 4000]
+        assert await page.wait_for("window.pauses.length >= 4 && window.pauses", PATIENCE) == [
+            500,
+            1000,
+            2000,
+            4000,
+        ]
 
 
 @pytest.mark.long
@@ -664,7 +821,9 @@ async def test_a_microphone_that_ends_is_taken_again(relay: Relay, browsers: Bro
         await more_frames(player)
 
 
-async def test_a_page_that_comes_back_repairs_what_broke_meanwhile(relay: Relay, chromium: Browser) -> None:
+async def test_a_page_that_comes_back_repairs_what_broke_meanwhile(
+    relay: Relay, chromium: Browser
+) -> None:
     async with filming(chromium, relay, "away") as page, peer(relay, "/player/away") as player:
         await more_frames(player)
         hide = """(hidden) => {
@@ -687,7 +846,9 @@ async def test_a_relay_that_restarts_is_no_error(chromium: Browser) -> None:
         page = await film(chromium, relay, "patient")
         relay.stop()
         await shows(page, "status", "The relay is restarting")
-        assert await page.evaluate("document.getElementById('status').dataset.state") == "connecting"
+        assert (
+            await page.evaluate("document.getElementById('status').dataset.state") == "connecting"
+        )
         relay.start()
         await in_state(page, "live")
         await shows(page, "status", "Live")

@@ -25,7 +25,10 @@ LIVE: dict[str, Any] = {
     "fps": 29.7,
     "bitsPerSecond": 1_240_000,
 }
-_STATUS_WORDS = "async (status, facts) => (await import('/web/camera/page/status-words.js')).statusWords(status, facts)"
+_STATUS_WORDS = (
+    "async (status, facts) => (await "
+    "import('/web/camera/page/status-words.js')).statusWords(status, facts)"
+)
 
 FACTS = {"news": "", "width": 640, "height": 480, "byRequests": False}
 
@@ -36,16 +39,36 @@ FACTS = {"news": "", "width": 640, "height": 480, "byRequests": False}
         ({}, "", ["live", "Live", "30 pictures/s · 1.2 Mbit/s"]),
         ({"fps": 1.2}, "", ["live", "Live", "1 picture/s · "]),
         ({"fps": 0.45}, "", ["live", "Live", "1 picture in 2 s · "]),
-        ({"fps": 0.1, "slow": True}, "", ["live", "Live", "Slow network: 640 × 480, 1 picture in 10 s, "]),
+        (
+            {"fps": 0.1, "slow": True},
+            "",
+            ["live", "Live", "Slow network: 640 × 480, 1 picture in 10 s, "],
+        ),
         ({"fps": 0}, "", ["live", "Live", "0 pictures/s · "]),
-        ({"fps": None, "bitsPerSecond": 994_000, "mute": True}, "", ["live", "Live", "994 kbit/s · this browser cannot record sound"]),
+        (
+            {"fps": None, "bitsPerSecond": 994_000, "mute": True},
+            "",
+            ["live", "Live", "994 kbit/s · this browser cannot record sound"],
+        ),
         ({}, "The camera stood still.", ["live", "Live", "The camera stood still."]),
-        ({"slow": True, "fps": 9.6, "bitsPerSecond": 80_400}, "", ["live", "Live", "Slow network: 640 × 480, 10 pictures/s, 80 kbit/s"]),
-        ({"slow": True, "held": True}, "", ["live", "Live", "Slow network: waiting until it has caught up"]),
+        (
+            {"slow": True, "fps": 9.6, "bitsPerSecond": 80_400},
+            "",
+            ["live", "Live", "Slow network: 640 × 480, 10 pictures/s, 80 kbit/s"],
+        ),
+        (
+            {"slow": True, "held": True},
+            "",
+            ["live", "Live", "Slow network: waiting until it has caught up"],
+        ),
         ({"state": "starting"}, "", ["connecting", "Starting", ""]),
         ({"state": "connecting"}, "", ["connecting", "Connecting", ""]),
         ({"state": "gone"}, "", ["gone", "The relay does not answer", "This page goes on trying."]),
-        ({"state": "gone", "restarting": True}, "", ["connecting", "The relay is restarting", "It will be back in a moment"]),
+        (
+            {"state": "gone", "restarting": True},
+            "",
+            ["connecting", "The relay is restarting", "It will be back in a moment"],
+        ),
         (
             {"state": "gone", "away": {"at": 0, "stopped": False, "moved": True}},
             "",
@@ -60,36 +83,58 @@ FACTS = {"news": "", "width": 640, "height": 480, "byRequests": False}
         (
             {"state": "paused", "reason": "unwatched"},
             "",
-            ["paused", "Asleep, nobody is watching", "It wakes up as soon as somebody watches. If the screen is dark, a touch"],
+            [
+                "paused",
+                "Asleep, nobody is watching",
+                "It wakes up as soon as somebody watches. If the screen is dark, a touch",
+            ],
         ),
-        ({"state": "paused", "reason": "background"}, "", ["paused", "Paused, page is hidden", "Come back"]),
-        ({"state": "paused", "reason": "interrupted"}, "", ["paused", "Paused, no picture", "A call or another app"]),
-        ({"state": "paused", "reason": "interrupted"}, "Taken again.", ["paused", "Paused, no picture", "Taken again."]),
         (
-            {"state": "paused", "reason": "viewers", "pause": {"by": ["192.168.1.7"], "votes": 1, "watching": 1}},
+            {"state": "paused", "reason": "background"},
+            "",
+            ["paused", "Paused, page is hidden", "Come back"],
+        ),
+        (
+            {"state": "paused", "reason": "interrupted"},
+            "",
+            ["paused", "Paused, no picture", "A call or another app"],
+        ),
+        (
+            {"state": "paused", "reason": "interrupted"},
+            "Taken again.",
+            ["paused", "Paused, no picture", "Taken again."],
+        ),
+        (
+            {
+                "state": "paused",
+                "reason": "viewers",
+                "pause": {"by": ["192.168.1.7"], "votes": 1, "watching": 1},
+            },
             "",
             ["paused", "Paused by the viewers", "192.168.1.7 cannot keep up. Filming goes on"],
         ),
         (
-            {"state": "paused", "reason": "viewers", "pause": {"by": [], "votes": 2, "watching": 3}},
+            {
+                "state": "paused",
+                "reason": "viewers",
+                "pause": {"by": [], "votes": 2, "watching": 3},
+            },
             "",
             ["paused", "Paused by the viewers", "2 of 3 viewers cannot keep up."],
         ),
     ],
 )
-async def test_each_state_has_its_words(page: Page, changes: dict[str, Any], news: str, words: list[str]) -> None:
-    said = await page.evaluate(
-        _STATUS_WORDS, LIVE | changes, FACTS | {"news": news}
-    )
+async def test_each_state_has_its_words(
+    page: Page, changes: dict[str, Any], news: str, words: list[str]
+) -> None:
+    said = await page.evaluate(_STATUS_WORDS, LIVE | changes, FACTS | {"news": news})
     assert said[:2] == words[:2]
     assert said[2].startswith(words[2])
     assert words[2] or not said[2]
 
 
 async def test_what_goes_by_requests_says_so(page: Page) -> None:
-    said = await page.evaluate(
-        _STATUS_WORDS, LIVE, FACTS | {"byRequests": True}
-    )
+    said = await page.evaluate(_STATUS_WORDS, LIVE, FACTS | {"byRequests": True})
     assert said == ["live", "Live", "30 pictures/s · 1.2 Mbit/s · slower connection: no WebSocket"]
 
 
@@ -113,9 +158,18 @@ async def test_the_encoder_in_words(page: Page) -> None:
         "remark": "",
         "begun": 0,
     }
-    bad = {"encoder": "recorder", "delay": 31.4, "dropped": {"network": 3, "encoder": 1}, "remark": "Alas.", "begun": 2}
+    bad = {
+        "encoder": "recorder",
+        "delay": 31.4,
+        "dropped": {"network": 3, "encoder": 1},
+        "remark": "Alas.",
+        "begun": 2,
+    }
     said = await page.evaluate(
-        "async (...all) => { const { encoderWords } = await import('/web/camera/page/status-words.js'); return all.map(encoderWords); }",
+        (
+            "async (...all) => { const { encoderWords } = await "
+            "import('/web/camera/page/status-words.js'); return all.map(encoderWords); }"
+        ),
         facts,
         facts | bad,
         facts | {"codec": "avc1.42E01F", "delay": None, "begun": 1},
@@ -123,7 +177,8 @@ async def test_the_encoder_in_words(page: Page) -> None:
     )
     assert said == [
         "Films with WebCodecs, VP9 · 4.2 ms to encode a picture",
-        "Alas. Films with the browser’s recorder · 31 ms to encode a picture · network too slow for 3 pictures · "
+        "Alas. Films with the browser’s recorder · 31 ms to encode a picture · network too "
+        "slow for 3 pictures · "
         "phone too busy for 1 picture · "
         "begun afresh 2 times",
         "Films with WebCodecs, H.264 · begun afresh once",

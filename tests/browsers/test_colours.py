@@ -1,4 +1,6 @@
-"""What is seen has the colours that were filmed: cameras of known colours, watched by browsers and asked for single pictures."""
+"""What is seen has the colours that were filmed: cameras of known colours, watched by browsers and
+asked for single pictures.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,15 @@ from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
-# Six fields beside one another, whose colours no mistake with matrices or ranges leaves as they are; and by how much two codings and a
-# screen may change them, of 255. With the other matrix, red is off by 31 or 19; with the other range, grey by 16.
+# Six fields beside one another, whose colours no mistake with matrices or ranges leaves as they
+# are; and by how much two codings and a screen may change them, of 255. With the other matrix, red
+# is off by 31 or 19; with the other range, grey by 16.
 FIELDS = [(200, 0, 0), (0, 200, 0), (30, 40, 200), (240, 240, 240), (24, 24, 24), (120, 120, 120)]
 NOISE = 12
 WIDTH, HEIGHT = 384, 240
 
-# Cameras: the codec of the source, and its matrix and range as FFmpeg counts them. H.264 is passed on; the others are encoded by `film`.
+# Cameras: the codec of the source, and its matrix and range as FFmpeg counts them. H.264 is passed
+# on; the others are encoded by `film`.
 CAMERAS = {
     "jpeg": ("mjpeg", 5, 2),
     "hevc-full": ("libx265", 1, 2),
@@ -45,8 +49,8 @@ CAMERAS = {
     "h264-studio": ("libx264", 1, 1),
 }
 
-# The colours in the middle of the fields of each tile's picture, by camera; null before there are some. A canvas that a worker draws on is
-# transparent in the page until its first picture is there.
+# The colours in the middle of the fields of each tile's picture, by camera; null before there are
+# some. A canvas that a worker draws on is transparent in the page until its first picture is there.
 _SEEN = f"""() => Object.fromEntries([...document.querySelectorAll("[data-camera]")].map((tile) => {{
   const picture = tile.querySelector("canvas, video"), canvas = document.createElement("canvas");
   const width = picture && (picture.videoWidth || picture.width), height = picture && (picture.videoHeight || picture.height);
@@ -61,19 +65,33 @@ _SEEN = f"""() => Object.fromEntries([...document.querySelectorAll("[data-camera
 
 
 def picture() -> VideoFrame:
-    return VideoFrame.from_ndarray(np.repeat(np.array([FIELDS], np.uint8), HEIGHT, 0).repeat(WIDTH // len(FIELDS), 1), format="rgb24")
+    return VideoFrame.from_ndarray(
+        np.repeat(np.array([FIELDS], np.uint8), HEIGHT, 0).repeat(WIDTH // len(FIELDS), 1),
+        format="rgb24",
+    )
 
 
 def source(encoder: str, matrix: int, spread: int) -> bytes:
     """The fields as one frame of a camera."""
     context = av.CodecContext.create(encoder, "w")
     assert isinstance(context, VideoCodecContext)
-    context.width, context.height, context.pix_fmt = WIDTH, HEIGHT, "yuvj420p" if encoder == "mjpeg" else "yuv420p"
+    context.width, context.height, context.pix_fmt = (
+        WIDTH,
+        HEIGHT,
+        "yuvj420p" if encoder == "mjpeg" else "yuv420p",
+    )
     context.time_base, context.bit_rate = Fraction(1, 30), 8_000_000
-    context.color_primaries, context.color_trc, context.colorspace, context.color_range = 1, 1, matrix, spread
+    context.color_primaries, context.color_trc, context.colorspace, context.color_range = (
+        1,
+        1,
+        matrix,
+        spread,
+    )
     if encoder != "mjpeg":
         context.options = {"preset": "ultrafast", "tune": "zerolatency"}
-    frame = picture().reformat(format=context.pix_fmt, dst_colorspace=matrix, dst_color_range=spread)
+    frame = picture().reformat(
+        format=context.pix_fmt, dst_colorspace=matrix, dst_color_range=spread
+    )
     frame.pts = 0
     return b"".join(map(bytes, [*context.encode(frame), *context.encode(None)]))
 
@@ -119,7 +137,11 @@ async def camera(relay: Relay, name: str) -> AsyncIterator[None]:
 
 
 def right(colours: list[list[int]], wanted: list[tuple[int, int, int]] = FIELDS) -> bool:
-    return all(abs(a - b) <= NOISE for one, other in zip(colours, wanted, strict=True) for a, b in zip(one, other, strict=True))
+    return all(
+        abs(a - b) <= NOISE
+        for one, other in zip(colours, wanted, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 async def look(page: Page) -> dict[str, list[list[int]]]:
@@ -127,20 +149,38 @@ async def look(page: Page) -> dict[str, list[list[int]]]:
     end = time.monotonic() + WALL_PATIENCE
     while True:
         seen: dict[str, list[list[int]] | None] = await page.evaluate(_SEEN)
-        shown = {name: colours for name, colours in seen.items() if colours is not None and max(map(max, colours)) > 100}
+        shown = {
+            name: colours
+            for name, colours in seen.items()
+            if colours is not None and max(map(max, colours)) > 100
+        }
         if shown.keys() == CAMERAS.keys():
             return shown
-        assert time.monotonic() < end, f"there is no picture of {CAMERAS.keys() - shown.keys()}; {await kept(page)}"
+        assert time.monotonic() < end, (
+            f"there is no picture of {CAMERAS.keys() - shown.keys()}; {await kept(page)}"
+        )
         await asyncio.sleep(0.1)
 
 
 # Seconds for five pictures at once: on a busy computer Firefox takes 20 s for five decoders.
 WALL_PATIENCE = 3 * PATIENCE
 
-# What Firefox 153 shows of H.264 in full range: it takes it for the limited one, by MediaSource and WebCodecs, on the screen and on a
-# canvas, whatever says otherwise (the VUI, colr, VideoDecoderConfig.colorSpace; VP9's header neither). If this fails, Firefox has been
-# mended: then docs/browsers.md and docs/film.md need not speak of it any more.
-MISREAD = {"firefox": {"h264-full": [(209, 0, 0), (0, 212, 0), (15, 29, 207), (255, 255, 255), (8, 11, 7), (119, 122, 119)]}}
+# What Firefox 153 shows of H.264 in full range: it takes it for the limited one, by MediaSource and
+# WebCodecs, on the screen and on a canvas, whatever says otherwise (the VUI, colr,
+# VideoDecoderConfig.colorSpace; VP9's header neither). If this fails, Firefox has been mended: then
+# docs/browsers.md and docs/film.md need not speak of it any more.
+MISREAD = {
+    "firefox": {
+        "h264-full": [
+            (209, 0, 0),
+            (0, 212, 0),
+            (15, 29, 207),
+            (255, 255, 255),
+            (8, 11, 7),
+            (119, 122, 119),
+        ]
+    }
+}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +194,9 @@ MISREAD = {"firefox": {"h264-full": [(209, 0, 0), (0, 212, 0), (15, 29, 207), (2
         pytest.param("webkit", "mse", marks=pytest.mark.long),
     ],
 )
-async def test_colours_are_those_that_were_filmed(relay: Relay, browsers: Browsers, browser_name: str, engine: str) -> None:
+async def test_colours_are_those_that_were_filmed(
+    relay: Relay, browsers: Browsers, browser_name: str, engine: str
+) -> None:
     """Of all cameras, on one wall, and in single pictures."""
     viewer = await browsers.get(browser_name, False)
     async with AsyncExitStack() as stack:
@@ -174,7 +216,10 @@ async def test_colours_are_those_that_were_filmed(relay: Relay, browsers: Browse
             )
             image = Image.open(io.BytesIO(base64.b64decode(jpeg))).convert("RGB")
             step = WIDTH // len(FIELDS)
-            colours = [list(image.getpixel((number * step + step // 2, HEIGHT // 2))) for number in range(len(FIELDS))]  # type: ignore[arg-type] # RGB
+            colours = [
+                list(image.getpixel((number * step + step // 2, HEIGHT // 2)))  # type: ignore[arg-type]
+                for number in range(len(FIELDS))
+            ]
             assert right(colours), (name, colours)
         assert page.errors == []
         await page.close()

@@ -19,7 +19,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
-from tests.harness.browsers import BROWSERS, Browser, BrowserMissing, Chromium, Firefox, PageError, WaitTimeout, WebKit, gstreamer
+from tests.harness.browsers import (
+    BROWSERS,
+    Browser,
+    BrowserMissing,
+    Chromium,
+    Firefox,
+    PageError,
+    WaitTimeout,
+    WebKit,
+    gstreamer,
+)
 
 # What does not work here works in none of the other browser tests either.
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.long]
@@ -50,10 +60,16 @@ def certificate(directory: Path) -> ssl.SSLContext:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=2))
-    signed = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False).sign(key, hashes.SHA256())
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=2)
+    )
+    signed = builder.add_extension(
+        x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+    ).sign(key, hashes.SHA256())
     file = directory / "server.pem"
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     file.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
@@ -109,7 +125,10 @@ async def test_evaluate_returns_json(browser: Browser, form_url: str) -> None:
     assert await page.evaluate("undefined") is None
     assert await page.evaluate("Promise.resolve({ a: [1, null, 'ä'] })") == {"a": [1, None, "ä"]}
     assert await page.evaluate("async (a, b) => { await 0; return a.x + b; }", {"x": 1}, 2) == 3
-    assert await page.evaluate("await new Promise((resolve) => setTimeout(resolve, 10, 'late'))") == "late"
+    assert (
+        await page.evaluate("await new Promise((resolve) => setTimeout(resolve, 10, 'late'))")
+        == "late"
+    )
     await page.close()
     await page.close()
 
@@ -131,7 +150,10 @@ async def test_click_and_fill_reach_the_page(browser: Browser, form_url: str) ->
     await page.click("#button")
     assert await page.evaluate("window.clicks") == [True]
     await page.fill("#name", "porch ü")
-    assert await page.evaluate("[document.querySelector('#name').value, window.inputs]") == ["porch ü", ["porch ü"]]
+    assert await page.evaluate("[document.querySelector('#name').value, window.inputs]") == [
+        "porch ü",
+        ["porch ü"],
+    ]
     await page.close()
 
 
@@ -151,7 +173,10 @@ async def test_wait_for_tells_what_the_page_said(browser: Browser, form_url: str
     page = await browser.page(form_url)
     await page.evaluate("() => { setTimeout(() => { window.ready = 'now'; }, 200); }")
     assert await page.wait_for("window.ready") == "now"
-    await page.evaluate("() => { console.error('the lens is dirty'); setTimeout(() => { throw new Error('and broken'); }); }")
+    await page.evaluate(
+        "() => { console.error('the lens is dirty'); setTimeout(() => { throw new "
+        "Error('and broken'); }); }"
+    )
     await asyncio.sleep(0.2)
     with pytest.raises(WaitTimeout) as caught:
         await page.wait_for("window.never", timeout=0.3)
@@ -175,7 +200,9 @@ async def test_a_page_that_is_not_there(browser: Browser) -> None:
     await page.close()
 
 
-async def test_click_on_nothing(browser: Browser, form_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_click_on_nothing(
+    browser: Browser, form_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tests.harness.browsers.base.ELEMENT_DEADLINE", 0.2)
     page = await browser.page(form_url)
     with pytest.raises(PageError, match="#nothing"):
@@ -187,7 +214,10 @@ async def test_two_pages_run_side_by_side(browser: Browser, form_url: str) -> No
     first, second = await browser.page(form_url), await browser.page(form_url)
     await first.evaluate("() => { window.mine = 1; setInterval(() => window.mine++, 20); }")
     assert await second.evaluate("typeof window.mine") == "undefined"
-    await first.evaluate("() => { window.drawn = 0; const draw = () => { drawn++; requestAnimationFrame(draw); }; draw(); }")
+    await first.evaluate(
+        "() => { window.drawn = 0; const draw = () => { drawn++; "
+        "requestAnimationFrame(draw); }; draw(); }"
+    )
     await first.wait_for("window.mine > 20 && window.drawn > 20", timeout=5)
     await second.close()
     assert await first.evaluate("window.mine") > 20
@@ -229,8 +259,14 @@ async def test_a_self_signed_certificate_is_accepted(browser: Browser, tmp_path:
     async with serving(certificate(tmp_path)) as url:
         page = await browser.page(url)
         assert await page.evaluate("isSecureContext")
-        said = "new Promise((resolve) => { const socket = new WebSocket(`wss://${location.host}/socket`);"
-        said += " socket.onmessage = ({ data }) => resolve(data); socket.onclose = ({ code }) => resolve(code); })"
+        said = (
+            "new Promise((resolve) => { const socket = new "
+            "WebSocket(`wss://${location.host}/socket`);"
+        )
+        said += (
+            " socket.onmessage = ({ data }) => resolve(data); socket.onclose = ({ code }) => "
+            "resolve(code); })"
+        )
         assert await page.evaluate(said) == "word"
         await page.close()
 
@@ -239,7 +275,9 @@ async def test_without_a_camera(kind: type[Browser], stage_url: str) -> None:
     async with kind(camera=False) as browser:
         page = await browser.page(stage_url)
         with pytest.raises(PageError, match=r"NotAllowedError|NotFoundError|OverconstrainedError"):
-            await page.evaluate("navigator.mediaDevices.getUserMedia({ video: true }).then(() => 'filmed')")
+            await page.evaluate(
+                "navigator.mediaDevices.getUserMedia({ video: true }).then(() => 'filmed')"
+            )
 
 
 @pytest.mark.parametrize("make", [Chromium, Firefox])
@@ -286,7 +324,9 @@ async def test_a_browser_that_was_killed_can_be_closed(kind: type[Browser], form
     assert not family.home.exists()
 
 
-async def test_a_missing_browser_says_what_to_install(kind: type[Browser], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_browser_says_what_to_install(
+    kind: type[Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(BrowserMissing, match=f"apt install {kind.package}"):
         await kind().start()

@@ -1,5 +1,7 @@
-"""The pages for everybody: axe-core finds nothing on any of them in any state, at a phone's width and at a computer's. Nothing is cut off,
-also at 400 % zoom, with large letters and read from the right. The keyboard reaches what is seen, and nothing else."""
+"""The pages for everybody: axe-core finds nothing on any of them in any state, at a phone's width
+and at a computer's. Nothing is cut off, also at 400 % zoom, with large letters and read from the
+right. The keyboard reaches what is seen, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 AXE = packages.modules() / "axe-core" / "axe.min.js"
 
-# How each state is looked at. 320 pixels are left of a computer's window of 1280 at 400 % zoom. A phone comes last: it is what is clicked.
+# How each state is looked at. 320 pixels are left of a computer's window of 1280 at 400 % zoom. A
+# phone comes last: it is what is clicked.
 LOOKS = ((1280, 800, "axe"), (320, 256, ""), (360, 740, "axe again, large letters, right to left"))
 
 # What stands out at the side, or makes something scroll by a pixel or two.
@@ -55,8 +58,9 @@ _OVERFLOW = """() => {
 }"""
 
 
-# axe tries to tell what a picture has behind its words, and cannot; that is measured below. What it would load beforehand is there. Where
-# the same is shown at another width, only rules about places and colours can find something else.
+# axe tries to tell what a picture has behind its words, and cannot; that is measured below. What it
+# would load beforehand is there. Where the same is shown at another width, only rules about places
+# and colours can find something else.
 _LOOK = """async (ways) => {
   const root = document.documentElement, found = [];
   const settled = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
@@ -101,7 +105,9 @@ class Look:
             await page.raw.evaluate(AXE.read_text())
         for width, height, ways in LOOKS:
             await page.resize(width, height)
-            self.problems += [f"{what}, {width}x{height}: {one}" for one in await page.evaluate(_LOOK, ways)]
+            self.problems += [
+                f"{what}, {width}x{height}: {one}" for one in await page.evaluate(_LOOK, ways)
+            ]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -123,9 +129,20 @@ def relay() -> Iterator[Relay]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def phone(chromium: Chromium, relay: Relay) -> Page:
-    """A camera's page that does not film yet, without sound. No wall is open: its tests come before those that have one."""
-    page = await chromium.page(f"{relay.origin}/camera.html?encoder=vp8&width=320&height=240&sound=0")
-    await page.wait_for("!document.querySelector('#start').disabled && document.querySelector('#encoder').textContent !== ''", PATIENCE)
+    """A camera's page that does not film yet, without sound.
+
+    No wall is open: its tests come before those that have one.
+    """
+    page = await chromium.page(
+        f"{relay.origin}/camera.html?encoder=vp8&width=320&height=240&sound=0"
+    )
+    await page.wait_for(
+        (
+            "!document.querySelector('#start').disabled && "
+            "document.querySelector('#encoder').textContent !== ''"
+        ),
+        PATIENCE,
+    )
     return page
 
 
@@ -157,8 +174,13 @@ async def test_the_wall_has_nothing_to_find(relay: Relay, chromium: Chromium, lo
         for name in ("attic-window", "porch", "garden"):
             raw = await house.enter_async_context(peer(relay, f"/camera/{name}"))
             await raw.send(type="state", state="paused", reason="background")
-        await page.wait_for("document.querySelectorAll('.tile[data-state=paused]').length === 3", PATIENCE)
-        await page.wait_for("document.querySelector('[data-camera=baby-room] .delay:not([hidden])') !== null", PATIENCE)
+        await page.wait_for(
+            "document.querySelectorAll('.tile[data-state=paused]').length === 3", PATIENCE
+        )
+        await page.wait_for(
+            "document.querySelector('[data-camera=baby-room] .delay:not([hidden])') !== null",
+            PATIENCE,
+        )
         await look.at(page, "a wall")
         await page.click("#add")
         await look.at(page, "an invitation")
@@ -184,7 +206,10 @@ async def test_the_wall_has_nothing_to_find(relay: Relay, chromium: Chromium, lo
 
 async def test_a_toggle_changes_its_words_or_its_state_and_not_both(phone: Page) -> None:
     await says(phone, "Microphone: off")
-    assert await phone.evaluate("document.querySelector('#sound').hasAttribute('aria-pressed')") is False
+    assert (
+        await phone.evaluate("document.querySelector('#sound').hasAttribute('aria-pressed')")
+        is False
+    )
     await phone.click("#sound")
     await says(phone, "Microphone: on")
     await phone.click("#sound")
@@ -222,7 +247,9 @@ async def reaches_nothing_under(page: Page) -> None:
     assert isinstance(page, ChromiumPage)
     for key in ("Tab", "Tab", "Shift+Tab", "Shift+Tab"):
         await page.raw.keyboard.press(key)
-        assert await page.evaluate("!document.querySelector('#camera').contains(document.activeElement)")
+        assert await page.evaluate(
+            "!document.querySelector('#camera').contains(document.activeElement)"
+        )
     await page.raw.keyboard.press("Escape")
     assert await page.evaluate("document.activeElement.id") == "dim"
     await page.raw.keyboard.press("Tab")
@@ -251,13 +278,18 @@ async def test_the_cameras_page_has_nothing_to_find_and_dark_none_to_reach(
     await page.click("#dim")
     await look.at(page, "a dark screen")
     await reaches_nothing_under(page)
-    await page.evaluate("void import('/web/guard.js').then(({ fail }) => fail('Error: broken on purpose'))")
+    await page.evaluate(
+        "void import('/web/guard.js').then(({ fail }) => fail('Error: broken on purpose'))"
+    )
     await says(page, "This page has failed")
     await look.at(page, "a page that has failed")
     await page.close()
     refused = await chromium.page()
     assert isinstance(refused, ChromiumPage)
-    await refused.raw.add_init_script("MediaDevices.prototype.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'))")
+    await refused.raw.add_init_script(
+        "MediaDevices.prototype.getUserMedia = () => Promise.reject(new DOMException('', "
+        "'NotAllowedError'))"
+    )
     await go(refused, f"{relay.origin}/camera.html")
     await refused.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
     await look.at(refused, "a camera that is not allowed")
@@ -266,7 +298,12 @@ async def test_the_cameras_page_has_nothing_to_find_and_dark_none_to_reach(
 
 async def test_what_keeps_people_out_has_nothing_to_find(chromium: Chromium, look: Look) -> None:
     with Relay("--tls", "--host", "127.0.0.1", "--trust-port", "0") as relay:
-        trust = next(word for line in relay.output.splitlines() for word in line.split() if word.startswith("http://"))
+        trust = next(
+            word
+            for line in relay.output.splitlines()
+            for word in line.split()
+            if word.startswith("http://")
+        )
         page = await chromium.page(trust)
         await page.wait_for("!document.querySelector('#check-button').disabled", PATIENCE)
         await look.at(page, "the trust page")
@@ -287,7 +324,11 @@ async def test_what_keeps_people_out_has_nothing_to_find(chromium: Chromium, loo
         assert await page.evaluate(_MISTAKE, "#key", "#key-hint") == [True, True, True]
         await look.at(page, "a camera that wants a key")
         assert isinstance(page, ChromiumPage)
-        word = {"error": "foreign-origin", "text": "A proxy changes the name of this page.", "add": "proxy_set_header Host $host;"}
+        word = {
+            "error": "foreign-origin",
+            "text": "A proxy changes the name of this page.",
+            "add": "proxy_set_header Host $host;",
+        }
         await page.raw.route("**/api/session", lambda route: route.fulfill(status=403, json=word))
         await go(page, f"{relay.origin}/player.html")
         await says(page, "proxy_set_header")
@@ -298,7 +339,10 @@ async def test_what_keeps_people_out_has_nothing_to_find(chromium: Chromium, loo
         await look.at(page, "guests, for others")
         ring = Keyring.open(relay.state)
         ring.add(
-            NOTHING, Scope(names=frozenset({"baby-room", "front-door"})), lasts=3600, label="Anna, who looks after the baby on Mondays"
+            NOTHING,
+            Scope(names=frozenset({"baby-room", "front-door"})),
+            lasts=3600,
+            label="Anna, who looks after the baby on Mondays",
         )
         own = ring.add(ALL, ALL, label="my phone")
         await page.evaluate(f"void location.assign('#key={own.secret}')")
@@ -319,7 +363,8 @@ async def test_what_keeps_people_out_has_nothing_to_find(chromium: Chromium, loo
         await page.close()
 
 
-# Of a field and what is said of it: it is marked, has the focus, and the words are in the colour of errors.
+# Of a field and what is said of it: it is marked, has the focus, and the words are in the colour of
+# errors.
 _MISTAKE = """(field, hint) => {
   const input = document.querySelector(field), words = document.querySelector(hint);
   const red = document.createElement("p");
@@ -342,7 +387,9 @@ async def test_names_are_not_cut_and_the_wall_is_filled(relay: Relay, page: Page
         for name in names:
             raw = await house.enter_async_context(peer(relay, f"/camera/{name}"))
             await raw.send(type="state", state="paused", reason="background")
-        await page.wait_for("document.querySelectorAll('.tile[data-state=paused]').length === 4", PATIENCE)
+        await page.wait_for(
+            "document.querySelectorAll('.tile[data-state=paused]').length === 4", PATIENCE
+        )
         found = await page.evaluate(
             """() => {
               const wall = document.getElementById("wall"), tiles = [...wall.children];
@@ -385,10 +432,17 @@ async def test_rows_end_where_the_wall_does(page: Page) -> None:
     assert wrong == []
 
 
-async def test_those_that_are_gone_push_none_that_films_out_of_sight(chromium: Chromium, tmp_path: Path) -> None:
+async def test_those_that_are_gone_push_none_that_films_out_of_sight(
+    chromium: Chromium, tmp_path: Path
+) -> None:
     hour_ago = int(time.time() * 1000) - 3_600_000
     gone = [
-        {"name": f"a-{number:03}", "address": f"192.0.2.{number}", "reason": "lost", "since": hour_ago + number * 1000}
+        {
+            "name": f"a-{number:03}",
+            "address": f"192.0.2.{number}",
+            "reason": "lost",
+            "since": hour_ago + number * 1000,
+        }
         for number in range(100)
     ]
     (tmp_path / "gone.json").write_text(json.dumps({"version": 1, "cameras": gone}))
@@ -400,7 +454,9 @@ async def test_those_that_are_gone_push_none_that_films_out_of_sight(chromium: C
             for name in names:
                 raw = await house.enter_async_context(peer(relay, f"/camera/{name}"))
                 await raw.send(type="state", state="paused", reason="background")
-            await page.wait_for("document.querySelectorAll('.tile[data-state=paused]').length === 4", PATIENCE)
+            await page.wait_for(
+                "document.querySelectorAll('.tile[data-state=paused]').length === 4", PATIENCE
+            )
             await page.wait_for("document.querySelectorAll('.tile').length === 104", PATIENCE)
             seen = await page.evaluate(
                 """() => [...document.querySelectorAll(".tile")].map((tile) => {
@@ -408,15 +464,23 @@ async def test_those_that_are_gone_push_none_that_films_out_of_sight(chromium: C
                   return [tile.dataset.camera, bottom <= innerHeight, width];
                 })"""
             )
-            assert [name for name, *_ in seen] == [*names, *(f"a-{number:03}" for number in reversed(range(100)))], "the latest is the next"
+            assert [name for name, *_ in seen] == [
+                *names,
+                *(f"a-{number:03}" for number in reversed(range(100))),
+            ], "the latest is the next"
             assert all(inside for _, inside, _ in seen[:5])
-            assert min(width for _, _, width in seen[:4]) > 1.5 * max(width for _, _, width in seen[4:])
+            assert min(width for _, _, width in seen[:4]) > 1.5 * max(
+                width for _, _, width in seen[4:]
+            )
         await page.close()
 
 
 def luminance(colour: tuple[int, ...]) -> float:
     """WCAG 2.2, "relative luminance"."""
-    red, green, blue = ((value / 255 / 12.92) if value <= 10 else (((value / 255 + 0.055) / 1.055) ** 2.4) for value in colour[:3])
+    red, green, blue = (
+        (value / 255 / 12.92) if value <= 10 else (((value / 255 + 0.055) / 1.055) ** 2.4)
+        for value in colour[:3]
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -439,38 +503,69 @@ _PAINT = """(name, colour) => {
 
 async def shot(page: Page, css: str) -> Image.Image:
     box = await page.evaluate(_BOX, css)
-    return Image.open(io.BytesIO(await page.screenshot())).convert("RGB").crop(tuple(round(side) for side in box))
+    return (
+        Image.open(io.BytesIO(await page.screenshot()))
+        .convert("RGB")
+        .crop(tuple(round(side) for side in box))
+    )
 
 
 def extremes(image: Image.Image) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The darkest and the lightest of its pixels."""
-    pixels: list[Any] = [image.getpixel((x, y)) for x in range(image.width) for y in range(image.height)]
+    pixels: list[Any] = [
+        image.getpixel((x, y)) for x in range(image.width) for y in range(image.height)
+    ]
     return min(pixels, key=luminance), max(pixels, key=luminance)
 
 
-@pytest.mark.parametrize("colour", ["white", *(pytest.param(one, marks=pytest.mark.long) for one in ("black", "rgb(128,128,128)"))])
-async def test_words_and_dots_are_seen_on_every_picture(relay: Relay, page: Page, colour: str) -> None:
+@pytest.mark.parametrize(
+    "colour",
+    [
+        "white",
+        *(pytest.param(one, marks=pytest.mark.long) for one in ("black", "rgb(128,128,128)")),
+    ],
+)
+async def test_words_and_dots_are_seen_on_every_picture(
+    relay: Relay, page: Page, colour: str
+) -> None:
     await page.resize(820, 600)
     async with peer(relay, "/camera/bright") as raw:
         await raw.send(type="state", state="paused", reason="background")
-        await page.wait_for("document.querySelector('[data-camera=bright][data-state=paused]') !== null", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera=bright][data-state=paused]') !== null", PATIENCE
+        )
         await page.evaluate(_PAINT, "bright", colour)
         for state in ("live", "paused", "frozen", "gone"):
-            await page.evaluate("(state) => void (document.querySelector('[data-camera=bright] .status').dataset.state = state)", state)
+            await page.evaluate(
+                (
+                    "(state) => void (document.querySelector('[data-camera=bright] "
+                    ".status').dataset.state = state)"
+                ),
+                state,
+            )
             words = await shot(page, "[data-camera=bright] .status")
-            dot, rest = words.crop((0, 0, 10, words.height)), words.crop((18, 0, words.width, words.height))
+            dot, rest = (
+                words.crop((0, 0, 10, words.height)),
+                words.crop((18, 0, words.width, words.height)),
+            )
             assert contrast(*extremes(rest)) >= 4.5, (colour, state)
             assert contrast(*extremes(dot)) >= 3, (colour, state)
         assert contrast(*extremes(await shot(page, "[data-camera=bright] .name bdi"))) >= 4.5
 
 
-async def test_the_ring_of_the_keyboard_is_seen_on_the_large_picture(relay: Relay, page: Page) -> None:
+async def test_the_ring_of_the_keyboard_is_seen_on_the_large_picture(
+    relay: Relay, page: Page
+) -> None:
     await page.resize(820, 600)
     async with peer(relay, "/camera/ringed") as raw:
         await raw.send(type="state", state="paused", reason="background")
-        await page.wait_for("document.querySelector('[data-camera=ringed][data-state=paused]') !== null", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera=ringed][data-state=paused]') !== null", PATIENCE
+        )
         await page.click("[data-camera=ringed] .view")
-        await page.wait_for("document.querySelector('[data-camera=ringed].large') !== null", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera=ringed].large') !== null", PATIENCE
+        )
         await page.evaluate(_PAINT, "ringed", "white")
         assert isinstance(page, ChromiumPage)
         await page.raw.keyboard.press("Shift+Tab")
@@ -480,12 +575,19 @@ async def test_the_ring_of_the_keyboard_is_seen_on_the_large_picture(relay: Rela
         await page.evaluate("history.back()")
 
 
-async def test_details_cover_no_button_on_a_phone_that_lies_on_its_side(relay: Relay, page: Page) -> None:
+async def test_details_cover_no_button_on_a_phone_that_lies_on_its_side(
+    relay: Relay, page: Page
+) -> None:
     await page.resize(740, 360)
     async with film(relay, "sideways"):
-        await page.wait_for("document.querySelector('[data-camera=sideways]')?.dataset.state === 'live'", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera=sideways]')?.dataset.state === 'live'", PATIENCE
+        )
         await page.click("[data-camera=sideways] .view")  # among many, it has no room for its delay
-        await page.wait_for("document.querySelector('[data-camera=sideways] .delay:not([hidden])') !== null", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera=sideways] .delay:not([hidden])') !== null",
+            PATIENCE,
+        )
         await page.click("[data-camera=sideways] .delay")
         await page.click("[data-camera=sideways] .details summary")
         covered = await page.evaluate(
@@ -502,15 +604,17 @@ async def test_details_cover_no_button_on_a_phone_that_lies_on_its_side(relay: R
             """() => [...document.querySelectorAll("[data-camera=sideways] .caption button")]
               .filter((one) => one.getClientRects().length > 0).map((one) => one.getBoundingClientRect().height)"""
         )
-        names = await page.evaluate("document.querySelector('[data-camera=sideways] .delay').innerText")
+        names = await page.evaluate(
+            "document.querySelector('[data-camera=sideways] .delay').innerText"
+        )
         await page.evaluate("history.back()")
     assert covered == []
     assert min(heights) >= 48, "the delay's, too"
     assert "sideways" in names
 
 
-# Which buttons of a tile lie over the middle third of its picture, in walls of many sizes, with pictures of many shapes: of a camera that
-# films and can do everything, and of one that is gone.
+# Which buttons of a tile lie over the middle third of its picture, in walls of many sizes, with
+# pictures of many shapes: of a camera that films and can do everything, and of one that is gone.
 _IN_THE_MIDDLE = """async (name, widths, heights) => {
   const wall = document.getElementById("wall"), tile = document.querySelector(`[data-camera=${name}]`), found = [];
   const { more, departure, pad, soundControl, view, details } = tile.tile, { fullscreen, slow } = view;
@@ -550,10 +654,22 @@ _IN_THE_MIDDLE = """async (name, widths, heights) => {
 async def test_a_tap_in_the_middle_of_a_tile_is_for_its_picture(relay: Relay, page: Page) -> None:
     await page.resize(820, 640)
     async with film(relay, "tapped"):
-        await page.wait_for("document.querySelector('[data-camera=tapped] .delay:not([hidden])') !== null", PATIENCE)
-        assert await page.evaluate(_IN_THE_MIDDLE, "tapped", [160, 200, 224, 245, 280, 344, 379, 381, 600], [181, 240, 600]) == []
+        await page.wait_for(
+            "document.querySelector('[data-camera=tapped] .delay:not([hidden])') !== null", PATIENCE
+        )
+        assert (
+            await page.evaluate(
+                _IN_THE_MIDDLE,
+                "tapped",
+                [160, 200, 224, 245, 280, 344, 379, 381, 600],
+                [181, 240, 600],
+            )
+            == []
+        )
         await page.click("[data-camera=tapped] .view")
-        await page.wait_for("document.querySelector('[data-camera=tapped].large') !== null", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera=tapped].large') !== null", PATIENCE
+        )
         assert await page.evaluate(_IN_THE_MIDDLE, "tapped", [320, 380, 600], [256, 600]) == []
         await page.evaluate("history.back()")
 
@@ -572,7 +688,9 @@ async def test_buttons_without_words_have_a_tooltip(relay: Relay, page: Page) ->
 
 
 @pytest.mark.long
-async def test_without_inert_the_keyboard_reaches_nothing_under_a_dark_screen_either(relay: Relay, chromium: Chromium) -> None:
+async def test_without_inert_the_keyboard_reaches_nothing_under_a_dark_screen_either(
+    relay: Relay, chromium: Chromium
+) -> None:
     page = await chromium.page()
     assert isinstance(page, ChromiumPage)
     await page.raw.add_init_script("delete HTMLElement.prototype.inert")
@@ -592,21 +710,32 @@ async def test_a_lens_is_called_by_where_it_looks(page: Page) -> None:
           return [...android.map((_, at) => lensName(android, at)), ...others.map((_, at) => lensName(others, at))];
         }"""
     )
-    assert said == ["the front lens", "the back lens 1", "the back lens 2", "“Back Ultra Wide Camera”", "“HD Webcam”", "lens 3 of 3"]
+    assert said == [
+        "the front lens",
+        "the back lens 1",
+        "the back lens 2",
+        "“Back Ultra Wide Camera”",
+        "“HD Webcam”",
+        "lens 3 of 3",
+    ]
 
 
 async def test_blocked_storage_is_named(relay: Relay, chromium: Chromium) -> None:
     page = await chromium.page()
     assert isinstance(page, ChromiumPage)
     blocked = "get() { throw new DOMException('', 'SecurityError'); }"
-    await page.raw.add_init_script(f"Object.defineProperty(window, 'localStorage', {{ {blocked} }})")
+    await page.raw.add_init_script(
+        f"Object.defineProperty(window, 'localStorage', {{ {blocked} }})"
+    )
     await go(page, f"{relay.origin}/camera.html?encoder=vp8")
     await says(page, f"This name will be forgotten: storage is blocked for localhost:{relay.port}")
     async with peer(relay, "/camera/fleeting") as raw:
         await raw.send(type="state", state="paused", reason="background")
     async with film(relay, "fleeting"):
         await go(page, f"{relay.origin}/player.html")
-        await page.wait_for("document.querySelector('[data-camera=fleeting][data-state=live]') !== null", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera=fleeting][data-state=live]') !== null", PATIENCE
+        )
     await page.click("[data-camera=fleeting] .away")
     await says(page, "What is put away will be forgotten: storage is blocked")
     assert page.errors == []

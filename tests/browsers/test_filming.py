@@ -22,16 +22,21 @@ async def phone(request: pytest.FixtureRequest, browsers: Browsers) -> AsyncIter
         return
     if missing := WebKit.missing():
         pytest.skip(missing)
-    # WebKitGTK's recorder needs an element that older GStreamers lack (tests/samples/recorders/README.md); `recorder` brings it.
+    # WebKitGTK's recorder needs an element that older GStreamers lack
+    # (tests/samples/recorders/README.md); `recorder` brings it.
     async with WebKit(recorder=True) as browser:
         yield browser
 
 
 @pytest.mark.parametrize("engine", ["frames", pytest.param("mse", marks=pytest.mark.long)])
-async def test_another_browser_films_and_chromium_watches(relay: Relay, browsers: Browsers, phone: Browser, engine: str) -> None:
+async def test_another_browser_films_and_chromium_watches(
+    relay: Relay, browsers: Browsers, phone: Browser, engine: str
+) -> None:
     desk = await browsers.get("chromium", camera=False)
     name = f"{phone.name.lower()}-{engine}"
-    film = await phone.page(f"{relay.origin}/camera.html?name={name}&start=1&encoder=recorder&sound=recorder&width=320&height=240")
+    film = await phone.page(
+        f"{relay.origin}/camera.html?name={name}&start=1&encoder=recorder&sound=recorder&width=320&height=240"
+    )
     await film.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
     watch = await desk.page(f"{relay.origin}/player.html?camera={name}&engine={engine}")
     await moving(watch)

@@ -1,4 +1,5 @@
-"""A page that asks the registry where its relay is (web/shared/relay/moved-relay.js), and a redirect that keeps the key.
+"""A page that asks the registry where its relay is (web/shared/relay/moved-relay.js), and a
+redirect that keeps the key.
 
 Real browsers, real registry.
 """
@@ -55,12 +56,16 @@ async def look(page: Page, *answers: object, wait: int = 0) -> dict[str, Any]:
 
 async def test_it_asks_once_for_all_and_without_cookies(page: Page) -> None:
     told = await look(page, there("https://10.0.0.2:8443", "https://[fd00::2]:8443"), "away")
-    assert told["found"] == [["https://10.0.0.2:8443", "https://[fd00::2]:8443"]] * 2, "what is fresh is not asked again"
+    assert told["found"] == [["https://10.0.0.2:8443", "https://[fd00::2]:8443"]] * 2, (
+        "what is fresh is not asked again"
+    )
     assert told["asked"] == [["https://10.0.0.1:8099/api/relays/porch", "omit", "error"]]
 
 
 async def test_it_asks_again_after_a_while(page: Page) -> None:
-    told = await look(page, there("https://10.0.0.2:8443"), there("https://10.0.0.3:8443"), wait=2500)
+    told = await look(
+        page, there("https://10.0.0.2:8443"), there("https://10.0.0.3:8443"), wait=2500
+    )
     assert told["found"] == [["https://10.0.0.2:8443"], ["https://10.0.0.3:8443"]]
 
 
@@ -75,8 +80,25 @@ NOTHING = [
     {"name": "porch", "alive": True},
     {"name": "porch", "alive": True, "urls": "https://10.0.0.2:8443"},
     there(),
-    there(7, None, {}, [], "", "x", "javascript:alert(1)", "//10.0.0.2", "https://", "http://10.0.0.2:8443", "ws://10.0.0.2:8443"),
-    there("https://10.0.0.2:8443/x", "https://10.0.0.2:8443?x", "https://10.0.0.2:8443#x", "https://user@10.0.0.2:8443"),
+    there(
+        7,
+        None,
+        {},
+        [],
+        "",
+        "x",
+        "javascript:alert(1)",
+        "//10.0.0.2",
+        "https://",
+        "http://10.0.0.2:8443",
+        "ws://10.0.0.2:8443",
+    ),
+    there(
+        "https://10.0.0.2:8443/x",
+        "https://10.0.0.2:8443?x",
+        "https://10.0.0.2:8443#x",
+        "https://user@10.0.0.2:8443",
+    ),
 ]
 
 
@@ -85,8 +107,13 @@ async def test_who_does_not_know_or_says_nonsense_leads_nowhere(page: Page, answ
     assert (await look(page, answer))["found"] == [[]]
 
 
-async def test_there_are_so_many_addresses_at_most_and_the_usual_port_may_be_named(page: Page) -> None:
-    told = await look(page, there("https://10.0.0.1:443", *(f"https://10.0.1.{number}:8443" for number in range(50))))
+async def test_there_are_so_many_addresses_at_most_and_the_usual_port_may_be_named(
+    page: Page,
+) -> None:
+    told = await look(
+        page,
+        there("https://10.0.0.1:443", *(f"https://10.0.1.{number}:8443" for number in range(50))),
+    )
     assert told["found"][0][0] == "https://10.0.0.1:443" and len(told["found"][0]) == 16
 
 
@@ -149,26 +176,40 @@ async def test_the_key_behind_the_hash_survives_the_redirect(browser: Browser, s
     await site.announce("porch")
     page = await browser.page(f"{site.origin}/go/porch/camera.html?name=a%20b#key=abcd-efgh")
     await page.wait_for("document.title === 'here'", PATIENCE)
-    assert await page.evaluate("location.href") == f"{site.relay}/camera.html?name=a%20b#key=abcd-efgh"
+    assert (
+        await page.evaluate("location.href") == f"{site.relay}/camera.html?name=a%20b#key=abcd-efgh"
+    )
     await page.close()
 
 
-async def test_people_see_who_is_there_without_reloading_and_on_a_small_screen(chromium: Browser, site: Site) -> None:
+async def test_people_see_who_is_there_without_reloading_and_on_a_small_screen(
+    chromium: Browser, site: Site
+) -> None:
     page = await chromium.page(site.origin)
     await page.resize(320, 640)
     assert "No relay is known here" in await page.evaluate("document.body.innerText")
-    await site.announce("porch", "https://[fd00:1111:2222:3333:4444:5555:6666:7777]:8443", "https://10.0.0.2:8443")
+    await site.announce(
+        "porch", "https://[fd00:1111:2222:3333:4444:5555:6666:7777]:8443", "https://10.0.0.2:8443"
+    )
     await page.wait_for("document.body.innerText.includes('There since')", PATIENCE)
-    assert await page.evaluate("[...document.querySelectorAll('a')].map((a) => a.innerText).slice(0, 2)") == ["Watch", "Film"]
-    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
-    assert await page.evaluate("[...document.querySelectorAll('a')].every((a) => a.getBoundingClientRect().height >= 34)")
+    assert await page.evaluate(
+        "[...document.querySelectorAll('a')].map((a) => a.innerText).slice(0, 2)"
+    ) == ["Watch", "Film"]
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "nothing sticks out"
+    )
+    assert await page.evaluate(
+        "[...document.querySelectorAll('a')].every((a) => a.getBoundingClientRect().height >= 34)"
+    )
     site.registry.relays()[0].heard -= 60
     await page.wait_for("document.body.innerText.includes('last seen')", PATIENCE)
     assert page.errors == []
     await page.close()
 
 
-async def test_who_comes_too_early_is_taken_along_when_the_relay_is_back(chromium: Browser, site: Site) -> None:
+async def test_who_comes_too_early_is_taken_along_when_the_relay_is_back(
+    chromium: Browser, site: Site
+) -> None:
     page = await chromium.page(f"{site.origin}/go/porch/player.html#key=abcd")
     assert "no relay of this name" in await page.evaluate("document.body.innerText")
     await site.announce("porch")

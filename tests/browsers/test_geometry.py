@@ -1,4 +1,6 @@
-"""Pictures stand upright and in their true shape in every player: the screen is looked at, not what an element says of itself."""
+"""Pictures stand upright and in their true shape in every player: the screen is looked at, not what
+an element says of itself.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ WIDTH, HEIGHT = 160, 120
 ASPECT = 1.5
 
 # Red, green; blue, white: red above blue, green to the right.
-FIELDS = Image.fromarray(numpy.array([[(230, 0, 0), (0, 200, 0)], [(0, 0, 230), (230, 230, 230)]], numpy.uint8))
+FIELDS = Image.fromarray(
+    numpy.array([[(230, 0, 0), (0, 200, 0)], [(0, 0, 230), (230, 230, 230)]], numpy.uint8)
+)
 
 EIGHT = list(itertools.product((0, 90, 180, 270), (False, True)))
 SOME = [(90, False), (270, True), (0, True)]
@@ -54,10 +58,17 @@ def keyframe(codec: Codec) -> Packet:
     encoder = av.CodecContext.create(ENCODERS[codec], "w")
     assert isinstance(encoder, VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-    encoder.time_base, encoder.options = Fraction(1, RATE), {"profile": "baseline"} if codec is Codec.H264 else {}
-    picture = VideoFrame.from_ndarray(numpy.asarray(FIELDS.resize((WIDTH, HEIGHT), Image.Resampling.NEAREST)), "rgb24")
+    encoder.time_base, encoder.options = (
+        Fraction(1, RATE),
+        {"profile": "baseline"} if codec is Codec.H264 else {},
+    )
+    picture = VideoFrame.from_ndarray(
+        numpy.asarray(FIELDS.resize((WIDTH, HEIGHT), Image.Resampling.NEAREST)), "rgb24"
+    )
     picture.pts = 0
-    data = b"".join(map(bytes, [*encoder.encode(picture.reformat(format="yuv420p")), *encoder.encode(None)]))
+    data = b"".join(
+        map(bytes, [*encoder.encode(picture.reformat(format="yuv420p")), *encoder.encode(None)])
+    )
     unpacked = unpacker(codec, b"").unpack(data, True)
     assert unpacked is not None and unpacked[0] is not None
     return Packet(unpacked[0], 0, True, unpacked[1])
@@ -104,13 +115,16 @@ def seen(geometry: Geometry) -> tuple[Image.Image, float]:
     """The fields as they must be seen, and width by height of the picture."""
     fields = FIELDS.rotate(-geometry.rotation, expand=True)
     aspect = WIDTH / HEIGHT * geometry.pixel_aspect
-    return (ImageOps.mirror(fields) if geometry.flip else fields), 1 / aspect if geometry.rotation % 180 else aspect
+    return (
+        ImageOps.mirror(fields) if geometry.flip else fields
+    ), 1 / aspect if geometry.rotation % 180 else aspect
 
 
 async def tile(page: Page) -> Image.Image:
     """What is seen of the camera, in the middle of its tile."""
     box = await page.evaluate(
-        "(({ left, top, right, bottom }) => [left, top, right, bottom])(document.querySelector('[data-camera]').getBoundingClientRect())"
+        "(({ left, top, right, bottom }) => [left, top, right, "
+        "bottom])(document.querySelector('[data-camera]').getBoundingClientRect())"
     )
     return Image.open(io.BytesIO(await page.screenshot())).convert("RGB").crop(tuple(box))
 
@@ -128,7 +142,11 @@ def problem(screen: Image.Image, geometry: Geometry) -> str:
             return f"{found} instead of {wanted} at {row}, {column}"
     left = edge([max_of(screen, middle - far, centre - step) for far in range(middle)])
     top = edge([max_of(screen, middle - step, centre - far) for far in range(centre)])
-    return "" if abs(left / top / aspect - 1) < 0.05 else f"it is {left / top:.2f} times as wide as high instead of {aspect:.2f}"
+    return (
+        ""
+        if abs(left / top / aspect - 1) < 0.05
+        else f"it is {left / top:.2f} times as wide as high instead of {aspect:.2f}"
+    )
 
 
 def max_of(screen: Image.Image, x: int, y: int) -> int:
@@ -173,7 +191,13 @@ async def stands(page: Page, geometry: Geometry) -> None:
     assert size["width"] / size["height"] == pytest.approx(aspect, rel=0.02)
 
 
-async def watched(relay: Relay, browser: Browser, query: str, turns: list[tuple[int, bool]], codec: Codec = Codec.VP8) -> None:
+async def watched(
+    relay: Relay,
+    browser: Browser,
+    query: str,
+    turns: list[tuple[int, bool]],
+    codec: Codec = Codec.VP8,
+) -> None:
     async with turner(relay, "turner", codec) as camera:
         rotation, flip = turns[0]
         camera.geometry = Geometry(rotation, flip, ASPECT)
@@ -189,19 +213,25 @@ async def watched(relay: Relay, browser: Browser, query: str, turns: list[tuple[
         await page.close()
 
 
-@pytest.mark.parametrize(("engine", "codec"), [("frames", Codec.VP8), ("mse", Codec.H264), ("jpeg", Codec.VP8)])
-async def test_a_camera_that_is_turned_while_it_films(relay: Relay, chromium: Chromium, engine: str, codec: Codec) -> None:
+@pytest.mark.parametrize(
+    ("engine", "codec"), [("frames", Codec.VP8), ("mse", Codec.H264), ("jpeg", Codec.VP8)]
+)
+async def test_a_camera_that_is_turned_while_it_films(
+    relay: Relay, chromium: Chromium, engine: str, codec: Codec
+) -> None:
     await watched(relay, chromium, f"engine={engine}", SOME, codec)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("way", ["engine=frames", "surface=offscreen", "surface=canvas", "engine=mse", "engine=jpeg"])
+@pytest.mark.parametrize(
+    "way", ["engine=frames", "surface=offscreen", "surface=canvas", "engine=mse", "engine=jpeg"]
+)
 async def test_all_eight_in_every_browser(relay: Relay, viewer: Browser, way: str) -> None:
     await watched(relay, viewer, way, EIGHT)
 
 
-# A lens of a phone that is held upright, as Chrome 138 and later have it: its pictures lie on their side, and say by how much. `turn` is
-# what they say, and may be changed.
+# A lens of a phone that is held upright, as Chrome 138 and later have it: its pictures lie on their
+# side, and say by how much. `turn` is what they say, and may be changed.
 TURNED = """() => {
   window.turn = { rotation: 90, flip: false };
   const canvas = new OffscreenCanvas(320, 240), pen = canvas.getContext("2d");
@@ -238,15 +268,32 @@ async def with_turned_lens(chromium: Chromium, url: str) -> ChromiumPage:
 
 
 @pytest.mark.parametrize(
-    "encoder", ["vp8", "recorder", pytest.param("avc1", marks=pytest.mark.long), pytest.param("vp09", marks=pytest.mark.long)]
+    "encoder",
+    [
+        "vp8",
+        "recorder",
+        pytest.param("avc1", marks=pytest.mark.long),
+        pytest.param("vp09", marks=pytest.mark.long),
+    ],
 )
-async def test_a_page_films_pictures_that_say_how_they_are_turned(relay: Relay, chromium: Chromium, encoder: str) -> None:
-    """A recorder loses it, so the page finds that out and says it beside the stream, also amid filming."""
-    page = await with_turned_lens(chromium, f"{relay.origin}/camera.html?name=held&sound=0&start=1&encoder={encoder}")
+async def test_a_page_films_pictures_that_say_how_they_are_turned(
+    relay: Relay, chromium: Chromium, encoder: str
+) -> None:
+    """A recorder loses it, so the page finds that out and says it beside the stream, also amid
+    filming.
+    """
+    page = await with_turned_lens(
+        chromium, f"{relay.origin}/camera.html?name=held&sound=0&start=1&encoder={encoder}"
+    )
     async with aiohttp.ClientSession() as session, peer(relay, "/player/held") as player:
         for rotation, flip in [(90, False), (270, True), (0, False)]:
-            await page.evaluate("(rotation, flip) => void (window.turn = { rotation, flip })", rotation, flip)
-            await player.until(lambda one, turn=(rotation, flip): turn_told(one) == turn, f"for {rotation}, {flip}")  # type: ignore[misc]
+            await page.evaluate(
+                "(rotation, flip) => void (window.turn = { rotation, flip })", rotation, flip
+            )
+            await player.until(
+                lambda one, turn=(rotation, flip): turn_told(one) == turn,  # type: ignore[misc]
+                f"for {rotation}, {flip}",
+            )
             expected, aspect = seen(Geometry(rotation, flip))
             deadline = time.monotonic() + PATIENCE
             while True:

@@ -1,4 +1,6 @@
-"""A page that does not start, or whose script fails later, says so and what to do; one that is well shows none of it."""
+"""A page that does not start, or whose script fails later, says so and what to do; one that is well
+shows none of it.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ async def _unreadable(route: Route) -> None:
 
 async def _forbidden(route: Route) -> None:
     answer = await route.fetch()
-    await route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": "script-src 'none'"})
+    await route.fulfill(
+        response=answer, headers={**answer.headers, "content-security-policy": "script-src 'none'"}
+    )
 
 
 async def _without_modules(route: Route) -> None:
@@ -63,8 +67,12 @@ async def _without_modules(route: Route) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-async def test_a_page_that_is_well_takes_the_sentence_away_before_anybody_has_seen_it(relay: Relay, empty: ChromiumPage, name: str) -> None:
-    await empty.raw.emulate_media(reduced_motion="reduce")  # for which the style sheet stops all other animations
+async def test_a_page_that_is_well_takes_the_sentence_away_before_anybody_has_seen_it(
+    relay: Relay, empty: ChromiumPage, name: str
+) -> None:
+    await empty.raw.emulate_media(
+        reduced_motion="reduce"
+    )  # for which the style sheet stops all other animations
     await empty.raw.route("**/web/guard.js", _missing)
     await empty.raw.goto(f"{relay.origin}/{name}.html")
     assert await empty.evaluate(SEEN) == [False, False, True]
@@ -75,7 +83,9 @@ async def test_a_page_that_is_well_takes_the_sentence_away_before_anybody_has_se
 
 
 @pytest.mark.parametrize("name", PAGES)
-async def test_a_page_that_does_not_start_says_so(relay: Relay, empty: ChromiumPage, name: str) -> None:
+async def test_a_page_that_does_not_start_says_so(
+    relay: Relay, empty: ChromiumPage, name: str
+) -> None:
     troubles = {
         f"**/web/{name}/*/*-page.js": [_missing, _unreadable],
         "**/web/shared/relay/relay-link.js": [_missing, _unreadable],  # one of those that it needs
@@ -93,9 +103,14 @@ async def test_a_page_that_does_not_start_says_so(relay: Relay, empty: ChromiumP
 
 
 @pytest.mark.parametrize("name", PAGES)
-async def test_a_page_whose_script_fails_later_says_so(relay: Relay, empty: ChromiumPage, name: str) -> None:
+async def test_a_page_whose_script_fails_later_says_so(
+    relay: Relay, empty: ChromiumPage, name: str
+) -> None:
     address = f"{relay.origin}/{name}.html"
-    for breakage in ("throw new TypeError('out of order')", "Promise.reject(new TypeError('out of order'))"):
+    for breakage in (
+        "throw new TypeError('out of order')",
+        "Promise.reject(new TypeError('out of order'))",
+    ):
         await empty.raw.goto(address)
         await empty.evaluate(f"void setTimeout(() => {{ {breakage} }})")
         said = await failure(empty)
@@ -104,7 +119,9 @@ async def test_a_page_whose_script_fails_later_says_so(relay: Relay, empty: Chro
     # What was read and closed does not come back; another fault does.
     await empty.click("#failure button:not(.primary)")
     again = "Promise.reject(new TypeError('out of order'))"
-    await empty.evaluate(f"async () => {{ {again}; await new Promise((done) => setTimeout(done, 50)); }}")
+    await empty.evaluate(
+        f"async () => {{ {again}; await new Promise((done) => setTimeout(done, 50)); }}"
+    )
     assert await empty.evaluate("document.getElementById('failure') === null")
     await empty.evaluate("void setTimeout(() => { throw new Error('worse') })")
     assert "worse" in await failure(empty)
@@ -114,11 +131,15 @@ async def test_a_page_whose_script_fails_later_says_so(relay: Relay, empty: Chro
     assert await empty.evaluate("document.getElementById('failure') === null")
 
 
-async def test_a_module_that_throws_while_it_starts_is_a_page_that_has_failed(relay: Relay, empty: ChromiumPage) -> None:
+async def test_a_module_that_throws_while_it_starts_is_a_page_that_has_failed(
+    relay: Relay, empty: ChromiumPage
+) -> None:
     source = (ROOT / "web" / "shared" / "page" / "camera-name.js").read_text()
 
     async def throwing(route: Route) -> None:
-        await route.fulfill(content_type="text/javascript", body=f"{source}\nthrow new Error('too early');")
+        await route.fulfill(
+            content_type="text/javascript", body=f"{source}\nthrow new Error('too early');"
+        )
 
     await empty.raw.route("**/web/shared/page/camera-name.js", throwing)
     await empty.raw.goto(f"{relay.origin}/camera.html")
@@ -141,10 +162,17 @@ async def test_faults_that_are_not_the_pages_are_none(relay: Relay, empty: Chrom
     assert await empty.evaluate("document.getElementById('failure') === null")
 
 
-async def test_a_worker_that_fails_later_is_a_page_that_has_failed(relay: Relay, empty: ChromiumPage) -> None:
-    for breakage in ("setTimeout(() => { throw new Error('deep inside'); })", "Promise.reject(new Error('deep inside'))"):
+async def test_a_worker_that_fails_later_is_a_page_that_has_failed(
+    relay: Relay, empty: ChromiumPage
+) -> None:
+    for breakage in (
+        "setTimeout(() => { throw new Error('deep inside'); })",
+        "Promise.reject(new Error('deep inside'))",
+    ):
         await empty.raw.goto(f"{relay.origin}/player.html?camera=nobody")
-        await empty.wait_for("document.querySelector('[data-camera]')?.dataset.state === 'waiting'", PATIENCE)
+        await empty.wait_for(
+            "document.querySelector('[data-camera]')?.dataset.state === 'waiting'", PATIENCE
+        )
         [worker] = empty.raw.workers
         await worker.evaluate(f"void {breakage}")
         assert "deep inside" in await failure(empty)

@@ -1,4 +1,7 @@
-"""Keys without a terminal: guests come and go, and a link that opens nothing says why. Real Chromium, real relay."""
+"""Keys without a terminal: guests come and go, and a link that opens nothing says why.
+
+Real Chromium, real relay.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,10 @@ def made(house: Relay, publish: Scope = NOTHING, watch: Scope = NOTHING, **more:
 
 async def shows(page: Page, css: str, *words: str) -> None:
     for word in words:
-        found = f"(({{ hidden, innerText }}) => !hidden && innerText.includes({json.dumps(word)}))(document.querySelector('{css}'))"
+        found = (
+            f"(({{ hidden, innerText }}) => !hidden && "
+            f"innerText.includes({json.dumps(word)}))(document.querySelector('{css}'))"
+        )
         await page.wait_for(found, PATIENCE)
 
 
@@ -72,14 +78,18 @@ def opens(house: Relay, key: str) -> tuple[int, Any]:
     """What the relay answers to whoever shows this key."""
     context = ssl.create_default_context(cafile=str(house.state / "certs" / "ca.crt"))
     connection = HTTPSConnection("localhost", house.port, context=context, timeout=PATIENCE)
-    connection.request("POST", "/api/session", json.dumps({"key": key}), {"Content-Type": "application/json"})
+    connection.request(
+        "POST", "/api/session", json.dumps({"key": key}), {"Content-Type": "application/json"}
+    )
     answer = connection.getresponse()
     told = json.loads(answer.read())
     connection.close()
     return answer.status, told
 
 
-async def test_what_holds_a_key_is_seen_for_a_minute_and_while_the_page_is(chromium: Chromium, house: Relay) -> None:
+async def test_what_holds_a_key_is_seen_for_a_minute_and_while_the_page_is(
+    chromium: Chromium, house: Relay
+) -> None:
     page = await chromium.page(f"{house.origin}/keys.html")
     told = await page.evaluate(
         """async () => {
@@ -101,34 +111,47 @@ async def test_what_holds_a_key_is_seen_for_a_minute_and_while_the_page_is(chrom
     await page.close()
 
 
-async def test_a_wall_that_holds_own_adds_cameras_and_guests_and_a_tap_shows_a_key_for_a_minute(chromium: Chromium, house: Relay) -> None:
+async def test_a_wall_that_holds_own_adds_cameras_and_guests_and_a_tap_shows_a_key_for_a_minute(
+    chromium: Chromium, house: Relay
+) -> None:
     ring = Keyring.open(house.state)
     film, _ = ring.for_links()
     own = made(house, ALL, ALL, label="my phone")
     assert film is not None
     page = await chromium.page(f"{house.origin}/player.html#key={own.secret}")
     await shows(page, "#invite", "No camera yet", "films and does nothing else")
-    assert await page.evaluate(SEEN_KEYS) is None and await page.evaluate("document.querySelector('#invite-code').hidden")
+    assert await page.evaluate(SEEN_KEYS) is None and await page.evaluate(
+        "document.querySelector('#invite-code').hidden"
+    )
 
     async def shown(key: str) -> None:
         await page.click("#invite-show")
         await page.wait_for("document.querySelector('#invite-code').naturalWidth > 0", PATIENCE)
         assert set(await page.evaluate(SEEN_KEYS)) == {f"#key={key}"}
-        assert await page.evaluate("document.querySelector('#invite-address').href") == f"{OUTER}/camera.html#key={key}"
+        assert (
+            await page.evaluate("document.querySelector('#invite-address').href")
+            == f"{OUTER}/camera.html#key={key}"
+        )
 
     await shown(film.secret)
     await page.evaluate("void passMinute()")
-    assert await page.evaluate(SEEN_KEYS) is None and await page.evaluate("document.querySelector('#invite-code').hidden")
+    assert await page.evaluate(SEEN_KEYS) is None and await page.evaluate(
+        "document.querySelector('#invite-code').hidden"
+    )
     await shown(film.secret)
     await page.evaluate(HIDE, True)
-    assert await page.evaluate(SEEN_KEYS) is None and not await page.evaluate("document.querySelector('#invite-code').getAttribute('src')")
+    assert await page.evaluate(SEEN_KEYS) is None and not await page.evaluate(
+        "document.querySelector('#invite-code').getAttribute('src')"
+    )
     await page.evaluate(HIDE, False)
     Keyring.open(house.state).revoke(film.id)
     await eventually(lambda: opens(house, film.secret)[0] == 401, "the relay has heard of it")
     await page.click("#invite-show")  # the relay makes another one
     await page.wait_for("document.querySelector('#invite-code').naturalWidth > 0", PATIENCE)
     ring = Keyring.open(house.state)
-    ((secret,),) = [await page.evaluate("[...new Set(document.body.innerText.match(/#key=[a-z2-7-]+/g))]")]
+    ((secret,),) = [
+        await page.evaluate("[...new Set(document.body.innerText.match(/#key=[a-z2-7-]+/g))]")
+    ]
     made_now = ring.with_secret(secret.removeprefix("#key="))
     assert made_now is not None and (made_now.publish, made_now.watch) == (ALL, NOTHING)
 
@@ -137,7 +160,10 @@ async def test_a_wall_that_holds_own_adds_cameras_and_guests_and_a_tap_shows_a_k
     await shows(page, "#list", "my phone", "on this device", "watch every camera")
     await page.click("#make")
     await shows(page, "#wrong", "for whom")
-    assert await page.evaluate("document.activeElement.id === 'whom' && document.activeElement.getAttribute('aria-invalid') === 'true'")
+    assert await page.evaluate(
+        "document.activeElement.id === 'whom' && "
+        "document.activeElement.getAttribute('aria-invalid') === 'true'"
+    )
     await page.fill("#whom", "Anna")
     await page.click("#make")
     await shows(page, "#wrong", "Choose a camera")
@@ -162,20 +188,30 @@ async def test_a_wall_that_holds_own_adds_cameras_and_guests_and_a_tap_shows_a_k
     await page.click("#sure")
     await shows(page, "#news", "The key of Anna is revoked.")
     await shows(page, "#form", "Invite somebody")  # and no link that opens nothing any more
-    assert await page.evaluate("document.querySelector('#made').hidden && !document.body.textContent.includes('#key=')")
-    assert opens(house, guest)[0] == 401 and await page.evaluate(f"document.querySelector('[data-id=\"{anna}\"]') === null")
+    assert await page.evaluate(
+        "document.querySelector('#made').hidden && !document.body.textContent.includes('#key=')"
+    )
+    assert opens(house, guest)[0] == 401 and await page.evaluate(
+        f"document.querySelector('[data-id=\"{anna}\"]') === null"
+    )
 
     await page.click(f"#list button[data-key='{own.id}']")
     await shows(page, "#ask", "This device uses it", "last key that may invite")
     await page.click("#sure")
     await shows(page, "#shut", "for the relay’s owner")
-    assert await page.evaluate("document.querySelector('#open').hidden") and opens(house, own.secret)[0] == 401
-    # The key may end before the request that has revoked it is answered, and Chromium sends that one again.
+    assert (
+        await page.evaluate("document.querySelector('#open').hidden")
+        and opens(house, own.secret)[0] == 401
+    )
+    # The key may end before the request that has revoked it is answered, and Chromium sends that
+    # one again.
     assert [error for error in page.errors if not error.endswith(f"/api/keys/{own.id}")] == []
     await page.close()
 
 
-async def test_a_link_that_opens_nothing_says_why_and_names_no_terminal(chromium: Chromium, house: Relay) -> None:
+async def test_a_link_that_opens_nothing_says_why_and_names_no_terminal(
+    chromium: Chromium, house: Relay
+) -> None:
     ended = Keyring.open(house.state, clock=lambda: time.time() - 100).add(NOTHING, BABY, lasts=50)
     revoked = made(house, watch=BABY)
     Keyring.open(house.state).revoke(revoked.id)
@@ -183,7 +219,11 @@ async def test_a_link_that_opens_nothing_says_why_and_names_no_terminal(chromium
     page = await chromium.page(f"{house.origin}/player.html")
     await shows(page, "#key", "Scan the code Watch")
     cases = [
-        (revoked, "", ("does not know the key of this link", "Ask whoever sent you the link for a new one")),
+        (
+            revoked,
+            "",
+            ("does not know the key of this link", "Ask whoever sent you the link for a new one"),
+        ),
         (ended, "", ("time of this link is over", "Ask whoever sent you the link for a new one")),
         (films, "", ("This link is for filming", "Film with this device")),
         (guest, "?camera=porch", ("Your key is for baby-room only.", "Watch baby-room")),
@@ -197,7 +237,13 @@ async def test_a_link_that_opens_nothing_says_why_and_names_no_terminal(chromium
     await page.click("#key-use")
     await shows(page, "#key-wrong", "The time of this key is over.")
     await page.click("#key-other-way")
-    await page.wait_for("location.search === '?camera=baby-room' && document.querySelector('[data-camera]') !== null", PATIENCE)
+    await page.wait_for(
+        (
+            "location.search === '?camera=baby-room' && "
+            "document.querySelector('[data-camera]') !== null"
+        ),
+        PATIENCE,
+    )
     await page.close()
 
 
@@ -208,10 +254,21 @@ async def test_a_link_for_the_camera_page_says_so_too(chromium: Chromium, house:
             Keyring.open(house.state).revoke(key.id)
     watches, revoked = made(house, watch=ALL), made(house, ALL)
     Keyring.open(house.state).revoke(revoked.id)
-    for one, words in ((revoked, "does not know the key of this link"), (watches, "This link is for watching.")):
+    for one, words in (
+        (revoked, "does not know the key of this link"),
+        (watches, "This link is for watching."),
+    ):
         page = await chromium.page(f"{house.origin}/camera.html#key={one.secret}")
-        await shows(page, "#panel", words, "Ask whoever sent you the link", "This link does not open this page")
-        leads = await page.evaluate("[...document.querySelectorAll('#panel a')].map(({ href }) => href)")
+        await shows(
+            page,
+            "#panel",
+            words,
+            "Ask whoever sent you the link",
+            "This link does not open this page",
+        )
+        leads = await page.evaluate(
+            "[...document.querySelectorAll('#panel a')].map(({ href }) => href)"
+        )
         assert (f"{house.origin}/player.html" in leads) == (one is watches)
         assert "terminal" not in await page.evaluate("document.body.innerText")
         await page.close()
@@ -230,18 +287,33 @@ HELD = """
 
 async def test_a_guests_wall_without_a_camera_says_so(browsers: Browsers, house: Relay) -> None:
     """Whether the relay has not told of cameras yet, or of none that this key shows."""
-    one, two = made(house, watch=BABY), made(house, watch=Scope(names=frozenset({"attic", "baby-room"})))
+    one, two = (
+        made(house, watch=BABY),
+        made(house, watch=Scope(names=frozenset({"attic", "baby-room"}))),
+    )
     async with browsers.chromium(HELD, camera=False) as guests:
         page = await guests.page(f"{house.origin}/player.html?camera=baby-room#key={one.secret}")
         await shows(page, ".notice", "Connecting")
-        assert await page.evaluate("document.querySelector('#all').hidden"), "there is nothing else to see"
+        assert await page.evaluate("document.querySelector('#all').hidden"), (
+            "there is nothing else to see"
+        )
         await page.evaluate("void location.assign('/player.html')")
         await shows(page, "#banner", "Connecting")
-        assert await page.evaluate("document.querySelector('#invite').hidden"), "nobody knows yet that there is none"
+        assert await page.evaluate("document.querySelector('#invite').hidden"), (
+            "nobody knows yet that there is none"
+        )
         await page.evaluate("window.letOpen = true")
-        await shows(page, "#invite", "No camera is filming", "Your key is for baby-room only. baby-room will be here as soon as it films.")
+        await shows(
+            page,
+            "#invite",
+            "No camera is filming",
+            "Your key is for baby-room only. baby-room will be here as soon as it films.",
+        )
         assert await page.evaluate("document.querySelector('#banner').hidden")
-        assert await page.evaluate("document.querySelector('#invite-how').getClientRects().length") == 0, "a guest adds no camera"
+        assert (
+            await page.evaluate("document.querySelector('#invite-how').getClientRects().length")
+            == 0
+        ), "a guest adds no camera"
         await page.evaluate(f"void location.assign('/player.html?camera=attic#key={two.secret}')")
         await shows(page, "#bar", "All cameras")
         await page.close()

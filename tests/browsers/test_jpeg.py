@@ -15,7 +15,8 @@ from tests.server.test_promises import eventually, report
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
-# Neither workers nor MediaSource are there, and either no VideoDecoder or one that is broken until the test says that it is well.
+# Neither workers nor MediaSource are there, and either no VideoDecoder or one that is broken until
+# the test says that it is well.
 WITHOUT_VIDEO = """
   for (const name of ["Worker", "MediaSource", "ManagedMediaSource"]) delete window[name];
   if (location.hash === "#never") delete window.VideoDecoder;
@@ -28,7 +29,10 @@ WITHOUT_VIDEO = """
   }"""
 
 # It is known how long pictures take, and where.
-KNOWN = "(({ delay, parts }) => delay && parts.downlink !== null)(document.querySelector('[data-camera]').tile.stats())"
+KNOWN = (
+    "(({ delay, parts }) => delay && parts.downlink !== "
+    "null)(document.querySelector('[data-camera]').tile.stats())"
+)
 
 
 async def test_pictures_one_by_one(relay: Relay, chromium: Chromium) -> None:
@@ -42,25 +46,42 @@ async def test_pictures_one_by_one(relay: Relay, chromium: Chromium) -> None:
         assert told["received"] >= told["fed"] >= told["shown"] > 2
         assert told["size"] == {"width": films.WIDTH, "height": films.HEIGHT}
         assert told["delay"] > 0
-        await eventually(lambda: report(relay, "singly")["viewers"] == 1, "its socket rests, and takes no video that nobody decodes")
+        await eventually(
+            lambda: report(relay, "singly")["viewers"] == 1,
+            "its socket rests, and takes no video that nobody decodes",
+        )
 
         await page.evaluate("void (document.querySelector('[data-camera]').style.display = 'none')")
-        await eventually(lambda: report(relay, "singly")["viewers"] == 0, "nobody sees it, and nobody asks")
+        await eventually(
+            lambda: report(relay, "singly")["viewers"] == 0, "nobody sees it, and nobody asks"
+        )
         await page.evaluate("void (document.querySelector('[data-camera]').style.display = '')")
         await moving(page)
         camera.sends = False
-        await page.wait_for("document.querySelector('[data-camera]').dataset.why === 'camera'", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera]').dataset.why === 'camera'", PATIENCE
+        )
         camera.sends = True
         await moving(page)
         busy = "new Response(JSON.stringify({ text: 'There are too many.' }), { status: 503 })"
         await page.evaluate(f"void (window.fetch = async () => {busy})")
-        await page.wait_for("document.querySelector('[data-camera]').dataset.why === 'relay'", PATIENCE)
-        assert await page.evaluate("document.querySelector('[data-camera] .notice').textContent") == "There are too many."
+        await page.wait_for(
+            "document.querySelector('[data-camera]').dataset.why === 'relay'", PATIENCE
+        )
+        assert (
+            await page.evaluate("document.querySelector('[data-camera] .notice').textContent")
+            == "There are too many."
+        )
         assert page.errors == []
 
 
-async def test_a_browser_that_plays_no_video_shows_pictures(relay: Relay, browsers: Browsers) -> None:
-    async with films.film(relay, "plain") as camera, browsers.chromium(WITHOUT_VIDEO, camera=False) as old:
+async def test_a_browser_that_plays_no_video_shows_pictures(
+    relay: Relay, browsers: Browsers
+) -> None:
+    async with (
+        films.film(relay, "plain") as camera,
+        browsers.chromium(WITHOUT_VIDEO, camera=False) as old,
+    ):
         never = await old.page(f"{relay.origin}/player.html?camera=plain#never")
         await moving(never)
         await state(never, "live")
@@ -73,9 +94,13 @@ async def test_a_browser_that_plays_no_video_shows_pictures(relay: Relay, browse
         wish = await camera.phone.message("unplayable", codec="vp8")
         assert "vp9" in wish["plays"], "another codec might be better still"
         await sometimes.evaluate("void (window.well = true)")
-        await sometimes.wait_for("document.querySelector('[data-camera]').dataset.engine === 'frames'", PATIENCE)
+        await sometimes.wait_for(
+            "document.querySelector('[data-camera]').dataset.engine === 'frames'", PATIENCE
+        )
         await moving(sometimes)
-        assert (await facts(sometimes))["engine"] == "frames", "what could not for a moment is tried again"
+        assert (await facts(sometimes))["engine"] == "frames", (
+            "what could not for a moment is tried again"
+        )
         assert never.errors == sometimes.errors == []
 
 
@@ -90,18 +115,31 @@ WITHOUT_H264 = """
 """
 
 
-async def test_a_camera_changes_its_codec_for_a_browser_once_all_play_the_other_one(relay: Relay, browsers: Browsers) -> None:
-    async with browsers.chromium(WITHOUT_H264, camera=False) as old, filming(relay, "other", picture()):
-        async with peer(relay, "/player/other") as blocker:  # of which it is not known what it plays
+async def test_a_camera_changes_its_codec_for_a_browser_once_all_play_the_other_one(
+    relay: Relay, browsers: Browsers
+) -> None:
+    async with (
+        browsers.chromium(WITHOUT_H264, camera=False) as old,
+        filming(relay, "other", picture()),
+    ):
+        async with peer(
+            relay, "/player/other"
+        ) as blocker:  # of which it is not known what it plays
             assert (await blocker.message("track", number=1))["codec"].startswith("avc1")
             page = await old.page(f"{relay.origin}/player.html?camera=other")
             await moving(page)
             assert (await facts(page))["engine"] == "jpeg"
-        await page.evaluate("void (document.querySelector('[data-camera]').tile.runner.engines.hopeAfter = 0)")
-        await page.wait_for("document.querySelector('[data-camera]').dataset.engine === 'frames'", PATIENCE)
+        await page.evaluate(
+            "void (document.querySelector('[data-camera]').tile.runner.engines.hopeAfter = 0)"
+        )
+        await page.wait_for(
+            "document.querySelector('[data-camera]').dataset.engine === 'frames'", PATIENCE
+        )
         await moving(page)
         await page.evaluate("location.reload()")
-        await page.wait_for("document.querySelector('[data-camera]')?.dataset.engine === 'frames'", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera]')?.dataset.engine === 'frames'", PATIENCE
+        )
         await moving(page)
         assert page.errors == []
         await page.close()
@@ -109,7 +147,8 @@ async def test_a_camera_changes_its_codec_for_a_browser_once_all_play_the_other_
             await viewer.message("track", codec="vp8")
 
 
-# Counts the frames of each track that come by the socket, in a page that has no worker: [unused, pictures, sound].
+# Counts the frames of each track that come by the socket, in a page that has no worker: [unused,
+# pictures, sound].
 COUNTS = """
   delete window.Worker;
   window.frames_ = [0, 0, 0];
@@ -128,7 +167,9 @@ COUNTS = """
 
 
 @pytest.mark.long
-async def test_who_only_listens_is_sent_no_video(relay: Relay, porch: None, browsers: Browsers) -> None:
+async def test_who_only_listens_is_sent_no_video(
+    relay: Relay, porch: None, browsers: Browsers
+) -> None:
     """With single pictures, and where nobody looks at the tile whose sound is on."""
     async with browsers.chromium(COUNTS, camera=False) as browser:
         for engine in ("jpeg", "frames"):
@@ -136,10 +177,17 @@ async def test_who_only_listens_is_sent_no_video(relay: Relay, porch: None, brow
             await moving(page)
             await listening(page)
             if engine == "frames":
-                await page.evaluate("void (document.querySelector('[data-camera]').style.display = 'none')")
-            quiet = "((before) => frames_[1] === before[1] ? frames_[2] > before[2] + 50 : (before.splice(0, 3, ...frames_), false))"
+                await page.evaluate(
+                    "void (document.querySelector('[data-camera]').style.display = 'none')"
+                )
+            quiet = (
+                "((before) => frames_[1] === before[1] ? frames_[2] > before[2] + 50 : "
+                "(before.splice(0, 3, ...frames_), false))"
+            )
             await page.evaluate("void (window.before = [...frames_])")
-            await page.wait_for(f"{quiet}(before)", PATIENCE)  # a second of sound without one picture
+            await page.wait_for(
+                f"{quiet}(before)", PATIENCE
+            )  # a second of sound without one picture
             await page.evaluate("void (document.querySelector('[data-camera]').style.display = '')")
             await moving(page)
             told = await facts(page)
@@ -148,7 +196,8 @@ async def test_who_only_listens_is_sent_no_video(relay: Relay, porch: None, brow
             await page.close()
 
 
-# An engine whose questions are answered here, one by one: its pictures are plain, and wait for `decoded` when they are decoded.
+# An engine whose questions are answered here, one by one: its pictures are plain, and wait for
+# `decoded` when they are decoded.
 ENGINE = """
   const { JpegEngine } = await import("/web/player/engines/jpeg-engine.js");
   const plain = (colour) => new Promise((resolve) => {
@@ -212,9 +261,16 @@ async def test_an_engine_of_pictures_shows_nothing_of_what_is_over(page: Page) -
     assert told["shown"] == 0, "it is of a track that is over"
     assert "after" not in told["address"], "and another clock"
     assert told["refusal"] == "There are too many."
-    assert (told["later"][0], told["later"][1], told["later"][2].endswith("&after=2000")) == (1, "", True)
+    assert (told["later"][0], told["later"][1], told["later"][2].endswith("&after=2000")) == (
+        1,
+        "",
+        True,
+    )
     assert told["aborted"] is True
     address, headers, credentials = told["moved"]
-    assert address.startswith("https://127.0.0.9:1/cameras/porch/latest.jpg?width=") and "after" not in address
+    assert (
+        address.startswith("https://127.0.0.9:1/cameras/porch/latest.jpg?width=")
+        and "after" not in address
+    )
     assert (headers, credentials) == ({"Drawercam-Ticket": "a.b"}, "omit")
     assert (told["asked"], told["canvases"]) == (5, 0)

@@ -1,7 +1,8 @@
-"""The MediaSource engine's live edge: the controller against simulated browsers, and the engine in real ones.
+"""The MediaSource engine's live edge: the controller against simulated browsers, and the engine in
+real ones.
 
-The simulations run in simulated time, so they are facts about the controller and not about the machine. The runs in real browsers
-say nothing of time.
+The simulations run in simulated time, so they are facts about the controller and not about the
+machine. The runs in real browsers say nothing of time.
 """
 
 from __future__ import annotations
@@ -102,20 +103,23 @@ async def simulated(page: Page, **world: Any) -> dict[str, Any]:
     """Simulate a camera, a network and a browser.
 
     Args:
-        world: fps; seconds; jitter in ms, in order; drift of the camera's clock (parts); freezes and pauses as spans of seconds;
-            keys: seconds between keyframes; obeys: the browser keeps a rate; needs: seconds it must have ahead; lasts: seconds a
-            picture lasts; replay: seconds that a newcomer gets at once; looks: spans of seconds to look at.
+        world: fps; seconds; jitter in ms, in order; drift of the camera's clock (parts); freezes
+            and pauses as spans of seconds; keys: seconds between keyframes; obeys: the browser
+            keeps a rate; needs: seconds it must have ahead; lasts: seconds a picture lasts; replay:
+            seconds that a newcomer gets at once; looks: spans of seconds to look at.
 
     Returns:
-        jumps, jumpsAt (s), stalls, reserve (s), late (share of the frames), and for each span the median and the worst distance (s) between
-        what is filmed and what is shown.
+        jumps, jumpsAt (s), stalls, reserve (s), late (share of the frames), and for each span the
+        median and the worst distance (s) between what is filmed and what is shown.
     """
     told: dict[str, Any] = await page.evaluate(SIMULATION, world)
     return told
 
 
 @pytest.mark.parametrize(("jitter", "most"), [(0, 0.03), (40, 0.075), (80, 0.125)])
-async def test_the_clock_keeps_just_behind_the_arrivals(page: Page, jitter: int, most: float) -> None:
+async def test_the_clock_keeps_just_behind_the_arrivals(
+    page: Page, jitter: int, most: float
+) -> None:
     told = await simulated(page, jitter=jitter)
     assert 0 < told["medians"][0] < most
     assert told["worsts"][0] < most + 0.03
@@ -133,8 +137,17 @@ async def test_a_start_is_settled_after_two_seconds(page: Page, jitter: int) -> 
 
 @pytest.mark.parametrize("keys", [1, 2, 7.5])
 @pytest.mark.parametrize("jitter", [0, 20])
-async def test_after_a_freeze_the_delay_is_what_it_was(page: Page, keys: float, jitter: int) -> None:
-    told = await simulated(page, keys=keys, jitter=jitter, freezes=[[20.01, 22.01]], seconds=40, looks=[[10, 20], [24, 26], [30, 40]])
+async def test_after_a_freeze_the_delay_is_what_it_was(
+    page: Page, keys: float, jitter: int
+) -> None:
+    told = await simulated(
+        page,
+        keys=keys,
+        jitter=jitter,
+        freezes=[[20.01, 22.01]],
+        seconds=40,
+        looks=[[10, 20], [24, 26], [30, 40]],
+    )
     before, after, later = told["medians"]
     assert abs(after - before) < 0.01
     assert abs(later - before) < 0.01
@@ -144,7 +157,9 @@ async def test_after_a_freeze_the_delay_is_what_it_was(page: Page, keys: float, 
 
 async def test_the_second_freeze_is_no_slower_than_the_first(page: Page) -> None:
     """A jump interval must not delay the way back."""
-    told = await simulated(page, freezes=[[20, 21], [26, 28]], keys=1, seconds=40, looks=[[10, 20], [29, 31]])
+    told = await simulated(
+        page, freezes=[[20, 21], [26, 28]], keys=1, seconds=40, looks=[[10, 20], [29, 31]]
+    )
     assert abs(told["medians"][1] - told["medians"][0]) < 0.01
 
 
@@ -189,7 +204,9 @@ async def test_a_browser_that_ignores_the_rate_is_moved_by_jumps(page: Page) -> 
 
 
 async def test_a_browser_that_needs_300_ms_gets_them(page: Page) -> None:
-    """Its pictures last no longer than they do, so it waits whenever less than 300 ms are ahead of the clock."""
+    """Its pictures last no longer than they do, so it waits whenever less than 300 ms are ahead of
+    the clock.
+    """
     told = await simulated(page, needs=0.3, lasts=0.033, seconds=60, looks=[[20, 60]])
     assert 0.25 < told["medians"][0] < 0.5
     assert told["jumps"] < 10
@@ -215,7 +232,9 @@ BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt
 
 
 def recorded(name: str) -> list[Packet]:
-    return [event for event in read([(RECORDINGS / name).read_bytes()]) if isinstance(event, Packet)]
+    return [
+        event for event in read([(RECORDINGS / name).read_bytes()]) if isinstance(event, Packet)
+    ]
 
 
 def writer(track: Track) -> WebmWriter | Mp4Writer:
@@ -241,16 +260,25 @@ async def test_pictures_that_last_long_are_the_same_pictures(page: Page, name: s
     reader = StreamReader()
     parts = [written.init(), *map(base64.b64decode, changed)]
     again = [event for part in parts for event in reader.feed(part) if isinstance(event, Packet)]
-    assert [(one.data, one.key) for one in again] == [(packet.data, packet.key) for packet in packets]
-    assert all(abs(one.timestamp - packet.timestamp) < 1000 for one, packet in zip(again, packets, strict=True))
+    assert [(one.data, one.key) for one in again] == [
+        (packet.data, packet.key) for packet in packets
+    ]
+    assert all(
+        abs(one.timestamp - packet.timestamp) < 1000
+        for one, packet in zip(again, packets, strict=True)
+    )
     assert {one.duration for one in again} == {250_000}
     if name == "chromium-h264.webm":
         assert all(boxes.find(memoryview(part), b"mdat") is not None for part in parts[1:])
     else:
-        assert {identifier for part in parts[1:] for identifier, _ in ebml.children(part)} == {0x1F43B675}
+        assert {identifier for part in parts[1:] for identifier, _ in ebml.children(part)} == {
+            0x1F43B675
+        }
 
 
-@pytest.mark.parametrize(("fps", "seconds"), [(60, 0.117), (30, 0.233), (10, 0.7), (5, 1.0), (2, 1.0)])
+@pytest.mark.parametrize(
+    ("fps", "seconds"), [(60, 0.117), (30, 0.233), (10, 0.7), (5, 1.0), (2, 1.0)]
+)
 async def test_a_picture_lasts_as_long_as_seven(page: Page, fps: int, seconds: float) -> None:
     durations: list[float] = await page.evaluate(
         """async (fps) => {
@@ -266,7 +294,9 @@ async def test_a_picture_lasts_as_long_as_seven(page: Page, fps: int, seconds: f
 
 
 async def test_pictures_appended_together_do_not_overlap(page: Page) -> None:
-    """Firefox throws such away; so each lasts just up to the next one, and who overlaps is known."""
+    """Firefox throws such away; so each lasts just up to the next one, and who overlaps is
+    known.
+    """
     told = await page.evaluate(
         """async () => {
           const { Durations } = await import("/web/player/engines/durations.js");
@@ -337,15 +367,26 @@ def is_turned(before: Packet | None, packet: Packet) -> bool:
 
 
 def messages_of(packets: list[Packet]) -> list[dict[str, Any]]:
-    """What a player receives for them: an init segment when the track's configuration changes, and one message per frame."""
+    """What a player receives for them: an init segment when the track's configuration changes, and
+    one message per frame.
+    """
     messages: list[dict[str, Any]] = []
     written: WebmWriter | Mp4Writer | None = None
     for before, packet in zip([None, *packets], packets, strict=False):
         if written is None or before is None or before.track != packet.track:
             written = writer(packet.track)
-            messages.append({"mime": written.mime, "data": sent(written.init()), "time": None, "turned": is_turned(before, packet)})
+            messages.append(
+                {
+                    "mime": written.mime,
+                    "data": sent(written.init()),
+                    "time": None,
+                    "turned": is_turned(before, packet),
+                }
+            )
         time, turned = packet.timestamp / 1e6, is_turned(before, packet)
-        messages.append({"mime": None, "data": sent(written.fragment(packet)), "time": time, "turned": turned})
+        messages.append(
+            {"mime": None, "data": sent(written.fragment(packet)), "time": time, "turned": turned}
+        )
     return messages
 
 
@@ -358,7 +399,8 @@ async def test_a_turned_phone_is_followed(relay: Relay, viewer: Browser, name: s
     mimes = [message["mime"] for message in messages if message["mime"]]
     if await page.evaluate(FEED, mimes, messages, 0.3) is None:
         pytest.skip(f"{viewer.name} does not play {mimes[0]}")
-    # How many pictures are shown of these 2 s is not asked: on a busy computer WebKitGTK shows three, and Firefox leaves some out, too.
+    # How many pictures are shown of these 2 s is not asked: on a busy computer WebKitGTK shows
+    # three, and Firefox leaves some out, too.
     both = "told.sizes.includes('160x120') && told.sizes.includes('120x160')"
     # WebKitGTK's element breaks down now and then, and begun afresh it has only what came last.
     with contextlib.suppress(WaitTimeout):
@@ -368,20 +410,29 @@ async def test_a_turned_phone_is_followed(relay: Relay, viewer: Browser, name: s
         page = await viewer.page(f"{relay.origin}/player.html")
         await page.evaluate(FEED, mimes, messages, 0.3)
         await page.wait_for(f"told.failures.length > 0 || ({both})", PATIENCE)
-    told = await page.evaluate("({ ...told, ...engine.stats, videos: document.querySelectorAll('video').length })")
+    told = await page.evaluate(
+        "({ ...told, ...engine.stats, videos: document.querySelectorAll('video').length })"
+    )
     assert told["failures"] == []
     assert told["sizes"][-2:] == ["160x120", "120x160"]
     assert told["videos"] == 1
     assert told["moments"] == len(told["times"])
-    assert all(packets[0].timestamp / 1e6 - 0.1 < time < packets[-1].timestamp / 1e6 + 1.5 for time in told["times"])
+    assert all(
+        packets[0].timestamp / 1e6 - 0.1 < time < packets[-1].timestamp / 1e6 + 1.5
+        for time in told["times"]
+    )
     assert told["jumps"] < 10
     assert "pause" not in told["wishes"]
     await page.close()
 
 
 @IN_CHROMIUM
-async def test_a_hole_in_the_stream_is_crossed_in_the_same_element(relay: Relay, viewer: Browser) -> None:
-    """A camera stands still for 3 s and goes on without a keyframe; the engine asks for all since the last one, and gets it."""
+async def test_a_hole_in_the_stream_is_crossed_in_the_same_element(
+    relay: Relay, viewer: Browser
+) -> None:
+    """A camera stands still for 3 s and goes on without a keyframe; the engine asks for all since
+    the last one, and gets it.
+    """
     page = await viewer.page(f"{relay.origin}/player.html")
     packets = [packet for packet in recorded("chromium-vp8.webm") if packet.timestamp < 900_000]
     packets = packets[max(index for index, packet in enumerate(packets) if packet.key) :]
@@ -391,5 +442,7 @@ async def test_a_hole_in_the_stream_is_crossed_in_the_same_element(relay: Relay,
     beyond = f"told.times.some((time) => time > {late[0].timestamp / 1e6 - 0.1})"
     await page.evaluate(FEED, [messages[0]["mime"]], messages, 0.3)
     await page.wait_for(f"told.failures.length > 0 || {beyond}", PATIENCE)
-    assert await page.evaluate("[told.failures.length, document.querySelectorAll('div > video').length]") == [0, 1]
+    assert await page.evaluate(
+        "[told.failures.length, document.querySelectorAll('div > video').length]"
+    ) == [0, 1]
     await page.close()

@@ -1,5 +1,6 @@
-"""Whether anybody would hear the child: what phone and wall say of a microphone that gives nothing, how loud one is that does, and that
-sound which was switched on stays on."""
+"""Whether anybody would hear the child: what phone and wall say of a microphone that gives nothing,
+how loud one is that does, and that sound which was switched on stays on.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
-# The phone's microphone can be muted as a system does it, withdrawn as a person does it in the browser's settings, and dead.
+# The phone's microphone can be muted as a system does it, withdrawn as a person does it in the
+# browser's settings, and dead.
 MICROPHONE = """
   window.microphones = [];
   window.allowed = true;
@@ -53,8 +55,8 @@ MICROPHONE = """
   };
 """
 
-# A browser in which nothing sounds before a person touches the page. Playwright's remote control counts as a touch, so the real rule cannot
-# be tried.
+# A browser in which nothing sounds before a person touches the page. Playwright's remote control
+# counts as a touch, so the real rule cannot be tried.
 UNTOUCHED = """
   let touched = false;
   addEventListener("pointerdown", () => (touched = true), true);
@@ -80,12 +82,17 @@ async def says(page: Page, pattern: str) -> None:
 
 async def hints(phone: Page, pattern: str) -> None:
     """Wait until this stands below the phone's buttons; "^$": nothing does."""
-    await phone.wait_for(f"/{pattern}/.test(document.getElementById('sound-hint').innerText)", PATIENCE)
+    await phone.wait_for(
+        f"/{pattern}/.test(document.getElementById('sound-hint').innerText)", PATIENCE
+    )
 
 
 async def heard(page: Page) -> None:
     """Wait until the first tile plays something."""
-    await page.wait_for(f"{TILE} && {TILE}.dataset.sound === 'on' && {TILE}.tile.stats().sound.level > 0.005", PATIENCE)
+    await page.wait_for(
+        f"{TILE} && {TILE}.dataset.sound === 'on' && {TILE}.tile.stats().sound.level > 0.005",
+        PATIENCE,
+    )
 
 
 async def prepared(chromium: Chromium, script: str, address: str) -> ChromiumPage:
@@ -97,9 +104,15 @@ async def prepared(chromium: Chromium, script: str, address: str) -> ChromiumPag
 
 
 @asynccontextmanager
-async def two_pages(chromium: Chromium, relay: Relay, name: str, script: str) -> AsyncIterator[tuple[Page, Page]]:
-    """A phone that films, with a script of its own, and a wall that shows it alone; both end without an error."""
-    phone = await prepared(chromium, script, f"{relay.origin}/camera.html?name={name}&start=1&width=320&height=240")
+async def two_pages(
+    chromium: Chromium, relay: Relay, name: str, script: str
+) -> AsyncIterator[tuple[Page, Page]]:
+    """A phone that films, with a script of its own, and a wall that shows it alone; both end
+    without an error.
+    """
+    phone = await prepared(
+        chromium, script, f"{relay.origin}/camera.html?name={name}&start=1&width=320&height=240"
+    )
     wall = await chromium.page(f"{relay.origin}/player.html?camera={name}")
     try:
         await wall.wait_for(f"{TILE} && {TILE}.dataset.state === 'live'", PATIENCE)
@@ -120,7 +133,11 @@ async def two_pages(chromium: Chromium, relay: Relay, name: str, script: str) ->
 
 
 async def test_only_zeros_for_ten_seconds_are_a_dead_microphone(page: Page) -> None:
-    """By a given clock. One that was taken anew is dead until something comes out; where the browser stops listening, nothing is known."""
+    """By a given clock.
+
+    One that was taken anew is dead until something comes out; where the browser stops listening,
+    nothing is known.
+    """
     told = await page.evaluate("""async () => {
       const { LevelMeter } = await import("/web/camera/lens/level-meter.js");
       const meter = new LevelMeter();
@@ -182,9 +199,12 @@ async def test_the_bar_shows_a_quiet_room_and_nothing_of_silence(page: Page) -> 
     assert shares[3] - shares[2] > 0.2, "two quiet rooms differ"
     assert told["hidden"] == [True, False, True]
     first, *falling = told["widths"]
-    assert first > 0.9 and falling == sorted(falling, reverse=True) and falling[0] > 0.7 and falling[-1] == 0, (
-        "it falls slowly, and to nothing"
-    )
+    assert (
+        first > 0.9
+        and falling == sorted(falling, reverse=True)
+        and falling[0] > 0.7
+        and falling[-1] == 0
+    ), "it falls slowly, and to nothing"
     assert len(told["steps"]) == 3, told["steps"]
 
 
@@ -238,46 +258,78 @@ async def test_what_is_played_says_when_nothing_comes_or_only_zeros(page: Page) 
 # --- real pages ---
 
 
-async def test_a_microphone_that_is_taken_or_withdrawn_is_said_on_both_sides(relay: Relay, chromium: Chromium) -> None:
+async def test_a_microphone_that_is_taken_or_withdrawn_is_said_on_both_sides(
+    relay: Relay, chromium: Chromium
+) -> None:
     async with two_pages(chromium, relay, "taken", MICROPHONE) as (phone, wall):
         # How loud it is, with the sound off: on the phone, and from there on the wall.
         filled = "/scaleX\\((0\\.[0-9]*[1-9]|1)\\)/.test"
-        await phone.wait_for(f"{filled}(document.querySelector('#level:not([hidden]) span').style.transform)", PATIENCE)
-        await wall.wait_for(f"{filled}({TILE}.querySelector('.tool .level:not([hidden]) span').style.transform)", PATIENCE)
+        await phone.wait_for(
+            f"{filled}(document.querySelector('#level:not([hidden]) span').style.transform)",
+            PATIENCE,
+        )
+        await wall.wait_for(
+            f"{filled}({TILE}.querySelector('.tool .level:not([hidden]) span').style.transform)",
+            PATIENCE,
+        )
         assert await wall.evaluate(f"{TILE}.dataset.sound") == "off"
         await phone.evaluate("void window.mute(true)")
         await says(wall, "a call or the system has taken its microphone")
         await hints(phone, "A call or the system has taken the microphone")
         assert await wall.evaluate(f"{TILE}.dataset.silence") == "muted"
-        await wall.wait_for("/taken: No sound: a call/.test(document.getElementById('announcer').textContent)", PATIENCE)
+        await wall.wait_for(
+            "/taken: No sound: a call/.test(document.getElementById('announcer').textContent)",
+            PATIENCE,
+        )
         await phone.evaluate("void window.mute(false)")
         await says(wall, "^$")
         await hints(phone, "^$")
         await phone.evaluate("void window.withdraw()")
         await says(wall, "it may not use its microphone")
         await hints(phone, "not allowed")
-        await wall.wait_for(f"{TILE}.querySelector('.no-sound:not([hidden])')?.innerText === 'No sound'", PATIENCE)
+        await wall.wait_for(
+            f"{TILE}.querySelector('.no-sound:not([hidden])')?.innerText === 'No sound'", PATIENCE
+        )
         assert await wall.evaluate(f"{TILE}.querySelector('.tools [aria-label^=\"Sound\"]').hidden")
-        assert await phone.evaluate("document.getElementById('level').hidden"), "there is nothing to be loud"
+        assert await phone.evaluate("document.getElementById('level').hidden"), (
+            "there is nothing to be loud"
+        )
         # A person switches it on again, and then off.
         await phone.evaluate("void (window.allowed = true)")
         await phone.click("#sound")
         await says(wall, "^$")
-        await wall.wait_for(f"!{TILE}.querySelector('.tools [aria-label^=\"Sound\"]').hidden", PATIENCE)
+        await wall.wait_for(
+            f"!{TILE}.querySelector('.tools [aria-label^=\"Sound\"]').hidden", PATIENCE
+        )
         await phone.click("#sound")
-        await wall.wait_for(f"{TILE}.dataset.silence === 'off' && {TILE}.querySelector('.no-sound:not([hidden])') !== null", PATIENCE)
+        await wall.wait_for(
+            (
+                f"{TILE}.dataset.silence === 'off' && "
+                f"{TILE}.querySelector('.no-sound:not([hidden])') !== null"
+            ),
+            PATIENCE,
+        )
         await says(wall, "^$")
         await phone.evaluate("void localStorage.clear()")  # or the next phone begins without sound
 
 
 @pytest.mark.long
-async def test_a_dead_microphone_is_said_on_both_sides_and_one_that_lives_again(relay: Relay, chromium: Chromium) -> None:
-    async with two_pages(chromium, relay, "dead", f"window.dead = true; {MICROPHONE}") as (phone, wall):
+async def test_a_dead_microphone_is_said_on_both_sides_and_one_that_lives_again(
+    relay: Relay, chromium: Chromium
+) -> None:
+    async with two_pages(chromium, relay, "dead", f"window.dead = true; {MICROPHONE}") as (
+        phone,
+        wall,
+    ):
         await hints(phone, "gives only silence")
         await says(wall, "its microphone gives only silence")
-        assert await wall.evaluate(f"{TILE}.querySelector('.tool .level span').style.transform") in ("", "scaleX(0)")
+        assert await wall.evaluate(
+            f"{TILE}.querySelector('.tool .level span').style.transform"
+        ) in ("", "scaleX(0)")
         await listen(wall)
-        await wall.wait_for(f"{TILE}.tile.sound.trouble === 'zeros'", PATIENCE)  # as a player finds out of a camera that says nothing
+        await wall.wait_for(
+            f"{TILE}.tile.sound.trouble === 'zeros'", PATIENCE
+        )  # as a player finds out of a camera that says nothing
         await phone.evaluate("void (window.dead = false)")
         await phone.click("#sound")
         await phone.click("#sound")
@@ -289,13 +341,19 @@ async def listen(page: Page) -> None:
     await page.click("[data-camera] button[aria-pressed]")
 
 
-async def test_sound_stays_on_when_the_phone_or_the_wall_is_reloaded(relay: Relay, chromium: Chromium) -> None:
-    phone = await chromium.page(f"{relay.origin}/camera.html?name=cradle&start=1&width=320&height=240")
+async def test_sound_stays_on_when_the_phone_or_the_wall_is_reloaded(
+    relay: Relay, chromium: Chromium
+) -> None:
+    phone = await chromium.page(
+        f"{relay.origin}/camera.html?name=cradle&start=1&width=320&height=240"
+    )
     wall = await chromium.page()
     await go(wall, f"{relay.origin}/player.html")
     await listening(wall)
     await phone.evaluate("void location.reload()")
-    await wall.wait_for("document.querySelector('[data-camera][data-state=live]') === null", PATIENCE)
+    await wall.wait_for(
+        "document.querySelector('[data-camera][data-state=live]') === null", PATIENCE
+    )
     await heard(wall)
     await wall.click("[data-camera] .view")
     await wall.evaluate("void location.reload()")
@@ -312,7 +370,9 @@ async def test_sound_stays_on_when_the_phone_or_the_wall_is_reloaded(relay: Rela
 
 
 @pytest.mark.long
-async def test_a_browser_that_stops_playing_goes_on(relay: Relay, chromium: Chromium, porch: None) -> None:
+async def test_a_browser_that_stops_playing_goes_on(
+    relay: Relay, chromium: Chromium, porch: None
+) -> None:
     page = await chromium.page(f"{relay.origin}/player.html?camera=porch")
     await listening(page)
     # It was stopped, as by a call.
@@ -325,7 +385,10 @@ async def test_a_browser_that_stops_playing_goes_on(relay: Relay, chromium: Chro
     await page.wait_for(f"{context} !== window.first && {context}.state === 'running'", PATIENCE)
     await heard(page)
     # It says that it runs, and does not.
-    await page.evaluate(f"(() => {{ window.second = {context}; {TILE}.tile.sound.player.node.port.onmessage = null; }})()")
+    await page.evaluate(
+        f"(() => {{ window.second = {context}; "
+        f"{TILE}.tile.sound.player.node.port.onmessage = null; }})()"
+    )
     await page.wait_for(f"{context} !== window.second", PATIENCE)
     await heard(page)
     assert page.errors == []
@@ -336,7 +399,9 @@ async def test_a_browser_that_stops_playing_goes_on(relay: Relay, chromium: Chro
 async def test_sound_stays_on_over_a_restart_of_the_relay(browsers: Browsers) -> None:
     with Relay() as relay:
         async with browsers.chromium() as browser:
-            await browser.page(f"{relay.origin}/camera.html?name=cradle&start=1&width=320&height=240")
+            await browser.page(
+                f"{relay.origin}/camera.html?name=cradle&start=1&width=320&height=240"
+            )
             wall = await browser.page()
             await go(wall, f"{relay.origin}/player.html")
             await listening(wall)
@@ -348,15 +413,23 @@ async def test_sound_stays_on_over_a_restart_of_the_relay(browsers: Browsers) ->
             await heard(wall)
 
 
-@pytest.mark.parametrize("place", [".tools [aria-label^='Sound']", pytest.param(".view", marks=pytest.mark.long)])
-async def test_where_the_browser_wants_a_tap_the_tile_says_so(relay: Relay, chromium: Chromium, porch: None, place: str) -> None:
-    """A page that was reloaded may not sound before it is touched; any tap will do, and one on the button does not switch it off."""
+@pytest.mark.parametrize(
+    "place", [".tools [aria-label^='Sound']", pytest.param(".view", marks=pytest.mark.long)]
+)
+async def test_where_the_browser_wants_a_tap_the_tile_says_so(
+    relay: Relay, chromium: Chromium, porch: None, place: str
+) -> None:
+    """A page that was reloaded may not sound before it is touched; any tap will do, and one on the
+    button does not switch it off.
+    """
     page = await prepared(chromium, UNTOUCHED, f"{relay.origin}/player.html?camera=porch")
     await listening(page)
     await page.evaluate("void setTimeout(() => location.reload())")
     await page.wait_for(f"{TILE}?.dataset.sound === 'blocked'", PATIENCE)
     await says(page, "Tap for the sound")
-    assert "tap for it" in await page.evaluate(f"{TILE}.querySelector('.tools [aria-label^=\"Sound\"]').getAttribute('aria-label')")
+    assert "tap for it" in await page.evaluate(
+        f"{TILE}.querySelector('.tools [aria-label^=\"Sound\"]').getAttribute('aria-label')"
+    )
     await page.click(f"[data-camera] {place}")
     await heard(page)
     await says(page, "^$")
@@ -364,14 +437,24 @@ async def test_where_the_browser_wants_a_tap_the_tile_says_so(relay: Relay, chro
     await page.close()
 
 
-async def test_a_camera_without_sound_says_so_where_a_person_looks_for_it(page: Page, relay: Relay) -> None:
+async def test_a_camera_without_sound_says_so_where_a_person_looks_for_it(
+    page: Page, relay: Relay
+) -> None:
     """First one that says nothing, then what it says; and where its sound was on before."""
     async with film(relay, "mime") as camera:
         await go(page, f"{relay.origin}/player.html?camera=mime")
         await page.wait_for(f"{TILE}.querySelector('.no-sound:not([hidden])') !== null", PATIENCE)
-        assert await page.evaluate(f"[...{TILE}.querySelectorAll('.level')].every((bar) => bar.hidden)")
+        assert await page.evaluate(
+            f"[...{TILE}.querySelectorAll('.level')].every((bar) => bar.hidden)"
+        )
         await says(page, "^$")
-        words = {"muted": "taken its microphone", "slow": "its network is too slow", "missing": "^$", "on": "^$", "busy": "another app"}
+        words = {
+            "muted": "taken its microphone",
+            "slow": "its network is too slow",
+            "missing": "^$",
+            "on": "^$",
+            "busy": "another app",
+        }
         for sound, pattern in words.items():
             await camera.phone.send(type="state", state="live", sound=sound)
             await page.wait_for(f"{TILE}.tile.camera.microphone === {json.dumps(sound)}", PATIENCE)

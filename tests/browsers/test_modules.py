@@ -1,4 +1,6 @@
-"""The pages' modules that need no camera and no decoder, run in Chromium against bytes that the relay's own writers made."""
+"""The pages' modules that need no camera and no decoder, run in Chromium against bytes that the
+relay's own writers made.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def recorded(name: str) -> list[Packet]:
-    return [event for event in read([(RECORDINGS / name).read_bytes()]) if isinstance(event, Packet)]
+    return [
+        event for event in read([(RECORDINGS / name).read_bytes()]) if isinstance(event, Packet)
+    ]
 
 
 PICTURES = {"webm": recorded("chromium-vp8.webm"), "mp4": recorded("chromium-h264.webm")}
@@ -38,7 +42,9 @@ BYTES = "const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt
 
 
 async def test_what_an_init_segment_says_of_colours_can_be_passed_over(page: Page) -> None:
-    """For a browser that misreads it: the box has another type, and everything else is as it was."""
+    """For a browser that misreads it: the box has another type, and everything else is as it
+    was.
+    """
     track = PICTURES["mp4"][0].track
     for color in (None, ColorSpace("bt709", "bt709", "smpte170m", True)):
         init = Mp4Writer(replace(track, color=color), 1).init()
@@ -72,7 +78,10 @@ async def test_frame_messages_are_read_as_they_were_written(page: Page, containe
     )
     resolution = 1000 if container == "webm" else 1
     assert [(number, key) for number, _, key, _ in got] == [(1, packet.key) for packet in packets]
-    assert all(abs(one[1] - packet.timestamp) < resolution for one, packet in zip(got, packets, strict=True))
+    assert all(
+        abs(one[1] - packet.timestamp) < resolution
+        for one, packet in zip(got, packets, strict=True)
+    )
     assert [base64.b64decode(data) for *_, data in got] == [packet.data for packet in packets]
 
 
@@ -95,7 +104,10 @@ async def test_cut_or_foreign_messages_are_errors(page: Page, container: str) ->
     )
     assert errors == len(message)
     with pytest.raises(PageError, match="neither WebM nor MP4"):
-        await page.evaluate('async () => (await import("/web/shared/frames/frame-message.js")).readFrame(new ArrayBuffer(300))')
+        await page.evaluate(
+            "async () => (await "
+            'import("/web/shared/frames/frame-message.js")).readFrame(new ArrayBuffer(300))'
+        )
 
 
 DECODER = """async (script) => {
@@ -153,24 +165,47 @@ async def test_a_replay_shows_its_first_picture_at_once_and_then_the_newest(page
 
 
 async def test_a_fresh_keyframe_makes_what_waits_before_it_worthless(page: Page) -> None:
-    told = await page.evaluate(DECODER, [["track"], *frames(1, 20, key=True), ["give", 1], *frames(21, 2, key=True), ["give", 2]])
+    told = await page.evaluate(
+        DECODER,
+        [["track"], *frames(1, 20, key=True), ["give", 1], *frames(21, 2, key=True), ["give", 2]],
+    )
     assert told["shown"] == [1, 21, 22]
     assert told["resets"] == 1
     assert told["stats"] == {"fed": 22, "shown": 3, "dropped": 19}
     # One that comes in time resets nothing.
-    told = await page.evaluate(DECODER, [["track"], *frames(1, 2, key=True), *frames(3, 2, key=True), ["give", 4]])
+    told = await page.evaluate(
+        DECODER, [["track"], *frames(1, 2, key=True), *frames(3, 2, key=True), ["give", 4]]
+    )
     assert (told["resets"], told["shown"]) == (0, [1, 2, 3, 4])
 
 
-async def test_after_a_hole_in_the_network_only_the_newest_pictures_of_the_burst_are_shown(page: Page) -> None:
-    steady: list[list[Any]] = [["track"], *frames(1, 1, key=True), ["give", 1], ["frame", 2, False, 3000], ["give", 1]]
-    told = await page.evaluate(DECODER, [*steady, ["frame", 3, False, 2000], *frames(4, 59), ["give", 60]])
+async def test_after_a_hole_in_the_network_only_the_newest_pictures_of_the_burst_are_shown(
+    page: Page,
+) -> None:
+    steady: list[list[Any]] = [
+        ["track"],
+        *frames(1, 1, key=True),
+        ["give", 1],
+        ["frame", 2, False, 3000],
+        ["give", 1],
+    ]
+    told = await page.evaluate(
+        DECODER, [*steady, ["frame", 3, False, 2000], *frames(4, 59), ["give", 60]]
+    )
     assert told["shown"] == [1, 2, 60, 61, 62]
     assert told["asked"] == 0, "nothing was lost, so no keyframe is needed"
 
 
-async def test_a_decoder_that_stays_behind_waits_for_a_keyframe_that_it_asks_for_once(page: Page) -> None:
-    steady: list[list[Any]] = [["track"], *frames(1, 1, key=True), ["give", 1], ["frame", 2, False, 3000], ["give", 1]]
+async def test_a_decoder_that_stays_behind_waits_for_a_keyframe_that_it_asks_for_once(
+    page: Page,
+) -> None:
+    steady: list[list[Any]] = [
+        ["track"],
+        *frames(1, 1, key=True),
+        ["give", 1],
+        ["frame", 2, False, 3000],
+        ["give", 1],
+    ]
     slow = [["frame", number, False, 100] for number in range(3, 40)]
     told = await page.evaluate(DECODER, [*steady, *slow, ["frame", 40, True, 100], ["give", 1]])
     assert told["asked"] == 1
@@ -195,16 +230,22 @@ async def test_a_broken_frame_ends_no_picture_but_three_do(page: Page) -> None:
     told = await page.evaluate(DECODER, [*broken, ["error"], ["error"]])
     assert told["failed"] == "broken"
     told = await page.evaluate(DECODER, [["track"], *frames(1, 1, key=True), ["error"]])
-    assert told["failed"] == "broken", "where nothing was ever shown, the other engine is tried at once"
+    assert told["failed"] == "broken", (
+        "where nothing was ever shown, the other engine is tried at once"
+    )
 
 
 async def test_nobody_looks_so_nothing_is_decoded(page: Page) -> None:
-    told = await page.evaluate(DECODER, [["track"], *frames(1, 5, key=True), ["rest"], *frames(6, 5, key=True)])
+    told = await page.evaluate(
+        DECODER, [["track"], *frames(1, 5, key=True), ["rest"], *frames(6, 5, key=True)]
+    )
     assert (told["waiting"], told["arrivals"], told["stats"]["fed"]) == (0, 0, 5)
 
 
 async def test_a_browser_is_asked_once_what_it_plays_and_no_answer_is_no_no(page: Page) -> None:
-    """With WebCodecs that refuses VP9, never answers for AV1 and fails for the rest; MediaSource that plays H.264 and AAC."""
+    """With WebCodecs that refuses VP9, never answers for AV1 and fails for the rest; MediaSource
+    that plays H.264 and AAC.
+    """
     found = await page.evaluate(
         """async () => {
           const { VideoDecoder, MediaSource, AudioWorkletNode } = window;
@@ -238,10 +279,20 @@ async def test_a_browser_is_asked_once_what_it_plays_and_no_answer_is_no_no(page
 
 async def test_a_codecs_family_is_told_from_every_name_that_it_has(page: Page) -> None:
     names = {
-        "vp8": ["vp8", "vp08.00.10.08", "video/webm;codecs=vp8", 'video/mp4; codecs="vp08.00.10.08"'],
+        "vp8": [
+            "vp8",
+            "vp08.00.10.08",
+            "video/webm;codecs=vp8",
+            'video/mp4; codecs="vp08.00.10.08"',
+        ],
         "vp9": ["vp9", "vp09.00.10.08", "video/webm;codecs=vp9"],
         "av1": ["av01.0.04M.08", "video/mp4;codecs=av1"],
-        "h264": ["avc1.42E01E", "avc3.64001F", "video/webm;codecs=h264", "video/x-matroska;codecs=avc1"],
+        "h264": [
+            "avc1.42E01E",
+            "avc3.64001F",
+            "video/webm;codecs=h264",
+            "video/x-matroska;codecs=avc1",
+        ],
         "opus": ["opus", 'audio/webm; codecs="opus"'],
         "aac": ["mp4a.40.2"],
         "": ["", "hvc1.1.6", "video/mp4", "avenue/av1"],
@@ -256,9 +307,15 @@ async def test_a_codecs_family_is_told_from_every_name_that_it_has(page: Page) -
     assert told == []
 
 
-@pytest.mark.parametrize(("shows", "told"), [(True, []), (False, ["no picture came out of the frames that went in"])])
-async def test_an_engine_whose_pictures_are_counted_now_and_then_is_not_mute(page: Page, shows: bool, told: list[str]) -> None:
-    """As in Chrome before 84, which does not tell of each picture: whenever the tile looks, more has gone in since the last count."""
+@pytest.mark.parametrize(
+    ("shows", "told"), [(True, []), (False, ["no picture came out of the frames that went in"])]
+)
+async def test_an_engine_whose_pictures_are_counted_now_and_then_is_not_mute(
+    page: Page, shows: bool, told: list[str]
+) -> None:
+    """As in Chrome before 84, which does not tell of each picture: whenever the tile looks, more
+    has gone in since the last count.
+    """
     found = await page.evaluate(
         """async (shows) => {
           const { EngineRunner } = await import("/web/player/pictures/engine-runner.js");
@@ -325,17 +382,42 @@ _ALARMS = """async (steps) => {
     ("steps", "titles", "spoken"),
     [
         ([[0, "porch", "closed"], [9, "porch", ""], [60, "", ""]], [], []),
-        ([[0, "porch", "lost"], [60, "porch", ""]], [[10, "porch: connection lost"], [60, ""]], [[10, "porch"]]),
+        (
+            [[0, "porch", "lost"], [60, "porch", ""]],
+            [[10, "porch: connection lost"], [60, ""]],
+            [[10, "porch"]],
+        ),
         ([[0, "porch", "left"], [60, "", ""]], [], [[10, "porch"]]),
         (
-            [[0, "porch", "media"], [4, "porch", "media"], [8, "porch", "lost"], [12, "porch", "media"], [60, "", ""]],
+            [
+                [0, "porch", "media"],
+                [4, "porch", "media"],
+                [8, "porch", "lost"],
+                [12, "porch", "media"],
+                [60, "", ""],
+            ],
             [[10, "porch: connection lost"], [12, "porch: video broken"]],
             [[10, "porch"]],
         ),
-        ([[0, "porch", "left"], [30, "porch", "lost"], [60, "", ""]], [[40, "porch: connection lost"]], [[10, "porch"], [40, "porch"]]),
-        ([[0, "porch", "lost"], [30, "porch", "left"], [60, "", ""]], [[10, "porch: connection lost"], [30, ""]], [[10, "porch"]]),
         (
-            [[0, "a", "lost"], [5, "b", "lost"], [20, "c", "closed"], [40, "a", ""], [41, "b", ""], [60, "", ""]],
+            [[0, "porch", "left"], [30, "porch", "lost"], [60, "", ""]],
+            [[40, "porch: connection lost"]],
+            [[10, "porch"], [40, "porch"]],
+        ),
+        (
+            [[0, "porch", "lost"], [30, "porch", "left"], [60, "", ""]],
+            [[10, "porch: connection lost"], [30, ""]],
+            [[10, "porch"]],
+        ),
+        (
+            [
+                [0, "a", "lost"],
+                [5, "b", "lost"],
+                [20, "c", "closed"],
+                [40, "a", ""],
+                [41, "b", ""],
+                [60, "", ""],
+            ],
             [
                 [10, "a: connection lost"],
                 [15, "2 cameras: connection lost"],
@@ -346,9 +428,19 @@ _ALARMS = """async (steps) => {
             [[10, "a"], [15, "b"], [30, "c"]],
         ),
     ],
-    ids=["reloaded", "lost", "switched off", "again and again", "switched off, then lost", "lost, then switched off", "three"],
+    ids=[
+        "reloaded",
+        "lost",
+        "switched off",
+        "again and again",
+        "switched off, then lost",
+        "lost, then switched off",
+        "three",
+    ],
 )
-async def test_a_camera_that_is_missed_is_told_once_and_not_at_once(page: Page, steps: list[Any], titles: Any, spoken: Any) -> None:
+async def test_a_camera_that_is_missed_is_told_once_and_not_at_once(
+    page: Page, steps: list[Any], titles: Any, spoken: Any
+) -> None:
     assert await page.evaluate(_ALARMS, steps) == {"titles": titles, "spoken": spoken}
 
 
@@ -446,7 +538,9 @@ async def test_what_is_true_no_more_is_taken_back_from_the_screen_reader(page: P
 
 
 async def test_a_wall_of_very_many_has_a_place_for_each(page: Page) -> None:
-    """As many as the relay remembers, and as many that film: to try all ways of putting them into rows would take minutes."""
+    """As many as the relay remembers, and as many that film: to try all ways of putting them into
+    rows would take minutes.
+    """
     places = await page.evaluate(
         """async () => {
           const { placeTiles } = await import("/web/player/wall/layout.js");

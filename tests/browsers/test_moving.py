@@ -1,4 +1,7 @@
-"""A relay that gets another address: both pages follow it by themselves. Real Chromium, relay and registry on three loopback addresses."""
+"""A relay that gets another address: both pages follow it by themselves.
+
+Real Chromium, relay and registry on three loopback addresses.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,17 @@ def attic(registry: RegistryProcess, tmp_path: Path) -> Iterator[Relay]:
     """A relay that is at home HERE, and announces itself."""
     printed = registry.output.split("--registry '")[1].split("'")[0]
     secret = registry.state / "registry-secret"
-    options = ("--tls", "--trust-port", "0", "--registry", printed, "--registry-secret-file", str(secret), "--relay-name", "attic")
+    options = (
+        "--tls",
+        "--trust-port",
+        "0",
+        "--registry",
+        printed,
+        "--registry-secret-file",
+        str(secret),
+        "--relay-name",
+        "attic",
+    )
     with Relay(*options, "--host", HERE, state=tmp_path / "relay") as one:
         yield one
         assert one.alive and "Traceback" not in one.output, one.output
@@ -41,7 +54,10 @@ def attic(registry: RegistryProcess, tmp_path: Path) -> Iterator[Relay]:
 
 def link(relay: Relay, page: str) -> str:
     """The address that the relay printed, with its key, at the address where it is HERE."""
-    return f"https://{HERE}:{relay.port}/{page}.html#key=" + relay.output.split(f"/{page}.html#key=", 1)[1].split()[0]
+    return (
+        f"https://{HERE}:{relay.port}/{page}.html#key="
+        + relay.output.split(f"/{page}.html#key=", 1)[1].split()[0]
+    )
 
 
 def move(relay: Relay) -> None:
@@ -54,20 +70,28 @@ def move(relay: Relay) -> None:
 def places(registry: RegistryProcess) -> list[str]:
     """Where the registry says that the relay is."""
     context = ssl.create_default_context(cafile=str(registry.state / "certs" / "ca.crt"))
-    with urllib.request.urlopen(f"{registry.origin}/api/relays/attic", context=context, timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(
+        f"{registry.origin}/api/relays/attic", context=context, timeout=PATIENCE
+    ) as answer:
         told = json.load(answer)
     assert told["alive"] is True
     return list(told["urls"])
 
 
-async def test_both_pages_follow_a_relay_to_its_new_address(chromium: Browser, registry: RegistryProcess, attic: Relay) -> None:
+async def test_both_pages_follow_a_relay_to_its_new_address(
+    chromium: Browser, registry: RegistryProcess, attic: Relay
+) -> None:
     camera, player = await pages(chromium, attic)
-    single = await chromium.page(f"https://{HERE}:{attic.port}/player.html?camera=porch&engine=jpeg")
+    single = await chromium.page(
+        f"https://{HERE}:{attic.port}/player.html?camera=porch&engine=jpeg"
+    )
     await moving(single)
     assert places(registry) == [f"https://{HERE}:{attic.port}"]
     certificate = (attic.state / "certs" / "ca.crt").read_bytes()
     move(attic)
-    assert (attic.state / "certs" / "ca.crt").read_bytes() == certificate, "phones need not install anything"
+    assert (attic.state / "certs" / "ca.crt").read_bytes() == certificate, (
+        "phones need not install anything"
+    )
     await state(player, "live")
     await camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
     await moving(player)
@@ -76,16 +100,36 @@ async def test_both_pages_follow_a_relay_to_its_new_address(chromium: Browser, r
     assert (await facts(single))["engine"] == "jpeg"
     assert places(registry) == [f"https://{THERE}:{attic.port}"]
     await player.click("#add")
-    await player.wait_for(f"document.querySelector('#invite-address').href === 'https://{THERE}:{attic.port}/camera.html'", PATIENCE)
+    await player.wait_for(
+        (
+            "document.querySelector('#invite-address').href === "
+            f"'https://{THERE}:{attic.port}/camera.html'"
+        ),
+        PATIENCE,
+    )
     for page in (camera, player, single):
-        assert (await page.evaluate("location.host")) == f"{HERE}:{attic.port}", "it is the same page, which nobody has reloaded"
+        assert (await page.evaluate("location.host")) == f"{HERE}:{attic.port}", (
+            "it is the same page, which nobody has reloaded"
+        )
     ring = Keyring.open(attic.state)
     for key in ring.keys:
         ring.revoke(key.id)
-    for page, name, query in ((player, "player", ""), (single, "player", "?camera=porch&engine=jpeg")):
-        await page.wait_for("document.querySelector('#banner').innerText.includes('has ended or was revoked')", PATIENCE)
-        assert await page.evaluate("document.querySelector('#banner a').href") == f"{registry.origin}/go/attic/{name}.html{query}"
-    await camera.wait_for("document.querySelector('#panel').innerText.includes('takes this phone’s key no more')", PATIENCE)
+    for page, name, query in (
+        (player, "player", ""),
+        (single, "player", "?camera=porch&engine=jpeg"),
+    ):
+        await page.wait_for(
+            "document.querySelector('#banner').innerText.includes('has ended or was revoked')",
+            PATIENCE,
+        )
+        assert (
+            await page.evaluate("document.querySelector('#banner a').href")
+            == f"{registry.origin}/go/attic/{name}.html{query}"
+        )
+    await camera.wait_for(
+        "document.querySelector('#panel').innerText.includes('takes this phone’s key no more')",
+        PATIENCE,
+    )
     assert (await camera.evaluate("document.querySelector('#panel a').href")).startswith(
         f"{registry.origin}/go/attic/camera.html?name=porch"
     )
@@ -93,7 +137,9 @@ async def test_both_pages_follow_a_relay_to_its_new_address(chromium: Browser, r
         await page.close()
 
 
-async def test_the_link_of_the_registry_leads_to_where_the_relay_is_now(chromium: Browser, registry: RegistryProcess, attic: Relay) -> None:
+async def test_the_link_of_the_registry_leads_to_where_the_relay_is_now(
+    chromium: Browser, registry: RegistryProcess, attic: Relay
+) -> None:
     key = link(attic, "player").partition("#")[2]
     move(attic)
     page = await chromium.page(f"{registry.origin}/go/attic/player.html#{key}")
@@ -104,12 +150,23 @@ async def test_the_link_of_the_registry_leads_to_where_the_relay_is_now(chromium
 
 
 @pytest.mark.long
-async def test_a_relay_that_is_nowhere_leaves_a_link_to_look_for_it(chromium: Browser, registry: RegistryProcess, attic: Relay) -> None:
+async def test_a_relay_that_is_nowhere_leaves_a_link_to_look_for_it(
+    chromium: Browser, registry: RegistryProcess, attic: Relay
+) -> None:
     camera, player = await pages(chromium, attic)
     attic.kill()
-    for page, place, name in ((player, "#banner a", "player"), (camera, "#signpost:not([hidden])", "camera")):
+    for page, place, name in (
+        (player, "#banner a", "player"),
+        (camera, "#signpost:not([hidden])", "camera"),
+    ):
         query = await page.evaluate("location.search")
-        await page.wait_for(f"document.querySelector('{place}')?.href === '{registry.origin}/go/attic/{name}.html{query}'", PATIENCE)
+        await page.wait_for(
+            (
+                f"document.querySelector('{place}')?.href === "
+                f"'{registry.origin}/go/attic/{name}.html{query}'"
+            ),
+            PATIENCE,
+        )
     attic.start()
     await moving(player)
     await player.wait_for("document.querySelector('#banner').hidden", PATIENCE)

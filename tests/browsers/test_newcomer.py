@@ -1,4 +1,7 @@
-"""The newcomer's journey: from the first start to a guest who is sent away. All that is printed or shown is used as it stands."""
+"""The newcomer's journey: from the first start to a guest who is sent away.
+
+All that is printed or shown is used as it stands.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,22 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 def first_start(state: Path) -> Iterator[str]:
     """A relay that is started in a terminal for the first time; what it prints."""
     master, slave = os.openpty()
-    command = [sys.executable, "relay.py", "--tls", "--no-install", "--no-mdns", "--port", "0", "--trust-port", "0", "--state", str(state)]
-    relay = subprocess.Popen(command, cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    command = [
+        sys.executable,
+        "relay.py",
+        "--tls",
+        "--no-install",
+        "--no-mdns",
+        "--port",
+        "0",
+        "--trust-port",
+        "0",
+        "--state",
+        str(state),
+    ]
+    relay = subprocess.Popen(
+        command, cwd=ROOT, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
     os.close(slave)
     printed, said = bytearray(), threading.Event()
 
@@ -64,21 +81,39 @@ def first_start(state: Path) -> Iterator[str]:
 async def shows(page: Page, css: str, *words: str) -> None:
     """Wait until a person can read this there."""
     for word in words:
-        text = f"(({{ hidden, innerText }}) => !hidden && innerText.includes({json.dumps(word)}))(document.querySelector('{css}'))"
+        text = (
+            f"(({{ hidden, innerText }}) => !hidden && "
+            f"innerText.includes({json.dumps(word)}))(document.querySelector('{css}'))"
+        )
         await page.wait_for(text, PATIENCE)
 
 
 async def test_from_the_first_start_to_a_guest_who_is_sent_away(browsers: Browsers) -> None:
-    with tempfile.TemporaryDirectory(prefix="drawercam-") as state, first_start(Path(state) / "state") as printed:
-        links = {label: re.findall(rf"^ *{label}:?\s+(https://\S+)", printed, re.MULTILINE)[0] for label in ("Film", "Watch", "Own")}
-        async with browsers.chromium() as house, browsers.chromium() as owner, browsers.chromium() as guest:
+    with (
+        tempfile.TemporaryDirectory(prefix="drawercam-") as state,
+        first_start(Path(state) / "state") as printed,
+    ):
+        links = {
+            label: re.findall(rf"^ *{label}:?\s+(https://\S+)", printed, re.MULTILINE)[0]
+            for label in ("Film", "Watch", "Own")
+        }
+        async with (
+            browsers.chromium() as house,
+            browsers.chromium() as owner,
+            browsers.chromium() as guest,
+        ):
             phone = await house.page(links["Film"])
             await phone.fill("#name", "Baby Room")
             await phone.click("#start")
-            await phone.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
+            await phone.wait_for(
+                "document.querySelector('#status').dataset.state === 'live'", PATIENCE
+            )
             wall = await house.page(links["Watch"])
             await moving(wall)
-            assert await wall.evaluate("document.querySelector('[data-camera]').dataset.camera") == "baby-room"
+            assert (
+                await wall.evaluate("document.querySelector('[data-camera]').dataset.camera")
+                == "baby-room"
+            )
 
             own = await owner.page(links["Own"])
             await own.click("#guests")
@@ -95,11 +130,23 @@ async def test_from_the_first_start_to_a_guest_who_is_sent_away(browsers: Browse
             await own.click("#list button[aria-label='Revoke: Anna']")
             await own.click("#sure")
             await shows(own, "#news", "The key of Anna is revoked.")
-            await shows(visitor, "#key", "has ended or was revoked", "Ask whoever sent you the link for a new one.")
+            await shows(
+                visitor,
+                "#key",
+                "has ended or was revoked",
+                "Ask whoever sent you the link for a new one.",
+            )
             assert "terminal" not in await visitor.evaluate("document.body.innerText")
-            await visitor.wait_for("document.querySelector('[data-camera]') === null", PATIENCE)  # and sees nothing more
+            await visitor.wait_for(
+                "document.querySelector('[data-camera]') === null", PATIENCE
+            )  # and sees nothing more
             again = await guest.page(link)
-            await shows(again, "#key", "does not know the key of this link", "Ask whoever sent you the link for a new one.")
+            await shows(
+                again,
+                "#key",
+                "does not know the key of this link",
+                "Ask whoever sent you the link for a new one.",
+            )
             await moving(wall)
             for page in (phone, wall, own, visitor):
                 assert [error for error in page.errors if "401" not in error] == []

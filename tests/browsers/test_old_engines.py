@@ -1,4 +1,6 @@
-"""Chrome of 2018 to 2022 films and watches by the best way that each release has, and the table of docs/browsers.md says which."""
+"""Chrome of 2018 to 2022 films and watches by the best way that each release has, and the table of
+docs/browsers.md says which.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ WAYS = {
     106: Ways(films="codecs", shows="frames", sounds="worker", receives="worker"),
 }
 
-# The rows of that table: what it is called there, and who does it. What comes later in WAYS does all that came before.
+# The rows of that table: what it is called there, and who does it. What comes later in WAYS does
+# all that came before.
 THINGS: dict[str, Callable[[Ways], bool]] = {
     "films by MediaRecorder": lambda _: True,
     "watches by MediaSource, with sound": lambda _: True,
@@ -74,7 +77,8 @@ _TAKEN = """async () => {
 # Why other engines than the present one do not show it.
 _FAILURES = "Array.from(document.querySelector('[data-camera]').tile.runner.engines.failures)"
 
-# The loudest sample since it was asked first; an <audio> element does not tell, so Web Audio listens to it.
+# The loudest sample since it was asked first; an <audio> element does not tell, so Web Audio
+# listens to it.
 _HEARD = """() => {
   const { player } = document.querySelector("[data-camera]").tile.sound;
   if (!player || !player.audio) return 0;
@@ -97,7 +101,17 @@ _HEARD = """() => {
 async def drawer(relay: Relay) -> AsyncIterator[None]:
     """`film`, which films as `drawer`."""
     where = ["--relay", relay.origin, "--name", "drawer", "--size", "320x240", "--fps", "15"]
-    async with running(sys.executable, "relay.py", "--no-install", "film", "test", *where, cwd=ROOT, stdout=None, stderr=None):
+    async with running(
+        sys.executable,
+        "relay.py",
+        "--no-install",
+        "film",
+        "test",
+        *where,
+        cwd=ROOT,
+        stdout=None,
+        stderr=None,
+    ):
         yield
 
 
@@ -115,7 +129,9 @@ async def old(request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def origin(request: pytest.FixtureRequest, relay: Relay) -> AsyncIterator[str]:
-    """Where the relay is for the old one: with WebSockets, or behind a network that refuses them."""
+    """Where the relay is for the old one: with WebSockets, or behind a network that refuses
+    them.
+    """
     if request.param == "socket":
         yield relay.origin
         return
@@ -152,10 +168,20 @@ async def test_an_old_chrome_films_and_watches(
     # One after the other: where the computer is busy, each of them has enough to do by itself.
     await film.wait_for("document.getElementById('status').dataset.state === 'live'", 2 * PATIENCE)
     await watched(await browsers.get("chromium", camera=False), relay, name)
-    await asyncio.gather(*(watches(old, f"{origin}/player.html?camera={camera}", ways, transport) for camera in ("porch", "drawer")))
+    await asyncio.gather(
+        *(
+            watches(old, f"{origin}/player.html?camera={camera}", ways, transport)
+            for camera in ("porch", "drawer")
+        )
+    )
     assert await film.evaluate("document.querySelector('#camera').dataset.encoder") == ways.films
     # A relay without keys takes any, if it comes from a page of its own.
-    assert await film.evaluate("async () => (await import('/web/shared/relay/login.js')).useKey('abcd')") is not None
+    assert (
+        await film.evaluate(
+            "async () => (await import('/web/shared/relay/login.js')).useKey('abcd')"
+        )
+        is not None
+    )
     assert complaints(film, transport) == []
 
 
@@ -172,21 +198,29 @@ async def watched(desk: Browser, relay: Relay, name: str) -> None:
 async def watches(old: Browser, address: str, ways: Ways, transport: str) -> None:
     """The old one sees and hears a camera by its best ways, and goes on doing so.
 
-    It may begin with single pictures: until the camera films what it plays, or while a busy computer shows too few.
+    It may begin with single pictures: until the camera films what it plays, or while a busy
+    computer shows too few.
     """
     page = await old.page(address)
     await moving(page)
     await state(page, "live")
     try:
-        await page.wait_for(f"document.querySelector('[data-camera]').dataset.engine === {ways.shows!r}", PATIENCE)
+        await page.wait_for(
+            f"document.querySelector('[data-camera]').dataset.engine === {ways.shows!r}", PATIENCE
+        )
     except WaitTimeout as error:
-        raise AssertionError(f"it does not show by {ways.shows}: {await page.evaluate(_FAILURES)}; {await kept(page)}\n{error}") from None
+        raise AssertionError(
+            f"it does not show by {ways.shows}: {await page.evaluate(_FAILURES)}; "
+            f"{await kept(page)}\n{error}"
+        ) from None
     if ways.sounds == "element":
         await page.click("[data-camera] button[aria-pressed]")
         try:
             await page.wait_for(_HEARD, PATIENCE)
         except WaitTimeout as error:
-            raise AssertionError(f"no sound; {await kept(page)}; {await facts(page)}\n{error}") from None
+            raise AssertionError(
+                f"no sound; {await kept(page)}; {await facts(page)}\n{error}"
+            ) from None
     else:
         await listening(page)
     await moving(page, changes=1)
@@ -198,8 +232,13 @@ async def watches(old: Browser, address: str, ways: Ways, transport: str) -> Non
 
 
 def test_readme_says_from_which_version_on() -> None:
-    rows = [f"| {thing} | {min(release for release, ways in WAYS.items() if does(ways))} |" for thing, does in THINGS.items()]
-    assert "\n".join(["| Chrome, Edge | from |", "|---|---|", *rows, ""]) in (ROOT / "docs" / "browsers.md").read_text(encoding="utf-8")
+    rows = [
+        f"| {thing} | {min(release for release, ways in WAYS.items() if does(ways))} |"
+        for thing, does in THINGS.items()
+    ]
+    assert "\n".join(["| Chrome, Edge | from |", "|---|---|", *rows, ""]) in (
+        ROOT / "docs" / "browsers.md"
+    ).read_text(encoding="utf-8")
     assert list(WAYS) == list(OLD)
 
 

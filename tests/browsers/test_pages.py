@@ -1,4 +1,7 @@
-"""What happens to the two pages in a long life: restarts, takeovers, keys, pauses, refusals. Real Chromium, real relay."""
+"""What happens to the two pages in a long life: restarts, takeovers, keys, pauses, refusals.
+
+Real Chromium, real relay.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,9 @@ class Pages:
         return page
 
     async def film(self, name: str, sound: int = 0) -> Page:
-        page = await self.open(f"/camera.html?name={name}&start=1&width=320&height=240&sound={sound}")
+        page = await self.open(
+            f"/camera.html?name={name}&start=1&width=320&height=240&sound={sound}"
+        )
         await page.resize(*PREVIEW)
         await says(page, "Live")
         return page
@@ -58,7 +63,8 @@ async def says(page: Page, text: str) -> None:
 async def tiles(page: Page) -> dict[str, str]:
     """Name and state of every tile."""
     found: dict[str, str] = await page.evaluate(
-        "Object.fromEntries([...document.querySelectorAll('[data-camera]')].map((e) => [e.dataset.camera, e.dataset.state]))"
+        "Object.fromEntries([...document.querySelectorAll('[data-camera]')].map((e) => "
+        "[e.dataset.camera, e.dataset.state]))"
     )
     return found
 
@@ -84,11 +90,15 @@ async def test_one_tap_films_and_the_wall_shows_it_and_when_it_was_stopped(pages
     await says(camera, "Start filming")
     await says(wall, "Switched off at")
     again = await pages.open("/camera.html")
-    assert await again.evaluate("document.querySelector('#name').value") == "Front Porch", "it is remembered"
+    assert await again.evaluate("document.querySelector('#name').value") == "Front Porch", (
+        "it is remembered"
+    )
     assert wall.errors == camera.errors == []
 
 
-async def test_both_pages_come_back_by_themselves_when_the_relay_was_restarted(chromium: Browser) -> None:
+async def test_both_pages_come_back_by_themselves_when_the_relay_was_restarted(
+    chromium: Browser,
+) -> None:
     with Relay() as relay:
         pages = Pages(chromium, relay)
         camera = await pages.film("porch")
@@ -96,7 +106,9 @@ async def test_both_pages_come_back_by_themselves_when_the_relay_was_restarted(c
         await moving(player)
         relay.stop()
         await state(player, "connecting")
-        await camera.wait_for("document.querySelector('#status').dataset.state !== 'live'", PATIENCE)
+        await camera.wait_for(
+            "document.querySelector('#status').dataset.state !== 'live'", PATIENCE
+        )
         relay.start()
         await says(camera, "Live")
         await state(player, "live")
@@ -128,21 +140,31 @@ async def test_a_second_phone_takes_over_and_the_first_says_so_and_stops(pages: 
     await says(second, "Live")  # the first one does not try again by itself
 
 
-async def test_a_late_player_shows_the_last_keyframe_without_touching_the_camera(pages: Pages) -> None:
+async def test_a_late_player_shows_the_last_keyframe_without_touching_the_camera(
+    pages: Pages,
+) -> None:
     await pages.film("late")
     await moving(await pages.watch("late"))
     await moving(await pages.watch("late", "&engine=mse"))
     async with peer(pages.relay, "/player/late") as raw:
-        first = await raw.until(lambda one: [is_key for message in one.media if (is_key := keyframe(message)) is not None])
+        first = await raw.until(
+            lambda one: [
+                is_key for message in one.media if (is_key := keyframe(message)) is not None
+            ]
+        )
         assert first[0], "what a late viewer gets begins with a keyframe"
 
 
 def keyframe(message: bytes) -> bool | None:
-    """Whether a frame message of the video (docs/protocol.md) has a keyframe; None for any other message."""
+    """Whether a frame message of the video (docs/protocol.md) has a keyframe; None for any other
+    message.
+    """
     if message.startswith(b"\x1f\x43\xb6\x75"):
         return message[26] == 0x80 if message[23] == 0x81 else None
     if message[4:8] == b"moof":
-        return message[48:52] == b"\x02\x00\x00\x00" if message[44:48] == b"\x00\x00\x00\x01" else None
+        return (
+            message[48:52] == b"\x02\x00\x00\x00" if message[44:48] == b"\x00\x00\x00\x01" else None
+        )
     return None
 
 
@@ -150,14 +172,21 @@ def keyframe(message: bytes) -> bool | None:
 @pytest.mark.parametrize(
     "breakage",
     [
-        "VideoDecoder.prototype.decode = function () { throw new DOMException('broken', 'EncodingError'); }",
+        (
+            "VideoDecoder.prototype.decode = function () { throw new DOMException('broken', "
+            "'EncodingError'); }"
+        ),
         "VideoDecoder.prototype.decode = function () {}",
         "delete globalThis.VideoDecoder",
     ],
     ids=["throws", "stays silent", "is not there"],
 )
-async def test_mediasource_takes_over_when_webcodecs(pages: Pages, breakage: str, browsers: Browsers) -> None:
-    """Without workers, because only what is in the page can be broken from outside; what decodes is the same there."""
+async def test_mediasource_takes_over_when_webcodecs(
+    pages: Pages, breakage: str, browsers: Browsers
+) -> None:
+    """Without workers, because only what is in the page can be broken from outside; what decodes is
+    the same there.
+    """
     await pages.film("broken")
     async with browsers.chromium("delete globalThis.Worker", breakage, camera=False) as crippled:
         player = await crippled.page(f"{pages.relay.origin}/player.html?camera=broken")
@@ -166,7 +195,9 @@ async def test_mediasource_takes_over_when_webcodecs(pages: Pages, breakage: str
 
 
 @pytest.mark.long
-async def test_a_browser_that_could_not_show_it_for_a_moment_is_tried_again(pages: Pages, browsers: Browsers) -> None:
+async def test_a_browser_that_could_not_show_it_for_a_moment_is_tried_again(
+    pages: Pages, browsers: Browsers
+) -> None:
     await pages.film("moment")
     breakage = """
       const decode = VideoDecoder.prototype.decode;
@@ -175,7 +206,9 @@ async def test_a_browser_that_could_not_show_it_for_a_moment_is_tried_again(page
         return decode.call(this, chunk);
       };"""
     async with browsers.chromium("delete globalThis.Worker", breakage, camera=False) as crippled:
-        player = await crippled.page(f"{pages.relay.origin}/player.html?camera=moment&engine=frames")
+        player = await crippled.page(
+            f"{pages.relay.origin}/player.html?camera=moment&engine=frames"
+        )
         await state(player, "failed")
         await says(player, "This browser cannot show this camera")
         await player.evaluate("void (window.well = true)")
@@ -190,7 +223,9 @@ async def test_sound_is_off_until_it_is_tapped(pages: Pages) -> None:
     assert (await facts(player))["sound"] == "off"
     await listening(player)
     await player.click("[data-camera] button[aria-pressed]")
-    await player.wait_for("document.querySelector('[data-camera]').dataset.sound === 'off'", PATIENCE)
+    await player.wait_for(
+        "document.querySelector('[data-camera]').dataset.sound === 'off'", PATIENCE
+    )
 
 
 async def test_a_player_vote_pauses_the_camera_and_both_say_so(pages: Pages) -> None:
@@ -199,9 +234,13 @@ async def test_a_player_vote_pauses_the_camera_and_both_say_so(pages: Pages) -> 
         await raw.until(lambda one: len(one.media) > 5)
         async with voting(raw):
             await raw.message("state", state="paused", reason="viewers")
-            await camera.wait_for("document.querySelector('#status').dataset.state === 'paused'", PATIENCE)
+            await camera.wait_for(
+                "document.querySelector('#status').dataset.state === 'paused'", PATIENCE
+            )
         await raw.send(type="resume")
-        await camera.wait_for("document.querySelector('#status').dataset.state === 'live'", PATIENCE)
+        await camera.wait_for(
+            "document.querySelector('#status').dataset.state === 'live'", PATIENCE
+        )
         before = len(raw.media)
         await raw.until(lambda one: len(one.media) > before + 10)
 
@@ -222,12 +261,19 @@ async def test_keys_let_in_who_has_them(browser: Browser, browsers: Browsers) ->
     """The links as they are printed: the key leaves the address bar, and the cookie stays."""
     with Relay("--tls") as relay:
         links: dict[str, Any] = {
-            word: next(line.split()[-1] for line in relay.output.splitlines() if f"/{word}.html#" in line) for word in ("camera", "player")
+            word: next(
+                line.split()[-1] for line in relay.output.splitlines() if f"/{word}.html#" in line
+            )
+            for word in ("camera", "player")
         }
         async with browsers.chromium() as phone, browsers.chromium(camera=False) as desk:
             bare = await phone.page(links["camera"].split("#")[0] + "?name=porch")
             await says(bare, "“Film” key")
-            camera = await phone.page(links["camera"].replace("camera.html#", "camera.html?name=porch&start=1&width=320&height=240#"))
+            camera = await phone.page(
+                links["camera"].replace(
+                    "camera.html#", "camera.html?name=porch&start=1&width=320&height=240#"
+                )
+            )
             await says(camera, "Live")
             assert "key" not in await camera.evaluate("location.href")
             stranger = await desk.page(links["player"].split("#")[0])
@@ -241,7 +287,9 @@ async def test_keys_let_in_who_has_them(browser: Browser, browsers: Browsers) ->
             await stranger.evaluate("document.querySelector('#key-form').requestSubmit()")
             await moving(stranger)
             await stranger.click("#add")
-            await stranger.wait_for("document.querySelector('#invite-code').naturalWidth > 0", PATIENCE)
+            await stranger.wait_for(
+                "document.querySelector('#invite-code').naturalWidth > 0", PATIENCE
+            )
             await says(stranger, "The phone will ask for a Film key")
             again = await desk.page(links["player"].split("#")[0] + "?camera=porch")
             await moving(again)
@@ -268,9 +316,16 @@ async def troubled(browsers: Browsers) -> AsyncIterator[Browser]:
 
 @pytest.mark.parametrize(
     ("error", "word"),
-    [("NotAllowedError", "allow"), ("NotReadableError", "another"), ("NotFoundError", "no camera"), ("SecurityError", "camera")],
+    [
+        ("NotAllowedError", "allow"),
+        ("NotReadableError", "another"),
+        ("NotFoundError", "no camera"),
+        ("SecurityError", "camera"),
+    ],
 )
-async def test_every_trouble_with_the_camera_has_its_words(relay: Relay, troubled: Browser, error: str, word: str) -> None:
+async def test_every_trouble_with_the_camera_has_its_words(
+    relay: Relay, troubled: Browser, error: str, word: str
+) -> None:
     page = await troubled.page(f"{relay.origin}/camera.html#{error}")
     await page.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
     text = await page.evaluate("document.querySelector('#panel').innerText")
@@ -279,14 +334,20 @@ async def test_every_trouble_with_the_camera_has_its_words(relay: Relay, trouble
 
 
 async def test_an_insecure_page_says_which_address_to_use(relay: Relay, browsers: Browsers) -> None:
-    async with browsers.chromium("Object.defineProperty(window, 'isSecureContext', {value: false})") as browser:
+    async with browsers.chromium(
+        "Object.defineProperty(window, 'isSecureContext', {value: false})"
+    ) as browser:
         page = await browser.page(f"{relay.origin}/camera.html")
         await page.wait_for("!document.querySelector('#panel').hidden", PATIENCE)
         assert "https" in await page.evaluate("document.querySelector('#panel').innerText")
 
 
-async def test_the_screen_stays_awake_while_it_films_and_while_somebody_watches(relay: Relay, browsers: Browsers) -> None:
-    """Headless Chromium grants no wake lock, so the browser's answer is written down by a stand-in for it."""
+async def test_the_screen_stays_awake_while_it_films_and_while_somebody_watches(
+    relay: Relay, browsers: Browsers
+) -> None:
+    """Headless Chromium grants no wake lock, so the browser's answer is written down by a stand-in
+    for it.
+    """
     script = """
       window.locks = [];
       navigator.wakeLock.request = async (type) => {
@@ -297,10 +358,13 @@ async def test_the_screen_stays_awake_while_it_films_and_while_somebody_watches(
         return lock;
       };"""
     async with browsers.chromium(script) as browser:
-        page = await browser.page(f"{relay.origin}/camera.html?name=awake&start=1&width=320&height=240")
+        page = await browser.page(
+            f"{relay.origin}/camera.html?name=awake&start=1&width=320&height=240"
+        )
         await says(page, "Live")
         await page.wait_for("window.locks.length === 1 && !window.locks[0].released", PATIENCE)
-        # The system takes the lock whenever the page is hidden; it must be taken again when the page is back.
+        # The system takes the lock whenever the page is hidden; it must be taken again when the
+        # page is back.
         await page.evaluate("window.locks[0].release()")
         await page.evaluate("void document.dispatchEvent(new Event('visibilitychange'))")
         await page.wait_for("window.locks.length === 2", PATIENCE)

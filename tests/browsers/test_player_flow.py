@@ -1,6 +1,8 @@
-"""What a player does when its browser, its network, its camera or its relay does not keep up, and what it does while nobody looks.
+"""What a player does when its browser, its network, its camera or its relay does not keep up, and
+what it does while nobody looks.
 
-The decision when to ask for a pause is simulated; everything else is done by a real relay, real browsers and networks that misbehave.
+The decision when to ask for a pause is simulated; everything else is done by a real relay, real
+browsers and networks that misbehave.
 """
 
 from __future__ import annotations
@@ -19,7 +21,18 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.harness.browsers import Browser, Page
 from tests.harness.films import Film, film
-from tests.harness.pages import PATIENCE, facts, fresh_page, go, listening, moving, pixels, state, veil, watching
+from tests.harness.pages import (
+    PATIENCE,
+    facts,
+    fresh_page,
+    go,
+    listening,
+    moving,
+    pixels,
+    state,
+    veil,
+    watching,
+)
 from tests.harness.peers import ATTEMPTS
 from tests.harness.proxies import Proxy
 from tests.harness.relays import Relay
@@ -33,7 +46,9 @@ page = pytest_asyncio.fixture(loop_scope="session")(fresh_page)
 
 async def says(page: Page, pattern: str) -> None:
     """Wait until the words over the first tile's picture match."""
-    await page.wait_for(f"/{pattern}/.test({TILE}.querySelector('.notice:not([hidden])')?.innerText)", PATIENCE)
+    await page.wait_for(
+        f"/{pattern}/.test({TILE}.querySelector('.notice:not([hidden])')?.innerText)", PATIENCE
+    )
 
 
 # --- when to ask for a pause, in simulated time ---
@@ -70,18 +85,24 @@ SIMULATION = """async ({ seconds, replay }) => {
 }"""
 
 
-async def simulated(page: Page, load: str, *, seconds: float = 120, replay: float = 0) -> dict[str, Any]:
+async def simulated(
+    page: Page, load: str, *, seconds: float = 120, replay: float = 0
+) -> dict[str, Any]:
     """Simulate a browser.
 
     Args:
-        load: JavaScript of `t` (seconds) and `voting`: takes (bytes a second of the 250 000 that come), ahead, refused, mayVote.
+        load: JavaScript of `t` (seconds) and `voting`: takes (bytes a second of the 250 000 that
+            come), ahead, refused, mayVote.
         replay: Seconds of media that come at once at the beginning.
 
     Returns:
-        measures: when (s) what was done; begun: when votes began, and reasons: why; voted: seconds in all; longest: ms of one vote;
+        measures: when (s) what was done; begun: when votes began, and reasons: why; voted: seconds
+            in all; longest: ms of one vote;
         worstRenewal: ms between two votes of one pause.
     """
-    told: dict[str, Any] = await page.evaluate(SIMULATION.replace("LOAD", load), {"seconds": seconds, "replay": replay})
+    told: dict[str, Any] = await page.evaluate(
+        SIMULATION.replace("LOAD", load), {"seconds": seconds, "replay": replay}
+    )
     return told
 
 
@@ -97,8 +118,12 @@ async def plain(chromium: Browser, relay: Relay) -> Page:
 
 async def test_who_keeps_up_does_nothing(plain: Page) -> None:
     assert (await simulated(plain, "({})", seconds=600))["measures"] == []
-    assert (await simulated(plain, "{ takes: 2.5e6 }", replay=8))["measures"] == [], "a replay is no overflow"
-    assert (await simulated(plain, "{ takes: t % 20 < 0.7 ? 0 : 2.5e6 }", replay=8))["measures"] == [], "nor is a moment of rest"
+    assert (await simulated(plain, "{ takes: 2.5e6 }", replay=8))["measures"] == [], (
+        "a replay is no overflow"
+    )
+    assert (await simulated(plain, "{ takes: t % 20 < 0.7 ? 0 : 2.5e6 }", replay=8))[
+        "measures"
+    ] == [], "nor is a moment of rest"
 
 
 async def test_a_hiccup_is_trimmed_and_nobody_is_bothered(plain: Page) -> None:
@@ -107,7 +132,9 @@ async def test_a_hiccup_is_trimmed_and_nobody_is_bothered(plain: Page) -> None:
     assert told["begun"] == []
 
 
-async def test_a_browser_that_takes_nothing_asks_for_a_pause_gives_up_and_begins_afresh(plain: Page) -> None:
+async def test_a_browser_that_takes_nothing_asks_for_a_pause_gives_up_and_begins_afresh(
+    plain: Page,
+) -> None:
     told = await simulated(plain, "{ takes: 0, refused: voting ? 9 : 0 }", seconds=50)
     assert [measure for _, measure in told["measures"][:2]] == ["trim", "pause"]
     assert told["reasons"][0] == "overflow"
@@ -117,14 +144,22 @@ async def test_a_browser_that_takes_nothing_asks_for_a_pause_gives_up_and_begins
 
 
 async def test_one_that_catches_up_takes_its_vote_back_once(plain: Page) -> None:
-    told = await simulated(plain, "{ takes: t > 20 && t < 40 ? 0 : 1e6, refused: voting && t < 40 ? 9 : 0 }", seconds=300)
+    told = await simulated(
+        plain,
+        "{ takes: t > 20 && t < 40 ? 0 : 1e6, refused: voting && t < 40 ? 9 : 0 }",
+        seconds=300,
+    )
     assert len(told["begun"]) == 1
     [back] = done(told, "resume")
     assert 40 <= back <= 42
 
 
 @pytest.mark.parametrize(
-    ("load", "reason"), [("{ refused: t > 20 && t < 40 ? 5 : 0 }", "quota"), ("{ ahead: t < 20 || t > 40 ? 0 : 9 }", "ahead")]
+    ("load", "reason"),
+    [
+        ("{ refused: t > 20 && t < 40 ? 5 : 0 }", "quota"),
+        ("{ ahead: t < 20 || t > 40 ? 0 : 9 }", "ahead"),
+    ],
 )
 async def test_the_other_reasons(plain: Page, load: str, reason: str) -> None:
     told = await simulated(plain, load)
@@ -133,9 +168,13 @@ async def test_the_other_reasons(plain: Page, load: str, reason: str) -> None:
 
 
 async def test_it_does_not_flap(plain: Page) -> None:
-    """A browser that keeps up with half of what comes for an hour: it loses its own pictures, and the others are left in peace."""
+    """A browser that keeps up with half of what comes for an hour: it loses its own pictures, and
+    the others are left in peace.
+    """
     told = await simulated(plain, "{ takes: 125000 }", seconds=3600)
-    gaps = [later - earlier for earlier, later in zip(told["begun"], told["begun"][1:], strict=False)]
+    gaps = [
+        later - earlier for earlier, later in zip(told["begun"], told["begun"][1:], strict=False)
+    ]
     assert min(gaps) >= 10
     assert gaps[-1] > 100
     assert told["voted"] < 3600 * 0.05
@@ -183,7 +222,10 @@ _TROUBLE = """(trouble) => {
 }"""
 
 
-@pytest.mark.parametrize(("trouble", "reason"), [pytest.param("slow", "overflow", marks=pytest.mark.long), ("quota", "quota")])
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [pytest.param("slow", "overflow", marks=pytest.mark.long), ("quota", "quota")],
+)
 async def test_a_browser_that_does_not_keep_up_pauses_the_camera_and_goes_on_live(
     relay: Relay, page: Page, trouble: str, reason: str
 ) -> None:
@@ -199,7 +241,9 @@ async def test_a_browser_that_does_not_keep_up_pauses_the_camera_and_goes_on_liv
         )
         await page.evaluate(_TROUBLE, trouble)
         pause = await camera.phone.message("pause", reason="viewers", votes=1, watching=1)
-        assert [ipaddress.ip_address(address.strip("[]")).is_loopback for address in pause["by"]] == [True]
+        assert [
+            ipaddress.ip_address(address.strip("[]")).is_loopback for address in pause["by"]
+        ] == [True]
         await page.evaluate(_TROUBLE, "")
         await camera.phone.until(lambda one: camera.told("resume"), "for the vote to be taken back")
         await state(page, "live")
@@ -208,7 +252,9 @@ async def test_a_browser_that_does_not_keep_up_pauses_the_camera_and_goes_on_liv
         assert (await facts(page))["engine"] == "mse", "the engine itself is well"
 
 
-async def test_a_player_that_leaves_while_it_votes_lets_the_camera_go_on(relay: Relay, page: Page, chromium: Browser) -> None:
+async def test_a_player_that_leaves_while_it_votes_lets_the_camera_go_on(
+    relay: Relay, page: Page, chromium: Browser
+) -> None:
     async with film(relay, "leaver") as camera:
         await go(page, f"{relay.origin}/player.html?camera=leaver&engine=mse")
         await moving(page)
@@ -253,14 +299,22 @@ async def test_a_camera_that_nobody_looks_at_sleeps_and_wakes_up(sleepy: Relay, 
         await go(page, f"{relay.origin}/player.html?camera={name}")
         await moving(page)
         # As the relay says it of a camera that sends no keyframe.
-        said = f"{{ {TILE}.tile.onstate('waiting', '', true); return {TILE}.querySelector('.notice').textContent; }}"
+        said = (
+            f"{{ {TILE}.tile.onstate('waiting', '', true); return "
+            f"{TILE}.querySelector('.notice').textContent; }}"
+        )
         assert "no keyframe" in await page.evaluate(f"() => {said}")
         await page.evaluate(f"() => {TILE}.tile.onstate('live', '', false)")
         await state(page, "live")
-        slept, woke = len(camera.told("pause")), len(camera.told("resume"))  # also before this page was there
+        slept, woke = (
+            len(camera.told("pause")),
+            len(camera.told("resume")),
+        )  # also before this page was there
         await veil(page, "hidden")
         await watching(relay, name, [False])
-        await camera.phone.until(lambda one: len(camera.told("pause")) > slept, "to be put to sleep")
+        await camera.phone.until(
+            lambda one: len(camera.told("pause")) > slept, "to be put to sleep"
+        )
         assert camera.told("pause")[-1]["reason"] == "unwatched"
         await page.wait_for(f"{TILE}.dataset.state === 'paused'", PATIENCE)
         await says(page, "Waking up")
@@ -276,7 +330,8 @@ async def test_a_flicker_costs_nothing(relay: Relay, page: Page) -> None:
     async with film(relay, "flicker") as camera:
         await go(page, f"{relay.origin}/player.html?camera=flicker")
         await moving(page)
-        # When the computer is so busy that pictures are left out for this page, it rightly gets a keyframe meanwhile.
+        # When the computer is so busy that pictures are left out for this page, it rightly gets a
+        # keyframe meanwhile.
         costs: list[tuple[int, int]] = []
         while len(costs) < ATTEMPTS and (not costs or any(costs[-1])):
             keyframes, viewers = await calm(camera)
@@ -286,12 +341,16 @@ async def test_a_flicker_costs_nothing(relay: Relay, page: Page) -> None:
                 await veil(page, "visible")
                 await asyncio.sleep(0.2)
             await moving(page)
-            costs.append((len(camera.told("keyframe")) - keyframes, len(camera.told("viewers")) - viewers))
+            costs.append(
+                (len(camera.told("keyframe")) - keyframes, len(camera.told("viewers")) - viewers)
+            )
         assert not any(costs[-1]), f"keyframes and viewers, each time: {costs}"
 
 
 async def calm(camera: Film) -> tuple[int, int]:
-    """Wait until a camera has been told nothing for a moment; how often it has been asked for keyframes, and told of viewers."""
+    """Wait until a camera has been told nothing for a moment; how often it has been asked for
+    keyframes, and told of viewers.
+    """
     told, since = (0, 0), time.monotonic()
     deadline = since + PATIENCE
     while time.monotonic() - since < 0.5:
@@ -303,17 +362,24 @@ async def calm(camera: Film) -> tuple[int, int]:
     return told
 
 
-async def test_a_tile_out_of_sight_rests_and_the_one_in_sight_does_not(relay: Relay, page: Page) -> None:
+async def test_a_tile_out_of_sight_rests_and_the_one_in_sight_does_not(
+    relay: Relay, page: Page
+) -> None:
     async with film(relay, "seen"), film(relay, "unseen"):
         await go(page, f"{relay.origin}/player.html")
         for name in ("seen", "unseen"):
-            await page.wait_for(f"document.querySelector('[data-camera={name}]')?.dataset.state === 'live'", PATIENCE)
+            await page.wait_for(
+                f"document.querySelector('[data-camera={name}]')?.dataset.state === 'live'",
+                PATIENCE,
+            )
         await page.click("[data-camera=seen] .view")
         await watching(relay, "unseen", [False])
         await watching(relay, "seen", [True])
         await page.evaluate("history.back()")
         await watching(relay, "unseen", [True])
-        await page.wait_for("document.querySelector('[data-camera=unseen]').dataset.state === 'live'", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera=unseen]').dataset.state === 'live'", PATIENCE
+        )
 
 
 async def test_who_comes_back_hidden_rests(relay: Relay, page: Page) -> None:
@@ -374,22 +440,32 @@ async def test_the_tiles_stay_while_the_relay_restarts_and_say_so(page: Page) ->
             async with film(relay, "one"), film(relay, "two"):
                 await go(page, f"{relay.origin}/player.html?engine=mse")
                 for name in ("one", "two"):
-                    await page.wait_for(f"document.querySelector('[data-camera={name}]')?.dataset.state === 'live'", PATIENCE)
+                    await page.wait_for(
+                        f"document.querySelector('[data-camera={name}]')?.dataset.state === 'live'",
+                        PATIENCE,
+                    )
                 await moving(page)
                 relay.stop()
         await says(page, "The relay is restarting")
-        await page.wait_for("document.querySelector('#banner').innerText.includes('The relay is restarting')", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('#banner').innerText.includes('The relay is restarting')",
+            PATIENCE,
+        )
         picture = await pixels(page)
         assert picture is not None
         assert max(picture["colours"]) > 40, "the last picture stands"
         # The relay is back, and no camera yet.
         relay.start()
         await says(page, "Connection lost at")
-        assert await page.evaluate("[...document.querySelectorAll('[data-camera]')].map((tile) => tile.dataset.camera)") == ["one", "two"]
+        assert await page.evaluate(
+            "[...document.querySelectorAll('[data-camera]')].map((tile) => tile.dataset.camera)"
+        ) == ["one", "two"]
         async with film(relay, "one"):
             await moving(page)
             # The other one does not come, and stays on the wall.
-            await page.wait_for("document.querySelector('[data-camera=two]').dataset.state === 'gone'", PATIENCE)
+            await page.wait_for(
+                "document.querySelector('[data-camera=two]').dataset.state === 'gone'", PATIENCE
+            )
             await state(page, "live")
 
 
@@ -398,9 +474,13 @@ async def test_the_tiles_stay_while_the_relay_restarts_and_say_so(page: Page) ->
 
 async def frozen(page: Page, why: str) -> None:
     try:
-        await page.wait_for(f"{TILE}.dataset.state === 'frozen' && {TILE}.dataset.why === '{why}'", PATIENCE)
+        await page.wait_for(
+            f"{TILE}.dataset.state === 'frozen' && {TILE}.dataset.why === '{why}'", PATIENCE
+        )
     except Exception as error:
-        raise AssertionError(f"never frozen because of {why}: {await facts(page)}\n{error}") from None
+        raise AssertionError(
+            f"never frozen because of {why}: {await facts(page)}\n{error}"
+        ) from None
 
 
 @contextlib.asynccontextmanager
@@ -415,7 +495,9 @@ async def frozen_network(proxy: Proxy) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("engine", ["frames", pytest.param("mse", marks=pytest.mark.long)])
-async def test_a_frozen_network_is_told_from_a_frozen_camera(relay: Relay, page: Page, engine: str) -> None:
+async def test_a_frozen_network_is_told_from_a_frozen_camera(
+    relay: Relay, page: Page, engine: str
+) -> None:
     name = f"frozen-{engine}"
     async with film(relay, name) as camera, Proxy(relay.port) as proxy:
         await go(page, f"{proxy.origin}/player.html?camera={name}&engine={engine}")
@@ -433,7 +515,9 @@ async def test_a_frozen_network_is_told_from_a_frozen_camera(relay: Relay, page:
         await moving(page)
         notes = await page.evaluate("notes")
         # The browser itself may really be behind on a busy computer.
-        assert {why for why, _ in notes} <= {"unknown", "network", "camera", "browser"}, "nobody else was blamed, not for a moment"
+        assert {why for why, _ in notes} <= {"unknown", "network", "camera", "browser"}, (
+            "nobody else was blamed, not for a moment"
+        )
         assert any(re.search(r"No answer from the relay for \d+ s", text) for _, text in notes)
 
 
@@ -454,10 +538,14 @@ async def test_a_slow_network_is_told_in_the_caption(relay: Relay, page: Page) -
         await moving(page)
         assert await page.evaluate(f"{TILE}.dataset.slow") == "false"
         proxy.throttle(80_000)
-        await page.wait_for(f"{TILE}.dataset.slow === 'true' && {TILE}.innerText.includes('slow network')", PATIENCE)
+        await page.wait_for(
+            f"{TILE}.dataset.slow === 'true' && {TILE}.innerText.includes('slow network')", PATIENCE
+        )
         assert (await facts(page))["drops"] > 0
         proxy.throttle(None)
-        await page.wait_for(f"{TILE}.dataset.slow === 'false' && {TILE}.dataset.state === 'live'", PATIENCE)
+        await page.wait_for(
+            f"{TILE}.dataset.slow === 'false' && {TILE}.dataset.state === 'live'", PATIENCE
+        )
         await moving(page)
 
 
@@ -466,7 +554,8 @@ async def test_pictures_that_are_left_out_are_the_networks_fault(relay: Relay, p
     async with film(relay, "starved"):
         await go(page, f"{relay.origin}/player.html?camera=starved")
         await moving(page)
-        # A network that is so slow that only the small messages come through, as the worker would tell of it.
+        # A network that is so slow that only the small messages come through, as the worker would
+        # tell of it.
         await page.evaluate(
             f"""() => {{
               const {{ tile }} = {TILE}, {{ handlers }} = tile.feed, {{ clock }} = handlers;
@@ -478,7 +567,8 @@ async def test_pictures_that_are_left_out_are_the_networks_fault(relay: Relay, p
         )
         await frozen(page, "slow")
         await says(page, "This network is too slow")
-        # A page that does not get to its work takes what comes too late, and whose fault that is the relay cannot know.
+        # A page that does not get to its work takes what comes too late, and whose fault that is
+        # the relay cannot know.
         await page.evaluate(
             """async () => {
               const { device } = await import("/web/player/tile/load.js");
@@ -493,6 +583,9 @@ async def test_a_browser_that_shows_nothing_blames_itself(relay: Relay, page: Pa
     async with film(relay, "blind"):
         await go(page, f"{relay.origin}/player.html?camera=blind&engine=frames")
         await moving(page)
-        await page.evaluate(f"() => {TILE}.tile.feed.tell('engine', {{ choice: {TILE}.tile.runner.choice, name: 'none' }})")
+        await page.evaluate(
+            f"() => {TILE}.tile.feed.tell('engine', {{ choice: {TILE}.tile.runner.choice, "
+            f"name: 'none' }})"
+        )
         await frozen(page, "browser")
         await says(page, r"This browser has shown nothing for \d+ s")

@@ -1,4 +1,6 @@
-"""The player's worker: what it does for a busy page, what it does not do for a hidden one, and what the tile says of its pictures."""
+"""The player's worker: what it does for a busy page, what it does not do for a hidden one, and what
+the tile says of its pictures.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ page = pytest_asyncio.fixture(loop_scope="session")(fresh_page)
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def camera(relay: Relay, chromium: Browser) -> AsyncIterator[None]:
     """A phone that films as `one`, and a camera that is `two`, as long as this module runs."""
-    page = await chromium.page(f"{relay.origin}/camera.html?name=one&start=1&width=320&height=240&sound=0")
+    page = await chromium.page(
+        f"{relay.origin}/camera.html?name=one&start=1&width=320&height=240&sound=0"
+    )
     await page.resize(*PREVIEW)
     await page.wait_for("document.body.innerText.includes('Stop')", PATIENCE)
     async with film(relay, "two"):
@@ -37,10 +41,14 @@ async def camera(relay: Relay, chromium: Browser) -> AsyncIterator[None]:
 
 
 @pytest.mark.long
-async def test_a_busy_page_does_not_stop_the_pictures(relay: Relay, camera: None, viewer: Browser) -> None:
+async def test_a_busy_page_does_not_stop_the_pictures(
+    relay: Relay, camera: None, viewer: Browser
+) -> None:
     page = await viewer.page(f"{relay.origin}/player.html?camera=one")
     await moving(page)
-    assert (await facts(page))["surface"] == ("generator" if isinstance(viewer, Chromium) else "offscreen")
+    assert (await facts(page))["surface"] == (
+        "generator" if isinstance(viewer, Chromium) else "offscreen"
+    )
     before, after = await page.evaluate(
         f"""async () => {{
           const told = () => {TILE}.stats(), before = told();
@@ -61,7 +69,9 @@ HIDE = "(id) => document.querySelector(`[data-camera='${id}']`).tile"
 
 
 async def quiet(page: Page, name: str) -> dict[str, Any]:
-    """Wait until a tile's decoder is given nothing more, look on for a while, and return what was said before and after."""
+    """Wait until a tile's decoder is given nothing more, look on for a while, and return what was
+    said before and after.
+    """
     await page.wait_for(
         f"""(async () => {{
           const told = () => ({HIDE})({json.dumps(name)}).stats(), before = told();
@@ -73,10 +83,14 @@ async def quiet(page: Page, name: str) -> dict[str, Any]:
     return dict(await page.evaluate(f"({HIDE})({json.dumps(name)}).stats()"))
 
 
-async def test_a_tile_behind_a_large_one_decodes_nothing_and_comes_back_live(relay: Relay, camera: None, page: Page) -> None:
+async def test_a_tile_behind_a_large_one_decodes_nothing_and_comes_back_live(
+    relay: Relay, camera: None, page: Page
+) -> None:
     await go(page, f"{relay.origin}/player.html")
     for name in ("one", "two"):
-        await page.wait_for(f"document.querySelector('[data-camera={name}]')?.dataset.state === 'live'", PATIENCE)
+        await page.wait_for(
+            f"document.querySelector('[data-camera={name}]')?.dataset.state === 'live'", PATIENCE
+        )
     await page.click("[data-camera=one] .view")
     await watching(relay, "two", [False])  # it rests after a moment only
     hidden = await quiet(page, "two")
@@ -85,15 +99,20 @@ async def test_a_tile_behind_a_large_one_decodes_nothing_and_comes_back_live(rel
     assert (still["fed"], still["shown"]) == (hidden["fed"], hidden["shown"])
     await page.evaluate("history.back()")
     await page.wait_for(f"({HIDE})('two').stats().shown > {still['shown']} + 5", PATIENCE)
-    await page.wait_for("document.querySelector('[data-camera=two]').dataset.state === 'live'", PATIENCE)
+    await page.wait_for(
+        "document.querySelector('[data-camera=two]').dataset.state === 'live'", PATIENCE
+    )
     assert page.errors == []
 
 
 @pytest.mark.parametrize("engine", ["frames", "mse"])
-async def test_a_hidden_tab_is_given_no_pictures(relay: Relay, camera: None, page: Page, engine: str) -> None:
+async def test_a_hidden_tab_is_given_no_pictures(
+    relay: Relay, camera: None, page: Page, engine: str
+) -> None:
     await go(page, f"{relay.origin}/player.html?camera=one&engine={engine}")
     await moving(page)
-    # Headless Chromium has no tabs that cover one another, so the page is told what it would be told then.
+    # Headless Chromium has no tabs that cover one another, so the page is told what it would be
+    # told then.
     await page.evaluate(
         """() => {
           globalThis.veil = (state) => {
@@ -113,7 +132,9 @@ async def test_a_hidden_tab_is_given_no_pictures(relay: Relay, camera: None, pag
 
 
 @pytest.mark.parametrize("engine", ["frames", pytest.param("mse", marks=pytest.mark.long)])
-async def test_the_delay_and_its_parts_are_told_and_add_up(relay: Relay, camera: None, page: Page, engine: str) -> None:
+async def test_the_delay_and_its_parts_are_told_and_add_up(
+    relay: Relay, camera: None, page: Page, engine: str
+) -> None:
     await go(page, f"{relay.origin}/player.html?camera=one&engine={engine}")
     await moving(page)
     told = await page.wait_for(
@@ -129,15 +150,35 @@ async def test_the_delay_and_its_parts_are_told_and_add_up(relay: Relay, camera:
     assert all(part is None or part >= 0 for part in told["parts"].values())
 
 
-async def test_a_tap_on_the_delay_says_what_it_is_made_of(relay: Relay, camera: None, page: Page) -> None:
+async def test_a_tap_on_the_delay_says_what_it_is_made_of(
+    relay: Relay, camera: None, page: Page
+) -> None:
     await go(page, f"{relay.origin}/player.html")
-    await page.wait_for("document.querySelector('[data-camera=one]')?.dataset.state === 'live'", PATIENCE)
-    button, panel = "[data-camera=one] .delay", "document.querySelector('[data-camera=one] .details')"
-    await page.wait_for(f"/\\d (ms|s)/.test(document.querySelector('{button}').innerText)", PATIENCE)
+    await page.wait_for(
+        "document.querySelector('[data-camera=one]')?.dataset.state === 'live'", PATIENCE
+    )
+    button, panel = (
+        "[data-camera=one] .delay",
+        "document.querySelector('[data-camera=one] .details')",
+    )
+    await page.wait_for(
+        f"/\\d (ms|s)/.test(document.querySelector('{button}').innerText)", PATIENCE
+    )
     await page.click(button)
-    await page.wait_for(f"['In the relay', 'Decoding', 'Lens to screen'].every((word) => {panel}.innerText.includes(word))", PATIENCE)
-    assert await page.evaluate(f"document.querySelector('{button}').getAttribute('aria-expanded')") == "true"
-    assert await page.evaluate("document.querySelector('.large')") is None, "the tap was for the number, not for the picture"
+    await page.wait_for(
+        (
+            "['In the relay', 'Decoding', 'Lens to screen'].every((word) => "
+            f"{panel}.innerText.includes(word))"
+        ),
+        PATIENCE,
+    )
+    assert (
+        await page.evaluate(f"document.querySelector('{button}').getAttribute('aria-expanded')")
+        == "true"
+    )
+    assert await page.evaluate("document.querySelector('.large')") is None, (
+        "the tap was for the number, not for the picture"
+    )
     # Somebody reads it: it stays although no picture comes for a while.
     told = await page.evaluate(
         """(() => {
@@ -152,10 +193,14 @@ async def test_a_tap_on_the_delay_says_what_it_is_made_of(relay: Relay, camera: 
     assert not told[0]
     assert "not known now" in told[1]
     await page.evaluate(
-        "() => void document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true, cancelable: true }))"
+        "() => void document.body.dispatchEvent(new KeyboardEvent('keydown', { key: "
+        "'Escape', bubbles: true, cancelable: true }))"
     )
     await page.wait_for(f"{panel}.hidden", PATIENCE)
-    assert await page.evaluate(f"document.querySelector('{button}').getAttribute('aria-expanded')") == "false"
+    assert (
+        await page.evaluate(f"document.querySelector('{button}').getAttribute('aria-expanded')")
+        == "false"
+    )
 
 
 # Notes every size of the picture that a refresh has met, and whether one after the first was black.
@@ -182,8 +227,11 @@ _WATCH = """() => {
 TURNED = 700
 
 
-async def film_turning(stack: AsyncExitStack, relay: Relay, name: str, recording: str, page: Page) -> None:
-    """A phone that is turned when this page shows its picture: a recording, blob by blob at the pace at which it was made.
+async def film_turning(
+    stack: AsyncExitStack, relay: Relay, name: str, recording: str, page: Page
+) -> None:
+    """A phone that is turned when this page shows its picture: a recording, blob by blob at the
+    pace at which it was made.
 
     It stays until the stack is closed.
     """
@@ -192,7 +240,9 @@ async def film_turning(stack: AsyncExitStack, relay: Relay, name: str, recording
     phone = await stack.enter_async_context(peer(relay, f"/camera/{name}"))
     await phone.send(type="stream", stream=1, mime=told["mime"])
     position = 0
-    for size, last, now in zip(told["blobs"], [0, *told["arrivals"]], told["arrivals"], strict=False):
+    for size, last, now in zip(
+        told["blobs"], [0, *told["arrivals"]], told["arrivals"], strict=False
+    ):
         await asyncio.sleep((now - last) / 1000)
         if last <= TURNED < now:
             await page.wait_for("seen.sizes[0] === '160x120'", PATIENCE)
@@ -204,12 +254,20 @@ async def film_turning(stack: AsyncExitStack, relay: Relay, name: str, recording
 @pytest.mark.parametrize(
     ("way", "recording"),
     [
-        *((way, "chromium-turn-vp8.webm") for way in ("surface=generator", "surface=offscreen", "surface=canvas", "engine=mse")),
+        *(
+            (way, "chromium-turn-vp8.webm")
+            for way in ("surface=generator", "surface=offscreen", "surface=canvas", "engine=mse")
+        ),
         *((way, "chromium-turn-h264.webm") for way in ("surface=generator", "engine=mse")),
-        *(pytest.param(way, "chromium-turn-h264.webm", marks=pytest.mark.long) for way in ("surface=offscreen", "surface=canvas")),
+        *(
+            pytest.param(way, "chromium-turn-h264.webm", marks=pytest.mark.long)
+            for way in ("surface=offscreen", "surface=canvas")
+        ),
     ],
 )
-async def test_the_picture_follows_a_phone_that_is_turned(relay: Relay, page: Page, recording: str, way: str) -> None:
+async def test_the_picture_follows_a_phone_that_is_turned(
+    relay: Relay, page: Page, recording: str, way: str
+) -> None:
     name = f"{recording[9:-5]}-{way.split('=')[1]}"
     await go(page, f"{relay.origin}/player.html?camera={name}&{way}")
     await state(page, "waiting")
@@ -225,7 +283,9 @@ async def test_the_picture_follows_a_phone_that_is_turned(relay: Relay, page: Pa
         assert page.errors == []
 
 
-async def test_a_browser_without_workers_watches_all_the_same(relay: Relay, camera: None, browsers: Browsers) -> None:
+async def test_a_browser_without_workers_watches_all_the_same(
+    relay: Relay, camera: None, browsers: Browsers
+) -> None:
     async with browsers.chromium("delete globalThis.Worker", camera=False) as old:
         player = await old.page(f"{relay.origin}/player.html?camera=one")
         await moving(player)
@@ -233,9 +293,14 @@ async def test_a_browser_without_workers_watches_all_the_same(relay: Relay, came
         assert player.errors == []
 
 
-async def test_a_worker_that_does_not_start_is_done_without(relay: Relay, camera: None, browsers: Browsers) -> None:
+async def test_a_worker_that_does_not_start_is_done_without(
+    relay: Relay, camera: None, browsers: Browsers
+) -> None:
     async with browsers.chromium(camera=False) as broken:
-        await broken.context.route("**/web/player/receive/receiver-worker.js", lambda route: route.fulfill(status=500, body="no"))
+        await broken.context.route(
+            "**/web/player/receive/receiver-worker.js",
+            lambda route: route.fulfill(status=500, body="no"),
+        )
         player = await broken.page(f"{relay.origin}/player.html?camera=one")
         await moving(player)
         assert (await facts(player))["engine"] == "frames"
@@ -247,13 +312,23 @@ async def test_a_closed_tile_leaves_nothing_behind(relay: Relay, page: Page) -> 
         await phone.message("viewers", count=1)
         before = len(phone.messages)
         await page.evaluate(f"() => {TILE}.close()")
-        await phone.until(lambda one: {"type": "viewers", "count": 0} in one.messages[before:], "for the tile's socket to close")
-        assert await page.evaluate("document.querySelectorAll('.tile, .tile video, .tile canvas').length") == 0
+        await phone.until(
+            lambda one: {"type": "viewers", "count": 0} in one.messages[before:],
+            "for the tile's socket to close",
+        )
+        assert (
+            await page.evaluate(
+                "document.querySelectorAll('.tile, .tile video, .tile canvas').length"
+            )
+            == 0
+        )
         assert page.errors == []
 
 
 @pytest.mark.long
-async def test_a_viewer_that_cannot_play_the_codec_gets_another_one(relay: Relay, browsers: Browsers) -> None:
+async def test_a_viewer_that_cannot_play_the_codec_gets_another_one(
+    relay: Relay, browsers: Browsers
+) -> None:
     """Without a worker the page's own interfaces count, and those are easily taken away."""
     script = """
       delete window.Worker;
@@ -264,9 +339,15 @@ async def test_a_viewer_that_cannot_play_the_codec_gets_another_one(relay: Relay
       MediaSource.isTypeSupported = (type) => !/avc1/.test(type) && plays.call(MediaSource, type);
     """
     async with browsers.chromium() as phone, browsers.chromium(script, camera=False) as desk:
-        filming = await phone.page(f"{relay.origin}/camera.html?name=other&start=1&encoder=avc1&width=320&height=240")
-        await filming.wait_for("document.getElementById('camera').dataset.codec.startsWith('avc1')", PATIENCE)
+        filming = await phone.page(
+            f"{relay.origin}/camera.html?name=other&start=1&encoder=avc1&width=320&height=240"
+        )
+        await filming.wait_for(
+            "document.getElementById('camera').dataset.codec.startsWith('avc1')", PATIENCE
+        )
         watch = await desk.page(f"{relay.origin}/player.html?camera=other")
         await moving(watch)
-        assert not (await filming.evaluate("document.getElementById('camera').dataset.codec")).startswith("avc1")
+        assert not (
+            await filming.evaluate("document.getElementById('camera').dataset.codec")
+        ).startswith("avc1")
         assert watch.errors == []

@@ -1,4 +1,6 @@
-"""A key that is revoked while pages are open: they stop asking with it, say so, and go on with another one. Real Chromium, real relay."""
+"""A key that is revoked while pages are open: they stop asking with it, say so, and go on with
+another one. Real Chromium, real relay.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ COUNTS = """
   delete window.Worker;
 """
 
-# Seconds in which a page that goes on trying would have tried again: it does at least every 2.5 s (relay-link.js).
+# Seconds in which a page that goes on trying would have tried again: it does at least every 2.5 s
+# (relay-link.js).
 ANOTHER_TRY = 3.5
 
 PORCH = Scope(names=frozenset({"porch"}))
@@ -61,14 +64,24 @@ async def stays_quiet(page: Page) -> None:
 async def shows(page: Page, css: str, *words: str) -> None:
     for word in words:
         await page.wait_for(
-            f"(({{ hidden, innerText }}) => !hidden && innerText.includes({word!r}))(document.querySelector('{css}'))", PATIENCE
+            (
+                f"(({{ hidden, innerText }}) => !hidden && "
+                f"innerText.includes({word!r}))(document.querySelector('{css}'))"
+            ),
+            PATIENCE,
         )
 
 
-async def test_a_player_whose_key_is_revoked_asks_for_another_one(house: Relay, counting: Chromium) -> None:
+async def test_a_player_whose_key_is_revoked_asks_for_another_one(
+    house: Relay, counting: Chromium
+) -> None:
     ring = Keyring.open(house.state)
-    camera = {"Cookie": f"{Access(ring).cookie_name(ring.keys[0])}={ring.token(ring.keys[0], 'cookie')}"}
-    first, other, second = (made(house, watch=watch) for watch in (PORCH, Scope(names=frozenset({"attic"})), PORCH))
+    camera = {
+        "Cookie": f"{Access(ring).cookie_name(ring.keys[0])}={ring.token(ring.keys[0], 'cookie')}"
+    }
+    first, other, second = (
+        made(house, watch=watch) for watch in (PORCH, Scope(names=frozenset({"attic"})), PORCH)
+    )
     async with films.film(house, "porch", additional_headers=camera):
         player = await counting.page(f"{house.origin}/player.html?camera=porch#key={first.secret}")
         await moving(player)
@@ -88,9 +101,13 @@ async def test_a_player_whose_key_is_revoked_asks_for_another_one(house: Relay, 
 
 
 @pytest.mark.long
-async def test_a_camera_whose_key_is_revoked_asks_for_another_one(house: Relay, counting: Chromium) -> None:
+async def test_a_camera_whose_key_is_revoked_asks_for_another_one(
+    house: Relay, counting: Chromium
+) -> None:
     first, other = made(house, publish=PORCH), made(house, publish=PORCH)
-    page = await counting.page(f"{house.origin}/camera.html?name=porch&start=1&width=320&height=240#key={first.secret}")
+    page = await counting.page(
+        f"{house.origin}/camera.html?name=porch&start=1&width=320&height=240#key={first.secret}"
+    )
     live = "document.querySelector('#status').dataset.state === 'live'"
     await page.wait_for(live, PATIENCE)
     Keyring.open(house.state).revoke(first.id)
@@ -99,7 +116,9 @@ async def test_a_camera_whose_key_is_revoked_asks_for_another_one(house: Relay, 
     await page.evaluate(f"void (location.hash = 'key={other.secret}')")
     await page.wait_for(f"document.querySelector('#panel').hidden && {live}", PATIENCE)
     await page.close()
-    bare = await counting.page(f"{house.origin}/camera.html?name=attic&start=1&width=320&height=240")
+    bare = await counting.page(
+        f"{house.origin}/camera.html?name=attic&start=1&width=320&height=240"
+    )
     await shows(bare, "#panel", "is not for “attic”", "use another name")
     await stays_quiet(bare)
     await bare.close()

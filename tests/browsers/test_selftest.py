@@ -1,4 +1,6 @@
-"""The camera page's self-test: everything well, and every failure forced in a real Chromium, named in words that say what to do next."""
+"""The camera page's self-test: everything well, and every failure forced in a real Chromium, named
+in words that say what to do next.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ TRACKS = """
   };
 """
 
-# A browser that loads pages and opens no WebSocket, as an iPhone does with a certificate that it was only clicked through.
+# A browser that loads pages and opens no WebSocket, as an iPhone does with a certificate that it
+# was only clicked through.
 NO_SOCKETS = """
   window.WebSocket = class extends EventTarget {
     static OPEN = 1;
@@ -65,7 +68,9 @@ READ = """() => Object.fromEntries([...document.querySelectorAll("[data-test]")]
 
 
 class Phones(Protocol):
-    def __call__(self, *scripts: str, camera: bool = True) -> AbstractAsyncContextManager[Chromium]: ...
+    def __call__(
+        self, *scripts: str, camera: bool = True
+    ) -> AbstractAsyncContextManager[Chromium]: ...
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +86,9 @@ async def opened(browser: Chromium, relay: Relay, name: str = "tested", more: st
 
 
 async def checked(page: Page, button: str = "#check") -> dict[str, dict[str, str]]:
-    """Run the self-test as a person does; the lines by what they are about: sign, all words, the link's address."""
+    """Run the self-test as a person does; the lines by what they are about: sign, all words, the
+    link's address.
+    """
     await page.click(button)
     return await finished(page)
 
@@ -114,7 +121,9 @@ async def test_everything_works(relay: Relay, phone: Phones) -> None:
         page = await opened(browser, relay)
         await has_picture(page)
         lines = await checked(page)
-        for _ in range(ATTEMPTS - 1):  # a browser that is too busy to be measured is rightly said to have limits
+        for _ in range(
+            ATTEMPTS - 1
+        ):  # a browser that is too busy to be measured is rightly said to have limits
             if set(signs(lines).values()) == {"fine"}:
                 break
             lines = await checked(page, "#selftest-again")
@@ -124,10 +133,18 @@ async def test_everything_works(relay: Relay, phone: Phones) -> None:
         assert "ms to encode a picture" in lines["encoder"]["text"]
         assert "recorder, video/webm" in lines["encoder"]["text"]
         await page.click("#selftest-close")
-        assert await page.evaluate("document.getElementById('selftest').hidden && document.activeElement.id") == "check"
-        assert await page.evaluate("document.getElementById('picture').srcObject.getVideoTracks()[0].readyState") == "live", (
-            "the page's own camera stays"
+        assert (
+            await page.evaluate(
+                "document.getElementById('selftest').hidden && document.activeElement.id"
+            )
+            == "check"
         )
+        assert (
+            await page.evaluate(
+                "document.getElementById('picture').srcObject.getVideoTracks()[0].readyState"
+            )
+            == "live"
+        ), "the page's own camera stays"
         await page.click("#start")
         await in_state(page, "live")
         assert page.errors == []
@@ -135,9 +152,13 @@ async def test_everything_works(relay: Relay, phone: Phones) -> None:
 
 @pytest.mark.long
 async def test_the_result_is_copied_and_has_no_secrets(phone: Phones) -> None:
-    async with phone("navigator.clipboard.writeText = async (text) => { window.copied = text; };") as browser:
+    async with phone(
+        "navigator.clipboard.writeText = async (text) => { window.copied = text; };"
+    ) as browser:
         with Relay("--tls") as relay:
-            link = next(line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line)
+            link = next(
+                line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line
+            )
             page = await browser.page(link.replace("camera.html#", "camera.html?name=secret-name#"))
             await has_picture(page)
             lines = await checked(page)
@@ -151,20 +172,36 @@ async def test_the_result_is_copied_and_has_no_secrets(phone: Phones) -> None:
             assert link.split("#key=")[1] not in text
             assert "secret-name" not in text
             # A browser without a clipboard for pages: the text is there to be copied by hand.
-            await page.evaluate("void (navigator.clipboard.writeText = async () => { throw new Error('no'); })")
+            await page.evaluate(
+                "void (navigator.clipboard.writeText = async () => { throw new Error('no'); })"
+            )
             await page.click("#selftest-copy")
-            await page.wait_for("document.getElementById('selftest-text').value.includes('[fine] Camera: ')", PATIENCE)
-            assert await page.evaluate("document.getElementById('selftest-text').getClientRects().length") > 0
+            await page.wait_for(
+                "document.getElementById('selftest-text').value.includes('[fine] Camera: ')",
+                PATIENCE,
+            )
+            assert (
+                await page.evaluate(
+                    "document.getElementById('selftest-text').getClientRects().length"
+                )
+                > 0
+            )
 
 
 @pytest.mark.long
-async def test_a_camera_that_may_not_watch_tests_its_socket_under_no_others_name(phone: Phones) -> None:
+async def test_a_camera_that_may_not_watch_tests_its_socket_under_no_others_name(
+    phone: Phones,
+) -> None:
     async with phone() as browser:
         with Relay("--tls") as relay:
-            link = next(line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line)
+            link = next(
+                line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line
+            )
             page = await browser.page(link.replace("camera.html#", "camera.html?name=porch#"))
             await has_picture(page)
-            assert await page.evaluate("fetch('/api/cameras').then((answer) => answer.status)") == 401
+            assert (
+                await page.evaluate("fetch('/api/cameras').then((answer) => answer.status)") == 401
+            )
             await page.evaluate(
                 """() => {
                   const Real = window.WebSocket;
@@ -194,21 +231,30 @@ async def test_while_it_films_it_reports_and_disturbs_nothing(relay: Relay, phon
             assert "It films with" in lines["encoder"]["text"]
             assert await page.evaluate("window.tracks.length") == known
             await page.click("#selftest-close")
-            assert await page.evaluate("window.tracks.every((track) => track.readyState === 'live')")
+            assert await page.evaluate(
+                "window.tracks.every((track) => track.readyState === 'live')"
+            )
             media = len(player.media)
             await player.until(lambda one: len(one.media) > media + 5)
-            assert not any(one["type"] == "state" and one["state"] != "live" for one in player.messages[1:])
+            assert not any(
+                one["type"] == "state" and one["state"] != "live" for one in player.messages[1:]
+            )
 
 
 @pytest.mark.long
 async def test_while_it_films_nothing_is_asked_for(relay: Relay, phone: Phones) -> None:
-    async with phone(REFUSING % ("(window.questions = (window.questions || 0) + 1, wishes.audio)", "NotAllowedError")) as browser:
+    async with phone(
+        REFUSING
+        % ("(window.questions = (window.questions || 0) + 1, wishes.audio)", "NotAllowedError")
+    ) as browser:
         page = await opened(browser, relay, "quiet", "&start=1")
         await in_state(page, "live")
         known = await page.evaluate("window.questions")
         await page.evaluate("document.getElementById('check').click()")
         lines = await finished(page)
-        assert signs(lines, ["microphone"]) == dict.fromkeys(["page", "relay", "socket", "camera", "screen", "encoder"], "fine"), lines
+        assert signs(lines, ["microphone"]) == dict.fromkeys(
+            ["page", "relay", "socket", "camera", "screen", "encoder"], "fine"
+        ), lines
         assert lines["microphone"]["sign"] == "failed"
         assert "not allowed" in lines["microphone"]["text"]
         assert await page.evaluate("window.questions") == known
@@ -226,7 +272,9 @@ REFUSING = """
 
 @pytest.mark.long
 async def test_an_insecure_page(relay: Relay, phone: Phones) -> None:
-    async with phone("Object.defineProperty(window, 'isSecureContext', { value: false });") as browser:
+    async with phone(
+        "Object.defineProperty(window, 'isSecureContext', { value: false });"
+    ) as browser:
         page = await opened(browser, relay)
         lines = await checked(page, "#panel-actions button")
         assert lines["page"]["sign"] == "failed"
@@ -258,7 +306,9 @@ async def test_a_camera_that_is_refused(relay: Relay, phone: Phones) -> None:
 
 @pytest.mark.long
 async def test_a_sound_that_is_switched_off_is_not_asked_for(relay: Relay, phone: Phones) -> None:
-    async with phone(REFUSING % ("(window.heard = window.heard || Boolean(wishes.audio), false)", "")) as browser:
+    async with phone(
+        REFUSING % ("(window.heard = window.heard || Boolean(wishes.audio), false)", "")
+    ) as browser:
         page = await opened(browser, relay, more="&sound=0")
         await has_picture(page)
         lines = await checked(page)
@@ -267,25 +317,39 @@ async def test_a_sound_that_is_switched_off_is_not_asked_for(relay: Relay, phone
 
 
 @pytest.mark.long
-async def test_a_camera_that_is_free_again_is_taken_by_the_page_afterwards(relay: Relay, phone: Phones) -> None:
+async def test_a_camera_that_is_free_again_is_taken_by_the_page_afterwards(
+    relay: Relay, phone: Phones
+) -> None:
     """And what the test itself has asked for is let go."""
     busy = "window.busy"
-    async with phone(TRACKS, REFUSING % (busy, "NotAllowedError"), "window.busy = true;") as browser:
+    async with phone(
+        TRACKS, REFUSING % (busy, "NotAllowedError"), "window.busy = true;"
+    ) as browser:
         page = await opened(browser, relay)
         await shows(page, "panel", "The camera is not allowed")
         await page.evaluate("void (window.busy = false)")
         lines = await checked(page, "#panel-actions button:last-child")
-        assert lines["camera"]["sign"] == lines["microphone"]["sign"] == lines["encoder"]["sign"] == "fine", lines
+        assert (
+            lines["camera"]["sign"]
+            == lines["microphone"]["sign"]
+            == lines["encoder"]["sign"]
+            == "fine"
+        ), lines
         own = await page.evaluate("window.tracks.map((track) => track.readyState)")
         assert own == ["ended", "ended"]
         await page.click("#selftest-close")
-        await page.wait_for("!document.getElementById('start').disabled && document.getElementById('panel').hidden", PATIENCE)
+        await page.wait_for(
+            "!document.getElementById('start').disabled && document.getElementById('panel').hidden",
+            PATIENCE,
+        )
         assert await page.evaluate("document.querySelector('.source-video') === null")
 
 
 @pytest.mark.long
 async def test_closing_it_lets_everything_go(relay: Relay, phone: Phones) -> None:
-    async with phone(TRACKS, REFUSING % ("window.busy", "NotAllowedError"), "window.busy = true;") as browser:
+    async with phone(
+        TRACKS, REFUSING % ("window.busy", "NotAllowedError"), "window.busy = true;"
+    ) as browser:
         page = await opened(browser, relay)
         await shows(page, "panel", "The camera is not allowed")
         await page.evaluate("void (window.busy = false)")
@@ -310,8 +374,14 @@ async def test_a_lens_that_gives_no_picture(relay: Relay, phone: Phones) -> None
 
 NO_LOCK = "navigator.wakeLock.request = async () => { throw new Error('no'); };"
 NO_VIDEO = "delete HTMLCanvasElement.prototype.captureStream;"
-NO_WEBCODECS = "VideoEncoder.prototype.encode = function () { throw new DOMException('no', 'EncodingError'); };"
-NO_RECORDER = "MediaRecorder.prototype.start = function () { throw new DOMException('no', 'NotSupportedError'); };"
+NO_WEBCODECS = (
+    "VideoEncoder.prototype.encode = function () { throw new DOMException('no', "
+    "'EncodingError'); };"
+)
+NO_RECORDER = (
+    "MediaRecorder.prototype.start = function () { throw new DOMException('no', "
+    "'NotSupportedError'); };"
+)
 
 
 @dataclass(frozen=True)
@@ -362,7 +432,9 @@ async def test_what_a_phone_lacks_is_named(relay: Relay, lack: Lack, phone: Phon
         page = await opened(browser, relay)
         await has_picture(page)
         lines = await checked(page)
-        assert signs(lines, list(lack.found)) == dict.fromkeys(["page", "relay", "socket", "camera"], "fine"), lines
+        assert signs(lines, list(lack.found)) == dict.fromkeys(
+            ["page", "relay", "socket", "camera"], "fine"
+        ), lines
         for name, (sign, words) in lack.found.items():
             assert lines[name]["sign"] == sign and words in lines[name]["text"], lines[name]
             assert sign == "fine" or len(lines[name]["text"].splitlines()) > 3, "and what to do"
@@ -371,26 +443,43 @@ async def test_what_a_phone_lacks_is_named(relay: Relay, lack: Lack, phone: Phon
 
 
 @pytest.mark.parametrize(
-    ("scripts", "sign"), [([NO_SOCKETS], "limits"), pytest.param([NO_SOCKETS, NO_REQUESTS], "failed", marks=pytest.mark.long)]
+    ("scripts", "sign"),
+    [
+        ([NO_SOCKETS], "limits"),
+        pytest.param([NO_SOCKETS, NO_REQUESTS], "failed", marks=pytest.mark.long),
+    ],
 )
 async def test_a_browser_that_refuses_wss(scripts: list[str], sign: str, phone: Phones) -> None:
     async with phone(*scripts) as browser:
         with Relay("--tls") as relay:
-            link = next(line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line)
+            link = next(
+                line.split()[-1] for line in relay.output.splitlines() if "/camera.html#" in line
+            )
             page = await browser.page(link)
             await has_picture(page)
             lines = await checked(page)
             assert signs(lines)["relay"] == "fine"
             assert lines["socket"]["sign"] == sign
-            assert "refuses WebSockets (wss), although it reaches the relay by https://" in lines["socket"]["text"]
+            assert (
+                "refuses WebSockets (wss), although it reaches the relay by https://"
+                in lines["socket"]["text"]
+            )
             assert "install the relay’s certificate" in lines["socket"]["text"]
-            assert ("Ordinary requests carry the pictures instead" in lines["socket"]["text"]) == (sign == "limits")
+            assert ("Ordinary requests carry the pictures instead" in lines["socket"]["text"]) == (
+                sign == "limits"
+            )
             assert await page.evaluate("window.tried[0].startsWith('wss://')")
-            assert (await summary(page)).startswith("This phone can film" if sign == "limits" else "This phone cannot film yet. Begin with")
+            assert (await summary(page)).startswith(
+                "This phone can film"
+                if sign == "limits"
+                else "This phone cannot film yet. Begin with"
+            )
 
 
 @pytest.mark.long
-async def test_the_way_to_the_certificate_is_a_link_where_the_relay_knows_it(relay: Relay, phone: Phones) -> None:
+async def test_the_way_to_the_certificate_is_a_link_where_the_relay_knows_it(
+    relay: Relay, phone: Phones
+) -> None:
     script = """
       const ask = window.fetch;
       window.fetch = async (url, ...more) => {
@@ -420,7 +509,9 @@ async def test_the_way_to_the_certificate_is_a_link_where_the_relay_knows_it(rel
 async def test_a_wrong_key(phone: Phones) -> None:
     async with phone() as browser:
         with Relay("--tls") as relay:
-            page = await browser.page(f"{relay.origin}/camera.html?name=porch#key=aaaa-bbbb-cccc-dddd")
+            page = await browser.page(
+                f"{relay.origin}/camera.html?name=porch#key=aaaa-bbbb-cccc-dddd"
+            )
             await shows(page, "panel", "This link does not open this page")
             lines = await checked(page, "#panel-actions button:last-child")
             assert lines["relay"]["sign"] == "failed"
@@ -453,18 +544,44 @@ async def test_a_relay_that_is_away_is_offered_to_be_looked_into(phone: Phones) 
 # --- words ---
 
 ANDROID = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
-IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+    "Gecko) "
+)
 WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36"
-MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4 Safari/605.1.15"
+MAC = (
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/17.4 Safari/605.1.15"
+)
 
 
 @pytest.mark.parametrize(
     ("agent", "touches", "name", "step"),
     [
-        (ANDROID + "Chrome/126.0.0.0 Mobile Safari/537.36", 5, "Chrome on Android", "then Permissions, then Camera"),
-        (ANDROID + "SamsungBrowser/25.0 Chrome/121.0.0.0 Mobile Safari/537.36", 5, "Samsung Internet on Android", "Samsung Internet, Perm"),
-        ("Mozilla/5.0 (Android 13; Mobile; rv:127.0) Gecko/127.0 Firefox/127.0", 5, "Firefox on Android", "Touch the lock"),
-        (IPHONE + "Version/17.4 Mobile/15E148 Safari/604.1", 5, "Safari on iPhone or iPad", "Website Settings"),
+        (
+            ANDROID + "Chrome/126.0.0.0 Mobile Safari/537.36",
+            5,
+            "Chrome on Android",
+            "then Permissions, then Camera",
+        ),
+        (
+            ANDROID + "SamsungBrowser/25.0 Chrome/121.0.0.0 Mobile Safari/537.36",
+            5,
+            "Samsung Internet on Android",
+            "Samsung Internet, Perm",
+        ),
+        (
+            "Mozilla/5.0 (Android 13; Mobile; rv:127.0) Gecko/127.0 Firefox/127.0",
+            5,
+            "Firefox on Android",
+            "Touch the lock",
+        ),
+        (
+            IPHONE + "Version/17.4 Mobile/15E148 Safari/604.1",
+            5,
+            "Safari on iPhone or iPad",
+            "Website Settings",
+        ),
         (
             IPHONE + "CriOS/126.0.6478.35 Mobile/15E148 Safari/604.1",
             5,
@@ -473,9 +590,17 @@ MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHT
         ),
         (MAC, 5, "Safari on iPhone or iPad", "Website Settings"),
         (MAC, 0, "Safari on a computer", "In the menu Safari"),
-        ("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", 0, "Firefox on a computer", "crossed-out camera"),
         (
-            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+            0,
+            "Firefox on a computer",
+            "crossed-out camera",
+        ),
+        (
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 "
+                "Safari/537.36"
+            ),
             0,
             "Chrome on a computer",
             "Click the icon",
@@ -483,7 +608,9 @@ MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHT
         ("Lynx/2.8", 0, "the browser on a computer", "allow Camera"),
     ],
 )
-async def test_menus_are_named_as_the_browser_names_them(page: Page, agent: str, touches: int, name: str, step: str) -> None:
+async def test_menus_are_named_as_the_browser_names_them(
+    page: Page, agent: str, touches: int, name: str, step: str
+) -> None:
     found = await page.evaluate(
         """async (userAgent, maxTouchPoints) => {
           const menus = await import("/web/shared/page/browser-menus.js");
@@ -516,8 +643,14 @@ async def test_one_sentence_for_all(page: Page) -> None:
 
     assert await sentence() == "Everything works."
     assert await sentence(screen="limits") == "This phone can film, with limits."
-    assert await sentence(screen="failed", microphone="failed") == "This phone can film. Not working: microphone, screen stays on."
-    assert await sentence(screen="failed", camera="failed", encoder="skipped") == "This phone cannot film yet. Begin with “Camera”."
+    assert (
+        await sentence(screen="failed", microphone="failed")
+        == "This phone can film. Not working: microphone, screen stays on."
+    )
+    assert (
+        await sentence(screen="failed", camera="failed", encoder="skipped")
+        == "This phone cannot film yet. Begin with “Camera”."
+    )
     assert await sentence(encoder="skipped") == "What could be tried works. Not everything could."
 
 
@@ -528,22 +661,62 @@ _VP8 = "WebCodecs VP8, 4.0 ms to encode a picture"
     ("choice", "recorder", "sign", "found", "steps"),
     [
         # What gave nothing in the test's time is slow, and not missing: no update would mend that.
-        ({"delays": {"vp8": "failed"}, "spare": ["vp8"]}, "video/webm", "limits", "too busy or too slow", "Close other"),
-        ({"delays": {}, "codecs": ["vp8"]}, "video/webm", "limits", "too busy or too slow", "Close other"),
-        ({"delays": {"vp8": None}, "codecs": ["vp8"]}, "video/mp4", "limits", "too busy or too slow", "Close other"),
-        ({"delays": {"vp8": "failed"}, "codecs": ["vp8"]}, None, "failed", "too busy or too slow", "Close other"),
+        (
+            {"delays": {"vp8": "failed"}, "spare": ["vp8"]},
+            "video/webm",
+            "limits",
+            "too busy or too slow",
+            "Close other",
+        ),
+        (
+            {"delays": {}, "codecs": ["vp8"]},
+            "video/webm",
+            "limits",
+            "too busy or too slow",
+            "Close other",
+        ),
+        (
+            {"delays": {"vp8": None}, "codecs": ["vp8"]},
+            "video/mp4",
+            "limits",
+            "too busy or too slow",
+            "Close other",
+        ),
+        (
+            {"delays": {"vp8": "failed"}, "codecs": ["vp8"]},
+            None,
+            "failed",
+            "too busy or too slow",
+            "Close other",
+        ),
         ({"delays": {"recorder": "failed"}}, None, "failed", "too busy or too slow", "Close other"),
         # What is missing, or breaks, is.
         ({"delays": {"recorder": None}}, "video/mp4", "limits", "writes in pieces", "Update"),
         ({"delays": {"vp8": "refused"}}, "video/webm", "limits", "Without WebCodecs", "Update"),
         ({"delays": {"vp8": "refused"}}, "", "failed", "No encoder of this browser", "Update"),
-        ({"delays": {"vp8": "failed"}, "codecs": ["vp8"], "sound": False}, "video/webm", "limits", "Sound cannot", "Close other|Update"),
-        ({"delays": {"vp8": {"least": 3, "median": 4}}, "codecs": ["vp8"]}, "video/webm", "fine", _VP8, ""),
+        (
+            {"delays": {"vp8": "failed"}, "codecs": ["vp8"], "sound": False},
+            "video/webm",
+            "limits",
+            "Sound cannot",
+            "Close other|Update",
+        ),
+        (
+            {"delays": {"vp8": {"least": 3, "median": 4}}, "codecs": ["vp8"]},
+            "video/webm",
+            "fine",
+            _VP8,
+            "",
+        ),
         ({"delays": {"vp8": {"least": 3, "median": 4}}, "codecs": ["vp8"]}, None, "fine", _VP8, ""),
     ],
 )
-async def test_slow_is_not_missing(page: Page, choice: dict[str, Any], recorder: str | None, sign: str, found: str, steps: str) -> None:
-    """`recorder` is the type of which bytes came, None where none came in time, and "" where it broke."""
+async def test_slow_is_not_missing(
+    page: Page, choice: dict[str, Any], recorder: str | None, sign: str, found: str, steps: str
+) -> None:
+    """`recorder` is the type of which bytes came, None where none came in time, and "" where it
+    broke.
+    """
     whole = {"codecs": [], "spare": [], "sound": True, "drawn": False, "remark": ""} | choice
     said = await page.evaluate(
         """async (choice, recorder) => {
@@ -554,5 +727,9 @@ async def test_slow_is_not_missing(page: Page, choice: dict[str, Any], recorder:
         {"mime": recorder or "", "silent": recorder is None, "sound": whole["sound"]},
     )
     assert said["sign"] == sign and found in said["found"]
-    named = [step for step in ("Close other", "Update") if any(one.startswith(step) for one in said["steps"])]
+    named = [
+        step
+        for step in ("Close other", "Update")
+        if any(one.startswith(step) for one in said["steps"])
+    ]
     assert "|".join(named) == steps

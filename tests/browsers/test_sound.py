@@ -1,5 +1,7 @@
-"""Live sound. The jitter buffer is driven by hand, quantum by quantum, so that it is the same on every machine; the whole way, from a
-camera's microphone to the loudspeaker, is walked in real browsers."""
+"""Live sound. The jitter buffer is driven by hand, quantum by quantum, so that it is the same on
+every machine; the whole way, from a camera's microphone to the loudspeaker, is walked in real
+browsers.
+"""
 
 from __future__ import annotations
 
@@ -19,26 +21,31 @@ from tests.media.samples import RECORDINGS, read
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
-# Samples a second and amplitude of the sine that is sent, and its largest step from one sample to the next at 48 and at 12 kHz.
+# Samples a second and amplitude of the sine that is sent, and its largest step from one sample to
+# the next at 48 and at 12 kHz.
 FREQUENCY = 440
 STEP = {48000: 0.0288, 12000: 0.1146}
 
-# A click is a step that a sine does not have. A cross-fade of 5 ms adds up to a quarter of the step at 48 kHz.
+# A click is a step that a sine does not have. A cross-fade of 5 ms adds up to a quarter of the step
+# at 48 kHz.
 CLICK = 1.3
 
 # Seconds until the buffer knows the network.
 WARM = 5
 
-# Runs the processor with the audio thread's globals put in place. Time is the loudspeaker's; the camera's clock runs `drift` ppm faster,
-# and its microphone another `microphone` ppm slower than its clock. A packet is complete with its last sample, takes `path` s and up to
-# `jitter` s more, in order; what would arrive within one of `freezes` arrives at its end. `lost`: captured and never sent. `holds`: when to
-# wait how much longer. `jumps`: from when on timestamps are wrong by how much. `replay`: seconds captured before the start that come at
-# once. `quanta`: how many the loudspeaker takes at once. `foldAt`: seconds that positions are before their limit, from 2 s on. Timestamps
-# are whole milliseconds, as in WebM.
+# Runs the processor with the audio thread's globals put in place. Time is the loudspeaker's; the
+# camera's clock runs `drift` ppm faster, and its microphone another `microphone` ppm slower than
+# its clock. A packet is complete with its last sample, takes `path` s and up to `jitter` s more, in
+# order; what would arrive within one of `freezes` arrives at its end. `lost`: captured and never
+# sent. `holds`: when to wait how much longer. `jumps`: from when on timestamps are wrong by how
+# much. `replay`: seconds captured before the start that come at once. `quanta`: how many the
+# loudspeaker takes at once. `foldAt`: seconds that positions are before their limit, from 2 s on.
+# Timestamps are whole milliseconds, as in WebM.
 #
-# The first channel is the sine, the second one says the time of its capture, so the delay is read from what comes out.
-# Returns a list with an object for each second: step (the largest), crossings (of zero, upwards), silent (samples that are 0), gap (the
-# longest run of these), least and most delay (s, null: nothing heard), delay (the last), and what the processor reported last.
+# The first channel is the sine, the second one says the time of its capture, so the delay is read
+# from what comes out. Returns a list with an object for each second: step (the largest), crossings
+# (of zero, upwards), silent (samples that are 0), gap (the longest run of these), least and most
+# delay (s, null: nothing heard), delay (the last), and what the processor reported last.
 SIMULATE = """async (options) => {
   const { seconds, rate = 48000, packet = 0.02, path = 0.005, drift = 0, microphone = 0, jitter = 0, seed = 1, quanta = 4 } = options;
   const { freezes = [], lost = [], holds = [], jumps = [], replay = 0, foldAt = null, channels = 2 } = options;
@@ -131,24 +138,34 @@ async def simulated(page: Page, **options: Any) -> list[dict[str, Any]]:
 
 def assert_even(seconds: list[dict[str, Any]], underflows: int = 0) -> None:
     """Sound without a break, at its own pitch."""
-    assert all(second["silent"] < 100 for second in seconds), [second["silent"] for second in seconds]
-    assert all(abs(second["crossings"] - FREQUENCY) <= FREQUENCY / 100 for second in seconds), [second["crossings"] for second in seconds]
+    assert all(second["silent"] < 100 for second in seconds), [
+        second["silent"] for second in seconds
+    ]
+    assert all(abs(second["crossings"] - FREQUENCY) <= FREQUENCY / 100 for second in seconds), [
+        second["crossings"] for second in seconds
+    ]
     assert seconds[-1]["underflows"] - seconds[0]["underflows"] == underflows
 
 
 @pytest.mark.parametrize(("packet", "least", "most"), [(0.02, 0.04, 0.06), (0.06, 0.06, 0.1)])
-async def test_a_quiet_network_needs_one_packet_and_a_little_more(page: Page, packet: float, least: float, most: float) -> None:
+async def test_a_quiet_network_needs_one_packet_and_a_little_more(
+    page: Page, packet: float, least: float, most: float
+) -> None:
     seconds = await simulated(page, seconds=30, packet=packet)
     assert_even(seconds[1:])
     assert seconds[-1]["underflows"] == 0
     assert all(least - 0.001 <= second["target"] <= most for second in seconds)
     # The way itself, 5 ms; and a loudspeaker that takes 11 ms at a time.
-    assert all(second["least"] >= packet + 0.005 and second["most"] <= most + 0.016 for second in seconds)
+    assert all(
+        second["least"] >= packet + 0.005 and second["most"] <= most + 0.016 for second in seconds
+    )
 
 
 @pytest.mark.parametrize("packet", [0.02, 0.06])
 @pytest.mark.parametrize("seed", [1, 7919, 104729])
-async def test_jitter_is_learned_and_never_heard_afterwards(page: Page, packet: float, seed: int) -> None:
+async def test_jitter_is_learned_and_never_heard_afterwards(
+    page: Page, packet: float, seed: int
+) -> None:
     seconds = await simulated(page, seconds=40, packet=packet, jitter=0.04, seed=seed)
     assert_even(seconds[WARM:])
     assert seconds[-1]["most"] <= packet + 0.04 + 0.04, "the way, the jitter, the packet, a reserve"
@@ -163,12 +180,19 @@ async def test_jitter_is_learned_and_never_heard_afterwards(page: Page, packet: 
         pytest.param(300, 0.06, 100, marks=pytest.mark.long),
     ],
 )
-async def test_clocks_that_drift_for_long(page: Page, drift: int, packet: float, microphone: int) -> None:
-    seconds = await simulated(page, seconds=1200, rate=12000, quanta=1, packet=packet, drift=drift, microphone=microphone)
+async def test_clocks_that_drift_for_long(
+    page: Page, drift: int, packet: float, microphone: int
+) -> None:
+    seconds = await simulated(
+        page, seconds=1200, rate=12000, quanta=1, packet=packet, drift=drift, microphone=microphone
+    )
     settled = seconds[20:]
     assert seconds[-1]["underflows"] == 0
     assert sum(second["silent"] for second in settled) < len(settled), "no break"
-    assert max(second["most"] for second in settled) - min(second["least"] for second in settled) < 0.012
+    assert (
+        max(second["most"] for second in settled) - min(second["least"] for second in settled)
+        < 0.012
+    )
     assert max(second["step"] for second in settled) < STEP[12000] * 1.01, "no skip either"
 
 
@@ -179,7 +203,9 @@ async def test_a_freeze_leaves_no_queue(page: Page) -> None:
     assert seconds[22]["silent"] < 0.03 * 48000
     assert_even(seconds[23:])
     assert seconds[22]["underflows"] == 1
-    assert usual < seconds[22]["least"] and seconds[22]["most"] < usual + 0.03, "back at once, with a little more reserve"
+    assert usual < seconds[22]["least"] and seconds[22]["most"] < usual + 0.03, (
+        "back at once, with a little more reserve"
+    )
     assert seconds[-1]["most"] < usual + 0.01, "which goes away again"
 
 
@@ -191,7 +217,9 @@ async def test_a_short_freeze_is_not_taken_for_jitter(page: Page) -> None:
 
 
 async def test_a_recorder_that_gives_a_piece_each_second(page: Page) -> None:
-    seconds = await simulated(page, seconds=40, freezes=[[second, second + 0.999] for second in range(40)])
+    seconds = await simulated(
+        page, seconds=40, freezes=[[second, second + 0.999] for second in range(40)]
+    )
     assert_even(seconds[WARM:])
     assert 1.0 < seconds[-1]["delay"] < 1.15
 
@@ -210,7 +238,9 @@ async def test_a_late_picture_is_waited_for_and_an_early_one_not(page: Page) -> 
     assert seconds[19]["delay"] == pytest.approx(usual + 0.35, abs=0.015)
     assert seconds[19]["target"] == pytest.approx(seconds[4]["target"] + 0.35, abs=0.01)
     assert seconds[21]["delay"] == pytest.approx(usual + 0.05, abs=0.01), "skipped"
-    assert sum(second["silent"] for second in seconds[6:]) < 100, "small changes are made by the speed, large ones back by a skip"
+    assert sum(second["silent"] for second in seconds[6:]) < 100, (
+        "small changes are made by the speed, large ones back by a skip"
+    )
     assert seconds[-1]["delay"] == pytest.approx(usual, abs=0.01)
     assert seconds[-1]["underflows"] == 0
 
@@ -219,20 +249,28 @@ async def test_lost_packets_leave_as_much_silence_and_sound_stays_in_time(page: 
     seconds = await simulated(page, seconds=16, lost=[[6, 6.02], [8, 8.3], [8.4, 8.44], [11, 14]])
     assert 0.01 * 48000 < seconds[6]["silent"] < 0.03 * 48000
     assert 0.3 * 48000 < seconds[8]["silent"] < 0.38 * 48000
-    assert all(abs(seconds[9]["delay"] - seconds[at]["delay"]) < 0.01 for at in (5, 6, 7, 10, 14, 15))
+    assert all(
+        abs(seconds[9]["delay"] - seconds[at]["delay"]) < 0.01 for at in (5, 6, 7, 10, 14, 15)
+    )
     assert seconds[-1]["underflows"] == 0, "the network is not to blame"
 
 
 async def test_timestamps_that_jump_are_followed(page: Page) -> None:
-    seconds = await simulated(page, seconds=30, jumps=[[5, 0.2], [12, -0.2], [18, 100], [24, -3000]])
+    seconds = await simulated(
+        page, seconds=30, jumps=[[5, 0.2], [12, -0.2], [18, 100], [24, -3000]]
+    )
     usual = seconds[4]["delay"]
-    assert all(abs(seconds[at]["delay"] - usual) < 0.03 for at in (17, 19, 23, 25, 29)), [second["delay"] for second in seconds]
+    assert all(abs(seconds[at]["delay"] - usual) < 0.03 for at in (17, 19, 23, 25, 29)), [
+        second["delay"] for second in seconds
+    ]
     assert_even([seconds[at] for at in (10, 11, 12, 13, 20, 21, 22, 23)])
     assert seconds[-1]["underflows"] == 0
 
 
 async def test_a_recorder_that_begins_afresh_and_is_placed_step_by_step(page: Page) -> None:
-    """The relay places a new recorder by its first packet, which is too late for it, and then, packet by packet, where it belongs."""
+    """The relay places a new recorder by its first packet, which is too late for it, and then,
+    packet by packet, where it belongs.
+    """
     steps = [[8 + 0.02 * packet, -0.02] for packet in range(1, 26)]
     seconds = await simulated(page, seconds=20, jumps=[[8, 0.5], *steps], freezes=[[8, 8.5]])
     assert seconds[-1]["delay"] == pytest.approx(seconds[7]["delay"], abs=0.03)
@@ -242,7 +280,9 @@ async def test_a_recorder_that_begins_afresh_and_is_placed_step_by_step(page: Pa
 async def test_positions_are_folded_before_they_overflow(page: Page) -> None:
     seconds = await simulated(page, seconds=24, foldAt=10)
     reads = [second["read"] for second in seconds]
-    assert max(reads) > 2**30 - 48000 * 20 and reads[-1] < 48000 * 60, "it went over the limit and was folded"
+    assert max(reads) > 2**30 - 48000 * 20 and reads[-1] < 48000 * 60, (
+        "it went over the limit and was folded"
+    )
     assert_even(seconds[1:])
     assert seconds[-1]["delay"] == pytest.approx(seconds[1]["delay"], abs=0.01)
 
@@ -307,23 +347,33 @@ TILE = "document.querySelector('[data-camera]').tile"
 
 
 async def heard(page: Page) -> dict[str, Any]:
-    """Switch the sound on, wait until it is heard and its delay is known; what the tile then says of it."""
+    """Switch the sound on, wait until it is heard and its delay is known; what the tile then says
+    of it.
+    """
     await listening(page)
-    await page.wait_for(f"{TILE}.stats().sound.delayMs !== null && {TILE}.stats().sound.targetMs > 0", PATIENCE)
+    await page.wait_for(
+        f"{TILE}.stats().sound.delayMs !== null && {TILE}.stats().sound.targetMs > 0", PATIENCE
+    )
     sound: dict[str, Any] = await page.evaluate(f"{TILE}.stats().sound")
     return sound
 
 
 @IN_CHROMIUM
-async def test_sound_is_decoded_in_the_worker_and_its_delay_known(relay: Relay, viewer: Browser, porch: None) -> None:
+async def test_sound_is_decoded_in_the_worker_and_its_delay_known(
+    relay: Relay, viewer: Browser, porch: None
+) -> None:
     page = await viewer.page(f"{relay.origin}/player.html?camera=porch")
     sound = await heard(page)
     assert sound["state"] == "on"
     assert sound["targetMs"] >= 40
     assert await page.evaluate(f"{TILE}.sound.current.ways[0]") == "worker"
-    if not isinstance(viewer, Firefox):  # whose loudspeaker is a mock with a clock that runs too slowly
+    if not isinstance(
+        viewer, Firefox
+    ):  # whose loudspeaker is a mock with a clock that runs too slowly
         delay = f"{TILE}.stats().sound.delayMs"
-        await page.wait_for(f"{delay} > 0 && {delay} < 2000", PATIENCE)  # a busy computer may begin late, and catches up
+        await page.wait_for(
+            f"{delay} > 0 && {delay} < 2000", PATIENCE
+        )  # a busy computer may begin late, and catches up
     assert page.errors == []
     await page.close()
 
@@ -334,16 +384,33 @@ async def test_sound_meets_a_late_picture(relay: Relay, porch: None, browsers: B
         page = await browser.page(f"{relay.origin}/player.html?camera=porch")
         sound = await heard(page)
         late = sound["delayMs"] + 200
-        await page.evaluate(f"() => {{ const {{ sound }} = {TILE}; sound.picture = () => undefined; sound.pictureDelay = {late}; }}")
-        # The means settle within seconds; what the sound is aimed at is 0 to 40 ms after the picture.
-        await page.wait_for(f"Math.abs({TILE}.stats().sound.delayMs - {late} - 20) < 40 && {TILE}.sound.player.hold > 0", PATIENCE)
+        await page.evaluate(
+            f"() => {{ const {{ sound }} = {TILE}; sound.picture = () => undefined; "
+            f"sound.pictureDelay = {late}; }}"
+        )
+        # The means settle within seconds; what the sound is aimed at is 0 to 40 ms after the
+        # picture.
+        await page.wait_for(
+            (
+                f"Math.abs({TILE}.stats().sound.delayMs - {late} - 20) < 40 && "
+                f"{TILE}.sound.player.hold > 0"
+            ),
+            PATIENCE,
+        )
         await page.evaluate(f"() => void ({TILE}.sound.pictureDelay = null)")
-        await page.wait_for(f"{TILE}.sound.player.hold === 0 && {TILE}.stats().sound.delayMs < {late} - 100", PATIENCE)
+        await page.wait_for(
+            f"{TILE}.sound.player.hold === 0 && {TILE}.stats().sound.delayMs < {late} - 100",
+            PATIENCE,
+        )
         assert page.errors == []
 
 
-async def test_every_way_to_play_leads_to_sound(relay: Relay, porch: None, browsers: Browsers) -> None:
-    """What a browser cannot do is done in the next best way: first in the page, then by an element."""
+async def test_every_way_to_play_leads_to_sound(
+    relay: Relay, porch: None, browsers: Browsers
+) -> None:
+    """What a browser cannot do is done in the next best way: first in the page, then by an
+    element.
+    """
     async with browsers.chromium(camera=False) as browser:
         page = await browser.page(f"{relay.origin}/player.html?camera=porch")
         await heard(page)
@@ -361,13 +428,26 @@ async def test_every_way_to_play_leads_to_sound(relay: Relay, porch: None, brows
 
 
 @IN_CHROMIUM
-async def test_samples_carry_the_timestamps_of_their_packets(relay: Relay, viewer: Browser, porch: None) -> None:
-    """Also behind a gap, of which Chromium's decoder knows nothing; and what is sent again is not heard again."""
-    packets = [event for event in read([(RECORDINGS / "firefox-opus.webm").read_bytes()]) if isinstance(event, Packet)][:12]
+async def test_samples_carry_the_timestamps_of_their_packets(
+    relay: Relay, viewer: Browser, porch: None
+) -> None:
+    """Also behind a gap, of which Chromium's decoder knows nothing; and what is sent again is not
+    heard again.
+    """
+    packets = [
+        event
+        for event in read([(RECORDINGS / "firefox-opus.webm").read_bytes()])
+        if isinstance(event, Packet)
+    ][:12]
     track = packets[0].track
-    times = [1_000_000 + 20_000 * index + (500_000 if index > 5 else 0) for index in range(len(packets))]
+    times = [
+        1_000_000 + 20_000 * index + (500_000 if index > 5 else 0) for index in range(len(packets))
+    ]
     writer = WebmWriter(track, 2, 0)
-    messages = [writer.fragment(replace(packet, timestamp=time)) for packet, time in zip(packets, times, strict=True)]
+    messages = [
+        writer.fragment(replace(packet, timestamp=time))
+        for packet, time in zip(packets, times, strict=True)
+    ]
     page = await viewer.page(f"{relay.origin}/camera.html")
     given: list[list[int]] = await page.evaluate(
         """async (track, messages) => {
@@ -390,7 +470,9 @@ async def test_samples_carry_the_timestamps_of_their_packets(relay: Relay, viewe
         [base64.b64encode(message).decode() for message in messages],
     )
     assert [timestamp for timestamp, *_ in given] == times
-    shapes = [shape for _, *shape in given[1:]]  # the first may be shorter: what the encoder put before the beginning is left out
+    shapes = [
+        shape for _, *shape in given[1:]
+    ]  # the first may be shorter: what the encoder put before the beginning is left out
     assert all(shape == shapes[0] for shape in shapes) and shapes[0][1:] == [960, 48000], shapes
     await page.close()
 

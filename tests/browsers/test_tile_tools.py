@@ -1,4 +1,6 @@
-"""What a person does with a tile besides watching: saves its picture, floats it above other windows, and puts it elsewhere on the wall."""
+"""What a person does with a tile besides watching: saves its picture, floats it above other
+windows, and puts it elsewhere on the wall.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +38,18 @@ page = pytest_asyncio.fixture(loop_scope="session")(fresh_page)
 async def house(relay: Relay) -> AsyncIterator[dict[str, Film]]:
     """Three cameras."""
     async with contextlib.AsyncExitStack() as stack:
-        yield {name: await stack.enter_async_context(film(relay, name)) for name in ("attic", "cot", "yard")}
+        yield {
+            name: await stack.enter_async_context(film(relay, name))
+            for name in ("attic", "cot", "yard")
+        }
 
 
 async def open_more(page: Page, name: str) -> None:
     await page.click(f"[data-camera={name}] .more")
-    await page.wait_for(f"document.querySelector('[data-camera={name}] .more-panel:not([hidden])') !== null", PATIENCE)
+    await page.wait_for(
+        f"document.querySelector('[data-camera={name}] .more-panel:not([hidden])') !== null",
+        PATIENCE,
+    )
 
 
 async def choose(page: Page, name: str, words: str) -> None:
@@ -75,7 +83,9 @@ async def saved(page: Page, folder: Path) -> tuple[datetime, str]:
         assert picture.size == (320, 240)
         colours = picture.convert("L").getextrema()
         when = datetime.strptime(name[1], "%Y-%m-%d_%H-%M-%S")
-        assert picture.getexif().get_ifd(IFD.Exif)[DATE_TIME_ORIGINAL] == f"{when:%Y:%m:%d %H:%M:%S}"
+        assert (
+            picture.getexif().get_ifd(IFD.Exif)[DATE_TIME_ORIGINAL] == f"{when:%Y:%m:%d %H:%M:%S}"
+        )
     assert colours != (0, 0)
     words = "document.querySelector('[data-camera=cot] .more-words').textContent"
     await page.wait_for(f"{words} !== ''", PATIENCE)
@@ -107,11 +117,20 @@ async def test_a_saved_picture_has_the_time_of_the_picture_also_when_it_is_old(
 
 async def floats(page: Page, yes: bool) -> None:
     await page.wait_for(f"{TILE}.dataset.floating === '{str(yes).lower()}'", PATIENCE)
-    await page.wait_for(f"(document.pictureInPictureElement !== null) === {str(yes).lower()}", PATIENCE)
+    await page.wait_for(
+        f"(document.pictureInPictureElement !== null) === {str(yes).lower()}", PATIENCE
+    )
 
 
 @pytest.mark.parametrize(
-    "way", ["engine=frames", *(pytest.param(way, marks=pytest.mark.long) for way in ("engine=mse", "surface=canvas", "engine=jpeg"))]
+    "way",
+    [
+        "engine=frames",
+        *(
+            pytest.param(way, marks=pytest.mark.long)
+            for way in ("engine=mse", "surface=canvas", "engine=jpeg")
+        ),
+    ],
 )
 async def test_picture_in_picture_goes_on_while_the_page_is_hidden_and_says_when_it_is_old(
     relay: Relay, page: Page, house: dict[str, Film], way: str
@@ -132,7 +151,9 @@ async def test_picture_in_picture_goes_on_while_the_page_is_hidden_and_says_when
     house["cot"].sends = False
     try:
         await state(page, "frozen")
-        await page.wait_for("document.pictureInPictureElement?.className === 'floating-picture'", PATIENCE)
+        await page.wait_for(
+            "document.pictureInPictureElement?.className === 'floating-picture'", PATIENCE
+        )
     finally:
         house["cot"].sends = True
     await state(page, "live")
@@ -156,13 +177,16 @@ CHANGES = """(async () => {
 })()"""
 
 
-async def test_the_browsers_own_picture_in_picture_counts_as_well(relay: Relay, page: Page, house: dict[str, Film]) -> None:
+async def test_the_browsers_own_picture_in_picture_counts_as_well(
+    relay: Relay, page: Page, house: dict[str, Film]
+) -> None:
     await go(page, f"{relay.origin}/player.html?camera=cot&engine=mse")
     await moving(page)
     if not await page.evaluate("document.pictureInPictureEnabled"):
         pytest.skip("this Chromium has no windows for it")
     await page.evaluate(
-        f"() => document.addEventListener('keydown', () => {TILE}.querySelector('video').requestPictureInPicture(), {{ once: true }})"
+        "() => document.addEventListener('keydown', () => "
+        f"{TILE}.querySelector('video').requestPictureInPicture(), {{ once: true }})"
     )
     assert isinstance(page, ChromiumPage)
     await page.raw.keyboard.press("x")
@@ -208,7 +232,9 @@ async def test_tiles_are_put_in_order_by_mouse_keys_and_buttons_and_stay_so(
 ) -> None:
     page = await chromium.page(f"{relay.origin}/player.html")
     await page.resize(1000, 700)
-    await page.wait_for("document.querySelectorAll('[data-camera][data-state=live]').length === 3", PATIENCE)
+    await page.wait_for(
+        "document.querySelectorAll('[data-camera][data-state=live]').length === 3", PATIENCE
+    )
     assert await names(page) == "attic cot yard"
     mouse = page.raw.mouse
     await mouse.move(*await middle(page, "attic"))
@@ -221,8 +247,12 @@ async def test_tiles_are_put_in_order_by_mouse_keys_and_buttons_and_stay_so(
     await page.evaluate("document.querySelector('[data-camera=yard] .view').focus()")
     await page.raw.keyboard.press("Alt+ArrowLeft")
     assert await names(page) == "yard cot attic"
-    assert await page.evaluate("document.activeElement === document.querySelector('[data-camera=yard] .view')")
-    await page.wait_for("document.querySelector('#announcer').textContent.includes('yard: Now 1 of 3.')", PATIENCE)
+    assert await page.evaluate(
+        "document.activeElement === document.querySelector('[data-camera=yard] .view')"
+    )
+    await page.wait_for(
+        "document.querySelector('#announcer').textContent.includes('yard: Now 1 of 3.')", PATIENCE
+    )
     await page.raw.keyboard.press("Alt+ArrowLeft")
     await open_more(page, "cot")
     await choose(page, "cot", "Later")
@@ -230,7 +260,9 @@ async def test_tiles_are_put_in_order_by_mouse_keys_and_buttons_and_stay_so(
     await page.raw.keyboard.press("Escape")
     assert await page.evaluate("document.activeElement.classList.contains('more')")
     async with film(relay, "bath"):
-        await page.wait_for("document.querySelector('[data-camera=bath][data-state=live]') !== null", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera=bath][data-state=live]') !== null", PATIENCE
+        )
         assert await names(page) == "yard attic cot bath"
         again = await chromium.page(f"{relay.origin}/player.html")
         await again.wait_for("document.querySelectorAll('[data-camera]').length === 4", PATIENCE)
@@ -246,12 +278,17 @@ async def test_a_finger_that_rests_moves_a_tile_and_one_that_does_not_scrolls(
 ) -> None:
     page = await chromium.page(f"{relay.origin}/player.html")
     await page.resize(360, 640)
-    await page.wait_for("document.querySelectorAll('[data-camera][data-state=live]').length >= 3", PATIENCE)
+    await page.wait_for(
+        "document.querySelectorAll('[data-camera][data-state=live]').length >= 3", PATIENCE
+    )
     before = (await names(page)).split()
     touch = await page.raw.context.new_cdp_session(page.raw)
 
     async def finger(kind: str, *points: tuple[float, float]) -> None:
-        await touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
+        await touch.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]},
+        )
 
     start, end = await middle(page, before[0]), await middle(page, before[1])
     for rests in (False, True):
@@ -259,11 +296,15 @@ async def test_a_finger_that_rests_moves_a_tile_and_one_that_does_not_scrolls(
         if rests:
             await page.wait_for("document.querySelector('.lifted') !== null", PATIENCE)
         for part in (0.25, 0.5, 0.75, 1.0):
-            await finger("touchMove", (start[0] + (end[0] - start[0]) * part, start[1] + (end[1] + 60 - start[1]) * part))
+            await finger(
+                "touchMove",
+                (start[0] + (end[0] - start[0]) * part, start[1] + (end[1] + 60 - start[1]) * part),
+            )
         await finger("touchEnd")
         moved = [before[1], before[0], *before[2:]] if rests else before
         await page.wait_for(
-            f"[...document.querySelectorAll('[data-camera]')].map((one) => one.dataset.camera).join() === '{','.join(moved)}'"
+            "[...document.querySelectorAll('[data-camera]')].map((one) => "
+            f"one.dataset.camera).join() === '{','.join(moved)}'"
         )
     assert await page.evaluate("document.querySelector('.large') === null")
     assert page.errors == []
@@ -281,5 +322,8 @@ async def test_loudness_is_set_and_stays_over_a_reload(relay: Relay, page: Page)
     gain = f"{TILE}.tile.sound.player.gain.gain.value"
     await page.wait_for(f"Math.abs({gain} - 0.25) < 0.01", PATIENCE)
     await page.evaluate("void setTimeout(() => location.reload(), (globalThis.before = 0))")
-    await page.wait_for(f"!('before' in globalThis) && {TILE}?.tile.sound.player && Math.abs({gain} - 0.25) < 0.01", PATIENCE)
+    await page.wait_for(
+        f"!('before' in globalThis) && {TILE}?.tile.sound.player && Math.abs({gain} - 0.25) < 0.01",
+        PATIENCE,
+    )
     assert page.errors == []

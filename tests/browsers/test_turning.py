@@ -1,6 +1,8 @@
-"""Turning a camera from the player's page: Chromium films with a camera that turns, a person presses the pad, the lens obeys. All is real.
+"""Turning a camera from the player's page: Chromium films with a camera that turns, a person
+presses the pad, the lens obeys. All is real.
 
-Chromium's fake camera pans, tilts and zooms for pages that are allowed to; for the others it does not, as a phone that cannot.
+Chromium's fake camera pans, tilts and zooms for pages that are allowed to; for the others it does
+not, as a phone that cannot.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ async def may_turn(chromium: Chromium, relay: Relay) -> AsyncIterator[None]:
     any_page = await chromium.page()
     browser = await chromium.context.new_cdp_session(any_page.raw)
     permissions = ["cameraPanTiltZoom", "videoCapture", "audioCapture"]
-    await browser.send("Browser.grantPermissions", {"origin": relay.origin, "permissions": permissions})
+    await browser.send(
+        "Browser.grantPermissions", {"origin": relay.origin, "permissions": permissions}
+    )
     yield
     await browser.send("Browser.resetPermissions")
     await any_page.close()
@@ -40,19 +44,38 @@ async def may_turn(chromium: Chromium, relay: Relay) -> AsyncIterator[None]:
 
 async def shown(page: Page, *buttons: str) -> None:
     """Wait until these buttons of the pad are what a person sees of it, in this order."""
-    found = f"[...{PAD}.querySelectorAll('button')].filter((one) => one.getClientRects().length > 0).map((one) => one.ariaLabel).join()"
+    found = (
+        f"[...{PAD}.querySelectorAll('button')].filter((one) => one.getClientRects().length > "
+        "0).map((one) => one.ariaLabel).join()"
+    )
     await page.wait_for(f"{found} === {','.join(buttons)!r}", PATIENCE)
 
 
 @pytest.mark.usefixtures("may_turn")
-async def test_a_phone_whose_lens_turns_is_turned_from_the_pad(chromium: Chromium, page: Page, relay: Relay) -> None:
+async def test_a_phone_whose_lens_turns_is_turned_from_the_pad(
+    chromium: Chromium, page: Page, relay: Relay
+) -> None:
     phone = await film(chromium, relay, "turning")
-    begins = await phone.evaluate(f"(({{ pan, tilt, zoom }}) => [pan, tilt, zoom])({TRACK}.getSettings())")
+    begins = await phone.evaluate(
+        f"(({{ pan, tilt, zoom }}) => [pan, tilt, zoom])({TRACK}.getSettings())"
+    )
     await go(page, f"{relay.origin}/player.html?camera=turning")
-    await shown(page, "Turn up", "Turn left", "Straight ahead", "Turn right", "Turn down", "Zoom in", "Zoom out")
+    await shown(
+        page,
+        "Turn up",
+        "Turn left",
+        "Straight ahead",
+        "Turn right",
+        "Turn down",
+        "Zoom in",
+        "Zoom out",
+    )
 
     async def at(setting: str, begin: float) -> float:
-        place: float = await phone.wait_for(f"{TRACK}.getSettings().{setting} > {begin} && {TRACK}.getSettings().{setting}", PATIENCE)
+        place: float = await phone.wait_for(
+            f"{TRACK}.getSettings().{setting} > {begin} && {TRACK}.getSettings().{setting}",
+            PATIENCE,
+        )
         return place
 
     await page.click(".pad-right")
@@ -62,14 +85,21 @@ async def test_a_phone_whose_lens_turns_is_turned_from_the_pad(chromium: Chromiu
     await page.evaluate(f"{PAD}.closest('.tile').querySelector('.view').focus()")
     await page.raw.keyboard.press("ArrowUp")
     await at("tilt", begins[1])
-    # The player hears where it stands, in degrees, and a wish that goes too far is answered in words.
+    # The player hears where it stands, in degrees, and a wish that goes too far is answered in
+    # words.
     tile = f"{PAD}.closest('.tile').tile"
     await page.wait_for(f"Math.abs({tile}.pad.axes.pan.now - {pan} / 3600) < 1e-6", PATIENCE)
     await page.evaluate(f"{tile}.feed.send({{ type: 'orient', pan: 90 }})")
-    await page.wait_for(f"/pans from .* to .* degrees; 90 is beyond that/.test({PAD}.innerText)", PATIENCE)
+    await page.wait_for(
+        f"/pans from .* to .* degrees; 90 is beyond that/.test({PAD}.innerText)", PATIENCE
+    )
     # A lens that is taken anew comes back turned as it was.
-    await phone.evaluate(f"(() => {{ window.before = {TRACK}; window.before.stop(); window.before.onended(); }})()")
-    await phone.wait_for(f"{TRACK} !== window.before && Math.abs({TRACK}.getSettings().pan - {pan}) < 0.01", PATIENCE)
+    await phone.evaluate(
+        f"(() => {{ window.before = {TRACK}; window.before.stop(); window.before.onended(); }})()"
+    )
+    await phone.wait_for(
+        f"{TRACK} !== window.before && Math.abs({TRACK}.getSettings().pan - {pan}) < 0.01", PATIENCE
+    )
     assert phone.errors == page.errors == []
     await phone.close()
 
@@ -99,8 +129,12 @@ async def test_the_pad_is_there_only_as_far_as_the_camera_turns(page: Page, rela
     assert page.errors == []
 
 
-async def test_what_a_driver_tells_is_kept_within_what_the_relay_believes(relay: Relay, page: Page) -> None:
-    """A camera whose `turns` is refused is cut off, comes back, says the same again, and never films."""
+async def test_what_a_driver_tells_is_kept_within_what_the_relay_believes(
+    relay: Relay, page: Page
+) -> None:
+    """A camera whose `turns` is refused is cut off, comes back, says the same again, and never
+    films.
+    """
     await go(page, f"{relay.origin}/player.html?camera=nobody")
     told = await page.evaluate("""
       async () => {
@@ -113,5 +147,8 @@ async def test_what_a_driver_tells_is_kept_within_what_the_relay_believes(relay:
         turning.take(null);
         return told[0];
       }""")
-    assert told == {"zoom": {"min": 1, "max": 1000, "step": 1}, "tilt": {"min": -360, "max": 10, "step": 1, "now": 1}}
+    assert told == {
+        "zoom": {"min": 1, "max": 1000, "step": 1},
+        "tilt": {"min": -360, "max": 10, "step": 1, "now": 1},
+    }
     control.read(told, control.Turns)

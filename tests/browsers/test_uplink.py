@@ -1,4 +1,5 @@
-"""How much a camera sends through a network that may not carry it: web/camera/publish/network-pace.js against simulated networks.
+"""How much a camera sends through a network that may not carry it:
+web/camera/publish/network-pace.js against simulated networks.
 
 The simulations run in simulated time, so they are facts about the rules and not about the machine.
 """
@@ -14,7 +15,8 @@ from tests.harness.browsers import Page
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-# A camera of 1.2 Mbit/s with sound, and a network with one queue: a byte is through when all before it are.
+# A camera of 1.2 Mbit/s with sound, and a network with one queue: a byte is through when all before
+# it are.
 SIMULATION = """async (world) => {
   const { Uplink, STEPS } = await import("/web/camera/publish/network-pace.js");
   const { seconds = 120, full = 150000, sound = 5000, rate = [], way = 20, back = 20, jitter = 0, freezes = [], pauses = [] } = world;

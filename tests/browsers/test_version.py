@@ -1,4 +1,6 @@
-"""Pages that the relay has another version of: by a given clock, and real pages with a relay that was upgraded."""
+"""Pages that the relay has another version of: by a given clock, and real pages with a relay that
+was upgraded.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ from tests.harness.relays import Relay
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
-# A page of version "a", and what happens to it; seconds pass one by one. Answers how often it was loaded anew, and when it says that there
-# is a newer one.
+# A page of version "a", and what happens to it; seconds pass one by one. Answers how often it was
+# loaded anew, and when it says that there is a newer one.
 SIMULATED = """async ({ own, served, may, tried }, steps) => {
   const { PageVersion } = await import("/web/shared/page/version.js");
   let now = 1e6, reloads = 0;
@@ -50,7 +52,11 @@ A: dict[str, Any] = {"own": "a", "served": "b", "may": True, "tried": ""}
     ("case", "steps", "told"),
     [
         (A, [["hear", "b"], ["wait", 59]], [0, []]),
-        (A, [["hear", "b"], ["wait", 3600]], [1, [True]]),  # the page that would not go is there only in this test
+        (
+            A,
+            [["hear", "b"], ["wait", 3600]],
+            [1, [True]],
+        ),  # the page that would not go is there only in this test
         (A, [["wait", 3600], ["hear", "b"], ["wait", 1]], [1, []]),
         (A, [["wait", 3600], ["hear", "a"], ["wait", 1]], [0, []]),
         (A, [["hear", "b"], ["wait", 59], ["touch", 0], ["wait", 59]], [0, []]),
@@ -61,14 +67,27 @@ A: dict[str, Any] = {"own": "a", "served": "b", "may": True, "tried": ""}
         (A, [["hear", None], ["wait", 3600]], [0, []]),
         # It would disturb somebody.
         (A | {"may": False}, [["hear", "b"], ["wait", 3600]], [0, [True]]),
-        (A | {"may": False}, [["hear", "b"], ["wait", 61], ["may", True], ["wait", 1]], [1, [True, False]]),
-        (A | {"may": False}, [["hear", "b"], ["wait", 1], ["hear", "a"], ["wait", 1]], [0, [True, False]]),
+        (
+            A | {"may": False},
+            [["hear", "b"], ["wait", 61], ["may", True], ["wait", 1]],
+            [1, [True, False]],
+        ),
+        (
+            A | {"may": False},
+            [["hear", "b"], ["wait", 1], ["hear", "a"], ["wait", 1]],
+            [0, [True, False]],
+        ),
         # It was loaded anew for this version, and is not it; another version is another try.
         (A | {"tried": "b"}, [["hear", "b"], ["wait", 3600]], [0, [True]]),
         (A | {"tried": "b", "served": "c"}, [["hear", "c"], ["wait", 60]], [1, []]),
-        # What would come is no newer page, or none at all: it is asked for again, but not all the time.
+        # What would come is no newer page, or none at all: it is asked for again, but not all the
+        # time.
         (A | {"served": "a"}, [["hear", "b"], ["wait", 3600]], [0, [True]]),
-        (A | {"served": None}, [["hear", "b"], ["wait", 90], ["serves", "b"], ["wait", 60]], [1, [True]]),
+        (
+            A | {"served": None},
+            [["hear", "b"], ["wait", 90], ["serves", "b"], ["wait", 60]],
+            [1, [True]],
+        ),
         (A | {"served": ""}, [["hear", "b"], ["wait", 3600]], [0, [True]]),
         # A part of it could not be loaded: because the relay has others now, or for another reason.
         (A, [["doubt", 0], ["wait", 60]], [1, []]),
@@ -77,7 +96,9 @@ A: dict[str, Any] = {"own": "a", "served": "b", "may": True, "tried": ""}
         (A | {"own": ""}, [["doubt", 0], ["wait", 3600]], [0, []]),
     ],
 )
-async def test_a_page_loads_itself_anew_once_a_version(page: Page, case: dict[str, Any], steps: list[list[Any]], told: list[Any]) -> None:
+async def test_a_page_loads_itself_anew_once_a_version(
+    page: Page, case: dict[str, Any], steps: list[list[Any]], told: list[Any]
+) -> None:
     assert await page.evaluate(SIMULATED, case, steps) == told
 
 
@@ -102,10 +123,14 @@ async def upgrade(relay: Relay) -> None:
 
 @pytest.mark.long
 async def test_open_pages_of_a_relay_that_was_upgraded(chromium: Chromium) -> None:
-    """A player that nobody touches is loaded anew, with all that moves; a camera that films goes on, and is loaded anew when it rests."""
+    """A player that nobody touches is loaded anew, with all that moves; a camera that films goes
+    on, and is loaded anew when it rests.
+    """
     async with contextlib.AsyncExitStack() as house:
         relay = house.enter_context(Relay())
-        camera = await chromium.page(f"{relay.origin}/camera.html?name=porch&start=1&sound=0&width=320&height=240")
+        camera = await chromium.page(
+            f"{relay.origin}/camera.html?name=porch&start=1&sound=0&width=320&height=240"
+        )
         wall = await chromium.page(f"{relay.origin}/player.html")
         await moving(wall)
         assert isinstance(wall, ChromiumPage)
@@ -137,7 +162,9 @@ async def test_open_pages_of_a_relay_that_was_upgraded(chromium: Chromium) -> No
         await wall.close()
 
 
-async def test_a_module_that_has_moved_is_fetched_with_its_page_and_no_page_goes_in_circles(relay: Relay, chromium: Chromium) -> None:
+async def test_a_module_that_has_moved_is_fetched_with_its_page_and_no_page_goes_in_circles(
+    relay: Relay, chromium: Chromium
+) -> None:
     """Something on the way keeps an old page, of which the relay has no longer all modules."""
     page = await chromium.page()
     assert isinstance(page, ChromiumPage)
@@ -152,7 +179,9 @@ async def test_a_module_that_has_moved_is_fetched_with_its_page_and_no_page_goes
         await route.fulfill(response=answer, body=text)
 
     await page.raw.route("**/player.html", kept)
-    await page.raw.route(re.compile(r"/receiver(-worker)?\.js"), lambda route: route.fulfill(status=404))
+    await page.raw.route(
+        re.compile(r"/receiver(-worker)?\.js"), lambda route: route.fulfill(status=404)
+    )
     await page.raw.goto(f"{relay.origin}/player.html")
     await page.evaluate("window.old = true")
     await page.wait_for("document.querySelector('#failure') !== null", PATIENCE)

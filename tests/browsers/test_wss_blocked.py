@@ -1,4 +1,6 @@
-"""Pages come through, WebSockets do not: the same goes over plain HTTP, in every browser, and the pages say that it is slower."""
+"""Pages come through, WebSockets do not: the same goes over plain HTTP, in every browser, and the
+pages say that it is slower.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 SLOWER = "slower connection: no WebSocket"
 
-# Firefox takes the same way as the others. WebKit, which is Safari's, is the one that people meet here.
+# Firefox takes the same way as the others. WebKit, which is Safari's, is the one that people meet
+# here.
 EACH = ["chromium", pytest.param("firefox", marks=pytest.mark.long), "webkit"]
 
 
@@ -50,7 +53,9 @@ async def network(relay: Relay) -> AsyncIterator[Proxy]:
 
 
 async def filming(browser: Browser, network: Proxy, name: str) -> Page:
-    return await browser.page(f"{network.origin}/camera.html?name={name}&start=1&width=320&height=240")
+    return await browser.page(
+        f"{network.origin}/camera.html?name={name}&start=1&width=320&height=240"
+    )
 
 
 async def says(page: Page, text: str) -> None:
@@ -58,16 +63,25 @@ async def says(page: Page, text: str) -> None:
     try:
         await page.wait_for(f"document.body.innerText.includes({text!r})", PATIENCE)
     except Exception:
-        raise AssertionError(f"it never says {text!r}; {await kept(page)}; {await page.evaluate('document.body.innerText')}") from None
+        raise AssertionError(
+            f"it never says {text!r}; {await kept(page)}; "
+            f"{await page.evaluate('document.body.innerText')}"
+        ) from None
 
 
 def complaints(page: Page) -> list[str]:
     """Errors that are not the browser's own words on what the network refused."""
-    return [error for error in page.errors if not any(word in error for word in ("WebSocket", "ws://", "Failed to load resource"))]
+    return [
+        error
+        for error in page.errors
+        if not any(word in error for word in ("WebSocket", "ws://", "Failed to load resource"))
+    ]
 
 
 @pytest.mark.parametrize("browser", EACH, indirect=True)
-async def test_every_browser_films_over_http(relay: Relay, network: Proxy, browser: Browser) -> None:
+async def test_every_browser_films_over_http(
+    relay: Relay, network: Proxy, browser: Browser
+) -> None:
     name = f"films-{browser.name.lower()}"
     async with peer(relay, f"/player/{name}") as player:
         page = await filming(browser, network, name)
@@ -78,7 +92,9 @@ async def test_every_browser_films_over_http(relay: Relay, network: Proxy, brows
             await player.message("state", state="paused", reason="viewers")
         known = len(frames(player))
         await player.send(type="resume")
-        await player.until(lambda one: len(frames(one)) > known + 10, "for pictures after the pause")
+        await player.until(
+            lambda one: len(frames(one)) > known + 10, "for pictures after the pause"
+        )
         await page.click("#stop")
         await player.message("state", state="gone", reason="left")
         await page.close()
@@ -87,16 +103,23 @@ async def test_every_browser_films_over_http(relay: Relay, network: Proxy, brows
 
 
 @IN_CHROMIUM
-async def test_every_browser_watches_over_http(relay: Relay, network: Proxy, viewer: Browser) -> None:
+async def test_every_browser_watches_over_http(
+    relay: Relay, network: Proxy, viewer: Browser
+) -> None:
     name = f"seen-{viewer.name.lower()}"
     async with film(relay, name) as camera:
         page = await viewer.page(f"{network.origin}/player.html?camera={name}")
         await moving(page)
         await state(page, "live")
         assert (await facts(page))["transport"] == "http"
-        await page.evaluate("document.querySelector('[data-camera]').tile.feed.send({ type: 'pause', reason: 'overflow' })")
+        await page.evaluate(
+            "document.querySelector('[data-camera]').tile.feed.send({ type: 'pause', "
+            "reason: 'overflow' })"
+        )
         await camera.phone.message("pause", reason="viewers")
-        await page.evaluate("document.querySelector('[data-camera]').tile.feed.send({ type: 'resume' })")
+        await page.evaluate(
+            "document.querySelector('[data-camera]').tile.feed.send({ type: 'resume' })"
+        )
         await camera.phone.message("resume")
         await moving(page)
         assert complaints(page) == []
@@ -105,7 +128,9 @@ async def test_every_browser_watches_over_http(relay: Relay, network: Proxy, vie
 
 @pytest.mark.parametrize("answer", [b"", FORBIDDEN], ids=["cut", "403"])
 @pytest.mark.long
-async def test_both_pages_recover_when_the_relay_restarts(answer: bytes, chromium: Chromium) -> None:
+async def test_both_pages_recover_when_the_relay_restarts(
+    answer: bytes, chromium: Chromium
+) -> None:
     with Relay() as relay:
         async with Proxy(relay.port) as network:
             network.refuse_websockets(answer)
@@ -121,7 +146,10 @@ async def test_both_pages_recover_when_the_relay_restarts(answer: bytes, chromiu
             # What is allowed again is used from the next connection on.
             network.refuse_websockets(None)
             network.cut()
-            await desk.wait_for("document.querySelector('[data-camera]').tile.stats().transport === 'socket'", PATIENCE)
+            await desk.wait_for(
+                "document.querySelector('[data-camera]').tile.stats().transport === 'socket'",
+                PATIENCE,
+            )
             await phone.wait_for(f"!document.body.innerText.includes({SLOWER!r})", PATIENCE)
             await moving(desk)
             assert complaints(phone) == complaints(desk) == []
@@ -137,7 +165,8 @@ async def test_a_relay_that_is_away_is_no_refusal(relay: Relay, chromium: Chromi
         network.target_port, port = 1, network.target_port
         network.cut()
         await says(page, "Trying again")
-        # After two that fail while the relay is there it would go over HTTP. Each is followed by a request that asks whether it is.
+        # After two that fail while the relay is there it would go over HTTP. Each is followed by a
+        # request that asks whether it is.
         await eventually(lambda: network.lost >= 2 * 3, "it tries three times")
         network.target_port = port
         await moving(page)
@@ -202,7 +231,10 @@ class Host:
 
 @asynccontextmanager
 async def echoing(losses: float) -> AsyncIterator[tuple[str, Echo]]:
-    """An origin whose sockets over HTTP echo. This share of the POSTs breaks off, half of those after they have arrived."""
+    """An origin whose sockets over HTTP echo.
+
+    This share of the POSTs breaks off, half of those after they have arrived.
+    """
     chance, echo = random.Random(1), Echo()
 
     @web.middleware
@@ -275,7 +307,9 @@ async def test_what_is_sent_comes_in_order_and_once(viewer: Browser, losses: flo
         assert told["back"] == SIZES
         assert told["waited"] > sum(SIZES)
         assert echo.heard[0] == "begins"
-        assert echo.heard[1 : len(SIZES) + 1] == [bytes([index + 1]) * size for index, size in enumerate(SIZES)]
+        assert echo.heard[1 : len(SIZES) + 1] == [
+            bytes([index + 1]) * size for index, size in enumerate(SIZES)
+        ]
         await eventually(lambda: echo.goodbye is not None, "the socket ends")
         if not losses:  # the last POST is not sent again: the page may be gone
             assert echo.heard[-1] == "ends"
@@ -310,7 +344,9 @@ async def test_a_relay_that_moved_is_followed_and_stayed_with(chromium: Chromium
 
     async def greet(connection: ServerConnection) -> None:
         assert connection.request is not None
-        offers.append((connection.request.path, connection.request.headers["Sec-WebSocket-Protocol"]))
+        offers.append(
+            (connection.request.path, connection.request.headers["Sec-WebSocket-Protocol"])
+        )
         await connection.send('{"type": "welcome", "name": "porch", "time": 0}')
         if len(offers) == 1:
             await connection.close(1001)
@@ -336,6 +372,8 @@ async def test_a_relay_that_moved_is_followed_and_stayed_with(chromium: Chromium
         await eventually(lambda: len(offers) > 1, "it comes, and comes back")
         await page.wait_for("window.link.state === 'open'", PATIENCE)
         assert offers == [("/player/porch", f"{SUBPROTOCOL}, drawercam-ticket.abc")] * 2
-        assert await page.evaluate("window.asked") == 1, "it has tried at home first, and later where it was"
+        assert await page.evaluate("window.asked") == 1, (
+            "it has tried at home first, and later where it was"
+        )
         await page.evaluate("void window.link.close()")
         await page.close()

@@ -1,4 +1,7 @@
-"""The authority: what browsers are shown, when it changes, and what survives damage. Handshakes are real ones."""
+"""The authority: what browsers are shown, when it changes, and what survives damage.
+
+Handshakes are real ones.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,10 @@ def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def handshake(served: Served, client: ssl.SSLContext, name: str) -> tuple[str | None, str | None]:
-    """TLS over a loopback connection; the client's protocol version and ALPN answer. Raises what the client raises."""
+    """TLS over a loopback connection; the client's protocol version and ALPN answer.
+
+    Raises what the client raises.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -110,8 +116,13 @@ def trusting(served: Served) -> ssl.SSLContext:
 # what browsers see
 
 
-@pytest.mark.parametrize("name", ["192.168.1.20", "fd00::20", "drawer.lan", "drawer.local", "localhost", "127.0.0.1", "::1"])
-def test_a_client_that_trusts_the_authority_accepts_every_name(authority: Authority, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["192.168.1.20", "fd00::20", "drawer.lan", "drawer.local", "localhost", "127.0.0.1", "::1"],
+)
+def test_a_client_that_trusts_the_authority_accepts_every_name(
+    authority: Authority, name: str
+) -> None:
     served = authority.ensure(HOME, NAMES)
     assert handshake(served, trusting(served), name)[0] == "TLSv1.3"
 
@@ -123,7 +134,9 @@ def test_a_name_that_is_not_covered_fails(authority: Authority, name: str) -> No
         handshake(served, trusting(served), name)
 
 
-def test_a_client_that_trusts_another_authority_refuses(authority: Authority, tmp_path: Path) -> None:
+def test_a_client_that_trusts_another_authority_refuses(
+    authority: Authority, tmp_path: Path
+) -> None:
     served = authority.ensure(HOME, NAMES)
     stranger = Authority(tmp_path / "stranger").ensure(HOME, NAMES)
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -154,28 +167,45 @@ def answer(context: ssl.SSLContext, hello: bytes) -> bytes | None:
 
 
 @pytest.mark.parametrize(("group", "bits"), hellos.FFDHE.items())
-def test_a_stranger_cannot_choose_a_costly_key_exchange(authority: Authority, group: int, bits: int) -> None:
+def test_a_stranger_cannot_choose_a_costly_key_exchange(
+    authority: Authority, group: int, bits: int
+) -> None:
     served = authority.ensure(HOME, NAMES)
     context = served.server_context()
     usual = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     usual.load_cert_chain(served.cert_file)
     share = [(group, hellos.public_key(bits))]
-    modern, mixed = hellos.client_hello([group], share), hellos.client_hello([group, hellos.P256], share)
+    modern, mixed = (
+        hellos.client_hello([group], share),
+        hellos.client_hello([group, hellos.P256], share),
+    )
     older = hellos.client_hello([group], None, hellos.DHE)
     assert answer(usual, modern), "what it refuses is in order"
     assert answer(context, modern) is None and answer(context, older) is None
     asked_again = answer(context, mixed)
-    assert asked_again and hellos.is_retry(asked_again), "for a key of P-256, before anything was computed"
+    assert asked_again and hellos.is_retry(asked_again), (
+        "for a key of P-256, before anything was computed"
+    )
 
 
 def test_browsers_old_and_new_are_answered(authority: Authority) -> None:
-    """As they begin: Chrome 64 and Safari 12 in TLS 1.2, newer ones with a key of X25519, Firefox with one of P-256 beside it."""
+    """As they begin: Chrome 64 and Safari 12 in TLS 1.2, newer ones with a key of X25519, Firefox
+    with one of P-256 beside it.
+    """
     context = authority.ensure(HOME, NAMES).server_context()
     groups = [hellos.X25519, hellos.P256, hellos.P384]
-    point = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    point = (
+        ec.generate_private_key(ec.SECP256R1())
+        .public_key()
+        .public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    )
     older, chrome, firefox = (
         answer(context, hellos.client_hello(groups, shares, hellos.ECDHE))
-        for shares in (None, [(hellos.X25519, bytes(31) + b"\x09")], [(hellos.X25519, bytes(31) + b"\x09"), (hellos.P256, point)])
+        for shares in (
+            None,
+            [(hellos.X25519, bytes(31) + b"\x09")],
+            [(hellos.X25519, bytes(31) + b"\x09"), (hellos.P256, point)],
+        )
     )
     assert older and chrome and firefox
     assert hellos.is_retry(chrome) and not hellos.is_retry(firefox), "one round trip more, and none"
@@ -201,8 +231,23 @@ def test_the_profile_of_the_authority(authority: Authority) -> None:
     names = extensions.get_extension_for_class(x509.NameConstraints)
     assert not names.critical
     permitted = {str(name.value) for name in names.value.permitted_subtrees or []}
-    assert permitted >= {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8"}
-    assert permitted >= {"fc00::/7", "fe80::/10", "::1/128", "local", "localhost", "drawer.lan", f"{PUBLIC}/32"}
+    assert permitted >= {
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "127.0.0.0/8",
+    }
+    assert permitted >= {
+        "fc00::/7",
+        "fe80::/10",
+        "::1/128",
+        "local",
+        "localhost",
+        "drawer.lan",
+        f"{PUBLIC}/32",
+    }
     assert "0.0.0.0/0" not in permitted
     assert root.not_valid_after_utc - START > timedelta(days=3650)
 
@@ -214,12 +259,29 @@ def test_the_profile_of_the_certificate(authority: Authority) -> None:
     assert isinstance(leaf.signature_hash_algorithm, SHA256)
     assert leaf.not_valid_before_utc == START - timedelta(hours=1)
     assert leaf.not_valid_after_utc - leaf.not_valid_before_utc == timedelta(days=397)
-    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.SERVER_AUTH]
+    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        ExtendedKeyUsageOID.SERVER_AUTH
+    ]
     assert extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
-    issuer_key = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    assert issuer_key == root_of(served).extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    issuer_key = extensions.get_extension_for_class(
+        x509.AuthorityKeyIdentifier
+    ).value.key_identifier
+    assert (
+        issuer_key
+        == root_of(served)
+        .extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        .value.digest
+    )
     assert served.expires == leaf.not_valid_after_utc
-    assert texts(served) == {"192.168.1.20", "fd00::20", "127.0.0.1", "::1", "drawer.lan", "drawer.local", "localhost"}
+    assert texts(served) == {
+        "192.168.1.20",
+        "fd00::20",
+        "127.0.0.1",
+        "::1",
+        "drawer.lan",
+        "drawer.local",
+        "localhost",
+    }
 
 
 def test_what_is_handed_out_for_download(authority: Authority) -> None:
@@ -243,7 +305,9 @@ def test_a_public_address_that_was_there_from_the_start_works(authority: Authori
     assert handshake(served, trusting(served), str(PUBLIC))[0] == "TLSv1.3"
 
 
-def test_a_public_address_that_came_later_is_left_out_with_one_warning(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_public_address_that_came_later_is_left_out_with_one_warning(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
     before = authority.ensure(HOME, NAMES)
     leaf = leaf_of(before)
     with caplog.at_level(logging.INFO, "drawercam.certs"):
@@ -258,7 +322,9 @@ def test_a_public_address_that_came_later_is_left_out_with_one_warning(authority
 
 
 def test_openssl_enforces_the_limits(authority: Authority) -> None:
-    """A certificate that the real key has signed for a name outside is worth nothing: why a stolen key is no disaster."""
+    """A certificate that the real key has signed for a name outside is worth nothing: why a stolen
+    key is no disaster.
+    """
     served = authority.ensure(HOME, NAMES)
     forged = forge(authority, x509.SubjectAlternativeName([x509.DNSName("bank.example")]))
     cert = served.cert_file.with_name("forged.pem")
@@ -267,7 +333,10 @@ def test_openssl_enforces_the_limits(authority: Authority) -> None:
     assert "permitted subtree violation" in problem
 
 
-openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed; on Debian: apt install openssl")
+openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None,
+    reason="openssl is not installed; on Debian: apt install openssl",
+)
 
 
 def openssl_verify(served: Served, cert: Path, *options: str) -> str:
@@ -289,7 +358,9 @@ def openssl_verify(served: Served, cert: Path, *options: str) -> str:
 
 
 @openssl
-@pytest.mark.parametrize("option", ["-verify_ip=192.168.1.20", "-verify_ip=fd00::20", "-verify_hostname=drawer.local"])
+@pytest.mark.parametrize(
+    "option", ["-verify_ip=192.168.1.20", "-verify_ip=fd00::20", "-verify_hostname=drawer.local"]
+)
 def test_the_openssl_program_accepts_the_chain(authority: Authority, option: str) -> None:
     served = authority.ensure(HOME, NAMES)
     assert openssl_verify(served, served.cert_file, *option.split("=")).endswith("served.pem: OK\n")
@@ -298,10 +369,17 @@ def test_the_openssl_program_accepts_the_chain(authority: Authority, option: str
 
 
 @openssl
-@pytest.mark.parametrize("san", [x509.DNSName("bank.example"), x509.IPAddress(ip_address("198.51.100.7"))])
-def test_the_openssl_program_refuses_what_is_outside_the_limits(authority: Authority, san: x509.GeneralName) -> None:
+@pytest.mark.parametrize(
+    "san", [x509.DNSName("bank.example"), x509.IPAddress(ip_address("198.51.100.7"))]
+)
+def test_the_openssl_program_refuses_what_is_outside_the_limits(
+    authority: Authority, san: x509.GeneralName
+) -> None:
     served = authority.ensure(HOME, NAMES)
-    inside, outside = served.cert_file.with_name("inside.pem"), served.cert_file.with_name("outside.pem")
+    inside, outside = (
+        served.cert_file.with_name("inside.pem"),
+        served.cert_file.with_name("outside.pem"),
+    )
     inside.write_bytes(forge(authority, x509.SubjectAlternativeName([x509.DNSName("porch.local")])))
     outside.write_bytes(forge(authority, x509.SubjectAlternativeName([san])))
     assert openssl_verify(served, inside).endswith("inside.pem: OK\n")
@@ -320,21 +398,45 @@ def test_no_authority_may_vouch_for_a_name_of_one_label_or_one_that_many_share(n
     assert Root.create(HOME, [name, *names_of(name)], START).domains == ["local", "localhost"]
 
 
-@pytest.mark.parametrize("name", ["garden.local", "cams.example", "pc.home.example", "xn--caf-dma.example", "shop.co.uk", "co.lan"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "garden.local",
+        "cams.example",
+        "pc.home.example",
+        "xn--caf-dma.example",
+        "shop.co.uk",
+        "co.lan",
+    ],
+)
 def test_an_authority_may_vouch_for_what_is_this_computers(name: str) -> None:
     root = Root.create(HOME, [name, f"{name}."], START)
-    assert root.domains[2:] == ([] if name.endswith(".local") else [name]) and root.permits_name(name) and not root.too_wide
+    assert (
+        root.domains[2:] == ([] if name.endswith(".local") else [name])
+        and root.permits_name(name)
+        and not root.too_wide
+    )
 
 
 def test_a_single_label_is_never_in_the_certificate_and_a_sentence_says_what_to_do(
     authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = authority.ensure(HOME, [*names_of("garden"), "bench", "co.uk"])
-    assert served.names == ("garden.local", "localhost") and served.left_out == ("bench", "co.uk") and not served.unlimited
+    assert (
+        served.names == ("garden.local", "localhost")
+        and served.left_out == ("bench", "co.uk")
+        and not served.unlimited
+    )
     (sentence,) = served.warnings
-    assert "Browsers will warn at bench, co.uk" in sentence and ".local" in sentence and "--cert" in sentence
+    assert (
+        "Browsers will warn at bench, co.uk" in sentence
+        and ".local" in sentence
+        and "--cert" in sentence
+    )
     assert warnings_in(caplog) == [], "deleting the folder would not help"
-    assert authority.ensure(HOME, names_of("garden")).warnings == (), "the computer's own short name is not asked for"
+    assert authority.ensure(HOME, names_of("garden")).warnings == (), (
+        "the computer's own short name is not asked for"
+    )
     for name in ("garden", "bank.garden", "x.bench", "bank.co.uk"):
         forged = served.cert_file.with_name("forged.pem")
         forged.write_bytes(forge(authority, x509.SubjectAlternativeName([x509.DNSName(name)])))
@@ -355,11 +457,18 @@ def test_an_authority_of_an_earlier_version_stays_with_its_names_and_says_so(
     before = make_as_before(authority, "garden", "garden.local", "cams")
     assert before.names == ("garden", "garden.local", "cams", "localhost") and not before.warnings
     after = authority.ensure(OFFICE, [*names_of("garden"), "cams", "bench"])
-    assert after.fingerprint == before.fingerprint and after.unlimited == "every name that ends in .garden or .cams"
+    assert (
+        after.fingerprint == before.fingerprint
+        and after.unlimited == "every name that ends in .garden or .cams"
+    )
     assert after.covers(OFFICE[0]) and {"garden", "cams", "garden.local"} <= set(after.names)
-    assert handshake(after, trusting(before), "garden")[0] == "TLSv1.3", "pages that were opened there stay open"
+    assert handshake(after, trusting(before), "garden")[0] == "TLSv1.3", (
+        "pages that were opened there stay open"
+    )
     wide, never = after.warnings
-    assert after.unlimited in wide and str(authority.folder) in wide and "delete that folder" in wide
+    assert (
+        after.unlimited in wide and str(authority.folder) in wide and "delete that folder" in wide
+    )
     assert "Browsers will warn at bench:" in never
     assert warnings_in(caplog) == []
     shutil.rmtree(authority.folder)
@@ -372,11 +481,18 @@ def test_an_authority_without_any_limit_is_told_of(authority: Authority) -> None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("certs.root._extension", lambda *_: None)
         after = authority.ensure(HOME, [])
-    assert before.unlimited == "" and after.unlimited == "every name there is" and "every name there is" in after.warnings[0]
+    assert (
+        before.unlimited == ""
+        and after.unlimited == "every name there is"
+        and "every name there is" in after.warnings[0]
+    )
 
 
 def test_names_are_normalised(authority: Authority) -> None:
-    served = authority.ensure([ip_address("fe80::5%3"), *HOME, *HOME], ["Drawer.lan", "drawer.lan", "DRAWER.local.", "schrank-ä.local"])
+    served = authority.ensure(
+        [ip_address("fe80::5%3"), *HOME, *HOME],
+        ["Drawer.lan", "drawer.lan", "DRAWER.local.", "schrank-ä.local"],
+    )
     assert served.names == ("drawer.lan", "drawer.local", "localhost")
     assert served.left_out == ("schrank-ä.local",)
     assert ip_address("fe80::5") in served.addresses
@@ -420,7 +536,9 @@ def test_issue_always_makes_a_new_one(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize(("days_left", "renewed"), [(31, False), (29, True), (-1, True)])
-def test_it_is_renewed_in_its_last_30_days(authority: Authority, days_left: int, renewed: bool) -> None:
+def test_it_is_renewed_in_its_last_30_days(
+    authority: Authority, days_left: int, renewed: bool
+) -> None:
     first = authority.ensure(HOME, NAMES, START)
     leaf = leaf_of(first)
     later = first.expires - days_left * DAY
@@ -430,7 +548,9 @@ def test_it_is_renewed_in_its_last_30_days(authority: Authority, days_left: int,
     assert second.expires - later > 30 * DAY
 
 
-def test_the_authority_is_renewed_at_its_end_and_says_so(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_authority_is_renewed_at_its_end_and_says_so(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
     first = authority.ensure(HOME, NAMES, START)
     end = root_of(first).not_valid_after_utc
     near_the_end = authority.ensure(HOME, NAMES, end - 31 * DAY)
@@ -445,7 +565,9 @@ def test_the_authority_is_renewed_at_its_end_and_says_so(authority: Authority, c
     assert check(second.cert_file, second.key_file, second.ca_file, NAMES, end) == []
 
 
-def test_a_clock_that_starts_in_1970_does_not_cost_the_authority(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_clock_that_starts_in_1970_does_not_cost_the_authority(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
     first = authority.ensure(HOME, NAMES, START)
     leaf = leaf_of(first)
     second = authority.ensure(HOME, NAMES, datetime(1970, 1, 1, 0, 5, tzinfo=UTC))
@@ -456,10 +578,14 @@ def test_a_clock_that_starts_in_1970_does_not_cost_the_authority(authority: Auth
     assert moved.expires > START + 365 * DAY
 
 
-def test_public_ipv6_addresses_come_and_go_without_an_alarm(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
+def test_public_ipv6_addresses_come_and_go_without_an_alarm(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
     authority.ensure(HOME, NAMES)
     for day in range(1, 4):
-        assert authority.ensure([*HOME, ip_address(f"2001:db8::{day}")], NAMES).left_out == (f"2001:db8::{day}",)
+        assert authority.ensure([*HOME, ip_address(f"2001:db8::{day}")], NAMES).left_out == (
+            f"2001:db8::{day}",
+        )
     assert warnings_in(caplog) == []
 
 
@@ -470,7 +596,9 @@ def test_it_is_stale_in_its_last_30_days_and_not_before(authority: Authority) ->
     assert authority.stale(served, served.expires + DAY)
 
 
-def test_files_that_are_spoiled_meanwhile_are_not_served(authority: Authority, tmp_path: Path) -> None:
+def test_files_that_are_spoiled_meanwhile_are_not_served(
+    authority: Authority, tmp_path: Path
+) -> None:
     first = authority.ensure(HOME, NAMES)
     stranger = Authority(tmp_path / "stranger").ensure(HOME, NAMES)
     with pytest.raises(ssl.SSLError):
@@ -499,7 +627,10 @@ def test_modes_that_a_copy_has_widened_are_narrowed(authority: Authority) -> Non
         path.chmod(0o755)
     again = authority.ensure(HOME, NAMES)
     assert leaf_of(again) == leaf
-    assert [path.stat().st_mode & 0o077 for path in (authority.folder, authority.authority_file, again.key_file)] == [0, 0, 0]
+    assert [
+        path.stat().st_mode & 0o077
+        for path in (authority.folder, authority.authority_file, again.key_file)
+    ] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
@@ -515,7 +646,9 @@ def test_a_half_written_certificate_is_made_anew(authority: Authority, share: fl
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.95])
-def test_a_damaged_authority_is_put_aside_and_made_anew(authority: Authority, share: float, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_authority_is_put_aside_and_made_anew(
+    authority: Authority, share: float, caplog: pytest.LogCaptureFixture
+) -> None:
     first = authority.ensure(HOME, NAMES)
     whole = authority.authority_file.read_bytes()
     authority.authority_file.write_bytes(whole[: int(len(whole) * share)])
@@ -524,7 +657,9 @@ def test_a_damaged_authority_is_put_aside_and_made_anew(authority: Authority, sh
     assert handshake(second, trusting(second), "drawer.local")[0] == "TLSv1.3"
     (warning,) = warnings_in(caplog)
     assert "phones must install it" in warning
-    assert (authority.folder / "authority.damaged.pem").read_bytes() == whole[: int(len(whole) * share)]
+    assert (authority.folder / "authority.damaged.pem").read_bytes() == whole[
+        : int(len(whole) * share)
+    ]
 
 
 def test_a_lost_download_comes_back(authority: Authority) -> None:
@@ -538,7 +673,9 @@ def test_a_lost_download_comes_back(authority: Authority) -> None:
     assert authority.ca_file.read_bytes() == first.ca_pem
 
 
-def test_a_certificate_of_another_authority_is_replaced(authority: Authority, tmp_path: Path) -> None:
+def test_a_certificate_of_another_authority_is_replaced(
+    authority: Authority, tmp_path: Path
+) -> None:
     first = authority.ensure(HOME, NAMES)
     stranger = Authority(tmp_path / "stranger").ensure(HOME, NAMES)
     first.cert_file.write_bytes(stranger.cert_file.read_bytes())
@@ -552,10 +689,17 @@ def test_what_a_crash_left_behind_is_removed(authority: Authority) -> None:
     remnant.write_bytes(b"half a key")
     authority.ensure(HOME, NAMES)
     assert not remnant.exists()
-    assert {path.name for path in authority.folder.iterdir()} == {"authority.pem", "ca.crt", "served.pem", "lock"}
+    assert {path.name for path in authority.folder.iterdir()} == {
+        "authority.pem",
+        "ca.crt",
+        "served.pem",
+        "lock",
+    }
 
 
-def test_a_crash_while_writing_leaves_the_old_files(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_while_writing_leaves_the_old_files(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = authority.ensure(HOME, NAMES)
     before = first.cert_file.read_bytes()
 
@@ -574,7 +718,9 @@ def test_a_folder_that_cannot_be_one_is_a_sentence(tmp_path: Path) -> None:
         Authority(tmp_path / "certs").ensure(HOME, NAMES)
 
 
-def test_an_authority_that_must_not_be_read_is_not_replaced(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_authority_that_must_not_be_read_is_not_replaced(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = authority.ensure(HOME, NAMES)
     read_bytes = Path.read_bytes
 
@@ -598,16 +744,29 @@ def test_the_certificate_that_is_there_is_served_where_none_can_be_written(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, full: bool
 ) -> None:
     first = authority.ensure(HOME, NAMES)
-    hindered = Hindered(authority.folder.parent, monkeypatch, errno.ENOSPC if full else errno.EROFS, new_ones=full)
+    hindered = Hindered(
+        authority.folder.parent, monkeypatch, errno.ENOSPC if full else errno.EROFS, new_ones=full
+    )
     assert authority.ensure(HOME, NAMES) == first
     for _ in range(2):
         moved = authority.ensure(OFFICE, NAMES)
-        assert (moved.chain, moved.addresses, moved.makeshift) == (first.chain, first.addresses, True)
+        assert (moved.chain, moved.addresses, moved.makeshift) == (
+            first.chain,
+            first.addresses,
+            True,
+        )
         (sentence,) = moved.warnings
-        assert "10.9.8.7" in sentence and ("Its disk is full" if full else "Its disk is read-only") in sentence
-        assert authority.stale(moved, datetime.now(UTC)) and not authority.stale(first, datetime.now(UTC))
+        assert (
+            "10.9.8.7" in sentence
+            and ("Its disk is full" if full else "Its disk is read-only") in sentence
+        )
+        assert authority.stale(moved, datetime.now(UTC)) and not authority.stale(
+            first, datetime.now(UTC)
+        )
     late = authority.ensure(HOME, NAMES, datetime.now(UTC) + timedelta(days=900))
-    assert late.chain == first.chain and late.makeshift, "one that has ended opens after a warning, none does not"
+    assert late.chain == first.chain and late.makeshift, (
+        "one that has ended opens after a warning, none does not"
+    )
     hindered.over = True
     at_last = authority.ensure(OFFICE, NAMES)
     assert at_last.chain != first.chain and not at_last.makeshift and not at_last.warnings
@@ -621,7 +780,9 @@ def test_what_is_missing_or_spoiled_where_nothing_can_be_written_is_a_sentence(
     hindered = Hindered(authority.folder.parent, monkeypatch, errno.EACCES)
     authority.served_file.write_bytes(b"spoiled")
     for path in (authority.served_file, authority.ca_file, authority.authority_file):
-        with pytest.raises(AuthorityError, match=r"Permission denied.* or choose another folder with --state"):
+        with pytest.raises(
+            AuthorityError, match=r"Permission denied.* or choose another folder with --state"
+        ):
             authority.ensure(HOME, NAMES)
         path.unlink()
     hindered.over = True
@@ -641,12 +802,17 @@ def test_many_threads_that_start_at_once_share_one_authority(tmp_path: Path) -> 
 
 def test_many_processes_that_start_at_once_share_one_authority(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from ipaddress import ip_address; from certs import Authority\n"
-        "print(Authority(Path(sys.argv[1])).ensure([ip_address(sys.argv[2])], ['localhost']).fingerprint)"
+        "import sys; from pathlib import Path; from ipaddress import ip_address; from "
+        "certs import Authority\n"
+        "print(Authority(Path(sys.argv[1])).ensure([ip_address(sys.argv[2])], "
+        "['localhost']).fingerprint)"
     )
     relays = [
         subprocess.Popen(
-            [sys.executable, "-c", program, str(tmp_path / "certs"), f"10.0.0.{n}"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+            [sys.executable, "-c", program, str(tmp_path / "certs"), f"10.0.0.{n}"],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
         )
         for n in range(4)
     ]
@@ -655,7 +821,9 @@ def test_many_processes_that_start_at_once_share_one_authority(tmp_path: Path) -
     assert len(fingerprints) == 1
 
 
-def test_a_relay_that_hangs_with_the_lock_is_a_sentence(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relay_that_hangs_with_the_lock_is_a_sentence(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority.ensure(HOME, NAMES)
     monkeypatch.setattr("groundwork.state_files.LOCK_PATIENCE", 0.1)
     with held(authority), pytest.raises(AuthorityError, match="another relay"):
@@ -686,24 +854,42 @@ def forge(authority: Authority, *extensions: x509.ExtensionType) -> bytes:
         .not_valid_before(root.not_valid_before_utc)
         .not_valid_after(root.not_valid_before_utc + 90 * DAY)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()),
+            critical=False,
+        )
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
     certificate = builder.sign(root_key, SHA256())
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    return key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    ) + certificate.public_bytes(Encoding.PEM)
 
 
 def test_check_is_content_with_what_is_served(authority: Authority) -> None:
     served = authority.ensure(HOME, NAMES)
-    assert check(served.cert_file, served.key_file, served.ca_file, ["192.168.1.20", "FD00:0::20", "Drawer.local"]) == []
+    assert (
+        check(
+            served.cert_file,
+            served.key_file,
+            served.ca_file,
+            ["192.168.1.20", "FD00:0::20", "Drawer.local"],
+        )
+        == []
+    )
     assert check(served.cert_file, served.key_file, None, NAMES) == []
 
 
 def test_check_names_what_is_missing(authority: Authority) -> None:
     served = authority.ensure(HOME, NAMES)
-    (problem,) = check(served.cert_file, served.key_file, served.ca_file, ["192.168.1.20", "192.168.1.99", "x.local"])
+    (problem,) = check(
+        served.cert_file,
+        served.key_file,
+        served.ca_file,
+        ["192.168.1.20", "192.168.1.99", "x.local"],
+    )
     assert problem.endswith("is not valid for 192.168.1.99, x.local.")
 
 
@@ -733,12 +919,16 @@ def test_check_does_not_ask_for_a_passphrase(authority: Authority, tmp_path: Pat
     served = authority.ensure(HOME, NAMES)
     locked = tmp_path / "locked.pem"
     key = ec.generate_private_key(ec.SECP256R1())
-    locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    locked.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    )
     (problem,) = check(served.cert_file, locked, None, NAMES)
     assert "passphrase" in problem
 
 
-def test_check_reports_files_that_are_missing_or_damaged(authority: Authority, tmp_path: Path) -> None:
+def test_check_reports_files_that_are_missing_or_damaged(
+    authority: Authority, tmp_path: Path
+) -> None:
     served = authority.ensure(HOME, NAMES)
     garbage, nothing = tmp_path / "garbage.pem", tmp_path / "nothing.pem"
     garbage.write_bytes(bytes(range(256)))
@@ -747,8 +937,18 @@ def test_check_reports_files_that_are_missing_or_damaged(authority: Authority, t
         (garbage, served.key_file, None, "is not a certificate in PEM form"),
         (served.cert_file, nothing, None, "The private key .* cannot be read"),
         (served.cert_file, garbage, None, "is not a private key in PEM form"),
-        (served.cert_file, served.key_file, nothing, "The authority's certificate .* cannot be read"),
-        (served.cert_file, served.key_file, garbage, "The authority's certificate .* is not in PEM form"),
+        (
+            served.cert_file,
+            served.key_file,
+            nothing,
+            "The authority's certificate .* cannot be read",
+        ),
+        (
+            served.cert_file,
+            served.key_file,
+            garbage,
+            "The authority's certificate .* is not in PEM form",
+        ),
     ):
         (problem,) = check(cert, key, ca, NAMES)
         assert re.search(words, problem), problem
@@ -756,18 +956,29 @@ def test_check_reports_files_that_are_missing_or_damaged(authority: Authority, t
 
 @pytest.mark.parametrize(
     ("pattern", "name", "covered"),
-    [("*.home.local", "cam.home.local", True), ("*.home.local", "a.cam.home.local", False), ("*.home.local", "home.local", False)],
+    [
+        ("*.home.local", "cam.home.local", True),
+        ("*.home.local", "a.cam.home.local", False),
+        ("*.home.local", "home.local", False),
+    ],
 )
-def test_check_knows_wildcards(authority: Authority, tmp_path: Path, pattern: str, name: str, covered: bool) -> None:
+def test_check_knows_wildcards(
+    authority: Authority, tmp_path: Path, pattern: str, name: str, covered: bool
+) -> None:
     served = authority.ensure(HOME, NAMES)
     file = tmp_path / "wildcard.pem"
     file.write_bytes(forge(authority, x509.SubjectAlternativeName([x509.DNSName(pattern)])))
     problems = check(file, file, served.ca_file, [name])
-    assert [problem.endswith(f"is not valid for {name}.") for problem in problems] == ([] if covered else [True])
+    assert [problem.endswith(f"is not valid for {name}.") for problem in problems] == (
+        [] if covered else [True]
+    )
 
 
 def test_check_wants_alternative_names(authority: Authority, tmp_path: Path) -> None:
     served = authority.ensure(HOME, NAMES)
     file = tmp_path / "nameless.pem"
     file.write_bytes(forge(authority))
-    assert any("has no subject alternative names" in problem for problem in check(file, file, served.ca_file, NAMES))
+    assert any(
+        "has no subject alternative names" in problem
+        for problem in check(file, file, served.ca_file, NAMES)
+    )

@@ -1,4 +1,6 @@
-"""A certificate that somebody brings along: what is refused, what is warned about and when, and that new files are noticed."""
+"""A certificate that somebody brings along: what is refused, what is warned about and when, and
+that new files are noticed.
+"""
 
 from __future__ import annotations
 
@@ -29,22 +31,43 @@ NAMES = ["drawer.lan", "drawer.local", "localhost"]
 Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
-def signed(name: str, by: Pair | None = None, *names: str, days: float = 90, ca: bool = False, server: bool = True) -> Pair:
+def signed(
+    name: str,
+    by: Pair | None = None,
+    *names: str,
+    days: float = 90,
+    ca: bool = False,
+    server: bool = True,
+) -> Pair:
     """A certificate and its key, signed by another or by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer, signer = (by[0].subject, by[1]) if by else (subject, key)
-    san = [x509.IPAddress(ip_address(text)) if text[-1].isdigit() else x509.DNSName(text) for text in names]
+    san = [
+        x509.IPAddress(ip_address(text)) if text[-1].isdigit() else x509.DNSName(text)
+        for text in names
+    ]
     builder = (
-        x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number(), START, START + days * DAY)
+        x509.CertificateBuilder(
+            issuer,
+            subject,
+            key.public_key(),
+            x509.random_serial_number(),
+            START,
+            START + days * DAY,
+        )
         .add_extension(x509.BasicConstraints(ca, None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
     )
     if san:
         builder = builder.add_extension(x509.SubjectAlternativeName(san), critical=False)
     if server and not ca:
-        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        builder = builder.add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
+        )
     return builder.sign(signer, SHA256()), key
 
 
@@ -92,9 +115,18 @@ def test_a_good_one_is_served_without_a_word(desk: Desk, caplog: pytest.LogCaptu
     assert served.warnings == ()
     assert caplog.records == []
     assert (served.cert_file, served.key_file) == (desk.cert, desk.key)
-    assert (served.ca_file, served.ca_pem, served.ca_der, served.fingerprint) == (None, b"", b"", "")
+    assert (served.ca_file, served.ca_pem, served.ca_der, served.fingerprint) == (
+        None,
+        b"",
+        b"",
+        "",
+    )
     assert served.expires == START + 90 * DAY
-    assert [host for host in (*HOME, "porch.cams.example", "CAMS.example.", "drawer.local") if served.covers(host)] == [
+    assert [
+        host
+        for host in (*HOME, "porch.cams.example", "CAMS.example.", "drawer.local")
+        if served.covers(host)
+    ] == [
         HOME[0],
         "porch.cams.example",
         "CAMS.example.",
@@ -114,9 +146,15 @@ KEYS: dict[str, Callable[[], AnyKey]] = {
 def own(key: AnyKey, folder: Path) -> Served:
     """A certificate for localhost with this key, which is nobody's but its own."""
     name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "own")]), datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - DAY, now + 90 * DAY)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    certificate = builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else SHA256())
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now - DAY, now + 90 * DAY
+    )
+    builder = builder.add_extension(
+        x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+    )
+    certificate = builder.sign(
+        key, None if isinstance(key, ed25519.Ed25519PrivateKey) else SHA256()
+    )
     cert_file, key_file = folder / "any.pem", folder / "any.key"
     files.write(cert_file, certificate.public_bytes(Encoding.PEM))
     files.write(key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -124,7 +162,9 @@ def own(key: AnyKey, folder: Path) -> Served:
 
 
 def shakes_hands(context: ssl.SSLContext, served: Served, version: ssl.TLSVersion) -> str | None:
-    """The version that a client has agreed upon that trusts this certificate and knows TLS up to this version. Raises what it raises."""
+    """The version that a client has agreed upon that trusts this certificate and knows TLS up to
+    this version. Raises what it raises.
+    """
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     knowing = ssl.create_default_context(cafile=str(served.cert_file))
     knowing.maximum_version = version
@@ -141,7 +181,9 @@ def shakes_hands(context: ssl.SSLContext, served: Served, version: ssl.TLSVersio
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("kind", KEYS)
-def test_every_kind_of_key_can_be_served(tmp_path: Path, kind: str, version: ssl.TLSVersion) -> None:
+def test_every_kind_of_key_can_be_served(
+    tmp_path: Path, kind: str, version: ssl.TLSVersion
+) -> None:
     """Session keys are exchanged on one curve only, which need not be the certificate's."""
     said = version.name.replace("_", ".")
     served = own(KEYS[kind](), tmp_path)
@@ -172,21 +214,46 @@ def test_what_tls_cannot_serve_is_refused_in_a_sentence(desk: Desk, fault: str) 
 @pytest.mark.parametrize(
     ("chain", "sentence"),
     [
-        ((LEAF,), "This computer does not know who vouches for the certificate .* (CN=A company's authority)"),
-        ((signed("itself", None, "cams.example"),), "This computer does not know who vouches for the certificate"),
-        ((LEAF, ROOT), "The certificates in .* are no chain (unable to get local issuer certificate)"),
-        ((signed("cams", MIDDLE, "cams.example", server=False), MIDDLE), "does not say that it is meant for servers"),
-        ((signed("cams", MIDDLE, "cams.example", days=900), MIDDLE), "is valid for 900 days; iPhones and Macs refuse more than 825"),
-        ((signed("cams", MIDDLE, "10.1.1.1"), MIDDLE), "is valid for none of drawer.lan, drawer.local, 192.168.1.20"),
+        (
+            (LEAF,),
+            (
+                "This computer does not know who vouches for the certificate .* (CN=A "
+                "company's authority)"
+            ),
+        ),
+        (
+            (signed("itself", None, "cams.example"),),
+            "This computer does not know who vouches for the certificate",
+        ),
+        (
+            (LEAF, ROOT),
+            "The certificates in .* are no chain (unable to get local issuer certificate)",
+        ),
+        (
+            (signed("cams", MIDDLE, "cams.example", server=False), MIDDLE),
+            "does not say that it is meant for servers",
+        ),
+        (
+            (signed("cams", MIDDLE, "cams.example", days=900), MIDDLE),
+            "is valid for 900 days; iPhones and Macs refuse more than 825",
+        ),
+        (
+            (signed("cams", MIDDLE, "10.1.1.1"), MIDDLE),
+            "is valid for none of drawer.lan, drawer.local, 192.168.1.20",
+        ),
         ((signed("cams", MIDDLE), MIDDLE), "has no subject alternative names"),
     ],
 )
-def test_what_browsers_will_object_to_is_said_and_served(desk: Desk, chain: tuple[Pair, ...], sentence: str) -> None:
+def test_what_browsers_will_object_to_is_said_and_served(
+    desk: Desk, chain: tuple[Pair, ...], sentence: str
+) -> None:
     desk.put(*chain)
     served = desk.ensure()
     served.server_context()
     parts = sentence.split(".*")
-    assert any(all(part in warning for part in parts) for warning in served.warnings), served.warnings
+    assert any(all(part in warning for part in parts) for warning in served.warnings), (
+        served.warnings
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes")
@@ -198,7 +265,9 @@ def test_a_key_that_everybody_can_read_is_said(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("days", "before"), [(90.0, 14.0), (6.0, 2.0)])
-def test_its_end_is_said_in_time_and_every_day(desk: Desk, caplog: pytest.LogCaptureFixture, days: float, before: float) -> None:
+def test_its_end_is_said_in_time_and_every_day(
+    desk: Desk, caplog: pytest.LogCaptureFixture, days: float, before: float
+) -> None:
     desk.put(signed("cams", MIDDLE, "cams.example", days=days), MIDDLE)
     end = START + days * DAY
     early = desk.ensure()

@@ -1,4 +1,7 @@
-"""The certificate of a running relay: made anew, with nobody cut off. Connections are real ones, addresses and dates made up."""
+"""The certificate of a running relay: made anew, with nobody cut off.
+
+Connections are real ones, addresses and dates made up.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,12 @@ def renewal(authority: Authority, world: World) -> Renewal:
     return watching(authority, world)
 
 
-def watching(source: Authority | OwnCertificate, world: World, interval: float = 0.01, hosts: Sequence[str] | None = None) -> Renewal:
+def watching(
+    source: Authority | OwnCertificate,
+    world: World,
+    interval: float = 0.01,
+    hosts: Sequence[str] | None = None,
+) -> Renewal:
     return Renewal(source, hosts, NAMES, present=world.present, now=world.now, interval=interval)
 
 
@@ -101,7 +109,9 @@ class Line:
 
     async def ask(self, path: str) -> bytes:
         """What a relay at the other end answers to a request of HTTP."""
-        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        self._writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+        )
         return await asyncio.wait_for(self._reader.read(), PATIENCE)
 
     def close(self) -> None:
@@ -130,7 +140,9 @@ async def line(port: int, phone: ssl.SSLContext, name: str) -> Line:
     return Line(*await asyncio.open_connection("127.0.0.1", port, ssl=phone, server_hostname=name))
 
 
-async def test_a_live_connection_stays_and_a_new_one_gets_the_new_certificate(renewal: Renewal, world: World) -> None:
+async def test_a_live_connection_stays_and_a_new_one_gets_the_new_certificate(
+    renewal: Renewal, world: World
+) -> None:
     phone = trusting(renewal.served)
     before = renewal.served
     async with echoing(renewal) as port:
@@ -151,7 +163,9 @@ async def test_a_live_connection_stays_and_a_new_one_gets_the_new_certificate(re
             one.close()
 
 
-async def test_a_certificate_that_nears_its_end_is_made_anew(renewal: Renewal, world: World) -> None:
+async def test_a_certificate_that_nears_its_end_is_made_anew(
+    renewal: Renewal, world: World
+) -> None:
     phone = trusting(renewal.served)
     first = renewal.served
     world.date = first.expires - 31 * DAY
@@ -163,7 +177,8 @@ async def test_a_certificate_that_nears_its_end_is_made_anew(renewal: Renewal, w
         assert renewal.served.expires > first.expires
         assert renewal.served.fingerprint == first.fingerprint
         assert await old.echo(b"still here") == b"still here"
-        # This computer's clock has not moved: that a newcomer finds the certificate to be of the future shows that it is the new one.
+        # This computer's clock has not moved: that a newcomer finds the certificate to be of the
+        # future shows that it is the new one.
         with pytest.raises(ssl.SSLCertVerificationError, match="not yet valid"):
             await line(port, phone, "drawer.local")
         old.close()
@@ -197,10 +212,14 @@ async def test_the_relay_itself_keeps_its_sockets(authority: Authority, world: W
         renewal.start(on_change)
         wire = [Subprotocol(SUBPROTOCOL)]
         address = f"wss://127.0.0.1:{port}/wall"
-        async with connect(address, ssl=phone, server_hostname="127.0.0.1", subprotocols=wire) as old:
+        async with connect(
+            address, ssl=phone, server_hostname="127.0.0.1", subprotocols=wire
+        ) as old:
             world.addresses = [OFFICE, HOME]
             await asyncio.wait_for(heard.wait(), PATIENCE)
-            async with connect(address, ssl=phone, server_hostname=str(OFFICE), subprotocols=wire) as new:
+            async with connect(
+                address, ssl=phone, server_hostname=str(OFFICE), subprotocols=wire
+            ) as new:
                 for socket in (old, new):
                     await asyncio.wait_for(await socket.ping(), PATIENCE)
         assert told == [[OFFICE, HOME]]
@@ -232,7 +251,9 @@ async def test_it_looks_by_itself_tells_once_and_stops(renewal: Renewal, world: 
     assert renewal.addresses == [HOME, OFFICE]
 
 
-async def test_a_fault_of_who_is_told_does_not_end_the_looking(renewal: Renewal, world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_of_who_is_told_does_not_end_the_looking(
+    renewal: Renewal, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     told: asyncio.Queue[int] = asyncio.Queue()
 
     def on_change() -> None:
@@ -247,7 +268,9 @@ async def test_a_fault_of_who_is_told_does_not_end_the_looking(renewal: Renewal,
     assert "the registry has a fault" in caplog.text
 
 
-async def test_an_address_that_has_gone_is_told_and_makes_no_new_certificate(authority: Authority) -> None:
+async def test_an_address_that_has_gone_is_told_and_makes_no_new_certificate(
+    authority: Authority,
+) -> None:
     world = World(HOME, OFFICE)
     renewal = watching(authority, world)
     before = renewal.served
@@ -259,7 +282,11 @@ async def test_an_address_that_has_gone_is_told_and_makes_no_new_certificate(aut
 
 
 async def test_what_fails_is_said_once_and_tried_again(
-    renewal: Renewal, authority: Authority, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    renewal: Renewal,
+    authority: Authority,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     phone, before = trusting(renewal.served), renewal.served
 
@@ -277,7 +304,11 @@ async def test_what_fails_is_said_once_and_tried_again(
     assert len(said) == 1
     assert "No space left on device" in said[0]
     now = renewal.served
-    assert now.makeshift and now.warnings[0] in said[0] and replace(now, makeshift=False, warnings=()) == before
+    assert (
+        now.makeshift
+        and now.warnings[0] in said[0]
+        and replace(now, makeshift=False, warnings=()) == before
+    )
     async with echoing(renewal) as port:
         (await line(port, phone, str(HOME))).close()
         assert await renewal.look()
@@ -291,7 +322,9 @@ def own_files(folder: Path, source: Served) -> OwnCertificate:
     return OwnCertificate(folder / "own.pem", folder / "own.key")
 
 
-async def test_own_files_that_are_replaced_are_served_at_once(tmp_path: Path, world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_own_files_that_are_replaced_are_served_at_once(
+    tmp_path: Path, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     maker = Authority(tmp_path / "somebody")
     first = maker.ensure([HOME], ["cams.local"])
     renewal = watching(own_files(tmp_path, first), world)
@@ -312,7 +345,9 @@ async def test_own_files_that_are_replaced_are_served_at_once(tmp_path: Path, wo
     assert not await renewal.look()
 
 
-async def test_own_files_that_stay_wrong_are_said_and_not_served(tmp_path: Path, world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_own_files_that_stay_wrong_are_said_and_not_served(
+    tmp_path: Path, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     maker = Authority(tmp_path / "somebody")
     renewal = watching(own_files(tmp_path, maker.ensure([HOME], ["cams.local"])), world)
     before = renewal.served
@@ -330,7 +365,17 @@ async def test_the_program_serves_own_files_and_takes_newer_ones(tmp_path: Path)
     first = maker.ensure([], ["cams.local"])
     own = own_files(tmp_path, first)
     phone = trusting(first)
-    options = ("--tls", "--host", "127.0.0.1", "--cert", str(own.cert_file), "--key", str(own.key_file), "--trust-port", "0")
+    options = (
+        "--tls",
+        "--host",
+        "127.0.0.1",
+        "--cert",
+        str(own.cert_file),
+        "--key",
+        str(own.key_file),
+        "--trust-port",
+        "0",
+    )
     with Relay(*options, state=tmp_path / "state") as relay:
         old = await line(relay.port, phone, "cams.local")
         second = maker.issue([], ["cams.local"])
@@ -347,12 +392,16 @@ async def test_the_program_serves_own_files_and_takes_newer_ones(tmp_path: Path)
         assert (await old.ask("/healthz")).startswith(b"HTTP/1.1 200")
         old.close()
     assert f"https://cams.local:{relay.port}/camera.html" in relay.output
-    assert "SHA-256" not in relay.output and "Trust" not in relay.output, "it is not for the relay to say whom to trust"
+    assert "SHA-256" not in relay.output and "Trust" not in relay.output, (
+        "it is not for the relay to say whom to trust"
+    )
     assert not (tmp_path / "state" / "certs").exists()
 
 
 @pytest.mark.parametrize("fault", ["key", "certificate"])
-def test_the_program_does_not_start_with_files_that_tls_cannot_serve(tmp_path: Path, fault: str) -> None:
+def test_the_program_does_not_start_with_files_that_tls_cannot_serve(
+    tmp_path: Path, fault: str
+) -> None:
     own = own_files(tmp_path, Authority(tmp_path / "somebody").ensure([], ["cams.local"]))
     (own.key_file if fault == "key" else own.cert_file).write_text("half")
     command = [
@@ -368,9 +417,15 @@ def test_the_program_does_not_start_with_files_that_tls_cannot_serve(tmp_path: P
         str(tmp_path / "state"),
     ]
     command += ["--cert", str(own.cert_file), "--key", str(own.key_file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 1
-    assert "in PEM form, or is damaged" in done.stderr and "--cert and --key" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        "in PEM form, or is damaged" in done.stderr
+        and "--cert and --key" in done.stderr
+        and "Traceback" not in done.stderr
+    )
 
 
 def test_without_a_certificate_it_does_not_begin(tmp_path: Path, world: World) -> None:
@@ -385,11 +440,15 @@ def test_where_pages_can_be_opened(tmp_path: Path, authority: Authority) -> None
     assert renewal.hosts() == [str(HOME), str(OFFICE)]
     assert world.asked_for is None
     world.addresses = [public, HOME]
-    assert watching(authority, world).hosts() == [str(HOME), str(public)], "what browsers refuse comes last"
+    assert watching(authority, world).hosts() == [str(HOME), str(public)], (
+        "what browsers refuse comes last"
+    )
     world.addresses = []
     assert watching(authority, world).hosts() == ["localhost"]
     for host in ("drawer.local", "drawer"):
-        assert watching(authority, world, hosts=[host]).hosts() == ["drawer.local"], "a short name is never printed"
+        assert watching(authority, world, hosts=[host]).hosts() == ["drawer.local"], (
+            "a short name is never printed"
+        )
     assert watching(authority, world, hosts=["elsewhere"]).hosts() == ["elsewhere"]
 
 
@@ -399,11 +458,17 @@ def test_where_pages_can_be_opened_with_a_certificate_of_ones_own(tmp_path: Path
     named = own_files(tmp_path, maker.ensure([HOME], ["cams.local", "drawer.local"]))
     assert watching(named, world).hosts() == ["drawer.local", "cams.local", str(HOME)]
     useless = own_files(tmp_path, maker.issue([], []))
-    assert watching(useless, world).hosts() == [str(OFFICE), str(HOME)], "to be opened after a warning"
+    assert watching(useless, world).hosts() == [str(OFFICE), str(HOME)], (
+        "to be opened after a warning"
+    )
 
 
 async def test_while_nothing_can_be_written_the_old_one_is_served_which_is_said_once(
-    authority: Authority, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    authority: Authority,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
     renewal = watching(authority, world)
     before, hindered = renewal.served, Hindered(tmp_path, monkeypatch)
@@ -411,9 +476,11 @@ async def test_while_nothing_can_be_written_the_old_one_is_served_which_is_said_
     assert await renewal.look()
     assert renewal.served.chain == before.chain and renewal.hosts() == [str(OFFICE)]
     assert not await renewal.look()
-    assert [message for message in caplog.messages if "A new certificate cannot be kept" in message and str(OFFICE) in message] == (
-        caplog.messages[-1:]
-    )
+    assert [
+        message
+        for message in caplog.messages
+        if "A new certificate cannot be kept" in message and str(OFFICE) in message
+    ] == (caplog.messages[-1:])
     hindered.over = True
     assert await renewal.look(), "it has tried again"
     assert renewal.served.covers(OFFICE)

@@ -1,1 +1,3 @@
-"""Programs of others at a real relay: what is not one of the project's own pages must do as well."""
+"""Programs of others at a real relay: what is not one of the project's own pages must do as
+well.
+"""

@@ -37,7 +37,9 @@ def needed(*names: str) -> None:
 
 @contextmanager
 def folder_of_nobody() -> Iterator[tuple[Path, dict[str, Any]]]:
-    """A folder for a program that does not run as root, and how to start it (see `tests.harness.programs.running`)."""
+    """A folder for a program that does not run as root, and how to start it (see
+    `tests.harness.programs.running`).
+    """
     with tempfile.TemporaryDirectory(prefix="drawercam-client-") as name:
         started: dict[str, Any] = {"env": os.environ | {"HOME": name}, "cwd": name}
         if os.geteuid() == 0:
@@ -70,12 +72,17 @@ class Seen:
         assert self.different >= FEWEST, f"{self.different} pictures of {len(self.times)} differ"
         assert rising(self.times)
         # Clocks count up to some minutes.
-        assert all(before <= after or before - after > 1000 for before, after in pairwise(self.clocks))
+        assert all(
+            before <= after or before - after > 1000 for before, after in pairwise(self.clocks)
+        )
         assert not sound or self.loudest > LOUD
 
 
 def of_size(width: int, height: int) -> bool:
-    """Whether pictures are of the size that is filmed. A page on a machine that is busy makes them smaller."""
+    """Whether pictures are of the size that is filmed.
+
+    A page on a machine that is busy makes them smaller.
+    """
     return 0 < width <= WIDTH and abs(width * HEIGHT - height * WIDTH) <= 2 * WIDTH
 
 
@@ -92,9 +99,13 @@ def look(*paths: Path, clocks: bool) -> Seen:
     seen, before = Seen(), b""
     for path in paths:
         with av.open(str(path)) as container:
-            for frame in container.decode(*container.streams.video[:1], *container.streams.audio[:1]):
+            for frame in container.decode(
+                *container.streams.video[:1], *container.streams.audio[:1]
+            ):
                 if isinstance(frame, av.AudioFrame):
-                    seen.loudest = max(seen.loudest, int(np.abs(frame.to_ndarray().astype(np.int32)).max()))
+                    seen.loudest = max(
+                        seen.loudest, int(np.abs(frame.to_ndarray().astype(np.int32)).max())
+                    )
                 elif isinstance(frame, av.VideoFrame):
                     seen.size = frame.width, frame.height
                     assert frame.time is not None

@@ -1,6 +1,8 @@
-"""ffmpeg, ffprobe, curl, OpenCV and VLC read two cameras, one that is a program and one that is a page, and publish some of their own.
+"""ffmpeg, ffprobe, curl, OpenCV and VLC read two cameras, one that is a program and one that is a
+page, and publish some of their own.
 
-They come as the owner of a key for these cameras does, over TLS, and those that can check the certificate do so by the relay's authority.
+They come as the owner of a key for these cameras does, over TLS, and those that can check the
+certificate do so by the relay's authority.
 """
 
 from __future__ import annotations
@@ -24,7 +26,16 @@ from PIL import Image
 
 from drawercam.access.key import Scope
 from drawercam.access.keys import Keyring
-from tests.clients.programs import FEWEST, LOUD, Seen, folder_of_nobody, look, needed, of_size, rising
+from tests.clients.programs import (
+    FEWEST,
+    LOUD,
+    Seen,
+    folder_of_nobody,
+    look,
+    needed,
+    of_size,
+    rising,
+)
 from tests.harness.browsers import Chromium
 from tests.harness.pages import PATIENCE
 from tests.harness.programs import finished, running
@@ -90,11 +101,16 @@ def house() -> Iterator[House]:
 
 
 async def films(house: House, name: str) -> None:
-    """Wait until somebody could read a camera. The relay's log tells such things seldom when they happen often."""
+    """Wait until somebody could read a camera.
+
+    The relay's log tells such things seldom when they happen often.
+    """
     shown = {"Authorization": f"Bearer {house.watch}"}
     async with aiohttp.ClientSession(headers=shown) as client, asyncio.timeout(PATIENCE):
         while True:
-            async with client.get(f"{house.relay.origin}/cameras/{name}/live", ssl=house.relay.context or True) as answer:
+            async with client.get(
+                f"{house.relay.origin}/cameras/{name}/live", ssl=house.relay.context or True
+            ) as answer:
                 if answer.status == 200:
                     return
             await asyncio.sleep(0.05)
@@ -103,9 +119,27 @@ async def films(house: House, name: str) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def film(house: House) -> AsyncIterator[str]:
     """A camera that is a program."""
-    command = [sys.executable, "relay.py", "--no-install", "film", "test", "--name", FILM, "--size", "320x240", "--fps", "15"]
+    command = [
+        sys.executable,
+        "relay.py",
+        "--no-install",
+        "film",
+        "test",
+        "--name",
+        FILM,
+        "--size",
+        "320x240",
+        "--fps",
+        "15",
+    ]
     where = ["--relay", f"wss://{house.relay.authority}", "--ca", str(house.ca)]
-    async with running(*command, *where, cwd=ROOT, env=os.environ | {"DRAWERCAM_KEY": house.publish}, stderr=asyncio.subprocess.DEVNULL):
+    async with running(
+        *command,
+        *where,
+        cwd=ROOT,
+        env=os.environ | {"DRAWERCAM_KEY": house.publish},
+        stderr=asyncio.subprocess.DEVNULL,
+    ):
         await films(house, FILM)
         yield FILM
 
@@ -117,7 +151,9 @@ async def page(house: House) -> AsyncIterator[str]:
         pytest.skip(missing)
     async with Chromium() as browser:
         query = f"name={PAGE}&start=1&width=320&height=240&fps=15&encoder=vp8"
-        filming = await browser.page(f"{house.relay.origin}/camera.html?{query}#key={house.publish}")
+        filming = await browser.page(
+            f"{house.relay.origin}/camera.html?{query}#key={house.publish}"
+        )
         await films(house, PAGE)
         yield PAGE
         assert filming.errors == []
@@ -153,7 +189,13 @@ async def test_ffmpeg_reads(house: House, cameras: list[str], tmp_path: Path, se
 
     async def read(camera: str) -> None:
         copy = tmp_path / f"{camera}.mkv"
-        source = (*house.trusting, "-t", str(seconds), "-i", house.address(f"{camera}/live.{ENDINGS[camera]}"))
+        source = (
+            *house.trusting,
+            "-t",
+            str(seconds),
+            "-i",
+            house.address(f"{camera}/live.{ENDINGS[camera]}"),
+        )
         _, errors = await finished(seconds, "ffmpeg", *QUIET, *source, *LOSSLESS, str(copy))
         assert errors == ""
         seen = await asyncio.to_thread(look, copy, clocks=camera == FILM)
@@ -165,13 +207,33 @@ async def test_ffmpeg_reads(house: House, cameras: list[str], tmp_path: Path, se
 
 
 @briefly_and_long
-async def test_ffmpeg_reads_single_pictures(house: House, cameras: list[str], tmp_path: Path, seconds: int) -> None:
+async def test_ffmpeg_reads_single_pictures(
+    house: House, cameras: list[str], tmp_path: Path, seconds: int
+) -> None:
     needed("ffmpeg")
 
     async def read(camera: str) -> None:
         copy = tmp_path / f"{camera}.mkv"
-        source = (*house.trusting, "-f", "mpjpeg", "-r", "5", "-i", house.address(f"{camera}/live.mjpg"))
-        _, errors = await finished(seconds, "ffmpeg", *QUIET, *source, "-frames:v", str(5 * seconds), "-c:v", "copy", str(copy))
+        source = (
+            *house.trusting,
+            "-f",
+            "mpjpeg",
+            "-r",
+            "5",
+            "-i",
+            house.address(f"{camera}/live.mjpg"),
+        )
+        _, errors = await finished(
+            seconds,
+            "ffmpeg",
+            *QUIET,
+            *source,
+            "-frames:v",
+            str(5 * seconds),
+            "-c:v",
+            "copy",
+            str(copy),
+        )
         assert errors == ""
         seen = await asyncio.to_thread(look, copy, clocks=camera == FILM)
         seen.check(sound=False)
@@ -186,15 +248,26 @@ async def test_ffprobe_reads(house: House, cameras: list[str], seconds: int) -> 
     needed("ffprobe")
 
     async def read(camera: str) -> None:
-        wanted = shlex.split("-of json -show_entries stream=codec_name,width,height:packet=codec_type,dts_time")
+        wanted = shlex.split(
+            "-of json -show_entries stream=codec_name,width,height:packet=codec_type,dts_time"
+        )
         asked = (*wanted, "-read_intervals", f"%+{seconds}", house.address(f"{camera}/live"))
         out, errors = await finished(seconds, "ffprobe", "-v", "error", *house.trusting, *asked)
         assert errors == ""
         told = json.loads(out)
-        assert {stream["codec_name"] for stream in told["streams"]} == {"h264" if camera == FILM else "vp8", "opus"}
-        assert all(of_size(one["width"], one["height"]) for one in told["streams"] if "width" in one)
+        assert {stream["codec_name"] for stream in told["streams"]} == {
+            "h264" if camera == FILM else "vp8",
+            "opus",
+        }
+        assert all(
+            of_size(one["width"], one["height"]) for one in told["streams"] if "width" in one
+        )
         for kind in ("video", "audio"):
-            times = [float(packet["dts_time"]) for packet in told["packets"] if packet["codec_type"] == kind]
+            times = [
+                float(packet["dts_time"])
+                for packet in told["packets"]
+                if packet["codec_type"] == kind
+            ]
             assert len(times) > FEWEST and rising(times)
 
     await each(cameras, read)
@@ -204,10 +277,20 @@ async def test_ffprobe_reads(house: House, cameras: list[str], seconds: int) -> 
 @pytest.mark.parametrize("ending", ["", ".mjpg"], ids=["film", "pictures"])
 async def test_opencv_reads(house: House, cameras: list[str], ending: str, seconds: int) -> None:
     if importlib.util.find_spec("cv2") is None:
-        pytest.skip("OpenCV is not installed (opencv-python-headless), so nobody knows whether it can read a camera.")
+        pytest.skip(
+            "OpenCV is not installed (opencv-python-headless), so nobody knows whether it "
+            "can read a camera."
+        )
 
     async def read(camera: str) -> None:
-        command = (sys.executable, "-m", "tests.clients.opencv", house.address(f"{camera}/live{ending}"), str(seconds), str(FEWEST))
+        command = (
+            sys.executable,
+            "-m",
+            "tests.clients.opencv",
+            house.address(f"{camera}/live{ending}"),
+            str(seconds),
+            str(FEWEST),
+        )
         out, _ = await finished(seconds, *command, cwd=ROOT)
         told = json.loads(out)
         assert of_size(*told["size"])
@@ -228,15 +311,29 @@ async def test_vlc_plays(house: House, cameras: list[str], seconds: int) -> None
             trusted.mkdir()
             (trusted / "ca.pem").write_bytes(house.ca.read_bytes())
             picture, sound = folder / "picture.y4m", folder / "sound.wav"
-            outputs = f"--vout=yuv --yuv-file={picture} --yuv-yuv4mpeg2 --aout=afile --audiofile-file={sound}"
+            outputs = (
+                f"--vout=yuv --yuv-file={picture} --yuv-yuv4mpeg2 --aout=afile "
+                f"--audiofile-file={sound}"
+            )
             run = f"--run-time={run_time} --gnutls-dir-trust={trusted}"
-            command = ("cvlc", "--no-color", *shlex.split(outputs), *shlex.split(run), house.address(f"{camera}/live"), "vlc://quit")
-            await finished(run_time, *command, **started)  # it complains of a screen and hardware that are not there
+            command = (
+                "cvlc",
+                "--no-color",
+                *shlex.split(outputs),
+                *shlex.split(run),
+                house.address(f"{camera}/live"),
+                "vlc://quit",
+            )
+            await finished(
+                run_time, *command, **started
+            )  # it complains of a screen and hardware that are not there
             return await asyncio.to_thread(look, picture, sound, clocks=camera == FILM)
 
     async def plays(camera: str) -> None:
         seen = await play(camera, seconds + 3)  # it collects for a second and a half first
-        if seen.different < FEWEST or seen.loudest <= LOUD:  # a machine that is busy with browsers needs longer
+        if (
+            seen.different < FEWEST or seen.loudest <= LOUD
+        ):  # a machine that is busy with browsers needs longer
             seen = await play(camera, seconds + 20)
         seen.check()
 
@@ -252,7 +349,17 @@ async def test_curl_gets_pictures(house: House, cameras: list[str]) -> None:
             path = f"https://{house.relay.authority}/cameras/{camera}/latest.jpg?after={after}"
             written = ("-w", "%{stderr}%{http_code} %{content_type} %header{drawercam-time}")
             again = ("--fail", "--retry", "3")  # as the relay says when there is no picture yet
-            command = ("curl", "-sS", *again, "--cacert", str(house.ca), "-u", f"anybody:{house.watch}", *written, path)
+            command = (
+                "curl",
+                "-sS",
+                *again,
+                "--cacert",
+                str(house.ca),
+                "-u",
+                f"anybody:{house.watch}",
+                *written,
+                path,
+            )
             async with running(*command) as process:
                 out, told = await asyncio.wait_for(process.communicate(), 3 * PATIENCE)
             status, kind, moment = told.decode().splitlines()[-1].split()
@@ -283,15 +390,22 @@ async def publishing(house: House, name: str) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(running("ffmpeg", *SCENE, *WEBM, "-", stdout=writing))
-            await stack.enter_async_context(running("curl", "-sS", "--cacert", str(house.ca), "-T", "-", address, stdin=reading))
+            await stack.enter_async_context(
+                running("curl", "-sS", "--cacert", str(house.ca), "-T", "-", address, stdin=reading)
+            )
         finally:
             os.close(reading)
             os.close(writing)
         yield
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] * name.endswith("60")) for name in PUBLISHED])
-async def test_what_a_program_publishes_another_one_reads(house: House, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] * name.endswith("60")) for name in PUBLISHED],
+)
+async def test_what_a_program_publishes_another_one_reads(
+    house: House, tmp_path: Path, name: str
+) -> None:
     needed("ffmpeg", "curl")
     seconds = int(name.rpartition("-")[2])
     async with publishing(house, name):
@@ -301,5 +415,10 @@ async def test_what_a_program_publishes_another_one_reads(house: House, tmp_path
         _, errors = await finished(seconds, "ffmpeg", *QUIET, *source, *LOSSLESS, str(copy))
         assert errors == ""
     seen = await asyncio.to_thread(look, copy, clocks=False)
-    assert seen.size == (160, 120) and seen.different >= FEWEST and rising(seen.times) and seen.loudest > 1000
+    assert (
+        seen.size == (160, 120)
+        and seen.different >= FEWEST
+        and rising(seen.times)
+        and seen.loudest > 1000
+    )
     copy.unlink()

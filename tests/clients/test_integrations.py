@@ -1,4 +1,6 @@
-"""docs/integrations.md, walked: every address in it is one of the relay's, and its scripts are Python."""
+"""docs/integrations.md, walked: every address in it is one of the relay's, and its scripts are
+Python.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +29,33 @@ def paths() -> list[str]:
 
 @pytest.mark.parametrize("path", paths())
 def test_every_address_has_a_route(path: str) -> None:
-    methods = {"GET", "PUT"} & {route.method for route in REQUESTS if re.fullmatch(re.sub(r"\{\w+\}", "[a-z]+", route.canonical), path)}
+    methods = {"GET", "PUT"} & {
+        route.method
+        for route in REQUESTS
+        if re.fullmatch(re.sub(r"\{\w+\}", "[a-z]+", route.canonical), path)
+    }
     assert methods == ({"PUT"} if path.endswith("/publish") else {"GET"})
 
 
 def test_there_is_every_kind_of_address() -> None:
     endings = {path.rpartition("/")[2] for path in paths()}
-    assert endings == {"live", "live.webm", "live.mp4", "live.mjpg", "latest.jpg", "publish", "player.html"}
+    assert endings == {
+        "live",
+        "live.webm",
+        "live.mp4",
+        "live.mjpg",
+        "latest.jpg",
+        "publish",
+        "player.html",
+    }
 
 
 def test_only_who_sends_is_told_to_publish() -> None:
-    lines = [line.strip() for line in DOCUMENT.splitlines() if line.startswith("    ") and "/publish" in line]
+    lines = [
+        line.strip()
+        for line in DOCUMENT.splitlines()
+        if line.startswith("    ") and "/publish" in line
+    ]
     assert len(lines) == 4
     for line in lines:
         assert PUBLISHING.search(line), line
@@ -54,4 +72,6 @@ def test_what_is_not_tried_says_so() -> None:
     sections = re.split(r"^## ", DOCUMENT, flags=re.MULTILINE)[1:]
     for section in sections:
         title = section.partition("\n")[0]
-        assert title in ("The key", "The certificate") or re.search(r"^(Tried|Not tried)\b", section, re.MULTILINE), title
+        assert title in ("The key", "The certificate") or re.search(
+            r"^(Tried|Not tried)\b", section, re.MULTILINE
+        ), title

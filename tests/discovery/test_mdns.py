@@ -1,4 +1,7 @@
-"""A relay that says by mDNS where it is, and `relay.py find`, which hears it. On loopback addresses only: nothing leaves this computer."""
+"""A relay that says by mDNS where it is, and `relay.py find`, which hears it.
+
+On loopback addresses only: nothing leaves this computer.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ HERE = ip_address("127.0.0.1")
 THERE = ip_address("127.0.0.2")
 FINGERPRINT = "AB:" * 31 + "CD"
 
-# How often to look, for so many seconds each: once or twice is enough, except on a machine that is busy with browsers.
+# How often to look, for so many seconds each: once or twice is enough, except on a machine that is
+# busy with browsers.
 LOOKS = 160
 LOOK = 0.25
 
@@ -44,7 +48,9 @@ def swept() -> Iterator[None]:
     gc.collect()  # here, where that is ignored
 
 
-async def heard(condition: Callable[[dict[str, Found]], bool], seconds: float = LOOK) -> dict[str, Found]:
+async def heard(
+    condition: Callable[[dict[str, Found]], bool], seconds: float = LOOK
+) -> dict[str, Found]:
     """Look around, for so many seconds each time, until this is so."""
     found: dict[str, Found] = {}
     for _ in range(LOOKS):
@@ -59,10 +65,14 @@ async def test_a_relay_is_found_with_its_addresses_as_they_come_and_go_until_it_
     beacon.start([HERE])
     try:
         found = await heard(lambda found: "porch-of-a-test" in found)
-        assert found["porch-of-a-test"] == Found("porch-of-a-test", ("https://127.0.0.1:8443",), FINGERPRINT)
+        assert found["porch-of-a-test"] == Found(
+            "porch-of-a-test", ("https://127.0.0.1:8443",), FINGERPRINT
+        )
         beacon.update([HERE, THERE])
         both = {"https://127.0.0.1:8443", "https://127.0.0.2:8443"}
-        await heard(lambda found: "porch-of-a-test" in found and set(found["porch-of-a-test"].urls) == both)
+        await heard(
+            lambda found: "porch-of-a-test" in found and set(found["porch-of-a-test"].urls) == both
+        )
         beacon.update([])
         await heard(lambda found: "porch-of-a-test" not in found, SILENCE)
         beacon.update([HERE])
@@ -74,13 +84,18 @@ async def test_a_relay_is_found_with_its_addresses_as_they_come_and_go_until_it_
 
 
 async def test_two_relays_of_one_name_are_both_found() -> None:
-    first, second = (Beacon("twin-of-a-test", port, tls=True, fingerprint=f"0{port}:" + "AB:" * 30 + "AB") for port in (1, 2))
+    first, second = (
+        Beacon("twin-of-a-test", port, tls=True, fingerprint=f"0{port}:" + "AB:" * 30 + "AB")
+        for port in (1, 2)
+    )
     first.start([HERE])
     second.start([HERE])
     found: set[tuple[str, ...]] = set()
     try:
         for _ in range(LOOKS):
-            found = {one.urls for one in await look_around(LOOK, [HERE]) if one.name == "twin-of-a-test"}
+            found = {
+                one.urls for one in await look_around(LOOK, [HERE]) if one.name == "twin-of-a-test"
+            }
             if len(found) == 2:
                 break
         assert found == {("https://127.0.0.1:1",), ("https://127.0.0.1:2",)}
@@ -106,7 +121,11 @@ async def test_without_zeroconf_the_relay_says_one_sentence_and_works_on(
     beacon.start([HERE])
     beacon.update([THERE])
     await beacon.stop()
-    assert [record.getMessage() for record in caplog.records if record.name == "drawercam.discovery.mdns"] == [
+    assert [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "drawercam.discovery.mdns"
+    ] == [
         "The relay cannot be found by name in the network, because the library zeroconf is missing."
     ]
     with pytest.raises(NoMulticast, match="pip install zeroconf"):
@@ -122,7 +141,11 @@ async def test_where_multicast_is_impossible_the_relay_says_one_sentence_and_tri
     foreign = ip_address("203.0.113.7")  # an address that this computer does not have
     beacon.start([foreign])
     await asyncio.sleep(0.5)
-    said = [record.getMessage() for record in caplog.records if record.name == "drawercam.discovery.mdns"]
+    said = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "drawercam.discovery.mdns"
+    ]
     assert len(said) == 1 and "multicast does not work here" in said[0]
     with pytest.raises(NoMulticast, match="does not work here"):
         await look_around(addresses=[foreign])
@@ -153,14 +176,20 @@ async def test_it_stops_also_in_the_moment_in_which_there_is_news() -> None:
         ("porch", ["10.0.0.1"], None, {}),
     ],
 )
-def test_what_makes_no_sense_is_not_shown(name: str, addresses: list[str], port: int | None, properties: dict[str, str | None]) -> None:
+def test_what_makes_no_sense_is_not_shown(
+    name: str, addresses: list[str], port: int | None, properties: dict[str, str | None]
+) -> None:
     assert described(f"{name}.{SERVICE}", addresses, port, properties) is None
 
 
 def test_whatever_somebody_says_is_printed_as_text() -> None:
-    found = described(f"po\x1b[2Jrch.{SERVICE}", ["10.0.0.1", "fd00::1"], 80, {"tls": None, "id": "\x1b[2J"})
+    found = described(
+        f"po\x1b[2Jrch.{SERVICE}", ["10.0.0.1", "fd00::1"], 80, {"tls": None, "id": "\x1b[2J"}
+    )
     assert found == Found("po[2Jrch", ("http://10.0.0.1", "http://[fd00::1]"), "")
-    assert described(f"porch.{SERVICE}", ["10.0.0.1"], 443, {"tls": "1", "id": "ab" * 31}) == Found("porch", ("https://10.0.0.1",), "")
+    assert described(f"porch.{SERVICE}", ["10.0.0.1"], 443, {"tls": "1", "id": "ab" * 31}) == Found(
+        "porch", ("https://10.0.0.1",), ""
+    )
 
 
 def test_ipv6_interfaces_are_used_only_where_there_is_nothing_else() -> None:
@@ -188,7 +217,9 @@ def test_find_lists_what_the_network_and_the_registry_know(
 
         async def announce() -> None:
             async with RegistryClient(Address(registry.origin), registry.secret) as client:
-                await client.announce(Announcement("porch", ("https://10.0.0.1:8443",), FINGERPRINT))
+                await client.announce(
+                    Announcement("porch", ("https://10.0.0.1:8443",), FINGERPRINT)
+                )
                 await client.announce(Announcement("garden", ("https://10.0.0.2:8443",)))
                 await client.leave("garden")
 

@@ -36,7 +36,12 @@ class Host:
         self.registry: Registry
         self._runner: web.AppRunner | None = None
 
-    async def start(self, secret: str = SECRET, handler: Handler | None = None, middlewares: Sequence[Middleware] = ()) -> None:
+    async def start(
+        self,
+        secret: str = SECRET,
+        handler: Handler | None = None,
+        middlewares: Sequence[Middleware] = (),
+    ) -> None:
         app = web.Application(middlewares=middlewares)
         if handler is None:
             self.registry = Registry(self.folder, secret)
@@ -58,7 +63,9 @@ class Host:
         return Address.parse(f"http://127.0.0.1:{self.port}")
 
     def there(self) -> dict[str, tuple[str, ...]]:
-        return {entry.name: entry.announcement.urls for entry in self.registry.relays() if entry.alive}
+        return {
+            entry.name: entry.announcement.urls for entry in self.registry.relays() if entry.alive
+        }
 
 
 @pytest_asyncio.fixture
@@ -69,7 +76,9 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 
 
 @pytest.fixture(autouse=True)
-def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+def log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> pytest.LogCaptureFixture:
     caplog.set_level(logging.INFO, "drawercam.discovery.registry_client")
     monkeypatch.setattr(announce, "FIRST_DELAY", 0.02)
     monkeypatch.setattr(announce, "LONGEST_DELAY", 0.1)
@@ -78,7 +87,11 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> py
 
 
 def said(log: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in log.records if record.name == "drawercam.discovery.registry_client"]
+    return [
+        record.getMessage()
+        for record in log.records
+        if record.name == "drawercam.discovery.registry_client"
+    ]
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -92,10 +105,14 @@ def at(*urls: str, name: str = "porch") -> Announcement:
     return Announcement(name, urls or ("https://192.168.1.20:8443",), FINGERPRINT)
 
 
-async def test_a_relay_is_known_as_long_as_it_runs(host: Host, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_relay_is_known_as_long_as_it_runs(
+    host: Host, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(announce, "HEARTBEAT", 0.05)
     await host.start()
-    announcer = Announcer(host.address, SECRET, lambda: Announcement("porch", ("https://10.0.0.1:1",), ttl=2))
+    announcer = Announcer(
+        host.address, SECRET, lambda: Announcement("porch", ("https://10.0.0.1:1",), ttl=2)
+    )
     announcer.start()
     await until(lambda: host.there() == {"porch": ("https://10.0.0.1:1",)})
     began = host.registry.relays()[0].heard
@@ -117,14 +134,20 @@ async def test_new_addresses_are_announced_at_once(host: Host) -> None:
     await announcer.stop()
 
 
-async def test_a_registry_that_goes_and_comes_back_is_mentioned_once_each(host: Host, log: pytest.LogCaptureFixture) -> None:
+async def test_a_registry_that_goes_and_comes_back_is_mentioned_once_each(
+    host: Host, log: pytest.LogCaptureFixture
+) -> None:
     await host.start()
     await host.stop()
     announcer = Announcer(host.address, SECRET, at)
     announcer.start()
     await until(lambda: said(log))
     await asyncio.sleep(0.5)
-    assert len(said(log)) == 1 and "There is no registry at" in said(log)[0] and "tries again" in said(log)[0]
+    assert (
+        len(said(log)) == 1
+        and "There is no registry at" in said(log)[0]
+        and "tries again" in said(log)[0]
+    )
     await host.start()
     await until(lambda: host.there() and len(said(log)) == 2)
     # Restarted, with a nonce that the relay cannot know.
@@ -138,7 +161,9 @@ async def test_a_registry_that_goes_and_comes_back_is_mentioned_once_each(host: 
     assert host.there() == {}
 
 
-async def test_a_wrong_secret_is_said_once_in_the_registrys_words(host: Host, log: pytest.LogCaptureFixture) -> None:
+async def test_a_wrong_secret_is_said_once_in_the_registrys_words(
+    host: Host, log: pytest.LogCaptureFixture
+) -> None:
     await host.start(secret="another secret, at least as long as the first")
     announcer = Announcer(host.address, SECRET, at)
     announcer.start()
@@ -153,8 +178,12 @@ async def test_the_secret_is_never_sent(host: Host) -> None:
     heard: list[bytes] = []
 
     async def listen(request: web.Request) -> web.StreamResponse:
-        heard.append(repr((request.raw_path, list(request.headers.items()))).encode() + await request.read())
-        return web.json_response({"error": "stale-nonce", "text": "Again.", "nonce": "ab" * 16}, status=401)
+        heard.append(
+            repr((request.raw_path, list(request.headers.items()))).encode() + await request.read()
+        )
+        return web.json_response(
+            {"error": "stale-nonce", "text": "Again.", "nonce": "ab" * 16}, status=401
+        )
 
     await host.start(handler=listen)
     async with RegistryClient(host.address, SECRET) as client:
@@ -164,7 +193,9 @@ async def test_the_secret_is_never_sent(host: Host) -> None:
     assert not any(SECRET.encode() in one for one in heard)
 
 
-async def test_whatever_answers_the_relay_works_on(host: Host, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whatever_answers_the_relay_works_on(
+    host: Host, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(announce, "REQUEST_DEADLINE", 0.3)
     answers: list[Callable[[], Awaitable[web.StreamResponse]]] = []
 
@@ -217,7 +248,9 @@ async def test_whatever_answers_the_relay_works_on(host: Host, log: pytest.LogCa
     await announcer.stop()
 
 
-async def test_a_relay_in_no_network_waits_for_one(host: Host, log: pytest.LogCaptureFixture) -> None:
+async def test_a_relay_in_no_network_waits_for_one(
+    host: Host, log: pytest.LogCaptureFixture
+) -> None:
     await host.start()
     facts: list[Announcement | None] = [None]
     announcer = Announcer(host.address, SECRET, lambda: facts[0])
@@ -230,7 +263,9 @@ async def test_a_relay_in_no_network_waits_for_one(host: Host, log: pytest.LogCa
     await announcer.stop()
 
 
-async def test_it_stops_in_time_though_the_registry_hangs(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_stops_in_time_though_the_registry_hangs(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(announce, "GOODBYE_BUDGET", 0.1)
     stuck = asyncio.Event()
 
@@ -289,7 +324,9 @@ def test_what_is_no_address_of_a_registry_is_said_in_words(url: str) -> None:
         Address.parse(url)
 
 
-async def test_a_registry_by_https_is_trusted_by_its_fingerprint_and_not_without(tmp_path: Path) -> None:
+async def test_a_registry_by_https_is_trusted_by_its_fingerprint_and_not_without(
+    tmp_path: Path,
+) -> None:
     with RegistryProcess(tmp_path, "--tls") as registry:
         printed = registry.output.split("--registry '")[1].split("'")[0]
         async with RegistryClient(Address.parse(printed), registry.secret) as client:
@@ -304,7 +341,10 @@ async def test_a_registry_by_https_is_trusted_by_its_fingerprint_and_not_without
             with pytest.raises(Unanswered, match="another certificate authority"):
                 await client.announce(at())
         # A certificate of the right authority, for another address.
-        elsewhere = Address(f"https://127.0.0.1:{registry.port}".replace("127.0.0.1", "127.1"), Address.parse(printed).pin)
+        elsewhere = Address(
+            f"https://127.0.0.1:{registry.port}".replace("127.0.0.1", "127.1"),
+            Address.parse(printed).pin,
+        )
         async with RegistryClient(elsewhere, registry.secret) as client:
             with pytest.raises(Unanswered):
                 await client.announce(at())

@@ -51,14 +51,27 @@ from drawercam.media.packets import Codec, Packet
 from drawercam.protocol.messages import Orient, Turns
 from groundwork import running_relay as running
 from tests.harness import rtsp
-from tests.harness.makers import HEIGHT, RATE, WIDTH, access_units, eventually, file, jpegs, painted, pictures, refreshed
+from tests.harness.makers import (
+    HEIGHT,
+    RATE,
+    WIDTH,
+    access_units,
+    eventually,
+    file,
+    jpegs,
+    painted,
+    pictures,
+    refreshed,
+)
 from tests.harness.peers import PATIENCE, Peer, peer, voting
 from tests.harness.proxies import Proxy
 from tests.harness.relays import ROOT, START_LIMIT, Relay
 
 
 @contextlib.asynccontextmanager
-async def filming(relay: Relay | Proxy, name: str, source: sources.Source, **options: Any) -> AsyncIterator[Camera]:
+async def filming(
+    relay: Relay | Proxy, name: str, source: sources.Source, **options: Any
+) -> AsyncIterator[Camera]:
     camera = Camera(Entry(Address(relay.origin), name, "", None), source, recipes(), **options)
     task = asyncio.create_task(camera.run())
     try:
@@ -92,7 +105,9 @@ async def test_the_test_picture_is_filmed_turned_and_comes_back(relay: Relay) ->
     async with peer(relay, "/player/test-a") as viewer:
         source = sources.TestPicture(WIDTH, HEIGHT, RATE, turner.view)
         async with filming(relay, "test-a", source, turner=turner) as camera:
-            assert (await viewer.message("track", number=1))["codec"].startswith("avc1.42")  # Baseline: nothing is reordered
+            assert (await viewer.message("track", number=1))["codec"].startswith(
+                "avc1.42"
+            )  # Baseline: nothing is reordered
             await viewer.message("track", number=2, codec="opus")
             await viewer.message("state", state="live")
             await viewer.message("turns")
@@ -102,7 +117,11 @@ async def test_the_test_picture_is_filmed_turned_and_comes_back(relay: Relay) ->
             assert shown[0].key
             decoder = av.CodecContext.create("h264", "r")
             decoder.extradata = shown[0].track.config
-            times = [painted(picture) for packet in shown for picture in decoder.decode(av.Packet(packet.data))]
+            times = [
+                painted(picture)
+                for packet in shown
+                for picture in decoder.decode(av.Packet(packet.data))
+            ]
             assert times == sorted(times) and len(set(times)) == len(times) > 5
 
             keys = sum(packet.key for packet in shown)
@@ -120,7 +139,9 @@ async def test_the_test_picture_is_filmed_turned_and_comes_back(relay: Relay) ->
             await viewer.message("state", state="live")
 
 
-async def test_wishes_that_come_while_it_turns_become_one_and_in_the_end_it_rests(relay: Relay) -> None:
+async def test_wishes_that_come_while_it_turns_become_one_and_in_the_end_it_rests(
+    relay: Relay,
+) -> None:
     class Slow(Simulator):
         def turn(self, wish: Orient) -> Turns:
             time.sleep(0.1)
@@ -138,7 +159,12 @@ async def test_wishes_that_come_while_it_turns_become_one_and_in_the_end_it_rest
         camera.told({"type": "orient", "tilt": -5})
         for nothing in ({"pan": "left"}, {"pan": 10**400}, {}):
             camera.told({"type": "orient", **nothing})
-        await eventually(lambda: {name: axis.now for name, axis in slow.ranges().axes().items()} == {"pan": 49, "tilt": -5, "zoom": 1})
+        await eventually(
+            lambda: (
+                {name: axis.now for name, axis in slow.ranges().axes().items()}
+                == {"pan": 49, "tilt": -5, "zoom": 1}
+            )
+        )
         assert done in (["turned"], ["turned"] * 2)
     assert done[-1] == "rested"
 
@@ -151,7 +177,9 @@ async def test_a_codec_that_a_viewer_cannot_play_is_replaced(relay: Relay) -> No
         await viewer.message("track", number=1, codec="vp8")
 
 
-async def test_a_camera_takes_what_all_can_play_or_stays_and_forgets_it_when_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_camera_takes_what_all_can_play_or_stays_and_forgets_it_when_nobody_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(filmcamera, "_ALONE", 0.0)
     camera = Camera(Entry(Address("http://127.0.0.1:1"), "test-m", "", None), picture(), recipes())
     gate = camera._gate
@@ -182,9 +210,14 @@ async def test_a_camera_takes_what_all_can_play_or_stays_and_forgets_it_when_nob
     assert (gate.recipe, gate.unplayable) == (h264, frozenset())
 
 
-async def test_sound_that_a_viewer_cannot_play_is_encoded_and_the_picture_goes_as_it_is(relay: Relay, tmp_path: Path) -> None:
+async def test_sound_that_a_viewer_cannot_play_is_encoded_and_the_picture_goes_as_it_is(
+    relay: Relay, tmp_path: Path
+) -> None:
     path = file(tmp_path / "aac.mp4", "libx264", 60, sound=True, g="10", bf="0")
-    async with peer(relay, "/player/test-n?plays=h264,aac,opus") as viewer, filming(relay, "test-n", libav.file(path)) as camera:
+    async with (
+        peer(relay, "/player/test-n?plays=h264,aac,opus") as viewer,
+        filming(relay, "test-n", libav.file(path)) as camera,
+    ):
         await viewer.message("track", number=2, codec="mp4a.40.2")
         await viewer.send(type="join", plays=["h264", "opus"])
         await viewer.message("track", number=2, codec="opus")
@@ -212,7 +245,9 @@ class JpegCamera:
         self._cut.set()
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "multipart/x-mixed-replace; boundary=cut"})
+        response = web.StreamResponse(
+            headers={"Content-Type": "multipart/x-mixed-replace; boundary=cut"}
+        )
         await response.prepare(request)
         self.visits += 1
         self.open += 1
@@ -263,16 +298,22 @@ async def test_with_nobody_watching_the_device_is_closed_and_nothing_is_decoded_
             async with voting(viewer):
                 await viewer.message("state", state="paused", reason="viewers")
                 take = camera.take
-                assert take is not None and site.open == 1  # a pause that its viewers ask for is short: the device stays open
+                assert (
+                    take is not None and site.open == 1
+                )  # a pause that its viewers ask for is short: the device stays open
                 counts = take.decoded, take.encoded
                 await asyncio.sleep(0.5)
                 assert take.decoded <= counts[0] + 1 and take.encoded <= counts[1] + 1
             viewer.messages.clear()
             await viewer.send(type="resume")
             await viewer.message("state", state="live")
-        sentence = re.compile(r"Pictures: 0 passed on, (\d+) decoded, (\d+) encoded, (\d+) left out\.")
+        sentence = re.compile(
+            r"Pictures: 0 passed on, (\d+) decoded, (\d+) encoded, (\d+) left out\."
+        )
         # The relay waits for the next viewer.
-        said = await eventually(lambda: camera.take is None and not site.open and sentence.search(caplog.text))
+        said = await eventually(
+            lambda: camera.take is None and not site.open and sentence.search(caplog.text)
+        )
         decoded, encoded, dropped = map(int, said.groups())
         await asyncio.sleep(0.5)
         assert (camera.take, site.open, site.visits) == (None, 0, 1)
@@ -286,7 +327,10 @@ async def test_with_nobody_watching_the_device_is_closed_and_nothing_is_decoded_
 
 async def test_a_source_of_one_picture_in_a_minute_is_filmed(relay: Relay) -> None:
     """Its interval is longer than the relay believes, so nothing is said of it."""
-    async with peer(relay, "/player/test-l") as viewer, filming(relay, "test-l", sources.TestPicture(WIDTH, HEIGHT, 1 / 60)):
+    async with (
+        peer(relay, "/player/test-l") as viewer,
+        filming(relay, "test-l", sources.TestPicture(WIDTH, HEIGHT, 1 / 60)),
+    ):
         await viewer.message("track", number=1)
         await viewer.until(packets, "for a picture")
 
@@ -306,11 +350,16 @@ async def test_a_source_that_ends_for_good_was_not_switched_off(relay: Relay) ->
                 await viewer.message("state", state="gone", reason="lost")
 
 
-async def test_who_was_put_to_sleep_is_woken_at_once(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_was_put_to_sleep_is_woken_at_once(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not after the time that a source that fails is left alone."""
     for name in ("_FIRST_RETRY", "_LONGEST_RETRY"):
         monkeypatch.setattr(filmcamera, name, 3600.0)
-    async with peer(relay, "/player/test-j") as viewer, filming(relay, "test-j", picture()) as camera:
+    async with (
+        peer(relay, "/player/test-j") as viewer,
+        filming(relay, "test-j", picture()) as camera,
+    ):
         await viewer.message("state", state="live")
         for _ in range(3):
             take = camera.take
@@ -336,7 +385,9 @@ async def test_a_camera_that_wants_another_password_is_not_asked_again_and_again
     app = web.Application()
     app.router.add_get("/live", refuse)
     async with TestServer(app) as server:
-        source = network.camera(str(server.make_url("/live").with_user("admin").with_password("a#secret/?@")))
+        source = network.camera(
+            str(server.make_url("/live").with_user("admin").with_password("a#secret/?@"))
+        )
         async with peer(relay, "/player/test-k") as viewer, filming(relay, "test-k", source):
             await eventually(lambda: "once a minute" in caplog.text)
             seen = visits
@@ -382,7 +433,9 @@ async def test_without_an_encoder_there_is_nothing_to_try_again() -> None:
 
 
 @pytest.mark.parametrize("knows", [True, False])
-async def test_a_source_that_knows_when_its_next_picture_comes_is_not_stuck(knows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_source_that_knows_when_its_next_picture_comes_is_not_stuck(
+    knows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(filmtake, "SILENCE_LIMIT", 0.2)
     monkeypatch.setattr(filmtake, "_LOOK", 0.05)
 
@@ -409,7 +462,9 @@ async def test_a_source_that_knows_when_its_next_picture_comes_is_not_stuck(know
             await running
 
 
-async def test_a_source_that_does_not_let_go_is_left_to_itself(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_source_that_does_not_let_go_is_left_to_itself(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(filmtake, "_CLOSE_LIMIT", 0.05)
     monkeypatch.setattr(filmtake, "_LOOK", 0.05)
     free = threading.Event()
@@ -423,12 +478,19 @@ async def test_a_source_that_does_not_let_go_is_left_to_itself(monkeypatch: pyte
             sink.opened("too late", sound=False)
             raise sources.SourceError("the lens has fallen off", final=True)
 
-    take = Take(Stuck(), Gate(None, False, lambda bitrate: True, lambda: True), lambda frame: None, lambda what, sound: told.append(what))
+    take = Take(
+        Stuck(),
+        Gate(None, False, lambda bitrate: True, lambda: True),
+        lambda frame: None,
+        lambda what, sound: told.append(what),
+    )
     take.stop()
     await take.run()
     assert "The stuck one does not let go." in caplog.text
     free.set()
-    await eventually(lambda: not any(thread.name == "film-_film" for thread in threading.enumerate()))
+    await eventually(
+        lambda: not any(thread.name == "film-_film" for thread in threading.enumerate())
+    )
     await asyncio.sleep(0)
     del take
     gc.collect()
@@ -448,7 +510,9 @@ async def test_what_answers_instead_of_the_relay_is_not_followed_and_ends_nothin
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         with pytest.raises(Unreachable, match="It is tried again"):
-            await Entry(Address(f"http://127.0.0.1:{runner.addresses[0][1]}"), "nest", "", None).open()
+            await Entry(
+                Address(f"http://127.0.0.1:{runner.addresses[0][1]}"), "nest", "", None
+            ).open()
     finally:
         await runner.cleanup()
 
@@ -465,8 +529,14 @@ async def test_it_comes_back_when_the_relay_does() -> None:
                 await viewer.until(lambda one: len(one.media) > 5, "for pictures")
 
 
-async def test_a_stream_of_jpegs_is_encoded_and_a_device_that_ends_is_opened_again(relay: Relay) -> None:
-    async with jpeg_camera() as site, peer(relay, "/player/test-e") as viewer, filming(relay, "test-e", network.camera(site.url)):
+async def test_a_stream_of_jpegs_is_encoded_and_a_device_that_ends_is_opened_again(
+    relay: Relay,
+) -> None:
+    async with (
+        jpeg_camera() as site,
+        peer(relay, "/player/test-e") as viewer,
+        filming(relay, "test-e", network.camera(site.url)),
+    ):
         track = await viewer.message("track", number=1)
         assert (track["codec"][:4], track["width"], track["height"]) == ("avc1", WIDTH, HEIGHT)
         site.cut()
@@ -476,7 +546,9 @@ async def test_a_stream_of_jpegs_is_encoded_and_a_device_that_ends_is_opened_aga
         assert site.visits == 2
 
 
-async def test_only_zeros_are_said_and_how_loud_it_is(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_zeros_are_said_and_how_loud_it_is(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loudness, "_SILENT_AFTER", 200_000)
     loud = False
 
@@ -487,7 +559,10 @@ async def test_only_zeros_are_said_and_how_loud_it_is(relay: Relay, monkeypatch:
         return frame
 
     monkeypatch.setattr(sources, "sound", sound)
-    async with peer(relay, "/player/test-silent") as viewer, filming(relay, "test-silent", picture()):
+    async with (
+        peer(relay, "/player/test-silent") as viewer,
+        filming(relay, "test-silent", picture()),
+    ):
         await viewer.message("state", state="live", sound="silent")
         await viewer.send(type="ping", t=1)
         assert (await viewer.message("pong", t=1))["level"] == 0
@@ -515,7 +590,9 @@ async def test_pictures_at_which_nobody_can_begin_are_encoded_and_that_is_said(
     relay: Relay, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "drawercam.film")
-    monkeypatch.setattr(filmcamera, "_KEYLESS", {level: limit // 10 for level, limit in filmcamera._KEYLESS.items()})
+    monkeypatch.setattr(
+        filmcamera, "_KEYLESS", {level: limit // 10 for level, limit in filmcamera._KEYLESS.items()}
+    )
     units = refreshed(40, period=6)
     async with (
         rtsp.camera(units, RATE) as url,
@@ -525,7 +602,10 @@ async def test_pictures_at_which_nobody_can_begin_are_encoded_and_that_is_said(
         await viewer.until(lambda one: len(packets(one)) > 10, "for pictures")
         take = camera.take
         assert take is not None and take.passed_on and take.encoded
-        assert "goes on without a picture at which players can begin (an IDR picture), so its pictures are encoded." in caplog.text
+        assert (
+            "goes on without a picture at which players can begin (an IDR picture), so its "
+            "pictures are encoded."
+        ) in caplog.text
         # The next time it is not tried before.
         camera.told({"type": "pause", "reason": "unwatched"})
         await eventually(lambda: camera.take is None)
@@ -536,7 +616,9 @@ async def test_pictures_at_which_nobody_can_begin_are_encoded_and_that_is_said(
 async def test_a_keyframe_that_is_wished_and_comes_with_the_next_group_changes_nothing(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filmcamera, "_KEYLESS", {level: 100_000 * level for level in filmcamera._KEYLESS})
+    monkeypatch.setattr(
+        filmcamera, "_KEYLESS", {level: 100_000 * level for level in filmcamera._KEYLESS}
+    )
     async with (
         rtsp.camera(access_units(RATE), RATE) as url,
         peer(relay, "/player/test-p") as viewer,
@@ -550,7 +632,9 @@ async def test_a_keyframe_that_is_wished_and_comes_with_the_next_group_changes_n
 
         await eventually(wished)
         seen = len(packets(viewer))
-        await viewer.until(lambda one: any(packet.key for packet in packets(one)[seen:]), "for a keyframe")
+        await viewer.until(
+            lambda one: any(packet.key for packet in packets(one)[seen:]), "for a keyframe"
+        )
         assert camera.take is not None and camera.take.encoded == camera.take.decoded == 0
         assert camera._gate.keyless is sources.Keyless.NO and len(viewer.told("track")) == 1
 
@@ -593,7 +677,11 @@ async def test_a_slow_network_gets_less_and_nothing_queues_up(relay: Relay) -> N
 async def test_while_the_network_acknowledges_nothing_no_picture_is_added(
     relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passed: bool
 ) -> None:
-    source = libav.file(file(tmp_path / "film.mp4", "libx264", 12, bf="0", g="6")) if passed else picture()
+    source = (
+        libav.file(file(tmp_path / "film.mp4", "libx264", 12, bf="0", g="6"))
+        if passed
+        else picture()
+    )
     async with peer(relay, "/player/test-k") as viewer, filming(relay, "test-k", source) as camera:
         await viewer.until(lambda one: len(one.media) > 10, "for pictures")
         take = camera.take
@@ -632,7 +720,9 @@ async def test_another_camera_takes_the_name_over(relay: Relay) -> None:
 def film(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     words = [sys.executable, "relay.py", "--no-install", "film", *arguments]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, **variables})
+    return subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, **variables}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -643,7 +733,15 @@ def locked() -> Iterator[Relay]:
 
 
 def test_the_door_says_what_is_wrong(locked: Relay, tmp_path: Path) -> None:
-    at = ("test", "--name", "nest", "--relay", f"wss://localhost:{locked.port}", "--state", str(tmp_path))
+    at = (
+        "test",
+        "--name",
+        "nest",
+        "--relay",
+        f"wss://localhost:{locked.port}",
+        "--state",
+        str(tmp_path),
+    )
     ca = ("--ca", str(locked.state / "certs" / "ca.crt"))
     for extra, words in (
         ((), "is not trusted"),
@@ -653,7 +751,10 @@ def test_the_door_says_what_is_wrong(locked: Relay, tmp_path: Path) -> None:
         ((*ca, "--key", _key(locked, "porch")), "The key does not allow to film as nest"),
     ):
         done = film(*at, *extra)
-        assert (done.returncode, words in done.stderr, done.stderr.count("\n")) == (1, True, 1), (extra, done)
+        assert (done.returncode, words in done.stderr, done.stderr.count("\n")) == (1, True, 1), (
+            extra,
+            done,
+        )
         assert "Traceback" not in done.stderr
 
 
@@ -671,7 +772,10 @@ def _key(relay: Relay, name: str) -> str:
         ("http://[::1 --name nest", "this is no URL"),
         ("one.mp4 two.mp4 --name nest", "only one SOURCE"),
         ("test --name nest --sise=7", "unrecognized arguments: --sise\n"),
-        ("rtsp://admin:Sesame#42@127.0.0.1:9/1 --name nest", "write %2F %3F %23 %40 %3A or %25 for it"),
+        (
+            "rtsp://admin:Sesame#42@127.0.0.1:9/1 --name nest",
+            "write %2F %3F %23 %40 %3A or %25 for it",
+        ),
         ("rtsp:/admin:Sesame42@127.0.0.1:9/1 --name nest", "there is no such file"),
         ("rtsp://admin:42 Sesame@127.0.0.1:9/1 --name nest", "only one SOURCE can be filmed"),
         ("test --name nest --size 7x7", "even numbers"),
@@ -689,13 +793,36 @@ def test_what_is_wrong_on_the_command_line_is_a_sentence(
 
 
 async def test_the_printed_link_is_enough_and_the_state_folder_too(locked: Relay) -> None:
-    """The whole command: over TLS, with a key, and ended by a signal, which is to switch the camera off."""
-    link = next(line.split()[1] for line in locked.output.splitlines() if "/camera.html#key=" in line)
+    """The whole command: over TLS, with a key, and ended by a signal, which is to switch the camera
+    off.
+    """
+    link = next(
+        line.split()[1] for line in locked.output.splitlines() if "/camera.html#key=" in line
+    )
     link = f"https://localhost:{locked.port}/camera.html{link.partition('camera.html')[2]}"
-    for name, where, number in (("nest", ["--relay", link], signal.SIGTERM), ("eyrie", [], signal.SIGINT)):
-        words = [sys.executable, "relay.py", "--no-install", "film", "test", "--size", "320x240", "--name", name, *where]
+    for name, where, number in (
+        ("nest", ["--relay", link], signal.SIGTERM),
+        ("eyrie", [], signal.SIGINT),
+    ):
+        words = [
+            sys.executable,
+            "relay.py",
+            "--no-install",
+            "film",
+            "test",
+            "--size",
+            "320x240",
+            "--name",
+            name,
+            *where,
+        ]
         process = await asyncio.create_subprocess_exec(
-            *words, "--state", str(locked.state), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            *words,
+            "--state",
+            str(locked.state),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         try:
             async with asyncio.timeout(START_LIMIT):
@@ -719,12 +846,21 @@ def _unseen(relay: Relay, name: str) -> list[str]:
 
 def test_a_certificate_of_another_name_is_told_from_one_that_is_not_trusted() -> None:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    error.verify_code, error.verify_message = 62, "Hostname mismatch, certificate is not valid for 'garden'."
+    error.verify_code, error.verify_message = (
+        62,
+        "Hostname mismatch, certificate is not valid for 'garden'.",
+    )
     said = Entry(Address("https://garden:8443"), "nest", "", None)._distrust(error)
-    assert "not valid for 'garden'. Give an address" in said and ".local" in said and "--ca" not in said
+    assert (
+        "not valid for 'garden'. Give an address" in said
+        and ".local" in said
+        and "--ca" not in said
+    )
 
 
-def test_the_relays_of_this_computer_and_links_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_relays_of_this_computer_and_links_are_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert address.own(tmp_path, 8443, 8080).socket == "ws://127.0.0.1:8080"
     assert address.own_key(tmp_path) == ""
     assert not (tmp_path / "keys.json").exists()  # looking makes nothing
@@ -740,10 +876,23 @@ def test_the_relays_of_this_computer_and_links_are_understood(tmp_path: Path, mo
         assert address.own(tmp_path, 8443, 8080).tls, "a state folder that is another user's"
         assert address.own_key(tmp_path) == ""
     link = Address.parse("https://[fe80::1]:8443/camera.html?name=porch#key=abcd-efgh")
-    assert (link.socket, link.key, link.name, link.here) == ("wss://[fe80::1]:8443", "abcd-efgh", "porch", False)
+    assert (link.socket, link.key, link.name, link.here) == (
+        "wss://[fe80::1]:8443",
+        "abcd-efgh",
+        "porch",
+        False,
+    )
     assert Address.parse("127.0.0.2:8443") == Address("https://127.0.0.2:8443")
     assert "abcd" not in link.origin
-    for wrong in ("", "https://", "ftp://x", "https://x:99999", "https://user:pass@x", "https://a..b", "a b"):
+    for wrong in (
+        "",
+        "https://",
+        "ftp://x",
+        "https://x:99999",
+        "https://user:pass@x",
+        "https://a..b",
+        "a b",
+    ):
         with pytest.raises(ValueError, match="no relay's address"):
             Address.parse(wrong)
 
@@ -752,4 +901,8 @@ def test_without_pyav_one_sentence_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "av.py").write_text("raise ImportError('No module named av')\n")
     done = film("test", "--name", "nest", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
-    assert "needs the library PyAV" in done.stderr and "pip install av" in done.stderr and done.stderr.count("\n") == 1
+    assert (
+        "needs the library PyAV" in done.stderr
+        and "pip install av" in done.stderr
+        and done.stderr.count("\n") == 1
+    )

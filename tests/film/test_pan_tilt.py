@@ -1,4 +1,6 @@
-"""Turning a camera: what it may say that it turns, whose wish is passed on, and who hears of it; no sockets anywhere."""
+"""Turning a camera: what it may say that it turns, whose wish is passed on, and who hears of it; no
+sockets anywhere.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,14 @@ def heard(viewer: FakeViewer) -> list[Turns]:
         ({}, Turns()),
         ({"pan": None}, Turns()),
         ({"pan": {"min": -90, "max": 90}}, Turns(Axis(-90, 90))),
-        ({"zoom": {"min": 1, "max": 8.5, "step": 0.1, "now": 2, "more": "ignored"}}, Turns(zoom=Axis(1, 8.5, 0.1, 2))),
-        ({"tilt": {"min": -360, "max": 360, "step": None, "now": None}}, Turns(tilt=Axis(-360, 360))),
+        (
+            {"zoom": {"min": 1, "max": 8.5, "step": 0.1, "now": 2, "more": "ignored"}},
+            Turns(zoom=Axis(1, 8.5, 0.1, 2)),
+        ),
+        (
+            {"tilt": {"min": -360, "max": 360, "step": None, "now": None}},
+            Turns(tilt=Axis(-360, 360)),
+        ),
     ],
 )
 def test_what_a_camera_says_that_it_turns(said: dict[str, Any], meant: Turns) -> None:
@@ -90,8 +98,12 @@ NUMBERS = st.one_of(st.integers(-400, 400), st.floats(-400, 400))
 
 
 @given(least=NUMBERS, most=NUMBERS, step=st.none() | NUMBERS, now=st.none() | NUMBERS)
-def test_a_range_is_read_as_it_was_written_or_refused(least: float, most: float, step: float | None, now: float | None) -> None:
-    possible = all(abs(one) <= control.MAX_ANGLE for one in (least, most, now or 0)) and least < most
+def test_a_range_is_read_as_it_was_written_or_refused(
+    least: float, most: float, step: float | None, now: float | None
+) -> None:
+    possible = (
+        all(abs(one) <= control.MAX_ANGLE for one in (least, most, now or 0)) and least < most
+    )
     possible = possible and (step is None or 0 < step <= most - least)
     text = control.encode(Turns(Axis(least, most, step, now)))
     try:
@@ -106,7 +118,9 @@ def test_a_range_is_read_as_it_was_written_or_refused(least: float, most: float,
 
 
 @given(least=st.floats(-360, 0), most=st.floats(1, 360), value=st.floats(-1000, 1000))
-def test_a_wish_is_passed_on_exactly_if_it_lies_in_the_range(least: float, most: float, value: float) -> None:
+def test_a_wish_is_passed_on_exactly_if_it_lies_in_the_range(
+    least: float, most: float, value: float
+) -> None:
     stage = turning(Turns(Axis(least, most)))
     before = list(stage.camera.told)
     if least <= value <= most:
@@ -127,9 +141,24 @@ def test_the_answer_says_where_it_will_stand_as_far_as_that_is_known() -> None:
 @pytest.mark.parametrize(
     ("turns", "wish", "id", "text"),
     [
-        (MOUNT, Orient(90.5), "out-of-range", "The camera porch pans from -90 to 90 degrees; 90.5 is beyond that."),
-        (MOUNT, Orient(5, -31), "out-of-range", "The camera porch tilts from -30 to 45 degrees; -31 is beyond that."),
-        (MOUNT, Orient(zoom=0.5), "out-of-range", "The camera porch zooms from 1 to 4 times; 0.5 is beyond that."),
+        (
+            MOUNT,
+            Orient(90.5),
+            "out-of-range",
+            "The camera porch pans from -90 to 90 degrees; 90.5 is beyond that.",
+        ),
+        (
+            MOUNT,
+            Orient(5, -31),
+            "out-of-range",
+            "The camera porch tilts from -30 to 45 degrees; -31 is beyond that.",
+        ),
+        (
+            MOUNT,
+            Orient(zoom=0.5),
+            "out-of-range",
+            "The camera porch zooms from 1 to 4 times; 0.5 is beyond that.",
+        ),
         (ZOOM_ONLY, Orient(zoom=2, tilt=1), "cannot-turn", "The camera porch does not tilt."),
         (Turns(), Orient(0), "cannot-turn", "The camera porch does not pan."),
     ],

@@ -1,4 +1,6 @@
-"""What turns a camera: a simulated mount on a clock that the test sets, and the HAT's driver on a package that only writes down."""
+"""What turns a camera: a simulated mount on a clock that the test sets, and the HAT's driver on a
+package that only writes down.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawercam.film.pan_tilt import HAT_REACH, SPEED, ZOOM_SPEED, PanTiltHat, Simulator, TurningError
+from drawercam.film.pan_tilt import (
+    HAT_REACH,
+    SPEED,
+    ZOOM_SPEED,
+    PanTiltHat,
+    Simulator,
+    TurningError,
+)
 from drawercam.protocol import messages as control
 from drawercam.protocol.messages import Axis, Orient, Turns
 
@@ -83,7 +92,9 @@ def test_it_never_leaves_its_range_nor_goes_too_fast(wishes: list[tuple[float, f
 
 
 class Hat(ModuleType):
-    """As much of `pantilthat` as a driver uses: writes down what it is told, or fails as a bus without a HAT does."""
+    """As much of `pantilthat` as a driver uses: writes down what it is told, or fails as a bus
+    without a HAT does.
+    """
 
     def __init__(self) -> None:
         super().__init__("pantilthat")
@@ -125,7 +136,9 @@ def test_the_hat_begins_at_rest_and_does_not_know_where_it_stands(package: Hat) 
 
 
 @pytest.mark.parametrize(("upside_down", "sign"), [(False, -1), (True, 1)])
-def test_the_hat_counts_the_other_way_unless_it_hangs(package: Hat, upside_down: bool, sign: int) -> None:
+def test_the_hat_counts_the_other_way_unless_it_hangs(
+    package: Hat, upside_down: bool, sign: int
+) -> None:
     hat = PanTiltHat(upside_down=upside_down)
     package.done.clear()
     assert hat.turn(Orient(30.4)) == Turns(Axis(-90, 90, 1, 30), Axis(-90, 90, 1))
@@ -156,7 +169,9 @@ def test_a_hat_that_does_not_answer_is_told_of_in_words(package: Hat) -> None:
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def lacks_smbus(index: int, state: bool) -> None:
-        raise ImportError("This library requires python3-smbus\nInstall with: sudo apt-get install python3-smbus")
+        raise ImportError(
+            "This library requires python3-smbus\nInstall with: sudo apt-get install python3-smbus"
+        )
 
     hat = Hat()
     hat.servo_enable = lacks_smbus  # type: ignore[method-assign]

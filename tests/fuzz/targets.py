@@ -1,7 +1,8 @@
 """What is fuzzed, one function for each: it takes any bytes and raises when they break a promise.
 
-The promises: any input gives results or the one documented error of its room; the results do not depend on how the input is cut; what was
-read can be written, and is read again as it was; and what comes out is no larger than what went in would explain.
+The promises: any input gives results or the one documented error of its room; the results do not
+depend on how the input is cut; what was read can be written, and is read again as it was; and what
+comes out is no larger than what went in would explain.
 """
 
 from __future__ import annotations
@@ -65,11 +66,13 @@ class Choices:
 
 # --- containers ---
 
-# Bytes of packets that one byte of a stream can become: a NAL unit of one byte behind a length of one byte gets a length of four.
+# Bytes of packets that one byte of a stream can become: a NAL unit of one byte behind a length of
+# one byte gets a length of four.
 _GROWTH = 3
 
 
-# Bytes that a reader holds beside those that were fed: for samples that a fragment promises, and for empty buffers.
+# Bytes that a reader holds beside those that were fed: for samples that a fragment promises, and
+# for empty buffers.
 _PROMISED = 2**20 + 2**10
 
 
@@ -108,10 +111,13 @@ def _container(begin: Callable[[], Reader], data: bytes) -> None:
     pieces = [stream[position : position + step] for position in range(0, len(stream), step)]
     cut, complaint_of_cut = _read(begin(), pieces)
     assert complaint == complaint_of_cut, "the cuts decide whether the stream is broken"
-    # An error costs what came in the same piece before it, so a broken stream gives more when it is cut.
+    # An error costs what came in the same piece before it, so a broken stream gives more when it is
+    # cut.
     assert complaint or whole == cut, "the cuts decide what is read"
     assert len(cut) <= len(stream), "more comes out than a stream of this length can hold"
-    assert sum(len(event.data) for event in cut if isinstance(event, Packet)) <= _GROWTH * len(stream)
+    assert sum(len(event.data) for event in cut if isinstance(event, Packet)) <= _GROWTH * len(
+        stream
+    )
     _write_again(cut)
 
 
@@ -127,16 +133,26 @@ def _write_again(events: list[Track | Packet]) -> None:
             current[event.track.kind].append(event)
     for part in filter(None, parts):
         # The relay places packets on its own clock before it writes them.
-        packets = [replace(packet, timestamp=number * 40_000 + 10**8) for number, packet in enumerate(part)]
+        packets = [
+            replace(packet, timestamp=number * 40_000 + 10**8) for number, packet in enumerate(part)
+        ]
         track = packets[0].track
         if track.kind is Kind.VIDEO:
-            track = replace(track, color=completed(track.color, track.width, track.height))  # as the channel does it
+            track = replace(
+                track, color=completed(track.color, track.width, track.height)
+            )  # as the channel does it
         out = writer(track, 1, 0)
         stream = out.init() + b"".join(out.fragment(packet) for packet in packets)
         again = [event for event in StreamReader().feed(stream) if isinstance(event, Packet)]
-        assert [(one.timestamp, one.key, one.data) for one in again] == [(one.timestamp, one.key, one.data) for one in packets]
-        # How its pictures are turned and stretched is said in `track`, because each player does that by itself.
-        plain = [replace(one, rotation=0, flip=False, display_width=0, display_height=0) for one in (again[0].track, track)]
+        assert [(one.timestamp, one.key, one.data) for one in again] == [
+            (one.timestamp, one.key, one.data) for one in packets
+        ]
+        # How its pictures are turned and stretched is said in `track`, because each player does
+        # that by itself.
+        plain = [
+            replace(one, rotation=0, flip=False, display_width=0, display_height=0)
+            for one in (again[0].track, track)
+        ]
         assert plain[0] == plain[1], "a track is read as it was written"
 
 
@@ -210,7 +226,9 @@ def pictures(data: bytes) -> None:
         return
     if sequence is not None:
         assert 0 < sequence.width <= 2**16 and 0 < sequence.height <= 2**16
-        assert av1.sequence_header(sequence.config[4:]) == sequence, "the configuration has the header from which it was made"
+        assert av1.sequence_header(sequence.config[4:]) == sequence, (
+            "the configuration has the header from which it was made"
+        )
 
 
 def sound(data: bytes) -> None:
@@ -319,7 +337,9 @@ def _knock(pieces: Sequence[bytes]) -> str:
         came += piece
         one.data_received(piece)
         if rooms.entered is not None:
-            assert rooms.entered[1] == came.lstrip(b"\r\n"), "every byte goes on to the room, but for empty lines before the request"
+            assert rooms.entered[1] == came.lstrip(b"\r\n"), (
+                "every byte goes on to the room, but for empty lines before the request"
+            )
             assert transport.open and not transport.written
             break
         if not transport.open:
@@ -336,7 +356,9 @@ def request(data: bytes) -> None:
     request = data[1:]
     whole = _knock([request])
     cut = _knock([request[position : position + step] for position in range(0, len(request), step)])
-    assert whole == cut or (cut == "refused" and len(request) > door.MAX_HEAD), "the cuts decide where it leads"
+    assert whole == cut or (cut == "refused" and len(request) > door.MAX_HEAD), (
+        "the cuts decide where it leads"
+    )
 
 
 # --- a camera, its channel and its viewers ---
@@ -377,7 +399,9 @@ class _Viewer:
             return True  # as a session does
         self._ready[fragment.number] = True
         is_webm = fragment.data.startswith(b"\x1f\x43\xb6\x75")
-        moment = int.from_bytes(fragment.data[10:18] if is_webm else fragment.data[64:72], "big") * (1000 if is_webm else 1)
+        moment = int.from_bytes(
+            fragment.data[10:18] if is_webm else fragment.data[64:72], "big"
+        ) * (1000 if is_webm else 1)
         assert moment > self._last.get(fragment.number, -1), "time goes back"
         self._last[fragment.number] = moment
         return False
@@ -410,7 +434,9 @@ class _House:
     def __init__(self, choices: Choices) -> None:
         self.now = 0
         self._choices = choices
-        policy = Policy([*PausePolicy][choices.upto(2)], frozenset(("porch",) if choices.upto(1) else ()))
+        policy = Policy(
+            [*PausePolicy][choices.upto(2)], frozenset(("porch",) if choices.upto(1) else ())
+        )
         self._budget = Budget(MAX_MEMORY)
         self._channel = Channel("porch", lambda: self.now, 0, lambda: None, policy, self._budget)
         self._ledger = Ledger(self._budget, lambda: self.now)
@@ -428,7 +454,17 @@ class _House:
 
     def step(self) -> None:
         """One thing happens."""
-        acts = (self._film, self._media, self._stream, self._end, self._view, self._say, self._wait, self._change, self._turn)
+        acts = (
+            self._film,
+            self._media,
+            self._stream,
+            self._end,
+            self._view,
+            self._say,
+            self._wait,
+            self._change,
+            self._turn,
+        )
         acts[self._choices.upto(len(acts) - 1)]()
         assert 0 <= self._budget.used <= MAX_MEMORY
 
@@ -455,7 +491,9 @@ class _House:
 
     def _feed(self, number: int, data: bytes) -> None:
         try:
-            half = len(data) // 2 if len(data) % 2 else len(data)  # odd ones come in two messages and go on together
+            half = (
+                len(data) // 2 if len(data) % 2 else len(data)
+            )  # odd ones come in two messages and go on together
             self._source.feed(bytes([number]) + data[:half], hold=True)
             if half < len(data):
                 self._source.feed(bytes([number]) + data[half:], hold=True)
@@ -500,7 +538,9 @@ class _House:
     def _say(self) -> None:
         state = (State.LIVE, State.PAUSED)[self._choices.upto(1)]
         self._channel.camera_says(state, _REASONS[self._choices.upto(len(_REASONS) - 1)])
-        self._channel.camera_encodes(self._choices.upto(control.MAX_DELAY) if self._choices.upto(1) else None)
+        self._channel.camera_encodes(
+            self._choices.upto(control.MAX_DELAY) if self._choices.upto(1) else None
+        )
 
     def _wait(self) -> None:
         self.now += self._choices.upto(20_000_000)
@@ -525,7 +565,9 @@ class _House:
             assert str(error)
         else:
             axes = before.axes()
-            assert all(axes[name].min <= value <= axes[name].max for name, value in wish.wishes().items())
+            assert all(
+                axes[name].min <= value <= axes[name].max for name, value in wish.wishes().items()
+            )
             assert wish.wishes().items() <= position.items()
 
     def _change(self) -> None:
@@ -538,8 +580,14 @@ class _House:
             case 2:
                 self._channel.want_keyframe()
             case 3:
-                viewer, names = self._viewers[self._choices.upto(3)], (codec.value for codec in Codec if self._choices.upto(1))
-                self._channel.plays(viewer, (Plays.of(names), Plays(), Plays().without(Codec.OPUS))[self._choices.upto(2)])
+                viewer, names = (
+                    self._viewers[self._choices.upto(3)],
+                    (codec.value for codec in Codec if self._choices.upto(1)),
+                )
+                self._channel.plays(
+                    viewer,
+                    (Plays.of(names), Plays(), Plays().without(Codec.OPUS))[self._choices.upto(2)],
+                )
             case _:
                 self._channel.report()
                 self._channel.timing()

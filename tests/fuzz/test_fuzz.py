@@ -1,4 +1,6 @@
-"""Every fuzz target for a moment, what was found before, and that the fuzzer finds anything at all."""
+"""Every fuzz target for a moment, what was found before, and that the fuzzer finds anything at
+all.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,40 @@ MOMENT = 0.017
 AT_ONCE = 2
 
 needs_atheris = pytest.mark.skipif(
-    importlib.util.find_spec("atheris") is None, reason="Atheris is not installed: it has no wheel for this Python or system."
+    importlib.util.find_spec("atheris") is None,
+    reason="Atheris is not installed: it has no wheel for this Python or system.",
 )
 
 
 def fuzz(name: str, folder: Path) -> str:
     """Fuzz one target for a moment in a process of its own; returns what is wrong, or nothing."""
-    command = [sys.executable, "-m", "tests.fuzz", name, "--minutes", str(MOMENT), "--out", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=550, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz",
+        name,
+        "--minutes",
+        str(MOMENT),
+        "--out",
+        str(folder),
+    ]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=550,
+        check=False,
+    )
     end = re.search(r"DONE +cov: (\d+)", done.stderr)
     if done.returncode or end is None:
         return f"{name}:\n{done.stderr[-3000:]}"
-    return "" if int(end[1]) > 1 else f"{name}: the fuzzer does not see what its inputs reach\n{done.stderr}"
+    return (
+        ""
+        if int(end[1]) > 1
+        else f"{name}: the fuzzer does not see what its inputs reach\n{done.stderr}"
+    )
 
 
 @needs_atheris
@@ -48,7 +72,10 @@ def test_any_input_is_understood_or_refused(tmp_path: Path) -> None:
 
 @needs_atheris
 def test_the_fuzzer_finds_what_only_a_few_inputs_reach(tmp_path: Path) -> None:
-    (tmp_path / "prey.py").write_text("def target(data):\n    if data[:1] == b'd' and data[1:2] == b'c':\n        raise ValueError\n")
+    (tmp_path / "prey.py").write_text(
+        "def target(data):\n    if data[:1] == b'd' and data[1:2] == b'c':\n        raise "
+        "ValueError\n"
+    )
     hunt = f"""
 import sys
 from pathlib import Path
@@ -60,7 +87,13 @@ with atheris.instrument_imports(include=["prey"]):
 engine.run(prey.target, Path({str(tmp_path)!r}), 60, [b"seed"], [])
 """
     done = subprocess.run(
-        [sys.executable, "-c", hunt], cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=110, check=False
+        [sys.executable, "-c", hunt],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=110,
+        check=False,
     )
     assert done.returncode, done.stderr[-3000:]
     (found,) = tmp_path.glob("crash-*")
@@ -75,6 +108,10 @@ def test_what_the_fuzzers_begin_with(name: str) -> None:
         TARGETS[name](data)
 
 
-@pytest.mark.parametrize("path", sorted(path for path in REGRESSIONS.glob("*/*")), ids=lambda path: f"{path.parent.name}-{path.name}")
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in REGRESSIONS.glob("*/*")),
+    ids=lambda path: f"{path.parent.name}-{path.name}",
+)
 def test_what_was_found_stays_repaired(path: Path) -> None:
     TARGETS[path.parent.name](path.read_bytes())

@@ -1,7 +1,7 @@
 """A few bytes cannot become much work or much memory: inputs that are too long for a fuzzer.
 
-Nothing is timed here. Where work is counted, it is in lines of this program that run; elsewhere, what these inputs would cost without a
-limit is minutes to hours, or gigabytes.
+Nothing is timed here. Where work is counted, it is in lines of this program that run; elsewhere,
+what these inputs would cost without a limit is minutes to hours, or gigabytes.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ def counted(lines: list[int]) -> Iterator[None]:
 
 @pytest.mark.parametrize("small", SMALL_PARTS, ids=str)
 def test_small_parts_cost_no_more_than_is_counted(small: SmallParts) -> None:
-    """From a camera up to a viewer. One that came back after it was refused for its work may cost the least."""
+    """From a camera up to a viewer.
+
+    One that came back after it was refused for its work may cost the least.
+    """
     channel = Channel("porch", lambda: 0, 0, lambda: None)
     channel.take(FakeCamera())
     channel.join(FakeViewer())
@@ -99,7 +102,9 @@ def test_tiny_frames_of_one_message() -> None:
         WebmReader().feed(head(SOUND) + cluster(0, *[many] * (MOST // 256 // FRAME + 1)))
     assert len(WebmReader().feed(head(SOUND) + cluster(0, *[many] * 50))) == 50 * 256 + 1
     with pytest.raises(MediaLimitError):
-        Mp4Reader().feed(handmade_init() + (moof(MAX_SAMPLES) + box(b"mdat", bytes(MAX_SAMPLES))) * 4)
+        Mp4Reader().feed(
+            handmade_init() + (moof(MAX_SAMPLES) + box(b"mdat", bytes(MAX_SAMPLES))) * 4
+        )
 
 
 def test_laced_frames_of_nothing() -> None:
@@ -153,7 +158,11 @@ def test_very_many_tracks() -> None:
 
 def test_an_av1_header_of_zeros() -> None:
     payload = bytes((0b00000100, 0)) + bytes(2**20)  # timing_info with a number that does not end
-    obu = bytes((0x0A,)) + bytes((0x80 | len(payload) & 0x7F, 0x80 | len(payload) >> 7 & 0x7F, len(payload) >> 14)) + payload
+    obu = (
+        bytes((0x0A,))
+        + bytes((0x80 | len(payload) & 0x7F, 0x80 | len(payload) >> 7 & 0x7F, len(payload) >> 14))
+        + payload
+    )
     with pytest.raises(MediaLimitError):
         sequence_header(obu)
     with pytest.raises(MediaLimitError):

@@ -1,4 +1,7 @@
-"""Addresses: which are shown, in what order, and as what URLs. The adapters are made up, as other systems report theirs."""
+"""Addresses: which are shown, in what order, and as what URLs.
+
+The adapters are made up, as other systems report theirs.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,24 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import ifaddr
 import pytest
 
-from groundwork.addresses import arrange, default_address, host_names, lan_addresses, listening, names_of, short_name, url
+from groundwork.addresses import (
+    arrange,
+    default_address,
+    host_names,
+    lan_addresses,
+    listening,
+    names_of,
+    short_name,
+    url,
+)
 
 
 def adapter(name: str, *ips: str, nice_name: str = "", connection: str = "") -> ifaddr.Adapter:
     """An adapter as `ifaddr` describes it. On Windows all three names differ."""
-    described = [ifaddr.IP((ip, 0, 0) if ":" in ip else ip, 64 if ":" in ip else 24, connection or name) for ip in ips]
+    described = [
+        ifaddr.IP((ip, 0, 0) if ":" in ip else ip, 64 if ":" in ip else 24, connection or name)
+        for ip in ips
+    ]
     return ifaddr.Adapter(name, nice_name or name, described)
 
 
@@ -28,19 +43,37 @@ def shown(*adapters: ifaddr.Adapter, default: str | None = None) -> list[str]:
 def test_the_likeliest_address_comes_first() -> None:
     adapters = [
         LOOPBACK,
-        adapter("wlan0", "2001:db8::5", "fd00::5", "fe80::5", "169.254.3.4", "198.51.100.4", "10.0.0.5"),
+        adapter(
+            "wlan0", "2001:db8::5", "fd00::5", "fe80::5", "169.254.3.4", "198.51.100.4", "10.0.0.5"
+        ),
         adapter("eth0", "192.168.1.5"),
     ]
-    assert shown(*adapters) == ["10.0.0.5", "192.168.1.5", "198.51.100.4", "169.254.3.4", "fd00::5", "2001:db8::5"]
+    assert shown(*adapters) == [
+        "10.0.0.5",
+        "192.168.1.5",
+        "198.51.100.4",
+        "169.254.3.4",
+        "fd00::5",
+        "2001:db8::5",
+    ]
     assert shown(*adapters, default="192.168.1.5")[:2] == ["192.168.1.5", "10.0.0.5"]
 
 
 def test_a_public_default_address_comes_before_private_ones() -> None:
-    assert shown(adapter("eth0", "198.51.100.4"), adapter("wlan0", "192.168.1.5"), default="198.51.100.4")[0] == "198.51.100.4"
+    assert (
+        shown(
+            adapter("eth0", "198.51.100.4"), adapter("wlan0", "192.168.1.5"), default="198.51.100.4"
+        )[0]
+        == "198.51.100.4"
+    )
 
 
 def test_among_equals_the_order_of_the_system_stays() -> None:
-    assert shown(adapter("b", "192.168.2.2", "192.168.1.1"), adapter("a", "10.0.0.1")) == ["192.168.2.2", "192.168.1.1", "10.0.0.1"]
+    assert shown(adapter("b", "192.168.2.2", "192.168.1.1"), adapter("a", "10.0.0.1")) == [
+        "192.168.2.2",
+        "192.168.1.1",
+        "10.0.0.1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,14 +87,30 @@ def test_virtual_interfaces_are_left_out(name: str) -> None:
     assert shown(adapter(name, "172.20.0.1"), adapter("eth0", "192.168.1.5")) == ["192.168.1.5"]
 
 
-@pytest.mark.parametrize("name", ["eth0", "enp3s0", "wlan0", "en0", "br0", "br-lan", "tailscale0", "wg0", "bond0", "usb0"])
+@pytest.mark.parametrize(
+    "name",
+    ["eth0", "enp3s0", "wlan0", "en0", "br0", "br-lan", "tailscale0", "wg0", "bond0", "usb0"],
+)
 def test_real_interfaces_stay(name: str) -> None:
-    assert shown(adapter(name, "10.1.1.1"), adapter("x", "192.168.1.5")) == ["10.1.1.1", "192.168.1.5"]
+    assert shown(adapter(name, "10.1.1.1"), adapter("x", "192.168.1.5")) == [
+        "10.1.1.1",
+        "192.168.1.5",
+    ]
 
 
 def test_windows_names_its_virtual_interfaces_in_two_ways() -> None:
-    wsl = adapter("{5A}", "172.30.0.1", nice_name="Hyper-V Virtual Ethernet Adapter", connection="vEthernet (WSL)")
-    box = adapter("{5B}", "192.168.56.1", nice_name="VirtualBox Host-Only Ethernet Adapter", connection="Ethernet 3")
+    wsl = adapter(
+        "{5A}",
+        "172.30.0.1",
+        nice_name="Hyper-V Virtual Ethernet Adapter",
+        connection="vEthernet (WSL)",
+    )
+    box = adapter(
+        "{5B}",
+        "192.168.56.1",
+        nice_name="VirtualBox Host-Only Ethernet Adapter",
+        connection="Ethernet 3",
+    )
     wifi = adapter("{5C}", "192.168.1.5", nice_name="Intel Wi-Fi 6", connection="WLAN")
     assert shown(wsl, box, wifi) == ["192.168.1.5"]
     assert arrange([wifi], None)[0].interface == "WLAN"
@@ -72,7 +121,12 @@ def test_virtual_interfaces_are_better_than_nothing() -> None:
 
 
 def test_the_way_to_the_world_is_never_virtual() -> None:
-    bridged = adapter("{5A}", "192.168.1.5", nice_name="Hyper-V Virtual Ethernet Adapter", connection="vEthernet (External)")
+    bridged = adapter(
+        "{5A}",
+        "192.168.1.5",
+        nice_name="Hyper-V Virtual Ethernet Adapter",
+        connection="vEthernet (External)",
+    )
     assert shown(DOCKER, bridged, default="192.168.1.5") == ["192.168.1.5"]
 
 
@@ -82,8 +136,13 @@ def test_nothing_but_loopback_is_nothing() -> None:
 
 
 def test_scopes_and_repetitions_are_taken_away() -> None:
-    found = arrange([adapter("en0", "fd00::5%en0", "192.168.1.5"), adapter("en0:1", "192.168.1.5")], None)
-    assert [(str(address), address.interface) for address in found] == [("192.168.1.5", "en0"), ("fd00::5", "en0")]
+    found = arrange(
+        [adapter("en0", "fd00::5%en0", "192.168.1.5"), adapter("en0:1", "192.168.1.5")], None
+    )
+    assert [(str(address), address.interface) for address in found] == [
+        ("192.168.1.5", "en0"),
+        ("fd00::5", "en0"),
+    ]
 
 
 def test_every_look_tells_what_there_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +155,9 @@ def test_every_look_tells_what_there_is_now(monkeypatch: pytest.MonkeyPatch) -> 
     there.append(adapter("veth1a2b", "172.18.0.1"))
     assert listening(None) == [ip_address("192.168.1.6")]
     there.pop(-2)
-    assert set(listening(None)) == {ip_address("172.17.0.1"), ip_address("172.18.0.1")}, "a container's network is better than none"
+    assert set(listening(None)) == {ip_address("172.17.0.1"), ip_address("172.18.0.1")}, (
+        "a container's network is better than none"
+    )
 
 
 def test_this_computer_has_usable_addresses() -> None:
@@ -142,7 +203,15 @@ def test_names(host: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("host", "short"),
-    [("Garden", "garden"), ("pc.home.example", "pc"), ("garden.", "garden"), ("20301", ""), ("my_pc", ""), ("büro", ""), ("", "")],
+    [
+        ("Garden", "garden"),
+        ("pc.home.example", "pc"),
+        ("garden.", "garden"),
+        ("20301", ""),
+        ("my_pc", ""),
+        ("büro", ""),
+        ("", ""),
+    ],
 )
 def test_the_short_name_is_known_apart(host: str, short: str) -> None:
     assert short_name(host) == short and short not in names_of(host)
@@ -156,7 +225,10 @@ def test_this_computer_has_names() -> None:
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
-        (("https", "192.168.1.5", 8443, "/camera.html#key=a"), "https://192.168.1.5:8443/camera.html#key=a"),
+        (
+            ("https", "192.168.1.5", 8443, "/camera.html#key=a"),
+            "https://192.168.1.5:8443/camera.html#key=a",
+        ),
         (("https", "drawer.local", 443, "/"), "https://drawer.local/"),
         (("http", "drawer.local", 443, "x"), "http://drawer.local:443/x"),
         (("http", "localhost", 80, "player.html"), "http://localhost/player.html"),

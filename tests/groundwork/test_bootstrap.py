@@ -1,4 +1,6 @@
-"""The bootstrap, with real virtual environments and a real pip, in a project whose one library lies beside it: nothing is downloaded."""
+"""The bootstrap, with real virtual environments and a real pip, in a project whose one library lies
+beside it: nothing is downloaded.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ print("running", toy_lens.FOCAL_LENGTH, sys.argv[1:], os.environ.get("DRAWERCAM_
 sys.exit(7)
 """
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="the expected exit codes and paths are POSIX ones")
+pytestmark = pytest.mark.skipif(
+    os.name == "nt", reason="the expected exit codes and paths are POSIX ones"
+)
 
 
 def wheel(folder: Path, name: str, content: str) -> str:
@@ -36,8 +40,13 @@ def wheel(folder: Path, name: str, content: str) -> str:
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(f"{name}.py", content)
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+        archive.writestr(
+            f"{info}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        archive.writestr(
+            f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+        )
     return f"./{file.name}\n"
 
 
@@ -54,23 +63,37 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment without libraries. To make one takes longer than all that is done with it."""
+    """A virtual environment without libraries.
+
+    To make one takes longer than all that is done with it.
+    """
     folder = tmp_path_factory.mktemp("environment") / ".venv"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True, timeout=100)
+    subprocess.run(
+        [sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True, timeout=100
+    )
     return folder
 
 
 @pytest.fixture
 def begun(project: Path, environment: Path) -> Path:
-    """The project with such an environment: as after a first start that was interrupted before anything was installed."""
+    """The project with such an environment: as after a first start that was interrupted before
+    anything was installed.
+    """
     shutil.copytree(environment, project / ".venv", symlinks=True)
     return project
 
 
-def start(project: Path, *arguments: str, python: str = sys.executable, **variables: str) -> subprocess.CompletedProcess[str]:
+def start(
+    project: Path, *arguments: str, python: str = sys.executable, **variables: str
+) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PIP_NO_INDEX": "1", **variables}
     return subprocess.run(
-        [python, str(project / "relay.py"), *arguments], capture_output=True, text=True, env=environment, cwd=project.parent, timeout=100
+        [python, str(project / "relay.py"), *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=project.parent,
+        timeout=100,
     )
 
 
@@ -86,17 +109,30 @@ def test_the_first_start_installs_and_the_second_does_not(project: Path) -> None
     assert rest == running(project, "--tls", "--port", "8443")
 
     second = start(project, "a b", "--no-install")
-    assert (second.returncode, second.stdout, second.stderr) == (7, running(project, "a b", "--no-install"), "")
+    assert (second.returncode, second.stdout, second.stderr) == (
+        7,
+        running(project, "a b", "--no-install"),
+        "",
+    )
 
 
 def test_a_module_is_started_again_as_one(begun: Path) -> None:
     (begun / "toy_registry").mkdir()
-    program = RELAY.replace('required=("toy_lens",)', 'required=("toy_lens",), module="toy_registry"')
+    program = RELAY.replace(
+        'required=("toy_lens",)', 'required=("toy_lens",), module="toy_registry"'
+    )
     assert program != RELAY
     (begun / "toy_registry" / "__main__.py").write_text(program)
     (begun / "relay.py").unlink()
     command = [sys.executable, "-m", "toy_registry", "--tls"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PIP_NO_INDEX": "1"}, cwd=begun, timeout=100)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PIP_NO_INDEX": "1"},
+        cwd=begun,
+        timeout=100,
+    )
     assert (done.returncode, done.stderr) == (7, "")
     assert done.stdout.endswith(running(begun, "--tls"))
 
@@ -110,7 +146,9 @@ def test_nothing_happens_where_the_libraries_are(project: Path) -> None:
 
 
 def test_the_check_imports_nothing() -> None:
-    """What it looks for must be imported later, where it is needed: a start should not wait for it twice."""
+    """What it looks for must be imported later, where it is needed: a start should not wait for it
+    twice.
+    """
     program = (
         "import sys; from groundwork.bootstrap import *; ensure_libraries([]); "
         f"sys.exit(any(name in sys.modules for name in {(*REQUIRED, 'uvloop')!r}))"
@@ -121,7 +159,11 @@ def test_the_check_imports_nothing() -> None:
 def test_what_is_required_is_what_the_requirements_say() -> None:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     distributions = {line.split(">")[0] for line in lines if line}
-    assert distributions == {*bootstrap.OPTIONAL_DISTRIBUTIONS, *(name.lower() for name in REQUIRED if name != "OpenSSL"), "pyopenssl"}
+    assert distributions == {
+        *bootstrap.OPTIONAL_DISTRIBUTIONS,
+        *(name.lower() for name in REQUIRED if name != "OpenSSL"),
+        "pyopenssl",
+    }
 
 
 def test_no_install_says_what_to_type_and_that_works(project: Path) -> None:
@@ -132,10 +174,18 @@ def test_no_install_says_what_to_type_and_that_works(project: Path) -> None:
     assert "\n" not in command
     assert not (project / ".venv").exists()
     if sys.prefix != sys.base_prefix:
-        assert command.startswith(sys.executable)  # that would install into the environment of these tests
+        assert command.startswith(
+            sys.executable
+        )  # that would install into the environment of these tests
         done = start(project, "--no-install", python=str(Path(sys.base_prefix) / "bin" / "python3"))
         command = done.stderr.strip().partition("type: ")[2]
-    typed = subprocess.run(["sh", "-c", command], cwd=project, env={**os.environ, "PIP_NO_INDEX": "1"}, capture_output=True, text=True)
+    typed = subprocess.run(
+        ["sh", "-c", command],
+        cwd=project,
+        env={**os.environ, "PIP_NO_INDEX": "1"},
+        capture_output=True,
+        text=True,
+    )
     assert typed.returncode == 0, typed.stderr
     assert start(project, "--no-install").stdout == running(project, "--no-install")
 
@@ -204,7 +254,9 @@ def test_without_ensurepip_it_says_which_package_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     find_spec = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ensurepip" else find_spec(name))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "ensurepip" else find_spec(name)
+    )
     with pytest.raises(SystemExit) as stopped:
         ensure_libraries([], tmp_path, ("toy_lens",))
     assert stopped.value.code == 2
@@ -212,7 +264,9 @@ def test_without_ensurepip_it_says_which_package_to_install(
     assert not (tmp_path / ".venv").exists()
 
 
-def test_an_interruption_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interruption_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -223,7 +277,9 @@ def test_an_interruption_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     assert "goes on from here" in capsys.readouterr().err
 
 
-def test_an_old_python_is_told_which_one_it_takes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_old_python_is_told_which_one_it_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
     with pytest.raises(SystemExit) as stopped:
         ensure_libraries([])

@@ -1,4 +1,6 @@
-"""Programs that nobody looks at: without standard streams, with a full disk or an ended reader behind them, or one that reads no more."""
+"""Programs that nobody looks at: without standard streams, with a full disk or an ended reader
+behind them, or one that reads no more.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ from tests.harness.peers import PATIENCE, peer
 from tests.harness.relays import ROOT, START_LIMIT, Relay
 from tests.server.test_media import VP8, film, has_frames
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="the streams are closed by a POSIX shell")
+pytestmark = pytest.mark.skipif(
+    os.name != "posix", reason="the streams are closed by a POSIX shell"
+)
 
 
 class Disk(io.RawIOBase):
@@ -101,16 +105,30 @@ with open({str(told)!r}, 'w') as file:
     json.dump([number, seen, [os.get_inheritable(one) for one in range(3)]], file)
 " """
         done = subprocess.run(
-            shell(program, " ".join(closed)), cwd=ROOT, stdin=subprocess.PIPE, capture_output=True, timeout=60, check=False
+            shell(program, " ".join(closed)),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            capture_output=True,
+            timeout=60,
+            check=False,
         )
-        assert (done.returncode, done.stdout, done.stderr) == (0, b"" if closed[1] else b"1\n", b"" if closed[2] else b"2\n")
+        assert (done.returncode, done.stdout, done.stderr) == (
+            0,
+            b"" if closed[1] else b"1\n",
+            b"" if closed[2] else b"2\n",
+        )
         number, seen, inheritable = json.loads(told.read_text())
         assert number > 2 and all(inheritable)
         assert seen == ["the output leads nowhere" if one else "" for one in closed[1:]]
 
 
-def test_a_command_whose_output_gets_nowhere_has_failed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for code, status in ((errno.ENOSPC, 1), (errno.EPIPE, 0)):  # who has ended the reader has read enough
+def test_a_command_whose_output_gets_nowhere_has_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for code, status in (
+        (errno.ENOSPC, 1),
+        (errno.EPIPE, 0),
+    ):  # who has ended the reader has read enough
         monkeypatch.setattr(sys, "stdout", log_on(Disk(code)))
         print("a link")
         assert console.finish(0) == status
@@ -147,12 +165,16 @@ def pipes(monkeypatch: pytest.MonkeyPatch) -> tuple[Pipe, Pipe, list[bytes]]:
     output, log = Pipe(written), Pipe(written)
     output.reads = log.reads
     for name, pipe in (("stdout", output), ("stderr", log)):
-        monkeypatch.setattr(sys, name, Tolerant(io.BufferedWriter(pipe), encoding="utf-8", line_buffering=True))
+        monkeypatch.setattr(
+            sys, name, Tolerant(io.BufferedWriter(pipe), encoding="utf-8", line_buffering=True)
+        )
     monkeypatch.setattr(logging, "shutdown", lambda: None)
     return output, log, written
 
 
-def test_nothing_waits_for_a_reader_and_it_learns_what_it_has_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_waits_for_a_reader_and_it_learns_what_it_has_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(console, "STALLED", 0.01)
     output, _, written = pipes(monkeypatch)
     with console.unhurried():
@@ -167,10 +189,16 @@ def test_nothing_waits_for_a_reader_and_it_learns_what_it_has_missed(monkeypatch
     print("and", "later", file=sys.stderr)
     output.reads.set()
     monkeypatch.setattr(console, "STALLED", PATIENCE)
-    assert isinstance(sys.stdout, Tolerant) and sys.stdout.writer is not None and sys.stdout.writer.settle()
+    assert (
+        isinstance(sys.stdout, Tolerant)
+        and sys.stdout.writer is not None
+        and sys.stdout.writer.settle()
+    )
     lines = b"".join(written).decode().splitlines()
     *kept, missed_log, missed_output = lines
-    assert kept[:4] == ["and a warning", "a banner of two", "lines", "number 0"], "in the order in which they became whole"
+    assert kept[:4] == ["and a warning", "a banner of two", "lines", "number 0"], (
+        "in the order in which they became whole"
+    )
     assert kept[3:] == [f"number {number}" for number in range(len(kept) - 3)]
     assert 1000 < len(kept) < 30_000 and sum(len(line) + 1 for line in kept) <= console.MAX_UNREAD
     assert f" {30_000 - len(kept) + 3 + 1} lines are missing here, because" in missed_log
@@ -179,7 +207,9 @@ def test_nothing_waits_for_a_reader_and_it_learns_what_it_has_missed(monkeypatch
     assert sys.stdout.writer.settle() and written[-1] == b"the next one\n"
 
 
-def test_what_is_printed_after_the_block_is_written_at_once_where_all_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_printed_after_the_block_is_written_at_once_where_all_was_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     output, _, written = pipes(monkeypatch)
     output.reads.set()
     with console.unhurried():
@@ -204,7 +234,9 @@ def test_a_full_disk_is_noticed_by_the_thread_that_writes(monkeypatch: pytest.Mo
     assert disk.written == b"a link\n"
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a pipe is opened a second time by /proc")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="a pipe is opened a second time by /proc"
+)
 async def test_a_relay_goes_on_while_its_log_is_not_read_and_stops_then(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     filler = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
@@ -213,7 +245,17 @@ async def test_a_relay_goes_on_while_its_log_is_not_read_and_stops_then(tmp_path
         return sum(iter(partial(_taken, filler), 0))
 
     full = fill()
-    command = [sys.executable, "relay.py", "--no-install", "--no-mdns", "--no-key", "--port", "0", "--state", str(tmp_path)]
+    command = [
+        sys.executable,
+        "relay.py",
+        "--no-install",
+        "--no-mdns",
+        "--no-key",
+        "--port",
+        "0",
+        "--state",
+        str(tmp_path),
+    ]
     relay = Relay("--no-key", state=tmp_path)
     async with programs.running(*command, cwd=ROOT, stdout=writer, stderr=writer) as process:
         try:
@@ -223,7 +265,10 @@ async def test_a_relay_goes_on_while_its_log_is_not_read_and_stops_then(tmp_path
                     assert process.returncode is None
                     await asyncio.sleep(0.02)
             relay.port = there[0].port
-            async with peer(relay, "/camera/porch") as camera, peer(relay, "/player/porch") as viewer:
+            async with (
+                peer(relay, "/camera/porch") as camera,
+                peer(relay, "/player/porch") as viewer,
+            ):
                 await film(camera, VP8)
                 await viewer.until(has_frames(10), "for pictures")
                 said = await asyncio.to_thread(_read, reader, full, b" films as porch")
@@ -237,7 +282,9 @@ async def test_a_relay_goes_on_while_its_log_is_not_read_and_stops_then(tmp_path
 
 
 def _taken(pipe: int) -> int:
-    """Bytes that a pipe takes without its reader, to its last byte, so that no line of the log finds room."""
+    """Bytes that a pipe takes without its reader, to its last byte, so that no line of the log
+    finds room.
+    """
     with contextlib.suppress(BlockingIOError):
         return os.write(pipe, b"x" * 4096)
     with contextlib.suppress(BlockingIOError):
@@ -256,7 +303,9 @@ def _read(pipe: int, skip: int, wanted: bytes) -> bytes:
 # --- last words ---
 
 
-def test_why_it_ends_is_said_in_the_place_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_why_it_ends_is_said_in_the_place_that_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state, output, log = tmp_path / "new" / "state", Disk(), Disk()
     monkeypatch.setattr(sys, "stdout", log_on(output))
     monkeypatch.setattr(sys, "stderr", log_on(log))
@@ -270,7 +319,11 @@ def test_why_it_ends_is_said_in_the_place_that_is_left(tmp_path: Path, monkeypat
     console.complain("It hails, " * 9, state)
     console.complain("It blows.", state)
     words = state / LAST_WORDS
-    assert words.read_text().endswith(" It blows.\n") and words.stat().st_mode & 0o077 == 0 and len(words.read_text().splitlines()) == 1
+    assert (
+        words.read_text().endswith(" It blows.\n")
+        and words.stat().st_mode & 0o077 == 0
+        and len(words.read_text().splitlines()) == 1
+    )
     console.forget(state)
     console.forget(state)
     assert not words.exists()
@@ -278,7 +331,9 @@ def test_why_it_ends_is_said_in_the_place_that_is_left(tmp_path: Path, monkeypat
     console.complain("It is over.", state)  # and nothing more can be done
 
 
-def test_a_terminal_that_is_closed_ends_it_but_for_those_who_want_it_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_is_closed_ends_it_but_for_those_who_want_it_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_DFL)
     assert console.ends() == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
@@ -288,21 +343,33 @@ def test_a_terminal_that_is_closed_ends_it_but_for_those_who_want_it_to_go_on(mo
 # --- a real relay ---
 
 
-@pytest.mark.parametrize(("redirections", "end"), [("<&- >&- 2>&-", signal.SIGTERM), (">/dev/full", signal.SIGHUP)])
-def test_a_relay_runs_without_a_console_and_stops_well(tmp_path: Path, redirections: str, end: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("redirections", "end"), [("<&- >&- 2>&-", signal.SIGTERM), (">/dev/full", signal.SIGHUP)]
+)
+def test_a_relay_runs_without_a_console_and_stops_well(
+    tmp_path: Path, redirections: str, end: signal.Signals
+) -> None:
     if "full" in redirections and not Path("/dev/full").exists():
         pytest.skip("no disk is always full here")
     program = f"relay.py --no-install --no-mdns --no-key --port 0 --state {tmp_path}"
     # Tests that were started by nohup do not hear of a closed terminal, nor would what they start.
     hears = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
     command, pipe = shell(program, redirections), subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, preexec_fn=hears) as relay:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, preexec_fn=hears
+    ) as relay:
         try:
             limit = time.monotonic() + START_LIMIT
-            while not (there := running.relays(tmp_path)) and time.monotonic() < limit and relay.poll() is None:
+            while (
+                not (there := running.relays(tmp_path))
+                and time.monotonic() < limit
+                and relay.poll() is None
+            ):
                 time.sleep(0.02)
             assert there
-            with urllib.request.urlopen(f"http://127.0.0.1:{there[0].port}/healthz", timeout=10) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{there[0].port}/healthz", timeout=10
+            ) as answer:
                 assert answer.status == 200
             relay.send_signal(end)
             _, errors = relay.communicate(timeout=20)
@@ -310,11 +377,17 @@ def test_a_relay_runs_without_a_console_and_stops_well(tmp_path: Path, redirecti
             relay.kill()
     assert relay.returncode == 0 and not running.relays(tmp_path)
     assert errors.count("\n") == ("2>" not in redirections)  # one line: where it is
-    assert "2>" in redirections or f"(No space left on device). Watch at http://localhost:{there[0].port}/player.html" in errors
+    assert (
+        "2>" in redirections
+        or f"(No space left on device). Watch at http://localhost:{there[0].port}/player.html"
+        in errors
+    )
 
 
 def test_a_relay_that_cannot_start_without_a_console_leaves_word(tmp_path: Path) -> None:
     program = f"relay.py --no-install --no-key --tls --host no.such.host.invalid --state {tmp_path}"
-    done = subprocess.run(shell(program, "<&- >&- 2>&-"), cwd=ROOT, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        shell(program, "<&- >&- 2>&-"), cwd=ROOT, capture_output=True, timeout=60, check=False
+    )
     assert done.returncode == 1
     assert " The relay cannot start: " in (tmp_path / LAST_WORDS).read_text()

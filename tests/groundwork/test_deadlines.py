@@ -77,7 +77,9 @@ async def test_a_deadline_ends_what_takes_longer(monkeypatch: pytest.MonkeyPatch
             await asyncio.Event().wait()
 
 
-async def test_while_the_loop_stands_still_no_deadline_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_the_loop_stands_still_no_deadline_passes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(deadlines, "STEP", 0.02)
     monkeypatch.setattr(deadlines, "MOST_LATE", 0.05)
     loop, came = asyncio.get_running_loop(), asyncio.Event()

@@ -34,10 +34,14 @@ TAKEN = [
 
 
 @pytest.mark.parametrize(("text", "host", "scheme", "port"), TAKEN)
-def test_a_host_with_and_without_port_and_a_whole_address(text: str, host: str, scheme: str | None, port: int | None) -> None:
+def test_a_host_with_and_without_port_and_a_whole_address(
+    text: str, host: str, scheme: str | None, port: int | None
+) -> None:
     found = Host.parse(text)
     assert (found.host, found.scheme, found.port) == (host, scheme, port)
-    assert (found.ip is not None) == (host[0].isdigit()) and (found.ip is None or str(found.ip) == host)
+    assert (found.ip is not None) == (host[0].isdigit()) and (
+        found.ip is None or str(found.ip) == host
+    )
 
 
 REFUSED = [

@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 
 from groundwork import log_limit
 from groundwork.brief import cut, one_line
-from groundwork.log_limit import BEGINNING, MAX_KINDS, MAX_LINE, MAX_TRACEBACK, OFTEN, OWN, QUIET, SELDOM, Handler
+from groundwork.log_limit import (
+    BEGINNING,
+    MAX_KINDS,
+    MAX_LINE,
+    MAX_TRACEBACK,
+    OFTEN,
+    OWN,
+    QUIET,
+    SELDOM,
+    Handler,
+)
 from tests.harness.relays import ROOT
 
 DAY = 24 * 3600
@@ -36,12 +46,25 @@ class Stage:
         self.time = 1000.0
         self.out = io.StringIO()
         self._due: list[tuple[float, Callable[[], None]]] = []
-        self.handler = Handler(self.out, lambda: self.time, lambda seconds, call: self._due.append((self.time + seconds, call)))
+        self.handler = Handler(
+            self.out,
+            lambda: self.time,
+            lambda seconds, call: self._due.append((self.time + seconds, call)),
+        )
         self.handler.setFormatter(logging.Formatter("12:34:56 %(message)s"))
 
-    def say(self, text: str, *values: object, place: int = 1, name: str = "drawercam.server", fault: BaseException | None = None) -> None:
+    def say(
+        self,
+        text: str,
+        *values: object,
+        place: int = 1,
+        name: str = "drawercam.server",
+        fault: BaseException | None = None,
+    ) -> None:
         told = (type(fault), fault, fault.__traceback__) if fault is not None else None
-        self.handler.handle(logging.LogRecord(name, logging.INFO, "server.py", place, text, values, told))
+        self.handler.handle(
+            logging.LogRecord(name, logging.INFO, "server.py", place, text, values, told)
+        )
 
     def pass_by(self, seconds: float) -> None:
         """Let time pass, with what is due meanwhile."""
@@ -71,7 +94,9 @@ def fault(text: str = "a fault", depth: int = 0) -> BaseException:
 # --- how often ---
 
 
-def test_a_kind_is_written_once_a_second_and_then_once_a_minute_with_how_many_were_left_out() -> None:
+def test_a_kind_is_written_once_a_second_and_then_once_a_minute_with_how_many_were_left_out() -> (
+    None
+):
     stage, said = Stage(), 0
     for _ in range(round((BEGINNING + 3 * SELDOM) * 10)):
         stage.say("x %s is refused", said)
@@ -82,7 +107,10 @@ def test_a_kind_is_written_once_a_second_and_then_once_a_minute_with_how_many_we
     assert all(re.search(r" \(and \d+ more of this kind\)$", line) for line in stage.lines[1:])
     stage.pass_by(SELDOM)
     assert stage.lines[-1].startswith(f"12:34:56 x {said - 1} ")
-    assert len(stage.lines) + sum(int(one) for one in re.findall(r"(\d+) more", stage.out.getvalue())) == said, "all are counted"
+    assert (
+        len(stage.lines) + sum(int(one) for one in re.findall(r"(\d+) more", stage.out.getvalue()))
+        == said
+    ), "all are counted"
 
 
 def test_what_was_left_out_is_told_also_where_no_more_comes() -> None:
@@ -98,7 +126,9 @@ def test_what_was_left_out_is_told_also_where_no_more_comes() -> None:
     stage.say("x %s is refused", 51)
     assert len(stage.lines) == 3
     stage.handler.close()
-    assert stage.lines[2:] == ["12:34:56 x 50 is refused", "12:34:56 x 51 is refused"], "also at the end"
+    assert stage.lines[2:] == ["12:34:56 x 50 is refused", "12:34:56 x 51 is refused"], (
+        "also at the end"
+    )
 
 
 def test_times_do_not_go_back_where_a_line_has_waited() -> None:
@@ -107,7 +137,9 @@ def test_times_do_not_go_back_where_a_line_has_waited() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
 
     def say(text: str, place: int, **more: object) -> None:
-        record = logging.LogRecord("drawercam.server", logging.INFO, "server.py", place, text, (), None)
+        record = logging.LogRecord(
+            "drawercam.server", logging.INFO, "server.py", place, text, (), None
+        )
         record.created = 3600 * 24 + now[0] - 1000
         handler.handle(record)
 
@@ -122,7 +154,10 @@ def test_times_do_not_go_back_where_a_line_has_waited() -> None:
     now[0] += SELDOM
     due[-1]()
     last = out.getvalue().splitlines()[-2:]
-    clock = [time.strftime("%H:%M:%S", time.localtime(3600 * 24 + now[0] - 1000 - back)) for back in (SELDOM, 0, SELDOM + 20)]
+    clock = [
+        time.strftime("%H:%M:%S", time.localtime(3600 * 24 + now[0] - 1000 - back))
+        for back in (SELDOM, 0, SELDOM + 20)
+    ]
     assert last == [
         f"{clock[0]} = another line",
         f"{clock[1]} x it is refused (and 2 more of this kind, the last at {clock[2]})",
@@ -138,7 +173,12 @@ def test_kinds_do_not_hide_one_another_and_one_that_was_quiet_is_new() -> None:
         stage.say(f"told {state}", place=4, name="library")
     assert len(stage.lines) == 6
     stage.handler.close()
-    assert [line[9:] for line in stage.lines[3:]] == ["porch is live", "told live", "porch is gone", "told gone"]
+    assert [line[9:] for line in stage.lines[3:]] == [
+        "porch is live",
+        "told live",
+        "porch is gone",
+        "told gone",
+    ]
     stage.pass_by(BEGINNING + 1)
     for _ in range(2):
         stage.say("line %s", "again", place=1)
@@ -173,7 +213,9 @@ def test_no_line_is_long_or_more_than_one(text: str, times: int, foreign_format:
         stage.say(*((said,) if foreign_format else ("x: %s", said)))
         stage.pass_by(OFTEN)
     assert len(stage.lines) == stage.out.getvalue().count("\n") == 2
-    assert all(len(line) <= MAX_LINE and line.isprintable() and line.isascii() for line in stage.lines)
+    assert all(
+        len(line) <= MAX_LINE and line.isprintable() and line.isascii() for line in stage.lines
+    )
 
 
 def test_a_line_that_does_not_fit_its_values_is_no_fault() -> None:
@@ -186,7 +228,9 @@ def test_a_line_that_does_not_fit_its_values_is_no_fault() -> None:
 def test_a_traceback_is_bounded_and_names_its_place(depth: int) -> None:
     stage = Stage()
     stage.say("a fault in the relay", fault=fault("\x1b[31m\n" + "word " * 10**6, depth))
-    assert len(stage.lines) <= MAX_TRACEBACK + 1 and all(len(line) <= MAX_LINE for line in stage.lines)
+    assert len(stage.lines) <= MAX_TRACEBACK + 1 and all(
+        len(line) <= MAX_LINE for line in stage.lines
+    )
     assert stage.lines[1].startswith("Traceback") and "\x1b" not in stage.out.getvalue()
     assert any(re.search(r"test_log_limit.py\", line \d+, in fault", line) for line in stage.lines)
 
@@ -194,7 +238,9 @@ def test_a_traceback_is_bounded_and_names_its_place(depth: int) -> None:
 # --- how much ---
 
 
-def test_all_that_others_cause_in_a_day_is_bounded_and_every_kind_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_others_cause_in_a_day_is_bounded_and_every_kind_is_written_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert log_limit.MAX_A_DAY == 10**7
     for name in ("MAX_A_DAY", "_AT_ONCE", "_FOR_NEWS"):  # a small one, which takes less time
         monkeypatch.setattr(log_limit, name, getattr(log_limit, name) // 100)
@@ -220,7 +266,9 @@ def test_what_its_owner_causes_is_never_lost() -> None:
     for name in OWN:
         for number in range(100):
             stage.say("%s", f"{number} " + "a" * 500, name=f"{name}.part")
-    assert len(stage.lines) - before == 100 * len(OWN) and stage.lines[-1].endswith(f"99 {'a' * 500}")
+    assert len(stage.lines) - before == 100 * len(OWN) and stage.lines[-1].endswith(
+        f"99 {'a' * 500}"
+    )
 
 
 def test_the_memory_for_kinds_is_bounded() -> None:
@@ -236,16 +284,22 @@ def test_the_memory_for_kinds_is_bounded() -> None:
 # --- in a program ---
 
 
-def test_nothing_is_written_by_another_thread_while_the_program_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_by_another_thread_while_the_program_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stage = Stage()
     for _ in range(3):
         stage.say("line")
     assert len(stage.lines) == 1
-    monkeypatch.setattr(threading, "main_thread", threading.Thread)  # has not begun, which is as good as over
+    monkeypatch.setattr(
+        threading, "main_thread", threading.Thread
+    )  # has not begun, which is as good as over
     stage.pass_by(QUIET)
     assert len(stage.lines) == 1
     stage.handler.close()
-    assert len(stage.lines) == 2 and stage.lines[1].startswith("12:34:56 line (and 1 more of this kind, the last at ")
+    assert len(stage.lines) == 2 and stage.lines[1].startswith(
+        "12:34:56 line (and 1 more of this kind, the last at "
+    )
 
 
 def test_a_program_has_it_and_says_the_rest_at_its_end() -> None:
@@ -262,10 +316,19 @@ class Odd:
         raise LookupError("z" * 10**6)
 del (odd := [Odd()])[0]
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     lines = done.stderr.splitlines()
     assert all(len(line) <= MAX_LINE for line in lines) and len(lines) < 15
-    assert lines[-1].endswith("(and 998 more of this kind)") and any(line.endswith(" + a key") for line in lines)
+    assert lines[-1].endswith("(and 998 more of this kind)") and any(
+        line.endswith(" + a key") for line in lines
+    )
     assert any("Odd.__del__" in line for line in lines)
 
 

@@ -10,7 +10,10 @@ import pytest
 
 from groundwork import loop_errors as faults
 
-CLOSED = "unable to perform operation on <TCPTransport closed=True reading=False 0x556fd4c32c90>; the handler is closed"
+CLOSED = (
+    "unable to perform operation on <TCPTransport closed=True reading=False 0x556fd4c32c90>; "
+    "the handler is closed"
+)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +26,9 @@ CLOSED = "unable to perform operation on <TCPTransport closed=True reading=False
         ("Task was destroyed but it is pending!", None, "was destroyed"),
     ],
 )
-async def test_known_faults_are_kept_and_no_others(caplog: pytest.LogCaptureFixture, message: str, exception: object, said: str) -> None:
+async def test_known_faults_are_kept_and_no_others(
+    caplog: pytest.LogCaptureFixture, message: str, exception: object, said: str
+) -> None:
     caplog.set_level(logging.DEBUG, "asyncio")
     caplog.clear()
     faults.unhandled(asyncio.get_running_loop(), {"message": message, "exception": exception})

@@ -1,4 +1,6 @@
-"""One table of what people type and the name that comes of it, for the page and for the commands."""
+"""One table of what people type and the name that comes of it, for the page and for the
+commands.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,22 @@ from tests import packages
 from tests.harness.relays import ROOT
 from tests.javascript.check import missing, run
 
-TABLE: list[tuple[str, str]] = [(typed, name) for typed, name in json.loads((ROOT / "tests" / "names.json").read_text(encoding="utf-8"))]
+TABLE: list[tuple[str, str]] = [
+    (typed, name)
+    for typed, name in json.loads((ROOT / "tests" / "names.json").read_text(encoding="utf-8"))
+]
 
 # What Unicode did not know yet when this Python was made, node may know, and normalize.
 KNOWN = st.characters(exclude_categories=["Cn"])
 
-# What texts are made of that are hard: joiners, directions, marks of several kinds, what Unicode composes, and what is no character.
+# What texts are made of that are hard: joiners, directions, marks of several kinds, what Unicode
+# composes, and what is no character.
 HARD = st.sampled_from(
     [
-        *"aZ9 -_.$\u00a0\u3000\t\u2028\ufeff\u200b\u200c\u200d\u202e\u2066\u0301\u0307\u0308\ufe0f\u20e3\u093c\u093f\u094d\u1037\u0e47",
+        *(
+            "aZ9 "
+            "-_.$\u00a0\u3000\t\u2028\ufeff\u200b\u200c\u200d\u202e\u2066\u0301\u0307\u0308\ufe0f\u20e3\u093c\u093f\u094d\u1037\u0e47"
+        ),
         *"éßøİ\u212a\u1100\u1161カ日Дनक👩🔥🏻\u0007\ud800\udc00",
     ]
 )
@@ -88,7 +97,9 @@ def test_this_is_what_is_shown_of_it(typed: str, label: str) -> None:
 @needs_node
 def test_the_page_makes_the_same() -> None:
     texts = [typed for typed, _ in (*TABLE, *LABELS)]
-    assert list(zip(texts, made_by_the_page(texts), strict=True)) == [(one, (name_of(one), label_of(one))) for one in texts]
+    assert list(zip(texts, made_by_the_page(texts), strict=True)) == [
+        (one, (name_of(one), label_of(one))) for one in texts
+    ]
 
 
 @needs_node
@@ -96,8 +107,13 @@ def test_the_page_makes_the_same() -> None:
 @given(st.lists(st.one_of(st.text(KNOWN), st.text(HARD, max_size=12)), min_size=200, max_size=400))
 def test_the_page_makes_the_same_of_any_text(texts: list[str]) -> None:
     # Two halves of a character side by side are that character, in JavaScript and on the wire.
-    texts = [text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass") for text in texts]
-    assert list(zip(texts, made_by_the_page(texts), strict=True)) == [(one, (name_of(one), label_of(one))) for one in texts]
+    texts = [
+        text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+        for text in texts
+    ]
+    assert list(zip(texts, made_by_the_page(texts), strict=True)) == [
+        (one, (name_of(one), label_of(one))) for one in texts
+    ]
 
 
 @pytest.mark.parametrize("typed", ["Дверь", "日本", "😀", "Straße", "5 €", "Łódź"])

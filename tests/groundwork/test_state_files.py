@@ -1,4 +1,6 @@
-"""Files of the state folder: whose they are, what a crash leaves, and what happens without room and without descriptors."""
+"""Files of the state folder: whose they are, what a crash leaves, and what happens without room and
+without descriptors.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,17 @@ def umask(mask: int) -> Iterator[None]:
 
 
 class Disk:
-    """A disk that is full: from now on, what lies in a folder may take no more blocks than it does."""
+    """A disk that is full: from now on, what lies in a folder may take no more blocks than it
+    does.
+    """
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, code: int = errno.ENOSPC, copies: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        patch: pytest.MonkeyPatch,
+        code: int = errno.ENOSPC,
+        copies: bool = False,
+    ) -> None:
         """
         Args:
             code: What it says.
@@ -52,7 +62,10 @@ class Disk:
         write = os.write
 
         def written(descriptor: int, data: bytes) -> int:
-            had, end = os.fstat(descriptor).st_size, os.lseek(descriptor, 0, os.SEEK_CUR) + len(data)
+            had, end = (
+                os.fstat(descriptor).st_size,
+                os.lseek(descriptor, 0, os.SEEK_CUR) + len(data),
+            )
             more = blocks(max(had, end)) - blocks(had) + (blocks(min(had, end)) if copies else 0)
             if more > max(0, self.blocks - self.taken()):
                 raise OSError(code, os.strerror(code))
@@ -71,7 +84,13 @@ def blocks(size: int) -> int:
 class Hindered:
     """From now on, nothing that lies in a folder can be opened for writing, until it is `over`."""
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, code: int = errno.EROFS, new_ones: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        patch: pytest.MonkeyPatch,
+        code: int = errno.EROFS,
+        new_ones: bool = False,
+    ) -> None:
         """
         Args:
             code: What the system says.
@@ -80,7 +99,9 @@ class Hindered:
         self.over, open_ = False, os.open
 
         def opened(path: str | Path, flags: int, *more: int, **options: int) -> int:
-            writes = flags & os.O_EXCL if new_ones else flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            writes = (
+                flags & os.O_EXCL if new_ones else flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            )
             if writes and not self.over and Path(path).is_relative_to(folder):
                 raise OSError(code, os.strerror(code), str(path))
             return open_(path, flags, *more, **options)
@@ -127,15 +148,25 @@ def test_a_folder_of_the_version_before_is_corrected_at_the_next_start(tmp_path:
     remnants = [state / ".new-k9x2_abc", state / ".new-q", state / "certs" / ".new-zz"]
     for remnant in remnants:
         remnant.write_text("half a key")
-    for path, was in ((state, 0o755), (state / "keys.lock", 0o644), (state / "certs", 0o755), (state / "certs" / "lock", 0o644)):
+    for path, was in (
+        (state, 0o755),
+        (state / "keys.lock", 0o644),
+        (state / "certs", 0o755),
+        (state / "certs" / "lock", 0o644),
+    ):
         path.chmod(was)
     files.take_over(state)
     Authority(state / "certs").ensure([], [])
-    assert [mode(path) for path in (state, state / "keys.lock", state / "certs", state / "certs" / "lock")] == [0o700, 0o600, 0o700, 0o600]
+    assert [
+        mode(path)
+        for path in (state, state / "keys.lock", state / "certs", state / "certs" / "lock")
+    ] == [0o700, 0o600, 0o700, 0o600]
     assert not any(remnant.exists() for remnant in remnants)
 
 
-def test_what_is_being_written_is_no_remnant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_being_written_is_no_remnant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another process that starts meanwhile waits for the lock before it removes anything."""
     Keyring.open(tmp_path)
     cleaner = threading.Thread(target=files.take_over, args=(tmp_path,))
@@ -160,10 +191,16 @@ def test_a_folder_for_everything_is_let_be_with_a_warning(
     for folder, was in ((shared, 0o1777), (home, 0o755)):
         caplog.clear()
         files.take_over(folder)
-        assert mode(folder) == was and "Other users" in caplog.text and mode(folder / files.STATE_LOCK) == 0o600
+        assert (
+            mode(folder) == was
+            and "Other users" in caplog.text
+            and mode(folder / files.STATE_LOCK) == 0o600
+        )
 
 
-def test_a_folder_that_everybody_could_change_is_closed_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_everybody_could_change_is_closed_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     state = tmp_path / "state"
     state.mkdir()
     state.chmod(0o777)
@@ -198,10 +235,16 @@ def test_a_lock_that_others_could_open_blocks_no_start(
     assert "is replaced" in caplog.text
 
 
-def test_a_lock_that_its_owner_alone_can_open_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_its_owner_alone_can_open_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "OPEN_LOCK_PATIENCE", 0.0)
     monkeypatch.setattr(files, "LOCK_PATIENCE", 0.05)
-    with files.locked(tmp_path / "lock"), pytest.raises(TimeoutError), files.locked(tmp_path / "lock"):
+    with (
+        files.locked(tmp_path / "lock"),
+        pytest.raises(TimeoutError),
+        files.locked(tmp_path / "lock"),
+    ):
         pass
 
 
@@ -210,7 +253,9 @@ def test_what_root_writes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> 
     """`sudo relay.py keys revoke` must not leave keys that the relay cannot read."""
     os.chown(tmp_path, 12345, 12345)
     Keyring.open(tmp_path)
-    assert {path.stat().st_uid for path in tmp_path.iterdir()} == {12345} and (tmp_path / "keys.reserve").exists()
+    assert {path.stat().st_uid for path in tmp_path.iterdir()} == {12345} and (
+        tmp_path / "keys.reserve"
+    ).exists()
 
 
 # --- without room ---
@@ -218,11 +263,16 @@ def test_what_root_writes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_reserve_makes_room_for_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, copies: bool) -> None:
+def test_a_reserve_makes_room_for_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, copies: bool
+) -> None:
     file, reserve = tmp_path / "file", tmp_path / "reserve"
     file.write_text("old")
     files.keep_reserve(reserve, 10)
-    assert mode(reserve) == 0o600 and reserve.stat().st_size == files.BLOCK <= reserve.stat().st_blocks * 512
+    assert (
+        mode(reserve) == 0o600
+        and reserve.stat().st_size == files.BLOCK <= reserve.stat().st_blocks * 512
+    )
     with monkeypatch.context() as patch:
         disk = Disk(tmp_path, patch, code, copies)
         with pytest.raises(OSError, match=os.strerror(code)):
@@ -305,11 +355,15 @@ stop.set()
 
 
 def test_a_lack_of_descriptors_hides_no_revocation(tmp_path: Path) -> None:
-    """Other threads open files all the time, and connections take every descriptor that comes free."""
+    """Other threads open files all the time, and connections take every descriptor that comes
+    free.
+    """
     other = Keyring.open(tmp_path)
     made = [other.add(*(other.keys[0].publish,) * 2).id for _ in range(6)]
     command = [sys.executable, "-c", EXHAUSTED, str(tmp_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as program:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as program:
         assert program.stdin is not None and program.stdout is not None
         assert program.stdout.readline() == "exhausted\n"
         for number, identifier in enumerate(made):
@@ -335,7 +389,9 @@ def test_spare_descriptors_come_back_and_are_no_more_than_wanted(tmp_path: Path)
             first, second = spares.open(file, os.O_RDONLY), spares.open(file, os.O_RDONLY)
             spares.close(first)
             assert spares.held == 2 and not os.get_inheritable(first)
-            assert os.path.samestat(os.fstat(first), Path(os.devnull).stat()), "it holds no file, so no disk is kept busy by it"
+            assert os.path.samestat(os.fstat(first), Path(os.devnull).stat()), (
+                "it holds no file, so no disk is kept busy by it"
+            )
         assert spares.held == 3
         spares.close(second)
         with pytest.raises(OSError, match="Bad file descriptor"):
@@ -367,7 +423,10 @@ def test_a_folder_that_takes_nothing_is_taken_over_and_one_that_is_missing_is_ex
         raise OSError(code, os.strerror(code), str(path))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(OSError, match=r"keys and certificates cannot be kept, .* or choose another folder with --state: ") as failed:
+    with pytest.raises(
+        OSError,
+        match=r"keys and certificates cannot be kept, .* or choose another folder with --state: ",
+    ) as failed:
         files.take_over(tmp_path / "new" / "state")
     assert failed.value.filename == str(tmp_path / "new")
 
@@ -380,9 +439,15 @@ def test_what_is_no_folder_is_not_touched(tmp_path: Path) -> None:
     assert mode(file) == 0o644
 
 
-def test_a_lock_that_is_kept_is_no_reason_to_go_on_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_kept_is_no_reason_to_go_on_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "LOCK_PATIENCE", 0.05)
-    with files.locked(tmp_path / "lock"), pytest.raises(TimeoutError), files.exclusive_or_reading(tmp_path, "lock"):
+    with (
+        files.locked(tmp_path / "lock"),
+        pytest.raises(TimeoutError),
+        files.exclusive_or_reading(tmp_path, "lock"),
+    ):
         raise AssertionError("it is another's")
 
 
@@ -397,12 +462,16 @@ def test_advice_fits_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert of(errno.ENAMETOOLONG) == "Choose another folder with --state"
     mine = tmp_path / "my state"
     mine.mkdir(mode=0o500)
-    assert of(errno.EACCES, mine / "new") == f"Its mode forbids it. Type: chmod u+rwx '{mine}', or choose another folder with --state"
+    assert (
+        of(errno.EACCES, mine / "new")
+        == f"Its mode forbids it. Type: chmod u+rwx '{mine}', or choose another folder with --state"
+    )
     mine.chmod(0o700)
     assert of(errno.EPERM, mine).startswith("This user may not write there.")
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     owner = files._user(mine.stat().st_uid)
     assert of(errno.EACCES, mine) == (
-        f"{mine} belongs to {owner}. Start this as that user (sudo -u {owner} ...), or choose another folder with --state"
+        f"{mine} belongs to {owner}. Start this as that user (sudo -u {owner} ...), or "
+        "choose another folder with --state"
     )
     assert files._user(987654) == "#987654"

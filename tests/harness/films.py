@@ -1,4 +1,6 @@
-"""A phone without a browser, whose pictures every browser shows: it films the same second over and over, and does what the relay asks."""
+"""A phone without a browser, whose pictures every browser shows: it films the same second over and
+over, and does what the relay asks.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ _TRACK = Track(Codec.VP8, "vp8", width=WIDTH, height=HEIGHT)
 
 @functools.cache
 def second() -> list[bytes]:
-    """VP8 frames of a second: grey that becomes brighter, and noise, which makes them 4 to 30 kB long. The first is the keyframe."""
+    """VP8 frames of a second: grey that becomes brighter, and noise, which makes them 4 to 30 kB
+    long. The first is the keyframe.
+    """
     encoder = av.CodecContext.create("libvpx", "w")
     assert isinstance(encoder, VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -86,7 +90,9 @@ class Film:
     async def _begin(self) -> None:
         """A stream, from a keyframe."""
         self._position = 0
-        await self.phone.send(type="stream", stream=1, mime="video/webm;codecs=vp8", at=self._at, keyframes=True)
+        await self.phone.send(
+            type="stream", stream=1, mime="video/webm;codecs=vp8", at=self._at, keyframes=True
+        )
         await self.phone.send_media(1, [self._writer.init()])
 
     async def _obey(self) -> None:

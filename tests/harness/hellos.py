@@ -1,4 +1,6 @@
-"""A client's first message of TLS, byte by byte, with what Python's own client does not offer (RFC 8446 4.1.2, RFC 5246 7.4.1.2)."""
+"""A client's first message of TLS, byte by byte, with what Python's own client does not offer (RFC
+8446 4.1.2, RFC 5246 7.4.1.2).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _SIGNATURES = (0x0403, 0x0503, 0x0603, 0x0807, 0x0804, 0x0805, 0x0806, 0x0401, 0
 _HELLO_RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 
-def client_hello(groups: Sequence[int], shares: Sequence[tuple[int, bytes]] | None, suites: Sequence[int] = ()) -> bytes:
+def client_hello(
+    groups: Sequence[int], shares: Sequence[tuple[int, bytes]] | None, suites: Sequence[int] = ()
+) -> bytes:
     """One record with a ClientHello.
 
     Args:
@@ -30,18 +34,32 @@ def client_hello(groups: Sequence[int], shares: Sequence[tuple[int, bytes]] | No
         suites: For TLS 1.2, besides those of 1.3.
     """
     extensions = _extension(0x0000, _sized(b"\0" + _sized(b"localhost", 2), 2))
-    extensions += _extension(0x000A, _sized(_numbers(groups), 2)) + _extension(0x000D, _sized(_numbers(_SIGNATURES), 2))
+    extensions += _extension(0x000A, _sized(_numbers(groups), 2)) + _extension(
+        0x000D, _sized(_numbers(_SIGNATURES), 2)
+    )
     extensions += _extension(0x000B, b"\x01\x00")
     if shares is not None:
         extensions += _extension(0x002B, b"\x02\x03\x04")
-        extensions += _extension(0x0033, _sized(b"".join(struct.pack(">H", group) + _sized(key, 2) for group, key in shares), 2))
+        extensions += _extension(
+            0x0033,
+            _sized(b"".join(struct.pack(">H", group) + _sized(key, 2) for group, key in shares), 2),
+        )
     offered = (*(_TLS13 if shares is not None else ()), *suites)
-    body = b"\x03\x03" + os.urandom(32) + _sized(os.urandom(32), 1) + _sized(_numbers(offered), 2) + b"\x01\x00" + _sized(extensions, 2)
+    body = (
+        b"\x03\x03"
+        + os.urandom(32)
+        + _sized(os.urandom(32), 1)
+        + _sized(_numbers(offered), 2)
+        + b"\x01\x00"
+        + _sized(extensions, 2)
+    )
     return b"\x16\x03\x01" + _sized(b"\x01" + _sized(body, 3), 2)
 
 
 def public_key(bits: int) -> bytes:
-    """What a server takes for the other side's key in a finite-field group: 4 is a square, so it is in the group and is computed with."""
+    """What a server takes for the other side's key in a finite-field group: 4 is a square, so it is
+    in the group and is computed with.
+    """
     return (4).to_bytes(bits // 8, "big")
 
 

@@ -1,4 +1,6 @@
-"""A web server that writes what a test or a bench tells it, for cameras that have their own idea of HTTP."""
+"""A web server that writes what a test or a bench tells it, for cameras that have their own idea of
+HTTP.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,17 @@ def part(picture: bytes, more: int = 0) -> bytes:
     Args:
         more: Bytes by which its length is wrong.
     """
-    return b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (len(picture) + more) + picture
+    return (
+        b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (len(picture) + more) + picture
+    )
 
 
 @contextlib.asynccontextmanager
-async def server(answer: Callable[[bytes], Iterator[bytes | float]]) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Gives each request to `answer` and writes what that yields, with pauses where it is a number of seconds.
+async def server(
+    answer: Callable[[bytes], Iterator[bytes | float]],
+) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Gives each request to `answer` and writes what that yields, with pauses where it is a number
+    of seconds.
 
     Yields:
         Its URL, and the requests that have come.

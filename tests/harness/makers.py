@@ -29,16 +29,24 @@ def luma(picture: VideoFrame) -> Luma:
     """The rows of brightness."""
     plane = picture.reformat(format="yuv420p").planes[0]
     data = bytes(plane)
-    return [data[y * plane.line_size : y * plane.line_size + picture.width] for y in range(picture.height)]
+    return [
+        data[y * plane.line_size : y * plane.line_size + picture.width]
+        for y in range(picture.height)
+    ]
 
 
 def painted(picture: VideoFrame) -> float:
-    """The time that the painted clock shows, in seconds since 1970 modulo 2**24 tenths of a millisecond."""
+    """The time that the painted clock shows, in seconds since 1970 modulo 2**24 tenths of a
+    millisecond.
+    """
     rows = luma(picture)
     bits = ""
     for row in range(2):
         line = rows[round((row + 0.5) * picture.height / 12)]
-        bits += "".join("1" if line[round((column + 0.5) * picture.width / 16)] > 128 else "0" for column in range(16))
+        bits += "".join(
+            "1" if line[round((column + 0.5) * picture.width / 16)] > 128 else "0"
+            for column in range(16)
+        )
     value, check = int(bits[:24], 2), int(bits[24:], 2)
     assert pattern.check(value) == check, "the painted clock cannot be read"
     return value / 10_000
@@ -50,11 +58,17 @@ def pictures(count: int, begin: float = 1e9) -> list[VideoFrame]:
     return [maker.picture(begin + number / RATE) for number in range(count)]
 
 
-def file(path: Path, encoder: str, count: int = 15, sound: bool = False, begin: int = 0, **options: str) -> Path:
+def file(
+    path: Path, encoder: str, count: int = 15, sound: bool = False, begin: int = 0, **options: str
+) -> Path:
     """Make a film of test pictures; the first one is shown after ``begin`` seconds."""
     with av.open(str(path), "w") as container:
         stream = cast(VideoStream, container.add_stream(encoder, rate=RATE, options=options))
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p" if encoder == "mjpeg" else "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = (
+            WIDTH,
+            HEIGHT,
+            "yuvj420p" if encoder == "mjpeg" else "yuv420p",
+        )
         voice = container.add_stream("aac", rate=48_000, layout="mono") if sound else None
         for number, picture in enumerate(pictures(count)):
             picture.pts, picture.time_base = begin * RATE + number, Fraction(1, RATE)
@@ -70,22 +84,43 @@ def file(path: Path, encoder: str, count: int = 15, sound: bool = False, begin: 
 def jpegs(count: int) -> list[bytes]:
     """Test pictures as JPEG."""
     context = av.CodecContext.create("mjpeg", "w")
-    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuvj420p", Fraction(1, RATE)
-    return [bytes(packet) for picture in pictures(count) for packet in context.encode(picture.reformat(format="yuvj420p"))]
+    context.width, context.height, context.pix_fmt, context.time_base = (
+        WIDTH,
+        HEIGHT,
+        "yuvj420p",
+        Fraction(1, RATE),
+    )
+    return [
+        bytes(packet)
+        for picture in pictures(count)
+        for packet in context.encode(picture.reformat(format="yuvj420p"))
+    ]
 
 
 def access_units(count: int) -> list[bytes]:
     """Test pictures as H.264 (Annex B)."""
     encoder = PictureEncoder(recipes()[0], RATE)
-    frames = [encoder.encode(picture, number * 1_000_000 // RATE) for number, picture in enumerate(pictures(count))]
+    frames = [
+        encoder.encode(picture, number * 1_000_000 // RATE)
+        for number, picture in enumerate(pictures(count))
+    ]
     return [frame.data for frame in frames if frame is not None]
 
 
 def hevc_units(count: int) -> list[bytes]:
     """Test pictures as H.265 (Annex B)."""
     context = av.CodecContext.create("libx265", "w")
-    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, RATE)
-    context.options = {"preset": "ultrafast", "tune": "zerolatency", "x265-params": "log-level=none"}
+    context.width, context.height, context.pix_fmt, context.time_base = (
+        WIDTH,
+        HEIGHT,
+        "yuv420p",
+        Fraction(1, RATE),
+    )
+    context.options = {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "x265-params": "log-level=none",
+    }
     shown = pictures(count)
     for number, picture in enumerate(shown):
         picture.pts, picture.time_base = number, Fraction(1, RATE)
@@ -93,21 +128,34 @@ def hevc_units(count: int) -> list[bytes]:
 
 
 def refreshed(count: int, period: int, idr: int | None = None) -> list[bytes]:
-    """Test pictures as H.264 (Annex B) whose only IDR picture, the first, is missing: they are refreshed bit by bit, each time within
-    ``period`` pictures, with a recovery point at the beginning (ITU-T H.264 D.2.8). The parameter sets are there.
+    """Test pictures as H.264 (Annex B) whose only IDR picture, the first, is missing: they are
+    refreshed bit by bit, each time within ``period`` pictures, with a recovery point at the
+    beginning (ITU-T H.264 D.2.8). The parameter sets are there.
 
     Args:
         idr: The number of one that is an IDR picture all the same.
     """
     context = av.CodecContext.create("libx264", "w")
-    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, RATE)
+    context.width, context.height, context.pix_fmt, context.time_base = (
+        WIDTH,
+        HEIGHT,
+        "yuv420p",
+        Fraction(1, RATE),
+    )
     options = f"intra-refresh=1:keyint={period}:bframes=0:scenecut=0"
-    context.options = {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1", "x264-params": options}
+    context.options = {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "forced-idr": "1",
+        "x264-params": options,
+    }
     context.framerate = Fraction(RATE)
     found = []
     for number, picture in enumerate(pictures(count + 5)):
         picture.pts, picture.time_base = number, Fraction(1, RATE)
-        picture.pict_type = PictureType.I if idr is not None and number == idr + 5 else PictureType.NONE
+        picture.pict_type = (
+            PictureType.I if idr is not None and number == idr + 5 else PictureType.NONE
+        )
         found += [bytes(packet) for packet in context.encode(picture)]
     sets = [unit for unit in split_annexb(found[0]) if unit[0] & 0x1F in (7, 8)]
     return [b"".join(b"\0\0\0\1" + unit for unit in sets) + found[5], *found[6:]]

@@ -1,4 +1,7 @@
-"""The two pages as a person uses them, in any browser: film, watch, listen. Everything is judged by pixels and by sound."""
+"""The two pages as a person uses them, in any browser: film, watch, listen.
+
+Everything is judged by pixels and by sound.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,24 @@ import pytest
 from tests.harness.browsers import Browser, Page, WaitTimeout
 from tests.harness.relays import ROOT, Relay
 
-# For tests that watch the same in each browser, and take long in some: those are watched in the long run.
+# For tests that watch the same in each browser, and take long in some: those are watched in the
+# long run.
 IN_CHROMIUM = pytest.mark.parametrize(
     "viewer",
-    ["chromium", pytest.param("firefox", marks=pytest.mark.long), pytest.param("webkit", marks=pytest.mark.long)],
+    [
+        "chromium",
+        pytest.param("firefox", marks=pytest.mark.long),
+        pytest.param("webkit", marks=pytest.mark.long),
+    ],
     indirect=True,
 )
 
-# Seconds for something that needs two browsers, a relay and an encoder on a busy machine with two cores.
+# Seconds for something that needs two browsers, a relay and an encoder on a busy machine with two
+# cores.
 PATIENCE = 45.0
 
-# CSS pixels of a page that films while other things are tested: to show a preview costs the more, the larger it is.
+# CSS pixels of a page that films while other things are tested: to show a preview costs the more,
+# the larger it is.
 PREVIEW = (640, 360)
 
 # By how much a colour may differ in two codings of one picture.
@@ -37,7 +47,8 @@ BLACK = 40
 # Where pictures of failures go.
 OUT = ROOT / "tests" / "out"
 
-# Colours of a coarse grid of the picture that is on the screen now, from the tile's canvas, video or image.
+# Colours of a coarse grid of the picture that is on the screen now, from the tile's canvas, video
+# or image.
 _PIXELS = """() => {
   const tile = document.querySelector("[data-camera]");
   const picture = tile && tile.querySelector("canvas, video, img");
@@ -68,11 +79,19 @@ async def fresh_page(chromium: Browser) -> AsyncIterator[Page]:
 async def go(page: Page, address: str) -> None:
     """Open a player's page, and wait for its first tile."""
     await page.evaluate("(address) => void setTimeout(() => location.assign(address))", address)
-    await page.wait_for(f"location.href === {json.dumps(address)} && document.querySelector('[data-camera]') !== null", PATIENCE)
+    await page.wait_for(
+        (
+            f"location.href === {json.dumps(address)} && "
+            "document.querySelector('[data-camera]') !== null"
+        ),
+        PATIENCE,
+    )
 
 
 async def pixels(page: Page) -> dict[str, Any] | None:
-    """Width, height and the colours (R, G, B, R, ...) of a 16x12 grid of the picture in the first tile; None before there is one."""
+    """Width, height and the colours (R, G, B, R, ...) of a 16x12 grid of the picture in the first
+    tile; None before there is one.
+    """
     found: dict[str, Any] | None = await page.evaluate(_PIXELS)
     return found
 
@@ -105,18 +124,26 @@ async def moving(page: Page, changes: int = 3) -> dict[str, Any]:
             await page.wait_for(f"{_changed(before)}", PATIENCE)
             now = await pixels(page)
             if now is None or max(now["colours"]) < BLACK:
-                continue  # an engine that begins afresh has nothing to show for a moment; only pictures count
+                # An engine that begins afresh has nothing to show for a moment; only pictures
+                # count.
+                continue
             if last is not None and differs(last["colours"], now["colours"]):
                 seen += 1
             last = now
     except WaitTimeout as error:
-        raise AssertionError(f"the picture stands still after {seen} changes; {await kept(page)}; {await facts(page)}\n{error}") from None
+        raise AssertionError(
+            f"the picture stands still after {seen} changes; {await kept(page)}; "
+            f"{await facts(page)}\n{error}"
+        ) from None
     assert last is not None
     return last
 
 
 def _changed(before: str) -> str:
-    """JavaScript: there is a picture, and it is another one than before. A black surface is none."""
+    """JavaScript: there is a picture, and it is another one than before.
+
+    A black surface is none.
+    """
     return f"""(() => {{
       const now = ({_PIXELS})(), before = {before};
       if (!now || now.colours.every((colour) => colour < {BLACK})) return false;
@@ -128,22 +155,37 @@ async def listening(page: Page) -> None:
     """Switch the sound on as a person does, and wait until it is heard."""
     await page.click("[data-camera] button[aria-pressed]")
     try:
-        await page.wait_for("document.querySelector('[data-camera]').tile.stats().sound.level > 0.005", PATIENCE)
+        await page.wait_for(
+            "document.querySelector('[data-camera]').tile.stats().sound.level > 0.005", PATIENCE
+        )
     except WaitTimeout as error:
-        raise AssertionError(f"no sound; {await kept(page)}; {await facts(page)}\n{error}") from None
+        raise AssertionError(
+            f"no sound; {await kept(page)}; {await facts(page)}\n{error}"
+        ) from None
 
 
 async def state(page: Page, wanted: str) -> None:
     """Wait until the first tile is in this state."""
     try:
-        await page.wait_for(f"(document.querySelector('[data-camera]') || document.body).dataset.state === {json.dumps(wanted)}", PATIENCE)
+        await page.wait_for(
+            (
+                "(document.querySelector('[data-camera]') || document.body).dataset.state === "
+                f"{json.dumps(wanted)}"
+            ),
+            PATIENCE,
+        )
     except WaitTimeout as error:
-        raise AssertionError(f"never {wanted}; {await kept(page)}; {await facts(page)}\n{error}") from None
+        raise AssertionError(
+            f"never {wanted}; {await kept(page)}; {await facts(page)}\n{error}"
+        ) from None
 
 
 async def players(relay: Relay, name: str) -> list[dict[str, Any]]:
     """What the relay says of a camera's players."""
-    async with aiohttp.ClientSession() as session, session.get(f"{relay.origin}/api/cameras") as answer:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{relay.origin}/api/cameras") as answer,
+    ):
         cameras: list[dict[str, Any]] = await answer.json()
     return next((camera["players"] for camera in cameras if camera["name"] == name), [])
 
@@ -161,7 +203,9 @@ async def watching(relay: Relay, name: str, wanted: list[bool]) -> None:
 
 
 async def veil(page: Page, shown: str) -> None:
-    """Headless Chromium has no tabs that cover one another, so the page is told what it would be told then: `hidden` or `visible`."""
+    """Headless Chromium has no tabs that cover one another, so the page is told what it would be
+    told then: `hidden` or `visible`.
+    """
     await page.evaluate(
         """(shown) => {
           Object.defineProperty(document, "visibilityState", { get: () => shown, configurable: true });

@@ -17,13 +17,15 @@ from websockets.typing import Origin, Subprotocol
 
 from tests.harness.relays import SUBPROTOCOL, Relay
 
-# Seconds after which something that must happen counts as not happening; generous, because it is no measurement.
+# Seconds after which something that must happen counts as not happening; generous, because it is no
+# measurement.
 PATIENCE = 20.0
 
 # How often something is tried that a busy computer may spoil once.
 ATTEMPTS = 3
 
-# Seconds after which a player asks for a pause again, as web/player/engines/overflow.js does: its vote lapses.
+# Seconds after which a player asks for a pause again, as web/player/engines/overflow.js does: its
+# vote lapses.
 RENEWAL = 2.0
 
 
@@ -62,7 +64,9 @@ class Peer:
     async def send_media(self, stream: int, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
             await self.connection.send(bytes([stream]) + piece)
-            await asyncio.sleep(0)  # what has a buffer to go into waits for nobody, and pings want an answer
+            await asyncio.sleep(
+                0
+            )  # what has a buffer to go into waits for nobody, and pings want an answer
 
     async def until(self, condition: Callable[[Peer], Any], what: str = "") -> Any:
         """Wait until something holds of this peer, and return it."""
@@ -70,11 +74,16 @@ class Peer:
             async with asyncio.timeout(PATIENCE):
                 while not (found := condition(self)):
                     if self._task.done():
-                        raise AssertionError(f"the socket closed ({self.code}) while waiting {what}: {self.messages}")
+                        raise AssertionError(
+                            f"the socket closed ({self.code}) while waiting {what}: {self.messages}"
+                        )
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"nothing came while waiting {what}: {len(self.media)} media messages, {self.messages}") from None
+            raise AssertionError(
+                f"nothing came while waiting {what}: {len(self.media)} media messages, "
+                f"{self.messages}"
+            ) from None
         return found
 
     async def message(self, kind: str, **fields: Any) -> dict[str, Any]:
@@ -88,9 +97,13 @@ class Peer:
         return found
 
     async def settled(self) -> None:
-        """Wait until the relay has seen to all that this peer has sent, and this peer has all that it was told until then."""
+        """Wait until the relay has seen to all that this peer has sent, and this peer has all that
+        it was told until then.
+        """
         self._pings += 1
-        await self.send(type="ping", t=self._pings / 1024)  # no whole number: those are the tests' own
+        await self.send(
+            type="ping", t=self._pings / 1024
+        )  # no whole number: those are the tests' own
         await self.message("pong", t=self._pings / 1024)
 
     def told(self, kind: str) -> list[dict[str, Any]]:
@@ -119,7 +132,9 @@ async def peer(relay: Relay, path: str, **options: Any) -> AsyncIterator[Peer]:
     options.setdefault("origin", Origin(relay.origin))
     if relay.tls:
         options.setdefault("ssl", relay.context)
-    async with connect(relay.socket_url(path), compression=None, max_size=None, proxy=None, **options) as connection:
+    async with connect(
+        relay.socket_url(path), compression=None, max_size=None, proxy=None, **options
+    ) as connection:
         one = Peer(connection)
         try:
             yield one
@@ -129,7 +144,10 @@ async def peer(relay: Relay, path: str, **options: Any) -> AsyncIterator[Peer]:
 
 @asynccontextmanager
 async def voting(*players: Peer) -> AsyncIterator[None]:
-    """These players ask for a pause, again and again as real ones do. They do not say when they are content."""
+    """These players ask for a pause, again and again as real ones do.
+
+    They do not say when they are content.
+    """
 
     async def vote() -> None:
         while True:
@@ -165,7 +183,9 @@ class Raw:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         plain.setblocking(False)
         name = "localhost" if relay.tls else None
-        reader, writer = await asyncio.open_connection(sock=plain, ssl=relay.context, server_hostname=name, limit=2**16)
+        reader, writer = await asyncio.open_connection(
+            sock=plain, ssl=relay.context, server_hostname=name, limit=2**16
+        )
         return cls(reader, writer)
 
     async def write(self, data: bytes) -> None:
@@ -178,7 +198,14 @@ class Raw:
             await self.write(data[position : position + 1])
             await asyncio.sleep(pause)
 
-    async def request(self, relay: Relay, path: str, *extra: str, subprotocol: str | None = SUBPROTOCOL, host: str = "") -> int:
+    async def request(
+        self,
+        relay: Relay,
+        path: str,
+        *extra: str,
+        subprotocol: str | None = SUBPROTOCOL,
+        host: str = "",
+    ) -> int:
         """Send a WebSocket handshake; return the status of the answer."""
         await self.write(handshake(path, host or relay.authority, *extra, subprotocol=subprotocol))
         return await self.status()

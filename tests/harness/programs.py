@@ -36,5 +36,8 @@ async def finished(seconds: float, *command: str, **options: Any) -> tuple[str, 
             out, errors = await asyncio.wait_for(process.communicate(), seconds + 3 * PATIENCE)
         except TimeoutError:
             raise AssertionError(f"{command[0]} does not end") from None
-        assert process.returncode == 0, f"{command[0]} ends with {process.returncode}:\n{errors.decode(errors='replace')[-3000:]}"
+        assert process.returncode == 0, (
+            f"{command[0]} ends with "
+            f"{process.returncode}:\n{errors.decode(errors='replace')[-3000:]}"
+        )
         return out.decode(errors="replace"), errors.decode(errors="replace")

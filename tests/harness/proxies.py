@@ -1,11 +1,13 @@
-"""A TCP proxy on this computer that misbehaves when it is told to: late, frozen, slow or cut, as a network is; without WebSockets.
+"""A TCP proxy on this computer that misbehaves when it is told to: late, frozen, slow or cut, as a
+network is; without WebSockets.
 
     async with Proxy(relay.port) as proxy:
         page = await browser.page(f"{proxy.origin}/player.html")
         proxy.jitter(0, 40)
         await proxy.freeze(2)
 
-It changes no byte and no order. What it holds back is bounded; beyond that it stops reading, so that the sender feels it.
+It changes no byte and no order. What it holds back is bounded; beyond that it stops reading, so
+that the sender feels it.
 """
 
 from __future__ import annotations
@@ -22,10 +24,15 @@ HOST = "127.0.0.1"
 """Both sides of the proxy are on this computer only."""
 
 HELD_LIMIT = 256 * 1024
-"""Bytes that one direction of a connection holds back before it stops reading: what lies on the way in a network, and no more."""
+"""Bytes that one direction of a connection holds back before it stops reading: what lies on the way
+in a network, and no more.
+"""
 
 RECEIVE_BUFFER = 64 * 1024
-"""Bytes that the kernel takes for a socket that is not read. Without a limit it takes megabytes, and a sender would not feel a freeze."""
+"""Bytes that the kernel takes for a socket that is not read.
+
+Without a limit it takes megabytes, and a sender would not feel a freeze.
+"""
 
 UPGRADE = b"\r\nupgrade: websocket\r\n"
 """The line of a request's head that asks for a WebSocket; small letters."""
@@ -68,7 +75,8 @@ class Proxy:
         return f"http://localhost:{self.port}"
 
     def jitter(self, least: float, most: float) -> None:
-        """From now on each chunk is held back for a random time, in both directions; the order is kept. `jitter(0, 0)` ends it.
+        """From now on each chunk is held back for a random time, in both directions; the order is
+        kept. `jitter(0, 0)` ends it.
 
         Args:
             least, most: ms. Equal ones make a constant delay.
@@ -92,7 +100,9 @@ class Proxy:
         self._pump()
 
     def refuse_websockets(self, answer: bytes | None = FORBIDDEN) -> None:
-        """From now on a connection whose first request is for a WebSocket gets this answer, and is closed. None ends it."""
+        """From now on a connection whose first request is for a WebSocket gets this answer, and is
+        closed. None ends it.
+        """
         self._refusal = answer
 
     def refusal(self, head: bytes) -> bytes | None:
@@ -100,7 +110,10 @@ class Proxy:
         return self._refusal if UPGRADE in head.lower() else None
 
     async def freeze(self, seconds: float) -> None:
-        """Nothing passes and nothing is read for so long; connections stay, and new ones wait. Returns when it is over."""
+        """Nothing passes and nothing is read for so long; connections stay, and new ones wait.
+
+        Returns when it is over.
+        """
         self._freezes += 1
         self._pump()
         try:
@@ -194,7 +207,10 @@ class _Connection:
             way.pump()
 
     def begins(self, head: bytes) -> bool:
-        """Whether a connection that begins so is passed on. Browsers send the head of a request in one piece."""
+        """Whether a connection that begins so is passed on.
+
+        Browsers send the head of a request in one piece.
+        """
         refusal = None if self._begun else self._proxy.refusal(head)
         self._begun = True
         if refusal is None:
@@ -267,7 +283,9 @@ class _End(asyncio.Protocol):
     def reset(self) -> None:
         """Ends at once, without a good-bye: an RST (socket(7), SO_LINGER)."""
         if self.transport is not None and not self.gone:
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
             self.transport.abort()
 
     def read(self, wanted: bool) -> None:
@@ -287,7 +305,9 @@ class _Way:
         self._proxy = proxy
         self.source = source
         self.target = target
-        self._chunks: deque[tuple[float, bytes | None]] = deque()  # due, chunk; b"" is the end of the stream, None of the socket
+        self._chunks: deque[tuple[float, bytes | None]] = (
+            deque()
+        )  # due, chunk; b"" is the end of the stream, None of the socket
         self.held = 0  # bytes
         self._free = 0.0  # when the limited rate lets the next piece through
         self._timer: asyncio.TimerHandle | None = None
@@ -313,13 +333,20 @@ class _Way:
             self._timer.cancel()
             self._timer = None
         loop = asyncio.get_running_loop()
-        while self._chunks and self.target.transport is not None and self.target.writable and not self._proxy.frozen:
+        while (
+            self._chunks
+            and self.target.transport is not None
+            and self.target.writable
+            and not self._proxy.frozen
+        ):
             due = max(self._chunks[0][0], self._free)
             if due > loop.time():
                 self._timer = loop.call_at(due, self.pump)
                 break
             self._write(self._chunks.popleft())
-        self.source.read(self.held < HELD_LIMIT and self.target.transport is not None and not self._proxy.frozen)
+        self.source.read(
+            self.held < HELD_LIMIT and self.target.transport is not None and not self._proxy.frozen
+        )
 
     def _write(self, held: tuple[float, bytes | None]) -> None:
         due, chunk = held
@@ -345,6 +372,8 @@ class _Way:
 
 def _socket() -> socket.socket:
     made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)  # before it is connected: the window is agreed on then
+    made.setsockopt(
+        socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER
+    )  # before it is connected: the window is agreed on then
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made

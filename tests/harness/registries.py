@@ -38,11 +38,19 @@ class RegistryProcess:
         return (self.state / "registry-secret").read_text().strip()
 
     def start(self) -> RegistryProcess:
-        """Start it and wait until it listens. After `stop` it may be started again, on the same port."""
+        """Start it and wait until it listens.
+
+        After `stop` it may be started again, on the same port.
+        """
         command = [sys.executable, "-m", "ip_registry", "--port", str(self.port), *self._command]
         self._listening.clear()
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
@@ -84,5 +92,10 @@ class RegistryProcess:
     def __enter__(self) -> RegistryProcess:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.kill()

@@ -43,15 +43,24 @@ class Relay:
         output: Everything it has printed so far.
     """
 
-    def __init__(self, *options: str, port: int = 0, state: Path | None = None, given: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        *options: str,
+        port: int = 0,
+        state: Path | None = None,
+        given: Mapping[str, float] | None = None,
+    ) -> None:
         """
         Args:
             options: Command-line options, such as ``--tls``.
             port: 0 for any.
             state: Its state folder; a temporary one by default.
-            given: Other values of constants, such as ``drawercam.live.pausing.SLEEP_AFTER``, for a test that would wait long otherwise.
+            given: Other values of constants, such as ``drawercam.live.pausing.SLEEP_AFTER``, for a
+                test that would wait long otherwise.
         """
-        self._temporary = tempfile.TemporaryDirectory(prefix="drawercam-") if state is None else None
+        self._temporary = (
+            tempfile.TemporaryDirectory(prefix="drawercam-") if state is None else None
+        )
         self.state = state or Path(self._temporary.name if self._temporary else "")
         self.tls = "--tls" in options
         self.options = options
@@ -63,15 +72,32 @@ class Relay:
         self._listening = threading.Event()
 
     def start(self) -> Relay:
-        """Start it and wait until it listens. After `stop` it may be started again, on the same port."""
+        """Start it and wait until it listens.
+
+        After `stop` it may be started again, on the same port.
+        """
         program = ["-c", _GIVEN, json.dumps(self.given)] if self.given else ["relay.py"]
-        command = [sys.executable, *program, "--no-install", "--no-mdns", "--port", str(self.port), "--state", str(self.state)]
+        command = [
+            sys.executable,
+            *program,
+            "--no-install",
+            "--no-mdns",
+            "--port",
+            str(self.port),
+            "--state",
+            str(self.state),
+        ]
         command += self.options
         if "--trust-port" not in self.options:
             command.append("--no-trust-page")  # its port would be the same for all
         self._listening.clear()
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
@@ -151,12 +177,21 @@ class Relay:
     @property
     def context(self) -> ssl.SSLContext | None:
         """For clients: trusts the relay's own authority."""
-        return ssl.create_default_context(cafile=str(self.state / "certs" / "ca.crt")) if self.tls else None
+        return (
+            ssl.create_default_context(cafile=str(self.state / "certs" / "ca.crt"))
+            if self.tls
+            else None
+        )
 
     def __enter__(self) -> Relay:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.kill()
         if self._temporary is not None:
             self._temporary.cleanup()

@@ -25,7 +25,9 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Line:
-    """A server with one connection to it: `near` is the client's side of it, `far` the server's; `more` has further ones' far sides."""
+    """A server with one connection to it: `near` is the client's side of it, `far` the server's;
+    `more` has further ones' far sides.
+    """
 
     def __init__(self, near: Stream, far: Stream, more: asyncio.Queue[Stream]) -> None:
         self.more = more
@@ -37,7 +39,9 @@ class Line:
 async def proxied() -> AsyncIterator[tuple[Proxy, Line]]:
     """A proxy, and a connection that leads through it."""
     arrived: asyncio.Queue[Stream] = asyncio.Queue()
-    server = await asyncio.start_server(lambda reader, writer: arrived.put_nowait((reader, writer)), "127.0.0.1", 0)
+    server = await asyncio.start_server(
+        lambda reader, writer: arrived.put_nowait((reader, writer)), "127.0.0.1", 0
+    )
     try:
         async with Proxy(server.sockets[0].getsockname()[1]) as proxy:
             near = await asyncio.open_connection("127.0.0.1", proxy.port)
@@ -83,10 +87,14 @@ async def test_a_constant_delay_is_at_least_that_in_both_directions(towards: str
     async with proxied() as (proxy, line):
         proxy.jitter(80, 80)
         begin = time.monotonic()
-        writer, reader = (line.near, line.far_reader) if towards == "far" else (line.far, line.near_reader)
+        writer, reader = (
+            (line.near, line.far_reader) if towards == "far" else (line.far, line.near_reader)
+        )
         writer.write(b"late")
         assert await exactly(reader, 4) == b"late"
-        assert time.monotonic() - begin >= 0.079  # the clocks of the loop and of the test differ by less than a millisecond
+        assert (
+            time.monotonic() - begin >= 0.079
+        )  # the clocks of the loop and of the test differ by less than a millisecond
 
 
 async def test_the_times_depend_on_the_seed_alone() -> None:
@@ -123,7 +131,9 @@ async def test_a_sender_feels_a_freeze() -> None:
         line.near.write(bytes(much))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(line.near.drain(), 0.3)
-        assert line.near.transport.get_write_buffer_size() > much // 2  # the rest is in the kernel, and none in the proxy
+        assert (
+            line.near.transport.get_write_buffer_size() > much // 2
+        )  # the rest is in the kernel, and none in the proxy
         freeze.cancel()
         assert await exactly(line.far_reader, much) == bytes(much)
 
@@ -205,7 +215,9 @@ async def test_a_throttle_needs_a_rate() -> None:
 async def test_a_browser_may_use_the_relay_through_it(relay: Relay) -> None:
     async with Proxy(relay.port) as proxy:
         url = f"ws://localhost:{proxy.port}/player/porch"
-        async with connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], origin=Origin(proxy.origin)) as player:
+        async with connect(
+            url, subprotocols=[Subprotocol(SUBPROTOCOL)], origin=Origin(proxy.origin)
+        ) as player:
             welcome = json.loads(await asyncio.wait_for(player.recv(), PATIENCE))
             assert welcome["type"] == "welcome"
 
@@ -214,13 +226,25 @@ async def test_websockets_are_refused_and_the_rest_passes(relay: Relay) -> None:
     async with Proxy(relay.port) as proxy, aiohttp.ClientSession() as browser:
         proxy.refuse_websockets()
         with pytest.raises(InvalidStatus) as refused:
-            await connect(f"ws://localhost:{proxy.port}/wall", subprotocols=[Subprotocol(SUBPROTOCOL)], origin=Origin(proxy.origin))
+            await connect(
+                f"ws://localhost:{proxy.port}/wall",
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                origin=Origin(proxy.origin),
+            )
         assert refused.value.response.status_code == 403
         async with browser.get(f"{proxy.origin}/healthz") as answer:
             assert await answer.text() == "ok\n"
         proxy.refuse_websockets(b"")
         with pytest.raises(InvalidMessage):
-            await connect(f"ws://localhost:{proxy.port}/wall", subprotocols=[Subprotocol(SUBPROTOCOL)], origin=Origin(proxy.origin))
+            await connect(
+                f"ws://localhost:{proxy.port}/wall",
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                origin=Origin(proxy.origin),
+            )
         proxy.refuse_websockets(None)
-        async with connect(f"ws://localhost:{proxy.port}/wall", subprotocols=[Subprotocol(SUBPROTOCOL)], origin=Origin(proxy.origin)):
+        async with connect(
+            f"ws://localhost:{proxy.port}/wall",
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            origin=Origin(proxy.origin),
+        ):
             pass

@@ -1,4 +1,7 @@
-"""The registry: which relays may say where they are, and what is remembered. No sockets, and time stands still until a test moves it."""
+"""The registry: which relays may say where they are, and what is remembered.
+
+No sockets, and time stands still until a test moves it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,18 @@ from pathlib import Path
 import pytest
 
 from ip_registry.messages import MIN_SECRET, Announcement, authorization, is_origin, path_of
-from ip_registry.registry import BURST, MAX_COUNTED, MAX_RELAYS, MAX_RELAYS_OF_ONE, RATE, REMEMBERED, Refused, Registry, described, nearest
+from ip_registry.registry import (
+    BURST,
+    MAX_COUNTED,
+    MAX_RELAYS,
+    MAX_RELAYS_OF_ONE,
+    RATE,
+    REMEMBERED,
+    Refused,
+    Registry,
+    described,
+    nearest,
+)
 from ip_registry.secret import SecretError, load, load_or_create
 from ip_registry.store import FILE
 
@@ -34,7 +48,9 @@ class House:
     def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         self.folder = folder
         self.clock = clock or Clock()
-        self.registry = Registry(folder, SECRET, clock=lambda: self.clock.monotonic, now=lambda: self.clock.date)
+        self.registry = Registry(
+            folder, SECRET, clock=lambda: self.clock.monotonic, now=lambda: self.clock.date
+        )
 
     def nonce(self, name: str) -> str:
         with pytest.raises(Refused) as refused:
@@ -49,7 +65,9 @@ class House:
     def leave(self, name: str) -> str:
         return self.registry.leave(name, self.signed(name, b"", method="DELETE"))
 
-    def signed(self, name: str, body: bytes, nonce: str = "", method: str = "POST", secret: str = SECRET) -> str:
+    def signed(
+        self, name: str, body: bytes, nonce: str = "", method: str = "POST", secret: str = SECRET
+    ) -> str:
         return authorization(secret, method, path_of(name), nonce or self.nonce(name), body)
 
     def there(self) -> dict[str, bool]:
@@ -62,7 +80,9 @@ def house(tmp_path: Path) -> House:
 
 
 def refusal(status: int) -> pytest.RaisesExc[Refused]:
-    return pytest.RaisesExc(Refused, check=lambda refused: refused.status == status and str(refused).endswith("."))
+    return pytest.RaisesExc(
+        Refused, check=lambda refused: refused.status == status and str(refused).endswith(".")
+    )
 
 
 def test_a_relay_that_knows_the_secret_is_listed(house: House) -> None:
@@ -77,7 +97,9 @@ def test_a_relay_that_knows_the_secret_is_listed(house: House) -> None:
         "since": "2033-05-18T03:33:20Z",
         "seen": "2033-05-18T03:33:20Z",
     }
-    assert SECRET not in json.dumps(described(entry, None)) and entry.nonce not in json.dumps(described(entry, None))
+    assert SECRET not in json.dumps(described(entry, None)) and entry.nonce not in json.dumps(
+        described(entry, None)
+    )
 
 
 def test_who_does_not_know_the_secret_changes_nothing(house: House) -> None:
@@ -101,7 +123,11 @@ def test_who_does_not_know_the_secret_changes_nothing(house: House) -> None:
         with pytest.RaisesExc(Refused, check=lambda refused: refused.status in (401, 403)):
             house.registry.leave("porch", header if header and "DELETE" not in header else None)
     entry = house.registry.relay("porch")
-    assert entry is not None and entry.alive and entry.announcement.urls == ("https://192.168.1.20:8443",)
+    assert (
+        entry is not None
+        and entry.alive
+        and entry.announcement.urls == ("https://192.168.1.20:8443",)
+    )
 
 
 def test_what_was_overheard_cannot_be_said_again(house: House) -> None:
@@ -180,7 +206,9 @@ def test_two_relays_of_one_name_do_not_take_turns(house: House) -> None:
     assert refused.value.status == 409 and house.there() == {"porch": True}
     for _ in range(3):
         with refusal(409):
-            house.announce("porch", "https://6.6.6.6")  # nor does one without an authority take its place
+            house.announce(
+                "porch", "https://6.6.6.6"
+            )  # nor does one without an authority take its place
         house.clock.wait(10)
         house.announce("porch", fingerprint=ONE)
     house.leave("porch")
@@ -196,7 +224,13 @@ def test_the_relay_around_it_is_always_there_and_keeps_its_name(tmp_path: Path) 
     house = House(tmp_path)
     house.announce("hall")
     own: list[Announcement | None] = [Announcement("hall", ("https://10.1.1.1:8443",), ONE)]
-    house.registry = Registry(tmp_path, SECRET, own=lambda: own[0], clock=lambda: house.clock.monotonic, now=lambda: house.clock.date)
+    house.registry = Registry(
+        tmp_path,
+        SECRET,
+        own=lambda: own[0],
+        clock=lambda: house.clock.monotonic,
+        now=lambda: house.clock.date,
+    )
     house.announce("porch")
     assert house.there() == {"hall": True, "porch": True}
     with refusal(409):
@@ -217,7 +251,11 @@ def test_there_is_room_for_so_many_and_the_vanished_give_way(house: House) -> No
     house.leave("relay-7")
     house.leave("relay-3")
     house.announce("one-more")
-    assert len(house.there()) == MAX_RELAYS and "relay-3" not in house.there() and "relay-7" in house.there()
+    assert (
+        len(house.there()) == MAX_RELAYS
+        and "relay-3" not in house.there()
+        and "relay-7" in house.there()
+    )
 
 
 async def test_a_restart_remembers_and_trusts_for_one_more_ttl(tmp_path: Path) -> None:
@@ -236,7 +274,11 @@ async def test_a_restart_remembers_and_trusts_for_one_more_ttl(tmp_path: Path) -
     await later.registry.start()
     assert later.there() == {"porch": True, "garden": False}
     entry = later.registry.relay("porch")
-    assert entry and entry.announcement == Announcement("porch", ("https://10.0.0.2:8443",), ONE) and entry.since == 2e9
+    assert (
+        entry
+        and entry.announcement == Announcement("porch", ("https://10.0.0.2:8443",), ONE)
+        and entry.since == 2e9
+    )
     with refusal(401):
         later.registry.leave("porch", overheard)
     later.clock.wait(31)
@@ -336,7 +378,9 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_what_makes_no_sense_is_refused_in_words_also_when_it_is_signed(house: House, body: bytes) -> None:
+def test_what_makes_no_sense_is_refused_in_words_also_when_it_is_signed(
+    house: House, body: bytes
+) -> None:
     house.announce("porch")
     with refusal(400):
         house.registry.announce("porch", body, house.signed("porch", body))
@@ -353,14 +397,30 @@ def test_what_is_no_name_is_refused(house: House, name: str) -> None:
 
 
 def test_the_visitors_own_network_comes_first(house: House) -> None:
-    urls = ["https://10.0.0.2:1", "https://192.168.1.20:1", "https://[fd00::1:0:0:0:20]:1", "https://relay.local:1"]
+    urls = [
+        "https://10.0.0.2:1",
+        "https://192.168.1.20:1",
+        "https://[fd00::1:0:0:0:20]:1",
+        "https://relay.local:1",
+    ]
     assert nearest(urls, "192.168.1.77")[0] == urls[1]
     assert nearest(urls, "::ffff:192.168.1.77")[0] == urls[1]
     assert nearest(urls, "fd00::1:9:9:9:9")[0] == urls[2]
-    for stranger in ("192.168.2.77", "172.16.0.1", "fd00::2:9:9:9:9", "fe80::1%eth0", "", "x", None):
+    for stranger in (
+        "192.168.2.77",
+        "172.16.0.1",
+        "fd00::2:9:9:9:9",
+        "fe80::1%eth0",
+        "",
+        "x",
+        None,
+    ):
         assert nearest(urls, stranger) == urls
     # Of two in one network, the nearer one; and nothing gets lost.
-    assert nearest(["https://10.0.0.2:1", "https://10.0.0.130:1"], "10.0.0.131")[0] == "https://10.0.0.130:1"
+    assert (
+        nearest(["https://10.0.0.2:1", "https://10.0.0.130:1"], "10.0.0.131")[0]
+        == "https://10.0.0.130:1"
+    )
     assert sorted(nearest(urls, "10.0.0.9")) == sorted(urls)
 
 
@@ -416,7 +476,15 @@ def test_the_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n", b"short", b"two\nlines of a secret file that is long enough", "sécret sécret sécret".encode(), b"x" * 5000]
+    "content",
+    [
+        b"",
+        b"\n",
+        b"short",
+        b"two\nlines of a secret file that is long enough",
+        "sécret sécret sécret".encode(),
+        b"x" * 5000,
+    ],
 )
 def test_a_file_that_holds_no_secret_is_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "registry-secret"

@@ -1,4 +1,7 @@
-"""The registry over HTTP: what relays send, what phones ask, what people see. Real sockets, and the program itself."""
+"""The registry over HTTP: what relays send, what phones ask, what people see.
+
+Real sockets, and the program itself.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,9 @@ class Service:
         self.registry = registry
         self.client = client
 
-    async def send(self, method: str, name: str, body: bytes = b"", secret: str = SECRET) -> tuple[int, dict[str, Any]]:
+    async def send(
+        self, method: str, name: str, body: bytes = b"", secret: str = SECRET
+    ) -> tuple[int, dict[str, Any]]:
         async with self.client.request(method, path_of(name), data=body) as answer:
             nonce = (await answer.json())["nonce"]
         headers = {"Authorization": authorization(secret, method, path_of(name), nonce, body)}
@@ -47,7 +52,9 @@ class Service:
             return answer.status, await answer.json()
 
     async def announce(self, name: str, *urls: str, fingerprint: str = "") -> None:
-        status, answer = await self.send("POST", name, Announcement(name, urls or URLS, fingerprint).body())
+        status, answer = await self.send(
+            "POST", name, Announcement(name, urls or URLS, fingerprint).body()
+        )
         assert status == 200, answer
 
 
@@ -86,7 +93,9 @@ async def test_a_relay_comes_and_goes_and_everybody_may_ask_where_it_is(service:
 
 async def test_with_a_wrong_secret_nothing_changes(service: Service) -> None:
     await service.announce("porch")
-    status, answer = await service.send("POST", "porch", Announcement("porch", ("https://6.6.6.6",)).body(), secret="x" * 40)
+    status, answer = await service.send(
+        "POST", "porch", Announcement("porch", ("https://6.6.6.6",)).body(), secret="x" * 40
+    )
     assert status == 403 and "copy the file" in answer["text"]
     status, answer = await service.send("DELETE", "porch", secret="x" * 40)
     assert status == 403
@@ -94,7 +103,9 @@ async def test_with_a_wrong_secret_nothing_changes(service: Service) -> None:
         assert (await response.json())["alive"] is True
 
 
-async def test_bodies_are_bounded_in_size_and_time(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bodies_are_bounded_in_size_and_time(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with service.client.post("/api/relays/porch", data=b" " * (MAX_BODY + 1)) as answer:
         assert answer.status == 413 and str(MAX_BODY) in (await answer.json())["text"]
 
@@ -128,12 +139,16 @@ async def test_too_many_requests_of_one_address_are_refused_in_words(service: Se
 
 
 @pytest.mark.parametrize("page", ["camera.html", "player.html"])
-async def test_go_leads_to_where_the_relay_is_now_and_keeps_the_query(service: Service, page: str) -> None:
+async def test_go_leads_to_where_the_relay_is_now_and_keeps_the_query(
+    service: Service, page: str
+) -> None:
     await service.announce("porch", "https://10.9.8.7:8443", "https://[fd00::7]:8443")
     query = "name=a%20b&start=1&x=%22%0d%0aSet-Cookie:%20y"
     async with service.client.get(f"/go/porch/{page}?{query}", allow_redirects=False) as answer:
         assert answer.status == 302 and answer.headers["Cache-Control"] == "no-store"
-        assert answer.headers["Location"].startswith(f"https://10.9.8.7:8443/{page}?name=a%20b&start=1")
+        assert answer.headers["Location"].startswith(
+            f"https://10.9.8.7:8443/{page}?name=a%20b&start=1"
+        )
         assert "Set-Cookie" not in answer.headers
     await service.announce("porch", "https://10.1.1.1:8443")
     async with service.client.get(f"/go/porch/{page}", allow_redirects=False) as answer:
@@ -145,13 +160,27 @@ async def test_go_says_plainly_when_a_relay_is_not_there(service: Service) -> No
     await service.send("DELETE", "porch")
     async with service.client.get("/go/porch/camera.html", allow_redirects=False) as answer:
         text = await answer.text()
-        assert answer.status == 503 and "last seen" in text and URLS[0] in text and "leads there again" in text
+        assert (
+            answer.status == 503
+            and "last seen" in text
+            and URLS[0] in text
+            and "leads there again" in text
+        )
     async with service.client.get("/go/garden/camera.html", allow_redirects=False) as answer:
         assert answer.status == 404 and "no relay of this name" in await answer.text()
 
 
 @pytest.mark.parametrize(
-    "path", ["/go/porch/x.html", "/go/porch/", "/go/porch/camera.html/x", "/x", "/relays/x", "/page.py", "/go//evil.example/"]
+    "path",
+    [
+        "/go/porch/x.html",
+        "/go/porch/",
+        "/go/porch/camera.html/x",
+        "/x",
+        "/relays/x",
+        "/page.py",
+        "/go//evil.example/",
+    ],
 )
 async def test_there_is_nothing_else(service: Service, path: str) -> None:
     await service.announce("porch")
@@ -165,7 +194,9 @@ async def test_other_methods_are_refused_in_words(service: Service) -> None:
         assert answer.status == 405 and (await answer.json())["text"].endswith(".")
 
 
-async def test_the_page_lists_the_relays_strictly_and_escapes_what_comes_from_outside(service: Service) -> None:
+async def test_the_page_lists_the_relays_strictly_and_escapes_what_comes_from_outside(
+    service: Service,
+) -> None:
     async with service.client.get("/") as answer:
         assert answer.status == 200 and "No relay is known here" in await answer.text()
     await service.announce("porch", fingerprint="AB:" * 31 + "AB")
@@ -176,7 +207,12 @@ async def test_the_page_lists_the_relays_strictly_and_escapes_what_comes_from_ou
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert "/go/porch/camera.html" in text and "/go/porch/player.html" in text and URLS[0] in text and "AB:AB" in text
+    assert (
+        "/go/porch/camera.html" in text
+        and "/go/porch/player.html" in text
+        and URLS[0] in text
+        and "AB:AB" in text
+    )
     assert "/go/garden" not in text and "last seen" in text
     assert "style=" not in text and "onclick" not in text and "<script>" not in text
     for path, kind in (("/relays.css", "text/css"), ("/relays.js", "text/javascript")):
@@ -211,10 +247,19 @@ class Tags(HTMLParser):
 
 
 async def test_it_can_be_a_part_of_another_application(tmp_path: Path) -> None:
-    """As inside a relay, which has its own front page and guards every path that is not the registry's."""
+    """As inside a relay, which has its own front page and guards every path that is not the
+    registry's.
+    """
     app = web.Application()
-    add_routes(app, Registry(tmp_path, SECRET, own=lambda: Announcement("hall", ("https://10.0.0.1:8443",))))
-    served = {(route.method, resource.canonical) for resource in app.router.resources() for route in resource}
+    add_routes(
+        app,
+        Registry(tmp_path, SECRET, own=lambda: Announcement("hall", ("https://10.0.0.1:8443",))),
+    )
+    served = {
+        (route.method, resource.canonical)
+        for resource in app.router.resources()
+        for route in resource
+    }
     assert served == set(ROUTES) | {("HEAD", path) for method, path in ROUTES if method == "GET"}
     assert ("GET", "/") not in served
     runner = web.AppRunner(app)
@@ -232,19 +277,26 @@ async def test_it_can_be_a_part_of_another_application(tmp_path: Path) -> None:
 # --- the program ---
 
 
-async def test_the_program_tells_how_to_go_on_and_remembers_across_a_restart(tmp_path: Path) -> None:
+async def test_the_program_tells_how_to_go_on_and_remembers_across_a_restart(
+    tmp_path: Path,
+) -> None:
     with RegistryProcess(tmp_path) as registry:
         assert "A secret was made" in registry.output and "scp" in registry.output
         assert f"--registry '{registry.origin}'" in registry.output
         assert registry.secret not in registry.output
         async with aiohttp.ClientSession(registry.origin) as client:
             service = Service(None, client)  # type: ignore[arg-type]
-            status, _ = await service.send("POST", "porch", Announcement("porch", URLS).body(), registry.secret)
+            status, _ = await service.send(
+                "POST", "porch", Announcement("porch", URLS).body(), registry.secret
+            )
             assert status == 200
         await asyncio.to_thread(registry.stop)
         await asyncio.to_thread(registry.start)
         assert "The secret is in" in registry.output
-        async with aiohttp.ClientSession(registry.origin) as client, client.get("/api/relays/porch") as answer:
+        async with (
+            aiohttp.ClientSession(registry.origin) as client,
+            client.get("/api/relays/porch") as answer,
+        ):
             assert (await answer.json())["alive"] is True
         assert "Traceback" not in registry.output
 
@@ -268,14 +320,19 @@ async def test_a_crowd_at_the_program_makes_room_within_its_own_address(tmp_path
     with RegistryProcess(tmp_path, "--tls") as registry, contextlib.ExitStack() as held:
         crowd = []
         for number in range(share + 40):
-            one = socket.create_connection(("127.0.0.1", registry.port), 20, source_address=("127.0.0.2", 0))
+            one = socket.create_connection(
+                ("127.0.0.1", registry.port), 20, source_address=("127.0.0.2", 0)
+            )
             crowd.append(held.enter_context(one))
             if number % 2:
                 one.sendall(b"\x16\x03\x01")
         context = ssl.create_default_context(cafile=str(tmp_path / "certs" / "ca.crt"))
         for source in ("127.0.0.1", "127.0.0.2"):
             connector = aiohttp.TCPConnector(ssl=context, local_addr=(source, 0))
-            async with aiohttp.ClientSession(registry.origin, connector=connector) as client, client.get("/") as answer:
+            async with (
+                aiohttp.ClientSession(registry.origin, connector=connector) as client,
+                client.get("/") as answer,
+            ):
                 assert "No relay is known here" in await answer.text()
         for one in crowd[:40]:
             with contextlib.suppress(ConnectionError):
@@ -295,21 +352,55 @@ async def test_a_crowd_at_the_program_makes_room_within_its_own_address(tmp_path
         (("--secret-file", "/dev/null"), 1, "holds no secret"),
     ],
 )
-def test_a_wrong_command_line_is_explained(tmp_path: Path, arguments: tuple[str, ...], status: int, sentence: str) -> None:
-    command = [sys.executable, "-m", "ip_registry", "--host", "127.0.0.1", "--port", "0", "--state", str(tmp_path), *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+def test_a_wrong_command_line_is_explained(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, sentence: str
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "ip_registry",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--state",
+        str(tmp_path),
+        *arguments,
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == status
     assert sentence in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_port_that_is_taken_is_explained(tmp_path: Path) -> None:
     with RegistryProcess(tmp_path) as registry:
-        command = [sys.executable, "-m", "ip_registry", "--host", "127.0.0.1", "--port", str(registry.port), "--state", str(tmp_path)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "ip_registry",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(registry.port),
+            "--state",
+            str(tmp_path),
+        ]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
     assert done.returncode == 1 and "--port" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_http_at_its_port_for_https_leads_to_https() -> None:
-    sent = program._plain(b"GET /go/attic HTTP/1.1\r\nHost: registry.local:8099\r\n\r\n", "192.168.1.7", "192.168.1.2")
-    assert sent.startswith(b"HTTP/1.1 307 ") and b"\r\nLocation: https://registry.local:8099/go/attic\r\n" in sent
-    assert program._plain(b"POST / HTTP/1.1\r\nHost: registry.local\r\n\r\n", "192.168.1.7", "").startswith(b"HTTP/1.1 400 ")
+    sent = program._plain(
+        b"GET /go/attic HTTP/1.1\r\nHost: registry.local:8099\r\n\r\n", "192.168.1.7", "192.168.1.2"
+    )
+    assert (
+        sent.startswith(b"HTTP/1.1 307 ")
+        and b"\r\nLocation: https://registry.local:8099/go/attic\r\n" in sent
+    )
+    assert program._plain(
+        b"POST / HTTP/1.1\r\nHost: registry.local\r\n\r\n", "192.168.1.7", ""
+    ).startswith(b"HTTP/1.1 400 ")

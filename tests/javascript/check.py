@@ -1,4 +1,5 @@
-"""The pages' scripts, checked with the oldest browser as their target: `tsc` with the types in their JSDoc, and `eslint`.
+"""The pages' scripts, checked with the oldest browser as their target: `tsc` with the types in
+their JSDoc, and `eslint`.
 
 `tests/run` calls it: `python -m tests.javascript.check`.
 """
@@ -28,24 +29,48 @@ PLACES = ("tsconfig.json", "tsconfig.worker.json", "tsconfig.worklet.json")
 def tsc(settings: str | Path) -> list[str]:
     """The arguments of Node for a check of the types."""
     modules = packages.modules()
-    return [str(modules / "typescript" / "bin" / "tsc"), "--project", str(HERE / settings), "--typeRoots", str(modules / "@types")]
+    return [
+        str(modules / "typescript" / "bin" / "tsc"),
+        "--project",
+        str(HERE / settings),
+        "--typeRoots",
+        str(modules / "@types"),
+    ]
 
 
 def eslint(*arguments: str) -> list[str]:
     """The arguments of Node for a check of words and names."""
-    return [str(packages.modules() / "eslint" / "bin" / "eslint.js"), "--config", str(HERE / "eslint.config.cjs"), *arguments]
+    return [
+        str(packages.modules() / "eslint" / "bin" / "eslint.js"),
+        "--config",
+        str(HERE / "eslint.config.cjs"),
+        *arguments,
+    ]
 
 
-def run(node: Sequence[str], arguments: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    node: Sequence[str], arguments: Sequence[str], text: str | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run it in the repository's folder, where its plugins are found; `text` is what it reads."""
     environment = {**os.environ, "NODE_PATH": str(packages.modules())}
-    return subprocess.run([*node, *arguments], cwd=ROOT, env=environment, input=text, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*node, *arguments],
+        cwd=ROOT,
+        env=environment,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def missing() -> str | None:
     """The sentence why nothing can be checked, or None."""
     if packages.node() is None or not packages.modules().is_dir():
-        return "tests/run could not fetch Node or what the scripts are checked with (tests/packages.py)"
+        return (
+            "tests/run could not fetch Node or what the scripts are checked with "
+            "(tests/packages.py)"
+        )
     return None
 
 

@@ -53,7 +53,7 @@ const LATER = {
   exitFullscreen: [71, "dark-screen", "tile-view"],
   exitPictureInPicture: [69, "picture-in-picture"],
   featurePolicy: [74, "lens-problem"],
-  fullscreenElement: [71, "dark-screen", "tile-view"],
+  fullscreenElement: [71, "dark-screen", "tile-view", "wall-page"],
   fullscreenEnabled: [71, "tile-view"],
   getAnimations: [84],
   getDisplayMedia: [72],
@@ -115,6 +115,10 @@ module.exports = [
       ...esx.configs[`flat/restrict-to-es${oldest.ecmascript}`].rules,
       "es-x/no-dynamic-import": "off", // Chrome 63
       "es-x/no-import-meta": "off", // Chrome 64
+      "max-len": [
+        "error",
+        { code: 100, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true },
+      ],
       ...names(""),
     },
   },

@@ -17,13 +17,16 @@ DEADLINE = 60.0
 
 
 def modules(folder: Path) -> Path:
-    """Copy the pages' scripts to where Node takes them for modules: they have no `package.json` that says so.
+    """Copy the pages' scripts to where Node takes them for modules: they have no `package.json`
+    that says so.
 
     Returns:
         The folder of the scripts.
     """
     (folder / "package.json").write_text('{"type": "module"}')
-    return shutil.copytree(ROOT / "web", folder / "web", ignore=shutil.ignore_patterns("*.html", "*.css", "*.svg"))
+    return shutil.copytree(
+        ROOT / "web", folder / "web", ignore=shutil.ignore_patterns("*.html", "*.css", "*.svg")
+    )
 
 
 def run(scripts: Path, script: str, *arguments: object, zone: str = "UTC") -> Any:
@@ -31,7 +34,8 @@ def run(scripts: Path, script: str, *arguments: object, zone: str = "UTC") -> An
 
     Args:
         scripts: See `modules`.
-        script: The body of an asynchronous function that returns a JSON value; `load(name)` imports a module, `values` are the arguments.
+        script: The body of an asynchronous function that returns a JSON value; `load(name)` imports
+            a module, `values` are the arguments.
         arguments: JSON values.
         zone: The computer's time zone.
     """

@@ -1,4 +1,6 @@
-"""The parts of the camera's page, each without the page: what its panel says, and its sound button."""
+"""The parts of the camera's page, each without the page: what its panel says, and its sound
+button.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the oldest browser does not know is refused, a line of each kind; and the pages name that browser as these checks do."""
+"""What the oldest browser does not know is refused, a line of each kind; and the pages name that
+browser as these checks do.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def rules(file: str, lines: list[str]) -> list[set[str]]:
     """The rules that refuse each of these lines in this file."""
     node = packages.node()
     assert node is not None
-    done = run(node, eslint("--format", "json", "--stdin", "--stdin-filename", file), "\n".join(lines))
+    done = run(
+        node, eslint("--format", "json", "--stdin", "--stdin-filename", file), "\n".join(lines)
+    )
     [result] = json.loads(done.stdout)
     found: list[set[str]] = [set() for _ in lines]
     for message in result["messages"]:
@@ -54,7 +58,9 @@ def rules(file: str, lines: list[str]) -> list[set[str]]:
 @needed
 def test_a_line_of_each_kind_is_refused() -> None:
     found = rules("web/player/tile/tile.js", list(LINES))
-    assert [rule in them for rule, them in zip(LINES.values(), found, strict=True)] == [True] * len(LINES), found
+    assert [rule in them for rule, them in zip(LINES.values(), found, strict=True)] == [True] * len(
+        LINES
+    ), found
 
 
 @needed
@@ -69,7 +75,12 @@ def test_a_name_that_is_asked_for_first_is_taken_in_that_file_only() -> None:
 @needed
 def test_types_end_with_the_oldest_browsers_language_and_with_the_place(tmp_path: Path) -> None:
     wrong = {
-        "tsconfig.json": ["[1].flat();", "''.matchAll(/x/g);", "Promise.allSettled([]);", "/** @type {number} */ export const text = '';"],
+        "tsconfig.json": [
+            "[1].flat();",
+            "''.matchAll(/x/g);",
+            "Promise.allSettled([]);",
+            "/** @type {number} */ export const text = '';",
+        ],
         "tsconfig.worker.json": ["document.body;", "localStorage.clear();"],
         "tsconfig.worklet.json": ["self.name;", "fetch('/');", "setTimeout(() => {}, 1);"],
     }
@@ -79,15 +90,22 @@ def test_types_end_with_the_oldest_browsers_language_and_with_the_place(tmp_path
     for place, lines in wrong.items():
         script = tmp_path / f"{place}.js"
         script.write_text("\n".join(lines))
-        (tmp_path / place).write_text(json.dumps({"extends": str(HERE / place), "include": [], "files": [str(script)]}))
+        (tmp_path / place).write_text(
+            json.dumps({"extends": str(HERE / place), "include": [], "files": [str(script)]})
+        )
     with ThreadPoolExecutor() as pool:
         outputs = list(pool.map(lambda place: run(node, tsc(tmp_path / place)).stdout, wrong))
     for (place, lines), told in zip(wrong.items(), outputs, strict=True):
-        assert [f"{place}.js({number}," in told for number in range(1, len(lines) + 1)] == [True] * len(lines), told
+        assert [f"{place}.js({number}," in told for number in range(1, len(lines) + 1)] == [
+            True
+        ] * len(lines), told
 
 
 def test_the_oldest_browser_is_the_same_everywhere() -> None:
-    words = f"Chrome {OLDEST['chrome']}, Firefox {OLDEST['firefox']} or Safari {OLDEST['safari']} (iOS {OLDEST['ios']}) will do"
+    words = (
+        f"Chrome {OLDEST['chrome']}, Firefox {OLDEST['firefox']} or Safari {OLDEST['safari']} "
+        f"(iOS {OLDEST['ios']}) will do"
+    )
     for page in ("camera.html", "player.html"):
         assert words in " ".join((ROOT / page).read_text().split())
     for place in PLACES:
@@ -104,6 +122,12 @@ def test_every_page_says_that_it_has_not_started_and_takes_that_away_first() -> 
     }
     for page, script in scripts.items():
         assert (ROOT / page).read_text().count('id="boot"') == 1
-        lines = [line for line in (ROOT / "web" / script).read_text().splitlines() if line and not line.startswith("//")]
+        lines = [
+            line
+            for line in (ROOT / "web" / script).read_text().splitlines()
+            if line and not line.startswith("//")
+        ]
         assert lines[0] == f'import "{"../" * script.count("/")}guard.js";', script
-    assert "import" not in [line.split(" ")[0] for line in (ROOT / "web" / "guard.js").read_text().splitlines()], "it needs no other file"
+    assert "import" not in [
+        line.split(" ")[0] for line in (ROOT / "web" / "guard.js").read_text().splitlines()
+    ], "it needs no other file"

@@ -69,7 +69,17 @@ def test_the_reserve_grows_at_once_and_shrinks_slowly(scripts: Path) -> None:
         found.push(reserve.underflows);
         return found;""",
     )
-    assert told == [[200, 5], [400, 5], [400, 5], [370, 5], [570, 10], [570, 10], [4000, 10], [150, 10], 52]
+    assert told == [
+        [200, 5],
+        [400, 5],
+        [400, 5],
+        [370, 5],
+        [570, 10],
+        [570, 10],
+        [4000, 10],
+        [150, 10],
+        52,
+    ]
 
 
 def test_samples_are_read_between_where_they_were_written(scripts: Path) -> None:
@@ -83,5 +93,6 @@ def test_samples_are_read_between_where_they_were_written(scripts: Path) -> None
         return [size, [0, 1].map((channel) => at.map((one) => ring.sample(channel, start + one)))];""",
     )
     assert told[0] == 32768
-    # At the very first one a cubic would need what is before it; a whole number is the sample itself.
+    # At the very first one a cubic would need what is before it; a whole number is the sample
+    # itself.
     assert told[1] == [[0, 1.5, 39.25, 41, 96.75], [0, -3, -78.5, -82, -193.5]]

@@ -11,11 +11,16 @@ from tests.javascript.node import modules, run
 
 pytestmark = pytest.mark.skipif(packages.node() is None, reason="tests/run could not fetch Node")
 
-# Seconds without a picture, without anything from the relay, and from one picture to the next; and what that is.
+# Seconds without a picture, without anything from the relay, and from one picture to the next; and
+# what that is.
 CASES = [
     *[((without, 1, 1 / 30), "") for without in (0.03, 1, 3)],
     ((3.1, 1, 1 / 30), "late"),
-    *[((without, 2, pace), "") for pace in (4, 8, 20, 60) for without in (3.1, pace, 1.2 * pace, 3 * pace)],
+    *[
+        ((without, 2, pace), "")
+        for pace in (4, 8, 20, 60)
+        for without in (3.1, pace, 1.2 * pace, 3 * pace)
+    ],
     *[((3 * pace + 0.1, 2, pace), "late") for pace in (1.1, 4, 8, 20, 60)],
     ((181, 2, 3600), "late"),
     ((3, 3.1, 20), ""),

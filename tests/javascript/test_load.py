@@ -14,7 +14,8 @@ pytestmark = pytest.mark.skipif(packages.node() is None, reason="tests/run could
 # What the module wants of a page.
 PAGE = 'globalThis.document = { visibilityState: "visible" }; globalThis.setInterval = () => 0;'
 
-# What the page does, in ms from one look to the next, whether it is seen then; and whether it is busy after all of it.
+# What the page does, in ms from one look to the next, whether it is seen then; and whether it is
+# busy after all of it.
 CASES = [
     ([(250, True)] * 40, False),
     ([(270, True)] * 40, False),

@@ -1,4 +1,6 @@
-"""The parts of a tile, each without the page: what it says, how old its pictures are, which engine."""
+"""The parts of a tile, each without the page: what it says, how old its pictures are, which
+engine.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,19 @@ VERDICTS: list[tuple[dict[str, Any], list[str]]] = [
     ({"shows": False}, ["connecting", ""]),
     ({"shows": False, "hadPicture": False}, ["connecting", "Waiting for the first picture…"]),
     ({"departure": "Switched off at 01:39"}, ["gone", "Switched off at 01:39"]),
-    ({"departure": "Switched off at 01:39", "link": "waiting", "listed": True}, ["gone", "Switched off at 01:39"]),
-    ({"departure": "Switched off", "link": "waiting"}, ["connecting", "No connection. Trying again…"]),
+    (
+        {"departure": "Switched off at 01:39", "link": "waiting", "listed": True},
+        ["gone", "Switched off at 01:39"],
+    ),
+    (
+        {"departure": "Switched off", "link": "waiting"},
+        ["connecting", "No connection. Trying again…"],
+    ),
     ({"link": "connecting", "wasOpen": False}, ["connecting", "Connecting…"]),
-    ({"link": "closed", "refusal": {"id": "no-key", "text": "Another key."}}, ["failed", "Another key."]),
+    (
+        {"link": "closed", "refusal": {"id": "no-key", "text": "Another key."}},
+        ["failed", "Another key."],
+    ),
     ({"camera": None}, ["connecting", "Connecting…"]),
     ({"camera": LIVE | {"state": "waiting"}}, ["waiting", "Waiting for the camera…"]),
     ({"camera": LIVE | {"state": "waiting"}, "hadPicture": False}, ["waiting", "Not there yet."]),
@@ -142,7 +153,9 @@ def test_engines_that_have_failed_get_another_chance_ever_later(scripts: Path) -
         say(choice.sentence), choice.begin(), say(choice.best, choice.sentence);
         return found;""",
     )
-    sentence = "This browser cannot show this camera (no vp9). Try another browser or another camera."
+    sentence = (
+        "This browser cannot show this camera (no vp9). Try another browser or another camera."
+    )
     assert told == [
         *["frames", "mse", "", "mse", False, True, "frames", False, True, "jpeg", False],
         *[False, False, True, "frames", sentence, "frames", ""],

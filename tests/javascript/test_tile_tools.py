@@ -1,4 +1,6 @@
-"""What a person does with tiles: the file of a saved picture, read by another program, and the order of the wall."""
+"""What a person does with tiles: the file of a saved picture, read by another program, and the
+order of the wall.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ pytestmark = pytest.mark.skipif(packages.node() is None, reason="tests/run could
 
 DATE_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL, SUB_SEC_TIME_ORIGINAL = 0x9003, 0x9011, 0x9291
 
-# Winter and summer, far east and far west, half an hour, and the hour that comes twice when summer time ends.
+# Winter and summer, far east and far west, half an hour, and the hour that comes twice when summer
+# time ends.
 MOMENTS = [
     ("UTC", "2026-11-29T14:03:07.004"),
     ("Asia/Kathmandu", "2026-02-28T18:20:59.999"),
@@ -43,7 +46,9 @@ def jpeg(**options: Any) -> bytes:
 
 
 @pytest.mark.parametrize(("zone", "utc"), MOMENTS)
-def test_a_saved_picture_has_its_time_where_programs_look_for_it(scripts: Path, zone: str, utc: str) -> None:
+def test_a_saved_picture_has_its_time_where_programs_look_for_it(
+    scripts: Path, zone: str, utc: str
+) -> None:
     moment = datetime.fromisoformat(utc).replace(tzinfo=UTC)
     plain = jpeg()
     told = run(
@@ -73,7 +78,10 @@ def test_what_is_no_jpeg_is_none_and_a_cut_one_is_read_to_its_end(scripts: Path)
         scripts,
         """const { withTime } = await load("player/tile/exif.js");
         return values.map((text) => withTime(Uint8Array.from(Buffer.from(text, "base64")).buffer, 0) !== null);""",
-        *(base64.b64encode(data).decode() for data in (b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n" + bytes(20), whole[:7], whole)),
+        *(
+            base64.b64encode(data).decode()
+            for data in (b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n" + bytes(20), whole[:7], whole)
+        ),
     )
     assert told == [False, False, False, True, True]
 
@@ -98,12 +106,16 @@ _DEVICE = """
 """
 
 
-def device(scripts: Path, *steps: list[Any], stored: str | None = None, blocked: bool = False) -> list[str]:
+def device(
+    scripts: Path, *steps: list[Any], stored: str | None = None, blocked: bool = False
+) -> list[str]:
     told: list[str] = run(scripts, _DEVICE, steps, stored, blocked)
     return told
 
 
-def test_tiles_stand_by_name_until_somebody_moves_one_and_then_as_they_were_put(scripts: Path) -> None:
+def test_tiles_stand_by_name_until_somebody_moves_one_and_then_as_they_were_put(
+    scripts: Path,
+) -> None:
     names = ["attic", "cot", "porch", "yard"]
     assert device(
         scripts,
@@ -114,10 +126,18 @@ def test_tiles_stand_by_name_until_somebody_moves_one_and_then_as_they_were_put(
         [0, "put", "yard", "cot", True, ["yard", "attic", "cot", "porch"]],
         [0, "sort", names],
         [1, "sort", names],
-    ) == ["attic cot porch yard", "attic boat cot porch yard", "yard attic cot porch", "attic cot yard porch", "attic cot yard porch"]
+    ) == [
+        "attic cot porch yard",
+        "attic boat cot porch yard",
+        "yard attic cot porch",
+        "attic cot yard porch",
+        "attic cot yard porch",
+    ]
 
 
-def test_new_ones_go_last_in_the_order_of_their_coming_and_gone_ones_keep_their_place(scripts: Path) -> None:
+def test_new_ones_go_last_in_the_order_of_their_coming_and_gone_ones_keep_their_place(
+    scripts: Path,
+) -> None:
     names = ["attic", "cot", "porch"]
     assert device(
         scripts,
@@ -127,23 +147,43 @@ def test_new_ones_go_last_in_the_order_of_their_coming_and_gone_ones_keep_their_
         [0, "sort", ["alcove", "attic", "cot", "zoo"]],  # the porch is put away
         [0, "put", "zoo", "cot", False, ["cot", "attic", "zoo", "alcove"]],
         [0, "sort", ["alcove", *names, "zoo"]],
-    ) == ["cot porch attic zoo", "cot porch attic zoo alcove", "cot attic zoo alcove", "zoo cot porch attic alcove"]
+    ) == [
+        "cot porch attic zoo",
+        "cot porch attic zoo alcove",
+        "cot attic zoo alcove",
+        "zoo cot porch attic alcove",
+    ]
 
 
 def test_other_pages_of_the_device_follow(scripts: Path) -> None:
     names = ["attic", "cot"]
-    steps = [[1, "sort", names], [0, "put", "cot", "attic", False, names], [0, "stored"], [1, "sort", names]]
+    steps = [
+        [1, "sort", names],
+        [0, "put", "cot", "attic", False, names],
+        [0, "stored"],
+        [1, "sort", names],
+    ]
     assert device(scripts, *steps) == ["attic cot", "changed", "cot attic"]
 
 
-@pytest.mark.parametrize("stored", ["nonsense", "null", "7", '{"attic": 1}', '[1, null, ["cot"]]', ""])
+@pytest.mark.parametrize(
+    "stored", ["nonsense", "null", "7", '{"attic": 1}', '[1, null, ["cot"]]', ""]
+)
 def test_what_no_page_of_ours_wrote_is_no_order(scripts: Path, stored: str) -> None:
     assert device(scripts, [0, "sort", ["attic", "cot"]], stored=stored) == ["attic cot"]
 
 
-def test_a_browser_that_blocks_storage_keeps_the_order_while_the_page_is_open(scripts: Path) -> None:
+def test_a_browser_that_blocks_storage_keeps_the_order_while_the_page_is_open(
+    scripts: Path,
+) -> None:
     names = ["attic", "cot"]
-    assert device(scripts, [0, "put", "cot", "attic", False, names], [0, "sort", names], [1, "sort", names], blocked=True) == [
+    assert device(
+        scripts,
+        [0, "put", "cot", "attic", False, names],
+        [0, "sort", names],
+        [1, "sort", names],
+        blocked=True,
+    ) == [
         "cot attic",
         "attic cot",
     ]
@@ -152,11 +192,15 @@ def test_a_browser_that_blocks_storage_keeps_the_order_while_the_page_is_open(sc
 def test_a_place_beside_what_is_not_there_is_none(scripts: Path) -> None:
     names = ["attic", "cot"]
     steps = [[0, "put", "cot", other, False, names] for other in ("porch", "cot")]
-    assert device(scripts, *steps, [0, "put", "porch", "attic", False, names], [0, "sort", names]) == ["attic cot"]
+    assert device(
+        scripts, *steps, [0, "put", "porch", "attic", False, names], [0, "sort", names]
+    ) == ["attic cot"]
 
 
 def test_the_list_does_not_grow_for_ever(scripts: Path) -> None:
     crowd = [f"camera-{number}" for number in range(1000)]
-    [told] = device(scripts, [0, "put", "camera-1", "camera-0", False, crowd[:2]], [0, "sort", crowd])
+    [told] = device(
+        scripts, [0, "put", "camera-1", "camera-0", False, crowd[:2]], [0, "sort", crowd]
+    )
     assert told.split()[:3] == ["camera-1", "camera-0", "camera-2"]
     assert sorted(told.split()) == sorted(crowd)

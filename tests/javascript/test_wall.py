@@ -1,4 +1,6 @@
-"""The parts of the wall's page, each without the page: keys in words, kept sound, the invitation."""
+"""The parts of the wall's page, each without the page: keys in words, kept sound, the
+invitation.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def test_a_key_says_what_it_opens(scripts: Path) -> None:
         None,
     ]
     assert told[2:4] == [[True, True, False, False], True]
-    guest = "Your key is for a, b, c and 2 more only. Each of them will be here as soon as it films."
+    guest = (
+        "Your key is for a, b, c and 2 more only. Each of them will be here as soon as it films."
+    )
     alone = "Your key is for a only. a will be here as soon as it films."
     assert told[4] == ["", "", alone, guest]
 
@@ -77,7 +81,11 @@ def test_sound_is_kept_as_the_history_has_it(scripts: Path) -> None:
         return [found, kept.kept, kept.loudnessOf("b"), changes];""",
     )
     none: dict[str, Any] = {"sound": [], "loudness": {}}
-    assert told[0] == [[False, 1, none], [False, 1, none], [False, 1, {"sound": [], "loudness": {"a": 7}}]]
+    assert told[0] == [
+        [False, 1, none],
+        [False, 1, none],
+        [False, 1, {"sound": [], "loudness": {"a": 7}}],
+    ]
     assert told[1:] == [{"sound": ["b", "c"], "loudness": {"b": 0.5, "c": 0.25}}, 0.5, 3]
 
 

@@ -105,7 +105,11 @@ class FakeViewer:
 
     @property
     def states(self) -> list[tuple[str, str | None]]:
-        return [(message.state, message.reason) for message in self.told if isinstance(message, control.ChannelState)]
+        return [
+            (message.state, message.reason)
+            for message in self.told
+            if isinstance(message, control.ChannelState)
+        ]
 
     @property
     def keys(self) -> list[bool]:
@@ -115,10 +119,14 @@ class FakeViewer:
 class Stage:
     """A channel with a clock, a camera, and ways to film."""
 
-    def __init__(self, policy: Policy | None = None, budget: Budget | None = None, timer: Timer | None = None) -> None:
+    def __init__(
+        self, policy: Policy | None = None, budget: Budget | None = None, timer: Timer | None = None
+    ) -> None:
         self.clock = Clock()
         self.changes = 0
-        self.channel = Channel("porch", self.clock, 0, self._changed, policy, budget, timer.later if timer else None)
+        self.channel = Channel(
+            "porch", self.clock, 0, self._changed, policy, budget, timer.later if timer else None
+        )
         self.camera = FakeCamera()
 
     def _changed(self) -> None:
@@ -153,10 +161,14 @@ def test_a_viewer_before_the_camera_sees_everything(stage: Stage) -> None:
     assert viewer.keys == [True, False]
     assert viewer.states == [("waiting", None), ("live", None)]
     begins = [message for message in viewer.told if isinstance(message, control.TrackBegins)]
-    assert [(one.number, one.kind, one.codec, one.width, one.height) for one in begins] == [(1, "video", "vp8", 320, 240)]
+    assert [(one.number, one.kind, one.codec, one.width, one.height) for one in begins] == [
+        (1, "video", "vp8", 320, 240)
+    ]
 
 
-def test_a_late_viewer_gets_everything_since_the_last_keyframe_and_nobody_notices(stage: Stage) -> None:
+def test_a_late_viewer_gets_everything_since_the_last_keyframe_and_nobody_notices(
+    stage: Stage,
+) -> None:
     stage.start(PICTURE, SOUND)
     early = stage.watch()
     for key in (True, False, False, True, False):
@@ -188,17 +200,28 @@ def test_frames_before_the_first_keyframe_are_not_passed_on(stage: Stage) -> Non
     assert viewer.keys == [True]
 
 
-def test_what_a_camera_says_of_its_sound_is_passed_on_once_and_forgotten_with_it(stage: Stage) -> None:
+def test_what_a_camera_says_of_its_sound_is_passed_on_once_and_forgotten_with_it(
+    stage: Stage,
+) -> None:
     def sounds(viewer: FakeViewer) -> list[tuple[str, str | None]]:
-        return [(one.state, one.sound) for one in viewer.told if isinstance(one, control.ChannelState)]
+        return [
+            (one.state, one.sound) for one in viewer.told if isinstance(one, control.ChannelState)
+        ]
 
     stage.start()
-    stage.channel.camera_says(State.LIVE, None, "on")  # before its first frame: the sound is known, the picture is not there
+    stage.channel.camera_says(
+        State.LIVE, None, "on"
+    )  # before its first frame: the sound is known, the picture is not there
     viewer = stage.watch()
     stage.film(key=True)
     for sound in ("on", "muted", "muted", "silent"):
         stage.channel.camera_says(State.LIVE, None, sound)
-    assert sounds(viewer) == [("waiting", "on"), ("live", "on"), ("live", "muted"), ("live", "silent")]
+    assert sounds(viewer) == [
+        ("waiting", "on"),
+        ("live", "on"),
+        ("live", "muted"),
+        ("live", "silent"),
+    ]
     assert sounds(stage.watch()) == [("live", "silent")], "a newcomer is told, too"
     assert stage.channel.report()["sound"] == "silent"
     stage.channel.camera_hears(0.25)
@@ -212,7 +235,11 @@ def test_what_a_camera_says_of_its_sound_is_passed_on_once_and_forgotten_with_it
 
 
 def keyless(viewer: FakeViewer) -> list[tuple[str, bool]]:
-    return [(one.state, one.keyless is True) for one in viewer.told if isinstance(one, control.ChannelState)]
+    return [
+        (one.state, one.keyless is True)
+        for one in viewer.told
+        if isinstance(one, control.ChannelState)
+    ]
 
 
 def film_for(stage: Stage, microseconds: int, size: int = 0) -> None:
@@ -225,12 +252,22 @@ def test_pictures_without_a_keyframe_to_begin_with_are_said(stage: Stage) -> Non
     viewer = stage.watch()
     stage.start()
     film_for(stage, KEYLESS_AFTER - 100_000)
-    assert keyless(viewer) == [("waiting", False)] and stage.channel.report()["remarks"] == [] and stage.channel.lacks_keyframe
+    assert (
+        keyless(viewer) == [("waiting", False)]
+        and stage.channel.report()["remarks"] == []
+        and stage.channel.lacks_keyframe
+    )
     film_for(stage, 200_000)
-    assert keyless(viewer)[1:] == [("waiting", True)] and stage.channel.report()["remarks"] == [KEYLESS]
+    assert keyless(viewer)[1:] == [("waiting", True)] and stage.channel.report()["remarks"] == [
+        KEYLESS
+    ]
     assert keyless(stage.watch()) == [("waiting", True)], "a newcomer is told, too"
     stage.film(key=True)
-    assert keyless(viewer)[-1] == ("live", False) and stage.channel.report()["remarks"] == [] and not stage.channel.lacks_keyframe
+    assert (
+        keyless(viewer)[-1] == ("live", False)
+        and stage.channel.report()["remarks"] == []
+        and not stage.channel.lacks_keyframe
+    )
 
 
 def test_where_the_last_keyframe_is_remembered_none_is_missed(stage: Stage) -> None:
@@ -247,13 +284,17 @@ def test_a_keyframe_is_missed_when_the_last_one_is_forgotten(stage: Stage) -> No
     stage.film(key=True)
     stage.film(size=MAX_MEMORY)
     film_for(stage, KEYLESS_AFTER + 100_000)
-    assert keyless(viewer)[-1] == ("live", True) and viewer.keys[0] and len(viewer.keys) > 100, "who has it already goes on"
+    assert keyless(viewer)[-1] == ("live", True) and viewer.keys[0] and len(viewer.keys) > 100, (
+        "who has it already goes on"
+    )
     stage.film(key=True)
     assert keyless(viewer)[-1] == ("live", False)
     stage.film(size=MAX_MEMORY)
     film_for(stage, KEYLESS_AFTER + 100_000)
     stage.channel.camera_says(State.PAUSED, "camera")
-    assert keyless(viewer)[-1] == ("paused", False) and not stage.channel.lacks_keyframe, "it goes on with one"
+    assert keyless(viewer)[-1] == ("paused", False) and not stage.channel.lacks_keyframe, (
+        "it goes on with one"
+    )
     stage.channel.camera_says(State.LIVE, None)
     film_for(stage, KEYLESS_AFTER + 100_000)
     stage.channel.leave(stage.camera, "lost")
@@ -302,14 +343,18 @@ def test_a_phone_that_is_turned_goes_on_and_newcomers_read_the_new_size(stage: S
     stage.film(key=True, track=turned)
     stage.film(track=turned)
     assert early.keys == [True, True, False]
-    assert sum(isinstance(message, control.TrackBegins) for message in early.told) == 1, "the frames tell it"
+    assert sum(isinstance(message, control.TrackBegins) for message in early.told) == 1, (
+        "the frames tell it"
+    )
     late = stage.watch()
     begins = [message for message in late.told if isinstance(message, control.TrackBegins)]
     assert [(one.width, one.height) for one in begins] == [(240, 320)]
     said = completed(None, 320, 240)
     assert late.bytes[1].startswith(WebmWriter(replace(turned, color=said), 1, 0).init())
     assert early.bytes[1].startswith(WebmWriter(replace(PICTURE, color=said), 1, 0).init())
-    assert [one.colorSpace for one in begins] == [said.as_json()], "as it is usual for this size, where the camera does not say it"
+    assert [one.colorSpace for one in begins] == [said.as_json()], (
+        "as it is usual for this size, where the camera does not say it"
+    )
 
 
 def test_another_codec_means_a_new_init_segment_and_a_keyframe(stage: Stage) -> None:
@@ -321,7 +366,9 @@ def test_another_codec_means_a_new_init_segment_and_a_keyframe(stage: Stage) -> 
     stage.film(track=other)
     stage.film(key=True, track=other)
     assert viewer.keys == [True, True]
-    assert [message.codec for message in viewer.told if isinstance(message, control.TrackBegins)] == ["vp8", "vp09.00.21.08"]
+    assert [
+        message.codec for message in viewer.told if isinstance(message, control.TrackBegins)
+    ] == ["vp8", "vp09.00.21.08"]
 
 
 def test_sound_that_is_switched_off_ends_alone(stage: Stage) -> None:
@@ -343,7 +390,9 @@ def test_timestamps_never_go_back(stage: Stage) -> None:
     viewer = stage.watch()
     for moment in (5_000_000, 4_000_000, 4_000_000, 6_000_000, -7):
         stage.channel.publish(Packet(PICTURE, moment, True, KEY_FRAME), stage.clock.time)
-    read = [event.timestamp for event in WebmReader().feed(viewer.bytes[1]) if isinstance(event, Packet)]
+    read = [
+        event.timestamp for event in WebmReader().feed(viewer.bytes[1]) if isinstance(event, Packet)
+    ]
     assert read == [5_000_000, 5_001_000, 5_002_000, 6_000_000, 6_001_000]
 
 
@@ -354,7 +403,9 @@ def test_any_timestamps_leave_in_order(moments: list[int]) -> None:
     viewer = stage.watch()
     for moment in moments:
         stage.channel.publish(Packet(PICTURE, moment, True, KEY_FRAME), stage.clock.time)
-    read = [event.timestamp for event in WebmReader().feed(viewer.bytes[1]) if isinstance(event, Packet)]
+    read = [
+        event.timestamp for event in WebmReader().feed(viewer.bytes[1]) if isinstance(event, Packet)
+    ]
     assert len(read) == len(moments)
     assert all(after > before for before, after in itertools.pairwise(read))
 
@@ -374,7 +425,9 @@ def test_memory_is_bounded_and_a_keyframe_is_asked_for(stage: Stage) -> None:
 # --- keyframes on demand ---
 
 
-@pytest.mark.parametrize(("behind", "asks"), [(0, 0), (FEW_PICTURES, 0), (FEW_PICTURES + 1, 1), (100, 1)])
+@pytest.mark.parametrize(
+    ("behind", "asks"), [(0, 0), (FEW_PICTURES, 0), (FEW_PICTURES + 1, 1), (100, 1)]
+)
 def test_a_newcomer_need_not_decode_a_long_past(stage: Stage, behind: int, asks: int) -> None:
     stage.start(PICTURE, SOUND, keyframes=True)
     stage.film(key=True)
@@ -389,8 +442,12 @@ def test_a_newcomer_need_not_decode_a_long_past(stage: Stage, behind: int, asks:
     assert stage.camera.wishes == 2 * asks
 
 
-@pytest.mark.parametrize(("keyframes", "paused", "replayed"), [(True, False, 0), (False, False, 9), (True, True, 9)])
-def test_a_long_past_does_not_stand_in_the_way_of_a_fresh_keyframe(stage: Stage, keyframes: bool, paused: bool, replayed: int) -> None:
+@pytest.mark.parametrize(
+    ("keyframes", "paused", "replayed"), [(True, False, 0), (False, False, 9), (True, True, 9)]
+)
+def test_a_long_past_does_not_stand_in_the_way_of_a_fresh_keyframe(
+    stage: Stage, keyframes: bool, paused: bool, replayed: int
+) -> None:
     stage.start(keyframes=keyframes)
     stage.film(key=True)
     for _ in range(8):
@@ -501,7 +558,9 @@ def test_the_camera_is_asked_neither_too_often_nor_too_seldom(events: list[str])
     assert all(after - before >= KEYFRAME_INTERVAL for before, after in itertools.pairwise(asked))
 
 
-def test_one_viewers_wishes_without_end_cost_the_others_two_keyframes_a_second(stage: Stage) -> None:
+def test_one_viewers_wishes_without_end_cost_the_others_two_keyframes_a_second(
+    stage: Stage,
+) -> None:
     stage.start(keyframes=True)
     stage.film(key=True)
     greedy, other = stage.watch(), stage.watch()
@@ -529,13 +588,20 @@ def test_one_viewers_wishes_without_end_cost_the_others_two_keyframes_a_second(s
 def test_the_wishes_of_many_viewers_have_a_bound_too(stage: Stage) -> None:
     stage.start(keyframes=True)
     stage.film(key=True)
-    viewers, answered, begin = [stage.watch() for _ in range(50)], stage.camera.wishes, stage.clock.time
+    viewers, answered, begin = (
+        [stage.watch() for _ in range(50)],
+        stage.camera.wishes,
+        stage.clock.time,
+    )
     for _ in range(900):
         for viewer in viewers:
             stage.channel.want_keyframe(viewer)
         key, answered = stage.camera.wishes > answered, stage.camera.wishes
         stage.film(key)
-    assert stage.camera.wishes <= KEYFRAMES_OF_ALL_AT_ONCE + (stage.clock.time - begin) / 1e6 / KEYFRAME_PAUSE + 1
+    assert (
+        stage.camera.wishes
+        <= KEYFRAMES_OF_ALL_AT_ONCE + (stage.clock.time - begin) / 1e6 / KEYFRAME_PAUSE + 1
+    )
 
 
 def test_a_wish_beyond_a_viewers_bound_is_passed_on_later(stage: Stage) -> None:
@@ -609,14 +675,18 @@ def test_however_often_a_camera_changes_its_viewers_hear_of_it_ten_times_a_secon
     assert viewer.states[-1] == ("live", None) and control.Turns(pan=control.Axis(0, 1000)) in told
 
 
-def test_that_a_camera_films_is_said_before_its_first_frame_and_its_state_before_its_tracks() -> None:
+def test_that_a_camera_films_is_said_before_its_first_frame_and_its_state_before_its_tracks() -> (
+    None
+):
     timer = Timer()
     stage = Stage(timer=timer)
     viewer = stage.watch()
     for _ in range(3):  # cameras take the name over, one after the other
         stage.start()
         stage.film(key=True)
-        assert viewer.states[-2:] == [("waiting", None), ("live", None)], "though it was told something else a moment ago"
+        assert viewer.states[-2:] == [("waiting", None), ("live", None)], (
+            "though it was told something else a moment ago"
+        )
         stage.camera = FakeCamera()
     kinds = [type(message) for message in viewer.told]
     assert kinds == [control.ChannelState, control.TrackBegins, control.ChannelState] + 2 * [
@@ -685,7 +755,9 @@ def test_a_second_camera_takes_the_name_over(stage: Stage) -> None:
     assert viewer.keys == [True, True]
 
 
-def test_the_log_says_from_where_both_cameras_of_a_name_come(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_says_from_where_both_cameras_of_a_name_come(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", logger="drawercam")
     for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8", ""):
         stage.channel.take(FakeCamera(), address)
@@ -719,7 +791,12 @@ def test_states_come_from_the_camera(stage: Stage) -> None:
     stage.film(key=True)
     stage.channel.camera_says(State.PAUSED, "background")
     stage.channel.camera_says(State.LIVE, None)
-    assert viewer.states == [("waiting", None), ("live", None), ("paused", "background"), ("live", None)]
+    assert viewer.states == [
+        ("waiting", None),
+        ("live", None),
+        ("paused", "background"),
+        ("live", None),
+    ]
 
 
 def test_a_bad_transition_raises(stage: Stage) -> None:
@@ -767,7 +844,10 @@ def test_a_new_camera_learns_of_the_votes(stage: Stage) -> None:
     viewer = stage.watch()
     stage.channel.vote(viewer, True)
     stage.start()
-    assert stage.camera.told == [control.Viewers(1), control.CameraPause("viewers", ("192.0.2.1",), 1, 1)]
+    assert stage.camera.told == [
+        control.Viewers(1),
+        control.CameraPause("viewers", ("192.0.2.1",), 1, 1),
+    ]
 
 
 def test_a_vote_of_somebody_who_left_does_not_count(stage: Stage) -> None:
@@ -783,7 +863,9 @@ def test_the_camera_is_told_who_pauses_it(stage: Stage) -> None:
     viewers = [stage.watch(f"192.0.2.{n}") for n in range(9)]
     for viewer in reversed(viewers):
         stage.channel.vote(viewer, True)
-    assert stage.camera.told[-1] == control.CameraPause("viewers", tuple(f"192.0.2.{n}" for n in range(MAX_NAMED)), 9, 9)
+    assert stage.camera.told[-1] == control.CameraPause(
+        "viewers", tuple(f"192.0.2.{n}" for n in range(MAX_NAMED)), 9, 9
+    )
 
 
 def test_a_vote_lapses_unless_it_is_cast_again(stage: Stage) -> None:
@@ -799,13 +881,19 @@ def test_a_vote_lapses_unless_it_is_cast_again(stage: Stage) -> None:
     assert pauses(stage.camera) == ["viewers", "resume"]
 
 
-@pytest.mark.parametrize(("policy", "paused_by"), [(PausePolicy.ALL, 3), (PausePolicy.ANY, 1), (PausePolicy.NEVER, None)])
-def test_the_policy_decides_how_many_votes_it_takes(policy: PausePolicy, paused_by: int | None) -> None:
+@pytest.mark.parametrize(
+    ("policy", "paused_by"), [(PausePolicy.ALL, 3), (PausePolicy.ANY, 1), (PausePolicy.NEVER, None)]
+)
+def test_the_policy_decides_how_many_votes_it_takes(
+    policy: PausePolicy, paused_by: int | None
+) -> None:
     stage = Stage(Policy(policy))
     stage.start()
     for votes, viewer in enumerate([stage.watch() for _ in range(3)], 1):
         stage.channel.vote(viewer, True)
-        assert (pauses(stage.camera)[-1:] == ["viewers"]) == (paused_by is not None and votes >= paused_by)
+        assert (pauses(stage.camera)[-1:] == ["viewers"]) == (
+            paused_by is not None and votes >= paused_by
+        )
 
 
 def test_what_came_together_goes_on_together(stage: Stage) -> None:
@@ -823,7 +911,9 @@ def test_what_came_together_goes_on_together(stage: Stage) -> None:
     asked = [type(message) for message in stage.camera.told].count(control.Keyframe)
     stage.clock.time += 1_000_000
     for time in times:
-        stage.channel.publish(Packet(PICTURE, time + 1_000_000, False, b"\x11"), stage.clock.time, hold=True)
+        stage.channel.publish(
+            Packet(PICTURE, time + 1_000_000, False, b"\x11"), stage.clock.time, hold=True
+        )
     stage.channel.flush()
     assert (viewer.drops, viewer.runs) == (3, [3, 3])
     assert [type(message) for message in stage.camera.told].count(control.Keyframe) == asked + 1
@@ -834,7 +924,9 @@ def test_what_waits_to_go_on_goes_before_whatever_happens_next(stage: Stage, eve
     stage.start()
     viewer = stage.watch()
     stage.film(key=True)
-    stage.channel.publish(Packet(PICTURE, stage.clock.time + 33_000, False, b"\x11"), stage.clock.time, hold=True)
+    stage.channel.publish(
+        Packet(PICTURE, stage.clock.time + 33_000, False, b"\x11"), stage.clock.time, hold=True
+    )
     told = len(viewer.told)
     viewer.on_offer = lambda: viewer.told.append(control.Resume())
     match event:
@@ -850,7 +942,9 @@ def test_what_waits_to_go_on_goes_before_whatever_happens_next(stage: Stage, eve
     assert len(viewer.told) > told + 1
 
 
-def test_who_comes_without_looking_is_told_what_there_is_and_counts_for_nobody(stage: Stage) -> None:
+def test_who_comes_without_looking_is_told_what_there_is_and_counts_for_nobody(
+    stage: Stage,
+) -> None:
     stage.start()
     stage.film(key=True)
     told = list(stage.camera.told)
@@ -881,7 +975,14 @@ def test_who_does_not_look_has_no_vote_and_gets_no_frames(stage: Stage) -> None:
     assert [one["watching"] for one in stage.channel.report()["players"]] == [True, True]
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["join", "rest", "part", "vote", "unvote", "later"])), max_size=60))
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3), st.sampled_from(["join", "rest", "part", "vote", "unvote", "later"])
+        ),
+        max_size=60,
+    )
+)
 def test_a_camera_films_exactly_while_somebody_wants_it(events: list[tuple[int, str]]) -> None:
     stage = Stage()
     stage.start()
@@ -914,7 +1015,9 @@ def test_a_camera_films_exactly_while_somebody_wants_it(events: list[tuple[int, 
 # --- sleep ---
 
 
-def test_a_camera_that_nobody_watches_falls_asleep_and_the_first_viewer_wakes_it(stage: Stage) -> None:
+def test_a_camera_that_nobody_watches_falls_asleep_and_the_first_viewer_wakes_it(
+    stage: Stage,
+) -> None:
     stage.start()
     stage.film(key=True)
     viewer = stage.watch()
@@ -982,10 +1085,21 @@ def test_the_report(stage: Stage) -> None:
         stage.film(key=n % 30 == 0, size=1000)
     stage.clock.time += 250_000
     report = stage.channel.report()
-    assert (report["name"], report["state"], report["viewers"], report["age"]) == ("porch", "live", 1, 0.25)
+    assert (report["name"], report["state"], report["viewers"], report["age"]) == (
+        "porch",
+        "live",
+        1,
+        0.25,
+    )
     assert 25 < report["framesPerSecond"] < 32
     assert 25_000 < report["bytesPerSecond"] < 33_000
-    assert report["tracks"][1] == {"number": 2, "kind": "audio", "codec": "opus", "sampleRate": 48000, "channels": 1}
+    assert report["tracks"][1] == {
+        "number": 2,
+        "kind": "audio",
+        "codec": "opus",
+        "sampleRate": 48000,
+        "channels": 1,
+    }
     assert report["timing"] == {"encode": None, "uplink": 0, "relay": 0}
     assert stage.changes > 0
 
@@ -1000,7 +1114,9 @@ def test_the_way_of_a_picture(stage: Stage) -> None:
         stage.clock.time = captured + 20_000
         stage.channel.publish(Packet(PICTURE, captured, n == 0, KEY_FRAME), captured + 19_000)
         stage.channel.publish(Packet(SOUND, captured, True, b"sound"), captured + 500_000)
-    assert stage.channel.timing() == Parts(None, 19_000, 1_300), "from its arrival until it was offered; sound does not count"
+    assert stage.channel.timing() == Parts(None, 19_000, 1_300), (
+        "from its arrival until it was offered; sound does not count"
+    )
     stage.channel.camera_encodes(8_000)
     assert stage.channel.timing() == Parts(8_000, 11_000, 1_300)
     stage.channel.camera_encodes(30_000)
@@ -1016,7 +1132,11 @@ H264 = Track(Codec.H264, "avc1.42E01E", b"avcC", width=320, height=240)
 
 def asked(camera: FakeCamera) -> list[tuple[str, tuple[str, ...]]]:
     """For what the camera was asked: instead of which codec, and which ones will do."""
-    return [(message.codec, message.plays) for message in camera.told if isinstance(message, control.CameraUnplayable)]
+    return [
+        (message.codec, message.plays)
+        for message in camera.told
+        if isinstance(message, control.CameraUnplayable)
+    ]
 
 
 def playing(channel: Channel, *names: str) -> FakeViewer:
@@ -1058,7 +1178,9 @@ def test_sound_and_picture_are_asked_for_together(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("names", [(), ("aac",), ("av1",), ("vp10", "", "VP8"), ("vp8",)])
-def test_what_a_stranger_says_changes_nothing_for_those_who_play_other_things(stage: Stage, names: tuple[str, ...]) -> None:
+def test_what_a_stranger_says_changes_nothing_for_those_who_play_other_things(
+    stage: Stage, names: tuple[str, ...]
+) -> None:
     stage.start(PICTURE, SOUND)
     playing(stage.channel, "vp8", "h264", "opus")
     stranger = playing(stage.channel, *names)
@@ -1128,7 +1250,9 @@ FAMILIES = st.sets(st.sampled_from([codec.value for codec in Codec]))
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), FAMILIES, st.integers(0, CODEC_INTERVAL // 3))))
-def test_a_camera_changes_seldom_and_to_what_all_can_play(turns: list[tuple[int, set[str], int]]) -> None:
+def test_a_camera_changes_seldom_and_to_what_all_can_play(
+    turns: list[tuple[int, set[str], int]],
+) -> None:
     stage, viewers = Stage(), [FakeViewer() for _ in range(6)]
     stage.start(PICTURE)
     watching: dict[int, set[str]] = {}
@@ -1144,8 +1268,14 @@ def test_a_camera_changes_seldom_and_to_what_all_can_play(turns: list[tuple[int,
         stage.channel.sweep()
         if len(asked(stage.camera)) > len(changes):
             changes.append(stage.clock.time)
-            codec = [one for one in map(Codec, asked(stage.camera)[-1][1]) if one.kind is Kind.VIDEO][-1]
-            stage.channel.set_track(replace(PICTURE, codec=codec, codec_string=codec.value) if codec is not Codec.H264 else H264)
+            codec = [
+                one for one in map(Codec, asked(stage.camera)[-1][1]) if one.kind is Kind.VIDEO
+            ][-1]
+            stage.channel.set_track(
+                replace(PICTURE, codec=codec, codec_string=codec.value)
+                if codec is not Codec.H264
+                else H264
+            )
             with_a_say = [names for names in watching.values() if names - {"opus", "aac"}]
             assert with_a_say and all(codec.value in names for names in with_a_say)
     assert all(later - earlier >= CODEC_INTERVAL for earlier, later in itertools.pairwise(changes))

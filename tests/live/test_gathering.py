@@ -42,7 +42,10 @@ class Scene:
         self.timer = Timer()
         self.value = 0
         self.said: list[tuple[float, int]] = []
-        self.gathered = Gathered(self.timer.later if timed else None, lambda: self.said.append((self.timer.time, self.value)))
+        self.gathered = Gathered(
+            self.timer.later if timed else None,
+            lambda: self.said.append((self.timer.time, self.value)),
+        )
 
     def change(self) -> None:
         self.value += 1

@@ -1,4 +1,6 @@
-"""Cameras that are gone: who is remembered, for how long, and what a clock that is set does to it."""
+"""Cameras that are gone: who is remembered, for how long, and what a clock that is set does to
+it.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,10 @@ def test_who_was_live_is_remembered_and_who_comes_back_is_not(scene: Scene) -> N
     assert (scene.changes, scene.list.on_air) == (1, {"porch": "192.0.2.1"})
     scene.list.goes("porch", "left", 7)
     scene.list.goes("porch", "lost", 8)
-    assert (scene.changes, list(scene.list)) == (2, [Departure("porch", "192.0.2.1", "left", 7)]) and "porch" in scene.list
+    assert (scene.changes, list(scene.list)) == (
+        2,
+        [Departure("porch", "192.0.2.1", "left", 7)],
+    ) and "porch" in scene.list
     scene.list.returns("porch", "192.0.2.9")
     assert (scene.changes, scene.names) == (3, []) and "porch" not in scene.list
     scene.list.goes("porch", "closed", 9)
@@ -82,7 +87,9 @@ def test_each_is_remembered_for_a_day(scene: Scene) -> None:
 
 
 def test_a_day_that_a_wrong_clock_made_long_ends_too(scene: Scene) -> None:
-    """Written down when the clock was years ahead; or read before the clock knows what time it is."""
+    """Written down when the clock was years ahead; or read before the clock knows what time it
+    is.
+    """
     scene.list.recall([Departure("porch", "a", "lost", scene.date.utc + 400 * KEPT)])
     assert scene.list.look() and scene.names == ["porch"]
     scene.date.pass_by(KEPT - 1)
@@ -92,8 +99,12 @@ def test_a_day_that_a_wrong_clock_made_long_ends_too(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("step", [-400 * KEPT, -3_600_000, 2_001, 3_600_000, 400 * KEPT])
-def test_a_clock_that_is_set_moves_what_it_has_timed_and_nothing_else(scene: Scene, step: int) -> None:
-    before = Departure("attic", "a", "left", scene.date.utc + max(0, step) - 60_000)  # the clock was right when this was written
+def test_a_clock_that_is_set_moves_what_it_has_timed_and_nothing_else(
+    scene: Scene, step: int
+) -> None:
+    before = Departure(
+        "attic", "a", "left", scene.date.utc + max(0, step) - 60_000
+    )  # the clock was right when this was written
     scene.list.recall([before])
     scene.visit("porch")
     assert scene.list.look()
@@ -102,7 +113,11 @@ def test_a_clock_that_is_set_moves_what_it_has_timed_and_nothing_else(scene: Sce
     scene.visit("cellar")  # before anything has looked at the clock
     assert scene.list.look()
     now = scene.date.utc
-    assert {one.name: one.since for one in scene.list} == {"attic": before.since, "porch": now - 30_000, "cellar": now}
+    assert {one.name: one.since for one in scene.list} == {
+        "attic": before.since,
+        "porch": now - 30_000,
+        "cellar": now,
+    }
 
 
 def test_a_clock_that_is_set_to_its_beginning_makes_no_time_before_that(scene: Scene) -> None:
@@ -127,7 +142,9 @@ def test_one_address_has_its_share_and_forgets_its_own(scene: Scene) -> None:
     scene.visit("porch", "192.0.2.1")
     for number in range(share + 10):
         scene.visit(f"x{number}", f"2001:db8:0:1::{number:x}")
-    assert scene.names == ["porch", *(f"x{number}" for number in range(10, share + 10))], "a network of IPv6 is one"
+    assert scene.names == ["porch", *(f"x{number}" for number in range(10, share + 10))], (
+        "a network of IPv6 is one"
+    )
     for number in range(MAX_GONE):
         scene.visit(f"y{number}", "198.51.100.7")
     held = [sum(name.startswith(letter) for name in scene.names) for letter in "pxy"]
@@ -145,16 +162,25 @@ def test_what_a_relay_before_knew_is_no_news_of_who_is_here(scene: Scene) -> Non
     scene.visit("attic", "a", "left")
     mine = list(scene.list)
     scene.list.recall([Departure(name, "b", "lost", 1) for name in ("porch", "attic", "cellar")])
-    assert [*mine, Departure("cellar", "b", "lost", 1)] == list(scene.list) and scene.list.on_air == {"porch": "a"}
+    assert [*mine, Departure("cellar", "b", "lost", 1)] == list(
+        scene.list
+    ) and scene.list.on_air == {"porch": "a"}
 
 
 NAMES = st.sampled_from([f"cam-{number}" for number in range(2 * MAX_GONE)])
 ADDRESSES = st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", ""])
-EVENTS = st.tuples(st.sampled_from(["films", "returns", "goes", "look"]), NAMES, ADDRESSES, st.sampled_from(REASONS))
+EVENTS = st.tuples(
+    st.sampled_from(["films", "returns", "goes", "look"]),
+    NAMES,
+    ADDRESSES,
+    st.sampled_from(REASONS),
+)
 
 
 @given(st.lists(EVENTS, max_size=600))
-def test_nobody_is_both_here_and_gone_and_all_bounds_hold(events: list[tuple[str, str, str, str]]) -> None:
+def test_nobody_is_both_here_and_gone_and_all_bounds_hold(
+    events: list[tuple[str, str, str, str]],
+) -> None:
     scene = Scene()
     for what, name, address, reason in events:
         scene.date.pass_by(1000)
@@ -165,4 +191,6 @@ def test_nobody_is_both_here_and_gone_and_all_bounds_hold(events: list[tuple[str
         else:
             getattr(scene.list, what)(name, address)
         assert not scene.list.on_air.keys() & set(scene.names)
-        assert len(scene.names) <= MAX_GONE and sorted(one.since for one in scene.list) == [one.since for one in scene.list]
+        assert len(scene.names) <= MAX_GONE and sorted(one.since for one in scene.list) == [
+            one.since for one in scene.list
+        ]

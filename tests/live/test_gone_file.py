@@ -1,4 +1,6 @@
-"""The list of cameras that are gone, on the disk: what the next relay finds, also where the file is broken or cannot be written."""
+"""The list of cameras that are gone, on the disk: what the next relay finds, also where the file is
+broken or cannot be written.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ PATIENCE = 20.0
 
 NAMES = st.text("a09-", min_size=1, max_size=32).filter(NAME.fullmatch)
 ADDRESSES = st.text('0:%"\\\n\x00\ud800\U0001f600', max_size=MAX_ADDRESS)
-DEPARTURES = st.builds(Departure, NAMES, ADDRESSES, st.sampled_from(REASONS), st.integers(0, 2**53 - 1))
+DEPARTURES = st.builds(
+    Departure, NAMES, ADDRESSES, st.sampled_from(REASONS), st.integers(0, 2**53 - 1)
+)
 
 
 async def eventually(holds: Callable[[], object]) -> None:
@@ -75,18 +79,32 @@ def test_what_is_written_is_read_again(departures: list[Departure], on_air: dict
 
 
 def test_the_longest_list_can_be_read() -> None:
-    many = [Departure(f"{number:032}", "\U0001f600" * MAX_ADDRESS, "closed", 2**53 - 1, "\U0001f600" * 40) for number in range(MAX_GONE)]
+    many = [
+        Departure(
+            f"{number:032}", "\U0001f600" * MAX_ADDRESS, "closed", 2**53 - 1, "\U0001f600" * 40
+        )
+        for number in range(MAX_GONE)
+    ]
     on_air = {f"x{number:031}": "f" * 2 * MAX_ADDRESS for number in range(MAX_CAMERAS)}
     data = written(many, on_air, dict.fromkeys(on_air, "\U0001f600" * 40))
     assert len(data) <= MAX_FILE and len(parse(data, 0)) == MAX_GONE + MAX_CAMERAS
 
 
 def test_labels_are_kept_and_a_file_without_them_is_read() -> None:
-    old = b'{"version": 1, "cameras": [{"name": "porch", "address": "a", "reason": "left", "since": 5}, {"name": "attic", "address": "b"}]}'
+    old = (
+        b'{"version": 1, "cameras": [{"name": "porch", "address": "a", "reason": "left", '
+        b'"since": 5}, {"name": "attic", "address": "b"}]}'
+    )
     assert parse(old, 7) == [Departure("porch", "a", "left", 5), Departure("attic", "b", "lost", 7)]
-    labelled = [Departure("porch", "a", "left", 5, "Дверь"), Departure("attic", "b", "lost", 7, "😀")]
+    labelled = [
+        Departure("porch", "a", "left", 5, "Дверь"),
+        Departure("attic", "b", "lost", 7, "😀"),
+    ]
     assert parse(written(labelled[:1], {"attic": "b"}, {"attic": "😀"}), 7) == labelled
-    assert parse(written([Departure("porch", "a", "left", 5, "a\u202eb\ud800")], {}), 7)[0].label == "ab", "somebody wrote it"
+    assert (
+        parse(written([Departure("porch", "a", "left", 5, "a\u202eb\ud800")], {}), 7)[0].label
+        == "ab"
+    ), "somebody wrote it"
 
 
 GOOD = {"name": "porch", "address": "192.0.2.1", "reason": "left", "since": 5}
@@ -125,8 +143,14 @@ BROKEN: list[Any] = [
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-async def test_a_broken_file_is_a_sentence_and_an_empty_list(tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: Any) -> None:
-    data = broken if isinstance(broken, bytes) else json.dumps({"version": 1, "cameras": [GOOD, broken]}).encode()
+async def test_a_broken_file_is_a_sentence_and_an_empty_list(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: Any
+) -> None:
+    data = (
+        broken
+        if isinstance(broken, bytes)
+        else json.dumps({"version": 1, "cameras": [GOOD, broken]}).encode()
+    )
     with pytest.raises(ValueError, match=r"^(it|an entry) (is|has) "):
         parse(data, 0)
     (tmp_path / FILE).write_bytes(data)
@@ -146,7 +170,9 @@ def test_whatever_the_bytes_there_is_a_list_or_a_sentence(data: bytes) -> None:
         assert len(str(error)) < 100
 
 
-async def test_what_is_no_file_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_is_no_file_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / FILE).mkdir()
     async with Life(tmp_path) as life:
         assert life.known == {} and "is no file" in caplog.text
@@ -155,7 +181,9 @@ async def test_what_is_no_file_ends_nothing(tmp_path: Path, caplog: pytest.LogCa
     assert (tmp_path / FILE).is_dir()
 
 
-async def test_what_was_on_the_air_is_lost_after_a_power_cut_and_after_a_stop(tmp_path: Path) -> None:
+async def test_what_was_on_the_air_is_lost_after_a_power_cut_and_after_a_stop(
+    tmp_path: Path,
+) -> None:
     folder, copy = tmp_path / "made" / "anew", tmp_path / "copy"
     async with Life(folder) as life:
         life.list.films("porch", "192.0.2.1")
@@ -170,17 +198,23 @@ async def test_what_was_on_the_air_is_lost_after_a_power_cut_and_after_a_stop(tm
     os.utime(copy / FILE, ns=(ended * 10**6, ended * 10**6))
     async with Life(copy) as later:
         assert list(later.list) == [attic, Departure("porch", "192.0.2.1", "lost", ended)]
-        await eventually(lambda: content(copy)["porch"].get("since") == ended)  # the next cut does not make it later
+        await eventually(
+            lambda: content(copy)["porch"].get("since") == ended
+        )  # the next cut does not make it later
         later.list.films("porch", "192.0.2.1")
         later.list.films("cellar", "192.0.2.3")
         later.list.goes("cellar", "closed", later.list.now())
     async with Life(copy) as last:
         assert last.known == {"attic": "left", "cellar": "closed", "porch": "lost"}
         [porch] = [one for one in last.list if one.name == "porch"]
-        assert abs(porch.since - last.list.now()) < 1000 * PATIENCE, "it was on the air up to the stop"
+        assert abs(porch.since - last.list.now()) < 1000 * PATIENCE, (
+            "it was on the air up to the stop"
+        )
 
 
-async def test_the_time_of_the_file_is_set_while_a_camera_is_on_the_air(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_time_of_the_file_is_set_while_a_camera_is_on_the_air(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gone_file, "TOUCH_INTERVAL", 0.01)
     monkeypatch.setattr(gone_file, "WRITE_PAUSE", 1e-9)
     path = tmp_path / FILE
@@ -204,7 +238,9 @@ async def test_the_time_of_the_file_is_set_while_a_camera_is_on_the_air(tmp_path
         assert path.stat().st_mtime == 5, "nothing is on the air"
 
 
-async def test_it_is_written_beside_the_event_loop_and_not_at_each_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_written_beside_the_event_loop_and_not_at_each_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads: list[int] = []
     write = files.write
 
@@ -245,7 +281,9 @@ async def test_a_full_disk_is_said_once_and_written_when_it_has_room(
     async with Life(tmp_path) as life:
         life.list.films("porch", "a")
         await eventually(lambda: tries > 3)
-        assert [line for line in caplog.messages if "cannot be kept" in line and "No space left" in line] == caplog.messages
+        assert [
+            line for line in caplog.messages if "cannot be kept" in line and "No space left" in line
+        ] == caplog.messages
         assert len(caplog.messages) == 1
         full = False
         await eventually(lambda: "porch" in content(tmp_path))
@@ -256,7 +294,9 @@ async def test_a_full_disk_is_said_once_and_written_when_it_has_room(
 async def test_a_folder_that_cannot_be_written_is_still_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / FILE).write_bytes(written([Departure("porch", "a", "left", int(time.time() * 1000))], {}))
+    (tmp_path / FILE).write_bytes(
+        written([Departure("porch", "a", "left", int(time.time() * 1000))], {})
+    )
     before = (tmp_path / FILE).read_bytes()
 
     def refuse(*arguments: object) -> None:
@@ -300,7 +340,9 @@ async def test_who_waits_for_the_relay_before_has_its_list(tmp_path: Path) -> No
 
 async def test_what_is_older_than_a_day_is_written_no_more(tmp_path: Path) -> None:
     now = int(time.time() * 1000)
-    (tmp_path / FILE).write_bytes(written([Departure("old", "a", "left", now - KEPT), Departure("new", "a", "left", now)], {}))
+    (tmp_path / FILE).write_bytes(
+        written([Departure("old", "a", "left", now - KEPT), Departure("new", "a", "left", now)], {})
+    )
     async with Life(tmp_path) as life:
         assert life.list.look() and life.known == {"new": "left"}
         await eventually(lambda: content(tmp_path).keys() == {"new"})

@@ -96,7 +96,9 @@ def test_the_wall_sees_cameras_come_and_go(hub: Hub, date: Date) -> None:
     assert len(wall.told) == count
 
 
-def test_a_camera_that_comes_back_leaves_the_list_and_is_in_it_again_when_it_goes(hub: Hub, date: Date) -> None:
+def test_a_camera_that_comes_back_leaves_the_list_and_is_in_it_again_when_it_goes(
+    hub: Hub, date: Date
+) -> None:
     wall, viewer = FakeWall(), FakeViewer()
     hub.watch(wall)
     hub.awaited("porch", "a").join(viewer)
@@ -106,9 +108,17 @@ def test_a_camera_that_comes_back_leaves_the_list_and_is_in_it_again_when_it_goe
     assert wall.entries == [{"name": "porch", "state": "waiting", "kinds": []}]
     date.pass_by(60_000)
     hub.channel("porch").leave(again, "left")
-    assert wall.entries == [{"name": "porch", "state": "gone", "kinds": [], "reason": "left", "since": date.utc}]
+    assert wall.entries == [
+        {"name": "porch", "state": "gone", "kinds": [], "reason": "left", "since": date.utc}
+    ]
     told = [(one.state, one.since) for one in viewer.told if isinstance(one, control.ChannelState)]
-    assert told == [("waiting", None), ("live", None), ("gone", date.utc - 60_000), ("waiting", None), ("gone", date.utc)]
+    assert told == [
+        ("waiting", None),
+        ("live", None),
+        ("gone", date.utc - 60_000),
+        ("waiting", None),
+        ("gone", date.utc),
+    ]
 
 
 def test_what_a_camera_is_called_is_told_to_all_and_outlives_it(hub: Hub, date: Date) -> None:
@@ -116,14 +126,24 @@ def test_what_a_camera_is_called_is_told_to_all_and_outlives_it(hub: Hub, date: 
     hub.watch(wall)
     porch.join(viewer)
     camera = on_air(hub, "porch")
-    assert wall.entries == [{"name": "porch", "state": "live", "kinds": ["video"]}] and "label" not in porch.report()
+    assert (
+        wall.entries == [{"name": "porch", "state": "live", "kinds": ["video"]}]
+        and "label" not in porch.report()
+    )
     porch.camera_is_called("Дверь")
     porch.camera_is_called(None)  # its sound, which need not say it again
     assert wall.entries[0]["label"] == porch.report()["label"] == "Дверь"
     assert viewer.told[-1] == control.ChannelState("live", label="Дверь")
     porch.camera_is_called("Door")
     porch.leave(camera, "lost")
-    gone = {"name": "porch", "state": "gone", "kinds": [], "label": "Door", "reason": "lost", "since": date.utc}
+    gone = {
+        "name": "porch",
+        "state": "gone",
+        "kinds": [],
+        "label": "Door",
+        "reason": "lost",
+        "since": date.utc,
+    }
     assert wall.entries == [gone]
     porch.take(FakeCamera())
     assert wall.entries[0]["label"] == "Door", "it is the same until it says what it is called"
@@ -150,7 +170,9 @@ def test_a_camera_that_never_showed_anything_is_forgotten(hub: Hub) -> None:
         hub.channel(name).take(camera)
         hub.channel(name).join(viewer)
         hub.channel(name).leave(camera, "lost")
-    assert wall.shown == [] and viewer.states[-1] == ("gone", "lost"), "but who waits for it is told"
+    assert wall.shown == [] and viewer.states[-1] == ("gone", "lost"), (
+        "but who waits for it is told"
+    )
 
 
 def test_a_name_that_was_taken_over_is_not_gone_before_the_last_camera_is(hub: Hub) -> None:
@@ -161,12 +183,21 @@ def test_a_name_that_was_taken_over_is_not_gone_before_the_last_camera_is(hub: H
     hub.channel("porch").leave(first, "lost")
     assert wall.shown == [("porch", "waiting")]
     hub.channel("porch").leave(second, "lost")
-    assert wall.shown == [("porch", "gone")], "it was on this wall, though its last camera showed nothing"
+    assert wall.shown == [("porch", "gone")], (
+        "it was on this wall, though its last camera showed nothing"
+    )
 
 
-def test_what_was_gone_before_this_relay_is_listed_and_told_to_who_watches(clock: Clock, date: Date) -> None:
+def test_what_was_gone_before_this_relay_is_listed_and_told_to_who_watches(
+    clock: Clock, date: Date
+) -> None:
     departures = Departures(date, date.elapsed)
-    departures.recall([Departure("porch", "a", "left", date.utc - 5), Departure("attic", "a", "lost", date.utc - KEPT)])
+    departures.recall(
+        [
+            Departure("porch", "a", "left", date.utc - 5),
+            Departure("attic", "a", "lost", date.utc - KEPT),
+        ]
+    )
     hub, wall = Hub(clock, departures=departures), FakeWall()
     hub.watch(wall)
     porch = {"name": "porch", "state": "gone", "kinds": [], "reason": "left", "since": date.utc - 5}
@@ -175,18 +206,30 @@ def test_what_was_gone_before_this_relay_is_listed_and_told_to_who_watches(clock
     hub.awaited("porch", "a").join(viewer)
     assert viewer.told == [control.ChannelState("gone", "left", since=date.utc - 5)]
     [report] = [one.report() for one in hub.cameras()]
-    assert (report["name"], report["state"], report["reason"], report["since"]) == ("porch", "gone", "left", date.utc - 5)
+    assert (report["name"], report["state"], report["reason"], report["since"]) == (
+        "porch",
+        "gone",
+        "left",
+        date.utc - 5,
+    )
     assert (report["tracks"], report["viewers"], report["age"]) == ([], 1, None)
     # Another list is found later, when viewers wait already.
     waits = FakeViewer()
     hub.awaited("cellar", "a").join(waits)
-    departures.recall([Departure("cellar", "a", "closed", date.utc - 7), Departure("porch", "a", "lost", date.utc - 8)])
+    departures.recall(
+        [
+            Departure("cellar", "a", "closed", date.utc - 7),
+            Departure("porch", "a", "lost", date.utc - 8),
+        ]
+    )
     hub.sweep()
     assert wall.shown == [("cellar", "gone"), ("porch", "gone")] and wall.entries[1] == porch
     assert waits.told[-1] == control.ChannelState("gone", "closed", since=date.utc - 7)
 
 
-def test_a_camera_that_is_back_before_the_list_is_found_is_not_gone_and_remembered_when_it_goes(clock: Clock, date: Date) -> None:
+def test_a_camera_that_is_back_before_the_list_is_found_is_not_gone_and_remembered_when_it_goes(
+    clock: Clock, date: Date
+) -> None:
     departures = Departures(date, date.elapsed)
     hub, wall, camera = Hub(clock, departures=departures), FakeWall(), FakeCamera()
     hub.watch(wall)
@@ -195,7 +238,9 @@ def test_a_camera_that_is_back_before_the_list_is_found_is_not_gone_and_remember
     hub.sweep()
     assert wall.shown == [("porch", "waiting")] and departures.on_air == {"porch": "b"}
     hub.channel("porch").leave(camera, "left")
-    assert list(departures) == [Departure("porch", "b", "left", date.utc)] and wall.shown == [("porch", "gone")]
+    assert list(departures) == [Departure("porch", "b", "left", date.utc)] and wall.shown == [
+        ("porch", "gone")
+    ]
 
 
 def test_when_the_clock_is_set_all_are_told_the_right_time(hub: Hub, date: Date) -> None:
@@ -231,7 +276,9 @@ def test_viewers_who_wait_take_no_room_of_cameras_and_not_all_of_theirs(hub: Hub
         hub.awaited(next(names), "hostile").join(viewer)
     with pytest.raises(HubFull, match="this address"):
         hub.awaited("porch", "hostile")
-    assert hub.awaited("x0", "hostile") is hub.find("x0"), "for a name that is waited for already there is room"
+    assert hub.awaited("x0", "hostile") is hub.find("x0"), (
+        "for a name that is waited for already there is room"
+    )
     for viewer in viewers[MAX_AWAITED * 3 // 4 :]:
         hub.awaited(next(names), "another").join(viewer)
     with pytest.raises(HubFull):
@@ -276,17 +323,23 @@ def test_places_to_wait_are_given_back(hub: Hub) -> None:
         assert not hub.channels
 
 
-def test_a_stranger_of_many_names_has_the_others_remembered_and_the_relay_small(hub: Hub, clock: Clock) -> None:
+def test_a_stranger_of_many_names_has_the_others_remembered_and_the_relay_small(
+    hub: Hub, clock: Clock
+) -> None:
     wall = FakeWall()
     hub.watch(wall)
     for name in ("porch", "attic"):
         hub.channel(name).leave(on_air(hub, name, "192.0.2.1"), "lost")
     for number in range(3 * MAX_CHANNELS):
         clock.time += 1
-        hub.channel(f"x{number}").leave(on_air(hub, f"x{number}", "2001:db8::" + f"{number:x}"), "left")
+        hub.channel(f"x{number}").leave(
+            on_air(hub, f"x{number}", "2001:db8::" + f"{number:x}"), "left"
+        )
         assert len(hub.channels) <= MAX_CHANNELS
     hub.sweep()
-    kept = [f"x{number}" for number in range(3 * MAX_CHANNELS - share_of(MAX_GONE), 3 * MAX_CHANNELS)]
+    kept = [
+        f"x{number}" for number in range(3 * MAX_CHANNELS - share_of(MAX_GONE), 3 * MAX_CHANNELS)
+    ]
     assert wall.shown == [(name, "gone") for name in sorted(["porch", "attic", *kept])]
     assert len(hub.channels) == len(wall.shown)
 

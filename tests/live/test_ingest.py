@@ -58,7 +58,11 @@ class Stage:
     @property
     def moments(self) -> list[int]:
         """Timestamps (ms) of the pictures on the wire."""
-        return [unwrap(fragment.data)[0] // 1000 for fragment in self.viewer.fragments if fragment.number == 1]
+        return [
+            unwrap(fragment.data)[0] // 1000
+            for fragment in self.viewer.fragments
+            if fragment.number == 1
+        ]
 
     @property
     def numbers(self) -> list[int]:
@@ -102,11 +106,24 @@ def test_a_stream_begun_afresh_reads_a_new_container(stage: Stage) -> None:
     assert stage.viewer.fragments[count].key, "it goes on at a keyframe"
 
 
-@pytest.mark.parametrize("data", [VP8, record("h264", movflags="frag_every_frame+empty_moov+default_base_moof")], ids=["webm", "mp4"])
+@pytest.mark.parametrize(
+    "data",
+    [VP8, record("h264", movflags="frag_every_frame+empty_moov+default_base_moof")],
+    ids=["webm", "mp4"],
+)
 @pytest.mark.parametrize("claimed", [False, True])
-def test_a_document_that_begins_anew_goes_on_at_once(stage: Stage, data: bytes, claimed: bool) -> None:
-    """A recorder that was restarted counts from 0 again. Its pictures stay as far apart as they were, and follow what came before."""
-    captured = [packet.timestamp for packet in read([data]) if isinstance(packet, Packet) and packet.track.kind is Kind.VIDEO]
+def test_a_document_that_begins_anew_goes_on_at_once(
+    stage: Stage, data: bytes, claimed: bool
+) -> None:
+    """A recorder that was restarted counts from 0 again.
+
+    Its pictures stay as far apart as they were, and follow what came before.
+    """
+    captured = [
+        packet.timestamp
+        for packet in read([data])
+        if isinstance(packet, Packet) and packet.track.kind is Kind.VIDEO
+    ]
     length = captured[-1] - captured[0]
     stage.clock.time = 10_000_000
     stage.source.begin(1, at=10_000_000 if claimed else None)
@@ -120,13 +137,24 @@ def test_a_document_that_begins_anew_goes_on_at_once(stage: Stage, data: bytes, 
         assert abs(pictures[-1] - pictures[0] - length // 1000) <= 2
         assert abs(pictures[-1] - stage.clock.time // 1000) <= 2, "nothing is late"
         stage.clock.time += 40_000
-    begun = [message.kind for message in stage.viewer.told if isinstance(message, control.TrackBegins)]
+    begun = [
+        message.kind for message in stage.viewer.told if isinstance(message, control.TrackBegins)
+    ]
     assert len(begun) == len(set(begun)), "the tracks are the same ones"
 
 
-@pytest.mark.parametrize("data", [VP8, record("h264", movflags="frag_every_frame+empty_moov+default_base_moof")], ids=["webm", "mp4"])
-def test_a_document_that_is_cut_off_amid_a_picture_goes_on_too(stage: Stage, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """Of the next document's first pictures some come with what they were taken for. From then on, nothing is late."""
+@pytest.mark.parametrize(
+    "data",
+    [VP8, record("h264", movflags="frag_every_frame+empty_moov+default_base_moof")],
+    ids=["webm", "mp4"],
+)
+def test_a_document_that_is_cut_off_amid_a_picture_goes_on_too(
+    stage: Stage, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the next document's first pictures some come with what they were taken for.
+
+    From then on, nothing is late.
+    """
     pieces = [*by_picture(data)]
     stage.clock.time = 10_000_000
     stage.source.begin(1)
@@ -184,10 +212,19 @@ def test_a_document_begins_from_a_keyframe(stage: Stage) -> None:
     found = [event for event in read([data]) if isinstance(event, Packet)]
     out = writer(found[0].track, 1, 0)
     first = out.init() + b"".join(map(out.fragment, found[:3]))
-    second = out.init() + b"".join(map(out.fragment, found[3:8]))  # the third of these is a keyframe
+    second = out.init() + b"".join(
+        map(out.fragment, found[3:8])
+    )  # the third of these is a keyframe
     stage.source.begin(1)
     stage.send(1, first + second)
-    assert [fragment.key for fragment in stage.viewer.fragments] == [True, False, False, True, False, False]
+    assert [fragment.key for fragment in stage.viewer.fragments] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_track_that_is_left_out_is_said_and_forgotten_with_its_document(stage: Stage) -> None:
@@ -195,7 +232,9 @@ def test_a_track_that_is_left_out_is_said_and_forgotten_with_its_document(stage:
     stage.source.begin(1)
     stage.source.feed(b"\x01" + bad + cluster(0) + simple(VP8_KEY))
     assert stage.channel.kinds == ["video"]
-    assert [remark[:35] for remark in stage.channel.report()["remarks"]] == ["One track is left out, track 2 (sou"]
+    assert [remark[:35] for remark in stage.channel.report()["remarks"]] == [
+        "One track is left out, track 2 (sou"
+    ]
     stage.source.feed(b"\x01" + HEAD + cluster(0) + simple(VP8_KEY))
     assert stage.channel.report()["remarks"] == []
     stage.source.feed(b"\x01" + bad)
@@ -203,7 +242,9 @@ def test_a_track_that_is_left_out_is_said_and_forgotten_with_its_document(stage:
     assert stage.channel.report()["remarks"] == []
 
 
-def test_many_streams_with_tracks_that_are_left_out_say_no_more_than_people_read(stage: Stage) -> None:
+def test_many_streams_with_tracks_that_are_left_out_say_no_more_than_people_read(
+    stage: Stage,
+) -> None:
     bad = head(entry(1, 1, b"V_VP8"), entry(2, 2, b"A_AAC"))
     for number in range(1, 21):
         stage.source.begin(number)
@@ -213,7 +254,11 @@ def test_many_streams_with_tracks_that_are_left_out_say_no_more_than_people_read
 
 def test_a_track_that_breaks_ends_alone_and_begins_again(stage: Stage) -> None:
     data = record("h264", "aac")
-    pictures = [event for event in read([data]) if isinstance(event, Packet) and event.track.kind is Kind.VIDEO]
+    pictures = [
+        event
+        for event in read([data])
+        if isinstance(event, Packet) and event.track.kind is Kind.VIDEO
+    ]
     place = data.index(pictures[6].data)
     stage.source.begin(1)
     stage.send(1, data[:place] + b"\xff" * 4)
@@ -228,7 +273,9 @@ def test_a_track_that_breaks_ends_alone_and_begins_again(stage: Stage) -> None:
 def test_where_a_stream_is_the_whole_camera_its_pictures_must_be_readable(stage: Stage) -> None:
     sound_of_a_film = head(entry(1, 1, b"V_THEORA"), entry(2, 2, b"A_OPUS"))
     stage.source.begin(1)
-    stage.source.feed(b"\x01" + sound_of_a_film)  # a page's recorder of sound may be beside one of pictures
+    stage.source.feed(
+        b"\x01" + sound_of_a_film
+    )  # a page's recorder of sound may be beside one of pictures
     whole = Source(stage.channel, stage.clock, whole=True)
     whole.begin(1)
     whole.feed(b"\x01" + OPUS)
@@ -275,7 +322,11 @@ def test_what_the_streams_recorder_can_do_reaches_the_channel(stage: Stage) -> N
     stage.send(2, OPUS)  # its recorder makes no picture, so it does not matter what it can do
     stage.send(1, VP8)
     pictures = len(stage.numbers) - stage.numbers.count(2)
-    last_key = max(index for index, one in enumerate(one for one in stage.viewer.fragments if one.number == 1) if one.key)
+    last_key = max(
+        index
+        for index, one in enumerate(one for one in stage.viewer.fragments if one.number == 1)
+        if one.key
+    )
     assert pictures - 1 - last_key > FEW_PICTURES, "the recording is long enough"
     stage.channel.join(FakeViewer())
     assert stage.camera.wishes == 1
@@ -289,10 +340,17 @@ def test_what_the_streams_recorder_can_do_reaches_the_channel(stage: Stage) -> N
 @functools.cache
 def turned_file(codec: Codec, rotation: int, flip: bool) -> bytes:
     """FFmpeg's file, which says so itself."""
-    return recorded(codec, "mp4" if codec is Codec.H264 else "matroska", matrix=geometry.matrix(rotation, flip))
+    return recorded(
+        codec, "mp4" if codec is Codec.H264 else "matroska", matrix=geometry.matrix(rotation, flip)
+    )
 
 
-@given(st.sampled_from([Codec.VP8, Codec.H264]), st.sampled_from(EIGHT), st.sampled_from(EIGHT), st.booleans())
+@given(
+    st.sampled_from([Codec.VP8, Codec.H264]),
+    st.sampled_from(EIGHT),
+    st.sampled_from(EIGHT),
+    st.booleans(),
+)
 def test_a_turn_that_a_camera_states_counts_where_its_stream_states_none(
     codec: Codec, told: tuple[int, bool], contained: tuple[int, bool], anew: bool
 ) -> None:
@@ -307,14 +365,18 @@ def test_a_turn_that_a_camera_states_counts_where_its_stream_states_none(
     assert stage.numbers, "pictures have come"
     stage.source.begin(1)  # an older camera
     stage.send(1, turned_file(codec, *contained))
-    last = [message for message in stage.viewer.told if isinstance(message, control.TrackBegins)][-1]
+    last = [message for message in stage.viewer.told if isinstance(message, control.TrackBegins)][
+        -1
+    ]
     assert (last.rotation or 0, last.flip or False) == contained
 
 
 def test_sound_is_not_turned(stage: Stage) -> None:
     stage.source.begin(1, rotation=90, flip=True)
     stage.send(1, OPUS)
-    (begins,) = (message for message in stage.viewer.told if isinstance(message, control.TrackBegins))
+    (begins,) = (
+        message for message in stage.viewer.told if isinstance(message, control.TrackBegins)
+    )
     assert (begins.kind, begins.rotation, begins.flip) == ("audio", None, None)
 
 
@@ -347,8 +409,14 @@ def test_one_byte_at_a_time(stage: Stage) -> None:
 
 
 def frames(recording: bytes, kind: Kind, interval: int) -> Iterator[bytes]:
-    """The frames of a recording again and again, in their canonical form, so many microseconds apart; before them, their header."""
-    packets = [event for event in read([recording]) if isinstance(event, Packet) and event.track.kind is kind]
+    """The frames of a recording again and again, in their canonical form, so many microseconds
+    apart; before them, their header.
+    """
+    packets = [
+        event
+        for event in read([recording])
+        if isinstance(event, Packet) and event.track.kind is kind
+    ]
     track = packets[0].track
     written = writer(track, 1, 0)
     yield written.init()
@@ -360,13 +428,22 @@ def of(recording: Recording) -> list[Kind]:
     return [event.kind for event in read([recording.data]) if isinstance(event, Track)]
 
 
-@pytest.mark.parametrize("recording", [one for one in recordings() if Kind.VIDEO in of(one)], ids=str)
+@pytest.mark.parametrize(
+    "recording", [one for one in recordings() if Kind.VIDEO in of(one)], ids=str
+)
 def test_ten_seconds_of_two_recorders_at_once(stage: Stage, recording: Recording) -> None:
-    """60 pictures and 50 packets of sound a second, which come after a stall. Pictures of H.264 come in a fragment each."""
-    for number, (data, kind, interval) in enumerate(((recording.data, Kind.VIDEO, 16_667), (OPUS, Kind.AUDIO, 20_000)), 1):
+    """60 pictures and 50 packets of sound a second, which come after a stall.
+
+    Pictures of H.264 come in a fragment each.
+    """
+    for number, (data, kind, interval) in enumerate(
+        ((recording.data, Kind.VIDEO, 16_667), (OPUS, Kind.AUDIO, 20_000)), 1
+    ):
         stage.source.begin(number)
         count = 10_000_000 // interval
-        stage.source.feed(bytes([number]) + b"".join(islice(frames(data, kind, interval), count + 1)))
+        stage.source.feed(
+            bytes([number]) + b"".join(islice(frames(data, kind, interval), count + 1))
+        )
         assert stage.numbers.count(number) == count
     assert stage.source._work.left > MOST / 3
     stage.clock.time += 1_000_000
@@ -375,7 +452,9 @@ def test_ten_seconds_of_two_recorders_at_once(stage: Stage, recording: Recording
 
 
 def test_many_small_fragments_behind_a_large_header(stage: Stage) -> None:
-    """As FFmpeg writes them with frag_every_frame; the moov has 900 KB of what the relay does not read."""
+    """As FFmpeg writes them with frag_every_frame; the moov has 900 KB of what the relay does not
+    read.
+    """
     film = record(movflags="frag_every_frame+empty_moov+default_base_moof", seconds=10)
     at = film.index(b"moov") - 4
     size = int.from_bytes(film[at : at + 4], "big")
@@ -395,7 +474,9 @@ def test_work_is_bounded_in_a_message_and_over_time(stage: Stage) -> None:
         stage.clock.time += 1_000_000
     for _ in range(2):
         stage.source.feed(b"\x01" + VOID * (MOST // 3))
-    assert stage.source.rest == pytest.approx(1 / 3, abs=0.02), "who can wait for so long may send as much again"
+    assert stage.source.rest == pytest.approx(1 / 3, abs=0.02), (
+        "who can wait for so long may send as much again"
+    )
     with pytest.raises(Refused, match="small parts") as refused:
         stage.source.feed(b"\x01" + VOID * (MOST // 3 + 10))
     assert refused.value.closing.reason is Reason.MEDIA_LIMIT

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawercam.live import ledger as module
-from drawercam.live.ledger import LEAST_WORK, MAX_ADDRESSES, MAX_OF_ADDRESS, MAX_OF_CAMERA, OWN, WORK_PER_SECOND, Account, Budget, Ledger
+from drawercam.live.ledger import (
+    LEAST_WORK,
+    MAX_ADDRESSES,
+    MAX_OF_ADDRESS,
+    MAX_OF_CAMERA,
+    OWN,
+    WORK_PER_SECOND,
+    Account,
+    Budget,
+    Ledger,
+)
 from drawercam.media.work import MOST
 from drawercam.protocol.close_reasons import Reason, Refused
 from tests.live.test_channel import Clock
@@ -75,15 +85,30 @@ def test_all_have_one_bound_with_the_channels_and_who_asks_is_refused() -> None:
 ADDRESSES = (HERE, f"::ffff:{HERE}", THERE, *NETWORK, "fe80::1%eth0", "a peer")
 
 
-@given(st.lists(st.tuples(st.integers(0, len(ADDRESSES) - 1), st.integers(0, 12), st.none() | st.integers(0, 2 * 2**20)), max_size=80))
-def test_whatever_happens_the_bounds_hold_and_all_is_given_back(steps: list[tuple[int, int, int | None]]) -> None:
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, len(ADDRESSES) - 1),
+            st.integers(0, 12),
+            st.none() | st.integers(0, 2 * 2**20),
+        ),
+        max_size=80,
+    )
+)
+def test_whatever_happens_the_bounds_hold_and_all_is_given_back(
+    steps: list[tuple[int, int, int | None]],
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MAX_OF_CAMERA", MIB)
         patch.setattr(module, "MAX_OF_ADDRESS", 2 * MIB)
         book = Book(limit=3 * MIB)
         held: dict[tuple[int, int], tuple[Account, int]] = {}
         for address, camera, size in steps:
-            account, before = held.pop((address, camera)) if (address, camera) in held else (book.ledger.account(ADDRESSES[address]), 0)
+            account, before = (
+                held.pop((address, camera))
+                if (address, camera) in held
+                else (book.ledger.account(ADDRESSES[address]), 0)
+            )
             if size is None:
                 account.close()
                 continue
@@ -105,7 +130,9 @@ def test_whatever_happens_the_bounds_hold_and_all_is_given_back(steps: list[tupl
 
 
 @pytest.mark.parametrize("addresses", [(HERE, HERE), NETWORK], ids=["address", "network"])
-def test_an_address_that_was_refused_for_its_work_begins_with_little(addresses: tuple[str, str]) -> None:
+def test_an_address_that_was_refused_for_its_work_begins_with_little(
+    addresses: tuple[str, str],
+) -> None:
     book = Book()
     book.clock.time += 10_000_000
     (one,), (again,), (other,) = (book.accounts(1, address) for address in (*addresses, THERE))

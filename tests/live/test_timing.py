@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 
 from drawercam.live.timing import Parts, Timing
 
-MOMENTS = st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**6), st.integers(0, 10**5)), min_size=1, max_size=200)
+MOMENTS = st.lists(
+    st.tuples(st.integers(0, 10**12), st.integers(0, 10**6), st.integers(0, 10**5)),
+    min_size=1,
+    max_size=200,
+)
 
 
 def test_nothing_is_known_at_first() -> None:
@@ -20,7 +24,9 @@ def test_nothing_is_known_at_first() -> None:
 
 
 @given(MOMENTS, st.none() | st.integers(0, 10**6))
-def test_the_parts_are_medians_of_the_last_pictures(moments: list[tuple[int, int, int]], encode: int | None) -> None:
+def test_the_parts_are_medians_of_the_last_pictures(
+    moments: list[tuple[int, int, int]], encode: int | None
+) -> None:
     timing = Timing()
     timing.encode = encode
     for captured, age, stay in moments:
@@ -37,8 +43,14 @@ def test_one_slow_picture_does_not_count() -> None:
     assert timing.parts() == Parts(None, 12_000, 200)
 
 
-@given(st.integers(4_000, 10**6), st.lists(st.integers(-3, 3), min_size=8, max_size=60), st.integers(0, 50))
-def test_the_time_between_pictures_is_known_from_eight_on(interval: int, moved: list[int], pause_at: int) -> None:
+@given(
+    st.integers(4_000, 10**6),
+    st.lists(st.integers(-3, 3), min_size=8, max_size=60),
+    st.integers(0, 50),
+)
+def test_the_time_between_pictures_is_known_from_eight_on(
+    interval: int, moved: list[int], pause_at: int
+) -> None:
     """B frames come out of order, and a pause does not count."""
     timing = Timing()
     places = sorted(range(len(moved)), key=lambda place: place + moved[place])
@@ -59,7 +71,9 @@ def test_before_that_it_is_what_the_camera_says() -> None:
 
 
 @given(st.integers(0, 60_000_000), st.integers(2, 40), st.data())
-def test_the_pace_is_known_from_the_second_picture_on_and_one_pause_is_none(interval: int, count: int, data: st.DataObject) -> None:
+def test_the_pace_is_known_from_the_second_picture_on_and_one_pause_is_none(
+    interval: int, count: int, data: st.DataObject
+) -> None:
     """Two pictures with a pause between them and nothing else are all that is known."""
     timing = Timing()
     timing.told = 33_333

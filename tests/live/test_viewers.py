@@ -1,4 +1,6 @@
-"""drawercam.live.viewers and pausing: who is there, who votes, what a camera is told, no channel."""
+"""drawercam.live.viewers and pausing: who is there, who votes, what a camera is told, no
+channel.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,11 @@ class Recording:
 
 def recordings() -> list[Recording]:
     """All recordings in the repository; there are always some."""
-    found = [Recording(path.name, path.read_bytes()) for path in sorted(RECORDINGS.iterdir()) if path.suffix in (".webm", ".mp4")]
+    found = [
+        Recording(path.name, path.read_bytes())
+        for path in sorted(RECORDINGS.iterdir())
+        if path.suffix in (".webm", ".mp4")
+    ]
     assert found, f"no recordings in {RECORDINGS}"
     return found
 

@@ -1,4 +1,6 @@
-"""What streams and containers say of colours: read, merged, written, and read again by FFmpeg's libraries."""
+"""What streams and containers say of colours: read, merged, written, and read again by FFmpeg's
+libraries.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def color(said: tuple[int, int, int, int]) -> ColorSpace:
     return found
 
 
-def encoded(encoder: str, said: tuple[int, int, int, int] | None = None, **options: str) -> tuple[bytes, bytes]:
+def encoded(
+    encoder: str, said: tuple[int, int, int, int] | None = None, **options: str
+) -> tuple[bytes, bytes]:
     """A keyframe whose encoder was told of its colours, and the configuration."""
     context = av.CodecContext.create(encoder, "w")
     assert isinstance(context, VideoCodecContext)
@@ -68,10 +72,14 @@ def encoded(encoder: str, said: tuple[int, int, int, int] | None = None, **optio
     if said is not None:
         picture.color_primaries, picture.color_trc, picture.colorspace, picture.color_range = said
     picture.pts = 0
-    return bytes([*context.encode(picture), *context.encode(None)][0]), bytes(context.extradata or b"")
+    return bytes([*context.encode(picture), *context.encode(None)][0]), bytes(
+        context.extradata or b""
+    )
 
 
-def unpacked(codec: Codec, frame: bytes, said: ColorSpace | None = None, config: bytes = b"") -> tuple[Track, bytes]:
+def unpacked(
+    codec: Codec, frame: bytes, said: ColorSpace | None = None, config: bytes = b""
+) -> tuple[Track, bytes]:
     """The track that a frame begins, in a container that says this."""
     found = unpacker(codec, config, color=said).unpack(frame, True)
     assert found is not None and found[0] is not None
@@ -103,7 +111,9 @@ def test_any_numbers_are_read(primaries: int, transfer: int, matrix: int) -> Non
 
 
 @given(COLORS, COLORS)
-def test_the_first_word_counts_and_the_second_where_there_is_none(one: ColorSpace, other: ColorSpace) -> None:
+def test_the_first_word_counts_and_the_second_where_there_is_none(
+    one: ColorSpace, other: ColorSpace
+) -> None:
     both = merged(one, other)
     assert both is not None
     for name in ("primaries", "transfer", "matrix", "full_range"):
@@ -113,7 +123,9 @@ def test_the_first_word_counts_and_the_second_where_there_is_none(one: ColorSpac
 
 
 @given(COLORS, st.integers(0, 4096), st.integers(0, 4096))
-def test_what_is_completed_says_all_and_keeps_what_was_said(one: ColorSpace, width: int, height: int) -> None:
+def test_what_is_completed_says_all_and_keeps_what_was_said(
+    one: ColorSpace, width: int, height: int
+) -> None:
     whole = completed(one, width, height)
     assert None not in (whole.primaries, whole.transfer, whole.matrix, whole.full_range)
     assert merged(one, whole) == whole == completed(one, height, width)
@@ -134,7 +146,9 @@ def test_h264_says_it_in_its_parameter_sets(said: tuple[int, int, int, int]) -> 
 
 
 def test_h264_may_say_its_range_alone_or_nothing() -> None:
-    assert unpacked(Codec.H264, encoded("libx264", (2, 2, 2, 2), **H264)[0])[0].color == ColorSpace(full_range=True)
+    assert unpacked(Codec.H264, encoded("libx264", (2, 2, 2, 2), **H264)[0])[0].color == ColorSpace(
+        full_range=True
+    )
     assert unpacked(Codec.H264, encoded("libx264", None, **H264)[0])[0].color is None
 
 
@@ -148,7 +162,9 @@ def test_zeros_that_would_be_rgb_are_no_knowledge() -> None:
     assert track.color == ColorSpace(full_range=False)
 
 
-@pytest.mark.parametrize(("matrix", "word"), [(1, "bt709"), (5, "bt470bg"), (6, "smpte170m"), (9, "bt2020-ncl")])
+@pytest.mark.parametrize(
+    ("matrix", "word"), [(1, "bt709"), (5, "bt470bg"), (6, "smpte170m"), (9, "bt2020-ncl")]
+)
 @pytest.mark.parametrize("spread", [1, 2])
 def test_vp9_says_it_in_its_keyframes(matrix: int, word: str, spread: int) -> None:
     track, _ = unpacked(Codec.VP9, encoded("libvpx-vp9", (1, 1, matrix, spread), **VP9)[0])
@@ -167,14 +183,23 @@ def test_vp8_has_one_way_and_its_container_may_know_better() -> None:
     assert unpacked(Codec.VP8, frame)[0].color == ColorSpace(matrix="smpte170m", full_range=False)
     said = ColorSpace("bt709", "iec61966-2-1", "bt709", True)
     assert unpacked(Codec.VP8, frame, said)[0].color == said
-    assert unpacked(Codec.VP8, frame, ColorSpace(full_range=True))[0].color == ColorSpace(matrix="smpte170m", full_range=True)
+    assert unpacked(Codec.VP8, frame, ColorSpace(full_range=True))[0].color == ColorSpace(
+        matrix="smpte170m", full_range=True
+    )
 
 
-@pytest.mark.parametrize(("codec", "encoder", "options"), [(Codec.H264, "libx264", H264), (Codec.VP9, "libvpx-vp9", VP9)])
-def test_the_container_counts_more_than_the_stream(codec: Codec, encoder: str, options: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("codec", "encoder", "options"), [(Codec.H264, "libx264", H264), (Codec.VP9, "libvpx-vp9", VP9)]
+)
+def test_the_container_counts_more_than_the_stream(
+    codec: Codec, encoder: str, options: dict[str, str]
+) -> None:
     frame, _ = encoded(encoder, (1, 1, 1, 1), **options)
     track, _ = unpacked(codec, frame, ColorSpace(matrix="smpte170m", full_range=True))
-    assert track.color is not None and (track.color.matrix, track.color.full_range) == ("smpte170m", True)
+    assert track.color is not None and (track.color.matrix, track.color.full_range) == (
+        "smpte170m",
+        True,
+    )
 
 
 # --- containers ---
@@ -188,7 +213,10 @@ def by_ffmpeg(data: bytes) -> tuple[int, int, int, int]:
 
 
 @pytest.mark.parametrize("said", SAID.values(), ids=list(SAID))
-@pytest.mark.parametrize(("codec", "encoder", "options"), [(Codec.H264, "libx264", H264), (Codec.VP8, "libvpx", {"deadline": "realtime"})])
+@pytest.mark.parametrize(
+    ("codec", "encoder", "options"),
+    [(Codec.H264, "libx264", H264), (Codec.VP8, "libvpx", {"deadline": "realtime"})],
+)
 def test_what_is_written_is_read_again_and_by_ffmpeg(
     codec: Codec, encoder: str, options: dict[str, str], said: tuple[int, int, int, int]
 ) -> None:
@@ -206,15 +234,22 @@ def test_what_is_written_is_read_again_and_by_ffmpeg(
 
 def test_vp9_in_mp4_says_it_in_its_own_box_too() -> None:
     said = color((9, 16, 9, 2))
-    init = Mp4Writer(Track(Codec.VP9, "vp09.00.10.08", width=WIDTH, height=HEIGHT, color=said), 1).init()
+    init = Mp4Writer(
+        Track(Codec.VP9, "vp09.00.10.08", width=WIDTH, height=HEIGHT, color=said), 1
+    ).init()
     entry = init[init.index(b"vpcC") + 4 :]
     assert (entry[6], *entry[7:10]) == (8 << 4 | 1 << 1 | 1, 9, 16, 9)
     assert init[init.index(b"colr") + 4 :][:11] == b"nclx" + struct.pack(">3HB", 9, 16, 9, 0x80)
 
 
-@pytest.mark.parametrize(("format_", "options"), [("mp4", {"movflags": "frag_keyframe+empty_moov+default_base_moof"}), ("matroska", {})])
+@pytest.mark.parametrize(
+    ("format_", "options"),
+    [("mp4", {"movflags": "frag_keyframe+empty_moov+default_base_moof"}), ("matroska", {})],
+)
 @pytest.mark.parametrize("said", SAID.values(), ids=list(SAID))
-def test_what_ffmpeg_writes_is_read(format_: str, options: dict[str, str], said: tuple[int, int, int, int]) -> None:
+def test_what_ffmpeg_writes_is_read(
+    format_: str, options: dict[str, str], said: tuple[int, int, int, int]
+) -> None:
     """Its header says it, and the H.264 in it does not."""
     target = io.BytesIO()
     with av.open(target, "w", format=format_, options=options) as container:
@@ -233,11 +268,15 @@ def with_colours(data: bytes, format_: str, said: tuple[int, int, int, int]) -> 
     """The same file, whose header FFmpeg has written anew with colours."""
     target = io.BytesIO()
     with av.open(io.BytesIO(data), "r") as source:
-        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"} if format_ == "mp4" else {}
+        options = (
+            {"movflags": "frag_keyframe+empty_moov+default_base_moof"} if format_ == "mp4" else {}
+        )
         with av.open(target, "w", format=format_, options=options) as container:
             stream = container.add_stream_from_template(source.streams.video[0])
             context = stream.codec_context
-            context.color_primaries, context.color_trc, context.colorspace, context.color_range = said
+            context.color_primaries, context.color_trc, context.colorspace, context.color_range = (
+                said
+            )
             for packet in source.demux(video=0):
                 if packet.size:
                     packet.stream = stream
@@ -271,17 +310,27 @@ def read_entry(*more: bytes) -> ColorSpace | None:
     """What is read of the colours of such a track."""
     frame, _ = encoded("libvpx", deadline="realtime")
     track = Track(Codec.VP8, "vp8")
-    events = Mp4Reader().feed(sample_entry(*more) + Mp4Writer(track, 1).fragment(Packet(track, 0, True, frame)))
+    events = Mp4Reader().feed(
+        sample_entry(*more) + Mp4Writer(track, 1).fragment(Packet(track, 0, True, frame))
+    )
     return next(event.color for event in events if isinstance(event, Track))
 
 
 def test_of_several_colr_boxes_profiles_are_passed_over() -> None:
     profile = boxes.box(b"colr", b"prof" + bytes(40))
-    assert read_entry(profile, boxes.box(b"colr", b"nclx" + struct.pack(">3HB", 1, 13, 1, 0x80))) == color((1, 13, 1, 2))
+    assert read_entry(
+        profile, boxes.box(b"colr", b"nclx" + struct.pack(">3HB", 1, 13, 1, 0x80))
+    ) == color((1, 13, 1, 2))
     old = boxes.box(b"colr", b"nclc" + struct.pack(">3H", 1, 1, 1))
-    assert read_entry(old) == ColorSpace("bt709", "bt709", "bt709", False), "QuickTime's form leaves the range to the stream"
+    assert read_entry(old) == ColorSpace("bt709", "bt709", "bt709", False), (
+        "QuickTime's form leaves the range to the stream"
+    )
     assert read_entry(old, bytes(4)) == read_entry(old), "zeros at the end of QuickTime's entries"
-    assert read_entry(boxes.box(b"colr", b"nclx\0")) == read_entry() == ColorSpace(matrix="smpte170m", full_range=False)
+    assert (
+        read_entry(boxes.box(b"colr", b"nclx\0"))
+        == read_entry()
+        == ColorSpace(matrix="smpte170m", full_range=False)
+    )
 
 
 @given(st.binary(max_size=40))

@@ -1,4 +1,6 @@
-"""How pictures are turned and stretched: what containers say, written and read back, by the relay and by FFmpeg's libraries."""
+"""How pictures are turned and stretched: what containers say, written and read back, by the relay
+and by FFmpeg's libraries.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,16 @@ from drawercam.media.work import MOST, Work
 from tests.media.samples import RECORDINGS
 
 # Exif's orientations from 1 on: "Exif Version 2.32" 4.6.4, where its first row and column lie.
-EXIF = [(0, False), (0, True), (180, False), (180, True), (90, True), (90, False), (270, True), (270, False)]
+EXIF = [
+    (0, False),
+    (0, True),
+    (180, False),
+    (180, True),
+    (90, True),
+    (90, False),
+    (270, True),
+    (270, False),
+]
 
 EIGHT = list(itertools.product((0, 90, 180, 270), (False, True)))
 ENCODERS = {Codec.H264: "libx264", Codec.VP8: "libvpx"}
@@ -65,12 +76,20 @@ def picture(width: int = WIDTH, height: int = HEIGHT) -> VideoFrame:
 def fields_of(seen: VideoFrame) -> list[list[int]]:
     gray = seen.to_ndarray(format="gray")
     high, wide = gray.shape
-    near = [[gray[high * (1 + 2 * row) // 4, wide * (1 + 2 * column) // 4] for column in (0, 1)] for row in (0, 1)]
-    return [[int(min(FIELDS.flat, key=lambda one: abs(int(one) - int(value)))) for value in row] for row in near]
+    near = [
+        [gray[high * (1 + 2 * row) // 4, wide * (1 + 2 * column) // 4] for column in (0, 1)]
+        for row in (0, 1)
+    ]
+    return [
+        [int(min(FIELDS.flat, key=lambda one: abs(int(one) - int(value)))) for value in row]
+        for row in near
+    ]
 
 
 def moved(data: bytes) -> list[list[int]]:
-    """Where a display matrix puts the fields: computed for itself, by the formula of ISO/IEC 14496-12 6.2.2."""
+    """Where a display matrix puts the fields: computed for itself, by the formula of ISO/IEC
+    14496-12 6.2.2.
+    """
     a, b, _, c, d, *_ = struct.unpack("=9i", data)
     found = [[0, 0], [0, 0]]
     for (row, column), value in np.ndenumerate(FIELDS):
@@ -80,7 +99,11 @@ def moved(data: bytes) -> list[list[int]]:
 
 
 def recorded(
-    codec: Codec, form: str, count: int = 2, matrix: tuple[int, int, int, int] | None = None, aspect: Fraction | None = None
+    codec: Codec,
+    form: str,
+    count: int = 2,
+    matrix: tuple[int, int, int, int] | None = None,
+    aspect: Fraction | None = None,
 ) -> bytes:
     """A file of libavformat's."""
     target = io.BytesIO()
@@ -125,7 +148,9 @@ def test_matrix_angles_and_filters_say_the_same(rotation: int, flip: bool) -> No
     assert geometry.of_matrix(*geometry.matrix(rotation, flip)) == said
     yaw, roll = geometry.angles(rotation, flip)
     assert geometry.of_angles(yaw, 0, roll) == said
-    assert geometry.of_angles(yaw + 180, 180, roll + 180) == said, "from behind and head down is half a turn"
+    assert geometry.of_angles(yaw + 180, 180, roll + 180) == said, (
+        "from behind and head down is half a turn"
+    )
     seen = Upright().turned(picture(), rotation, flip)
     assert fields_of(seen) == shown(FIELDS, rotation, flip)
     assert (seen.width, seen.height) == geometry.turned(WIDTH, HEIGHT, rotation)
@@ -133,16 +158,22 @@ def test_matrix_angles_and_filters_say_the_same(rotation: int, flip: bool) -> No
 
 @pytest.mark.parametrize(("rotation", "flip"), EIGHT)
 @pytest.mark.parametrize(("codec", "form"), [(Codec.H264, "mp4"), (Codec.VP8, "matroska")])
-def test_ffmpegs_files_and_ours_are_turned_alike(codec: Codec, form: str, rotation: int, flip: bool) -> None:
-    """Read from a file of libavformat's, written for the relay (film), and as a file for programs: which are asked where they put the
-    picture. What a player gets says nothing of it."""
+def test_ffmpegs_files_and_ours_are_turned_alike(
+    codec: Codec, form: str, rotation: int, flip: bool
+) -> None:
+    """Read from a file of libavformat's, written for the relay (film), and as a file for programs:
+    which are asked where they put the picture. What a player gets says nothing of it.
+    """
     data = recorded(codec, form, matrix=geometry.matrix(rotation, flip))
     track, packets = read(data)
     assert (track.rotation, track.flip) == (rotation, flip)
     out = writer(track, VIDEO, 0)
     frames = [out.fragment(packet) for packet in packets]
     file = Muxed(out.init(), rotation=rotation, flip=flip)
-    for ours in (out.init(oriented=True) + b"".join(frames), b"".join(file.add(VIDEO, frame) for frame in frames)):
+    for ours in (
+        out.init(oriented=True) + b"".join(frames),
+        b"".join(file.add(VIDEO, frame) for frame in frames),
+    ):
         again, _ = read(ours)
         assert again == track
         matrix = side_data(decoded(ours)[0])
@@ -155,7 +186,9 @@ def test_ffmpegs_files_and_ours_are_turned_alike(codec: Codec, form: str, rotati
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photograph_says_it_too(orientation: int, form: str) -> None:
-    """Exif's orientations, which FFmpeg's libraries make a matrix of; compared with another library that turns pictures."""
+    """Exif's orientations, which FFmpeg's libraries make a matrix of; compared with another library
+    that turns pictures.
+    """
     lying = Image.fromarray(picture().to_ndarray(format="rgb24"))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -167,20 +200,28 @@ def test_a_photograph_says_it_too(orientation: int, form: str) -> None:
     seen = Upright().seen(frame, turn_of(frame))
     expected = np.asarray(ImageOps.exif_transpose(Image.open(photograph)).convert("L"))
     assert (seen.height, seen.width) == expected.shape
-    assert fields_of(seen) == fields_of(VideoFrame.from_ndarray(np.ascontiguousarray(expected), "gray"))
+    assert fields_of(seen) == fields_of(
+        VideoFrame.from_ndarray(np.ascontiguousarray(expected), "gray")
+    )
 
 
 def with_orientation(said: str) -> tuple[bytes, bytes, bytes]:
-    """Two keyframes of H.264 and their configuration; FFmpeg has written into the first how it is turned (ITU-T H.264 D.1.27)."""
+    """Two keyframes of H.264 and their configuration; FFmpeg has written into the first how it is
+    turned (ITU-T H.264 D.1.27).
+    """
     with av.open(io.BytesIO(recorded(Codec.H264, "mp4", 1)), "r") as container:
         stream = container.streams.video[0]
         (packet,) = (packet for packet in container.demux(stream) if packet.size)
         plain, config = bytes(packet), bytes(stream.codec_context.extradata or b"")
-        (turned,) = BitStreamFilterContext(f"h264_metadata=display_orientation=insert:{said}", stream).filter(packet)
+        (turned,) = BitStreamFilterContext(
+            f"h264_metadata=display_orientation=insert:{said}", stream
+        ).filter(packet)
     return bytes(turned), plain, config
 
 
-@pytest.mark.parametrize("flip", ["", ":flip=horizontal", ":flip=vertical", ":flip=horizontal+vertical"])
+@pytest.mark.parametrize(
+    "flip", ["", ":flip=horizontal", ":flip=vertical", ":flip=horizontal+vertical"]
+)
 @pytest.mark.parametrize("degrees", [0, 90, 180, -90, 88])
 def test_h264_says_by_itself_how_it_is_turned(degrees: int, flip: str) -> None:
     """As FFmpeg's decoder understands it, and as FFmpeg reads it in the file that is made of it."""
@@ -191,7 +232,11 @@ def test_h264_says_by_itself_how_it_is_turned(degrees: int, flip: str) -> None:
     matrix = side_data(seen)
     units = AccessUnits(config)
     (track, frame, key), second = cast(Any, units.unpack(turned)), units.unpack(plain)
-    expected = FIELDS.tolist() if matrix is None else shown(FIELDS, turn_of(seen).rotation, turn_of(seen).flip)
+    expected = (
+        FIELDS.tolist()
+        if matrix is None
+        else shown(FIELDS, turn_of(seen).rotation, turn_of(seen).flip)
+    )
     assert key and shown(FIELDS, track.rotation, track.flip) == expected
     if degrees != 88 and matrix is not None:
         assert moved(matrix) == expected
@@ -199,7 +244,9 @@ def test_h264_says_by_itself_how_it_is_turned(degrees: int, flip: str) -> None:
     assert second is not None and (second[0] is None) == (not track.rotation and not track.flip)
     assert units.track is not None and not units.track.rotation and not units.track.flip
     # A container's word counts less.
-    assert Geometry(90, True).applied(track) == (track if track.rotation or track.flip else Geometry(90, True).applied(units.track))
+    assert Geometry(90, True).applied(track) == (
+        track if track.rotation or track.flip else Geometry(90, True).applied(units.track)
+    )
     out = writer(track, VIDEO, 0)
     again, _ = read(out.init(oriented=True) + out.fragment(Packet(track, 0, key, frame)))
     assert again == track
@@ -226,8 +273,9 @@ def test_what_says_how_h264_is_turned_is_paid_for() -> None:
 
 
 def traced(codec: str, frame: bytes) -> dict[str, tuple[int, int]]:
-    """The fields of a frame's headers, as FFmpeg reads them: where the last one of each name begins, in bits from its OBU, and its
-    value."""
+    """The fields of a frame's headers, as FFmpeg reads them: where the last one of each name
+    begins, in bits from its OBU, and its value.
+    """
     logging.set_level(logging.INFO)
     try:
         with logging.Capture(local=True) as lines:
@@ -239,7 +287,9 @@ def traced(codec: str, frame: bytes) -> dict[str, tuple[int, int]]:
 
 
 def with_render_size(frame: bytes, at: int, width: int, height: int) -> bytes:
-    """The same where render_and_frame_size_different is at this bit: set, and followed by the sizes."""
+    """The same where render_and_frame_size_different is at this bit: set, and followed by the
+    sizes.
+    """
     bits = f"{int.from_bytes(frame, 'big'):0{8 * len(frame)}b}"
     assert bits[at] == "0"
     bits = f"{bits[:at]}1{width - 1:016b}{height - 1:016b}{bits[at + 1 :]}"
@@ -251,14 +301,21 @@ def keyframe(codec: Codec) -> bytes:
         with av.open(str(RECORDINGS / "chromium-av1.webm"), "r") as container:
             return next(bytes(packet) for packet in container.demux(video=0))
     context = cast(Any, av.CodecContext.create("libvpx-vp9", "w"))
-    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, 25)
+    context.width, context.height, context.pix_fmt, context.time_base = (
+        WIDTH,
+        HEIGHT,
+        "yuv420p",
+        Fraction(1, 25),
+    )
     context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
     first = picture()
     first.pts = 0
     return bytes(context.encode(first)[0])
 
 
-@pytest.mark.parametrize("aspect", [Fraction(1), Fraction(2), Fraction(4, 3), Fraction(11, 16)], ids=str)
+@pytest.mark.parametrize(
+    "aspect", [Fraction(1), Fraction(2), Fraction(4, 3), Fraction(11, 16)], ids=str
+)
 @pytest.mark.parametrize("codec", [Codec.VP9, Codec.AV1], ids=lambda codec: codec.value)
 def test_a_render_size_is_a_shape(codec: Codec, aspect: Fraction) -> None:
     """Where FFmpeg finds it, and with the pixels for which its decoder of AV1 takes them."""
@@ -268,17 +325,26 @@ def test_a_render_size_is_a_shape(codec: Codec, aspect: Fraction) -> None:
     unit = 0
     if codec is Codec.AV1:
         # The last OBU; its size, of one or two bytes, grows by four.
-        unit = next(place for place in range(len(frame)) if frame[place] in (0x32, 0x1A) and sized(frame, place))
+        unit = next(
+            place
+            for place in range(len(frame))
+            if frame[place] in (0x32, 0x1A) and sized(frame, place)
+        )
     (plain, _, _) = cast(Any, unpacker(codec, b"").unpack(frame, True))
     width, height = round(plain.width * aspect), plain.height
     stretched_frame = with_render_size(frame, 8 * unit + at, width, height)
     if unit:
         stretched_frame = grown(stretched_frame, unit)
     seen = traced(codec.value, stretched_frame)
-    assert (seen["render_width_minus_1"][1], seen["render_height_minus_1"][1]) == (width - 1, height - 1)
+    assert (seen["render_width_minus_1"][1], seen["render_height_minus_1"][1]) == (
+        width - 1,
+        height - 1,
+    )
     (track, _, key) = cast(Any, unpacker(codec, b"").unpack(stretched_frame, True))
     assert key and (track.width, track.height) == (plain.width, plain.height)
-    assert (track.display_width, track.display_height) == stretched(plain.width, plain.height, float(aspect))
+    assert (track.display_width, track.display_height) == stretched(
+        plain.width, plain.height, float(aspect)
+    )
     # A container's word counts less.
     again = Geometry(pixel_aspect=3.0).applied(track)
     assert (again.display_width == track.display_width) == (aspect != 1)
@@ -308,7 +374,9 @@ def grown(frame: bytes, place: int) -> bytes:
 
 def test_another_shape_of_av1_is_another_track() -> None:
     frame = keyframe(Codec.AV1)
-    unit = next(place for place in range(len(frame)) if frame[place] in (0x32, 0x1A) and sized(frame, place))
+    unit = next(
+        place for place in range(len(frame)) if frame[place] in (0x32, 0x1A) and sized(frame, place)
+    )
     at, _ = traced("av1", frame)["render_and_frame_size_different"]
     wide = grown(with_render_size(frame, 8 * unit + at, 1000, 100), unit)
     units = unpacker(Codec.AV1, b"")
@@ -338,7 +406,10 @@ def test_any_frame_of_av1_has_a_shape_or_the_one_error(data: bytes, flags: int) 
             assert 0 < pixel_aspect(header + data, fields) < math.inf
 
 
-@pytest.mark.parametrize(("across", "down", "aspect"), [(0, 0, 1), (2, 0, 5 / 3), (0, 3, 1 / 2), (1, 1, 1), (3, 1, 8 / 5)])
+@pytest.mark.parametrize(
+    ("across", "down", "aspect"),
+    [(0, 0, 1), (2, 0, 5 / 3), (0, 3, 1 / 2), (1, 1, 1), (3, 1, 8 / 5)],
+)
 def test_vp8_says_how_it_is_to_be_stretched(across: int, down: int, aspect: float) -> None:
     """RFC 6386 section 9.1: by 5/4, 5/3 or 2."""
     frame = bytearray(next(packet.data for packet in read(recorded(Codec.VP8, "matroska"))[1]))
@@ -349,9 +420,13 @@ def test_vp8_says_how_it_is_to_be_stretched(across: int, down: int, aspect: floa
     assert (track.display_width, track.display_height) == stretched(WIDTH, HEIGHT, aspect)
 
 
-@pytest.mark.parametrize("aspect", [Fraction(2, 1), Fraction(16, 11), Fraction(8, 9), Fraction(17, 21)], ids=str)
+@pytest.mark.parametrize(
+    "aspect", [Fraction(2, 1), Fraction(16, 11), Fraction(8, 9), Fraction(17, 21)], ids=str
+)
 def test_pixels_that_are_not_square(aspect: Fraction) -> None:
-    """In the stream (H.264), in a matroska's display size, and in a pasp: whatever says it, the other two say it then."""
+    """In the stream (H.264), in a matroska's display size, and in a pasp: whatever says it, the
+    other two say it then.
+    """
     size = stretched(WIDTH, HEIGHT, float(aspect))
     assert size in ((round(WIDTH * aspect), HEIGHT), (WIDTH, round(HEIGHT / aspect)))
     assert size[0] >= WIDTH and size[1] >= HEIGHT, "nothing is lost"
@@ -364,19 +439,27 @@ def test_pixels_that_are_not_square(aspect: Fraction) -> None:
         out = writer(track, VIDEO, 0)
         data = out.init() + b"".join(map(out.fragment, frames))
         _, said = decoded(data)
-        assert said is not None and abs(said / aspect - 1) < Fraction(1, 40), "sizes are whole numbers"
+        assert said is not None and abs(said / aspect - 1) < Fraction(1, 40), (
+            "sizes are whole numbers"
+        )
         again, _ = read(data)
         assert (again.display_width, again.display_height) == size
 
 
 def boxed(
-    entry: tuple[int, int], tkhd: tuple[int, int], pasp: tuple[int, int] | None, matrix: tuple[int, int, int, int], movie: int
+    entry: tuple[int, int],
+    tkhd: tuple[int, int],
+    pasp: tuple[int, int] | None,
+    matrix: tuple[int, int, int, int],
+    movie: int,
 ) -> bytes:
     """An MP4 of libavformat's with other sizes and matrices in its header."""
     data = bytearray(recorded(Codec.H264, "mp4", aspect=Fraction(1)))
     a, b, c, d = (value << 16 for value in matrix)
     at = data.find(b"tkhd") + 4 + 40
-    struct.pack_into(">9i2I", data, at, a, b, 0, c, d, 0, 0, 0, 1 << 30, tkhd[0] << 16, tkhd[1] << 16)
+    struct.pack_into(
+        ">9i2I", data, at, a, b, 0, c, d, 0, 0, 0, 1 << 30, tkhd[0] << 16, tkhd[1] << 16
+    )
     a, b, c, d = (value << 16 for value in geometry.matrix(movie, False))
     struct.pack_into(">9i", data, data.find(b"mvhd") + 4 + 36, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     struct.pack_into(">HH", data, data.find(b"avc1", data.find(b"stsd")) + 4 + 24, *entry)
@@ -408,7 +491,13 @@ def cropped(data: bytes, clap: bytes) -> bytes:
         ((96, 48), None, (1, 0, 0, 1), (48, 1, 48, 1), (128, 48)),  # both
         ((48, 40), None, (0, 1, -1, 0), (48, 1, 40, 1), (0, 0)),
         ((40, 48), None, (0, 1, -1, 0), (48, 1, 40, 1), (0, 0)),  # the size after the turn
-        ((48, 48), (4, 3), (1, 0, 0, 1), (48, 1, 48, 1), (85, 48)),  # the box that is for it counts more
+        (
+            (48, 48),
+            (4, 3),
+            (1, 0, 0, 1),
+            (48, 1, 48, 1),
+            (85, 48),
+        ),  # the box that is for it counts more
         ((32, 48), None, (1, 0, 0, 1), (0, 1, 48, 1), (64, 96)),  # these say nothing
         ((32, 48), None, (1, 0, 0, 1), (48, 0, 48, 1), (64, 96)),
         ((32, 48), None, (1, 0, 0, 1), (48, 1, 49, 1), (64, 96)),
@@ -416,9 +505,16 @@ def cropped(data: bytes, clap: bytes) -> bytes:
     ],
 )
 def test_what_is_cropped_is_not_squeezed(
-    tkhd: tuple[int, int], pasp: tuple[int, int] | None, matrix: tuple[int, int, int, int], clap: tuple[int, ...], expected: tuple[int, int]
+    tkhd: tuple[int, int],
+    pasp: tuple[int, int] | None,
+    matrix: tuple[int, int, int, int],
+    clap: tuple[int, ...],
+    expected: tuple[int, int],
 ) -> None:
-    data = cropped(boxed((64, 48), tkhd, pasp, matrix, 0), struct.pack(f">{len(clap)}I", *clap) + (bytes(16) if clap else b""))
+    data = cropped(
+        boxed((64, 48), tkhd, pasp, matrix, 0),
+        struct.pack(f">{len(clap)}I", *clap) + (bytes(16) if clap else b""),
+    )
     track, packets = read(data)
     assert packets
     assert (track.display_width, track.display_height) == expected
@@ -428,7 +524,14 @@ def test_what_is_cropped_is_not_squeezed(
     ("entry", "tkhd", "pasp", "matrix", "movie", "expected"),
     [
         ((64, 48), (64, 48), (4, 3), (1, 0, 0, 1), 0, (0, 85, 48)),  # the box that is for it
-        ((64, 48), (96, 48), None, (1, 0, 0, 1), 0, (0, 96, 48)),  # the size to which pictures are scaled
+        (
+            (64, 48),
+            (96, 48),
+            None,
+            (1, 0, 0, 1),
+            0,
+            (0, 96, 48),
+        ),  # the size to which pictures are scaled
         ((64, 48), (96, 48), (1, 1), (1, 0, 0, 1), 0, (0, 0, 0)),  # the box counts more
         ((64, 48), (48, 64), None, (0, 1, -1, 0), 0, (90, 0, 0)),  # it is the size after the turn
         ((64, 48), (0, 0), None, (0, 1, -1, 0), 0, (90, 0, 0)),  # and here it is not known
@@ -478,7 +581,10 @@ def test_any_angles_are_one_of_eight_turns(angles: tuple[float, float, float]) -
 @given(st.integers(0, 2**15), st.integers(0, 2**15), st.floats(allow_nan=False))
 def test_any_stretch_is_a_size(width: int, height: int, aspect: float) -> None:
     size = stretched(width, height, aspect)
-    assert size == (0, 0) or (width <= size[0] <= width * geometry.MAX_STRETCH and height <= size[1] <= height * geometry.MAX_STRETCH)
+    assert size == (0, 0) or (
+        width <= size[0] <= width * geometry.MAX_STRETCH
+        and height <= size[1] <= height * geometry.MAX_STRETCH
+    )
 
 
 @given(st.data())
@@ -501,4 +607,7 @@ def with_orientation_once() -> tuple[bytes, bytes, bytes]:
     return with_orientation("rotate=90")
 
 
-HEADS = {form: recorded(codec, form, 1, matrix=(0, 1, 1, 0)) for form, codec in (("mp4", Codec.H264), ("matroska", Codec.VP8))}
+HEADS = {
+    form: recorded(codec, form, 1, matrix=(0, 1, 1, 0))
+    for form, codec in (("mp4", Codec.H264), ("matroska", Codec.VP8))
+}

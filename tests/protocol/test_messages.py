@@ -11,29 +11,93 @@ from hypothesis import strategies as st
 
 from drawercam.protocol import messages as control
 
-VOCABULARIES = {"camera": control.FROM_CAMERA, "player": control.FROM_PLAYER, "wall": control.FROM_WALL}
+VOCABULARIES = {
+    "camera": control.FROM_CAMERA,
+    "player": control.FROM_PLAYER,
+    "wall": control.FROM_WALL,
+}
 
 GOOD: list[tuple[str, dict[str, Any], control.Message]] = [
-    ("camera", {"type": "stream", "stream": 1, "mime": "video/webm"}, control.Stream(1, "video/webm")),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "video/webm"},
+        control.Stream(1, "video/webm"),
+    ),
     ("camera", {"type": "stream", "stream": 8, "mime": "", "at": -5}, control.Stream(8, "", -5)),
     ("camera", {"type": "end", "stream": 2}, control.End(2)),
-    ("camera", {"type": "state", "state": "paused", "reason": "background"}, control.CameraState("paused", "background")),
+    (
+        "camera",
+        {"type": "state", "state": "paused", "reason": "background"},
+        control.CameraState("paused", "background"),
+    ),
     ("camera", {"type": "state", "state": "live"}, control.CameraState("live")),
-    ("camera", {"type": "state", "state": "live", "sound": "muted"}, control.CameraState("live", sound="muted")),
+    (
+        "camera",
+        {"type": "state", "state": "live", "sound": "muted"},
+        control.CameraState("live", sound="muted"),
+    ),
     ("camera", {"type": "ping", "t": 1, "level": 0}, control.CameraPing(1, level=0)),
     ("camera", {"type": "ping", "t": 1, "level": 0.0125}, control.CameraPing(1, level=0.0125)),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "delay": 0}, control.Stream(1, "", delay=0)),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "delay": control.MAX_DELAY}, control.Stream(1, "", delay=control.MAX_DELAY)),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "at": 7, "keyframes": True}, control.Stream(1, "", 7, keyframes=True)),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "keyframes": None}, control.Stream(1, "")),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "interval": 33_333}, control.Stream(1, "", interval=33_333)),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "sound": False}, control.Stream(1, "", sound=False)),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "label": " Дверь\u202e"}, control.Stream(1, "", label="Дверь")),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "label": "\ud800\u2028"}, control.Stream(1, "")),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "label": "x" * 9000}, control.Stream(1, "", label="x" * 40)),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "rotation": 270}, control.Stream(1, "", rotation=270)),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "rotation": 0, "flip": True}, control.Stream(1, "", flip=True)),
-    ("camera", {"type": "stream", "stream": 1, "mime": "", "rotation": None, "flip": None}, control.Stream(1, "")),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "delay": 0},
+        control.Stream(1, "", delay=0),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "delay": control.MAX_DELAY},
+        control.Stream(1, "", delay=control.MAX_DELAY),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "at": 7, "keyframes": True},
+        control.Stream(1, "", 7, keyframes=True),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "keyframes": None},
+        control.Stream(1, ""),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "interval": 33_333},
+        control.Stream(1, "", interval=33_333),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "sound": False},
+        control.Stream(1, "", sound=False),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "label": " Дверь\u202e"},
+        control.Stream(1, "", label="Дверь"),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "label": "\ud800\u2028"},
+        control.Stream(1, ""),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "label": "x" * 9000},
+        control.Stream(1, "", label="x" * 40),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "rotation": 270},
+        control.Stream(1, "", rotation=270),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "rotation": 0, "flip": True},
+        control.Stream(1, "", flip=True),
+    ),
+    (
+        "camera",
+        {"type": "stream", "stream": 1, "mime": "", "rotation": None, "flip": None},
+        control.Stream(1, ""),
+    ),
     ("camera", {"type": "ping", "t": 12.5}, control.CameraPing(12.5)),
     ("camera", {"type": "ping", "t": 0, "encode": 8_300}, control.CameraPing(0, 8_300)),
     ("player", {"type": "ping", "t": 0, "encode": "ignored"}, control.Ping(0)),
@@ -41,7 +105,11 @@ GOOD: list[tuple[str, dict[str, Any], control.Message]] = [
     ("player", {"type": "pause"}, control.Pause()),
     ("player", {"type": "resume"}, control.Resume()),
     ("player", {"type": "rest"}, control.Rest()),
-    ("camera", {"type": "state", "state": "paused", "reason": "unwatched"}, control.CameraState("paused", "unwatched")),
+    (
+        "camera",
+        {"type": "state", "state": "paused", "reason": "unwatched"},
+        control.CameraState("paused", "unwatched"),
+    ),
     ("player", {"type": "keyframe"}, control.Keyframe()),
     ("player", {"type": "join", "unknown": "ignored"}, control.Join()),
     ("wall", {"type": "ping", "t": 0}, control.Ping(0)),
@@ -111,7 +179,19 @@ def test_bad_messages_get_a_sentence(who: str, text: str, complaint: str) -> Non
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
-FIELDS = ["stream", "mime", "at", "delay", "keyframes", "rotation", "flip", "state", "reason", "t", "encode"]
+FIELDS = [
+    "stream",
+    "mime",
+    "at",
+    "delay",
+    "keyframes",
+    "rotation",
+    "flip",
+    "state",
+    "reason",
+    "t",
+    "encode",
+]
 JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4))
 
 
@@ -120,7 +200,9 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4))
     st.dictionaries(st.sampled_from(FIELDS), JSON),
     st.sampled_from([*control.FROM_CAMERA, *control.FROM_PLAYER, "x"]),
 )
-def test_any_json_is_a_message_or_the_typed_error(vocabulary: control.Vocabulary, fields: dict[str, Any], kind: str) -> None:
+def test_any_json_is_a_message_or_the_typed_error(
+    vocabulary: control.Vocabulary, fields: dict[str, Any], kind: str
+) -> None:
     try:
         message = control.parse(json.dumps({"type": kind, **fields}), vocabulary)
     except control.ControlError:
@@ -132,7 +214,13 @@ def test_any_json_is_a_message_or_the_typed_error(vocabulary: control.Vocabulary
 def test_fields_that_are_none_are_left_out() -> None:
     assert control.encode(control.ChannelState("live")) == '{"type":"state","state":"live"}'
     pong = control.PlayerPong(1, 2, encode=None, uplink=None, relay=90, drops=0, idle=None)
-    assert json.loads(control.encode(pong)) == {"type": "pong", "t": 1, "time": 2, "relay": 90, "drops": 0}
+    assert json.loads(control.encode(pong)) == {
+        "type": "pong",
+        "t": 1,
+        "time": 2,
+        "relay": 90,
+        "drops": 0,
+    }
     begins = control.TrackBegins(2, "audio", "opus", "audio/webm", sampleRate=48000, channels=1)
     assert json.loads(control.encode(begins)) == {
         "type": "track",

@@ -1,4 +1,7 @@
-"""A relay with TLS, and names. Tests of one file share their relays and keep apart by their cameras' names."""
+"""A relay with TLS, and names.
+
+Tests of one file share their relays and keep apart by their cameras' names.
+"""
 
 from __future__ import annotations
 

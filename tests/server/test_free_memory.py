@@ -16,7 +16,8 @@ from tests.harness.relays import ROOT
 from tests.server.http.cameras.test_live_file import House
 from tests.server.test_promises import eventually
 
-# What a crowd of handshakes leaves behind: much that is free, each piece of it below a little that is not.
+# What a crowd of handshakes leaves behind: much that is free, each piece of it below a little that
+# is not.
 CROWD = """
 from pathlib import Path
 from drawercam.server import free_memory as heap
@@ -33,9 +34,14 @@ print(before - resident())
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists() or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs Linux and glibc")
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists() or not hasattr(ctypes.CDLL(None), "malloc_trim"),
+    reason="needs Linux and glibc",
+)
 def test_what_lies_free_goes_back_to_the_system() -> None:
-    done = subprocess.run([sys.executable, "-c", CROWD], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", CROWD], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert int(done.stdout) > 20_000_000, "of 30 MB"
 
 
@@ -48,7 +54,9 @@ def test_where_there_is_no_such_call_nothing_happens(monkeypatch: pytest.MonkeyP
         heap._malloc_trim.cache_clear()
 
 
-async def test_the_relay_does_so_once_after_many_have_come_and_once_after_they_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_relay_does_so_once_after_many_have_come_and_once_after_they_have_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     trims: list[int] = []
     monkeypatch.setattr(heap, "trim", lambda: trims.append(1))
     monkeypatch.setattr(servers, "SWEEP_INTERVAL", 3600.0)
@@ -57,7 +65,9 @@ async def test_the_relay_does_so_once_after_many_have_come_and_once_after_they_h
 
         async def crowd(count: int) -> list[asyncio.StreamWriter]:
             came = server._arrived
-            found = [(await asyncio.open_connection("127.0.0.1", house.port))[1] for _ in range(count)]
+            found = [
+                (await asyncio.open_connection("127.0.0.1", house.port))[1] for _ in range(count)
+            ]
             await eventually(lambda: server._arrived == came + count, "all are in")
             return found
 
@@ -81,7 +91,9 @@ async def test_the_relay_does_so_once_after_many_have_come_and_once_after_they_h
 
 
 def test_a_relay_looks_through_what_is_old_by_itself() -> None:
-    """The collector would do it at each quarter more; in a process of its own, because what it is told holds for the whole process."""
+    """The collector would do it at each quarter more; in a process of its own, because what it is
+    told holds for the whole process.
+    """
     script = """
 import gc
 from drawercam.server import free_memory as heap
@@ -91,7 +103,9 @@ gc.callbacks.append(lambda phase, info: seen.append(info["generation"]) if phase
 many = [[one] for one in range(200_000)]
 print(max(seen) < 2, bool(seen))
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["True", "True"]
 
 

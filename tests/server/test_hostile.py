@@ -1,4 +1,6 @@
-"""Peers that misbehave: each is dealt with alone, and an honest camera and viewer beside it notice nothing."""
+"""Peers that misbehave: each is dealt with alone, and an honest camera and viewer beside it notice
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,13 @@ VP8 = (RECORDINGS / "chromium-vp8.webm").read_bytes()
 
 @pytest_asyncio.fixture
 async def bystanders(relay: Relay, name: str) -> AsyncIterator[None]:
-    """A camera and a viewer whose pictures must arrive, all of them, whatever happens beside them."""
-    async with peer(relay, f"/player/{name}-good") as viewer, peer(relay, f"/camera/{name}-good") as camera:
+    """A camera and a viewer whose pictures must arrive, all of them, whatever happens beside
+    them.
+    """
+    async with (
+        peer(relay, f"/player/{name}-good") as viewer,
+        peer(relay, f"/camera/{name}-good") as camera,
+    ):
         await film(camera, VP8)
         await viewer.until(lambda one: len(frames(one)) == len(packets(VP8)))
         yield
@@ -63,7 +70,9 @@ async def test_a_request_byte_by_byte_is_still_a_request(relay: Relay, name: str
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[Relay]:
-    """A relay that waits less long for a head; and that has written little, for what goes on for a minute is written seldom."""
+    """A relay that waits less long for a head; and that has written little, for what goes on for a
+    minute is written seldom.
+    """
     with Relay(given={"drawercam.server.connections.first_request.HEAD_DEADLINE": 0.5}) as one:
         yield one
 
@@ -108,10 +117,14 @@ async def test_a_camera_that_sends_noise_as_media(relay: Relay, name: str) -> No
             with contextlib.suppress(ConnectionClosed):
                 await film(camera, bytes(damaged))
                 await camera.send(type="ping", t=1)
-                await camera.until(lambda one: {"pong", "error"} & {message["type"] for message in one.messages})
+                await camera.until(
+                    lambda one: {"pong", "error"} & {message["type"] for message in one.messages}
+                )
 
 
-async def test_what_a_peer_sent_is_quoted_at_length_neither_to_it_nor_in_the_log(other: Relay, name: str) -> None:
+async def test_what_a_peer_sent_is_quoted_at_length_neither_to_it_nor_in_the_log(
+    other: Relay, name: str
+) -> None:
     header = element(Id.EBML, element(Id.DOC_TYPE, b"\xff" * (2**20 - 100)))
     before = len(other.output)
     for _ in range(20):
@@ -125,11 +138,15 @@ async def test_what_a_peer_sent_is_quoted_at_length_neither_to_it_nor_in_the_log
         assert len((await viewer.message("error", id="bad-message"))["text"]) <= MAX_SENTENCE
     await eventually(lambda: "(bad-message)" in other.output[before:], "it says what has happened")
     said = other.output[before:].splitlines()
-    assert 2 <= len([line for line in said if "(bad-m" in line]) < 20 and all(len(line) <= MAX_LINE for line in said)
+    assert 2 <= len([line for line in said if "(bad-m" in line]) < 20 and all(
+        len(line) <= MAX_LINE for line in said
+    )
 
 
 @pytest.mark.parametrize("name_of", ["elements of nothing", "PPS that change", "boxes of nothing"])
-async def test_a_message_of_small_parts_is_refused_each_time(relay: Relay, name: str, name_of: str) -> None:
+async def test_a_message_of_small_parts_is_refused_each_time(
+    relay: Relay, name: str, name_of: str
+) -> None:
     small = next(one for one in SMALL_PARTS if one.name == name_of)
     parts = small.begin + small.parts(2**20)
     for _ in range(3):
@@ -150,20 +167,31 @@ async def test_what_is_begun_and_not_ended_is_bounded(relay: Relay, name: str) -
         """Of a picture of 8 MiB, 6 in each of these streams."""
         for stream in streams:
             await camera.send(type="stream", stream=stream, mime="")
-            await camera.send_media(stream, (picture[at : at + 2**20] for at in range(0, 6 * 2**20, 2**20)))
+            await camera.send_media(
+                stream, (picture[at : at + 2**20] for at in range(0, 6 * 2**20, 2**20))
+            )
         await camera.settled()
 
     async with contextlib.AsyncExitStack() as stack:
-        cameras = [await stack.enter_async_context(peer(relay, f"/camera/{name}-{number}")) for number in range(5)]
+        cameras = [
+            await stack.enter_async_context(peer(relay, f"/camera/{name}-{number}"))
+            for number in range(5)
+        ]
         with contextlib.suppress(ConnectionClosed, AssertionError):
             await begin(cameras[0], 1, 2, 3)
-        assert "The camera has begun more than 16 MiB" in (await cameras[0].message("error", id="media-limit"))["text"]
+        assert (
+            "The camera has begun more than 16 MiB"
+            in (await cameras[0].message("error", id="media-limit"))["text"]
+        )
         assert await cameras[0].closed() == 4002
         await begin(cameras[1], 1, 2)
         await begin(cameras[2], 1, 2)
         with contextlib.suppress(ConnectionClosed, AssertionError):
             await begin(cameras[3], 1, 2)
-        assert "Cameras of this address have begun more than 32 MiB" in (await cameras[3].message("error", id="media-limit"))["text"]
+        assert (
+            "Cameras of this address have begun more than 32 MiB"
+            in (await cameras[3].message("error", id="media-limit"))["text"]
+        )
         await cameras[1].close()
         await begin(cameras[4], 1, 2)
         assert cameras[2].code is None
@@ -212,7 +240,11 @@ async def test_a_flood_of_frames_of_any_kind_ends_itself_alone(relay: Relay, nam
             await asyncio.gather(sending, return_exceptions=True)
         return said
 
-    paths = [("/wall", "pings"), (f"/camera/{name}", "binaries"), *((f"/player/{name}", kind) for kind in ("pings", "pongs", "fragments"))]
+    paths = [
+        ("/wall", "pings"),
+        (f"/camera/{name}", "binaries"),
+        *((f"/player/{name}", kind) for kind in ("pings", "pongs", "fragments")),
+    ]
     for said in await asyncio.gather(*(flood(path, kind) for path, kind in paths)):
         assert said.count(b"\x88\x13" + (4007).to_bytes(2, "big") + b"too-many-messages") == 1
 
@@ -239,12 +271,16 @@ async def test_many_viewers_that_come_and_go(relay: Relay, name: str) -> None:
             await asyncio.gather(*(visit() for _ in range(20)))
 
         def alone(one: Peer) -> bool:
-            return [message["count"] for message in one.messages if message["type"] == "viewers"][-1:] == [0]
+            return [message["count"] for message in one.messages if message["type"] == "viewers"][
+                -1:
+            ] == [0]
 
         await camera.until(alone)
 
 
-async def test_a_flood_of_join_messages_from_a_peer_that_does_not_read(relay: Relay, name: str) -> None:
+async def test_a_flood_of_join_messages_from_a_peer_that_does_not_read(
+    relay: Relay, name: str
+) -> None:
     async with peer(relay, f"/camera/{name}") as camera, await Raw.open(relay, 4096) as raw:
         await film(camera, VP8)
         assert await raw.request(relay, f"/player/{name}") == 101

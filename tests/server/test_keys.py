@@ -59,7 +59,9 @@ class House:
         self.port = 0
 
     def cookie(self, *held: Key) -> str:
-        return "; ".join(f"{self.access.cookie_name(key)}={self.ring.token(key, keys.COOKIE)}" for key in held)
+        return "; ".join(
+            f"{self.access.cookie_name(key)}={self.ring.token(key, keys.COOKIE)}" for key in held
+        )
 
     async def waits(self) -> bool:
         return self.ring._unread_since is not None
@@ -71,12 +73,16 @@ class House:
         return not self.ring.unwritten
 
     def client(self, **headers: str) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(f"http://localhost:{self.port}", headers=headers, cookie_jar=aiohttp.DummyCookieJar())
+        return aiohttp.ClientSession(
+            f"http://localhost:{self.port}", headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+        )
 
     @asynccontextmanager
     async def wall(self, cookie: str) -> AsyncIterator[ClientConnection]:
         url = f"ws://localhost:{self.port}/wall"
-        async with connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], additional_headers={"Cookie": cookie}) as one:
+        async with connect(
+            url, subprotocols=[Subprotocol(SUBPROTOCOL)], additional_headers={"Cookie": cookie}
+        ) as one:
             await asyncio.wait_for(one.recv(), PATIENCE)
             yield one
 
@@ -101,11 +107,17 @@ async def error(answer: aiohttp.ClientResponse) -> tuple[int, str]:
     return answer.status, (await answer.json())["error"]
 
 
-async def test_while_the_keys_cannot_be_read_nobody_gets_in_and_nobody_is_told_that_a_key_is_wrong(house: House) -> None:
+async def test_while_the_keys_cannot_be_read_nobody_gets_in_and_nobody_is_told_that_a_key_is_wrong(
+    house: House,
+) -> None:
     viewer = house.ring.keys[1]
     held, content = house.cookie(viewer), house.file.read_bytes()
     program = {"Authorization": f"Bearer {viewer.secret}"}
-    async with house.client(Cookie=held) as page, house.client() as nobody, house.wall(held) as wall:
+    async with (
+        house.client(Cookie=held) as page,
+        house.client() as nobody,
+        house.wall(held) as wall,
+    ):
         house.file.write_text("half a fi")
         await eventually(house.waits, "the relay has looked")
         async with page.get("/api/cameras") as answer:
@@ -134,16 +146,25 @@ async def test_while_the_keys_cannot_be_read_nobody_gets_in_and_nobody_is_told_t
     assert house.site.entrance.wrong_keys.count == 0
 
 
-async def test_what_cannot_be_written_down_is_revoked_all_the_same_and_the_answer_says_what_that_means(house: House) -> None:
+async def test_what_cannot_be_written_down_is_revoked_all_the_same_and_the_answer_says_what_that_means(
+    house: House,
+) -> None:
     guest = house.ring.add(NOTHING, ALL)
     house.ring.refresh()
     manager, held = house.cookie(*house.ring.keys[:2]), house.cookie(guest)
     house.lock.rename(house.lock.with_suffix(".aside"))
     house.lock.mkdir()  # which nobody can open for writing, root neither
-    async with house.client(Cookie=manager) as one, house.client(Cookie=held) as other, house.wall(held) as wall:
+    async with (
+        house.client(Cookie=manager) as one,
+        house.client(Cookie=held) as other,
+        house.wall(held) as wall,
+    ):
         for _ in range(2):  # to ask again is to try again
             async with one.delete(f"/api/keys/{guest.id}") as answer:
-                assert await error(answer) == (507, "not-written") and "returns when it is restarted" in (await answer.json())["text"]
+                assert (
+                    await error(answer) == (507, "not-written")
+                    and "returns when it is restarted" in (await answer.json())["text"]
+                )
         async with other.get("/api/cameras") as answer:
             assert answer.status == 401
         assert await code_of(wall) == 4006
@@ -170,7 +191,10 @@ def open_in(relay: Relay) -> list[int]:
     return [int(path.name) for path in Path(f"/proc/{relay.pid}/fd").iterdir()]
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit of another process can be set on Linux only")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"),
+    reason="the limit of another process can be set on Linux only",
+)
 async def test_a_revocation_reaches_a_relay_without_descriptors(crowded: Relay) -> None:
     relay, ring = crowded, Keyring.open(crowded.state)
     first, second = (ring.add(NOTHING, ALL) for _ in range(2))

@@ -79,10 +79,15 @@ async def test_sound_alone_over_a_socket(relay: Relay, name: str) -> None:
         await ear.send(type="join", video=False)
         await ear.settled()
         await film(camera, AV)
-        heard = await whole.until(lambda one: len(frames(one)) > 5 and len(frames(one, 2)) > 5 and frames(one, 2), "for the film")
+        heard = await whole.until(
+            lambda one: len(frames(one)) > 5 and len(frames(one, 2)) > 5 and frames(one, 2),
+            "for the film",
+        )
         await ear.until(lambda one: len(frames(one, 2)) >= len(heard), "for the sound")
         assert frames(ear) == [], "no picture went there"
-        assert [message["kind"] for message in ear.told("track")].count("video") == 1, "but it knows that there is one"
+        assert [message["kind"] for message in ear.told("track")].count("video") == 1, (
+            "but it knows that there is one"
+        )
         assert report(relay, name)["viewers"] == 2
         await ear.send(type="join")
         await ear.until(lambda one: frames(one), "for pictures")
@@ -101,4 +106,6 @@ async def test_sound_alone_over_a_socket(relay: Relay, name: str) -> None:
 
 def test_the_word_of_the_protocol() -> None:
     assert control.parse(LISTEN, control.FROM_PLAYER) == control.Join(video=False)
-    assert control.parse(json.dumps({"type": "join"}), control.FROM_PLAYER) == control.Join(video=True)
+    assert control.parse(json.dumps({"type": "join"}), control.FROM_PLAYER) == control.Join(
+        video=True
+    )

@@ -1,4 +1,6 @@
-"""The main path over real sockets: a camera's bytes in, canonical messages out, to everybody who should have them."""
+"""The main path over real sockets: a camera's bytes in, canonical messages out, to everybody who
+should have them.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,12 @@ def track_of(message: bytes) -> int | None:
 def decoded(viewer: Peer) -> list[Packet]:
     """All frames of a viewer that has one track, read back from what it received."""
     reader = StreamReader()
-    return [event for message in viewer.media for event in reader.feed(message) if isinstance(event, Packet)]
+    return [
+        event
+        for message in viewer.media
+        for event in reader.feed(message)
+        if isinstance(event, Packet)
+    ]
 
 
 def packets(data: bytes) -> list[Packet]:
@@ -66,7 +73,9 @@ def api(relay: Relay, path: str) -> Any:
 
 
 @pytest.mark.parametrize("recording", recordings(), ids=str)
-async def test_every_recording_reaches_the_player_whole(relay: Relay, name: str, recording: Any) -> None:
+async def test_every_recording_reaches_the_player_whole(
+    relay: Relay, name: str, recording: Any
+) -> None:
     expected = packets(recording.data)
     first_key = next(index for index, packet in enumerate(expected) if packet.key)
     kinds = {packet.track.kind for packet in expected}
@@ -74,7 +83,9 @@ async def test_every_recording_reaches_the_player_whole(relay: Relay, name: str,
         await viewer.message("state", state="waiting")
         await film(camera, recording.data, size=777)
         wanted = len(expected) if len(kinds) > 1 else len(expected) - first_key
-        await viewer.until(lambda one: len(frames(one, 1)) + len(frames(one, 2)) >= wanted, f"for {wanted} frames")
+        await viewer.until(
+            lambda one: len(frames(one, 1)) + len(frames(one, 2)) >= wanted, f"for {wanted} frames"
+        )
         tracks = [message for message in viewer.messages if message["type"] == "track"]
         assert {message["kind"] for message in tracks} == set(kinds)
         if len(kinds) == 1 and len(tracks) == 1:
@@ -84,7 +95,9 @@ async def test_every_recording_reaches_the_player_whole(relay: Relay, name: str,
             assert moments == sorted(moments)
 
 
-async def test_a_late_viewer_begins_at_the_last_keyframe_and_disturbs_nobody(relay: Relay, name: str) -> None:
+async def test_a_late_viewer_begins_at_the_last_keyframe_and_disturbs_nobody(
+    relay: Relay, name: str
+) -> None:
     expected = packets(VP8)
     last_key = max(index for index, packet in enumerate(expected) if packet.key)
     async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}") as early:
@@ -132,7 +145,9 @@ async def test_a_restarted_recorder_goes_on_on_the_same_timeline(relay: Relay, n
         await viewer.until(lambda one: len(frames(one)) >= count)
         moments = [int.from_bytes(message[10:18], "big") for message in frames(viewer)]
         assert all(after > before for before, after in itertools.pairwise(moments))
-        assert sum(message["type"] == "track" for message in viewer.messages) == 1, "the same codec needs no new init segment"
+        assert sum(message["type"] == "track" for message in viewer.messages) == 1, (
+            "the same codec needs no new init segment"
+        )
 
 
 async def test_another_codec_brings_its_own_init_segment(relay: Relay, name: str) -> None:
@@ -141,12 +156,19 @@ async def test_another_codec_brings_its_own_init_segment(relay: Relay, name: str
         await film(camera, VP9)
         await viewer.message("track", codec="vp8")
         codec = packets(VP9)[0].track.codec_string
-        changed = await viewer.message("track", number=1, codec=codec, mime=f'video/webm; codecs="{codec}"')
-        assert (changed["width"], changed["height"]) == (packets(VP9)[0].track.width, packets(VP9)[0].track.height)
+        changed = await viewer.message(
+            "track", number=1, codec=codec, mime=f'video/webm; codecs="{codec}"'
+        )
+        assert (changed["width"], changed["height"]) == (
+            packets(VP9)[0].track.width,
+            packets(VP9)[0].track.height,
+        )
         await viewer.until(lambda one: len(frames(one)) == len(packets(VP8)) + len(packets(VP9)))
 
 
-async def test_a_camera_that_dies_in_mid_frame_leaves_no_broken_byte(relay: Relay, name: str) -> None:
+async def test_a_camera_that_dies_in_mid_frame_leaves_no_broken_byte(
+    relay: Relay, name: str
+) -> None:
     async with peer(relay, f"/player/{name}") as viewer:
         for _ in range(3):
             async with peer(relay, f"/camera/{name}") as camera:
@@ -160,7 +182,9 @@ async def test_a_camera_that_dies_in_mid_frame_leaves_no_broken_byte(relay: Rela
                 viewer.messages.clear()
 
 
-async def test_a_camera_that_comes_back_is_live_again_for_those_who_waited(relay: Relay, name: str) -> None:
+async def test_a_camera_that_comes_back_is_live_again_for_those_who_waited(
+    relay: Relay, name: str
+) -> None:
     async with peer(relay, f"/player/{name}") as viewer:
         for _ in range(2):
             async with peer(relay, f"/camera/{name}") as camera:
@@ -172,7 +196,9 @@ async def test_a_camera_that_comes_back_is_live_again_for_those_who_waited(relay
             viewer.media.clear()
 
 
-async def test_a_second_phone_takes_the_name_and_the_first_is_told_in_words(relay: Relay, name: str) -> None:
+async def test_a_second_phone_takes_the_name_and_the_first_is_told_in_words(
+    relay: Relay, name: str
+) -> None:
     async with peer(relay, f"/player/{name}") as viewer, peer(relay, f"/camera/{name}") as first:
         await film(first, VP8)
         await viewer.message("state", state="live")
@@ -183,10 +209,14 @@ async def test_a_second_phone_takes_the_name_and_the_first_is_told_in_words(rela
             viewer.media.clear()
             await film(second, VP9)
             await viewer.until(lambda one: len(frames(one)) == len(packets(VP9)))
-        assert [message["state"] for message in viewer.messages if message["type"] == "state"][:4] == ["waiting", "live", "waiting", "live"]
+        assert [message["state"] for message in viewer.messages if message["type"] == "state"][
+            :4
+        ] == ["waiting", "live", "waiting", "live"]
 
 
-async def test_votes_reach_the_camera_and_its_state_reaches_the_players(relay: Relay, name: str) -> None:
+async def test_votes_reach_the_camera_and_its_state_reaches_the_players(
+    relay: Relay, name: str
+) -> None:
     async with (
         peer(relay, f"/camera/{name}") as camera,
         peer(relay, f"/player/{name}") as one,
@@ -203,14 +233,23 @@ async def test_votes_reach_the_camera_and_its_state_reaches_the_players(relay: R
         await camera.message("resume")
         await camera.send(type="state", state="live")
         await film(camera, VP8)
-        await one.until(lambda each: [m["state"] for m in each.messages if m["type"] == "state"][-2:] == ["paused", "live"])
+        await one.until(
+            lambda each: (
+                [m["state"] for m in each.messages if m["type"] == "state"][-2:]
+                == ["paused", "live"]
+            )
+        )
         await one.send(type="keyframe")
         await camera.message("keyframe")
 
 
 async def test_the_wall_shows_cameras_as_they_come_and_go(relay: Relay, name: str) -> None:
     def shown(wall: Peer) -> dict[str, Any] | None:
-        listing = wall.messages[-1]["cameras"] if wall.messages and wall.messages[-1]["type"] == "cameras" else []
+        listing = (
+            wall.messages[-1]["cameras"]
+            if wall.messages and wall.messages[-1]["type"] == "cameras"
+            else []
+        )
         return next((camera for camera in listing if camera["name"] == name), None)
 
     async with peer(relay, "/wall") as wall:
@@ -218,25 +257,36 @@ async def test_the_wall_shows_cameras_as_they_come_and_go(relay: Relay, name: st
         assert shown(wall) is None
         async with peer(relay, f"/camera/{name}") as camera:
             await film(camera, VP8)
-            await wall.until(lambda one: shown(one) == {"name": name, "state": "live", "kinds": ["video"]})
+            await wall.until(
+                lambda one: shown(one) == {"name": name, "state": "live", "kinds": ["video"]}
+            )
         await wall.until(lambda one: (shown(one) or {}).get("reason") == "closed")
         async with peer(relay, f"/camera/{name}") as camera:
-            await wall.until(lambda one: shown(one) == {"name": name, "state": "waiting", "kinds": []})
+            await wall.until(
+                lambda one: shown(one) == {"name": name, "state": "waiting", "kinds": []}
+            )
             camera.connection.transport.abort()
-            await wall.until(lambda one: (shown(one) or {}).get("reason") == "lost", "though it showed nothing this time")
+            await wall.until(
+                lambda one: (shown(one) or {}).get("reason") == "lost",
+                "though it showed nothing this time",
+            )
 
 
 async def test_a_player_and_the_api_tell_how_long_a_picture_takes(relay: Relay, name: str) -> None:
     begin = time.monotonic()
     async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}") as viewer:
         await viewer.send(type="ping", t=0)
-        assert (await viewer.message("pong", t=0)).keys() == {"type", "t", "time", "drops"}, "nothing is known of no pictures"
+        assert (await viewer.message("pong", t=0)).keys() == {"type", "t", "time", "drops"}, (
+            "nothing is known of no pictures"
+        )
         await camera.send(type="ping", t=1, encode=7_000)
         assert (await camera.message("pong", t=1)).keys() == {"type", "t", "time"}
         welcome = await camera.message("welcome")
         age = 5_000_000  # filmed so long ago, says the camera
         last = packets(VP8)[-1].timestamp
-        await camera.send(type="stream", stream=1, mime="video/webm", at=welcome["time"] - age - last)
+        await camera.send(
+            type="stream", stream=1, mime="video/webm", at=welcome["time"] - age - last
+        )
         await camera.send_media(1, [VP8])
         await viewer.until(has_frames(len(packets(VP8))))
         await viewer.send(type="ping", t=2)
@@ -245,13 +295,24 @@ async def test_a_player_and_the_api_tell_how_long_a_picture_takes(relay: Relay, 
         assert age - 7_000 < pong["uplink"] < age + last + (time.monotonic() - begin) * 1e6
         assert 0 <= pong["relay"] < 10_000_000
         assert 0 < pong["pace"] < 1_000_000
-        report = next(one for one in await asyncio.to_thread(api, relay, "/api/cameras") if one["name"] == name)
+        report = next(
+            one
+            for one in await asyncio.to_thread(api, relay, "/api/cameras")
+            if one["name"] == name
+        )
         assert report["timing"] == {part: pong[part] for part in ("encode", "uplink", "relay")}
 
 
-async def test_a_player_is_told_what_the_microphone_does_and_how_loud_it_is(relay: Relay, name: str) -> None:
-    """Also one that only rests, and from the first message on; not by a camera whose name was taken over."""
-    async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}?rest=1") as viewer:
+async def test_a_player_is_told_what_the_microphone_does_and_how_loud_it_is(
+    relay: Relay, name: str
+) -> None:
+    """Also one that only rests, and from the first message on; not by a camera whose name was taken
+    over.
+    """
+    async with (
+        peer(relay, f"/camera/{name}") as camera,
+        peer(relay, f"/player/{name}?rest=1") as viewer,
+    ):
         await film(camera, VP8)
         await camera.send(type="state", state="live", sound="muted")
         await camera.send(type="ping", t=1, level=0.0004)
@@ -264,14 +325,21 @@ async def test_a_player_is_told_what_the_microphone_does_and_how_loud_it_is(rela
         await camera.send(type="ping", t=2)
         await camera.message("pong", t=2)
         await viewer.send(type="ping", t=2)
-        assert "level" not in await viewer.message("pong", t=2), "the camera does not know it any more"
+        assert "level" not in await viewer.message("pong", t=2), (
+            "the camera does not know it any more"
+        )
         async with peer(relay, f"/camera/{name}") as other:
             await other.message("welcome")
-            await viewer.until(lambda one: "sound" not in one.told("state")[-1], "for the state of the other camera")
+            await viewer.until(
+                lambda one: "sound" not in one.told("state")[-1],
+                "for the state of the other camera",
+            )
             assert await camera.closed() == 4003
 
 
-async def test_a_newcomer_gets_a_fresh_keyframe_from_a_camera_that_can_make_one(relay: Relay, name: str) -> None:
+async def test_a_newcomer_gets_a_fresh_keyframe_from_a_camera_that_can_make_one(
+    relay: Relay, name: str
+) -> None:
     async with peer(relay, f"/camera/{name}") as camera:
         await camera.send(type="stream", stream=1, mime="video/webm", keyframes=True)
         await camera.send_media(1, [VP8])
@@ -283,13 +351,18 @@ async def test_a_newcomer_gets_a_fresh_keyframe_from_a_camera_that_can_make_one(
             await camera.message("keyframe")
 
 
-async def test_a_phone_that_is_turned_goes_on_and_newcomers_learn_the_new_size(relay: Relay, name: str) -> None:
+async def test_a_phone_that_is_turned_goes_on_and_newcomers_learn_the_new_size(
+    relay: Relay, name: str
+) -> None:
     for recording, tracks in (("chromium-turn-vp8.webm", 1), ("chromium-turn-h264.webm", 2)):
         data = (RECORDINGS / recording).read_bytes()
         expected = packets(data)
         size = expected[-1].track.width, expected[-1].track.height
         assert size != (expected[0].track.width, expected[0].track.height)
-        async with peer(relay, f"/player/{name}-{tracks}") as viewer, peer(relay, f"/camera/{name}-{tracks}") as camera:
+        async with (
+            peer(relay, f"/player/{name}-{tracks}") as viewer,
+            peer(relay, f"/camera/{name}-{tracks}") as camera,
+        ):
             await film(camera, data)
             await viewer.until(has_frames(len(expected)))
             assert sum(message["type"] == "track" for message in viewer.messages) == tracks
@@ -311,8 +384,20 @@ async def test_the_api_tells_what_each_camera_does(relay: Relay, name: str) -> N
         report = next(one for one in listing if one["name"] == name)
         track = packets(VP8)[0].track
         assert report["state"] == "live" and report["viewers"] == 1 and report["drops"] == 0
-        assert report["tracks"] == [{"number": 1, "kind": "video", "codec": "vp8", "width": track.width, "height": track.height}]
-        assert 0 <= report["age"] < 60 and report["framesPerSecond"] > 0 and report["bytesPerSecond"] > 0
+        assert report["tracks"] == [
+            {
+                "number": 1,
+                "kind": "video",
+                "codec": "vp8",
+                "width": track.width,
+                "height": track.height,
+            }
+        ]
+        assert (
+            0 <= report["age"] < 60
+            and report["framesPerSecond"] > 0
+            and report["bytesPerSecond"] > 0
+        )
 
 
 async def test_a_player_that_does_not_read_is_left_out_alone(relay: Relay, name: str) -> None:
@@ -320,8 +405,14 @@ async def test_a_player_that_does_not_read_is_left_out_alone(relay: Relay, name:
     head = VP8[: VP8.index(b"\x1f\x43\xb6\x75")]
     big = frame + bytes(60_000)
     block = b"\xa3" + (len(big) + 4 | 0x10000000).to_bytes(4, "big") + b"\x81\0\0\x80" + big
-    clusters = [b"\x1f\x43\xb6\x75\xff\xe7\x84" + (n * 33).to_bytes(4, "big") + block for n in range(200)]
-    async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}") as good, await Raw.open(relay, 4096) as stalled:
+    clusters = [
+        b"\x1f\x43\xb6\x75\xff\xe7\x84" + (n * 33).to_bytes(4, "big") + block for n in range(200)
+    ]
+    async with (
+        peer(relay, f"/camera/{name}") as camera,
+        peer(relay, f"/player/{name}") as good,
+        await Raw.open(relay, 4096) as stalled,
+    ):
         assert await stalled.request(relay, f"/player/{name}") == 101
         await camera.message("viewers", count=2)
         before = relay.resident
@@ -333,12 +424,17 @@ async def test_a_player_that_does_not_read_is_left_out_alone(relay: Relay, name:
         listing = await asyncio.to_thread(api, relay, "/api/cameras")
         report = next(one for one in listing if one["name"] == name)
         assert report["drops"] > 100
-        assert relay.resident - before < 6 * 2**20, "12 MB were sent past a viewer that took none of it"
+        assert relay.resident - before < 6 * 2**20, (
+            "12 MB were sent past a viewer that took none of it"
+        )
 
 
 async def test_both_sides_come_back_after_the_relay_was_restarted(name: str) -> None:
     with Relay() as relay:
-        async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}") as viewer:
+        async with (
+            peer(relay, f"/camera/{name}") as camera,
+            peer(relay, f"/player/{name}") as viewer,
+        ):
             await film(camera, VP8)
             await viewer.message("state", state="live")
             status, _ = await asyncio.to_thread(relay.stop)
@@ -347,14 +443,21 @@ async def test_both_sides_come_back_after_the_relay_was_restarted(name: str) -> 
                 assert await one.closed() == 1001
                 assert one.messages[-1]["id"] == "restarting"
         relay.start()
-        async with peer(relay, f"/camera/{name}") as camera, peer(relay, f"/player/{name}") as viewer:
+        async with (
+            peer(relay, f"/camera/{name}") as camera,
+            peer(relay, f"/player/{name}") as viewer,
+        ):
             await film(camera, VP8)
             await viewer.message("state", state="live")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_stops_within_two_seconds_with_stalled_peers(name: str, number: signal.Signals) -> None:
-    """It ends by itself, and all that it waits for has a deadline: together they are below two seconds."""
+async def test_it_stops_within_two_seconds_with_stalled_peers(
+    name: str, number: signal.Signals
+) -> None:
+    """It ends by itself, and all that it waits for has a deadline: together they are below two
+    seconds.
+    """
     assert GOODBYE_BUDGET + STOP_BUDGET < 2
     with Relay("--tls", "--no-key", "--host", "127.0.0.1") as relay:
         stalled = [await Raw.open(relay, 4096) for _ in range(3)]
@@ -372,7 +475,9 @@ async def test_it_stops_within_two_seconds_with_stalled_peers(name: str, number:
         assert "Traceback" not in relay.output
 
 
-async def test_a_track_event_is_never_sent_without_its_init_segment(relay: Relay, name: str) -> None:
+async def test_a_track_event_is_never_sent_without_its_init_segment(
+    relay: Relay, name: str
+) -> None:
     async with peer(relay, f"/player/{name}") as viewer, peer(relay, f"/camera/{name}") as camera:
         await film(camera, (RECORDINGS / "chromium-av.webm").read_bytes())
         await viewer.until(lambda one: frames(one, 1) and frames(one, 2))

@@ -1,4 +1,7 @@
-"""A relay behind nginx itself: as docs/proxy.md says, and with the usual wrong settings. Skipped where there is no nginx."""
+"""A relay behind nginx itself: as docs/proxy.md says, and with the usual wrong settings.
+
+Skipped where there is no nginx.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +33,28 @@ from tests.server.test_promises import eventually
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed: sudo apt-get install nginx")
+pytestmark = pytest.mark.skipif(
+    NGINX is None, reason="nginx is not installed: sudo apt-get install nginx"
+)
 
 HOST = "cam.example.org"
 
-# Where nginx listens: no other test does so there, and no connection leaves from there, so a port that is free stays free.
+# Where nginx listens: no other test does so there, and no connection leaves from there, so a port
+# that is free stays free.
 HERE = "127.9.9.9"
 
 # The block that docs/proxy.md gives, and those that people write instead.
 MANUAL = (ROOT / "docs" / "proxy.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```nginx\n(.*?)```", MANUAL, re.DOTALL)
 RIGHT = re.findall(r"( {4}location / \{.*?\n {4}\})", BLOCKS[0], re.DOTALL)[0]
-UPGRADE = 'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";'
+UPGRADE = (
+    "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header "
+    'Connection "upgrade";'
+)
 BARE = "location / { proxy_pass http://127.0.0.1:8080; }"
-NO_PORT = f"location / {{ proxy_pass http://127.0.0.1:8080; {UPGRADE} proxy_set_header Host $host; }}"
+NO_PORT = (
+    f"location / {{ proxy_pass http://127.0.0.1:8080; {UPGRADE} proxy_set_header Host $host; }}"
+)
 NO_UPGRADE = "location / { proxy_pass http://127.0.0.1:8080; proxy_set_header Host $http_host; }"
 KEPT = f"""location / {{ proxy_pass http://kept; {UPGRADE} proxy_set_header Connection $kept; proxy_set_header Host $http_host;
     proxy_set_header X-Forwarded-For $remote_addr; }}"""
@@ -59,8 +70,10 @@ class Nginx:
     def __init__(self, relay: Relay, **locations: str) -> None:
         """
         Args:
-            relay: Where they lead; in a location it is 127.0.0.1:8080, or 192.168.1.5:8443 with https.
-            locations: The block of each server. One whose name begins with `tls` speaks https, with the certificate of `secured`.
+            relay: Where they lead; in a location it is 127.0.0.1:8080, or 192.168.1.5:8443 with
+                https.
+            locations: The block of each server. One whose name begins with `tls` speaks https, with
+                the certificate of `secured`.
         """
         self._relay = relay
         self._locations = locations
@@ -70,22 +83,33 @@ class Nginx:
 
     def start(self, secured: Path | None = None) -> Nginx:
         folder = Path(self._folder.name)
-        keep = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        keep = " ".join(
+            f"{kind}_temp_path {folder}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
         servers = []
         for name, location in self._locations.items():
             tls = name.startswith("tls")
-            certificate = f"ssl_certificate {secured}; ssl_certificate_key {secured};" if tls else ""
+            certificate = (
+                f"ssl_certificate {secured}; ssl_certificate_key {secured};" if tls else ""
+            )
             block = location.replace("127.0.0.1:8080", f"127.0.0.1:{self._relay.port}").replace(
                 "192.168.1.5:8443", f"127.0.0.1:{self._relay.port}"
             )
-            servers.append(f"server {{ listen {HERE}:{self.port[name]}{' ssl' if tls else ''}; {certificate}\n{block}\n}}")
+            servers.append(
+                f"server {{ listen {HERE}:{self.port[name]}{' ssl' if tls else ''}; "
+                f"{certificate}\n{block}\n}}"
+            )
         configuration = f"""daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
             events {{ worker_connections 256; }} http {{ access_log off; {keep} map $http_upgrade $kept {{ default upgrade; '' ''; }}
             upstream kept {{ server 127.0.0.1:{self._relay.port}; keepalive 4; }}
             {" ".join(servers)} }}"""
         (folder / "nginx.conf").write_text(configuration)
         assert NGINX is not None
-        self._process = subprocess.Popen([NGINX, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"], stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            [NGINX, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"],
+            stderr=subprocess.PIPE,
+        )
         for port in self.port.values():
             self._wait(port)
         return self
@@ -124,13 +148,21 @@ class Stage:
 
     def origin(self, server: str) -> str:
         """As the browser has it, for whom the name leads to nginx."""
-        return f"{'https' if server.startswith('tls') else 'http'}://{HOST}:{self.nginx.port[server]}"
+        return (
+            f"{'https' if server.startswith('tls') else 'http'}://{HOST}:{self.nginx.port[server]}"
+        )
 
     @asynccontextmanager
-    async def browser(self, server: str, source: str = "127.0.0.1", page: str = "") -> AsyncIterator[aiohttp.ClientSession]:
+    async def browser(
+        self, server: str, source: str = "127.0.0.1", page: str = ""
+    ) -> AsyncIterator[aiohttp.ClientSession]:
         """Somebody with the key in the printed link to this page, if any."""
-        connector = aiohttp.TCPConnector(ssl=self._context or True, resolver=Resolver(), local_addr=(source, 0))
-        async with aiohttp.ClientSession(self.origin(server), connector=connector, headers={"Origin": self.origin(server)}) as one:
+        connector = aiohttp.TCPConnector(
+            ssl=self._context or True, resolver=Resolver(), local_addr=(source, 0)
+        )
+        async with aiohttp.ClientSession(
+            self.origin(server), connector=connector, headers={"Origin": self.origin(server)}
+        ) as one:
             if page:
                 async with one.post("/api/session", json={"key": self.key(page)}) as answer:
                     assert answer.status == 200, await answer.text()
@@ -166,8 +198,19 @@ class Stage:
 class Resolver(aiohttp.abc.AbstractResolver):
     """Every name leads to this computer."""
 
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[aiohttp.abc.ResolveResult]:
-        return [{"hostname": host, "host": HERE, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}]
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        return [
+            {
+                "hostname": host,
+                "host": HERE,
+                "port": port,
+                "family": socket.AF_INET,
+                "proto": 0,
+                "flags": 0,
+            }
+        ]
 
     async def close(self) -> None:
         pass
@@ -177,11 +220,21 @@ class Resolver(aiohttp.abc.AbstractResolver):
 def plain() -> Iterator[Stage]:
     """Plain http behind the proxy, which speaks https or not."""
     with Relay("--proxy", "127.0.0.1", "--allow-host", f"https://{HOST}") as relay:
-        with Relay("--tls", "--host", "127.0.0.1", "--allow-host", HOST) as made:  # for its certificate
+        with Relay(
+            "--tls", "--host", "127.0.0.1", "--allow-host", HOST
+        ) as made:  # for its certificate
             secured, context = (made.state / "certs" / "served.pem").read_bytes(), made.context
         certificate = relay.state / "nginx.pem"
         certificate.write_bytes(secured)
-        nginx = Nginx(relay, right=RIGHT, tls=RIGHT, bare=BARE, no_port=NO_PORT, no_upgrade=NO_UPGRADE, kept=KEPT)
+        nginx = Nginx(
+            relay,
+            right=RIGHT,
+            tls=RIGHT,
+            bare=BARE,
+            no_port=NO_PORT,
+            no_upgrade=NO_UPGRADE,
+            kept=KEPT,
+        )
         try:
             yield Stage(relay, nginx.start(certificate), context)
         finally:
@@ -202,11 +255,16 @@ async def test_as_the_manual_says_pages_sockets_and_cookies_work(plain: Stage, s
 
 
 async def test_each_client_of_nginx_is_one_of_its_own(plain: Stage) -> None:
-    async with plain.browser("right", "127.0.0.7") as guest, plain.browser("right", "127.0.0.8") as neighbour:
+    async with (
+        plain.browser("right", "127.0.0.7") as guest,
+        plain.browser("right", "127.0.0.8") as neighbour,
+    ):
         statuses = list[int]()
         for client in [guest] * (GUESSES_AT_ONCE + 1) + [neighbour]:
             lie = {"X-Forwarded-For": f"198.51.100.{len(statuses)}"}
-            async with client.post("/api/session", json={"key": f"aaaa-bbbb-cccc-{len(statuses):04}"}, headers=lie) as answer:
+            async with client.post(
+                "/api/session", json={"key": f"aaaa-bbbb-cccc-{len(statuses):04}"}, headers=lie
+            ) as answer:
                 statuses.append(answer.status)
     assert statuses == [401] * GUESSES_AT_ONCE + [429, 401]
 
@@ -221,7 +279,9 @@ async def test_a_camera_by_put_is_seen_while_it_films(plain: Stage) -> None:
 
     async with plain.browser("right") as program, plain.browser("right", page="player") as viewer:
         headers = {"Authorization": f"Bearer {plain.key('camera')}"}
-        filming = asyncio.create_task(program.put("/cameras/porch/publish", data=body(), headers=headers).__aenter__())
+        filming = asyncio.create_task(
+            program.put("/cameras/porch/publish", data=body(), headers=headers).__aenter__()
+        )
 
         async def there() -> bool:
             async with viewer.get("/api/cameras") as answer:
@@ -233,10 +293,14 @@ async def test_a_camera_by_put_is_seen_while_it_films(plain: Stage) -> None:
 
 
 async def test_without_upgrade_a_socket_over_http_is_not_collected(plain: Stage) -> None:
-    """nginx' defaults: HTTP/1.0 to the relay, and answers that are collected if they do not forbid it."""
+    """nginx' defaults: HTTP/1.0 to the relay, and answers that are collected if they do not forbid
+    it.
+    """
     async with plain.browser("no_upgrade", page="player") as client:
         assert await plain.wall("no_upgrade", client) == 404
-        async with client.post("/over-http/wall", headers={"Drawercam-Protocol": SUBPROTOCOL}) as answer:
+        async with client.post(
+            "/over-http/wall", headers={"Drawercam-Protocol": SUBPROTOCOL}
+        ) as answer:
             assert answer.status == 200
             said = b""
             while b'"cameras"' not in said:
@@ -252,22 +316,37 @@ async def test_what_nginx_keeps_open_never_keeps_a_socket_away(plain: Stage) -> 
 
 
 @pytest.mark.parametrize(("server", "host"), [("no_port", HOST), ("bare", "127.0.0.1:{port}")])
-async def test_where_the_host_is_changed_the_answer_says_so_and_what_to_add(plain: Stage, server: str, host: str) -> None:
+async def test_where_the_host_is_changed_the_answer_says_so_and_what_to_add(
+    plain: Stage, server: str, host: str
+) -> None:
     async with plain.browser(server) as client:
         async with client.get("/player.html") as answer:
             assert answer.status == 200
         async with client.post("/api/session", json={}) as answer:
             refused = await answer.json()
-        assert (answer.status, refused["error"], refused["add"]) == (403, "foreign-origin", "proxy_set_header Host $http_host;")
-        assert plain.origin(server) in refused["text"] and host.format(port=plain.relay.port) in refused["text"]
+        assert (answer.status, refused["error"], refused["add"]) == (
+            403,
+            "foreign-origin",
+            "proxy_set_header Host $http_host;",
+        )
+        assert (
+            plain.origin(server) in refused["text"]
+            and host.format(port=plain.relay.port) in refused["text"]
+        )
         headers = {"Origin": f"https://{HOST}"}
-        async with client.post("/api/session", json={"key": plain.key("player")}, headers=headers) as answer:
-            assert answer.status == 200, "the address that --allow-host names is right, whatever nginx makes of it"
+        async with client.post(
+            "/api/session", json={"key": plain.key("player")}, headers=headers
+        ) as answer:
+            assert answer.status == 200, (
+                "the address that --allow-host names is right, whatever nginx makes of it"
+            )
 
 
 async def test_https_behind_the_proxy_as_the_manual_says() -> None:
     """With the name that older versions of nginx need."""
-    with Relay("--tls", "--host", "127.0.0.1", "--proxy", "127.0.0.1", "--allow-host", HOST) as relay:
+    with Relay(
+        "--tls", "--host", "127.0.0.1", "--proxy", "127.0.0.1", "--allow-host", HOST
+    ) as relay:
         mine = (
             BLOCKS[1]
             .replace("/etc/nginx/drawercam-ca.crt", str(relay.state / "certs" / "ca.crt"))

@@ -1,4 +1,6 @@
-"""What players say that they decode: a camera is asked for another codec where all who watch can play it, and only then."""
+"""What players say that they decode: a camera is asked for another codec where all who watch can
+play it, and only then.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def test_who_only_listens_has_no_say_about_pictures(stage: Stage) -> None:
     assert asked(stage.camera) == [("vp8", ("h264", "opus"))]
 
 
-async def test_a_camera_changes_its_codec_for_a_player_that_comes_with_its_list(relay: Relay, name: str) -> None:
+async def test_a_camera_changes_its_codec_for_a_player_that_comes_with_its_list(
+    relay: Relay, name: str
+) -> None:
     async with (
         peer(relay, f"/camera/{name}") as camera,
         peer(relay, f"/player/{name}?plays=vp8,vp9,av1,h264,opus,aac") as everything,
@@ -80,7 +84,9 @@ async def test_a_camera_changes_its_codec_for_a_player_that_comes_with_its_list(
             wish = await camera.message("unplayable")
             assert wish["codec"].startswith("avc1.") and wish["plays"] == ["vp8", "vp9", "opus"]
             await viewer.settled()
-            assert len(viewer.told("track")) == 2 and len(frames(viewer)) == len({*frames(viewer)}), "it got all of that once"
+            assert len(viewer.told("track")) == 2 and len(frames(viewer)) == len(
+                {*frames(viewer)}
+            ), "it got all of that once"
             await film(camera, VP8)
             await viewer.message("track", number=1, codec="vp8")
         async with peer(relay, f"/player/{name}?rest=1") as stranger:
@@ -96,11 +102,19 @@ async def test_a_camera_changes_its_codec_for_a_player_that_comes_with_its_list(
         assert [one["codec"] for one in everything.told("track")[before:]] == ["vp8"]
 
 
-async def test_a_program_that_reads_a_file_is_not_disturbed_by_what_others_play(relay: Relay, name: str) -> None:
-    async with peer(relay, f"/camera/{name}") as camera, aiohttp.ClientSession(relay.origin) as client:
+async def test_a_program_that_reads_a_file_is_not_disturbed_by_what_others_play(
+    relay: Relay, name: str
+) -> None:
+    async with (
+        peer(relay, f"/camera/{name}") as camera,
+        aiohttp.ClientSession(relay.origin) as client,
+    ):
         await film(camera, VP8)
         await camera.settled()
-        async with client.get(f"/cameras/{name}/live?sound=0") as answer, peer(relay, f"/player/{name}") as stranger:
+        async with (
+            client.get(f"/cameras/{name}/live?sound=0") as answer,
+            peer(relay, f"/player/{name}") as stranger,
+        ):
             await stranger.send(type="join", plays=["h264", "vp9"])
             await stranger.send(type="unplayable", codec="vp8")
             await stranger.settled()

@@ -1,6 +1,7 @@
 """What docs/promises.md promises, under the faults that real phones, networks and computers have.
 
-One test for each promise that no other file checks already; its list names them all. Real relays, real sockets.
+One test for each promise that no other file checks already; its list names them all. Real relays,
+real sockets.
 """
 
 from __future__ import annotations
@@ -45,12 +46,19 @@ KEY_FRAME = b"\x10\x00\x00\x9d\x01\x2a\x40\x01\xf0\x00"
 
 
 async def eventually(look: Callable[[], Any], what: str) -> None:
-    """Wait until something holds that no message tells. ``look`` may block, or be a coroutine function."""
+    """Wait until something holds that no message tells.
+
+    ``look`` may block, or be a coroutine function.
+    """
     found = None
     try:
         async with asyncio.timeout(PATIENCE):
             while not found:
-                found = await look() if inspect.iscoroutinefunction(look) else await asyncio.to_thread(look)
+                found = (
+                    await look()
+                    if inspect.iscoroutinefunction(look)
+                    else await asyncio.to_thread(look)
+                )
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"it never came true: {what}") from None
@@ -63,20 +71,29 @@ def report(relay: Relay, name: str) -> dict[str, Any]:
 
 
 def written(moments: list[int]) -> list[bytes]:
-    """A WebM stream with a keyframe at each of these moments (ms), in pieces: the header, then one for each picture."""
+    """A WebM stream with a keyframe at each of these moments (ms), in pieces: the header, then one
+    for each picture.
+    """
     out = WebmWriter(TRACK, 1, 0)
-    pictures = (Packet(TRACK, moment * 1000, True, KEY_FRAME + bytes([number])) for number, moment in enumerate(moments))
+    pictures = (
+        Packet(TRACK, moment * 1000, True, KEY_FRAME + bytes([number]))
+        for number, moment in enumerate(moments)
+    )
     return [out.init(), *map(out.fragment, pictures)]
 
 
 @asynccontextmanager
 async def bystanders(relay: Relay, name: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """A camera and a viewer whose pictures must arrive, all of them, whatever happens beside them. Gives a check for in between.
+    """A camera and a viewer whose pictures must arrive, all of them, whatever happens beside them.
+    Gives a check for in between.
 
-    The viewer shares this process with the crowds of the tests. When that keeps it busy, pictures are rightly left out for it; then the
-    recording is sent again.
+    The viewer shares this process with the crowds of the tests. When that keeps it busy, pictures
+    are rightly left out for it; then the recording is sent again.
     """
-    async with peer(relay, f"/player/{name}-by") as viewer, peer(relay, f"/camera/{name}-by") as camera:
+    async with (
+        peer(relay, f"/player/{name}-by") as viewer,
+        peer(relay, f"/camera/{name}-by") as camera,
+    ):
 
         async def all_arrives() -> bool:
             viewer.media.clear()
@@ -97,7 +114,9 @@ async def bystanders(relay: Relay, name: str) -> AsyncIterator[Callable[[], Awai
 # --- slow and silent viewers ---
 
 
-async def test_a_slow_viewer_sees_what_is_and_costs_nobody_else_anything(relay: Relay, name: str) -> None:
+async def test_a_slow_viewer_sees_what_is_and_costs_nobody_else_anything(
+    relay: Relay, name: str
+) -> None:
     """Its network passes a tenth of what the camera sends."""
     await costs_nobody(_beside_a_slow_viewer, relay, name)
 
@@ -116,10 +135,16 @@ async def _beside_a_slow_viewer(relay: Relay, name: str) -> int:
             """The pictures before which others are missing."""
             shown = timestamps(one)
             filmed = {moment: number for number, moment in enumerate(camera.sent)}
-            return [after for before, after in itertools.pairwise(shown) if filmed[after] > filmed[before] + 1]
+            return [
+                after
+                for before, after in itertools.pairwise(shown)
+                if filmed[after] > filmed[before] + 1
+            ]
 
         gaps = await slow.until(after_gaps, "for pictures to be left out")
-        assert set(gaps) <= set(camera.keys), "it goes on with a picture that can be decoded, made for it"
+        assert set(gaps) <= set(camera.keys), (
+            "it goes on with a picture that can be decoded, made for it"
+        )
         await slow.settled()
         assert slow.told("pong")[-1]["drops"] > 0
         await other.until(lambda one: max(timestamps(one), default=0) >= gaps[-1])
@@ -142,7 +167,9 @@ async def test_a_viewer_that_hangs_cannot_stop_a_camera_for_long(relay: Relay, n
 
 
 @pytest.mark.parametrize(("policy", "enough"), [("all", 2), ("any", 1), ("never", None)])
-async def test_the_pause_policy_decides_whose_votes_stop_a_camera(name: str, policy: str, enough: int | None) -> None:
+async def test_the_pause_policy_decides_whose_votes_stop_a_camera(
+    name: str, policy: str, enough: int | None
+) -> None:
     with Relay("--pause-policy", policy) as relay:
         async with (
             peer(relay, f"/camera/{name}") as camera,
@@ -159,9 +186,19 @@ async def test_the_pause_policy_decides_whose_votes_stop_a_camera(name: str, pol
                 assert bool(camera.told("pause")) is (enough is not None and votes >= enough)
 
 
-async def test_a_camera_that_nobody_watches_sleeps_until_somebody_does_unless_it_must_not(name: str) -> None:
-    with Relay("--always-on", f"{name}-on", "other", given={"drawercam.live.pausing.SLEEP_AFTER": 1_000_000}) as relay:
-        async with peer(relay, f"/camera/{name}-on") as awake, peer(relay, f"/camera/{name}") as camera:
+async def test_a_camera_that_nobody_watches_sleeps_until_somebody_does_unless_it_must_not(
+    name: str,
+) -> None:
+    with Relay(
+        "--always-on",
+        f"{name}-on",
+        "other",
+        given={"drawercam.live.pausing.SLEEP_AFTER": 1_000_000},
+    ) as relay:
+        async with (
+            peer(relay, f"/camera/{name}-on") as awake,
+            peer(relay, f"/camera/{name}") as camera,
+        ):
             await film(awake, SMALL)
             await film(camera, SMALL)
             await camera.message("pause", reason="unwatched")
@@ -236,13 +273,17 @@ async def test_a_picture_of_five_megabytes_arrives_whole_and_alone(relay: Relay,
 
 
 @pytest.mark.parametrize("claims", [False, True], ids=["estimated", "claimed"])
-async def test_a_camera_whose_clock_jumps_loses_no_picture_and_no_order(relay: Relay, name: str, claims: bool) -> None:
+async def test_a_camera_whose_clock_jumps_loses_no_picture_and_no_order(
+    relay: Relay, name: str, claims: bool
+) -> None:
     hour = 3_600_000
     jumps = [0, 40, 80, hour, hour + 40, 120, 160, 24 * hour, 0, 200, 2**40, 240, 280]
     async with peer(relay, f"/player/{name}") as viewer, peer(relay, f"/camera/{name}") as camera:
         now = (await camera.message("welcome"))["time"]
         more = {"at": now} if claims else {}
-        await camera.connection.send(json.dumps({"type": "stream", "stream": 1, "mime": "", **more}))
+        await camera.connection.send(
+            json.dumps({"type": "stream", "stream": 1, "mime": "", **more})
+        )
         await camera.send_media(1, written(jumps))
         await viewer.until(has_frames(len(jumps)))
         assert [message[-1] for message in frames(viewer)] == [*range(len(jumps))]
@@ -250,7 +291,9 @@ async def test_a_camera_whose_clock_jumps_loses_no_picture_and_no_order(relay: R
         assert all(before < after for before, after in itertools.pairwise(moments))
         await viewer.settled()
         # Two pictures of one moment are a millisecond apart on the wire.
-        assert moments[-1] <= viewer.told("pong")[-1]["time"] / 1000 + len(jumps), "none is of the future"
+        assert moments[-1] <= viewer.told("pong")[-1]["time"] / 1000 + len(jumps), (
+            "none is of the future"
+        )
 
 
 def test_a_wall_clock_that_jumps_moves_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +329,9 @@ def test_a_wall_clock_that_jumps_moves_no_picture(monkeypatch: pytest.MonkeyPatc
 
 
 async def crowd(relay: Relay, path: str, count: int, stack: AsyncExitStack) -> list[dict[str, Any]]:
-    """So many viewers that stay until the stack ends; returns what was said to those who were refused."""
+    """So many viewers that stay until the stack ends; returns what was said to those who were
+    refused.
+    """
     room = asyncio.Semaphore(20)
     refusals: list[dict[str, Any]] = []
 
@@ -295,7 +340,12 @@ async def crowd(relay: Relay, path: str, count: int, stack: AsyncExitStack) -> l
             try:
                 await stack.enter_async_context(peer(relay, path, ping_interval=None))
             except InvalidStatus as refusal:
-                refusals.append({"status": refusal.response.status_code, **json.loads(refusal.response.body or b"")})
+                refusals.append(
+                    {
+                        "status": refusal.response.status_code,
+                        **json.loads(refusal.response.body or b""),
+                    }
+                )
 
     await asyncio.gather(*(come() for _ in range(count)))
     return refusals
@@ -313,8 +363,12 @@ async def test_a_crowd_from_one_computer_is_served_or_refused_with_a_sentence(na
                 async with AsyncExitStack() as stack:
                     assert await crowd(relay, f"/player/{name}", 500, stack) == []
                     await served()
-                    refusals = await crowd(relay, f"/player/{name}", MAX_SOCKETS_OF_ONE - 500 + 20, stack)
-                    assert refusals and all((one["status"], one["error"]) == (503, "too-many") for one in refusals)
+                    refusals = await crowd(
+                        relay, f"/player/{name}", MAX_SOCKETS_OF_ONE - 500 + 20, stack
+                    )
+                    assert refusals and all(
+                        (one["status"], one["error"]) == (503, "too-many") for one in refusals
+                    )
                     await served()
 
                 async def let_in() -> bool:
@@ -328,7 +382,9 @@ async def test_a_crowd_from_one_computer_is_served_or_refused_with_a_sentence(na
 
 
 async def test_slow_handshakes_keep_nobody_out(name: str) -> None:
-    """Connections that say nothing, half of a TLS handshake, half of a request, or a request in drops."""
+    """Connections that say nothing, half of a TLS handshake, half of a request, or a request in
+    drops.
+    """
     with Relay("--tls", "--no-key", "--host", HOST) as relay:
         silent = [await asyncio.open_connection(HOST, relay.port) for _ in range(100)]
         for number, (_, writer) in enumerate(silent):
@@ -337,7 +393,10 @@ async def test_slow_handshakes_keep_nobody_out(name: str) -> None:
         for half in halves:
             await half.write(b"GET /player/porch HTTP/1.1\r\nHost: ")
         drops = [await Raw.open(relay) for _ in range(5)]
-        trickles = [asyncio.create_task(one.trickle(handshake(f"/player/{name}", relay.authority), 0.001)) for one in drops]
+        trickles = [
+            asyncio.create_task(one.trickle(handshake(f"/player/{name}", relay.authority), 0.001))
+            for one in drops
+        ]
         async with bystanders(relay, name):
             pass
         await asyncio.gather(*trickles)
@@ -351,14 +410,18 @@ async def test_slow_handshakes_keep_nobody_out(name: str) -> None:
         assert relay.alive and "Traceback" not in relay.output
 
 
-async def test_more_half_requests_than_there_is_room_for_disturb_nobody_who_is_in(relay: Relay, name: str) -> None:
+async def test_more_half_requests_than_there_is_room_for_disturb_nobody_who_is_in(
+    relay: Relay, name: str
+) -> None:
     async with bystanders(relay, name) as served:
         halves = [await Raw.open(relay) for _ in range(MAX_PAGES_OF_ONE + 50)]
         for half in halves:
             with contextlib.suppress(ConnectionError):
                 await half.write(b"GET / HT")
         await served()
-        assert await asyncio.to_thread(api, relay, "/api/cameras"), "a newcomer of the same address takes the place of the oldest"
+        assert await asyncio.to_thread(api, relay, "/api/cameras"), (
+            "a newcomer of the same address takes the place of the oldest"
+        )
         for half in halves:
             half.cut()
         await asyncio.sleep(0)
@@ -372,7 +435,10 @@ async def test_a_storm_of_cameras_and_viewers_leaves_nothing_behind(name: str) -
         # Enough names that the tracks of none change more often than they may.
         role, whose = source.choice(["camera", "player"]), source.randrange(12)
         ending, size = source.randrange(3), source.randrange(len(SMALL))
-        said = [{"type": source.choice(["join", "rest", "pause", "resume", "keyframe"])} for _ in range(source.randrange(4))]
+        said = [
+            {"type": source.choice(["join", "rest", "pause", "resume", "keyframe"])}
+            for _ in range(source.randrange(4))
+        ]
         with contextlib.suppress(WebSocketException):  # taken over, in mid-sentence
             async with room, peer(relay, f"/{role}/{name}-{whose}") as one:
                 if role == "camera":
@@ -386,9 +452,16 @@ async def test_a_storm_of_cameras_and_viewers_leaves_nothing_behind(name: str) -
                     one.connection.transport.abort()
 
     async def storm(relay: Relay, visits: int) -> None:
-        outcomes = await asyncio.gather(*(visit(relay) for _ in range(visits)), return_exceptions=True)
-        # A camera whose name was taken over is told so while it waits for an answer; all else is a fault.
-        wrong = [one for one in outcomes if isinstance(one, BaseException) and "taken-over" not in str(one)]
+        outcomes = await asyncio.gather(
+            *(visit(relay) for _ in range(visits)), return_exceptions=True
+        )
+        # A camera whose name was taken over is told so while it waits for an answer; all else is a
+        # fault.
+        wrong = [
+            one
+            for one in outcomes
+            if isinstance(one, BaseException) and "taken-over" not in str(one)
+        ]
         assert not wrong, wrong
 
     with Relay() as relay:
@@ -397,7 +470,9 @@ async def test_a_storm_of_cameras_and_viewers_leaves_nothing_behind(name: str) -
             await storm(relay, 300)
             await eventually(lambda: relay.open_files <= before, "every socket is closed again")
             for one in api(relay, "/api/cameras"):
-                assert one["name"].endswith("-by") or (one["state"] == "gone" and not one["players"])
+                assert one["name"].endswith("-by") or (
+                    one["state"] == "gone" and not one["players"]
+                )
         assert relay.alive and "Traceback" not in relay.output
 
 
@@ -429,8 +504,12 @@ async def test_all_come_back_by_themselves_when_the_relay_has_crashed_under_load
     with Relay() as relay:
         names = [f"{name}-{number}" for number in range(3)]
         everybody = {(whose, number) for whose in names for number in range(2)}
-        tasks = [asyncio.create_task(again_and_again(partial(camera, relay, whose))) for whose in names]
-        tasks += [asyncio.create_task(again_and_again(partial(viewer, relay, *one))) for one in everybody]
+        tasks = [
+            asyncio.create_task(again_and_again(partial(camera, relay, whose))) for whose in names
+        ]
+        tasks += [
+            asyncio.create_task(again_and_again(partial(viewer, relay, *one))) for one in everybody
+        ]
         try:
             await eventually(lambda: seen >= everybody, "all have pictures")
             relay.kill()
@@ -450,7 +529,12 @@ _NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 def _tests_in(path: str) -> set[str]:
     tree = ast.parse((ROOT / path).read_text())
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")}
+    return {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+    }
 
 
 def test_every_promise_of_the_readme_has_its_test() -> None:
@@ -460,5 +544,11 @@ def test_every_promise_of_the_readme_has_its_test() -> None:
     assert all(len(found) >= 1 for found in named) and len(rows) >= 20
     for path, test in itertools.chain.from_iterable(named):
         assert test in _tests_in(path), f"{path} has no {test}"
-    here = {test for path, test in itertools.chain.from_iterable(named) if path == "tests/server/test_promises.py"}
-    assert _tests_in("tests/server/test_promises.py") - here == {"test_every_promise_of_the_readme_has_its_test"}
+    here = {
+        test
+        for path, test in itertools.chain.from_iterable(named)
+        if path == "tests/server/test_promises.py"
+    }
+    assert _tests_in("tests/server/test_promises.py") - here == {
+        "test_every_promise_of_the_readme_has_its_test"
+    }

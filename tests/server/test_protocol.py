@@ -1,4 +1,6 @@
-"""docs/protocol.md, walked: every message, every close code, every status stands in the code as it stands on paper."""
+"""docs/protocol.md, walked: every message, every close code, every status stands in the code as it
+stands on paper.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,15 @@ def test_what_peers_may_say(title: str, vocabulary: control.Vocabulary) -> None:
         ),
         (
             "Relay to player",
-            [*ALWAYS, control.PlayerPong, control.ChannelState, control.TrackBegins, control.TrackEnds, control.Turns, control.Declined],
+            [
+                *ALWAYS,
+                control.PlayerPong,
+                control.ChannelState,
+                control.TrackBegins,
+                control.TrackEnds,
+                control.Turns,
+                control.Declined,
+            ],
         ),
         ("Relay to wall", [*ALWAYS, control.Pong, control.Cameras]),
     ],
@@ -111,11 +121,15 @@ def test_states_and_reasons() -> None:
     documented = {words(row[0])[0]: words(row[1]) for row in rows("States")}
     assert list(documented) == [state.value for state in State]
     for reason in documented["paused"]:
-        control.parse(f'{{"type": "state", "state": "paused", "reason": "{reason}"}}', control.FROM_CAMERA)
+        control.parse(
+            f'{{"type": "state", "state": "paused", "reason": "{reason}"}}', control.FROM_CAMERA
+        )
 
 
 def test_what_a_microphone_does() -> None:
-    assert sorted(word for row in rows("Sound") for word in words(row[0])) == sorted(control.SOUND_STATES)
+    assert sorted(word for row in rows("Sound") for word in words(row[0])) == sorted(
+        control.SOUND_STATES
+    )
 
 
 def test_close_codes() -> None:
@@ -137,12 +151,24 @@ def test_numbers_in_the_text() -> None:
     assert f"more than {FEW_PICTURES + 1} pictures" in DOCUMENT
     assert f"every {KEYFRAME_INTERVAL // 1000} ms at most" in DOCUMENT
     assert f"within {CODEC_INTERVAL // 10**6} s after it was asked last" in DOCUMENT
-    assert f"for one viewer {KEYFRAMES_AT_ONCE} times at once, then every {KEYFRAME_PAUSE} s" in DOCUMENT
-    assert f"all together {KEYFRAMES_OF_ALL_AT_ONCE}\ntimes at once, then every {KEYFRAME_PAUSE} s" in DOCUMENT
+    assert (
+        f"for one viewer {KEYFRAMES_AT_ONCE} times at once, then every {KEYFRAME_PAUSE} s"
+        in DOCUMENT
+    )
+    assert (
+        f"all together {KEYFRAMES_OF_ALL_AT_ONCE}\ntimes at once, then every {KEYFRAME_PAUSE} s"
+        in DOCUMENT
+    )
     assert f"within {GATHERED * 1000:.0f} ms after that" in DOCUMENT
-    assert JOIN_PAUSE == VOTE_PAUSE == 1 and f"{VOTES_AT_ONCE} count at once, then one a second" in DOCUMENT
+    assert (
+        JOIN_PAUSE == VOTE_PAUSE == 1
+        and f"{VOTES_AT_ONCE} count at once, then one a second" in DOCUMENT
+    )
     assert f"{JOINS_AT_ONCE} are fulfilled at once, then one a second" in DOCUMENT
-    assert f"more than {TRACKS_AT_ONCE} times at once, or more than {1 / TRACK_PAUSE:.0f} times a second" in DOCUMENT
+    assert (
+        f"more than {TRACKS_AT_ONCE} times at once, or more than {1 / TRACK_PAUSE:.0f} "
+        "times a second"
+    ) in DOCUMENT
     assert f"one `orient` in {ORIENT_INTERVAL * 1000:.0f} ms" in DOCUMENT
     assert f"{control.MAX_ANGLE} degrees to either side" in DOCUMENT
     assert f"factors from {control.MIN_ZOOM} to {control.MAX_ZOOM}" in DOCUMENT
@@ -152,11 +178,26 @@ def test_numbers_in_the_text() -> None:
     assert f"for sound, it is {MAX_PATIENCE:.0f} s" in DOCUMENT
     assert PROBE_SELDOM == 1 and "one a second or" in DOCUMENT
     assert f"leaves them unanswered\nfor {WRITE_DEADLINE:.0f} s" in DOCUMENT
-    assert f"| control messages | {limits.MESSAGES_AT_ONCE} | {limits.MESSAGES_PER_SECOND} |" in DOCUMENT
-    assert f"frames of a camera | {limits.CAMERA_FRAMES_AT_ONCE} | {limits.CAMERA_FRAMES_PER_SECOND} |" in DOCUMENT
-    assert f"frames of a player or a wall | {limits.FRAMES_AT_ONCE} | {limits.FRAMES_PER_SECOND} |" in DOCUMENT
-    assert f"of a camera | {limits.CAMERA_BYTES_AT_ONCE // 2**20} MiB | {limits.CAMERA_BYTES_PER_SECOND // 2**20} MiB |" in DOCUMENT
-    assert f"a player or a wall | {limits.BYTES_AT_ONCE // 2**10} KiB | {limits.BYTES_PER_SECOND // 2**10} KiB |" in DOCUMENT
+    assert (
+        f"| control messages | {limits.MESSAGES_AT_ONCE} | {limits.MESSAGES_PER_SECOND} |"
+        in DOCUMENT
+    )
+    assert (
+        f"frames of a camera | {limits.CAMERA_FRAMES_AT_ONCE} | {limits.CAMERA_FRAMES_PER_SECOND} |"
+        in DOCUMENT
+    )
+    assert (
+        f"frames of a player or a wall | {limits.FRAMES_AT_ONCE} | {limits.FRAMES_PER_SECOND} |"
+        in DOCUMENT
+    )
+    assert (
+        f"of a camera | {limits.CAMERA_BYTES_AT_ONCE // 2**20} MiB | "
+        f"{limits.CAMERA_BYTES_PER_SECOND // 2**20} MiB |"
+    ) in DOCUMENT
+    assert (
+        f"a player or a wall | {limits.BYTES_AT_ONCE // 2**10} KiB | "
+        f"{limits.BYTES_PER_SECOND // 2**10} KiB |"
+    ) in DOCUMENT
     assert f"lapses after {VOTE_LIFETIME // 10**6} s" in DOCUMENT
     assert f"nobody has watched for {SLEEP_AFTER // 10**6} s" in DOCUMENT
 
@@ -164,10 +205,15 @@ def test_numbers_in_the_text() -> None:
 def test_the_bytes_of_a_webm_frame_message() -> None:
     track = Track(Codec.VP8, "vp8")
     message = WebmWriter(track, 1, 0).fragment(Packet(track, 7_000, False, b"data"))
-    documented = dict(re.findall(r"^\| ([\d, -]+) \| (.*) \|$", section("Tracks to a player"), re.MULTILINE)[:7])
+    documented = dict(
+        re.findall(r"^\| ([\d, -]+) \| (.*) \|$", section("Tracks to a player"), re.MULTILINE)[:7]
+    )
     assert list(documented) == ["0-3", "4-7", "8-9, 10-17", "18, 19-22", "23", "24-25", "26"]
     for where in ("0-3", "8-9, 10-17", "18, 19-22", "23"):
-        start, constant = int(re.split("[-,]", where)[0]), bytes.fromhex(words(documented[where])[0])
+        start, constant = (
+            int(re.split("[-,]", where)[0]),
+            bytes.fromhex(words(documented[where])[0]),
+        )
         assert message[start : start + len(constant)] == constant, where
     assert int.from_bytes(message[10:18], "big") == 7
     assert message[24:26] == b"\0\0" and message[26] == 0
@@ -188,7 +234,14 @@ async def test_ping_is_answered_everywhere(relay: Relay, name: str) -> None:
             assert pong["time"] >= welcome["time"] >= 0
 
 
-BAD_MESSAGES = ["", "hello", "[]", '{"type": "dance"}', '{"type": "ping"}', '{"type": "stream", "stream": 99, "mime": "x"}']
+BAD_MESSAGES = [
+    "",
+    "hello",
+    "[]",
+    '{"type": "dance"}',
+    '{"type": "ping"}',
+    '{"type": "stream", "stream": 99, "mime": "x"}',
+]
 
 
 @pytest.mark.parametrize("text", BAD_MESSAGES)
@@ -202,7 +255,9 @@ async def test_4000_bad_message(relay: Relay, name: str, path: str, text: str) -
         assert one.connection.close_reason == "bad-message"
 
 
-async def camera_sends(relay: Relay, name: str, *messages: Any) -> tuple[int | None, dict[str, Any] | None]:
+async def camera_sends(
+    relay: Relay, name: str, *messages: Any
+) -> tuple[int | None, dict[str, Any] | None]:
     """A viewer is watching while a camera sends this; returns close code and error, if any."""
     async with peer(relay, f"/player/{name}") as viewer, peer(relay, f"/camera/{name}") as camera:
         for message in messages:
@@ -219,7 +274,11 @@ async def camera_sends(relay: Relay, name: str, *messages: Any) -> tuple[int | N
 STREAM = '{"type": "stream", "stream": 1, "mime": "video/webm"}'
 
 
-NO_MEDIA = [b"\x01GIF89a-is-not-a-video", b"\x01\x00\x00\x00\x10evil----", b"\x01\x1a\x45\xdf\xa3\x84\x42\x82\x81x\x00"]
+NO_MEDIA = [
+    b"\x01GIF89a-is-not-a-video",
+    b"\x01\x00\x00\x00\x10evil----",
+    b"\x01\x1a\x45\xdf\xa3\x84\x42\x82\x81x\x00",
+]
 
 
 @pytest.mark.parametrize("data", NO_MEDIA)
@@ -259,7 +318,9 @@ async def test_1007_text_that_is_no_text(relay: Relay, name: str) -> None:
 
 async def test_1009_a_message_over_the_limit(relay: Relay, name: str) -> None:
     async with peer(relay, f"/camera/{name}") as camera:
-        with contextlib.suppress(ConnectionClosed):  # the relay closes before it has taken all of it
+        with contextlib.suppress(
+            ConnectionClosed
+        ):  # the relay closes before it has taken all of it
             await camera.connection.send(b"\x01" + bytes(MAX_CAMERA_MESSAGE))
         assert await camera.closed() == 1009
     async with peer(relay, f"/player/{name}") as viewer:
@@ -293,7 +354,9 @@ HANDSHAKES: list[tuple[str, dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("path", "options", "status", "identifier"), HANDSHAKES)
-async def test_refused_handshakes(relay: Relay, path: str, options: dict[str, Any], status: int, identifier: str) -> None:
+async def test_refused_handshakes(
+    relay: Relay, path: str, options: dict[str, Any], status: int, identifier: str
+) -> None:
     async with await Raw.open(relay) as raw:
         assert await raw.request(relay, path, **options) == status
         body = await raw.body()
@@ -323,14 +386,27 @@ async def test_a_foreign_host_is_421(relay: Relay, name: str) -> None:
 
 async def test_two_origins_are_400(relay: Relay, name: str) -> None:
     async with await Raw.open(relay) as raw:
-        assert await raw.request(relay, f"/player/{name}", f"Origin: {relay.origin}", f"Origin: {relay.origin}") == 400
+        assert (
+            await raw.request(
+                relay, f"/player/{name}", f"Origin: {relay.origin}", f"Origin: {relay.origin}"
+            )
+            == 400
+        )
 
 
-@pytest.mark.parametrize("path", ["/camera/porch", "/player/porch", "/wall", "/api/cameras", "/api/invite", "/api/invite.svg"])
+@pytest.mark.parametrize(
+    "path",
+    ["/camera/porch", "/player/porch", "/wall", "/api/cameras", "/api/invite", "/api/invite.svg"],
+)
 async def test_without_a_key_it_is_401_where_keys_are_on(tls_relay: Relay, path: str) -> None:
     async with await Raw.open(tls_relay) as raw:
         if path.startswith("/api"):
-            await raw.write(f"GET {path} HTTP/1.1\r\nHost: {tls_relay.authority}\r\nConnection: close\r\n\r\n".encode())
+            await raw.write(
+                (
+                    f"GET {path} HTTP/1.1\r\nHost: {tls_relay.authority}\r\nConnection: "
+                    "close\r\n\r\n"
+                ).encode()
+            )
             assert await raw.status() == 401
         else:
             assert await raw.request(tls_relay, path) == 401

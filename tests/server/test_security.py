@@ -60,10 +60,22 @@ FORMER = "https://127.0.0.9:8443"
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[Relay]:
-    """A relay with keys, and with a registry, so that there are tickets. It says all that it ever says."""
+    """A relay with keys, and with a registry, so that there are tickets.
+
+    It says all that it ever says.
+    """
     with tempfile.TemporaryDirectory() as folder:
         secret.load_or_create(Path(folder) / secret.FILE)
-        with Relay("--tls", "--host", "127.0.0.1", "--registry", REGISTRY, "--log-level", "debug", state=Path(folder)) as one:
+        with Relay(
+            "--tls",
+            "--host",
+            "127.0.0.1",
+            "--registry",
+            REGISTRY,
+            "--log-level",
+            "debug",
+            state=Path(folder),
+        ) as one:
             yield one
             assert one.alive and "Traceback" not in one.output, one.output
 
@@ -80,25 +92,34 @@ def cookie(ring: Keyring, *keys: Key) -> str:
     return "; ".join(f"{access.cookie_name(key)}={ring.token(key, 'cookie')}" for key in keys)
 
 
-def made(ring: Keyring, publish: Scope = NOTHING, watch: Scope = NOTHING, lasts: int | None = None) -> Key:
+def made(
+    ring: Keyring, publish: Scope = NOTHING, watch: Scope = NOTHING, lasts: int | None = None
+) -> Key:
     key = ring.add(publish, watch, lasts)
     ring.refresh()
     return key
 
 
 @asynccontextmanager
-async def browser(relay: Relay, cookie: str = "", **headers: str) -> AsyncIterator[aiohttp.ClientSession]:
+async def browser(
+    relay: Relay, cookie: str = "", **headers: str
+) -> AsyncIterator[aiohttp.ClientSession]:
     """Somebody with these cookies, on the relay's own pages."""
     own = {"Cookie": cookie} if cookie else {}
     connector = aiohttp.TCPConnector(ssl=relay.context or True)
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
-        relay.origin, connector=connector, headers={"Origin": relay.origin} | own | headers, cookie_jar=jar
+        relay.origin,
+        connector=connector,
+        headers={"Origin": relay.origin} | own | headers,
+        cookie_jar=jar,
     ) as one:
         yield one
 
 
-async def status(relay: Relay, path: str, cookie: str, *extra: str, host: str = "") -> tuple[int, str]:
+async def status(
+    relay: Relay, path: str, cookie: str, *extra: str, host: str = ""
+) -> tuple[int, str]:
     """What a handshake is answered: status, and id of the error."""
     async with await Raw.open(relay) as raw:
         code = await raw.request(relay, path, f"Cookie: {cookie}", *extra, host=host)
@@ -106,8 +127,14 @@ async def status(relay: Relay, path: str, cookie: str, *extra: str, host: str = 
 
 
 @asynccontextmanager
-async def asking(client: aiohttp.ClientSession, path: str, headers: dict[str, str] | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Ask for a picture. A page that is told that there is none yet asks again when it may: a busy computer needs long for one."""
+async def asking(
+    client: aiohttp.ClientSession, path: str, headers: dict[str, str] | None = None
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Ask for a picture.
+
+    A page that is told that there is none yet asks again when it may: a busy computer needs long
+    for one.
+    """
     for _ in range(ATTEMPTS):
         async with client.get(path, headers=headers or {}) as answer:
             if answer.status == 503 and (await answer.json())["error"] == "no-picture":
@@ -132,7 +159,13 @@ async def known(house: Relay, cookie: str) -> None:
 
 def filled(route: Route, name: str = "porch") -> str:
     """A path that fits a route."""
-    parts = {"name": name, "file": "guard.js", "id": "nothing", "path": "wall", "page": "camera.html"}
+    parts = {
+        "name": name,
+        "file": "guard.js",
+        "id": "nothing",
+        "path": "wall",
+        "page": "camera.html",
+    }
     return re.sub(r"\{(\w+)[^}]*\}", lambda part: parts[part[1]], route.path)
 
 
@@ -154,7 +187,11 @@ def site(access: Access, registry: Registry | None = None) -> Site:
 def test_every_handler_has_a_row_and_every_row_a_handler(tmp_path: Path) -> None:
     app = Server(site(Access(None), Registry(tmp_path, "s" * 32)))._runner.app
     assert app is not None
-    registered = {(one.method, one.resource.canonical) for one in app.router.routes() if one.resource and one.method != "HEAD"}
+    registered = {
+        (one.method, one.resource.canonical)
+        for one in app.router.routes()
+        if one.resource and one.method != "HEAD"
+    }
     assert registered == {(row.method, row.canonical) for row in REQUESTS}
 
 
@@ -162,7 +199,11 @@ async def test_a_handler_without_a_row_cannot_be_reached() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.Response(text="a secret")
 
-    app = application(site(Access(None, ["localhost"])), Refusals(lambda client: {}), Scheduler(asyncio.get_running_loop().call_soon).share)
+    app = application(
+        site(Access(None, ["localhost"])),
+        Refusals(lambda client: {}),
+        Scheduler(asyncio.get_running_loop().call_soon).share,
+    )
     app.router.add_get("/forgotten", handler)
     app.router.add_post("/api/cameras", handler)
     runner = web.AppRunner(app)
@@ -171,7 +212,11 @@ async def test_a_handler_without_a_row_cannot_be_reached() -> None:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
         async with aiohttp.ClientSession(f"http://localhost:{port}") as client:
-            for method, path in (("GET", "/forgotten"), ("POST", "/api/cameras"), ("HEAD", "/forgotten")):
+            for method, path in (
+                ("GET", "/forgotten"),
+                ("POST", "/api/cameras"),
+                ("HEAD", "/forgotten"),
+            ):
                 async with client.request(method, path) as answer:
                     assert answer.status == 404 and b"a secret" not in await answer.read()
     finally:
@@ -181,9 +226,9 @@ async def test_a_handler_without_a_row_cannot_be_reached() -> None:
 async def test_without_a_key_every_route_but_the_open_ones_is_401(house: Relay) -> None:
     pages = {"/", "/camera.html", "/player.html", "/keys.html", "/web/{file:.+}"}
     open_ones = {*pages, "/healthz", "/ca.crt", "/api/session", "/over-http/{id}"}
-    assert {row.path for row in REQUESTS if row.right is Right.ANYBODY and row.method != "OPTIONS"} == open_ones | {
-        path for _, path in ROUTES
-    }
+    assert {
+        row.path for row in REQUESTS if row.right is Right.ANYBODY and row.method != "OPTIONS"
+    } == open_ones | {path for _, path in ROUTES}
     async with browser(house) as nobody:
         for row in REQUESTS:
             if row.right is not Right.ANYBODY:
@@ -238,8 +283,12 @@ async def test_tricks_with_paths_reach_nothing(house: Relay, ring: Keyring, tric
     async with browser(house, everything) as one:
         for path in ("/web/", "/over-http/camera/", "/api/keys/"):
             method = {"/over-http/camera/": "POST", "/api/keys/": "DELETE"}.get(path, "GET")
-            async with one.request(method, URL(path + trick, encoded=True), allow_redirects=False) as answer:
-                assert answer.status in (302, 400, 403, 404, 405), path  # 302: aiohttp's client takes /web/.. for /
+            async with one.request(
+                method, URL(path + trick, encoded=True), allow_redirects=False
+            ) as answer:
+                assert answer.status in (302, 400, 403, 404, 405), (
+                    path
+                )  # 302: aiohttp's client takes /web/.. for /
                 assert b"root:" not in await answer.read()
         async with one.post("/api/keys", json={"watch": [trick]}) as answer:
             assert answer.status == 400
@@ -248,7 +297,9 @@ async def test_tricks_with_paths_reach_nothing(house: Relay, ring: Keyring, tric
 # --- other sites ---
 
 
-async def test_a_page_of_another_site_opens_no_socket_and_changes_nothing(house: Relay, ring: Keyring) -> None:
+async def test_a_page_of_another_site_opens_no_socket_and_changes_nothing(
+    house: Relay, ring: Keyring
+) -> None:
     everything = cookie(ring, *ring.keys[:2])
     before = (house.state / "keys.json").read_bytes()
     for origin in (
@@ -259,38 +310,60 @@ async def test_a_page_of_another_site_opens_no_socket_and_changes_nothing(house:
         f"https://localhost:{house.port + 1}",
     ):
         for row in SOCKETS:
-            assert await status(house, filled(row), everything, f"Origin: {origin}") == (403, "foreign-origin")
+            assert await status(house, filled(row), everything, f"Origin: {origin}") == (
+                403,
+                "foreign-origin",
+            )
         async with browser(house, everything, Origin=origin) as one:
             for row in REQUESTS:
                 if row.method != "GET":
-                    async with one.request(row.method, filled(row), json={"watch": "all"}) as answer:
-                        assert (answer.status, (await answer.json())["error"]) == (403, "foreign-origin"), row
+                    async with one.request(
+                        row.method, filled(row), json={"watch": "all"}
+                    ) as answer:
+                        assert (answer.status, (await answer.json())["error"]) == (
+                            403,
+                            "foreign-origin",
+                        ), row
             async with one.get("/api/session") as answer:
                 assert "Access-Control-Allow-Origin" not in answer.headers
     assert (house.state / "keys.json").read_bytes() == before
 
 
-async def test_a_name_or_an_address_that_is_not_the_relays_gets_nothing(house: Relay, ring: Keyring) -> None:
+async def test_a_name_or_an_address_that_is_not_the_relays_gets_nothing(
+    house: Relay, ring: Keyring
+) -> None:
     everything = cookie(ring, *ring.keys[:2])
     for host in ("evil.example", f"evil.example:{house.port}", f"203.0.113.7:{house.port}", ""):
         for row in SOCKETS:
-            assert await status(house, filled(row), everything, host=host or " ") == (421, "unknown-host")
+            assert await status(house, filled(row), everything, host=host or " ") == (
+                421,
+                "unknown-host",
+            )
         async with browser(house, everything, Host=host) as one:
             for row in REQUESTS:
                 async with one.request(row.method, filled(row)) as answer:
                     assert answer.status == 421, row
 
 
-async def test_what_a_browser_shows_by_itself_wakes_no_camera_for_another_site(house: Relay, ring: Keyring) -> None:
-    """A page of another site has an image of a camera, and the browser remembers a password, or sends a cookie to another port."""
+async def test_what_a_browser_shows_by_itself_wakes_no_camera_for_another_site(
+    house: Relay, ring: Keyring
+) -> None:
+    """A page of another site has an image of a camera, and the browser remembers a password, or
+    sends a cookie to another port.
+    """
     everything = cookie(ring, *ring.keys[:2])
     for_programs = [row for row in REQUESTS if row.programs and row.method == "GET"]
     assert len(for_programs) > 4
-    right, wrong = (base64.b64encode(f"x:{key}".encode()).decode() for key in (ring.keys[1].secret, "aaaa-bbbb-cccc-dddd"))
+    right, wrong = (
+        base64.b64encode(f"x:{key}".encode()).decode()
+        for key in (ring.keys[1].secret, "aaaa-bbbb-cccc-dddd")
+    )
     async with browser(house) as page, browser(house, everything) as manager:
 
         async def asked(row: Route, **headers: str) -> tuple[int, str]:
-            async with (manager if "Cookie" in headers else page).get(filled(row, "asleep"), headers=headers) as answer:
+            async with (manager if "Cookie" in headers else page).get(
+                filled(row, "asleep"), headers=headers
+            ) as answer:
                 return answer.status, "" if answer.status == 200 else (await answer.json())["error"]
 
         async with manager.get("/api/keys") as answer:
@@ -300,21 +373,38 @@ async def test_what_a_browser_shows_by_itself_wakes_no_camera_for_another_site(h
             for site in ("cross-site", "same-site", "Same-Origin", ""):
                 foreign = {"Sec-Fetch-Site": site}
                 bearer = {"Authorization": f"Bearer {ring.keys[1].secret}"}
-                for shown in ({"Authorization": f"Basic {right}"}, {"Authorization": f"basic {wrong}"}, {"Cookie": everything}, bearer, {}):
-                    assert await asked(row, **foreign, **shown) == (403, "foreign-origin"), (row, site)
+                for shown in (
+                    {"Authorization": f"Basic {right}"},
+                    {"Authorization": f"basic {wrong}"},
+                    {"Cookie": everything},
+                    bearer,
+                    {},
+                ):
+                    assert await asked(row, **foreign, **shown) == (403, "foreign-origin"), (
+                        row,
+                        site,
+                    )
             for own in ({}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin"}):
                 for shown in ({"Authorization": f"Basic {right}"}, {"Cookie": everything}):
                     assert await asked(row, **own, **shown) == there, (row, own)
         async with manager.get("/api/keys") as answer:
-            assert (await answer.json())["wrongKeys"] == guesses, "nor can it have an address slowed down"
+            assert (await answer.json())["wrongKeys"] == guesses, (
+                "nor can it have an address slowed down"
+            )
 
 
-async def test_a_good_cookie_is_found_in_whatever_line_and_odd_ones_are_no_fault(house: Relay, ring: Keyring) -> None:
+async def test_a_good_cookie_is_found_in_whatever_line_and_odd_ones_are_no_fault(
+    house: Relay, ring: Keyring
+) -> None:
     held = cookie(ring, ring.keys[1])
     name = held.partition("=")[0]
     lines = [f"{name}{number}=junk; {name}/{number}=odd" for number in range(30)]
     async with await Raw.open(house) as raw:
-        head = [f"GET /api/cameras HTTP/1.1\r\nHost: {house.authority}", *(f"Cookie: {line}" for line in (*lines, held)), "\r\n"]
+        head = [
+            f"GET /api/cameras HTTP/1.1\r\nHost: {house.authority}",
+            *(f"Cookie: {line}" for line in (*lines, held)),
+            "\r\n",
+        ]
         await raw.write("\r\n".join(head).encode())
         assert await raw.status() == 200
     async with (
@@ -323,41 +413,64 @@ async def test_a_good_cookie_is_found_in_whatever_line_and_odd_ones_are_no_fault
     ):
         assert answer.status == 200
         taken_back = [line for line in answer.headers.getall("Set-Cookie") if "Max-Age=0" in line]
-        assert len(taken_back) == MAX_STALE and not any(line.startswith(f"{name}=") for line in taken_back)
+        assert len(taken_back) == MAX_STALE and not any(
+            line.startswith(f"{name}=") for line in taken_back
+        )
 
 
 # --- keys ---
 
 
-async def test_bytes_of_a_camera_that_was_refused_reach_nobody(house: Relay, ring: Keyring, name: str) -> None:
+async def test_bytes_of_a_camera_that_was_refused_reach_nobody(
+    house: Relay, ring: Keyring, name: str
+) -> None:
     """It does not wait for the answer: handshake and pictures come in one piece."""
     everything = cookie(ring, *ring.keys[:2])
     garden = made(ring, publish=Scope(names=frozenset({"garden"})))
     await known(house, cookie(ring, garden))
-    pieces = [Frame(Opcode.TEXT, b'{"type": "stream", "stream": 1, "mime": ""}'), Frame(Opcode.BINARY, b"\x01" + VP8)]
+    pieces = [
+        Frame(Opcode.TEXT, b'{"type": "stream", "stream": 1, "mime": ""}'),
+        Frame(Opcode.BINARY, b"\x01" + VP8),
+    ]
     sent = b"".join(piece.serialize(mask=True, extensions=[]) for piece in pieces)
     async with peer(house, f"/player/{name}", additional_headers={"Cookie": everything}) as viewer:
-        for held, answer in (("", 401), (cookie(ring, ring.keys[1]), 401), (cookie(ring, garden), 403)):
+        for held, answer in (
+            ("", 401),
+            (cookie(ring, ring.keys[1]), 401),
+            (cookie(ring, garden), 403),
+        ):
             async with await Raw.open(house) as raw:
-                await raw.write(handshake(f"/camera/{name}", house.authority, f"Cookie: {held}") + sent)
+                await raw.write(
+                    handshake(f"/camera/{name}", house.authority, f"Cookie: {held}") + sent
+                )
                 assert await raw.status() == answer
                 await raw.ended()
         await viewer.settled()
         assert not viewer.media and {one["state"] for one in viewer.told("state")} == {"waiting"}
-        async with peer(house, f"/camera/{name}", additional_headers={"Cookie": everything}) as camera:
+        async with peer(
+            house, f"/camera/{name}", additional_headers={"Cookie": everything}
+        ) as camera:
             await film(camera, VP8)
             await viewer.until(frames)
 
 
-async def test_a_key_for_one_camera_shows_nothing_of_the_others(house: Relay, ring: Keyring) -> None:
+async def test_a_key_for_one_camera_shows_nothing_of_the_others(
+    house: Relay, ring: Keyring
+) -> None:
     everything, porch = cookie(ring, *ring.keys[:2]), made(ring, watch=PORCH)
     mine = cookie(ring, porch)
     await known(house, mine)
     head = {"additional_headers": {"Cookie": everything}}
-    async with peer(house, "/camera/porch", **head) as one, peer(house, "/camera/attic", **head) as other:
+    async with (
+        peer(house, "/camera/porch", **head) as one,
+        peer(house, "/camera/attic", **head) as other,
+    ):
         await one.message("welcome")
         await other.message("welcome")
-        async with peer(house, "/wall", additional_headers={"Cookie": mine}) as wall, browser(house, mine) as client:
+        async with (
+            peer(house, "/wall", additional_headers={"Cookie": mine}) as wall,
+            browser(house, mine) as client,
+        ):
             listed = await wall.message("cameras")
             assert [camera["name"] for camera in listed["cameras"]] == ["porch"]
             async with client.get("/api/cameras") as answer:
@@ -366,30 +479,57 @@ async def test_a_key_for_one_camera_shows_nothing_of_the_others(house: Relay, ri
                 assert (await answer.json())["withKey"] is False
             async with client.get("/api/session") as answer:
                 session = await answer.json()
-                assert (session["watch"], session["publish"], session["manage"]) == (["porch"], [], False)
+                assert (session["watch"], session["publish"], session["manage"]) == (
+                    ["porch"],
+                    [],
+                    False,
+                )
             await film(other, VP8)
             await film(one, VP8)
-            await wall.until(lambda peer: any(camera["state"] == "live" for told in peer.told("cameras") for camera in told["cameras"]))
-            assert all(camera["name"] == "porch" for told in wall.told("cameras") for camera in told["cameras"])
-        assert await status(house, "/player/attic", mine) == await status(house, "/player/nowhere", mine) == (403, "not-allowed")
+            await wall.until(
+                lambda peer: any(
+                    camera["state"] == "live"
+                    for told in peer.told("cameras")
+                    for camera in told["cameras"]
+                )
+            )
+            assert all(
+                camera["name"] == "porch"
+                for told in wall.told("cameras")
+                for camera in told["cameras"]
+            )
+        assert (
+            await status(house, "/player/attic", mine)
+            == await status(house, "/player/nowhere", mine)
+            == (403, "not-allowed")
+        )
         assert await status(house, "/camera/porch", mine) == (401, "no-key")
         async with peer(house, "/player/porch", additional_headers={"Cookie": mine}) as viewer:
             await viewer.until(frames)
         # The same over HTTP instead of a WebSocket.
-        async with browser(house, mine, **{"Drawercam-Protocol": SUBPROTOCOL}) as client, client.post("/over-http/player/attic") as answer:
+        async with (
+            browser(house, mine, **{"Drawercam-Protocol": SUBPROTOCOL}) as client,
+            client.post("/over-http/player/attic") as answer,
+        ):
             assert answer.status == 403
 
 
 async def test_who_may_film_may_not_watch(house: Relay, ring: Keyring) -> None:
     mine = cookie(ring, ring.keys[0])
-    assert await status(house, "/player/porch", mine) == await status(house, "/wall", mine) == (401, "no-key")
+    assert (
+        await status(house, "/player/porch", mine)
+        == await status(house, "/wall", mine)
+        == (401, "no-key")
+    )
     async with browser(house, mine) as one:
         for path in ("/api/cameras", "/api/invite", "/api/invite.svg"):
             async with one.get(path) as answer:
                 assert answer.status == 401
 
 
-async def test_a_revoked_key_ends_its_connections_and_no_others(house: Relay, ring: Keyring) -> None:
+async def test_a_revoked_key_ends_its_connections_and_no_others(
+    house: Relay, ring: Keyring
+) -> None:
     key, kept = made(ring, PORCH, PORCH), cookie(ring, *ring.keys[:2])
     mine = cookie(ring, key)
     await known(house, mine)
@@ -422,13 +562,19 @@ async def test_a_revoked_key_ends_its_connections_and_no_others(house: Relay, ri
 
 async def test_a_key_that_ends_takes_its_connections_with_it(house: Relay, ring: Keyring) -> None:
     codes: list[int | None] = []
-    for lasts in (4, 8, 12):  # on a busy computer it may be over before somebody has come in with it
+    for lasts in (
+        4,
+        8,
+        12,
+    ):  # on a busy computer it may be over before somebody has come in with it
         key = made(ring, watch=PORCH, lasts=lasts)
         assert key.expires is not None
         while time.time() < key.expires and not await knows(house, cookie(ring, key)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         with contextlib.suppress(InvalidStatus):
-            async with peer(house, "/player/porch", additional_headers={"Cookie": cookie(ring, key)}) as viewer:
+            async with peer(
+                house, "/player/porch", additional_headers={"Cookie": cookie(ring, key)}
+            ) as viewer:
                 codes.append(await viewer.closed())
                 assert time.time() >= key.expires
         if codes:
@@ -459,47 +605,79 @@ def test_who_keeps_only_some_of_the_keys_does_not_go_on_with_the_list_of_all(tmp
     ring = Keyring.open(tmp_path)
     access = Access(ring)
     one, two = made(ring, watch=PORCH), made(ring, watch=Scope(names=frozenset({"garden"})))
-    admitted = {right: Admission(Grant.of([one, two]), right, "porch") for right in (Right.WATCH, Right.WATCH_SOME)}
+    admitted = {
+        right: Admission(Grant.of([one, two]), right, "porch")
+        for right in (Right.WATCH, Right.WATCH_SOME)
+    }
     ring.revoke(two.id)
     ring.refresh()
     assert admitted[Right.WATCH].stands(access) and not admitted[Right.WATCH_SOME].stands(access)
 
 
-async def test_managing_is_for_who_may_do_everything_and_shows_no_secret(house: Relay, ring: Keyring) -> None:
+async def test_managing_is_for_who_may_do_everything_and_shows_no_secret(
+    house: Relay, ring: Keyring
+) -> None:
     camera, viewer = ring.keys[:2]
     for keys in ([camera], [viewer], [made(ring, PORCH, ALL)]):
         held = cookie(ring, *keys)
         await known(house, held)
         async with browser(house, held) as one:
-            for method, path in (("GET", "/api/keys"), ("POST", "/api/keys"), ("DELETE", "/api/keys/viewer")):
+            for method, path in (
+                ("GET", "/api/keys"),
+                ("POST", "/api/keys"),
+                ("DELETE", "/api/keys/viewer"),
+            ):
                 async with one.request(method, path, json={"watch": "all"}) as answer:
                     assert (answer.status, (await answer.json())["error"]) == (403, "not-allowed")
     async with browser(house, cookie(ring, camera, viewer)) as manager:
-        async with manager.post("/api/keys", json={"watch": ["porch"], "expires": "7d", "label": "Anna"}) as answer:
+        async with manager.post(
+            "/api/keys", json={"watch": ["porch"], "expires": "7d", "label": "Anna"}
+        ) as answer:
             assert answer.status == 201
             new = await answer.json()
-        assert new["links"] == {"player": f"https://localhost:{house.port}/player.html?camera=porch#key={new['key']}"}
+        assert new["links"] == {
+            "player": f"https://localhost:{house.port}/player.html?camera=porch#key={new['key']}"
+        }
         async with manager.get("/api/keys") as answer:
             text = await answer.text()
         listed = {key["id"]: key for key in json.loads(text)["keys"]}
-        assert listed[new["id"]]["watch"] == ["porch"] and listed[new["id"]]["label"] == "Anna" and not listed[new["id"]]["over"]
+        assert (
+            listed[new["id"]]["watch"] == ["porch"]
+            and listed[new["id"]]["label"] == "Anna"
+            and not listed[new["id"]]["over"]
+        )
         ring.refresh()
         assert not any(key.secret in text or ring.token(key, "cookie") in text for key in ring.keys)
-        async with browser(house) as anna, anna.post("/api/session", json={"key": new["key"]}) as answer:
+        async with (
+            browser(house) as anna,
+            anna.post("/api/session", json={"key": new["key"]}) as answer,
+        ):
             assert (await answer.json())["watch"] == ["porch"]
         async with manager.delete(f"/api/keys/{new['id']}") as answer:
             assert answer.status == 200
         async with manager.delete(f"/api/keys/{new['id']}") as answer:
             assert answer.status == 404
-        async with browser(house) as anna, anna.post("/api/session", json={"key": new["key"]}) as answer:
+        async with (
+            browser(house) as anna,
+            anna.post("/api/session", json={"key": new["key"]}) as answer,
+        ):
             assert answer.status == 401
-        bodies: list[Any] = [{}, [], {"watch": "porch"}, {"watch": []}, {"watch": ["a"] * 60}, {"watch": "all", "expires": "soon"}]
+        bodies: list[Any] = [
+            {},
+            [],
+            {"watch": "porch"},
+            {"watch": []},
+            {"watch": ["a"] * 60},
+            {"watch": "all", "expires": "soon"},
+        ]
         for body in (*bodies, {"watch": "all", "label": "x" * 99}):
             async with manager.post("/api/keys", json=body) as answer:
                 assert answer.status == 400 and (await answer.json())["text"].endswith(".")
 
 
-async def test_an_invitation_to_film_is_no_other_key_than_one_that_films(house: Relay, ring: Keyring) -> None:
+async def test_an_invitation_to_film_is_no_other_key_than_one_that_films(
+    house: Relay, ring: Keyring
+) -> None:
     film, _ = ring.for_links()
     assert film is not None
 
@@ -513,22 +691,37 @@ async def test_an_invitation_to_film_is_no_other_key_than_one_that_films(house: 
 
     own = made(ring, ALL, ALL)
     assert await invited(own) == await invited(own, made(ring, PORCH, NOTHING)) == film.secret
-    assert await invited(made(ring, ALL, PORCH)) == await invited(made(ring, NOTHING, ALL)) == "", "it is for who may make keys"
+    assert await invited(made(ring, ALL, PORCH)) == await invited(made(ring, NOTHING, ALL)) == "", (
+        "it is for who may make keys"
+    )
     mine = made(ring, PORCH, NOTHING)
     assert await invited(mine, made(ring, NOTHING, ALL)) == mine.secret
 
 
-async def test_a_new_key_comes_with_codes_where_they_are_asked_for_and_own_never(house: Relay, ring: Keyring) -> None:
+async def test_a_new_key_comes_with_codes_where_they_are_asked_for_and_own_never(
+    house: Relay, ring: Keyring
+) -> None:
     own = made(ring, ALL, ALL)
     held = cookie(ring, own)
     await known(house, held)
     async with browser(house, held) as manager:
-        async with manager.post("/api/keys", json={"watch": ["porch"], "publish": ["porch"], "codes": True}) as answer:
+        async with manager.post(
+            "/api/keys", json={"watch": ["porch"], "publish": ["porch"], "codes": True}
+        ) as answer:
             new = await answer.json()
-        assert new["codes"] == {page: _code(link).decode() for page, link in new["links"].items()} and len(new["codes"]) == 2
-        async with manager.post("/api/keys", json={"watch": "all", "publish": "all", "codes": True}) as answer:
+        assert (
+            new["codes"] == {page: _code(link).decode() for page, link in new["links"].items()}
+            and len(new["codes"]) == 2
+        )
+        async with manager.post(
+            "/api/keys", json={"watch": "all", "publish": "all", "codes": True}
+        ) as answer:
             another = await answer.json()
-        assert another["links"] == {"own": f"https://localhost:{house.port}/player.html#key={another['key']}"} and "codes" not in another
+        assert (
+            another["links"]
+            == {"own": f"https://localhost:{house.port}/player.html#key={another['key']}"}
+            and "codes" not in another
+        )
         async with manager.get("/api/keys") as answer:
             listed = {key["id"]: key["held"] for key in (await answer.json())["keys"]}
         assert listed[own.id] is True and listed[new["id"]] is listed["viewer"] is False
@@ -536,7 +729,10 @@ async def test_a_new_key_comes_with_codes_where_they_are_asked_for_and_own_never
 
 async def test_a_key_whose_time_is_over_is_told_so(house: Relay, ring: Keyring) -> None:
     short = Keyring.open(house.state, clock=lambda: time.time() - 100).add(NOTHING, PORCH, lasts=50)
-    async with browser(house) as guest, guest.post("/api/session", json={"key": short.secret}) as answer:
+    async with (
+        browser(house) as guest,
+        guest.post("/api/session", json={"key": short.secret}) as answer,
+    ):
         assert (answer.status, (await answer.json())["error"]) == (401, "ended-key")
         assert not answer.cookies
 
@@ -553,12 +749,20 @@ async def test_wrong_keys_are_slowed_down_and_right_cookies_are_not() -> None:
                     return answer.status, answer.headers.get("Retry-After", "")
 
             async def shown(key: str) -> int:
-                async with guesser.get("/metrics", headers={"Authorization": f"Bearer {key}"}) as answer:
+                async with guesser.get(
+                    "/metrics", headers={"Authorization": f"Bearer {key}"}
+                ) as answer:
                     return answer.status
 
             assert await shown(secret) == 200
-            answers = [await guess(f"aaaa-bbbb-cccc-{number:04}") for number in range(GUESSES_AT_ONCE * 2)]
-            assert [await shown(key) for key in (secret, secret.upper(), other)] == [200, 200, 429], "one that was right there before"
+            answers = [
+                await guess(f"aaaa-bbbb-cccc-{number:04}") for number in range(GUESSES_AT_ONCE * 2)
+            ]
+            assert [await shown(key) for key in (secret, secret.upper(), other)] == [
+                200,
+                200,
+                429,
+            ], "one that was right there before"
             assert {code for code, _ in answers[:GUESSES_AT_ONCE]} == {401}
             waits = [int(wait) for code, wait in answers if code == 429]
             assert waits and all(1 <= wait <= limits.SECONDS_PER_GUESS for wait in waits)
@@ -572,7 +776,9 @@ async def test_wrong_keys_are_slowed_down_and_right_cookies_are_not() -> None:
         assert "gave a wrong key" in relay.output and "aaaa-bbbb" not in relay.output
 
 
-async def test_a_ticket_lets_in_the_page_of_a_relay_that_has_moved(house: Relay, ring: Keyring) -> None:
+async def test_a_ticket_lets_in_the_page_of_a_relay_that_has_moved(
+    house: Relay, ring: Keyring
+) -> None:
     porch = made(ring, watch=PORCH)
     held = cookie(ring, porch)
     await known(house, held)
@@ -582,7 +788,10 @@ async def test_a_ticket_lets_in_the_page_of_a_relay_that_has_moved(house: Relay,
     ticket = session["ticket"]
 
     def offer(given: str) -> dict[str, Any]:
-        return {"origin": Origin(FORMER), "subprotocols": [Subprotocol(SUBPROTOCOL), Subprotocol(f"drawercam-ticket.{given}")]}
+        return {
+            "origin": Origin(FORMER),
+            "subprotocols": [Subprotocol(SUBPROTOCOL), Subprotocol(f"drawercam-ticket.{given}")],
+        }
 
     async with peer(house, "/player/porch", **offer(ticket)) as viewer:
         await viewer.message("welcome")
@@ -591,7 +800,11 @@ async def test_a_ticket_lets_in_the_page_of_a_relay_that_has_moved(house: Relay,
         refusals = [
             ("/player/porch", offer(ticket[::-1]), 403),
             ("/player/attic", offer(ticket), 403),
-            ("/player/attic", offer(ticket) | everything, 403),  # it lends no cookie to another site
+            (
+                "/player/attic",
+                offer(ticket) | everything,
+                403,
+            ),  # it lends no cookie to another site
             ("/camera/porch", offer(ticket), 401),
         ]
         for path, options, code in refusals:
@@ -601,11 +814,16 @@ async def test_a_ticket_lets_in_the_page_of_a_relay_that_has_moved(house: Relay,
             assert refused.value.response.status_code == code
         ring.revoke(porch.id)
         assert await viewer.closed() == 4006
-    async with browser(house, cookie(ring, ring.keys[1]), Origin=FORMER) as one, one.post("/api/session", json={}) as answer:
+    async with (
+        browser(house, cookie(ring, ring.keys[1]), Origin=FORMER) as one,
+        one.post("/api/session", json={}) as answer,
+    ):
         assert answer.status == 403, "a ticket changes nothing"
 
 
-async def test_a_ticket_shows_pictures_to_the_page_of_a_relay_that_has_moved(house: Relay, ring: Keyring) -> None:
+async def test_a_ticket_shows_pictures_to_the_page_of_a_relay_that_has_moved(
+    house: Relay, ring: Keyring
+) -> None:
     porch = made(ring, watch=PORCH)
     held, everything = cookie(ring, porch), cookie(ring, *ring.keys[:2])
     await known(house, held)
@@ -618,14 +836,21 @@ async def test_a_ticket_shows_pictures_to_the_page_of_a_relay_that_has_moved(hou
         peer(house, "/camera/porch", additional_headers={"Cookie": everything}) as camera,
     ):
         await film(camera, VP8)
-        question = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "drawercam-ticket"}
+        question = {
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "drawercam-ticket",
+        }
         async with page.options(path, headers=question) as answer:
             assert (answer.status, await answer.read()) == (204, b"")
             assert answer.headers["Access-Control-Allow-Origin"] == "*"
             assert answer.headers["Access-Control-Allow-Headers"] == "Drawercam-Ticket"
         for other in ("authorization", "drawercam-ticket,authorization", ""):
-            async with page.options(path, headers=question | {"Access-Control-Request-Headers": other}) as answer:
-                assert (answer.status, (await answer.json())["error"]) == (403, "foreign-origin"), "no key is asked for across origins"
+            async with page.options(
+                path, headers=question | {"Access-Control-Request-Headers": other}
+            ) as answer:
+                assert (answer.status, (await answer.json())["error"]) == (403, "foreign-origin"), (
+                    "no key is asked for across origins"
+                )
                 assert "Access-Control-Allow-Origin" not in answer.headers
         async with page.get(path, headers=ticket | {"Sec-Fetch-Site": "cross-site"}) as answer:
             assert answer.status == 200 and (await answer.read()).startswith(b"\xff\xd8")
@@ -634,13 +859,23 @@ async def test_a_ticket_shows_pictures_to_the_page_of_a_relay_that_has_moved(hou
             assert "Access-Control-Allow-Credentials" not in answer.headers
         for asks in (page, tricked):
             async with asks.get(elsewhere, headers=ticket) as answer:
-                assert (answer.status, (await answer.json())["error"]) == (403, "not-allowed"), "it lends no cookie to another site"
+                assert (answer.status, (await answer.json())["error"]) == (403, "not-allowed"), (
+                    "it lends no cookie to another site"
+                )
                 assert answer.headers["Access-Control-Allow-Origin"] == "*", "and the page may know"
             wrong = {"Drawercam-Ticket": ticket["Drawercam-Ticket"][::-1]}
             async with asks.get(path, headers=wrong) as answer:
                 assert answer.status == (401 if asks is page else 200)
-                assert "Access-Control-Allow-Origin" not in answer.headers, "what a cookie opens is not for other sites"
-        for behind in ("/cameras/porch/live.mjpg", "/cameras/porch/live", "/api/cameras", "/api/invite", "/metrics"):
+                assert "Access-Control-Allow-Origin" not in answer.headers, (
+                    "what a cookie opens is not for other sites"
+                )
+        for behind in (
+            "/cameras/porch/live.mjpg",
+            "/cameras/porch/live",
+            "/api/cameras",
+            "/api/invite",
+            "/metrics",
+        ):
             async with page.get(behind, headers=ticket) as answer:
                 assert answer.status == 401, "it is for nothing else"
         ring.revoke(porch.id)
@@ -657,12 +892,25 @@ async def test_where_there_are_no_tickets_nothing_is_for_other_sites() -> None:
     server = Server(site(Access(None, ["127.0.0.1"])))
     port = await server.start(["127.0.0.1"], 0, None)
     try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers={"Origin": FOREIGN}) as page:
-            question = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "drawercam-ticket"}
+        async with aiohttp.ClientSession(
+            f"http://127.0.0.1:{port}", headers={"Origin": FOREIGN}
+        ) as page:
+            question = {
+                "Access-Control-Request-Method": "GET",
+                "Access-Control-Request-Headers": "drawercam-ticket",
+            }
             async with page.options("/cameras/porch/latest.jpg", headers=question) as answer:
-                assert (answer.status, "Access-Control-Allow-Origin" in answer.headers) == (403, False)
-            async with page.get("/cameras/porch/latest.jpg", headers={"Drawercam-Ticket": "a.b"}) as answer:
-                assert (answer.status, "Access-Control-Allow-Origin" in answer.headers) == (404, False)
+                assert (answer.status, "Access-Control-Allow-Origin" in answer.headers) == (
+                    403,
+                    False,
+                )
+            async with page.get(
+                "/cameras/porch/latest.jpg", headers={"Drawercam-Ticket": "a.b"}
+            ) as answer:
+                assert (answer.status, "Access-Control-Allow-Origin" in answer.headers) == (
+                    404,
+                    False,
+                )
     finally:
         await server.stop()
 
@@ -672,24 +920,39 @@ async def test_where_there_are_no_tickets_nothing_is_for_other_sites() -> None:
 
 async def test_every_answer_has_the_headers(house: Relay, ring: Keyring) -> None:
     async with browser(house, cookie(ring, *ring.keys[:2])) as one:
-        for method, path in [*((row.method, filled(row)) for row in REQUESTS), ("GET", "/nothing"), ("PUT", "/"), ("GET", "/web/nothing")]:
+        for method, path in [
+            *((row.method, filled(row)) for row in REQUESTS),
+            ("GET", "/nothing"),
+            ("PUT", "/"),
+            ("GET", "/web/nothing"),
+        ]:
             async with one.request(method, path, allow_redirects=False) as answer:
                 for name, value in HEADERS.items():
                     assert answer.headers[name] == value, (method, path)
                 policy = answer.headers["Content-Security-Policy"]
-                assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+                assert (
+                    "default-src 'none'" in policy
+                    and "frame-ancestors 'none'" in policy
+                    and "unsafe" not in policy
+                )
                 assert "connect-src 'self' https: wss:;" in policy, "where there is a registry"
                 assert "Strict-Transport-Security" not in answer.headers
     async with await Raw.open(house) as raw:
         await raw.write(handshake("/wall", house.authority))
         head = (await raw.reader.readuntil(b"\r\n\r\n")).decode()
-        assert all(f"{name}: {value}" in head for name, value in HEADERS.items()) and "Content-Security-Policy: default-src 'none'" in head
+        assert (
+            all(f"{name}: {value}" in head for name, value in HEADERS.items())
+            and "Content-Security-Policy: default-src 'none'" in head
+        )
 
 
 async def test_without_a_registry_pages_connect_to_their_own_relay_only(tls_relay: Relay) -> None:
     async with browser(tls_relay) as one:
         async with one.get("/player.html") as answer:
-            assert f"connect-src 'self' wss://{tls_relay.authority};" in answer.headers["Content-Security-Policy"]
+            assert (
+                f"connect-src 'self' wss://{tls_relay.authority};"
+                in answer.headers["Content-Security-Policy"]
+            )
         async with one.get("/api/session") as answer:
             assert not {"registry", "relay", "ticket"} & (await answer.json()).keys()
 
@@ -698,17 +961,26 @@ async def test_without_a_registry_pages_connect_to_their_own_relay_only(tls_rela
 
 
 async def test_secrets_are_neither_in_logs_nor_in_answers(house: Relay, ring: Keyring) -> None:
-    """After all that the other tests of this file did, at the level debug, and some more that goes wrong."""
+    """After all that the other tests of this file did, at the level debug, and some more that goes
+    wrong.
+    """
     camera, viewer = ring.keys[:2]
     async with browser(house, cookie(ring, camera, viewer)) as one:
-        for body in (f'{{"key": "{viewer.secret}"', json.dumps({"key": [viewer.secret]}), json.dumps({"key": viewer.secret + "x" * 300})):
+        for body in (
+            f'{{"key": "{viewer.secret}"',
+            json.dumps({"key": [viewer.secret]}),
+            json.dumps({"key": viewer.secret + "x" * 300}),
+        ):
             async with one.post("/api/session", data=body) as answer:
                 assert answer.status in (400, 401) and viewer.secret not in await answer.text()
         async with one.post("/api/session", json={"key": viewer.secret}) as answer:
             assert viewer.secret not in await answer.text(), "only the cookie comes back"
     banner, log = house.output.split("Press Ctrl-C to stop.", 1)
     assert len(log.splitlines()) > 10
-    secrets = [*(key.secret for key in ring.keys), *(ring.token(key, purpose) for key in ring.keys for purpose in ("cookie", "ticket"))]
+    secrets = [
+        *(key.secret for key in ring.keys),
+        *(ring.token(key, purpose) for key in ring.keys for purpose in ("cookie", "ticket")),
+    ]
     assert not [secret for secret in secrets if secret in log]
     assert not [secret for secret in secrets[2:] if secret in banner]
 
@@ -716,7 +988,9 @@ async def test_secrets_are_neither_in_logs_nor_in_answers(house: Relay, ring: Ke
 # --- limits ---
 
 
-async def test_a_peer_that_floods_with_messages_is_sent_away_alone(house: Relay, ring: Keyring) -> None:
+async def test_a_peer_that_floods_with_messages_is_sent_away_alone(
+    house: Relay, ring: Keyring
+) -> None:
     head = {"additional_headers": {"Cookie": cookie(ring, *ring.keys[:2])}}
     async with peer(house, "/wall", **head) as other, peer(house, "/player/porch", **head) as one:
         text = json.dumps({"type": "ping", "t": 1})
@@ -791,7 +1065,11 @@ def test_one_address_leaves_room_for_the_others_and_one_camera_more_may_come_bac
 
 def test_every_promise_of_the_document_has_its_test() -> None:
     text = (ROOT / "docs" / "security.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith(("| promise", "|---"))]
+    rows = [
+        line
+        for line in text.splitlines()
+        if line.startswith("| ") and not line.startswith(("| promise", "|---"))
+    ]
     promises = [line for line in rows if "`tests/" in line]
     assert len(promises) >= 20
     named = {pair for line in promises for pair in _NAMED.findall(line)}
@@ -799,4 +1077,6 @@ def test_every_promise_of_the_document_has_its_test() -> None:
     for path, test in named:
         assert test in _tests_in(path), f"{path} has no {test}"
     mine = {test for path, test in named if path == "tests/server/test_security.py"}
-    assert _tests_in("tests/server/test_security.py") - mine == {"test_every_promise_of_the_document_has_its_test"}
+    assert _tests_in("tests/server/test_security.py") - mine == {
+        "test_every_promise_of_the_document_has_its_test"
+    }

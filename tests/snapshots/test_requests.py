@@ -1,4 +1,6 @@
-"""Where pictures are asked for: who gets which one, who decodes how often, and what happens when that fails."""
+"""Where pictures are asked for: who gets which one, who decodes how often, and what happens when
+that fails.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,11 @@ from tests.live.test_channel import Clock
 from tests.media.samples import RECORDINGS, read
 from tests.server.test_promises import eventually
 
-PICTURES = [event for event in read([(RECORDINGS / "chromium-vp8.webm").read_bytes()]) if isinstance(event, Packet)]
+PICTURES = [
+    event
+    for event in read([(RECORDINGS / "chromium-vp8.webm").read_bytes()])
+    if isinstance(event, Packet)
+]
 
 
 class Phone:
@@ -77,7 +83,12 @@ class Scene:
         return self.clock.time
 
     async def picture(
-        self, after: int = -1, width: int = 0, name: str = "porch", patience: float = PATIENCE, address: str | None = None
+        self,
+        after: int = -1,
+        width: int = 0,
+        name: str = "porch",
+        patience: float = PATIENCE,
+        address: str | None = None,
     ) -> Picture:
         return await self.desks.picture(name, width, after, patience, address)
 
@@ -87,7 +98,10 @@ class Scene:
 
     async def over(self) -> None:
         """Wait until no desk is left, and with it no worker."""
-        await eventually(lambda: not self.desks.desks and not any(map(running, self.decoders)), "no desk, and no worker")
+        await eventually(
+            lambda: not self.desks.desks and not any(map(running, self.decoders)),
+            "no desk, and no worker",
+        )
 
 
 def running(one: Decoder) -> bool:
@@ -132,7 +146,9 @@ async def test_who_asks_for_a_later_picture_waits_for_it_and_gets_the_newest(sce
     assert none.value.id == desk.NOT_YET
 
 
-async def test_when_nobody_asks_nothing_is_decoded_and_nobody_watches(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_when_nobody_asks_nothing_is_decoded_and_nobody_watches(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(desk, "LINGER", 0.3)
     scene.film(3)
     assert not scene.decoders
@@ -141,7 +157,9 @@ async def test_when_nobody_asks_nothing_is_decoded_and_nobody_watches(scene: Sce
     assert scene.channel.watching == scene.channel.resting == 0
     assert scene.phone.told[-1] == control.Viewers(0)
     scene.film(3)
-    assert scene.decoders[0].decoded == scene.desks.decoded == 3, "those that were filmed since are nobody's"
+    assert scene.decoders[0].decoded == scene.desks.decoded == 3, (
+        "those that were filmed since are nobody's"
+    )
     newest = scene.film(2)
     assert (await scene.picture()).time == newest, "who comes back sees what is"
     assert len(scene.decoders) >= 2, "another one; a busy computer may have needed a third"
@@ -149,7 +167,10 @@ async def test_when_nobody_asks_nothing_is_decoded_and_nobody_watches(scene: Sce
 
 async def test_nobody_gets_a_picture_of_a_camera_that_gives_none(scene: Scene) -> None:
     scene.film(3)
-    for state, reason, kind in ((State.PAUSED, "background", "paused"), (State.PAUSED, "camera", "paused")):
+    for state, reason, kind in (
+        (State.PAUSED, "background", "paused"),
+        (State.PAUSED, "camera", "paused"),
+    ):
         scene.channel.camera_says(state, reason)
         with pytest.raises(NoPicture) as none:
             await scene.picture()
@@ -168,12 +189,16 @@ async def test_nobody_gets_a_picture_of_a_camera_that_gives_none(scene: Scene) -
     assert none.value.id == "gone", "who waits is told at once"
 
 
-async def test_pictures_without_a_keyframe_are_no_reason_to_say_that_there_are_none(scene: Scene) -> None:
+async def test_pictures_without_a_keyframe_are_no_reason_to_say_that_there_are_none(
+    scene: Scene,
+) -> None:
     delta = PICTURES[1]
     waiting = asyncio.create_task(scene.picture(patience=0.3))
     for number in range(3):
         scene.clock.time += 33_000
-        scene.channel.publish(Packet(delta.track, scene.clock.time, False, delta.data), scene.clock.time)
+        scene.channel.publish(
+            Packet(delta.track, scene.clock.time, False, delta.data), scene.clock.time
+        )
         await asyncio.sleep(0.01 * number)
     with pytest.raises(NoPicture, match="no keyframe") as none:
         await waiting
@@ -185,13 +210,19 @@ async def test_pictures_without_a_keyframe_are_no_reason_to_say_that_there_are_n
 async def test_a_new_track_is_another_picture(scene: Scene) -> None:
     scene.film(3)
     await scene.picture()
-    turned = [event for event in read([(RECORDINGS / "chromium-h264.webm").read_bytes()]) if isinstance(event, Packet)]
+    turned = [
+        event
+        for event in read([(RECORDINGS / "chromium-h264.webm").read_bytes()])
+        if isinstance(event, Packet)
+    ]
     scene.channel.set_track(turned[0].track)
     waiting = asyncio.create_task(scene.picture())
     await asyncio.sleep(0.1)
     assert not waiting.done(), "the last one of the track before is over"
     scene.clock.time += 33_000
-    scene.channel.publish(Packet(turned[0].track, scene.clock.time, True, turned[0].data), scene.clock.time)
+    scene.channel.publish(
+        Packet(turned[0].track, scene.clock.time, True, turned[0].data), scene.clock.time
+    )
     assert (await waiting).time == scene.clock.time
     assert len(scene.decoders) == 1
 
@@ -201,13 +232,24 @@ async def test_a_new_track_is_another_picture(scene: Scene) -> None:
     [
         "import time; time.sleep(60)",
         "import sys; sys.stdout.write('x' * 100000); sys.stdin.read()",
-        "import sys; sys.stdout.write(chr(0) * 3 + chr(6) + 'X' + chr(0) * 5); sys.stdout.flush(); sys.stdin.read()",
+        (
+            "import sys; sys.stdout.write(chr(0) * 3 + chr(6) + 'X' + chr(0) * 5); "
+            "sys.stdout.flush(); sys.stdin.read()"
+        ),
         "pass",
         "while True: pass",
     ],
-    ids=["never answers", "answers nonsense", "answers with another letter", "ends at once", "computes for ever"],
+    ids=[
+        "never answers",
+        "answers nonsense",
+        "answers with another letter",
+        "ends at once",
+        "computes for ever",
+    ],
 )
-async def test_a_worker_that_fails_is_ended_and_left_alone_for_a_while(scene: Scene, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+async def test_a_worker_that_fails_is_ended_and_left_alone_for_a_while(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
     monkeypatch.setattr(decoder, "ANSWER_DEADLINE", 0.5)
     scene.command = (sys.executable, "-S", "-c", program)
     scene.film(3)
@@ -243,12 +285,16 @@ async def test_a_worker_that_is_killed_is_replaced_without_a_word(scene: Scene) 
     assert len(scene.decoders) == 2
 
 
-async def test_workers_are_few_and_those_make_room_at_which_nobody_asks(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_workers_are_few_and_those_make_room_at_which_nobody_asks(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene.desks.most = 2
     for name in ("one", "two", "three"):
         scene.film(2, scene.begin(name))
         scene.filmed = 0
-    waiting = [asyncio.create_task(scene.picture(name=name, after=10**15)) for name in ("one", "two")]
+    waiting = [
+        asyncio.create_task(scene.picture(name=name, after=10**15)) for name in ("one", "two")
+    ]
     await asyncio.sleep(0.05)
     with pytest.raises(NoPicture) as none:
         await scene.picture(name="three")
@@ -279,7 +325,9 @@ async def test_a_camera_that_sleeps_is_woken_up(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("behind", ["too many bytes wait", "it has not answered for long"])
-async def test_a_worker_that_is_behind_goes_on_at_a_keyframe(scene: Scene, monkeypatch: pytest.MonkeyPatch, behind: str) -> None:
+async def test_a_worker_that_is_behind_goes_on_at_a_keyframe(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, behind: str
+) -> None:
     scene.film(1)
     await scene.picture()
     (one,) = scene.desks.desks
@@ -313,7 +361,9 @@ async def test_what_cannot_be_decoded_waits_for_a_keyframe_that_is_asked_for(sce
     waiting = asyncio.create_task(scene.picture(after=newest))
     await eventually(lambda: scene.wishes() > wishes, "the camera is asked for a keyframe")
     scene.clock.time += 33_000
-    scene.channel.publish(Packet(PICTURES[0].track, scene.clock.time, True, PICTURES[0].data), scene.clock.time)
+    scene.channel.publish(
+        Packet(PICTURES[0].track, scene.clock.time, True, PICTURES[0].data), scene.clock.time
+    )
     assert (await waiting).time == scene.clock.time
     assert len(scene.decoders) == 1
 
@@ -330,7 +380,9 @@ async def test_widths_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(desk, "MAX_SIZES", 1)
     monkeypatch.setattr(desk, "MAX_WIDTHS", 2)
     newest = scene.film(2)
-    waiting = [asyncio.create_task(scene.picture(after=newest, width=width)) for width in (100, 101)]
+    waiting = [
+        asyncio.create_task(scene.picture(after=newest, width=width)) for width in (100, 101)
+    ]
     await asyncio.sleep(0)
     with pytest.raises(NoPicture) as none:
         await scene.picture(width=102)
@@ -338,7 +390,9 @@ async def test_widths_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch)
     also = asyncio.create_task(scene.picture(after=newest, width=101))
     await asyncio.sleep(0)
     newest = scene.film(1)
-    assert [(one.width, one.time) for one in await asyncio.gather(*waiting, also)] == [(width, newest) for width in (100, 101, 101)]
+    assert [(one.width, one.time) for one in await asyncio.gather(*waiting, also)] == [
+        (width, newest) for width in (100, 101, 101)
+    ]
     assert (await scene.picture(width=102)).width == 102
 
 
@@ -351,7 +405,9 @@ async def test_askers_are_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch)
         pass
 
 
-async def test_one_address_has_a_share_of_askers_widths_and_workers(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_address_has_a_share_of_askers_widths_and_workers(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for limit in ("MAX_ASKERS", "MAX_WIDTHS"):
         monkeypatch.setattr(desk, limit, 4)
     scene.desks.most = 4
@@ -369,10 +425,15 @@ async def test_one_address_has_a_share_of_askers_widths_and_workers(scene: Scene
         held.enter_context(scene.desks.asking("b"))
 
     newest = scene.film(2)
-    waiting = [asyncio.create_task(scene.picture(newest, width, address="a")) for width in (100, 101, 102)]
+    waiting = [
+        asyncio.create_task(scene.picture(newest, width, address="a")) for width in (100, 101, 102)
+    ]
     await asyncio.sleep(0)
     assert await refused(width=103, address="a")
-    waiting += [asyncio.create_task(scene.picture(newest, width, address=who)) for width, who in ((103, "b"), (100, "a"))]
+    waiting += [
+        asyncio.create_task(scene.picture(newest, width, address=who))
+        for width, who in ((103, "b"), (100, "a"))
+    ]
     await asyncio.sleep(0)
     scene.film(1)
     assert [one.width for one in await asyncio.gather(*waiting)] == [100, 101, 102, 103, 100]
@@ -380,9 +441,14 @@ async def test_one_address_has_a_share_of_askers_widths_and_workers(scene: Scene
     for name in ("one", "two", "three", "four"):
         scene.filmed = 0
         scene.film(2, scene.begin(name))
-    waiting = [asyncio.create_task(scene.picture(10**15, name=name, address="a")) for name in ("one", "two")]
+    waiting = [
+        asyncio.create_task(scene.picture(10**15, name=name, address="a"))
+        for name in ("one", "two")
+    ]
     await asyncio.sleep(0.05)
-    assert await refused(name="three", address="a"), "it has that of porch, too, where it has asked a moment ago"
+    assert await refused(name="three", address="a"), (
+        "it has that of porch, too, where it has asked a moment ago"
+    )
     waiting.append(asyncio.create_task(scene.picture(10**15, name="three", address="b")))
     await asyncio.sleep(0.05)
     assert not waiting[-1].done() and len(scene.desks.desks) == 4

@@ -42,7 +42,9 @@ class Program:
     """A worker of a test's own."""
 
     def __init__(self) -> None:
-        self.process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+        self.process = subprocess.Popen(
+            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+        )
         assert self.process.stdin is not None and self.process.stdout is not None
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
 
@@ -61,7 +63,12 @@ class Program:
         matrix: int = 6,
         full_range: bool = False,
     ) -> None:
-        self.send(b"T", codec, struct.pack(">HBdBB", rotation, flip, pixel_aspect, matrix, full_range), config)
+        self.send(
+            b"T",
+            codec,
+            struct.pack(">HBdBB", rotation, flip, pixel_aspect, matrix, full_range),
+            config,
+        )
 
     def film(self, packets: list[Packet]) -> None:
         """Tracks and frames, as they are told a player."""
@@ -106,7 +113,11 @@ def program() -> Iterator[Program]:
 
 
 def video(recording: Recording) -> list[Packet]:
-    return [event for event in read([recording.data]) if isinstance(event, Packet) and event.track.kind is Kind.VIDEO]
+    return [
+        event
+        for event in read([recording.data])
+        if isinstance(event, Packet) and event.track.kind is Kind.VIDEO
+    ]
 
 
 def coarse(image: Image.Image) -> list[int]:
@@ -120,7 +131,10 @@ def apart(one: Image.Image, other: Image.Image) -> int:
 
 @pytest.mark.parametrize("recording", [one for one in recordings() if video(one)], ids=str)
 def test_every_recording_becomes_a_picture(program: Program, recording: Recording) -> None:
-    """Also where the phone was turned in the middle. The last picture is compared with that of a decoder with nothing around it."""
+    """Also where the phone was turned in the middle.
+
+    The last picture is compared with that of a decoder with nothing around it.
+    """
     packets = video(recording)
     program.film(packets)
     timestamp, image = program.picture()
@@ -131,7 +145,9 @@ def test_every_recording_becomes_a_picture(program: Program, recording: Recordin
     assert isinstance(plain, VideoCodecContext)
     if track.config and track.codec is Codec.H264:
         plain.extradata = track.config
-    shown = [frame for packet in packets[begin:] for frame in plain.decode(av.Packet(packet.data))] + plain.decode(None)
+    shown = [
+        frame for packet in packets[begin:] for frame in plain.decode(av.Packet(packet.data))
+    ] + plain.decode(None)
     reference = Image.fromarray(shown[-1].to_ndarray(format="rgb24"))
     assert image.size == reference.size
     assert apart(image, reference) <= NOISE
@@ -147,7 +163,10 @@ def fields() -> Image.Image:
 
 
 def filmed(encoder: str, options: dict[str, str], matrix: int, spread: int) -> tuple[bytes, bytes]:
-    """The fields as one keyframe, and the configuration. Matrix and range (spread) as FFmpeg counts them."""
+    """The fields as one keyframe, and the configuration.
+
+    Matrix and range (spread) as FFmpeg counts them.
+    """
     context = av.CodecContext.create(encoder, "w")
     assert isinstance(context, VideoCodecContext)
     context.width, context.height, context.pix_fmt = 320, 240, "yuv420p"
@@ -183,7 +202,11 @@ def test_colours_are_those_that_were_filmed(
     for number, colour in enumerate(FIELDS):
         seen = image.getpixel((number % 3 * 107 + 53, number // 3 * 120 + 60))
         assert isinstance(seen, tuple)
-        assert all(abs(a - b) <= NOISE for a, b in zip(seen, colour, strict=True)), (number, seen, colour)
+        assert all(abs(a - b) <= NOISE for a, b in zip(seen, colour, strict=True)), (
+            number,
+            seen,
+            colour,
+        )
 
 
 def test_pictures_are_upright_and_their_pixels_square(program: Program) -> None:
@@ -200,10 +223,15 @@ def test_pictures_are_upright_and_their_pixels_square(program: Program) -> None:
         assert image.size == expected.size
         assert apart(image, expected) <= NOISE
         _, small = program.picture(width=120)
-        assert small.size == (120, round(120 * image.height / image.width)) and apart(small, expected) <= NOISE
+        assert (
+            small.size == (120, round(120 * image.height / image.width))
+            and apart(small, expected) <= NOISE
+        )
 
 
-def test_a_picture_is_not_stretched_beyond_what_a_jpeg_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_not_stretched_beyond_what_a_jpeg_can_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(worker, "MAX_SIDE", 400)
     frame, _ = filmed("libvpx", {"deadline": "realtime"}, 5, 1)
     pictures = worker.Pictures()
@@ -244,7 +272,9 @@ def test_what_is_broken_is_left_out_up_to_the_next_keyframe(program: Program) ->
 
 
 def test_a_frame_that_is_empty_ends_nothing(program: Program) -> None:
-    """An encoder that leaves a picture out may send one, and a decoder takes it for the end of the stream."""
+    """An encoder that leaves a picture out may send one, and a decoder takes it for the end of the
+    stream.
+    """
     packets = video(next(one for one in recordings() if one.name == "chromium-vp8.webm"))
     program.film(packets[:1])
     program.send(b"F", struct.pack(">qB", packets[0].timestamp + 1, 0))
@@ -253,10 +283,17 @@ def test_a_frame_that_is_empty_ends_nothing(program: Program) -> None:
     assert program.picture()[0] == packets[1].timestamp
 
 
-@pytest.mark.parametrize("codec", NAMES.values(), ids=[name.decode().strip() for name in NAMES.values()])
+@pytest.mark.parametrize(
+    "codec", NAMES.values(), ids=[name.decode().strip() for name in NAMES.values()]
+)
 def test_garbage_does_no_harm(program: Program, codec: bytes) -> None:
     noise = random.Random(1)
-    named = {b"vp8 ": "chromium-vp8.webm", b"vp9 ": "chromium-vp9.webm", b"av1 ": "chromium-av1.webm", b"h264": "chromium-h264.webm"}
+    named = {
+        b"vp8 ": "chromium-vp8.webm",
+        b"vp9 ": "chromium-vp9.webm",
+        b"av1 ": "chromium-av1.webm",
+        b"h264": "chromium-h264.webm",
+    }
     packets = video(next(one for one in recordings() if one.name == named[codec]))
     program.begin(codec, noise.randbytes(40) if codec == b"h264" else b"")
     for number in range(60):
@@ -275,9 +312,16 @@ def test_garbage_does_no_harm(program: Program, codec: bytes) -> None:
 
 
 def huge(width: int, height: int) -> bytes:
-    """A VP8 keyframe's head (RFC 6386 section 9.1) that promises a picture of this size, and some bytes for it."""
+    """A VP8 keyframe's head (RFC 6386 section 9.1) that promises a picture of this size, and some
+    bytes for it.
+    """
     first = 1000 << 5 | 1 << 4  # a first partition of 1000 bytes, to be shown
-    return first.to_bytes(3, "little") + b"\x9d\x01\x2a" + struct.pack("<HH", width, height) + bytes(4000)
+    return (
+        first.to_bytes(3, "little")
+        + b"\x9d\x01\x2a"
+        + struct.pack("<HH", width, height)
+        + bytes(4000)
+    )
 
 
 def test_pictures_that_are_too_large_are_not_decoded(program: Program) -> None:
@@ -292,7 +336,11 @@ def test_pictures_that_are_too_large_are_not_decoded(program: Program) -> None:
 
 def peak(pid: int) -> int:
     """Bytes of memory that a process held at most (Linux)."""
-    return next(int(line.split()[1]) * 1024 for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return next(
+        int(line.split()[1]) * 1024
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
 
 
 def test_limits_are_kept_by_the_system(program: Program) -> None:
@@ -312,7 +360,12 @@ def test_limits_are_kept_by_the_system(program: Program) -> None:
 
 @pytest.mark.parametrize("what", ["nothing", "half a length", "half a message", "an empty message"])
 def test_it_ends_with_its_input(program: Program, what: str) -> None:
-    given = {"nothing": b"", "half a length": b"\0\0", "half a message": b"\0\0\0\x09Phalf", "an empty message": bytes(4)}
+    given = {
+        "nothing": b"",
+        "half a length": b"\0\0",
+        "half a message": b"\0\0\0\x09Phalf",
+        "an empty message": bytes(4),
+    }
     program.stdin.write(given[what])
     program.stdin.close()
     assert program.process.wait(PATIENCE) == 0

@@ -1,25 +1,40 @@
-// A guest is invited: for whom, what, which cameras, until when; then the code and the link, which are the new key.
+// A guest is invited: for whom, what, which cameras, until when; then the code and the link, which
+// are the new key.
 
 import { Glimpse } from "../shared/page/glimpse.js";
 import { isolated, nameOf } from "../shared/page/camera-name.js";
 import { allows, untilWords } from "./words.js";
 
-/** What the relay answers to a new key. @typedef {import("./words.js").Key & {links: Record<string, string>, codes: Record<string, string>}} NewKey */
+/**
+ * What the relay answers to a new key.
+ * @typedef {import("./words.js").Key & {links: Record<string, string>, codes: Record<string,
+ *   string>}} NewKey
+ */
 
 /** A camera that the relay knows. @typedef {{name: string, label?: string}} Camera */
 
-/** What the relay takes in no label: joiners, marks of direction and other characters that cannot be seen. */
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+/**
+ * What the relay takes in no label: joiners, marks of direction and other characters that cannot be
+ * seen.
+ */
+const UNSEEN =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
 
 export class Invitation {
-  /** @param {{make: (wish: object) => Promise<NewKey>, called: (name: string) => string, ondone: () => void}} handlers
-   *     make: asks the relay for a key; rejects with a sentence for a person; ondone: there is a new key in the list */
+  /**
+   * @param {{make: (wish: object) => Promise<NewKey>, called: (name: string) => string, ondone: ()
+   *     => void}} handlers make: asks the relay for a key; rejects with a sentence for a person;
+   *     ondone: there is a new key in the list
+   */
   constructor(handlers) {
     this.handlers = handlers;
-    /** The one that was made last, until a person is done with it; listed: the list has had its key. @type {{id: string, title: string, url: string, code: string, listed: boolean} | null} */
+    /**
+     * The one that was made last, until a person is done with it; listed: the list has had its key.
+     * @type {{id: string, title: string, url: string, code: string, listed: boolean} | null}
+     */
     this.made = null;
     this.glimpse = new Glimpse((seen) => this._show(seen));
     byId("form").addEventListener("submit", (/** @type {Event} */ event) => {
@@ -71,7 +86,9 @@ export class Invitation {
 
   /** @returns {string[]} names of cameras, also of those that were typed */
   _names() {
-    const typed = byId("others").value.split(",").map((/** @type {string} */ text) => nameOf(text.trim()));
+    const typed = byId("others")
+      .value.split(",")
+      .map((/** @type {string} */ text) => nameOf(text.trim()));
     return [...new Set([...this._ticked(), ...typed.filter(Boolean)])];
   }
 
@@ -86,7 +103,8 @@ export class Invitation {
   /** @param {string} sentence "" for none @param {HTMLElement | null} field where it is wrong */
   _tell(sentence, field) {
     for (const one of [byId("whom"), byId("others")]) one.removeAttribute("aria-invalid");
-    // Below the field, which is scrolled into view: on a phone, the end of the form is out of sight.
+    // Below the field, which is scrolled into view: on a phone, the end of the form is out of
+    // sight.
     if (field) field.after(byId("wrong"));
     else byId("make").before(byId("wrong"));
     byId("wrong").textContent = sentence;
@@ -99,10 +117,20 @@ export class Invitation {
   async _submit() {
     const label = byId("whom").value.replace(UNSEEN, "").trim();
     const names = this._names();
-    if (!label) return this._tell("Say for whom it is, so that you know later whose key this is.", byId("whom"));
-    if (!byId("all").checked && names.length === 0) return this._tell("Choose a camera, or write the name of one.", byId("others"));
+    if (!label)
+      return this._tell(
+        "Say for whom it is, so that you know later whose key this is.",
+        byId("whom"),
+      );
+    if (!byId("all").checked && names.length === 0)
+      return this._tell("Choose a camera, or write the name of one.", byId("others"));
     const scope = byId("all").checked ? "all" : names;
-    const wish = { label, [byId("films").checked ? "publish" : "watch"]: scope, expires: byId("until").value || undefined, codes: true };
+    const wish = {
+      label,
+      [byId("films").checked ? "publish" : "watch"]: scope,
+      expires: byId("until").value || undefined,
+      codes: true,
+    };
     byId("make").disabled = true;
     try {
       this._hand(await this.handlers.make(wish));
@@ -115,9 +143,16 @@ export class Invitation {
   /** @param {NewKey} key */
   _hand(key) {
     const [page] = Object.keys(key.links);
-    this.made = { id: key.id, title: key.label, url: key.links[page], code: key.codes[page], listed: false };
+    this.made = {
+      id: key.id,
+      title: key.label,
+      url: key.links[page],
+      code: key.codes[page],
+      listed: false,
+    };
     byId("made-title").textContent = `Invitation for ${isolated(key.label)}`;
-    byId("made-words").textContent = `With this link, a person can ${allows(key, this.handlers.called)}, ${untilWords(key.expires)}.`;
+    byId("made-words").textContent =
+      `With this link, a person can ${allows(key, this.handlers.called)}, ${untilWords(key.expires)}.`;
     byId("form").hidden = true;
     byId("made").hidden = false;
     byId("said").textContent = "";
@@ -147,7 +182,8 @@ export class Invitation {
     try {
       await navigator.share({ title: `drawercam, for ${title}`, url });
     } catch (error) {
-      if (/** @type {DOMException} */ (error).name !== "AbortError") byId("said").textContent = "This browser shares nothing here: copy the link.";
+      if (/** @type {DOMException} */ (error).name !== "AbortError")
+        byId("said").textContent = "This browser shares nothing here: copy the link.";
     }
   }
 
@@ -164,7 +200,9 @@ export class Invitation {
       const selection = /** @type {Selection} */ (getSelection());
       selection.removeAllRanges();
       selection.addRange(all);
-      byId("said").textContent = document.execCommand("copy") ? "The link is copied." : "Copy the link by hand: it is selected.";
+      byId("said").textContent = document.execCommand("copy")
+        ? "The link is copied."
+        : "Copy the link by hand: it is selected.";
     }
   }
 
@@ -177,7 +215,10 @@ export class Invitation {
     byId("made").hidden = true;
   }
 
-  /** An invitation whose key is revoked or over opens nothing. @param {import("./words.js").Key[]} keys all that there are */
+  /**
+   * An invitation whose key is revoked or over opens nothing.
+   * @param {import("./words.js").Key[]} keys all that there are
+   */
   check(keys) {
     const { made } = this;
     if (!made) return;

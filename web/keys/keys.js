@@ -1,9 +1,18 @@
-// The page Guests: who has which key, a new one for a guest, and the end of one. It is for who may manage, as the holder of the key Own.
+// The page Guests: who has which key, a new one for a guest, and the end of one. It is for who may
+// manage, as the holder of the key Own.
 
 import "../guard.js";
 import { refusalWords } from "../shared/relay/absence.js";
 import { cover } from "../shared/page/inert.js";
-import { KEEPS_NO_KEY, RefusalError, keepsNoKey, linkWords, onNewKey, openSession, stepsToKeep } from "../shared/relay/login.js";
+import {
+  KEEPS_NO_KEY,
+  RefusalError,
+  keepsNoKey,
+  linkWords,
+  onNewKey,
+  openSession,
+  stepsToKeep,
+} from "../shared/relay/login.js";
 import { isolated } from "../shared/page/camera-name.js";
 import { Invitation } from "./invitation.js";
 import { allows, isPrinted, manages, titleOf, untilWords } from "./words.js";
@@ -45,7 +54,12 @@ class Refusal extends Error {
   }
 }
 
-/** @param {string} path @param {string} [method] @param {object} [body] @returns {Promise<any>} rejects with a Refusal, or when nobody answers */
+/**
+ * @param {string} path
+ * @param {string} [method]
+ * @param {object} [body]
+ * @returns {Promise<any>} rejects with a Refusal, or when nobody answers
+ */
 async function ask(path, method = "GET", body = undefined) {
   /** @type {RequestInit} */
   const request = { method, credentials: "same-origin" };
@@ -59,13 +73,18 @@ async function ask(path, method = "GET", body = undefined) {
   return told;
 }
 
-/** @param {object} wish see docs/protocol.md @returns {Promise<import("./invitation.js").NewKey>} */
+/**
+ * @param {object} wish see docs/protocol.md
+ * @returns {Promise<import("./invitation.js").NewKey>}
+ */
 async function make(wish) {
   try {
     return await ask("/api/keys", "POST", wish);
   } catch (error) {
     if (error instanceof Refusal && isShut(error)) start();
-    throw error instanceof Refusal ? error : new Error("The relay does not answer. No invitation is made; try again in a moment.");
+    throw error instanceof Refusal
+      ? error
+      : new Error("The relay does not answer. No invitation is made; try again in a moment.");
   }
 }
 
@@ -104,13 +123,17 @@ function refuse(session) {
   byId("shut-own").hidden = true;
   if (!session.keys) {
     byId("shut-title").textContent = "There are no keys";
-    byId("shut-words").textContent = "This relay runs without keys: everybody who reaches it can film and watch, so there is nobody to invite.";
+    byId("shut-words").textContent =
+      "This relay runs without keys: everybody who reaches it can film and watch, so there is nobody to invite.";
   } else if (keepsNoKey(session)) {
     byId("shut-title").textContent = KEEPS_NO_KEY;
-    byId("shut-words").textContent = stepsToKeep(session).join(" ").replace("Then touch “Try again”.", "Then reload this page.");
+    byId("shut-words").textContent = stepsToKeep(session)
+      .join(" ")
+      .replace("Then touch “Try again”.", "Then reload this page.");
   } else {
     byId("shut-title").textContent = "This page is for the relay’s owner";
-    byId("shut-words").textContent = linkWords(session) || "This browser has no key that allows to invite others.";
+    byId("shut-words").textContent =
+      linkWords(session) || "This browser has no key that allows to invite others.";
     byId("shut-own").hidden = false;
   }
 }
@@ -122,7 +145,10 @@ onNewKey(() => start());
 async function load() {
   clearTimeout(retryTimer);
   try {
-    const [{ keys: found, wrongKeys }, cameras] = await Promise.all([ask("/api/keys"), ask("/api/cameras")]);
+    const [{ keys: found, wrongKeys }, cameras] = await Promise.all([
+      ask("/api/keys"),
+      ask("/api/cameras"),
+    ]);
     keys = found;
     for (const { name, label } of cameras) if (label) labels.set(name, label);
     invitation.offer(cameras);
@@ -141,19 +167,25 @@ function draw(wrongKeys) {
   byId("shut").hidden = true;
   byId("open").hidden = false;
   const list = byId("list");
-  const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : "";
+  const focused =
+    document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : "";
   list.textContent = "";
   for (const key of inOrder(keys)) list.append(row(key));
   const again = focused ? list.querySelector(`button[data-key="${focused}"]`) : null;
   if (again) again.focus();
   byId("guesses").hidden = wrongKeys === 0;
-  byId("guesses").textContent = `${wrongKeys === 1 ? "1 wrong key was" : `${wrongKeys} wrong keys were`} tried since the relay was started.`;
+  byId("guesses").textContent =
+    `${wrongKeys === 1 ? "1 wrong key was" : `${wrongKeys} wrong keys were`} tried since the relay was started.`;
 }
 
-/** Guests first, the newest at the top; then the keys that the relay has made by itself, and those that are over.
- *  @param {Key[]} all */
+/**
+ * Guests first, the newest at the top; then the keys that the relay has made by itself, and those
+ * that are over.
+ * @param {Key[]} all
+ */
 function inOrder(all) {
-  const rank = (/** @type {Key} */ key) => (key.over ? 3 : isPrinted(key) ? 2 : manages(key) ? 1 : 0);
+  const rank = (/** @type {Key} */ key) =>
+    key.over ? 3 : isPrinted(key) ? 2 : manages(key) ? 1 : 0;
   return [...all].sort((one, other) => rank(one) - rank(other) || other.made - one.made);
 }
 
@@ -191,14 +223,19 @@ function row(key) {
 
 // --- the end of a key ---
 
-/** Asks, with the list as it is now: another device may have revoked others meanwhile. @param {string} id */
+/**
+ * Asks, with the list as it is now: another device may have revoked others meanwhile.
+ * @param {string} id
+ */
 async function question(id) {
   await load();
   const key = keys.find((one) => one.id === id);
   if (!key) return;
   doomed = key;
   byId("ask-title").textContent = `Revoke the key of ${isolated(titleOf(key))}?`;
-  if (isPrinted(key) || manages(key)) byId("ask-title").textContent = `Revoke the key ${titleOf(key).replace("The relay’s code ", "")}?`;
+  if (isPrinted(key) || manages(key))
+    byId("ask-title").textContent =
+      `Revoke the key ${titleOf(key).replace("The relay’s code ", "")}?`;
   const list = byId("ask-words");
   list.textContent = "";
   for (const sentence of consequences(key)) {
@@ -214,8 +251,13 @@ async function question(id) {
 
 /** @param {Key} key @returns {string[]} */
 function consequences(key) {
-  const sentences = [`Its holder can no longer ${allows(key, called)}. What is connected by it is cut off within a second.`];
-  if (isPrinted(key)) sentences.push("It is in the code and the link that the relay prints. Those that were printed or scanned no longer work.");
+  const sentences = [
+    `Its holder can no longer ${allows(key, called)}. What is connected by it is cut off within a second.`,
+  ];
+  if (isPrinted(key))
+    sentences.push(
+      "It is in the code and the link that the relay prints. Those that were printed or scanned no longer work.",
+    );
   if (key.held) sentences.push("This device uses it, too: what it opens here closes.");
   if (manages(key) && !keys.some((one) => one.id !== key.id && !one.over && manages(one))) {
     sentences.push(
@@ -243,9 +285,13 @@ async function revoke(key) {
     await ask(`/api/keys/${key.id}`, "DELETE");
     news = `The key of ${isolated(titleOf(key))} is ${key.over ? "removed" : "revoked"}.`;
   } catch (error) {
-    const gone = error instanceof Refusal && (error.status === 404 || isShut(error)); // by another device
+    // By another device.
+    const gone = error instanceof Refusal && (error.status === 404 || isShut(error));
     if (!gone) {
-      byId("ask-wrong").textContent = error instanceof Refusal ? error.message : "The relay does not answer. The key is not revoked; try again.";
+      byId("ask-wrong").textContent =
+        error instanceof Refusal
+          ? error.message
+          : "The relay does not answer. The key is not revoked; try again.";
       byId("ask-wrong").hidden = false;
       byId("sure").disabled = false;
       return;
@@ -255,7 +301,8 @@ async function revoke(key) {
   await start();
   closeQuestion();
   if (!news) return;
-  byId("news").textContent = news; // now that nothing covers it: a screen reader says nothing of what is inert
+  // Now that nothing covers it: a screen reader says nothing of what is inert.
+  byId("news").textContent = news;
   byId("news").hidden = false;
 }
 

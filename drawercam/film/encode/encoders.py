@@ -1,4 +1,6 @@
-"""Encoders for what no player takes as it is: no picture waits in one, none is reordered, and any can be a keyframe."""
+"""Encoders for what no player takes as it is: no picture waits in one, none is reordered, and any
+can be a keyframe.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ from drawercam.media.packets import Codec
 from .frame import Form, Frame
 from .loudness import Loudness
 
-# Bits per second as a phone has them (web/camera/encode/media-recorder.js): 1.2 Mbit/s at 640x480, and more for more pixels, but not as
-# much more.
+# Bits per second as a phone has them (web/camera/encode/media-recorder.js): 1.2 Mbit/s at 640x480,
+# and more for more pixels, but not as much more.
 VGA_BITRATE = 1_200_000
 _VGA_AREA = 640 * 480
 _AREA_EXPONENT = 2 / 3
@@ -35,16 +37,18 @@ _SOUND_BITRATE = 40_000
 SOUND_RATE = 48_000
 SOUND_PACKET = 960
 
-# Microseconds between two keyframes at most, and at least when they are asked for: each costs about ten ordinary pictures.
+# Microseconds between two keyframes at most, and at least when they are asked for: each costs about
+# ten ordinary pictures.
 KEYFRAME_INTERVAL = 2_000_000
 KEYFRAME_PAUSE = 150_000
 
-# Pictures between the keyframes that an encoder makes of its own accord: never, this program asks for them by the clock.
+# Pictures between the keyframes that an encoder makes of its own accord: never, this program asks
+# for them by the clock.
 _NEVER = 2**15
 
-# H.264's level (ISO/IEC 14496-10 table A-1). Left alone, the encoder chooses it by the bit rate, too, and a stream whose level changes is
-# another one to its readers, whose files would end. Up to this size, in macroblocks, and macroblocks per second it is this one, which every
-# phone has.
+# H.264's level (ISO/IEC 14496-10 table A-1). Left alone, the encoder chooses it by the bit rate,
+# too, and a stream whose level changes is another one to its readers, whose files would end. Up to
+# this size, in macroblocks, and macroblocks per second it is this one, which every phone has.
 _LEVEL, _LEVEL_SIZE, _LEVEL_RATE = "3.1", 3600, 108_000
 
 # Pictures per second that an encoder reckons with where the source does not say.
@@ -52,7 +56,8 @@ _USUAL_RATE = 30
 
 _MICROSECONDS = Fraction(1, 1_000_000)
 
-# What libswscale calls the matrices that are kept. Others become the one that is usual for the size.
+# What libswscale calls the matrices that are kept. Others become the one that is usual for the
+# size.
 _MATRICES = {
     "bt709": Colorspace.ITU709,
     "smpte170m": Colorspace.ITU601,
@@ -63,23 +68,32 @@ _MATRICES = {
 # And the code points of all matrices that it knows.
 _CONVERTED = frozenset((1, 4, 5, 6, 7, 9))
 
-# Pixel formats with full range, whatever else is said of them: those of JPEG, and grey without colours, as JPEG and cameras have it.
+# Pixel formats with full range, whatever else is said of them: those of JPEG, and grey without
+# colours, as JPEG and cameras have it.
 _FULL_RANGE = ("yuvj", "gray")
 
 
 def color_of(picture: VideoFrame) -> ColorSpace:
-    """What the numbers of a picture mean, as its decoder says, and as is usual where that says nothing."""
-    full_range = {ColorRange.MPEG: False, ColorRange.JPEG: True}.get(ColorRange(picture.color_range))
+    """What the numbers of a picture mean, as its decoder says, and as is usual where that says
+    nothing.
+    """
+    full_range = {ColorRange.MPEG: False, ColorRange.JPEG: True}.get(
+        ColorRange(picture.color_range)
+    )
     if picture.format.name.startswith(_FULL_RANGE):
         full_range = True
-    matrix = picture.colorspace or UNSPECIFIED  # RGB has none that matters; where YUV says that it is RGB, that is no knowledge
+    matrix = (
+        picture.colorspace or UNSPECIFIED
+    )  # RGB has none that matters; where YUV says that it is RGB, that is no knowledge
     known = from_codes(picture.color_primaries, picture.color_trc, matrix, full_range)
     return completed(known, picture.width, picture.height)
 
 
 def _encoded(source: ColorSpace, codec: Codec, width: int, height: int) -> ColorSpace:
-    """The colour space in which a picture is encoded: with limited range, which every player knows, and with its own matrix, so that
-    nothing is rounded; VP8 has that of BT.601 only (RFC 6386 section 9.2)."""
+    """The colour space in which a picture is encoded: with limited range, which every player knows,
+    and with its own matrix, so that nothing is rounded; VP8 has that of BT.601 only (RFC 6386
+    section 9.2).
+    """
     matrix = source.matrix if source.matrix in _MATRICES else completed(None, width, height).matrix
     return replace(source, matrix="smpte170m" if codec is Codec.VP8 else matrix, full_range=False)
 
@@ -93,17 +107,36 @@ class Recipe:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-# Measured on two cores, ms a picture at 640x480 and 1280x720: libx264 1.2 and 3.1, libvpx 2.7 and 6.4. And every phone decodes H.264 by
-# hardware, so it comes first. `superfast`: `ultrafast` leaves out the deblocking and is not faster. Baseline has no reordered pictures,
-# which tells a decoder that it need not wait for any.
+# Measured on two cores, ms a picture at 640x480 and 1280x720: libx264 1.2 and 3.1, libvpx 2.7 and
+# 6.4. And every phone decodes H.264 by hardware, so it comes first. `superfast`: `ultrafast` leaves
+# out the deblocking and is not faster. Baseline has no reordered pictures, which tells a decoder
+# that it need not wait for any.
 _RECIPES = (
     Recipe(
         Codec.H264,
         "libx264",
-        {"preset": "superfast", "tune": "zerolatency", "profile": "baseline", "forced-idr": "1", "x264-params": "scenecut=0"},
+        {
+            "preset": "superfast",
+            "tune": "zerolatency",
+            "profile": "baseline",
+            "forced-idr": "1",
+            "x264-params": "scenecut=0",
+        },
     ),
-    Recipe(Codec.H264, "libopenh264", {"profile": "constrained_baseline", "allow_skip_frames": "0"}),
-    Recipe(Codec.VP8, "libvpx", {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "error-resilient": "0", "threads": "2"}),
+    Recipe(
+        Codec.H264, "libopenh264", {"profile": "constrained_baseline", "allow_skip_frames": "0"}
+    ),
+    Recipe(
+        Codec.VP8,
+        "libvpx",
+        {
+            "deadline": "realtime",
+            "cpu-used": "8",
+            "lag-in-frames": "0",
+            "error-resilient": "0",
+            "threads": "2",
+        },
+    ),
 )
 
 
@@ -140,10 +173,13 @@ class PictureEncoder:
         self._last = -1
         self._last_key: int | None = None
 
-    def encode(self, picture: VideoFrame, captured: int, key: bool = False, share: float = 1.0) -> Frame | None:
+    def encode(
+        self, picture: VideoFrame, captured: int, key: bool = False, share: float = 1.0
+    ) -> Frame | None:
         """
         Args:
-            picture: Any size, pixel format and colour space; where it does not say its matrix or its range, it is told what they are.
+            picture: Any size, pixel format and colour space; where it does not say its matrix or
+                its range, it is told what they are.
             captured: µs; what does not come after the one before is left out.
             key: A keyframe is wanted.
             share: Of the full bit rate; another one begins the encoder afresh.
@@ -157,23 +193,38 @@ class PictureEncoder:
         source = color_of(picture)
         color = _encoded(source, self.recipe.codec, width, height)
         context = self._context
-        if context is None or (width, height, share, color) != (context.width, context.height, self._share, self._form.color):
+        if context is None or (width, height, share, color) != (
+            context.width,
+            context.height,
+            self._share,
+            self._form.color,
+        ):
             context = self._context = self._open(width, height, share, color)
             self._last_key = None
         picture = self._converted(picture, source, color, width, height)
         age = KEYFRAME_INTERVAL if self._last_key is None else captured - self._last_key
         is_key = age >= KEYFRAME_INTERVAL or (key and age >= KEYFRAME_PAUSE)
-        # A decoder leaves its own kind of picture in here, which would make each one of an MJPEG stream a keyframe.
+        # A decoder leaves its own kind of picture in here, which would make each one of an MJPEG
+        # stream a keyframe.
         picture.pict_type = PictureType.I if is_key else PictureType.NONE
         picture.pts, picture.time_base = captured, _MICROSECONDS
         self._last = captured
         packets = context.encode(picture)
         if is_key and packets:
             self._last_key = captured
-        return Frame(self._form, b"".join(map(bytes, packets)), captured, packets[0].is_keyframe) if packets else None
+        return (
+            Frame(self._form, b"".join(map(bytes, packets)), captured, packets[0].is_keyframe)
+            if packets
+            else None
+        )
 
-    def _converted(self, picture: VideoFrame, source: ColorSpace, color: ColorSpace, width: int, height: int) -> VideoFrame:
-        """As the encoder takes it; itself where nothing is to be done. Primaries and transfer stay what they are."""
+    def _converted(
+        self, picture: VideoFrame, source: ColorSpace, color: ColorSpace, width: int, height: int
+    ) -> VideoFrame:
+        """As the encoder takes it; itself where nothing is to be done.
+
+        Primaries and transfer stay what they are.
+        """
         if not picture.format.is_rgb:
             if picture.colorspace not in _CONVERTED:
                 picture.colorspace = source.codes()[2]
@@ -187,13 +238,18 @@ class PictureEncoder:
         context.time_base, context.framerate = _MICROSECONDS, self._rate
         self.bitrate = context.bit_rate = bitrate(width, height, share)
         context.gop_size, context.max_b_frames = _NEVER, 0
-        # Written into the VUI of H.264 (E.1.1). VP8 has no place for it, so the container says it, too.
+        # Written into the VUI of H.264 (E.1.1). VP8 has no place for it, so the container says it,
+        # too.
         context.color_primaries, context.color_trc, context.colorspace = color.codes()
         context.color_range = ColorRange.MPEG
         self._form = replace(self._form, color=color)
         context.options = dict(self.recipe.options)
         blocks = -(-width // 16) * -(-height // 16)
-        if self.recipe.encoder == "libx264" and blocks <= _LEVEL_SIZE and blocks * self._rate <= _LEVEL_RATE:
+        if (
+            self.recipe.encoder == "libx264"
+            and blocks <= _LEVEL_SIZE
+            and blocks * self._rate <= _LEVEL_RATE
+        ):
             context.options = {**context.options, "level": _LEVEL}
         context.open()
         self._share = share
@@ -213,8 +269,12 @@ class SoundEncoder:
         self._resampler: AudioResampler | None = None
         self._source: tuple[object, ...] = ()
         self._form = Form(Codec.OPUS)
-        self._fed = self._out = 0  # samples that went in, at the source's rate, and came out, at 48 kHz
-        self._marks: deque[tuple[int, int]] = deque(maxlen=64)  # position in samples, when that was captured
+        self._fed = self._out = (
+            0  # samples that went in, at the source's rate, and came out, at 48 kHz
+        )
+        self._marks: deque[tuple[int, int]] = deque(
+            maxlen=64
+        )  # position in samples, when that was captured
 
     def encode(self, sound: AudioFrame, captured: int) -> list[Frame]:
         """
@@ -229,11 +289,17 @@ class SoundEncoder:
         assert self._context is not None and self._resampler is not None
         self._marks.append((self._fed * SOUND_RATE // sound.sample_rate, captured))
         self._fed += sound.samples
-        sound.pts = None  # samples are counted: what a source leaves out is seen by its time of capture
+        sound.pts = (
+            None  # samples are counted: what a source leaves out is seen by its time of capture
+        )
         frames = []
         for piece in self._resampler.resample(sound):
             piece.pts = None
-            samples = memoryview(piece.planes[0]).cast("B")[: 4 * piece.samples * len(piece.layout.channels)].cast("f")
+            samples = (
+                memoryview(piece.planes[0])
+                .cast("B")[: 4 * piece.samples * len(piece.layout.channels)]
+                .cast("f")
+            )
             self.loudness.hear(samples, now())
             for packet in self._context.encode(piece):
                 frames.append(Frame(self._form, bytes(packet), self._captured()))
@@ -257,6 +323,8 @@ class SoundEncoder:
         context.open()
         self._context = context
         self._resampler = AudioResampler("flt", layout, SOUND_RATE, SOUND_PACKET)
-        self._form = Form(Codec.OPUS, bytes(context.extradata or b""), SOUND_RATE, 2 if channels > 1 else 1)
+        self._form = Form(
+            Codec.OPUS, bytes(context.extradata or b""), SOUND_RATE, 2 if channels > 1 else 1
+        )
         self._fed = self._out = 0
         self._marks.clear()

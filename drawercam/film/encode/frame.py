@@ -15,7 +15,8 @@ class Form:
 
     Attributes:
         codec: What they hold.
-        config: The decoder's configuration as a container has it; may be empty (media.frames.unpacker).
+        config: The decoder's configuration as a container has it; may be empty
+            (media.frames.unpacker).
         sample_rate, channels: Of sound.
         keyframes: Any picture can be made a keyframe.
         geometry: How its pictures are shown, as their source says it.

@@ -1,4 +1,6 @@
-"""From a codec's frames to the messages of one stream (docs/protocol.md, "Streams from a camera")."""
+"""From a codec's frames to the messages of one stream (docs/protocol.md, "Streams from a
+camera").
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ log = logging.getLogger(__name__)
 
 
 class Outlet:
-    """One stream: the stream's time 0 is the relay's, so a frame's timestamp is the relay's time of its capture.
+    """One stream: the stream's time 0 is the relay's, so a frame's timestamp is the relay's time of
+    its capture.
 
     Attributes:
         interval: Microseconds from one picture to the next, as far as the source knows it.
@@ -53,7 +56,9 @@ class Outlet:
         self._broken = 0
 
     def restart(self) -> None:
-        """The relay knows nothing of this stream any more, or another picture begins: the next frame begins it afresh, with a keyframe."""
+        """The relay knows nothing of this stream any more, or another picture begins: the next
+        frame begins it afresh, with a keyframe.
+        """
         self._writer = None
         self.needs_key = True
 
@@ -64,7 +69,10 @@ class Outlet:
         self.restart()
 
     def skip(self, frame: Frame) -> None:
-        """Leave a frame out, and so all up to the next keyframe. Parameter sets in it are learnt all the same."""
+        """Leave a frame out, and so all up to the next keyframe.
+
+        Parameter sets in it are learnt all the same.
+        """
         self._unpack(frame)
         self.needs_key = True
 
@@ -99,12 +107,15 @@ class Outlet:
         try:
             if self._unpacker is None or form != self._form:
                 self._form = form
-                self._unpacker = unpacker(form.codec, form.config, form.sample_rate, form.channels, color=form.color)
+                self._unpacker = unpacker(
+                    form.codec, form.config, form.sample_rate, form.channels, color=form.color
+                )
                 self._track = None
                 self.restart()
             unpacked = self._unpacker.unpack(frame.data, frame.key)
         except MediaError as error:
-            # One frame that a network has damaged does not end a camera; the pictures up to the next keyframe refer to it.
+            # One frame that a network has damaged does not end a camera; the pictures up to the
+            # next keyframe refer to it.
             self._broken += 1
             self.needs_key = True
             if self._broken > _MOST_BROKEN:
@@ -127,7 +138,17 @@ class Outlet:
         self._last = -1
         keyframes = keyframes and track.kind is Kind.VIDEO
         mime, interval, sound = self._writer.mime, self.interval, self.sound
-        self._link.send(Stream(self._number, mime, at=0, keyframes=keyframes, interval=interval, sound=sound, label=self._label))
+        self._link.send(
+            Stream(
+                self._number,
+                mime,
+                at=0,
+                keyframes=keyframes,
+                interval=interval,
+                sound=sound,
+                label=self._label,
+            )
+        )
         self._message(self._writer.init(oriented=True))
 
     def _message(self, data: bytes) -> None:

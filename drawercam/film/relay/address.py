@@ -1,4 +1,6 @@
-"""Where the relay is, and what lets a camera in there: from an option, a printed link, or this computer's own state folder."""
+"""Where the relay is, and what lets a camera in there: from an option, a printed link, or this
+computer's own state folder.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,10 @@ class Address:
         Raises:
             ValueError: It is none of these; the text is a sentence without the key.
         """
-        wrong = "this is no relay's address: give the link for filming that the relay prints, or such as wss://192.168.1.2:8443"
+        wrong = (
+            "this is no relay's address: give the link for filming that the relay prints, or "
+            "such as wss://192.168.1.2:8443"
+        )
         try:
             parts = urlsplit(text if "://" in text else f"https://{text}")
             host, port = parts.hostname, parts.port
@@ -64,7 +69,12 @@ class Address:
         except ValueError:
             raise ValueError(wrong) from None
         scheme = _SCHEMES.get(parts.scheme)
-        if scheme is None or not host or parts.username or any(character.isspace() for character in text):
+        if (
+            scheme is None
+            or not host
+            or parts.username
+            or any(character.isspace() for character in text)
+        ):
             raise ValueError(wrong)
         fragment, query = parse_qs(parts.fragment), parse_qs(parts.query)
         shown = f"[{host}]" if ":" in host else host
@@ -73,9 +83,11 @@ class Address:
 
 
 def own(state: Path, tls_port: int, plain_port: int) -> Address:
-    """The relay of this computer: the one that runs with this state folder, else where one is by default.
+    """The relay of this computer: the one that runs with this state folder, else where one is by
+    default.
 
-    That is with https if the folder has an authority, or is another user's: only with https there is one.
+    That is with https if the folder has an authority, or is another user's: only with https there
+    is one.
     """
     if (here := _running(state)) is not None:
         return Address(here.origin)
@@ -83,7 +95,11 @@ def own(state: Path, tls_port: int, plain_port: int) -> Address:
         tls = _authority(state).is_file()
     except PermissionError:
         tls = True
-    return Address(f"https://localhost:{tls_port}") if tls else Address(f"http://127.0.0.1:{plain_port}")
+    return (
+        Address(f"https://localhost:{tls_port}")
+        if tls
+        else Address(f"http://127.0.0.1:{plain_port}")
+    )
 
 
 def is_known(state: Path) -> bool:
@@ -98,7 +114,9 @@ def is_keyed(state: Path) -> bool:
 
 
 def own_key(state: Path) -> str:
-    """The key of the printed link for filming, if this user may read the state folder; else nothing."""
+    """The key of the printed link for filming, if this user may read the state folder; else
+    nothing.
+    """
     ring = Keyring(state)
     try:
         if not (state / "keys.json").is_file():
@@ -111,7 +129,8 @@ def own_key(state: Path) -> str:
 
 
 def trust(state: Path, ca: Path | None, insecure: bool) -> ssl.SSLContext:
-    """Whom to believe: what the system trusts, this computer's own authority, and one that was given.
+    """Whom to believe: what the system trusts, this computer's own authority, and one that was
+    given.
 
     Args:
         ca: Another authority's certificate (PEM).
@@ -131,10 +150,11 @@ def trust(state: Path, ca: Path | None, insecure: bool) -> ssl.SSLContext:
 
 
 def own_trust(state: Path, ca: Path | None, insecure: bool) -> ssl.SSLContext:
-    """Whom to believe before this state folder's own key is shown: its authority, and no other that this computer happens to trust.
+    """Whom to believe before this state folder's own key is shown: its authority, and no other that
+    this computer happens to trust.
 
-    Another program may listen where the relay usually does. Only for a relay with a certificate of somebody else's (`--cert`), and
-    where the authority cannot be read, it is as `trust` has it.
+    Another program may listen where the relay usually does. Only for a relay with a certificate of
+    somebody else's (`--cert`), and where the authority cannot be read, it is as `trust` has it.
 
     Raises:
         OSError: As for `trust`.

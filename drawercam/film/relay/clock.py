@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 
-# Round trips remembered: the shortest one tells the time best (as in NTP). With two pings a second, half a minute, in which the clocks of
-# two computers drift apart by a millisecond at most.
+# Round trips remembered: the shortest one tells the time best (as in NTP). With two pings a second,
+# half a minute, in which the clocks of two computers drift apart by a millisecond at most.
 _SAMPLES = 60
 
 
@@ -19,7 +19,9 @@ class RelayTime:
     """The relay's clock, learnt from pings and pongs."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[int, int]] = deque(maxlen=_SAMPLES)  # round trip, distance between the clocks
+        self._samples: deque[tuple[int, int]] = deque(
+            maxlen=_SAMPLES
+        )  # round trip, distance between the clocks
         self._offset: int | None = None
 
     def forget(self) -> None:

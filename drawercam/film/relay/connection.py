@@ -1,4 +1,6 @@
-"""One socket to the relay that looks after itself: it reconnects for ever, and knows the relay's clock and what waits."""
+"""One socket to the relay that looks after itself: it reconnects for ever, and knows the relay's
+clock and what waits.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +21,27 @@ from .clock import RelayTime, now
 from .login import Entry, Refused, Unreachable
 from .unacknowledged import Flight
 
-# Seconds between two pings. They go the way of the pictures, so the relay knows how old those are and this camera how far behind its
-# network is (docs/protocol.md).
+# Seconds between two pings. They go the way of the pictures, so the relay knows how old those are
+# and this camera how far behind its network is (docs/protocol.md).
 PING_INTERVAL = 0.5
 
 # Pings without any answer after which the network counts as gone: 6 s.
 _MOST_UNANSWERED = 12
 
-# Seconds before the first, and at most before any, new try, less up to a quarter. A relay that is back is found within 2 s.
+# Seconds before the first, and at most before any, new try, less up to a quarter. A relay that is
+# back is found within 2 s.
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 2.0
 
-# A connection that held this long (µs) starts the back-off anew: one that is thrown out after its welcome does not hold so long.
+# A connection that held this long (µs) starts the back-off anew: one that is thrown out after its
+# welcome does not hold so long.
 _STEADY = 2_000_000
 
 # Bytes of one message at most (docs/protocol.md).
 MAX_MESSAGE = 8 * 2**20
 
-# Bytes that may wait in this program whatever happens. Whoever sends leaves out long before; this is the end of what a fault may take.
+# Bytes that may wait in this program whatever happens. Whoever sends leaves out long before; this
+# is the end of what a fault may take.
 _MAX_WAITING = 4 * MAX_MESSAGE
 
 # Seconds for the good-bye.
@@ -64,7 +69,10 @@ class Handler(Protocol):
         """Returns the ping that is sent now, with what has been measured lately."""
 
     def answered(self, asked: int, way: int, moment: int) -> None:
-        """A pong came at a time of `now`. ``way``: µs from here to the relay by the relay's clock, give or take a constant."""
+        """A pong came at a time of `now`.
+
+        ``way``: µs from here to the relay by the relay's clock, give or take a constant.
+        """
 
 
 class TakenOver(Exception):
@@ -77,7 +85,8 @@ class Link:
         waiting: Bytes that the kernel has not taken yet. May be read in any thread.
         clock: The relay's clock. Its `at` may be called in any thread.
         flight: What the kernel has taken. Its `age` may be called in any thread.
-        farewell: With which reason the relay is told good-bye when `run` is cancelled; without one it is told nothing.
+        farewell: With which reason the relay is told good-bye when `run` is cancelled; without one
+            it is told nothing.
     """
 
     def __init__(self, entry: Entry, handler: Handler) -> None:
@@ -88,7 +97,9 @@ class Link:
         self._entry = entry
         self._handler = handler
         self._connection: ClientConnection | None = None
-        self._outgoing: deque[tuple[str | bytes, int]] = deque()  # with the time since which it waits
+        self._outgoing: deque[tuple[str | bytes, int]] = (
+            deque()
+        )  # with the time since which it waits
         self._news = asyncio.Event()
         self._asked: deque[int] = deque(maxlen=_MOST_UNANSWERED)
         self._said = ""
@@ -105,7 +116,9 @@ class Link:
         if self._connection is None:
             return
         if self.waiting + len(data) > _MAX_WAITING:
-            log.warning("More waits for the network than this camera holds. The connection is begun afresh.")
+            log.warning(
+                "More waits for the network than this camera holds. The connection is begun afresh."
+            )
             self._connection.transport.abort()
             return
         self.waiting += len(data)
@@ -130,7 +143,9 @@ class Link:
                 await self._serve(connection)
                 if now() - began > _STEADY:
                     failures = 0
-            await asyncio.sleep(min(_LONGEST_DELAY, _FIRST_DELAY * 2**failures) * random.uniform(0.75, 1))
+            await asyncio.sleep(
+                min(_LONGEST_DELAY, _FIRST_DELAY * 2**failures) * random.uniform(0.75, 1)
+            )
             failures = min(failures + 1, 8)
 
     def _say(self, sentence: str) -> None:
@@ -146,7 +161,10 @@ class Link:
         self.clock.forget()
         self.flight = Flight(connection.transport)
         self.waiting = 0
-        tasks = [asyncio.create_task(work) for work in (self._send_all(connection), self._ping_on(connection))]
+        tasks = [
+            asyncio.create_task(work)
+            for work in (self._send_all(connection), self._ping_on(connection))
+        ]
         try:
             with contextlib.suppress(ConnectionClosed):
                 async for text in connection:
@@ -163,7 +181,8 @@ class Link:
             await asyncio.gather(*tasks, return_exceptions=True)
             self.clock.forget()
             self._handler.lost()
-            # A good-bye, where it was this program that wanted the end. `close` alone can hang on a peer that does not read.
+            # A good-bye, where it was this program that wanted the end. `close` alone can hang on a
+            # peer that does not read.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOOD_BYE_LIMIT):
                     await connection.close(reason=self.farewell)

@@ -1,4 +1,6 @@
-"""Getting in: a key is exchanged for a cookie, as the pages do it, and a socket is opened with that."""
+"""Getting in: a key is exchanged for a cookie, as the pages do it, and a socket is opened with
+that.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ _UNSENT = 64 * 2**10
 # Seconds that a good-bye may take.
 _CLOSE_DEADLINE = 1.0
 
-# X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH (x509_vfy.h): the certificate is a good one, but not for this.
+# X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH (x509_vfy.h): the certificate is a
+# good one, but not for this.
 _OF_ANOTHER = (62, 64)
 
 log = logging.getLogger(__name__)
@@ -44,7 +47,10 @@ class Unreachable(Exception):
 
 
 class Refused(Exception):
-    """The relay does not let this camera in, and will not as long as nobody changes something. The text is a sentence."""
+    """The relay does not let this camera in, and will not as long as nobody changes something.
+
+    The text is a sentence.
+    """
 
 
 Look = Callable[[], tuple[Address, str, ssl.SSLContext | None]]
@@ -54,14 +60,22 @@ Look = Callable[[], tuple[Address, str, ssl.SSLContext | None]]
 class Entry:
     """The door of one relay for one camera."""
 
-    def __init__(self, address: Address, name: str, key: str, context: ssl.SSLContext | None, look: Look | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        name: str,
+        key: str,
+        context: ssl.SSLContext | None,
+        look: Look | None = None,
+    ) -> None:
         """
         Args:
             address: Where the relay is.
             name: The camera's.
             key: The key to show; empty without one.
             context: Whom to believe over https; None where the relay speaks http.
-            look: Gives address, key and context anew before each try, because the relay of this computer may be elsewhere by then.
+            look: Gives address, key and context anew before each try, because the relay of this
+                computer may be elsewhere by then.
         """
         self._address = address
         self._name = name
@@ -87,13 +101,18 @@ class Entry:
                 self._cookie = await self._exchange(self._key)
             connection = await self._dial()
         except (ssl.SSLCertVerificationError, aiohttp.ClientConnectorCertificateError) as error:
-            cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
+            cause = (
+                error.certificate_error
+                if isinstance(error, aiohttp.ClientConnectorCertificateError)
+                else error
+            )
             sentence = self._distrust(cause)
             # One that was trusted before is being renewed.
             raise (Unreachable(sentence) if self._been_in else Refused(sentence)) from None
         except (OSError, WebSocketException, aiohttp.ClientError, EOFError) as error:
             raise Unreachable(
-                f"The relay at {self._address.origin} does not answer{_why(error)}. It is tried again until it does."
+                f"The relay at {self._address.origin} does not answer{_why(error)}. It is "
+                "tried again until it does."
             ) from None
         self._been_in = True
         return connection
@@ -112,7 +131,9 @@ class Entry:
                 close_timeout=_CLOSE_DEADLINE,
                 ping_interval=None,
                 max_size=_MAX_MESSAGE,
-                write_limit=1,  # so that a message counts as waiting until the kernel has it (connection.py); TLS of asyncio hangs with 0
+                # So that a message counts as waiting until the kernel has it (connection.py); TLS
+                # of asyncio hangs with 0.
+                write_limit=1,
             )
         except InvalidStatus as error:
             self._sort_out(error.response.status_code, bytes(error.response.body or b""))
@@ -127,11 +148,15 @@ class Entry:
         text = _text_of(body)
         match status:
             case 401 if self._cookie:
-                self._cookie = ""  # the key was revoked, or the relay has others now: showing it again will tell
-                raise Unreachable("The relay does not know this camera any more. Its key is shown again.")
+                # The key was revoked, or the relay has others now: showing it again will tell.
+                self._cookie = ""
+                raise Unreachable(
+                    "The relay does not know this camera any more. Its key is shown again."
+                )
             case 401:
                 raise Refused(
-                    f"The relay at {self._address.origin} asks for a key: give --relay the whole link for filming that it prints, or --key."
+                    f"The relay at {self._address.origin} asks for a key: give --relay the "
+                    "whole link for filming that it prints, or --key."
                 )
             case 403:
                 raise Refused(f"The key does not allow to film as {self._name}. {text}")
@@ -139,33 +164,55 @@ class Entry:
                 raise Refused(f"The relay does not answer to the name {self._address.host}. {text}")
             case 400 | 404 | 405 | 426 | 501:
                 raise Refused(
-                    f"What answers at {self._address.origin} is no such relay, or another version of it (status {status}). {text}"
+                    f"What answers at {self._address.origin} is no such relay, or another "
+                    f"version of it (status {status}). {text}"
                 )
             case _:
-                raise Unreachable(f"The relay does not let this camera in just now (status {status}). {text}")
+                raise Unreachable(
+                    f"The relay does not let this camera in just now (status {status}). {text}"
+                )
 
     async def _exchange(self, key: str) -> str:
-        """Show the key; returns the cookie, as a header's value. Without keys the relay gives none."""
+        """Show the key; returns the cookie, as a header's value.
+
+        Without keys the relay gives none.
+        """
         tls = self._context if self._address.tls else None
         limit = aiohttp.ClientTimeout(total=_DEADLINE)
         async with (
-            aiohttp.ClientSession(timeout=limit, connector=aiohttp.TCPConnector(ssl=tls or True)) as session,
-            session.post(f"{self._address.origin}/api/session", json={"key": key.strip().lower()}, allow_redirects=False) as answer,
+            aiohttp.ClientSession(
+                timeout=limit, connector=aiohttp.TCPConnector(ssl=tls or True)
+            ) as session,
+            session.post(
+                f"{self._address.origin}/api/session",
+                json={"key": key.strip().lower()},
+                allow_redirects=False,
+            ) as answer,
         ):
             if answer.status == 401:
-                raise Refused(f"The relay at {self._address.origin} does not know this key. Was it revoked, or is it another relay's?")
+                raise Refused(
+                    f"The relay at {self._address.origin} does not know this key. Was it "
+                    "revoked, or is it another relay's?"
+                )
             if answer.status != 200:
                 self._sort_out(answer.status, await answer.content.read(_MAX_ANSWER))
-            return "; ".join(f"{morsel.key}={morsel.value}" for morsel in answer.cookies.values() if morsel.value)
+            return "; ".join(
+                f"{morsel.key}={morsel.value}" for morsel in answer.cookies.values() if morsel.value
+            )
 
     def _distrust(self, error: BaseException) -> str:
         origin = self._address.origin
         why = getattr(error, "verify_message", "") or str(error)
         if getattr(error, "verify_code", 0) in _OF_ANOTHER:
-            return f"{why.rstrip('.')}. Give an address that the relay prints, or its computer's name with .local at the end."
+            return (
+                f"{why.rstrip('.')}. Give an address that the relay prints, or its computer's "
+                "name with .local at the end."
+            )
         return (
-            f"The certificate of {origin} is not trusted ({why}). Copy certs/ca.crt from the state folder of the relay's computer, "
-            f"or save {origin}/ca.crt and compare its SHA-256 with what the relay prints; then add --ca ca.crt."
+            f"The certificate of {origin} is not trusted ({why}). Copy certs/ca.crt from "
+            "the state folder of the relay's computer, "
+            f"or save {origin}/ca.crt and compare its SHA-256 with what the relay prints; "
+            "then add --ca ca.crt."
         )
 
 

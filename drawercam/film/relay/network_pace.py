@@ -1,7 +1,9 @@
-"""How much a network takes: whether to send now, and at which bit rate. Times in µs of one clock, all given.
+"""How much a network takes: whether to send now, and at which bit rate. Times in µs of one clock,
+all given.
 
-The witness is the ping, as in web/camera/publish/network-pace.js: it goes the way of the pictures, through the same queues, and on while
-none is sent. Only its way there counts, and what is normal is the shortest one lately.
+The witness is the ping, as in web/camera/publish/network-pace.js: it goes the way of the pictures,
+through the same queues, and on while none is sent. Only its way there counts, and what is normal is
+the shortest one lately.
 """
 
 from __future__ import annotations
@@ -12,17 +14,19 @@ from collections import deque
 HOLD = 600_000
 RELEASE = 120_000
 
-# Above the normal way, more than the jitter of a good Wi-Fi: the bit rate is too high if that goes on for the second time without a
-# break of the third.
+# Above the normal way, more than the jitter of a good Wi-Fi: the bit rate is too high if that goes
+# on for the second time without a break of the third.
 LATE = 200_000
 GOES_ON = 1_000_000
 BREAK = 600_000
 
-# Between two steps down: what was sent before has to get through first. Without trouble, before a step up.
+# Between two steps down: what was sent before has to get through first. Without trouble, before a
+# step up.
 SETTLES = 2_000_000
 QUIET = 10_000_000
 
-# Each step has about two thirds of the bytes of the one before; the last one has a twentieth of the first.
+# Each step has about two thirds of the bytes of the one before; the last one has a twentieth of the
+# first.
 STEP = 0.65
 LEAST = 0.05
 

@@ -9,14 +9,16 @@ import re
 
 from .opening import Readable
 
-# Bytes of a header, up to its first media, for which the rest of an answer is kept waiting. Real ones have some hundred.
+# Bytes of a header, up to its first media, for which the rest of an answer is kept waiting. Real
+# ones have some hundred.
 _MAX_HEADER = 2**16
 
 # The longest beginning that `may_begin` finds.
 _LONGEST = 90
 
-# For each container: how a document begins, how its end may look like such a beginning, and with what its media begins. An EBML header with
-# its DocType (RFC 8794 11.2), a Cluster; an ftyp with its brand (ISO/IEC 14496-12 4.3), a moof.
+# For each container: how a document begins, how its end may look like such a beginning, and with
+# what its media begins. An EBML header with its DocType (RFC 8794 11.2), a Cluster; an ftyp with
+# its brand (ISO/IEC 14496-12 4.3), a moof.
 _WEBM = (
     re.compile(rb"\x1a\x45\xdf\xa3.{1,64}?\x42\x82[\x80-\x9f](?:webm|matroska)", re.DOTALL),
     re.compile(rb"\x1a(?:\x45(?:\xdf(?:\xa3.{0,79})?)?)?\Z", re.DOTALL),
@@ -30,7 +32,9 @@ _MP4 = (
 
 
 class Documents:
-    """The same bytes, with an end before each document whose header is another than that of the one before."""
+    """The same bytes, with an end before each document whose header is another than that of the one
+    before.
+    """
 
     def __init__(self, body: Readable) -> None:
         self._body = body
@@ -69,7 +73,10 @@ class Documents:
         """Find out how much of what has come belongs to the present document."""
         data, place = self._held, 0
         if self._header is None:
-            self._form, place = next((form for form in (_WEBM, _MP4) if form[0].match(data)), None), 1
+            self._form, place = (
+                next((form for form in (_WEBM, _MP4) if form[0].match(data)), None),
+                1,
+            )
             end = data.find(self._form[2]) if self._form is not None else 0
             if end < 0 and len(data) < _MAX_HEADER:
                 return  # a demuxer can do nothing with less

@@ -1,4 +1,6 @@
-"""The end of a connection that FFmpeg reads: a read of its libraries cannot be broken off by others, but it ends with its connection."""
+"""The end of a connection that FFmpeg reads: a read of its libraries cannot be broken off by
+others, but it ends with its connection.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ _DESCRIPTORS = Path("/dev/fd")
 
 
 class HangingUp:
-    """The connections to a URL of RTSP that are opened from now on. Where the system does not tell them, nothing is known of any."""
+    """The connections to a URL of RTSP that are opened from now on.
+
+    Where the system does not tell them, nothing is known of any.
+    """
 
     def __init__(self, url: str) -> None:
         scheme = url.partition(":")[0]

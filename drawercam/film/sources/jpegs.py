@@ -1,8 +1,10 @@
 """JPEG pictures out of a byte stream, whatever stands between them.
 
-Cameras that send JPEGs behind one another (``multipart/x-mixed-replace``) often get the parts wrong: the boundary comes behind the picture,
-is quoted, or has two dashes too many or too few; a Content-Length is too large; headers are missing. What a picture is, it says itself. So
-nothing but the pictures is read here, and each is whole as soon as its last byte has come, not when the next part begins.
+Cameras that send JPEGs behind one another (``multipart/x-mixed-replace``) often get the parts
+wrong: the boundary comes behind the picture, is quoted, or has two dashes too many or too few; a
+Content-Length is too large; headers are missing. What a picture is, it says itself. So nothing but
+the pictures is read here, and each is whole as soon as its last byte has come, not when the next
+part begins.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class _Marker(IntEnum):
 
 _END = bytes((0xFF, _Marker.EOI))
 
-# B.1.1.5: in coded data FF is followed by 00, by a restart marker, or by the marker that ends it, before which FF may stand as a filler.
+# B.1.1.5: in coded data FF is followed by 00, by a restart marker, or by the marker that ends it,
+# before which FF may stand as a filler.
 _AFTER_CODED_DATA = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 # A marker stands where a segment has ended.
@@ -71,7 +74,9 @@ class JpegSplitter:
         return found
 
     def rest(self) -> bytes | None:
-        """Return the picture whose end is missing when the stream has ended, as far as it has come; None without coded data."""
+        """Return the picture whose end is missing when the stream has ended, as far as it has come;
+        None without coded data.
+        """
         return bytes(self._buffer) + _END if self.begun and self._in_data else None
 
     def _next(self) -> bytes | None:
@@ -84,7 +89,8 @@ class JpegSplitter:
                 picture = bytes(self._buffer[:end])
                 self._drop(end)
                 return picture if picture.endswith(_END) else picture + _END
-            # Something that only began like a picture, or broke off: the next one may lie in its last segment.
+            # Something that only began like a picture, or broke off: the next one may lie in its
+            # last segment.
             self._drop(max(len(_BEGIN) - 1, self._segment))
         return None
 
@@ -108,7 +114,9 @@ class JpegSplitter:
             if self._in_data:
                 found = _AFTER_CODED_DATA.search(buffer, self._at)
                 if found is None:
-                    self._at = max(self._at, len(buffer) - 1)  # the last byte may be the first of a marker
+                    self._at = max(
+                        self._at, len(buffer) - 1
+                    )  # the last byte may be the first of a marker
                     return None
                 marker = buffer[found.end() - 1]
             else:
@@ -116,7 +124,9 @@ class JpegSplitter:
                 if found is None:
                     if buffer[self._at :].strip(b"\xff"):
                         return 0
-                    self._at = max(self._at, len(buffer) - 1)  # of a filler, only the last byte matters
+                    self._at = max(
+                        self._at, len(buffer) - 1
+                    )  # of a filler, only the last byte matters
                     return None
                 marker = found[1][0]
             if marker == _Marker.EOI:

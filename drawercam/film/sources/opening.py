@@ -1,8 +1,10 @@
 """Bytes that end early while FFmpeg opens them, so that a slow camera is seen at once.
 
-Before FFmpeg says what is in a stream it reads several pictures, which come within half a minute where there is one in 8 s. So while it
-opens, a silence counts as the end: FFmpeg makes do with what has come, and gives that. When more comes, it opens the same bytes anew from
-their beginning, as if nothing had been, and what it gives again is left out. A stream without such silences is opened once.
+Before FFmpeg says what is in a stream it reads several pictures, which come within half a minute
+where there is one in 8 s. So while it opens, a silence counts as the end: FFmpeg makes do with what
+has come, and gives that. When more comes, it opens the same bytes anew from their beginning, as if
+nothing had been, and what it gives again is left out. A stream without such silences is opened
+once.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from typing import Protocol
 from drawercam.film.relay.clock import now
 
 QUIET = 0.3
-"""Seconds without bytes after which a picture counts as whole: a network that has lost a packet brings it after 0.2 s."""
+"""Seconds without bytes after which a picture counts as whole: a network that has lost a packet
+brings it after 0.2 s.
+"""
 
 # Seconds for which bytes may come without a silence until FFmpeg knows what they are.
 _LIMIT = 10.0
@@ -53,9 +57,13 @@ class Opening:
 
     def begin(self) -> None:
         """Something else begins in the same bytes, and is opened."""
-        self._kept: bytearray | None = bytearray()  # all that has come so far; None where it is not needed
+        self._kept: bytearray | None = (
+            bytearray()
+        )  # all that has come so far; None where it is not needed
         self._place = self.size = 0  # so many of those bytes were read since it was begun anew
-        self._burst: int | None = None  # when the first bytes since the last silence came (µs); None if none have
+        self._burst: int | None = (
+            None  # when the first bytes since the last silence came (µs); None if none have
+        )
         self._since = now()
         self._is_open = self._is_held = self._is_over = False
         self.is_early = self.is_slow = False
@@ -74,12 +82,16 @@ class Opening:
         """FFmpeg has seen enough.
 
         Args:
-            is_held: It keeps a picture back until the next one comes, so of slow ones a silence is an end from now on, too.
+            is_held: It keeps a picture back until the next one comes, so of slow ones a silence is
+                an end from now on, too.
         """
         self._is_open, self._is_held = not self.is_early, is_held
 
     def go_on(self) -> bool:
-        """Go on behind an early end after the opening; returns whether there is more. FFmpeg may see an end twice."""
+        """Go on behind an early end after the opening; returns whether there is more.
+
+        FFmpeg may see an end twice.
+        """
         if self._is_open:
             self.is_early = False
         return self._is_open and not self._is_over
@@ -119,7 +131,9 @@ class Opening:
         moment = now()
         if self._burst is not None:
             # Of bytes that have come for long the network stands still.
-            is_picture = self.is_slow and self._is_held and moment - self._burst < _LONGEST_BURST * 1e6
+            is_picture = (
+                self.is_slow and self._is_held and moment - self._burst < _LONGEST_BURST * 1e6
+            )
             self.is_early = is_picture if self._is_open else self._kept is not None
             self.is_slow |= self.is_early
         if self._kept is not None:
@@ -139,7 +153,8 @@ class Repeated:
         self._place = 0
 
     def is_repeated(self, data: bytes, is_kept: bool) -> bool:
-        """Whether something was given before. The first thing that differs, a picture that was cut off, is given with all behind it.
+        """Whether something was given before. The first thing that differs, a picture that was cut
+        off, is given with all behind it.
 
         Args:
             data: It; of decoded things, which have no bytes, the same for all: they are counted.

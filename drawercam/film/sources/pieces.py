@@ -1,8 +1,10 @@
-"""Pictures put together from the pieces in which RTP brings them (RFC 6184 section 5, RFC 7798 section 4).
+"""Pictures put together from the pieces in which RTP brings them (RFC 6184 section 5, RFC 7798
+section 4).
 
-FFmpeg's reader of RTSP knows that a picture is whole when the next one begins: with one picture in 8 s the first is seen after 8 s, and
-each is 8 s late. So it is told to pass on what each packet holds (``fflags=noparse``), and its parser is asked here, where the silence
-behind a picture counts, too.
+FFmpeg's reader of RTSP knows that a picture is whole when the next one begins: with one picture in
+8 s the first is seen after 8 s, and each is 8 s late. So it is told to pass on what each packet
+holds (``fflags=noparse``), and its parser is asked here, where the silence behind a picture counts,
+too.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from av.packet import Packet as AvPacket
 from av.video.codeccontext import VideoCodecContext
 
 SILENCE = 0.2
-"""Seconds without another piece after which a picture counts as whole: the pieces of one leave a camera at once, and a packet that a
-network has lost comes again a little later."""
+"""Seconds without another piece after which a picture counts as whole: the pieces of one leave a
+camera at once, and a packet that a network has lost comes again a little later.
+"""
 
-# Codecs of which RTP brings whole pictures (RFC 2435), but whose parser would wait for the next one.
+# Codecs of which RTP brings whole pictures (RFC 2435), but whose parser would wait for the next
+# one.
 _WHOLE = {"mjpeg"}
 
 Whole = tuple["AvPacket[Any]", int]
@@ -44,7 +48,9 @@ class Pieces:
         self._first: AvPacket[Any] | None = None  # piece of the picture that is not whole yet
         self._size = 0  # bytes of that picture
         self._began = self._arrived = 0  # when the first and the last piece came (µs)
-        self._interval: int | None = None  # from the beginning of one picture to that of the next (µs)
+        self._interval: int | None = (
+            None  # from the beginning of one picture to that of the next (µs)
+        )
         self._early: AvPacket[Any] | None = None  # what counted as whole because of the silence
 
     def feed(self, piece: AvPacket[Any], arrived: int) -> Iterator[Whole]:
@@ -56,7 +62,8 @@ class Pieces:
         """
         early, self._early = self._early, None
         if early is not None and early.pts == piece.pts:
-            # It was not whole, because the network stood still: it is given again, with what was missing.
+            # It was not whole, because the network stood still: it is given again, with what was
+            # missing.
             self._add(early)
             self._first = early
         else:
@@ -64,7 +71,10 @@ class Pieces:
         wholes = self._add(piece)
         for whole in wholes:
             if early is None or bytes(whole) != bytes(early):
-                yield self._dated(whole, self._first or piece), self._arrived if self._first is not None else arrived
+                yield (
+                    self._dated(whole, self._first or piece),
+                    self._arrived if self._first is not None else arrived,
+                )
             self._first = None
         if self._size and self._first is None:
             self._first = piece
@@ -76,8 +86,8 @@ class Pieces:
         """Give what has come as a whole picture if nothing follows.
 
         Args:
-            moment: The present time (µs): not before there is silence, and not where the next picture is due so soon that it shows what is
-                whole. None at the end.
+            moment: The present time (µs): not before there is silence, and not where the next
+                picture is due so soon that it shows what is whole. None at the end.
         """
         if self._first is None:
             return

@@ -1,4 +1,6 @@
-"""The camera of a Raspberry Pi: its own program gives H.264 from the hardware, which goes on as it is."""
+"""The camera of a Raspberry Pi: its own program gives H.264 from the hardware, which goes on as it
+is.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from .source import Sink, SourceError
 # Names of the program: since 2024, and before.
 _PROGRAMS = ("rpicam-vid", "libcamera-vid")
 
-# Seconds of silence after which what has come is a whole picture: the program writes each at once, into a pipe that is large enough.
+# Seconds of silence after which what has come is a whole picture: the program writes each at once,
+# into a pipe that is large enough.
 _SILENCE = 0.002
 _PIPE = 2**20  # bytes: the largest an ordinary user may ask for
 
@@ -72,7 +75,9 @@ class Splitter:
         if at < 0:
             self._looked = max(self._looked, len(buffer) - 4)
         if len(buffer) > _MAX_PICTURE:
-            raise SourceError("The Raspberry Pi's camera program gives no H.264. It is started again.")
+            raise SourceError(
+                "The Raspberry Pi's camera program gives no H.264. It is started again."
+            )
         return found
 
     def rest(self) -> bytes | None:
@@ -98,8 +103,19 @@ class RpiCamera:
         """See source.Source."""
         program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
         if program is None:
-            raise SourceError("There is no program rpicam-vid here: sudo apt install rpicam-apps-lite (Raspberry Pi OS).", final=True)
-        process = subprocess.Popen([program, *self._options()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            raise SourceError(
+                (
+                    "There is no program rpicam-vid here: sudo apt install rpicam-apps-lite "
+                    "(Raspberry Pi OS)."
+                ),
+                final=True,
+            )
+        process = subprocess.Popen(
+            [program, *self._options()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         try:
             self._read(process, sink)
         finally:
@@ -114,9 +130,25 @@ class RpiCamera:
                     pipe.close()
 
     def _options(self) -> list[str]:
-        size = ["--width", str(self._width), "--height", str(self._height), "--framerate", f"{self.rate:g}"]
-        # Baseline has no reordered pictures; a keyframe each second, with its parameter sets, because none can be asked for.
-        coded = ["--codec", "h264", "--profile", "baseline", "--inline", "--intra", f"{round(self.rate)}"]
+        size = [
+            "--width",
+            str(self._width),
+            "--height",
+            str(self._height),
+            "--framerate",
+            f"{self.rate:g}",
+        ]
+        # Baseline has no reordered pictures; a keyframe each second, with its parameter sets,
+        # because none can be asked for.
+        coded = [
+            "--codec",
+            "h264",
+            "--profile",
+            "baseline",
+            "--inline",
+            "--intra",
+            f"{round(self.rate)}",
+        ]
         rate = ["--bitrate", str(bitrate(self._width, self._height))]
         return ["--timeout", "0", "--nopreview", *size, *coded, *rate, "--flush", "--output", "-"]
 
@@ -131,7 +163,9 @@ class RpiCamera:
         silent_since = arrived = now()
         opened = False
         while sink.pause(0):
-            ready, _, _ = select.select([pipe, words], [], [], _SILENCE if splitter.pending else 0.2)
+            ready, _, _ = select.select(
+                [pipe, words], [], [], _SILENCE if splitter.pending else 0.2
+            )
             if words in ready:
                 said = (said + os.read(words, 4096))[-_MAX_WORDS:]
             if pipe in ready:
@@ -156,7 +190,9 @@ class RpiCamera:
                 sink.passed(Frame(form, picture, arrived, False))
                 arrived = now()
             if now() - silent_since > _STUCK * 1e6:
-                raise SourceError("The Raspberry Pi's camera gives no picture. It is started again.")
+                raise SourceError(
+                    "The Raspberry Pi's camera gives no picture. It is started again."
+                )
 
 
 def _last_line(said: bytes) -> str:

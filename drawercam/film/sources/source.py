@@ -1,7 +1,8 @@
 """What is filmed, and how it is given on. Each source runs in a thread of its own.
 
-A source opens its device when it runs, gives what it has to a `Sink`, and lets the device go before it returns. What players take as it is
-goes unencoded; the rest is decoded by the source and encoded elsewhere (source_run.py).
+A source opens its device when it runs, gives what it has to a `Sink`, and lets the device go before
+it returns. What players take as it is goes unencoded; the rest is decoded by the source and encoded
+elsewhere (source_run.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from drawercam.media.packets import Codec
 from .synthetic_picture import PACKETS_PER_SECOND, Pattern, sound
 
 TOO_LATE = 1_000_000
-"""Microseconds of lateness from which on the clock of what is played is set anew: this computer is too slow for it, or slept."""
+"""Microseconds of lateness from which on the clock of what is played is set anew: this computer is
+too slow for it, or slept.
+"""
 
 
 def sentence(text: str) -> str:
@@ -44,7 +47,9 @@ class SourceError(Exception):
 
 
 class Keyless(IntEnum):
-    """For how long a picture has been missing at which players can begin, and what helps where a decoder can begin without it."""
+    """For how long a picture has been missing at which players can begin, and what helps where a
+    decoder can begin without it.
+    """
 
     NO = 0
     TRY = 1  # decode what is passed on
@@ -56,7 +61,9 @@ class Sink(Protocol):
     """Where a source's thread gives what it has. Nothing here waits for the network."""
 
     def passes(self, codec: Codec) -> bool:
-        """Whether frames of this codec are to be passed on as they are; otherwise they have to be encoded anew."""
+        """Whether frames of this codec are to be passed on as they are; otherwise they have to be
+        encoded anew.
+        """
 
     @property
     def keyless(self) -> Keyless:
@@ -111,7 +118,13 @@ class TestPicture:
 
     title = "the test picture"
 
-    def __init__(self, width: int, height: int, rate: float, view: Callable[[], tuple[float, float, float]] | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        rate: float,
+        view: Callable[[], tuple[float, float, float]] | None = None,
+    ) -> None:
         """
         Args:
             view: Where the camera looks: pan, tilt, zoom.
@@ -124,9 +137,15 @@ class TestPicture:
     def run(self, sink: Sink) -> None:
         """See Source."""
         sink.opened(
-            f"{self._size[0]}x{self._size[1]}, {self.rate:g} {'picture' if self.rate == 1 else 'pictures'} a second, and sound", sound=True
+            (
+                f"{self._size[0]}x{self._size[1]}, {self.rate:g} "
+                f"{'picture' if self.rate == 1 else 'pictures'} a second, and sound"
+            ),
+            sound=True,
         )
-        ahead = time.time_ns() // 1000 - now()  # the wall clock minus this computer's: pictures show the one and are dated by the other
+        ahead = (
+            time.time_ns() // 1000 - now()
+        )  # the wall clock minus this computer's: pictures show the one and are dated by the other
         piece = 1_000_000 // PACKETS_PER_SECOND
         step = 1_000_000 / self.rate
         picture_due = float(now())
@@ -138,7 +157,9 @@ class TestPicture:
             moment = now()
             if moment >= picture_due:
                 if sink.wanted:
-                    sink.picture(self._pattern.picture((moment + ahead) / 1e6, self._view()), moment)
+                    sink.picture(
+                        self._pattern.picture((moment + ahead) / 1e6, self._view()), moment
+                    )
                 picture_due = max(picture_due + step, moment - step)
             if moment >= sound_due:
                 if moment - sound_due > TOO_LATE:

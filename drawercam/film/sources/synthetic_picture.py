@@ -1,10 +1,13 @@
-"""The test picture: a coloured room with a ball in it, a clock for people and one for programs, and a beep each second.
+"""The test picture: a coloured room with a ball in it, a clock for people and one for programs, and
+a beep each second.
 
-The room is painted in degrees: who turns or zooms sees another part of it. The clocks lie on top of it and do not move.
+The room is painted in degrees: who turns or zooms sees another part of it. The clocks lie on top of
+it and do not move.
 
-The painted clock (the one of bench/pages/clock.js): two rows of 16 black or white cells over the full width, each 1/12 of the height;
-bits from left to right, highest first: 24 bits of time in tenths of a millisecond since 1970, then 8 check bits. In the bottom right
-corner is the flash, a fifth of width and height: white in the first 100 ms of each second, as the beep.
+The painted clock (the one of bench/pages/clock.js): two rows of 16 black or white cells over the
+full width, each 1/12 of the height; bits from left to right, highest first: 24 bits of time in
+tenths of a millisecond since 1970, then 8 check bits. In the bottom right corner is the flash, a
+fifth of width and height: white in the first 100 ms of each second, as the beep.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ _FIELD = 60.0
 # A side of one coloured field of the room, degrees.
 _CELL = 15.0
 
-# Limited range (ITU-R BT.601): black, white, and neutral chroma. The primaries are those of a computer's screen.
+# Limited range (ITU-R BT.601): black, white, and neutral chroma. The primaries are those of a
+# computer's screen.
 _COLOR = ColorSpace("bt709", "bt709", "smpte170m", False)
 _BLACK, _WHITE, _GREY = 16, 235, 128
 
@@ -63,7 +67,9 @@ _DOTS_WIDE, _DOTS_HIGH = 6, 7
 
 
 def check(value: int) -> int:
-    """CRC-8 (polynomial x^8 + x^2 + x + 1, begun with 255) of 24 bits: the check bits of the painted clock."""
+    """CRC-8 (polynomial x^8 + x^2 + x + 1, begun with 255) of 24 bits: the check bits of the
+    painted clock.
+    """
     crc = 255
     for byte in value.to_bytes(3, "big"):
         crc ^= byte
@@ -100,14 +106,20 @@ class Pattern:
             width, height: Pixels; even, 64 at least.
         """
         if width % 2 or height % 2 or min(width, height) < 64:
-            raise ValueError(f"the test picture cannot have {width}x{height} pixels: both have to be even, and 64 at least")
+            raise ValueError(
+                f"the test picture cannot have {width}x{height} pixels: both have to be "
+                "even, and 64 at least"
+            )
         self._width, self._height = width, height
 
-    def picture(self, moment: float, view: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> VideoFrame:
+    def picture(
+        self, moment: float, view: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    ) -> VideoFrame:
         """
         Args:
             moment: Seconds since 1970: what the clocks show and where the ball is.
-            view: Where the camera looks: pan (to the right) and tilt (up) in degrees, and zoom as a factor.
+            view: Where the camera looks: pan (to the right) and tilt (up) in degrees, and zoom as a
+                factor.
 
         Returns:
             A frame in yuv420p.
@@ -145,23 +157,34 @@ class Pattern:
                 parts.append(bytes(line) * ((bottom >> plane.shift) - (top >> plane.shift)))
             plane.data += b"".join(parts)
 
-    def _ball(self, planes: list[_Plane], moment: float, pan: float, tilt: float, dots: float) -> None:
+    def _ball(
+        self, planes: list[_Plane], moment: float, pan: float, tilt: float, dots: float
+    ) -> None:
         x = self._width / 2 + (22 * math.sin(moment) - pan) * dots
         y = self._height / 2 - (7 * math.cos(1.7 * moment) - 3 - tilt) * dots
         radius = 3 * dots
         for plane, value in zip(planes, (200, 60, 210), strict=True):
             step = 1 << plane.shift
-            for top in range(max(0, int(y - radius)) & ~1, min(self._height, int(y + radius)), step):
+            for top in range(
+                max(0, int(y - radius)) & ~1, min(self._height, int(y + radius)), step
+            ):
                 half = math.sqrt(max(0.0, radius**2 - (top - y) ** 2))
                 plane.box(int(x - half), top, int(x + half), top + step, value)
 
-    def _digits(self, planes: list[_Plane], moment: float, view: tuple[float, float, float]) -> None:
+    def _digits(
+        self, planes: list[_Plane], moment: float, view: tuple[float, float, float]
+    ) -> None:
         milliseconds = math.floor(moment * 1000)
-        clock = time.strftime("%H:%M:%S", time.localtime(milliseconds // 1000)) + f".{milliseconds % 1000:03d}"
+        clock = (
+            time.strftime("%H:%M:%S", time.localtime(milliseconds // 1000))
+            + f".{milliseconds % 1000:03d}"
+        )
         size = max(1, self._width // 128)
         self._text(planes, clock, self._height * 3 // 10, size)
         pan, tilt, zoom = view
-        self._text(planes, f"{pan:+.0f} {tilt:+.0f} x{zoom:.1f}", self._height * 9 // 10, max(1, size // 2))
+        self._text(
+            planes, f"{pan:+.0f} {tilt:+.0f} x{zoom:.1f}", self._height * 9 // 10, max(1, size // 2)
+        )
 
     def _text(self, planes: list[_Plane], text: str, top: int, size: int) -> None:
         """White on black, centred at this height."""
@@ -175,7 +198,9 @@ class Pattern:
         for dot_row in range(_DOTS_HIGH):
             bits = "".join(f"0{_FONT[letter][dot_row]:05b}" for letter in text)
             line = b"".join(white if bit == "1" else black for bit in bits)[: self._width - left]
-            for y in range(top + (dot_row + 1) * size, min(self._height, top + (dot_row + 2) * size)):
+            for y in range(
+                top + (dot_row + 1) * size, min(self._height, top + (dot_row + 2) * size)
+            ):
                 luma.data[y * self._width + left : y * self._width + left + len(line)] = line
 
     def _cells(self, planes: list[_Plane], moment: float) -> None:
@@ -186,7 +211,10 @@ class Pattern:
         for plane in planes:
             data = bytearray()
             for number, row in enumerate(rows):
-                top, bottom = (round(edge * self._height / _ROWS_PER_HEIGHT) >> plane.shift for edge in (number, number + 1))
+                top, bottom = (
+                    round(edge * self._height / _ROWS_PER_HEIGHT) >> plane.shift
+                    for edge in (number, number + 1)
+                )
                 line = bytearray()
                 for bit, right in zip(row, edges[1:], strict=True):
                     value = _GREY if plane.shift else _WHITE if bit == "1" else _BLACK
@@ -220,12 +248,18 @@ def _padded(plane: _Plane, line_size: int, size: int) -> bytes:
     data, width = plane.data, plane.width
     if line_size != width:
         padding = bytes(line_size - width)
-        data = bytearray(b"".join(bytes(data[y * width : (y + 1) * width]) + padding for y in range(plane.height)))
+        data = bytearray(
+            b"".join(
+                bytes(data[y * width : (y + 1) * width]) + padding for y in range(plane.height)
+            )
+        )
     return bytes(data).ljust(size, b"\0")
 
 
 def _second() -> bytes:
-    """A second of sound: 16 bits, one channel, a beep that begins with it and nothing after that."""
+    """A second of sound: 16 bits, one channel, a beep that begins with it and nothing after
+    that.
+    """
     samples = array("h", bytes(2 * SOUND_RATE))
     for index in range(int(SOUND_RATE * _FLASH)):
         samples[index] = round(_LOUDNESS * math.sin(2 * math.pi * _BEEP * index / SOUND_RATE))
@@ -239,9 +273,13 @@ PACKETS_PER_SECOND = SOUND_RATE // SOUND_PACKET
 
 
 def sound(number: int) -> AudioFrame:
-    """The piece of 20 ms of sound that begins ``number / PACKETS_PER_SECOND`` seconds after the beginning of 1970."""
+    """The piece of 20 ms of sound that begins ``number / PACKETS_PER_SECOND`` seconds after the
+    beginning of 1970.
+    """
     begin = number % PACKETS_PER_SECOND * SOUND_PACKET * 2
     frame = AudioFrame(format="s16", layout="mono", samples=SOUND_PACKET)
     frame.sample_rate = SOUND_RATE
-    frame.planes[0].update(_SECOND[begin : begin + SOUND_PACKET * 2].ljust(frame.planes[0].buffer_size, b"\0"))
+    frame.planes[0].update(
+        _SECOND[begin : begin + SOUND_PACKET * 2].ljust(frame.planes[0].buffer_size, b"\0")
+    )
     return frame

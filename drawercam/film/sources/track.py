@@ -1,4 +1,6 @@
-"""One stream of what FFmpeg's libraries have opened: what it is to players, how its pictures are shown, and where they lie in time."""
+"""One stream of what FFmpeg's libraries have opened: what it is to players, how its pictures are
+shown, and where they lie in time.
+"""
 
 from __future__ import annotations
 
@@ -29,22 +31,32 @@ from drawercam.media.upright import Upright, turn_of
 
 from .source import Keyless, Sink
 
-# Microseconds by which timestamps may go back, because pictures are reordered, and forward, because a picture stands. What goes further is
-# a cut: of files laid one behind the other, of a camera whose clock was set. It goes on there as if there were none.
+# Microseconds by which timestamps may go back, because pictures are reordered, and forward, because
+# a picture stands. What goes further is a cut: of files laid one behind the other, of a camera
+# whose clock was set. It goes on there as if there were none.
 _BACK = 1_000_000
 _FORWARD = 60_000_000
 
 MAX_PIXELS = 2**26
-"""Pixels of a picture at most: 8192x8192, half a gigabyte for an encoder. FFmpeg's own limit is four times as much, and a few kilobytes of
-PNG have as many."""
+"""Pixels of a picture at most: 8192x8192, half a gigabyte for an encoder. FFmpeg's own limit is
+four times as much, and a few kilobytes of PNG have as many.
+"""
 
-_CODECS = {"h264": Codec.H264, "vp8": Codec.VP8, "vp9": Codec.VP9, "av1": Codec.AV1, "opus": Codec.OPUS, "aac": Codec.AAC}
+_CODECS = {
+    "h264": Codec.H264,
+    "vp8": Codec.VP8,
+    "vp9": Codec.VP9,
+    "av1": Codec.AV1,
+    "opus": Codec.OPUS,
+    "aac": Codec.AAC,
+}
 
-# Codecs whose keyframes say in which size they are shown (the scales of RFC 6386 9.1, the render size of VP9 and AV1), which FFmpeg's
-# decoders do not tell.
+# Codecs whose keyframes say in which size they are shown (the scales of RFC 6386 9.1, the render
+# size of VP9 and AV1), which FFmpeg's decoders do not tell.
 _WITH_SIZES = (Codec.VP8, Codec.VP9, Codec.AV1)
 
-# Codecs whose pictures have square pixels, whatever they say: what JPEGs have for it is a printer's resolution, which browsers ignore.
+# Codecs whose pictures have square pixels, whatever they say: what JPEGs have for it is a printer's
+# resolution, which browsers ignore.
 _SQUARE = {"mjpeg"}
 
 # Pixel formats of pictures that every player decodes: 8 bits, 4:2:0.
@@ -61,14 +73,22 @@ class Track:
         step: How long one of its packets lasts (µs), as well as that is known.
     """
 
-    def __init__(self, stream: VideoStream | AudioStream, form: Form | None, contained: Geometry | None = None) -> None:
+    def __init__(
+        self,
+        stream: VideoStream | AudioStream,
+        form: Form | None,
+        contained: Geometry | None = None,
+    ) -> None:
         """
         Args:
-            contained: How its container shows its pictures, where that is known better than FFmpeg's libraries do.
+            contained: How its container shows its pictures, where that is known better than
+                FFmpeg's libraries do.
         """
         self.stream = stream
         self._contained = contained
-        self._said: float | None = None  # what keyframes say of their pixels (width by height) that decoders do not tell
+        self._said: float | None = (
+            None  # what keyframes say of their pixels (width by height) that decoders do not tell
+        )
         self._keys: Unpacker | None = None
         codec = _CODECS.get(stream.codec_context.codec.canonical_name)
         if codec in _WITH_SIZES:
@@ -78,11 +98,16 @@ class Track:
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self.form = form
         self.is_video = isinstance(stream, VideoStream)
-        self.step = round(1_000_000 / rate_of(stream)) if isinstance(stream, VideoStream) and rate_of(stream) else 0
+        self.step = (
+            round(1_000_000 / rate_of(stream))
+            if isinstance(stream, VideoStream) and rate_of(stream)
+            else 0
+        )
         self.is_decoding = self.form is None
         self._unseen = self.is_video and form is not None
         self._tried = False
-        self._reordered = False  # packets do not come in the order of their pictures, though the container said so
+        # Packets do not come in the order of their pictures, though the container said so.
+        self._reordered = False
         self._passed: int | None = None
         self._misdated = False  # the container has not reckoned with the pictures' order
         self._shown: int | None = None
@@ -100,7 +125,11 @@ class Track:
         if self.form is not None and packet.is_keyframe:
             if sink.keyless and self._is_beginning(packet):
                 sink.key_found()
-            passes = sink.passes(self.form.codec) and not self._reordered and not (sink.keyless and self.is_decoding)
+            passes = (
+                sink.passes(self.form.codec)
+                and not self._reordered
+                and not (sink.keyless and self.is_decoding)
+            )
             if not passes and not self.is_decoding:
                 self.stream.codec_context.flush_buffers()  # of what it may have decoded long ago
             self.is_decoding = not passes
@@ -108,7 +137,9 @@ class Track:
 
     def is_tried(self, sink: Sink) -> bool:
         """Whether what is passed on is decoded, too, because players do not find where to begin."""
-        tried = sink.keyless > Keyless.NO and self.form is not None and self.form.codec is Codec.H264
+        tried = (
+            sink.keyless > Keyless.NO and self.form is not None and self.form.codec is Codec.H264
+        )
         if tried != self._tried:
             self._tried = tried
             self.stream.codec_context.flush_buffers()
@@ -121,14 +152,19 @@ class Track:
         self.is_decoding = True
 
     def _is_beginning(self, packet: AvPacket[Any]) -> bool:
-        """Whether players can begin at a picture. FFmpeg says so of all with a recovery point (ITU-T H.264 D.2.8), too."""
+        """Whether players can begin at a picture.
+
+        FFmpeg says so of all with a recovery point (ITU-T H.264 D.2.8), too.
+        """
         if self.form is None or self.form.codec is not Codec.H264:
             return True
         unpacked = _unpacked(self.form, packet)
         return unpacked is not None and unpacked[2]
 
     def _look_at(self, packet: AvPacket[Any]) -> None:
-        """Decode the first keyframe: only a decoder is told how its pictures are turned, and sometimes what pictures they are."""
+        """Decode the first keyframe: only a decoder is told how its pictures are turned, and
+        sometimes what pictures they are.
+        """
         assert isinstance(self.stream, VideoStream)
         self._unseen = False
         context = self.stream.codec_context
@@ -141,7 +177,9 @@ class Track:
             shown = self._geometry(pictures[0])
             unpacked = _unpacked(self.form, packet) if self.form.codec is Codec.H264 else None
             if unpacked and (track := unpacked[0]) and (track.rotation or track.flip):
-                shown = replace(shown, rotation=0, flip=False)  # the stream says it by itself, and may say another turn later
+                shown = replace(
+                    shown, rotation=0, flip=False
+                )  # the stream says it by itself, and may say another turn later
             self.form = replace(self.form, geometry=shown)
         self.is_decoding = self.form is None
 
@@ -157,11 +195,17 @@ class Track:
         with contextlib.suppress(MediaError):
             unpacked = self._keys.unpack(bytes(packet), True)
             if unpacked is not None and (track := unpacked[0]) is not None:
-                across, down = track.display_width * track.height, track.display_height * track.width
+                across, down = (
+                    track.display_width * track.height,
+                    track.display_height * track.width,
+                )
                 self._said = across / down if down else None
 
     def _geometry(self, picture: VideoFrame) -> Geometry:
-        """How a picture is shown. What it says itself of its pixels counts more than its container."""
+        """How a picture is shown.
+
+        What it says itself of its pixels counts more than its container.
+        """
         assert isinstance(self.stream, VideoStream)
         turn = turn_of(picture)
         context = self.stream.codec_context
@@ -170,11 +214,16 @@ class Track:
         said = self._said or float(context.sample_aspect_ratio or 1)
         if said == 1 and self._contained is not None:
             return replace(turn, pixel_aspect=self._contained.pixel_aspect)
-        return replace(turn, pixel_aspect=turn.pixel_aspect * (said if said != 1 else float(self.stream.sample_aspect_ratio or 1)))
+        return replace(
+            turn,
+            pixel_aspect=turn.pixel_aspect
+            * (said if said != 1 else float(self.stream.sample_aspect_ratio or 1)),
+        )
 
     def time_of(self, frame: VideoFrame | AudioFrame) -> int | None:
-        """Of a decoded frame, in its own units. Decoders give pictures in their order; where the container's times do not rise with
-        them, as in AVI, those of decoding do."""
+        """Of a decoded frame, in its own units. Decoders give pictures in their order; where the
+        container's times do not rise with them, as in AVI, those of decoding do.
+        """
         at = microseconds(frame.pts, frame.time_base)
         if self.is_video and at is not None:
             self._misdated = self._misdated or _goes_back(self._shown, at)
@@ -182,10 +231,12 @@ class Track:
         return frame.dts if self._misdated else frame.pts
 
     def place(self, timestamp: int | None, base: Fraction | None, begin: int | None) -> int:
-        """Where something lies on this track's line, which goes on over cuts, and counts where no time is said (µs).
+        """Where something lies on this track's line, which goes on over cuts, and counts where no
+        time is said (µs).
 
         Args:
-            begin: Where the line begins if the timestamp lies nowhere near; None for the timestamp itself.
+            begin: Where the line begins if the timestamp lies nowhere near; None for the timestamp
+                itself.
         """
         due = self._next if self._next is not None else begin
         at = microseconds(timestamp, base)
@@ -217,7 +268,11 @@ def _goes_back(before: int | None, at: int) -> bool:
 
 
 def microseconds(value: int | None, base: Fraction | None) -> int | None:
-    return None if value is None or base is None else value * base.numerator * 1_000_000 // base.denominator
+    return (
+        None
+        if value is None or base is None
+        else value * base.numerator * 1_000_000 // base.denominator
+    )
 
 
 def form_of(stream: VideoStream | AudioStream) -> Form | None:
@@ -255,7 +310,9 @@ def announced_size(context: VideoCodecContext) -> tuple[int, int]:
 
 
 def contained(url: str) -> dict[int, Geometry]:
-    """How an MP4 file shows the pictures of its tracks: FFmpeg's libraries do not reckon with what it crops."""
+    """How an MP4 file shows the pictures of its tracks: FFmpeg's libraries do not reckon with what
+    it crops.
+    """
     try:
         with Path(url.removeprefix("file:")).open("rb") as file:
             return mp4_tracks.geometries(file)

@@ -1,4 +1,6 @@
-"""Cameras behind http:// and https://: JPEGs behind one another, or a still at a time; all else is left to FFmpeg's libraries."""
+"""Cameras behind http:// and https://: JPEGs behind one another, or a still at a time; all else is
+left to FFmpeg's libraries.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,15 @@ from .source import Sink, SourceError
 from .track import MAX_PIXELS
 from .web_reading import Stopped, WebReader
 
-# Seconds from one question for a still to the next: few such cameras make more than a picture a second, and their processors are small.
+# Seconds from one question for a still to the next: few such cameras make more than a picture a
+# second, and their processors are small.
 _STILL_INTERVAL = 1.0
 
 # Seconds between two looks whether somebody wants stills again.
 _LOOK = 0.1
 
-# Seconds up to the first picture, and up to the second, with which it becomes known how slow the camera is. After that, so many of its
-# longest intervals, but READ_LIMIT at least.
+# Seconds up to the first picture, and up to the second, with which it becomes known how slow the
+# camera is. After that, so many of its longest intervals, but READ_LIMIT at least.
 _FIRST_LIMIT = 15.0
 _SECOND_LIMIT = 60.0
 _MOST_INTERVALS = 3
@@ -45,7 +48,16 @@ _MAX_STILL = 32 * 2**20
 _ENOUGH = 64
 
 # Media types of JPEG. Cameras give them to pictures behind one another, too.
-_JPEG = frozenset(("image/jpeg", "image/jpg", "image/pjpeg", "video/x-motion-jpeg", "video/x-mjpeg", "video/mjpeg"))
+_JPEG = frozenset(
+    (
+        "image/jpeg",
+        "image/jpg",
+        "image/pjpeg",
+        "video/x-motion-jpeg",
+        "video/x-mjpeg",
+        "video/mjpeg",
+    )
+)
 
 # How pictures behind one another begin, with and without a boundary before the first.
 _JPEG_BEGINS = (b"\xff\xd8\xff", b"--", b"Content-", b"content-")
@@ -94,7 +106,9 @@ class WebCamera:
         self._rest.run(sink)
 
     def _ask(self, reader: WebReader) -> bytes | None:
-        """The first bytes of the answer; None where there is none that HTTP knows: FFmpeg may understand it all the same."""
+        """The first bytes of the answer; None where there is none that HTTP knows: FFmpeg may
+        understand it all the same.
+        """
         again = "It is tried again until it is there."
         try:
             reader.get()
@@ -104,7 +118,9 @@ class WebCamera:
             if reader.status in (404, 410):
                 raise SourceError(f"There is nothing of this name at {self.title}. {again}")
             if reader.status >= 400:
-                raise SourceError(f"{self.title} gives no picture now (status {reader.status}). {again}")
+                raise SourceError(
+                    f"{self.title} gives no picture now (status {reader.status}). {again}"
+                )
             head = b""
             if not _is_of_pictures(reader):
                 while len(head) < _ENOUGH and (piece := reader.read(_FIRST_LIMIT)):
@@ -113,7 +129,9 @@ class WebCamera:
         except TimeoutError:
             raise SourceError(f"{self.title} does not answer in time. {again}") from None
         except aiohttp.ClientConnectorError as error:
-            raise SourceError(f"{self.title} cannot be opened: {_why(error.os_error)}. {again}") from None
+            raise SourceError(
+                f"{self.title} cannot be opened: {_why(error.os_error)}. {again}"
+            ) from None
         except (aiohttp.ClientError, OSError, ValueError):
             return None
 
@@ -167,7 +185,10 @@ class WebCamera:
             try:
                 pictures = splitter.feed(piece)
             except ValueError as error:
-                raise SourceError(f"{self.title} gives no pictures that can be filmed: {error}. It is opened again.") from None
+                raise SourceError(
+                    f"{self.title} gives no pictures that can be filmed: {error}. It is "
+                    "opened again."
+                ) from None
             for number, picture in enumerate(pictures):
                 screen.show(picture, arrived if number else before)
             begun = arrived if pictures else before
@@ -183,7 +204,10 @@ class WebCamera:
         while piece := reader.read(screen.patience.left()):
             body += piece
             if len(body) > _MAX_STILL:
-                raise SourceError(f"{self.title} gives a picture of more than {_MAX_STILL} bytes. It is tried again until it is smaller.")
+                raise SourceError(
+                    f"{self.title} gives a picture of more than {_MAX_STILL} bytes. It is "
+                    "tried again until it is smaller."
+                )
         screen.show_file(bytes(body), begun)
         return 1
 
@@ -214,7 +238,13 @@ class _Patience:
 
     def left(self) -> float:
         """Seconds that the next thing may take."""
-        limit = _FIRST_LIMIT if not self._count else _SECOND_LIMIT if self._count == 1 else self._longest * _MOST_INTERVALS / 1e6
+        limit = (
+            _FIRST_LIMIT
+            if not self._count
+            else _SECOND_LIMIT
+            if self._count == 1
+            else self._longest * _MOST_INTERVALS / 1e6
+        )
         return max(limit, READ_LIMIT) - self.elapsed()
 
     def count(self) -> None:
@@ -244,7 +274,9 @@ class _Screen:
         if not self._sink.wanted:
             self.patience.count()
             return
-        packet: AvPacket[Any] = AvPacket(len(jpeg))  # with the room behind it that decoders need, which AvPacket(bytes) has not
+        packet: AvPacket[Any] = AvPacket(
+            len(jpeg)
+        )  # with the room behind it that decoders need, which AvPacket(bytes) has not
         packet.update(jpeg)
         try:
             pictures = self._decoder.decode(packet)
@@ -259,11 +291,16 @@ class _Screen:
             SourceError: It is no picture.
         """
         try:
-            with av.open(io.BytesIO(body), "r", container_options=BODY_OPTIONS, metadata_errors="replace") as container:
+            with av.open(
+                io.BytesIO(body), "r", container_options=BODY_OPTIONS, metadata_errors="replace"
+            ) as container:
                 container.streams.video[0].codec_context.options = {"max_pixels": str(MAX_PIXELS)}
                 picture = next(container.decode(video=0))
         except (av.error.FFmpegError, IndexError, StopIteration, ValueError):
-            text = f"{self._title} gives nothing that FFmpeg's libraries can read. It is tried again until it does."
+            text = (
+                f"{self._title} gives nothing that FFmpeg's libraries can read. It is tried "
+                "again until it does."
+            )
             raise SourceError(text) from None
         if self._sink.wanted:
             self._give(picture, captured)

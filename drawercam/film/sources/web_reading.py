@@ -22,11 +22,13 @@ _ANSWER_LIMIT = 10.0
 # Seconds between two looks whether the thread is to end.
 _LOOK = 0.25
 
-# Bytes of an answer that may wait here: more than a large JPEG, whose parts would stop and start the connection otherwise.
+# Bytes of an answer that may wait here: more than a large JPEG, whose parts would stop and start
+# the connection otherwise.
 _BUFFER = 2**20
 
-# Seconds of silence, seconds between two questions, and questions without an answer, after which the kernel takes a connection for dead:
-# a camera that gives a picture a minute may be silent, one whose plug was pulled says so by not answering.
+# Seconds of silence, seconds between two questions, and questions without an answer, after which
+# the kernel takes a connection for dead: a camera that gives a picture a minute may be silent, one
+# whose plug was pulled says so by not answering.
 _KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
 
 # Cameras send what they like to whom they like; some want to be told who asks.
@@ -38,8 +40,9 @@ class Stopped(Exception):
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """Asks for addresses itself, because its thread has nothing else to do. In a thread pool a question that is not answered would keep the
-    whole program from ending."""
+    """Asks for addresses itself, because its thread has nothing else to do. In a thread pool a
+    question that is not answered would keep the whole program from ending.
+    """
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
         return socket.getaddrinfo(host, port, **options)
@@ -58,7 +61,8 @@ class WebReader:
         """
         Args:
             url: With user and password, if need be.
-            goes_on: Whether the thread is to go on; asked again and again while something is waited for.
+            goes_on: Whether the thread is to go on; asked again and again while something is waited
+                for.
         """
         self.status = 0
         self.kind = ""
@@ -66,7 +70,9 @@ class WebReader:
         self._goes_on = goes_on
         whole = URL(url, encoded=url.isascii() and url.isprintable() and " " not in url)
         self._url = whole.with_user(None).with_fragment(None)
-        self._login = (whole.user or "", whole.password or "") if whole.user or whole.password else None
+        self._login = (
+            (whole.user or "", whole.password or "") if whole.user or whole.password else None
+        )
         self._loop = _Loop()
         self._session: aiohttp.ClientSession | None = None
         self._answer: aiohttp.ClientResponse | None = None
@@ -74,7 +80,12 @@ class WebReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         try:
             self._loop.run_until_complete(self._close())
         finally:
@@ -104,7 +115,8 @@ class WebReader:
 
     async def _get(self) -> None:
         if self._session is None:
-            # As FFmpeg does: any certificate is believed, because cameras make their own; proxies are those of the environment.
+            # As FFmpeg does: any certificate is believed, because cameras make their own; proxies
+            # are those of the environment.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=False),
                 timeout=aiohttp.ClientTimeout(total=None),
@@ -116,11 +128,19 @@ class WebReader:
         if self._answer is not None:
             self._answer.release()
         answer = await self._session.get(self._url)
-        if answer.status == 401 and self._login is not None and answer.url.origin() == self._url.origin():
-            shown = authorization(answer.headers.getall("WWW-Authenticate", []), *self._login, answer.url.raw_path_qs)
+        if (
+            answer.status == 401
+            and self._login is not None
+            and answer.url.origin() == self._url.origin()
+        ):
+            shown = authorization(
+                answer.headers.getall("WWW-Authenticate", []), *self._login, answer.url.raw_path_qs
+            )
             if shown is not None:
                 answer.release()
-                answer = await self._session.get(answer.url, headers={"Authorization": shown}, allow_redirects=False)
+                answer = await self._session.get(
+                    answer.url, headers={"Authorization": shown}, allow_redirects=False
+                )
         self._answer = answer
         self.status = answer.status
         self.kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -163,7 +183,11 @@ class WebReader:
 def _watch_peer(answer: aiohttp.ClientResponse) -> None:
     """Let the kernel ask whether the server is still there, where it can."""
     connection = answer.connection
-    plain = connection.transport.get_extra_info("socket") if connection is not None and connection.transport is not None else None
+    plain = (
+        connection.transport.get_extra_info("socket")
+        if connection is not None and connection.transport is not None
+        else None
+    )
     if plain is None:
         return
     with contextlib.suppress(OSError):

@@ -1,4 +1,6 @@
-"""What the relay reads of AV1: the sequence header (AV1 bitstream specification 5.5), keyframes that carry one, the shape of pixels."""
+"""What the relay reads of AV1: the sequence header (AV1 bitstream specification 5.5), keyframes
+that carry one, the shape of pixels.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,16 @@ from drawercam.media.work import Work
 # OBUs of one frame that are looked at; a picture has at most 4096 tiles.
 MAX_UNITS = 2**12
 
-# Bytes of a sequence header. Real ones have about a dozen, the longest that can be written has less than 400.
+# Bytes of a sequence header. Real ones have about a dozen, the longest that can be written has less
+# than 400.
 MAX_SEQUENCE_HEADER = 512
 
 # obu_type, AV1 specification 6.2.2. The first one of a picture begins with its frame header.
 _SEQUENCE_HEADER = 1
 _FRAME_HEADERS = frozenset((3, 6))
 
-# Bytes of a frame header up to render_size that are looked at: at most 1 + 8 of flags, 32 for the points of operation, 32 for the order of
-# references, and 12 for sizes.
+# Bytes of a frame header up to render_size that are looked at: at most 1 + 8 of flags, 32 for the
+# points of operation, 32 for the order of references, and 12 for sizes.
 _MAX_FRAME_HEADER = 96
 
 # seq_force_screen_content_tools and seq_force_integer_mv, when each frame says it for itself.
@@ -89,7 +92,8 @@ class SequenceHeader:
 
 
 def sequence_header(frame: bytes) -> SequenceHeader | None:
-    """Find and read the sequence header of a temporal unit; None when it has none (then it is no keyframe to start from).
+    """Find and read the sequence header of a temporal unit; None when it has none (then it is no
+    keyframe to start from).
 
     Raises:
         MediaError: The OBUs do not fit the frame, or the header is broken.
@@ -116,7 +120,8 @@ def find_sequence_header(frame: bytes, work: Work | None = None) -> bytes | None
 
     Raises:
         MediaError: The OBUs do not fit the frame.
-        MediaLimitError: More than MAX_UNITS of them, a sequence header of more than MAX_SEQUENCE_HEADER bytes, or too much work.
+        MediaLimitError: More than MAX_UNITS of them, a sequence header of more than
+            MAX_SEQUENCE_HEADER bytes, or too much work.
     """
     position, end = 0, len(frame)
     count = 0
@@ -133,7 +138,10 @@ def find_sequence_header(frame: bytes, work: Work | None = None) -> bytes | None
         position += size
         if header >> 3 == _SEQUENCE_HEADER:
             if position - begin > MAX_SEQUENCE_HEADER:
-                raise MediaLimitError(f"an AV1 sequence header has {position - begin} bytes; the limit is {MAX_SEQUENCE_HEADER}")
+                raise MediaLimitError(
+                    f"an AV1 sequence header has {position - begin} bytes; the limit is "
+                    f"{MAX_SEQUENCE_HEADER}"
+                )
             found = frame[begin:position]
     if work is not None:
         work.spend(count)
@@ -161,7 +169,8 @@ def _read_size(frame: bytes, position: int) -> tuple[int, int]:
 
 
 def pixel_aspect(frame: bytes, fields: FrameFields, work: Work | None = None) -> float:
-    """Width of a pixel by its height: what the render size of a keyframe says (5.9.6), against the size of the picture.
+    """Width of a pixel by its height: what the render size of a keyframe says (5.9.6), against the
+    size of the picture.
 
     Args:
         frame: The temporal unit.
@@ -187,7 +196,9 @@ def pixel_aspect(frame: bytes, fields: FrameFields, work: Work | None = None) ->
     if found is None:
         return 1.0
     try:
-        return _render_aspect(Bits(found[0], _WHAT), fields, temporal=found[1] >> 5, spatial=found[1] >> 3 & 3)
+        return _render_aspect(
+            Bits(found[0], _WHAT), fields, temporal=found[1] >> 5, spatial=found[1] >> 3 & 3
+        )
     except MediaError:
         return 1.0
 
@@ -341,7 +352,12 @@ def _parse(payload: bytes, obu: bytes) -> SequenceHeader:
         (
             0x81,
             profile << 5 | level,
-            tier << 7 | high << 6 | twelve << 5 | monochrome << 4 | subsampling_x << 3 | subsampling_y << 2,
+            tier << 7
+            | high << 6
+            | twelve << 5
+            | monochrome << 4
+            | subsampling_x << 3
+            | subsampling_y << 2,
             0,
         )
     )
@@ -349,6 +365,15 @@ def _parse(payload: bytes, obu: bytes) -> SequenceHeader:
     color = from_codes(primaries, transfer, matrix, full_range)
     sizes = (width_bits, height_bits), (width, height)
     fields = FrameFields(
-        bool(reduced), time_bits, removal_bits, tuple(points), screen_content, integer_mv, id_bits, order_bits, *sizes, superres
+        bool(reduced),
+        time_bits,
+        removal_bits,
+        tuple(points),
+        screen_content,
+        integer_mv,
+        id_bits,
+        order_bits,
+        *sizes,
+        superres,
     )
     return SequenceHeader(codec, width, height, config + obu, fields, color)

@@ -1,8 +1,9 @@
-"""H.264 (ITU-T H.264, ISO/IEC 14496-10) and its configuration record (ISO/IEC 14496-15), as far as a relay needs them.
+"""H.264 (ITU-T H.264, ISO/IEC 14496-10) and its configuration record (ISO/IEC 14496-15), as far as
+a relay needs them.
 
-Containers hold H.264 in two forms: NAL units behind start codes (Annex B) or behind their lengths, with the parameter sets (SPS, PPS) in
-the stream or in a record of the container (``avcC``). ``AccessUnits`` turns all of them into one: 4-byte lengths, parameter sets in
-``avcC``.
+Containers hold H.264 in two forms: NAL units behind start codes (Annex B) or behind their lengths,
+with the parameter sets (SPS, PPS) in the stream or in a record of the container (``avcC``).
+``AccessUnits`` turns all of them into one: 4-byte lengths, parameter sets in ``avcC``.
 """
 
 from __future__ import annotations
@@ -17,21 +18,24 @@ from drawercam.media.work import KEY, PARAMETER_SET, SPS_BYTE, Work
 
 from .h264_sets import Nal, Sps, avcc, bounded, codec_string, nal_bits, parse_avcc, read_sps
 
-# NAL units in one frame. A picture of level 6.2 with a slice for every row of macroblocks has about 500.
+# NAL units in one frame. A picture of level 6.2 with a slice for every row of macroblocks has about
+# 500.
 MAX_UNITS = 4096
 
-# Bytes of all parameter sets of one track together. Real ones have less than 100, those with all scaling lists some hundred each.
+# Bytes of all parameter sets of one track together. Real ones have less than 100, those with all
+# scaling lists some hundred each.
 MAX_PARAMETER_SETS = 2**14
 
 START_CODE = b"\0\0\1"
 
-# The first fields of a slice header, up to the id of its PPS, have at most 60 bits, those of a PPS less; the rest is room for emulation
-# prevention.
+# The first fields of a slice header, up to the id of its PPS, have at most 60 bits, those of a PPS
+# less; the rest is room for emulation prevention.
 _HEAD = 16
 
 
-# What stays: neither parameter sets, which move into the avcC, nor what a decoder with one does not miss: delimiters only repeat where the
-# container cuts, filler is filler, and the extension of an SPS (7.3.2.1.2) describes auxiliary pictures, which are not shown.
+# What stays: neither parameter sets, which move into the avcC, nor what a decoder with one does not
+# miss: delimiters only repeat where the container cuts, filler is filler, and the extension of an
+# SPS (7.3.2.1.2) describes auxiliary pictures, which are not shown.
 _SETS = frozenset((int(Nal.SPS), int(Nal.PPS)))
 _DROPPED = frozenset((int(Nal.DELIMITER), int(Nal.FILLER), int(Nal.SPS_EXTENSION)))
 _PICTURES = frozenset((int(Nal.SLICE), int(Nal.PARTITION_A), int(Nal.IDR)))
@@ -39,7 +43,8 @@ _IDR = int(Nal.IDR)
 
 _FORBIDDEN_BIT = 0x80
 
-# D.1.1: the payloadType of a display orientation; 7.3.2.3.1: type and size of a message, each with 255 for each byte that goes on.
+# D.1.1: the payloadType of a display orientation; 7.3.2.3.1: type and size of a message, each with
+# 255 for each byte that goes on.
 _DISPLAY_ORIENTATION = 47
 _SEI_HEAD = re.compile(rb"(\xff*)([^\xff])(\xff*)([^\xff])", re.DOTALL)
 
@@ -74,12 +79,15 @@ def split_annexb(data: bytes, work: Work | None = None) -> list[bytes]:
         raise MediaError("an H.264 byte stream does not begin with a start code")
     if len(units) > MAX_UNITS:
         raise MediaLimitError(f"an H.264 frame has more than {MAX_UNITS} NAL units")
-    # 7.4.1: no NAL unit ends with a zero byte, so those belong to the next start code or to trailing_zero_8bits.
+    # 7.4.1: no NAL unit ends with a zero byte, so those belong to the next start code or to
+    # trailing_zero_8bits.
     return [unit for unit in map(_without_zeros, units) if unit]
 
 
 def _without_zeros(unit: bytes) -> bytes:
-    """Without the zero bytes at its end, however many: to look at each of them would take longer than all the rest."""
+    """Without the zero bytes at its end, however many: to look at each of them would take longer
+    than all the rest.
+    """
     if unit[-1:] != b"\0":
         return unit
     end = len(unit)
@@ -129,7 +137,9 @@ def join_lengths(units: Iterable[bytes]) -> bytes:
 
 
 def _orientation(units: Sequence[bytes], work: Work) -> Geometry:
-    """How the picture of an access unit is turned, as its display orientation (D.1.27) says; turned in no way where nothing does."""
+    """How the picture of an access unit is turned, as its display orientation (D.1.27) says; turned
+    in no way where nothing does.
+    """
     for unit in units:
         if unit[0] & 0x1F != Nal.SEI:
             continue
@@ -143,7 +153,11 @@ def _orientation(units: Sequence[bytes], work: Work) -> Geometry:
                 bits = int.from_bytes(payload[head.end() : head.end() + 3], "big")
                 if bits >> 23:  # display_orientation_cancel_flag
                     continue
-                mirrored, upside_down, anticlockwise = bits >> 22 & 1, bits >> 21 & 1, bits >> 5 & 0xFFFF
+                mirrored, upside_down, anticlockwise = (
+                    bits >> 22 & 1,
+                    bits >> 21 & 1,
+                    bits >> 5 & 0xFFFF,
+                )
                 return of_angles(180 * mirrored, 180 * upside_down, anticlockwise * 360 / 2**16)
     return Geometry()
 
@@ -151,14 +165,15 @@ def _orientation(units: Sequence[bytes], work: Work) -> Geometry:
 class AccessUnits:
     """One H.264 track on its way from its container's form into 4-byte lengths with ``avcC``.
 
-    A track is as long as one SPS and the PPS that refer to it stay the same. A phone that is turned sends new ones in the stream.
+    A track is as long as one SPS and the PPS that refer to it stay the same. A phone that is turned
+    sends new ones in the stream.
     """
 
     def __init__(self, config: bytes, work: Work | None = None) -> None:
         """
         Args:
-            config: The container's ``avcC``; or its parameter sets with start codes, as some recorders write them; or nothing, when they
-                are in the stream.
+            config: The container's ``avcC``; or its parameter sets with start codes, as some
+                recorders write them; or nothing, when they are in the stream.
             work: What it may cost; as much as a message if None.
 
         Raises:
@@ -169,7 +184,9 @@ class AccessUnits:
         self._sps: dict[int, tuple[Sps, bytes]] = {}  # with a bound on reordering
         self._pps: dict[int, tuple[int, bytes]] = {}  # id -> id of its SPS, NAL unit
         self._tracks: dict[int, Track] = {}  # by id of the SPS, as long as no parameter set changes
-        self._known: set[bytes] = set()  # the parameter sets in force: most that come are repetitions
+        self._known: set[bytes] = (
+            set()
+        )  # the parameter sets in force: most that come are repetitions
         self._known_size = 0  # their bytes
         self._length_size = 4
         self._start_codes = True
@@ -187,7 +204,9 @@ class AccessUnits:
             if kind in _SETS:
                 self._learn(kind, unit, work)
 
-    def unpack(self, frame: bytes, work: Work | None = None) -> tuple[Track | None, bytes, bool] | None:
+    def unpack(
+        self, frame: bytes, work: Work | None = None
+    ) -> tuple[Track | None, bytes, bool] | None:
         """Take one access unit, as the container has it.
 
         Args:
@@ -195,8 +214,9 @@ class AccessUnits:
             work: What it may cost; as much as a message if None.
 
         Returns:
-            The track, when this frame is its first; the frame as slices and SEI with 4-byte lengths; and whether it is an IDR picture.
-            None when there is nothing to show: no picture in it, or the parameter sets that it needs have not come.
+            The track, when this frame is its first; the frame as slices and SEI with 4-byte
+            lengths; and whether it is an IDR picture. None when there is nothing to show: no
+            picture in it, or the parameter sets that it needs have not come.
 
         Raises:
             MediaError: The frame or a parameter set is broken.
@@ -230,18 +250,25 @@ class AccessUnits:
             work.spend(KEY)
             current = self._active_track(picture, work)
             if current is None:
-                self._tracks.clear()  # so that the pictures that refer to this one are not shown either
+                # So that the pictures that refer to this one are not shown either.
+                self._tracks.clear()
                 return None
             turn = _orientation(kept, work)
             if turn.rotation or turn.flip:
                 current = replace(current, rotation=turn.rotation, flip=turn.flip)
             if current != self.track:
                 track = self.track = current
-        as_it_was = not self._start_codes and self._length_size == 4 and len(frame) == sum(map(len, kept)) + 4 * len(kept)
+        as_it_was = (
+            not self._start_codes
+            and self._length_size == 4
+            and len(frame) == sum(map(len, kept)) + 4 * len(kept)
+        )
         return track, frame if as_it_was else join_lengths(kept), key
 
     def _split(self, frame: bytes, work: Work) -> list[bytes]:
-        """Tell the two forms apart: 00 00 01 may begin a unit of 256 to 511 bytes as well as be a start code, so the last form counts."""
+        """Tell the two forms apart: 00 00 01 may begin a unit of 256 to 511 bytes as well as be a
+        start code, so the last form counts.
+        """
         if self._start_codes:
             if not frame or _begins_with_start_code(frame):
                 return split_annexb(frame, work)
@@ -261,7 +288,9 @@ class AccessUnits:
         work.spend(PARAMETER_SET)
         size = len(unit)
         if size > MAX_PARAMETER_SETS:
-            raise MediaLimitError(f"an H.264 parameter set has more than {MAX_PARAMETER_SETS} bytes")
+            raise MediaLimitError(
+                f"an H.264 parameter set has more than {MAX_PARAMETER_SETS} bytes"
+            )
         replaced = b""
         if kind == Nal.SPS:
             work.spend(SPS_BYTE * size)
@@ -280,11 +309,15 @@ class AccessUnits:
         self._known.add(unit)
         self._known_size += size - len(replaced)
         if self._known_size > MAX_PARAMETER_SETS:
-            raise MediaLimitError(f"the H.264 parameter sets have more than {MAX_PARAMETER_SETS} bytes")
+            raise MediaLimitError(
+                f"the H.264 parameter sets have more than {MAX_PARAMETER_SETS} bytes"
+            )
         self._tracks.clear()
 
     def _active_track(self, picture: bytes, work: Work) -> Track | None:
-        """The track to which a slice belongs by its PPS (7.3.3); None while its parameter sets are unknown."""
+        """The track to which a slice belongs by its PPS (7.3.3); None while its parameter sets are
+        unknown.
+        """
         reader = nal_bits(picture[:_HEAD])
         reader(8)
         reader.ue()  # first_mb_in_slice
@@ -298,7 +331,9 @@ class AccessUnits:
             work.spend(PARAMETER_SET + len(self._pps))
             units = [unit for _, (owner, unit) in sorted(self._pps.items()) if owner == sps.number]
             config = avcc(sps, [bounded], units)
-            track = Track(Codec.H264, codec_string(config), config, sps.width, sps.height, color=sps.color)
+            track = Track(
+                Codec.H264, codec_string(config), config, sps.width, sps.height, color=sps.color
+            )
             self._tracks[sps.number] = Geometry(pixel_aspect=sps.pixel_aspect).applied(track)
         return self._tracks[sps.number]
 

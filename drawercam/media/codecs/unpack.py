@@ -1,7 +1,7 @@
 """From a container's frames to packets' frames: the same for WebM and MP4.
 
-A container says little that can be trusted about a live stream: sizes go stale when a phone is turned, keyframe flags are missing or
-wrong, H.264 comes in two forms. So the frame itself is asked.
+A container says little that can be trusted about a live stream: sizes go stale when a phone is
+turned, keyframe flags are missing or wrong, H.264 comes in two forms. So the frame itself is asked.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Unpacker(Protocol):
             work: What it may cost beyond a frame's usual price; as much as a message if None.
 
         Returns:
-            The track when this frame begins or changes it, the frame, and whether decoding can start here; None while nothing can
-            be shown yet.
+            The track when this frame begins or changes it, the frame, and whether decoding can
+            start here; None while nothing can be shown yet.
 
         Raises:
             MediaError: The frame is broken.
@@ -69,7 +69,9 @@ class _Vpx:
         if head is not None and head != self._last:
             self._last = head
             color = merged(self._color, head.color)
-            track = Track(self._codec, head.codec_string, width=head.width, height=head.height, color=color)
+            track = Track(
+                self._codec, head.codec_string, width=head.width, height=head.height, color=color
+            )
             track = Geometry(pixel_aspect=head.pixel_aspect).applied(track)
         return (track, frame, head is not None) if self._last else None
 
@@ -101,7 +103,9 @@ class _Av1:
         if head != self._last or aspect != self._aspect:
             self._last, self._aspect = head, aspect
             color = merged(self._color, head.color)
-            track = Track(Codec.AV1, head.codec_string, head.config, head.width, head.height, color=color)
+            track = Track(
+                Codec.AV1, head.codec_string, head.config, head.width, head.height, color=color
+            )
             track = Geometry(pixel_aspect=aspect).applied(track)
         return track, frame, True
 
@@ -150,14 +154,20 @@ def unpacker(
             return _H264(config, work, color)
         case Codec.OPUS:
             config = config or opus.head(channels or 2, sample_rate or 48000)
-            return _Fixed(Track(codec, "opus", config, sample_rate=48000, channels=opus.channels(config)))
+            return _Fixed(
+                Track(codec, "opus", config, sample_rate=48000, channels=opus.channels(config))
+            )
         case Codec.AAC:
             _, rate, count = aac.parse_config(config)
-            return _Fixed(Track(codec, aac.codec_string(config), config, sample_rate=rate, channels=count))
+            return _Fixed(
+                Track(codec, aac.codec_string(config), config, sample_rate=rate, channels=count)
+            )
 
 
 def audio_duration(track: Track, frame: bytes) -> int:
-    """Duration of one audio packet in nanoseconds, from its codec alone; 0 when that does not tell."""
+    """Duration of one audio packet in nanoseconds, from its codec alone; 0 when that does not
+    tell.
+    """
     if track.codec is Codec.OPUS:
         return opus.packet_duration(frame) * 1000
     return aac.frame_duration(track.config) if track.codec is Codec.AAC else 0

@@ -1,4 +1,6 @@
-"""What the relay reads of VP8 and VP9: is it a keyframe, how large is the picture and in which shape, which profile, which colours."""
+"""What the relay reads of VP8 and VP9: is it a keyframe, how large is the picture and in which
+shape, which profile, which colours.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,22 @@ from dataclasses import dataclass
 from drawercam.media.bits import Bits
 from drawercam.media.color import ColorSpace
 
-# VP9 levels by luma picture size in samples (VP9 bitstream specification, Annex A); the frame rate is not in the stream.
-_VP9_LEVELS = ((36864, 10), (73728, 11), (122880, 20), (245760, 21), (552960, 30), (983040, 31), (2228224, 40), (8912896, 50))
+# VP9 levels by luma picture size in samples (VP9 bitstream specification, Annex A); the frame rate
+# is not in the stream.
+_VP9_LEVELS = (
+    (36864, 10),
+    (73728, 11),
+    (122880, 20),
+    (245760, 21),
+    (552960, 30),
+    (983040, 31),
+    (2228224, 40),
+    (8912896, 50),
+)
 
 
-# RFC 6386 section 9.2: the only color_space there is, "similar to" that of BT.601, whose range is the one of studios.
+# RFC 6386 section 9.2: the only color_space there is, "similar to" that of BT.601, whose range is
+# the one of studios.
 _VP8_COLOR = ColorSpace(matrix="smpte170m", full_range=False)
 
 # VP9 bitstream specification 7.2.2, color_space: the matrices for which there are words. 7 is RGB.
@@ -21,7 +34,8 @@ _VP9_RGB = 7
 # Bytes of an uncompressed header up to render_size are fewer than these.
 _VP9_HEAD = 16
 
-# RFC 6386 section 9.1: by how much the picture of VP8 is to be stretched, to either side; that of VP9 says the size to which it is.
+# RFC 6386 section 9.1: by how much the picture of VP8 is to be stretched, to either side; that of
+# VP9 says the size to which it is.
 _VP8_SCALES = (1.0, 5 / 4, 5 / 3, 2.0)
 
 
@@ -49,11 +63,15 @@ def vp8_key(frame: bytes) -> KeyFrame | None:
         return None
     width = int.from_bytes(frame[6:8], "little") & 0x3FFF
     height = int.from_bytes(frame[8:10], "little") & 0x3FFF
-    return KeyFrame("vp8", width, height, _VP8_COLOR, _VP8_SCALES[frame[7] >> 6] / _VP8_SCALES[frame[9] >> 6])
+    return KeyFrame(
+        "vp8", width, height, _VP8_COLOR, _VP8_SCALES[frame[7] >> 6] / _VP8_SCALES[frame[9] >> 6]
+    )
 
 
 def vp9_key(frame: bytes) -> KeyFrame | None:
-    """Read the uncompressed header of a VP9 keyframe (VP9 bitstream specification 6.2); None for any other frame."""
+    """Read the uncompressed header of a VP9 keyframe (VP9 bitstream specification 6.2); None for
+    any other frame.
+    """
     if len(frame) < 10 or frame[0] >> 6 != 2 or (frame[0] & 0x30 != 0x30 and frame[0] & 0x0C):
         return None  # most frames are none, which the first byte tells
     bits = Bits(frame[:_VP9_HEAD].ljust(_VP9_HEAD, b"\0"), "a VP9 header")

@@ -1,7 +1,9 @@
-"""How a document begins, to find the next one where the one before was cut off amid an element or a box.
+"""How a document begins, to find the next one where the one before was cut off amid an element or a
+box.
 
-What is found follows from the bytes of the stream alone, never from how they were cut: a place is looked for only in what was read last
-and in what is wrong behind it, and the first place that may be a beginning is waited for until it is one or cannot become one.
+What is found follows from the bytes of the stream alone, never from how they were cut: a place is
+looked for only in what was read last and in what is wrong behind it, and the first place that may
+be a beginning is waited for until it is one or cannot become one.
 
 `DocumentReader` is what the readers of both containers have in common.
 """
@@ -20,7 +22,10 @@ from drawercam.media.work import LOOK, Work
 from .header import Header
 
 MAX_KEPT = 2**16
-"""Bytes of an element that is only passed over, up to which it is kept until what follows is known. Live streams have shorter ones."""
+"""Bytes of an element that is only passed over, up to which it is kept until what follows is known.
+
+Live streams have shorter ones.
+"""
 
 LONGEST = 4 + 64 + 3 + 8
 """Bytes by which a beginning is known, at most."""
@@ -38,8 +43,10 @@ class Found(NamedTuple):
     """Whether another document begins.
 
     Attributes:
-        place: Where, in bytes, in what was kept and what came behind it; None if it does not, or if that is not known.
-        needed: In the latter case, how many bytes of what came behind must have come to know more; otherwise 0.
+        place: Where, in bytes, in what was kept and what came behind it; None if it does not, or if
+            that is not known.
+        needed: In the latter case, how many bytes of what came behind must have come to know more;
+            otherwise 0.
     """
 
     place: int | None
@@ -65,7 +72,9 @@ class Beginning:
     mark: re.Pattern[bytes]
     at: int
 
-    def find(self, kept: bytes | bytearray, came: bytes | bytearray, reach: int, work: Work) -> Found:
+    def find(
+        self, kept: bytes | bytearray, came: bytes | bytearray, reach: int, work: Work
+    ) -> Found:
         """Find where another document begins.
 
         Args:
@@ -89,8 +98,11 @@ class Beginning:
         return _NONE
 
     def _next(self, data: bytes, begin: int, stop: int) -> int:
-        """The first place from ``begin`` and before ``stop`` with a mark, or without room for one; ``stop`` if there is none."""
-        # One search for whichever mark comes first: one for each would read all of the data again for each of the other.
+        """The first place from ``begin`` and before ``stop`` with a mark, or without room for one;
+        ``stop`` if there is none.
+        """
+        # One search for whichever mark comes first: one for each would read all of the data again
+        # for each of the other.
         hit = self.mark.search(data, begin + self.at, max(0, stop + self.at + _MARK - 1))
         short = max(begin, len(data) - self.at - _MARK + 1)
         return min(hit.start() - self.at if hit else stop, short, stop)
@@ -113,9 +125,27 @@ WEBM = Beginning(
 )
 
 _FTYP = (rb"\0", rb"\0", rb"\0", rb"[\x10-\x80]", b"f", b"t", b"y", b"p", *[b"[ -~]"] * 4)
-_MOOV = (rb"\0", rb"[\0-\x0f]", b".", b".", b"m", b"o", b"o", b"v", rb"\0", rb"\0", rb"\0", rb"[\x6c\x78]", b"m", b"v", b"h", b"d")
+_MOOV = (
+    rb"\0",
+    rb"[\0-\x0f]",
+    b".",
+    b".",
+    b"m",
+    b"o",
+    b"o",
+    b"v",
+    rb"\0",
+    rb"\0",
+    rb"\0",
+    rb"[\x6c\x78]",
+    b"m",
+    b"v",
+    b"h",
+    b"d",
+)
 
-# ISO/IEC 14496-12 4.3: an ftyp with its brand; or 8.2.1, where there is none: a moov that begins with an mvhd of version 0 or 1.
+# ISO/IEC 14496-12 4.3: an ftyp with its brand; or 8.2.1, where there is none: a moov that begins
+# with an mvhd of version 0 or 1.
 MP4 = Beginning(
     re.compile(b"".join(_FTYP) + b"|" + b"".join(_MOOV), re.DOTALL),
     re.compile(_nested(*_FTYP) + b"|" + _nested(*_MOOV), re.DOTALL),

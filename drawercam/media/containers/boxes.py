@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from drawercam.media.packets import MAX_CHILDREN, MediaError, MediaLimitError
 from drawercam.media.work import Work
 
-# The largest box that does not say where it ends, in bytes: a fragment of a live stream lasts a few seconds.
+# The largest box that does not say where it ends, in bytes: a fragment of a live stream lasts a few
+# seconds.
 MAX_ENDLESS = 64 * 2**20
 
 _WORDS = [struct.Struct(f">{count}I") for count in range(9)]
 
 
 class Fields:
-    """The big-endian fields of a box, one after the other. Every method raises MediaError when the box ends too early."""
+    """The big-endian fields of a box, one after the other.
+
+    Every method raises MediaError when the box ends too early.
+    """
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
@@ -50,7 +54,10 @@ HEADER = struct.Struct(">I4s")
 
 
 def children(data: memoryview, work: Work | None = None) -> Iterator[tuple[bytes, memoryview]]:
-    """The boxes (4.2) in a complete container box, MAX_CHILDREN at most: type and payload of each. ``work`` pays for each, at the end."""
+    """The boxes (4.2) in a complete container box, MAX_CHILDREN at most: type and payload of each.
+
+    ``work`` pays for each, at the end.
+    """
     position, end, count = 0, len(data), 0
     while position < end:
         count += 1

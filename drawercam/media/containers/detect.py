@@ -99,7 +99,8 @@ class StreamReader:
 
 
 def writer(track: Track, number: int, date_utc: int) -> Writer:
-    """The writer of a track's canonical form (docs/protocol.md): WebM where browsers take it, MP4 for H.264 and AAC.
+    """The writer of a track's canonical form (docs/protocol.md): WebM where browsers take it, MP4
+    for H.264 and AAC.
 
     Args:
         track: What will be written.

@@ -42,8 +42,8 @@ def read_size(data: Buffer, position: int) -> tuple[int | None, int] | None:
     """Read an element data size (RFC 8794 section 6).
 
     Returns:
-        The size in bytes (None for the unknown size, all data bits 1) and the position behind it, or None when the data ends
-        too early.
+        The size in bytes (None for the unknown size, all data bits 1) and the position behind it,
+        or None when the data ends too early.
 
     Raises:
         MediaError: The first byte begins no size of at most 8 bytes.
@@ -65,7 +65,8 @@ def read_head(data: Buffer, position: int) -> tuple[int, int | None, int] | None
     """Read what stands before an element's data: both of the above.
 
     Returns:
-        The ID, the size (None when it is unknown) and the position of the data; or None when the bytes end too early.
+        The ID, the size (None when it is unknown) and the position of the data; or None when the
+        bytes end too early.
 
     Raises:
         MediaError: As both.
@@ -106,7 +107,9 @@ def children(data: Buffer, work: Work | None = None) -> Iterator[tuple[int, Buff
         count += 1
         if count > MAX_CHILDREN:
             raise MediaLimitError(f"an EBML element has more than {MAX_CHILDREN} others in it")
-        if position + 1 < end and data[position] & 0x80 and 0x80 <= data[position + 1] < 0xFF:  # most have one byte of each
+        if (
+            position + 1 < end and data[position] & 0x80 and 0x80 <= data[position + 1] < 0xFF
+        ):  # most have one byte of each
             identifier, size, begin = data[position], data[position + 1] & 0x7F, position + 2
         else:
             identifier, size, begin = read_head(data, position) or (0, None, 0)
@@ -138,7 +141,9 @@ def read_float(payload: Buffer) -> float:
 
 
 def read_text(payload: Buffer) -> str:
-    """Read a String Element (RFC 8794 section 7.4), ended early by a zero byte; of one that is longer than MAX_TEXT, its beginning."""
+    """Read a String Element (RFC 8794 section 7.4), ended early by a zero byte; of one that is
+    longer than MAX_TEXT, its beginning.
+    """
     return bytes(payload[:MAX_TEXT]).split(b"\0", 1)[0].decode("ascii", "replace")
 
 
@@ -158,4 +163,8 @@ def uint(value: int) -> bytes:
 
 def element(identifier: int, payload: bytes) -> bytes:
     """Write an element of known size."""
-    return identifier.to_bytes((identifier.bit_length() + 7) // 8, "big") + size_vint(len(payload)) + payload
+    return (
+        identifier.to_bytes((identifier.bit_length() + 7) // 8, "big")
+        + size_vint(len(payload))
+        + payload
+    )

@@ -1,6 +1,8 @@
-"""What both containers do with the tracks of a header: of those that can be read, the first of each kind counts.
+"""What both containers do with the tracks of a header: of those that can be read, the first of each
+kind counts.
 
-A track that cannot be read is no reason to refuse the others, and one that breaks later ends alone: it goes on with its next good keyframe.
+A track that cannot be read is no reason to refuse the others, and one that breaks later ends alone:
+it goes on with its next good keyframe.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ class Header:
     """Tracks that are read and tracks that are not, of one header.
 
     Attributes:
-        left_out: The latter, as far as they should have been read, and those that broke later; to be taken by whoever feeds the reader.
+        left_out: The latter, as far as they should have been read, and those that broke later; to
+            be taken by whoever feeds the reader.
     """
 
     def __init__(self) -> None:
@@ -68,7 +71,9 @@ class Header:
         if not self._read:
             self._refuse()
         for kind, sentence in self._unread:
-            self.leave_out(f"one track is left out, {sentence}", None if kind in self._read else kind)
+            self.leave_out(
+                f"one track is left out, {sentence}", None if kind in self._read else kind
+            )
 
     def leave_out(self, sentence: str, kind: Kind | None = None, over: bool = False) -> None:
         """Say that something is left out; see LeftOut."""
@@ -98,7 +103,9 @@ class Header:
         sentences = [*self._broken.values(), *(sentence for _, sentence in self._unread)]
         if not sentences:
             raise MediaError("no track of this stream has a codec that the relay passes on")
-        raise MediaError(f"no track of this stream can be read; {'; '.join(sentences[:_MOST_TOLD])}")
+        raise MediaError(
+            f"no track of this stream can be read; {'; '.join(sentences[:_MOST_TOLD])}"
+        )
 
 
 class TrackReader:
@@ -111,7 +118,13 @@ class TrackReader:
     __slots__ = ("_begin", "_broken", "_geometry", "_header", "_name", "_unpacker", "kind", "track")
 
     def __init__(
-        self, header: Header, name: str, kind: Kind, begin: Callable[[Work], Unpacker], work: Work, geometry: Geometry = _PLAIN
+        self,
+        header: Header,
+        name: str,
+        kind: Kind,
+        begin: Callable[[Work], Unpacker],
+        work: Work,
+        geometry: Geometry = _PLAIN,
     ) -> None:
         """
         Args:

@@ -1,7 +1,9 @@
-"""Sound and picture in one file, for programs: the canonical messages of a camera's tracks (docs/protocol.md), put together.
+"""Sound and picture in one file, for programs: the canonical messages of a camera's tracks
+(docs/protocol.md), put together.
 
-The relay has every frame in its canonical form already. Messages of one track, one behind the other, are a file; those of two tracks are
-one, too, if one header names both. So no frame is written again: a copy of its message gets another time, at a place that is known.
+The relay has every frame in its canonical form already. Messages of one track, one behind the
+other, are a file; those of two tracks are one, too, if one header names both. So no frame is
+written again: a copy of its message gets another time, at a place that is known.
 """
 
 from __future__ import annotations
@@ -10,7 +12,14 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from drawercam.media.codecs import opus
-from drawercam.media.frame_layout import is_webm, move_mp4, move_webm, set_mp4_duration, time_of, unwrap
+from drawercam.media.frame_layout import (
+    is_webm,
+    move_mp4,
+    move_webm,
+    set_mp4_duration,
+    time_of,
+    unwrap,
+)
 from drawercam.media.packets import Codec, Packet, Track
 
 from . import boxes, ebml
@@ -22,8 +31,10 @@ VIDEO, AUDIO = 1, 2
 """Track numbers in canonical messages, and in the file."""
 
 LONGEST_GAP = 2_000_000
-"""Microseconds without a frame after which the camera, or this reader, was away. Then the file goes on as if it had not been: a player
-whose picture stands still does not count on meanwhile, and would wait for as long once more."""
+"""Microseconds without a frame after which the camera, or this reader, was away. Then the file goes
+on as if it had not been: a player whose picture stands still does not count on meanwhile, and would
+wait for as long once more.
+"""
 
 STEP = 100_000
 """Microseconds between the last frame before such a gap and the first one behind it."""
@@ -57,24 +68,33 @@ class Muxed:
 
     Attributes:
         container: The form of its picture, and so of the file.
-        numbers: The tracks in it. Opus goes with any picture; AAC, which WebM does not have, goes with H.264 only.
+        numbers: The tracks in it. Opus goes with any picture; AAC, which WebM does not have, goes
+            with H.264 only.
     """
 
     def __init__(
-        self, video: bytes, audio: bytes | None = None, interval: int | None = None, rotation: int = 0, flip: bool = False
+        self,
+        video: bytes,
+        audio: bytes | None = None,
+        interval: int | None = None,
+        rotation: int = 0,
+        flip: bool = False,
     ) -> None:
         """
         Args:
             video, audio: The canonical init segments of tracks 1 and 2.
-            interval: Microseconds from one picture to the next, usually, if that is known. WebM says so in its header: without it, FFmpeg
-                looks at the times of forty pictures before it shows the first one.
+            interval: Microseconds from one picture to the next, usually, if that is known. WebM
+                says so in its header: without it, FFmpeg looks at the times of forty pictures
+                before it shows the first one.
             rotation, flip: As in `packets.Track`. The init segments do not say it; the file does.
         """
         self.container = container_of(video)
         self._inits = [video]
         self._interval = interval
         self._turn = rotation, flip
-        self._opus: tuple[Mp4Writer, Track] | None = None  # for Opus in MP4, the one that has to be written anew
+        self._opus: tuple[Mp4Writer, Track] | None = (
+            None  # for Opus in MP4, the one that has to be written anew
+        )
         if audio is not None and container_of(audio) is self.container:
             self._inits.append(audio)
         elif audio is not None and self.container is Container.MP4:
@@ -96,7 +116,8 @@ class Muxed:
             message: The frame message. The first one is a picture, and a keyframe.
 
         Returns:
-            Empty, if the frame has no place: it is of before the first picture, or not later than the last one of its track.
+            Empty, if the frame has no place: it is of before the first picture, or not later than
+                the last one of its track.
         """
         time = time_of(message)
         head = b""
@@ -114,7 +135,8 @@ class Muxed:
         self._latest = max(self._latest, placed)
         moved = self._moved(message, placed)
         if self.container is Container.MP4 and number == VIDEO and before >= 0:
-            # As long as the one before lasted: VLC believes what is told here, and stands still when the clock of its sound disagrees.
+            # As long as the one before lasted: VLC believes what is told here, and stands still
+            # when the clock of its sound disagrees.
             set_mp4_duration(moved, placed - before)
         return head + moved if head else moved
 
@@ -131,14 +153,20 @@ class Muxed:
         return moved
 
     def _init(self, time: int) -> bytes:
-        """The header of all tracks. The file's zero lies so many microseconds behind that of the messages."""
+        """The header of all tracks.
+
+        The file's zero lies so many microseconds behind that of the messages.
+        """
         if self.container is Container.WEBM:
             return _webm_init(self._inits, time, self._interval, projection(*self._turn))
         return _mp4_init(self._inits, *self._turn)
 
 
 def _elements(init: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """What stands in a WebM init segment: ID, all of it, and its payload. Of the Segment, whose size is unknown, only the beginning."""
+    """What stands in a WebM init segment: ID, all of it, and its payload.
+
+    Of the Segment, whose size is unknown, only the beginning.
+    """
     position = 0
     while (head := ebml.read_id(init, position)) and (size := ebml.read_size(init, head[1])):
         end = size[1] + (size[0] or 0)
@@ -147,18 +175,31 @@ def _elements(init: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 
 def _webm_init(inits: list[bytes], time: int, interval: int | None, turn: bytes) -> bytes:
-    """RFC 9559 section 5.1: as the first one, with the TrackEntries of all, of which the first tells how long a picture usually lasts
-    (DefaultDuration) and how it is turned (Projection); DateUTC, if there is one, is that of the file's zero."""
-    tracks = [payload for init in inits for identifier, _, payload in _elements(init) if identifier == Id.TRACKS]
+    """RFC 9559 section 5.1: as the first one, with the TrackEntries of all, of which the first
+    tells how long a picture usually lasts (DefaultDuration) and how it is turned (Projection);
+    DateUTC, if there is one, is that of the file's zero.
+    """
+    tracks = [
+        payload
+        for init in inits
+        for identifier, _, payload in _elements(init)
+        if identifier == Id.TRACKS
+    ]
     entry = next(payload for _, payload in ebml.children(tracks[0]))
     more = ebml.element(Id.DEFAULT_DURATION, ebml.uint(interval * 1000)) if interval else b""
-    written = b"".join(ebml.element(child, bytes(value) + (turn if child == Id.VIDEO else b"")) for child, value in ebml.children(entry))
+    written = b"".join(
+        ebml.element(child, bytes(value) + (turn if child == Id.VIDEO else b""))
+        for child, value in ebml.children(entry)
+    )
     tracks[0] = ebml.element(Id.TRACK_ENTRY, written + more)
     entries = b"".join(tracks)
     written = b""
     for identifier, whole, payload in _elements(inits[0]):
         if identifier == Id.INFO:
-            whole = ebml.element(Id.INFO, b"".join(ebml.element(*_dated(*child, time)) for child in ebml.children(payload)))
+            whole = ebml.element(
+                Id.INFO,
+                b"".join(ebml.element(*_dated(*child, time)) for child in ebml.children(payload)),
+            )
         elif identifier == Id.TRACKS:
             whole = ebml.element(Id.TRACKS, entries)
         written += whole
@@ -168,11 +209,15 @@ def _webm_init(inits: list[bytes], time: int, interval: int | None, turn: bytes)
 def _dated(identifier: int, payload: ebml.Buffer, time: int) -> tuple[int, bytes]:
     if identifier != Id.DATE_UTC:
         return identifier, bytes(payload)
-    return identifier, (int.from_bytes(payload, "big", signed=True) + time * 1000).to_bytes(8, "big", signed=True)
+    return identifier, (int.from_bytes(payload, "big", signed=True) + time * 1000).to_bytes(
+        8, "big", signed=True
+    )
 
 
 def _mp4_init(inits: list[bytes], rotation: int, flip: bool) -> bytes:
-    """ISO/IEC 14496-12 8.2.1: as the first one, with the trak of each, of which the first is turned, and the trex of each in one mvex."""
+    """ISO/IEC 14496-12 8.2.1: as the first one, with the trak of each, of which the first is
+    turned, and the trex of each in one mvex.
+    """
     first = memoryview(inits[0])
     moovs = [boxes.need(memoryview(init), b"moov") for init in inits]
     picture, *sounds = (bytes(boxes.need(moov, b"trak")) for moov in moovs)
@@ -180,8 +225,12 @@ def _mp4_init(inits: list[bytes], rotation: int, flip: bool) -> bytes:
     if rotation or flip:
         picture = picture.replace(tkhd, with_turn(tkhd, rotation, flip), 1)
     traks = b"".join(boxes.box(b"trak", trak) for trak in (picture, *sounds))
-    extends = b"".join(boxes.box(b"trex", bytes(boxes.need(moov, b"mvex", b"trex"))) for moov in moovs)
-    header = bytes(boxes.need(moovs[0], b"mvhd")[:-4]) + (len(inits) + 1).to_bytes(4, "big")  # next_track_ID
+    extends = b"".join(
+        boxes.box(b"trex", bytes(boxes.need(moov, b"mvex", b"trex"))) for moov in moovs
+    )
+    header = bytes(boxes.need(moovs[0], b"mvhd")[:-4]) + (len(inits) + 1).to_bytes(
+        4, "big"
+    )  # next_track_ID
     moov = boxes.box(b"mvhd", header) + traks + boxes.box(b"mvex", extends)
     return boxes.box(b"ftyp", bytes(boxes.need(first, b"ftyp"))) + boxes.box(b"moov", moov)
 
@@ -189,6 +238,12 @@ def _mp4_init(inits: list[bytes], rotation: int, flip: bool) -> bytes:
 def _opus_track(init: bytes) -> Track:
     """The track of a canonical init segment of Opus."""
     tracks = next(payload for identifier, _, payload in _elements(init) if identifier == Id.TRACKS)
-    entry = next(payload for identifier, payload in ebml.children(tracks) if identifier == Id.TRACK_ENTRY)
-    config = next(bytes(payload) for identifier, payload in ebml.children(entry) if identifier == Id.CODEC_PRIVATE)
+    entry = next(
+        payload for identifier, payload in ebml.children(tracks) if identifier == Id.TRACK_ENTRY
+    )
+    config = next(
+        bytes(payload)
+        for identifier, payload in ebml.children(entry)
+        if identifier == Id.CODEC_PRIVATE
+    )
     return Track(Codec.OPUS, "opus", config, sample_rate=48000, channels=opus.channels(config))

@@ -15,7 +15,8 @@ from .beginnings import MAX_KEPT, MP4, DocumentReader, Doubt, DoubtError
 from .mp4_fragments import MAX_BOX, MAX_SAMPLES, Fragment, Sample, in_order, listed
 from .mp4_tracks import NOT_FRAGMENTED, Movie
 
-# The largest moof, and what is held of a moov, in bytes. Real ones have some hundred bytes, and 4 to 16 for each sample.
+# The largest moof, and what is held of a moov, in bytes. Real ones have some hundred bytes, and 4
+# to 16 for each sample.
 MAX_HEADER = 2**20
 
 # Bytes of memory for a sample that is expected.
@@ -24,32 +25,54 @@ _SAMPLE_SIZE = 256
 # Times in a stream, in microseconds: what JavaScript still counts exactly, 285 years.
 MAX_TIME = 2**53
 
-# How long before a stream's zero its edit list may put a sample, in microseconds: what a decoder needs to warm up, and some.
+# How long before a stream's zero its edit list may put a sample, in microseconds: what a decoder
+# needs to warm up, and some.
 MAX_LEAD = 10_000_000
 
-# How far, in microseconds, a picture may be shown before or after its decode time. Encoders reorder by a few frames.
+# How far, in microseconds, a picture may be shown before or after its decode time. Encoders reorder
+# by a few frames.
 MAX_REORDERING = 10_000_000
 
-# A frame that claims to last longer, in microseconds, tells of a recorder's pause and not of its own length.
+# A frame that claims to last longer, in microseconds, tells of a recorder's pause and not of its
+# own length.
 MAX_DURATION = 10_000_000
 
-# The type of the first box. Anything else is no MP4 at all, and said to be so at once. Section 4.3 asks for ftyp; but streams that are
-# joined begin with what stands between fragments, some writers pad first, and QuickTime's old files begin with their media.
+# The type of the first box. Anything else is no MP4 at all, and said to be so at once. Section 4.3
+# asks for ftyp; but streams that are joined begin with what stands between fragments, some writers
+# pad first, and QuickTime's old files begin with their media.
 BEGINNINGS = frozenset(
-    (b"ftyp", b"styp", b"moov", b"free", b"skip", b"wide", b"uuid", b"sidx", b"ssix", b"emsg", b"prft", b"pdin", b"meta", b"mdat", b"moof")
+    (
+        b"ftyp",
+        b"styp",
+        b"moov",
+        b"free",
+        b"skip",
+        b"wide",
+        b"uuid",
+        b"sidx",
+        b"ssix",
+        b"emsg",
+        b"prft",
+        b"pdin",
+        b"meta",
+        b"mdat",
+        b"moof",
+    )
 )
 
 # Of a moov, what is read.
 _IN_MOOV = frozenset((b"mvhd", b"trak", b"mvex"))
 
-# What may follow a box. Where another type does, the box may have been cut off, and another document have begun in it.
+# What may follow a box. Where another type does, the box may have been cut off, and another
+# document have begun in it.
 _KNOWN = BEGINNINGS | {b"mfra", b"udta", *_IN_MOOV}
 
 # Bytes before a sample that are kept with it: as much as a document has before its mvhd ends.
 _TAIL = 2**8
 
-# Bytes at the end of what cannot be read in which no other document is looked for. Many a moov ends with zeros, with which documents begin,
-# too; that it cannot be read is to be said at once. Where so few bytes are wrong, it can.
+# Bytes at the end of what cannot be read in which no other document is looked for. Many a moov ends
+# with zeros, with which documents begin, too; that it cannot be read is to be said at once. Where
+# so few bytes are wrong, it can.
 _ZEROS = 7
 
 # 8.2.2.2: what stands in each mvhd, ten reserved bytes and a matrix that turns nothing.
@@ -59,9 +82,11 @@ _MOVIE = bytes(10) + struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40
 class Mp4Reader(DocumentReader):
     """Push bytes, get tracks and packets.
 
-    The bytes may be cut anywhere. Timestamps are in microseconds from the stream's own zero. A sample leaves as soon as its last byte has
-    come. A second moov in the stream replaces the first, as recorders that are restarted in mid-stream write it; also one within a box that
-    was cut off. That it was cut off shows in what follows it; where what follows is right, so was the box, whatever is in it.
+    The bytes may be cut anywhere. Timestamps are in microseconds from the stream's own zero. A
+    sample leaves as soon as its last byte has come. A second moov in the stream replaces the first,
+    as recorders that are restarted in mid-stream write it; also one within a box that was cut off.
+    That it was cut off shows in what follows it; where what follows is right, so was the box,
+    whatever is in it.
     """
 
     def __init__(self) -> None:
@@ -116,10 +141,12 @@ class Mp4Reader(DocumentReader):
             break
 
     def _reach(self, used_up: int) -> int:
-        """In how many of the buffer's first bytes another document may begin, where something is wrong with them.
+        """In how many of the buffer's first bytes another document may begin, where something is
+        wrong with them.
 
         Args:
-            used_up: So many were found to be wrong; 0 for the header of a box, or if it shows in what lies before.
+            used_up: So many were found to be wrong; 0 for the header of a box, or if it shows in
+                what lies before.
         """
         if used_up or self._moov_ended:
             return used_up - _ZEROS
@@ -142,7 +169,9 @@ class Mp4Reader(DocumentReader):
         self._work.spend(BOX)
         self._unit = self._position
         if self._endless is not None:
-            raise MediaLimitError(f"an MP4 box {boxes.quoted(self._endless)} without an end is too long")
+            raise MediaLimitError(
+                f"an MP4 box {boxes.quoted(self._endless)} without an end is too long"
+            )
         size, kind = boxes.HEADER.unpack_from(view, begin)
         if not self._began and kind not in BEGINNINGS:
             raise MediaError("the stream does not begin with an MP4 box")
@@ -160,7 +189,9 @@ class Mp4Reader(DocumentReader):
             # 4.2: to the end of the file. Of a live stream, nobody knows where that is.
             self._endless = kind
             size = header + boxes.MAX_ENDLESS
-        if size < header or not (kind in _KNOWN or (kind.isascii() and kind.decode("ascii").isprintable())):
+        if size < header or not (
+            kind in _KNOWN or (kind.isascii() and kind.decode("ascii").isprintable())
+        ):
             raise MediaError(f"an MP4 box {boxes.quoted(kind)} has an impossible type or size")
         if kind not in _KNOWN and self._moov_end is None and self._position != self._trusted:
             raise DoubtError(0, self._position)
@@ -168,7 +199,9 @@ class Mp4Reader(DocumentReader):
             raise MediaError(NOT_FRAGMENTED)
         limit = MAX_HEADER if kind == b"moof" else MAX_PASSED_OVER
         if size - header > limit:
-            raise MediaLimitError(f"an MP4 box {boxes.quoted(kind)} claims {size} bytes; the limit is {limit}")
+            raise MediaLimitError(
+                f"an MP4 box {boxes.quoted(kind)} claims {size} bytes; the limit is {limit}"
+            )
         self._needed = 8
         if self._moov_end is not None:
             self._read_in_moov(view, begin, kind, header, size)
@@ -203,7 +236,9 @@ class Mp4Reader(DocumentReader):
             self._position += size
         self._last = kept
 
-    def _read_in_moov(self, view: memoryview, begin: int, kind: bytes, header: int, size: int) -> None:
+    def _read_in_moov(
+        self, view: memoryview, begin: int, kind: bytes, header: int, size: int
+    ) -> None:
         """Keep a box of a moov, pass over it, or say how many bytes it needs."""
         assert self._moov_end is not None
         if self._position + size > self._moov_end:
@@ -217,8 +252,11 @@ class Mp4Reader(DocumentReader):
             return
         if kind in _IN_MOOV:
             self._work.spend(READ)
-            # With its size written anew: 0 would mean up to the end of the parent, which is shorter now.
-            self._moov += boxes.HEADER.pack(8 + size - header, kind) + view[begin + header : begin + size]
+            # With its size written anew: 0 would mean up to the end of the parent, which is shorter
+            # now.
+            self._moov += (
+                boxes.HEADER.pack(8 + size - header, kind) + view[begin + header : begin + size]
+            )
         self._position += size
         if len(self._last) + size <= MAX_KEPT:
             self._last += view[begin : begin + size]
@@ -233,7 +271,9 @@ class Mp4Reader(DocumentReader):
         self._read_moov(memoryview(bytes(moov)))
         self._moov_ended = False
 
-    def _read_media(self, view: memoryview, place: int, end: int, found: list[Track | Packet]) -> None:
+    def _read_media(
+        self, view: memoryview, place: int, end: int, found: list[Track | Packet]
+    ) -> None:
         """Take the samples that have come of an mdat, and pass over it when it has no more.
 
         Args:
@@ -294,7 +334,9 @@ class Mp4Reader(DocumentReader):
         duration = stream.microseconds(shown + sample.duration) - timestamp
         decode_offset = timestamp - stream.microseconds(decode)
         if not -MAX_LEAD <= timestamp <= MAX_TIME or abs(decode_offset) > MAX_REORDERING:
-            stream.frames.breaks(MediaError("a sample of an MP4 fragment has an impossible time"), self._work)
+            stream.frames.breaks(
+                MediaError("a sample of an MP4 fragment has an impossible time"), self._work
+            )
             return
         unpacked = stream.frames.unpack(data, sample.sync, self._work)
         if unpacked is None:
@@ -337,8 +379,8 @@ class Mp4Reader(DocumentReader):
     def _plan(self, samples: list[Sample], end: int) -> None:
         """Expect samples that lie behind this position of the stream."""
         self._samples.extend(in_order(samples, end))
-        # Each has a byte at least, so those of all fragments before have come, unless a new moov has
-        # taken them back again and again.
+        # Each has a byte at least, so those of all fragments before have come, unless a new moov
+        # has taken them back again and again.
         self._planned += len(samples)
         if self._planned > self._position + MAX_SAMPLES:
             raise MediaLimitError("an MP4 stream announces more samples than it has bytes")

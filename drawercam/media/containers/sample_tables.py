@@ -1,4 +1,6 @@
-"""The sample tables of an MP4's moov (ISO/IEC 14496-12 8.5 to 8.7): what a recorder wrote before its first fragment, if anything."""
+"""The sample tables of an MP4's moov (ISO/IEC 14496-12 8.5 to 8.7): what a recorder wrote before
+its first fragment, if anything.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,11 @@ def read_samples(stbl: memoryview, most: int, work: Work) -> list[TableSample]:
     durations = _runs(boxes.need(stbl, b"stts", work=work), count)
     ctts = boxes.find(stbl, b"ctts", work=work)
     # Signed in version 0 too, as in a trun.
-    compositions = [0] * count if ctts is None else [value - (value >> 31 << 32) for value in _runs(ctts, count)]
+    compositions = (
+        [0] * count
+        if ctts is None
+        else [value - (value >> 31 << 32) for value in _runs(ctts, count)]
+    )
     stss = boxes.find(stbl, b"stss", work=work)
     keys = None if stss is None else set(_table(stss, 1, count))
     places = _places(stbl, sizes, work)
@@ -61,7 +67,17 @@ def read_samples(stbl: memoryview, most: int, work: Work) -> list[TableSample]:
     decode = 0
     for index, (position, description) in enumerate(places):
         sync = keys is None or index + 1 in keys
-        samples.append(TableSample(position, sizes[index], decode, compositions[index], durations[index], sync, description))
+        samples.append(
+            TableSample(
+                position,
+                sizes[index],
+                decode,
+                compositions[index],
+                durations[index],
+                sync,
+                description,
+            )
+        )
         decode += durations[index]
     return samples
 
@@ -82,7 +98,9 @@ def _sizes(stbl: memoryview, count: int, work: Work) -> list[int]:
 
 
 def _table(box: memoryview, columns: int, most: int) -> list[int]:
-    """The numbers of a table that begins with the number of its rows; only the first rows if there are more than could be of use."""
+    """The numbers of a table that begins with the number of its rows; only the first rows if there
+    are more than could be of use.
+    """
     fields = boxes.Fields(box)
     _, rows = fields.words(2)
     return [fields.uint(4) for _ in range(min(rows, most) * columns)]
@@ -100,7 +118,10 @@ def _runs(box: memoryview, count: int) -> list[int]:
 
 
 def _places(stbl: memoryview, sizes: list[int], work: Work) -> list[tuple[int, int]]:
-    """8.7.4, 8.7.5: where each sample lies, and its description. Chunks of many samples, whose first ones' places are told."""
+    """8.7.4, 8.7.5: where each sample lies, and its description.
+
+    Chunks of many samples, whose first ones' places are told.
+    """
     count = len(sizes)
     co64 = boxes.find(stbl, b"co64", work=work)
     fields = boxes.Fields(co64 if co64 is not None else boxes.need(stbl, b"stco", work=work))

@@ -5,7 +5,14 @@ from __future__ import annotations
 import struct
 
 from drawercam.media.codecs.unpack import audio_duration
-from drawercam.media.packets import MAX_PASSED_OVER, Codec, MediaError, MediaLimitError, Packet, Track
+from drawercam.media.packets import (
+    MAX_PASSED_OVER,
+    Codec,
+    MediaError,
+    MediaLimitError,
+    Packet,
+    Track,
+)
 from drawercam.media.work import FRAME, LONG, READ
 
 from . import ebml
@@ -13,11 +20,12 @@ from .beginnings import MAX_KEPT, WEBM, DocumentReader, Doubt, DoubtError
 from .matroska import DEFAULT_SCALE, Id
 from .webm_tracks import MAX_TRACKS, Tracks
 
-# The largest element inside a Cluster that is read, in bytes. A 4K keyframe at the best quality stays below 2 MiB.
+# The largest element inside a Cluster that is read, in bytes. A 4K keyframe at the best quality
+# stays below 2 MiB.
 MAX_ELEMENT = 8 * 2**20
 
-# The largest header element (EBML, Info, Tracks), in bytes. Real ones have some hundred. What is only passed over, such as attachments, is
-# never held.
+# The largest header element (EBML, Info, Tracks), in bytes. Real ones have some hundred. What is
+# only passed over, such as attachments, is never held.
 MAX_HEADER = 2**20
 
 _HEADERS = frozenset((Id.EBML, Id.INFO, Id.TRACKS))
@@ -25,10 +33,26 @@ _MEDIA = frozenset((Id.CLUSTER, Id.TIMESTAMP, Id.SIMPLE_BLOCK, Id.BLOCK_GROUP))
 _MASTERS = frozenset((Id.SEGMENT, Id.CLUSTER))  # what is in them is read as it comes
 
 # First bytes of what stands in a BlockGroup, RFC 9559 section 5.1.3.5.
-_IN_GROUP = frozenset((Id.BLOCK, Id.BLOCK_DURATION, Id.REFERENCE_BLOCK, 0xFA, 0xFD, 0xA4, 0x75, 0x8E, 0xC8, 0xA2, 0xEC, 0xBF))
+_IN_GROUP = frozenset(
+    (
+        Id.BLOCK,
+        Id.BLOCK_DURATION,
+        Id.REFERENCE_BLOCK,
+        0xFA,
+        0xFD,
+        0xA4,
+        0x75,
+        0x8E,
+        0xC8,
+        0xA2,
+        0xEC,
+        0xBF,
+    )
+)
 
-# What is only passed over, but known. Where anything else follows an element, that may have been cut off, and another document have begun
-# in it. IDs of one byte stand there by chance, too: the element before them stays the one that may have been cut off.
+# What is only passed over, but known. Where anything else follows an element, that may have been
+# cut off, and another document have begun in it. IDs of one byte stand there by chance, too: the
+# element before them stays the one that may have been cut off.
 _KNOWN = frozenset((*_MEDIA, Id.SEEK_HEAD, Id.CUES, Id.TAGS, Id.CHAPTERS, Id.ATTACHMENTS))
 _SHORT = {Id.VOID: MAX_KEPT, Id.CRC_32: 4, Id.PREV_SIZE: 8, Id.POSITION: 8}  # bytes in it at most
 
@@ -39,23 +63,28 @@ _AT_ONCE = 64
 class WebmReader(DocumentReader):
     """Push bytes, get tracks and packets.
 
-    The bytes may be cut anywhere. Timestamps are in microseconds from the stream's own zero. A second EBML header in the stream
-    begins a new document, as recorders that are restarted in mid-stream write it; also one within an element that was cut off.
+    The bytes may be cut anywhere. Timestamps are in microseconds from the stream's own zero. A
+    second EBML header in the stream begins a new document, as recorders that are restarted in
+    mid-stream write it; also one within an element that was cut off.
 
-    Sizes of Segments and Clusters are not used: an element of a higher level ends them, known size or not, and a recorder that dies
-    leaves wrong ones.
+    Sizes of Segments and Clusters are not used: an element of a higher level ends them, known size
+    or not, and a recorder that dies leaves wrong ones.
     """
 
     def __init__(self) -> None:
         super().__init__(WEBM, needed=1)
-        self._trusted = False  # nothing was cut off before the buffer, for all that its first element tells
+        self._trusted = (
+            False  # nothing was cut off before the buffer, for all that its first element tells
+        )
         self._scale = DEFAULT_SCALE
         self._cluster: int | None = None  # its Timestamp in ticks; None outside or before it
         self._in_cluster = False
         self._tracks = Tracks()
 
     def _read(self, found: list[Track | Packet]) -> None:
-        while len(self._buffer) >= self._needed and (self._read_on(found) if self._doubt is None else self._judge(self._doubt)):
+        while len(self._buffer) >= self._needed and (
+            self._read_on(found) if self._doubt is None else self._judge(self._doubt)
+        ):
             pass
 
     def _read_on(self, found: list[Track | Packet]) -> bool:
@@ -90,14 +119,27 @@ class WebmReader(DocumentReader):
                     raise MediaError(f"element 0x{identifier:X} has an unknown size")
                 end = begin + length
                 wanted = (identifier in _MEDIA and self._in_cluster) or identifier in _HEADERS
-                limit = MAX_HEADER if identifier in _HEADERS else MAX_ELEMENT if wanted else MAX_PASSED_OVER
+                limit = (
+                    MAX_HEADER
+                    if identifier in _HEADERS
+                    else MAX_ELEMENT
+                    if wanted
+                    else MAX_PASSED_OVER
+                )
                 if length > limit:
-                    raise MediaLimitError(f"element 0x{identifier:X} claims {length} bytes; the limit is {limit}")
+                    raise MediaLimitError(
+                        f"element 0x{identifier:X} claims {length} bytes; the limit is {limit}"
+                    )
                 if not wanted:
                     short = length <= _SHORT.get(identifier, -1)
-                    if not short and (identifier not in _KNOWN or length > MAX_KEPT) and (position or not self._trusted):
+                    if (
+                        not short
+                        and (identifier not in _KNOWN or length > MAX_KEPT)
+                        and (position or not self._trusted)
+                    ):
                         if identifier in _KNOWN:
-                            before = position  # what lies before it is right, but its own head may have been cut off
+                            # What lies before it is right, but its own head may have been cut off.
+                            before = position
                         raise DoubtError(begin - position)
                     if length > MAX_KEPT:
                         before = position = end
@@ -109,7 +151,10 @@ class WebmReader(DocumentReader):
                     if end > available:
                         self._needed = end - position
                         break
-                    if not short or end - before + (len(self._last) if before < 0 else 0) > MAX_KEPT:
+                    if (
+                        not short
+                        or end - before + (len(self._last) if before < 0 else 0) > MAX_KEPT
+                    ):
                         before = position
                     position = end
                     continue
@@ -137,7 +182,12 @@ class WebmReader(DocumentReader):
             self._use_up(before, position)
             if isinstance(error, DoubtError):
                 return self._judge(Doubt(None, error.reach))
-            return self._judge(Doubt(type(error)(*error.args), ended - position if ended > position else _looked(buffer)))
+            return self._judge(
+                Doubt(
+                    type(error)(*error.args),
+                    ended - position if ended > position else _looked(buffer),
+                )
+            )
         work.spend(count)
         if before >= 0 and before + len(raw) == ended == position:
             self._last, self._trusted = raw, False
@@ -147,7 +197,9 @@ class WebmReader(DocumentReader):
         return False
 
     def _check_head(self, identifier: int, position: int, begin: int) -> bool:
-        """Doubt an element by its first bytes, if it is a block or a group; returns whether enough of them have come."""
+        """Doubt an element by its first bytes, if it is a block or a group; returns whether enough
+        of them have come.
+        """
         buffer = self._buffer
         if identifier not in (Id.SIMPLE_BLOCK, Id.BLOCK_GROUP):
             return True
@@ -223,7 +275,9 @@ class WebmReader(DocumentReader):
             if child == Id.DOC_TYPE:
                 doc_type = ebml.read_text(value)
         if doc_type not in ("webm", "matroska"):
-            raise MediaError(f"an EBML document of type {doc_type[:40]!r} is neither WebM nor Matroska")
+            raise MediaError(
+                f"an EBML document of type {doc_type[:40]!r} is neither WebM nor Matroska"
+            )
         self._enter(Id.EBML)
         self._scale = DEFAULT_SCALE
         self._header_read = False
@@ -241,8 +295,17 @@ class WebmReader(DocumentReader):
         if block is not None:
             self._read_block(block, 0, key, duration, found)
 
-    def _read_block(self, payload: bytes, begin: int, key: bool | None, duration: int, found: list[Track | Packet]) -> None:
-        """Read a SimpleBlock (``key`` None: its own flag counts) or a Block, RFC 9559 section 10, that begins there."""
+    def _read_block(
+        self,
+        payload: bytes,
+        begin: int,
+        key: bool | None,
+        duration: int,
+        found: list[Track | Packet],
+    ) -> None:
+        """Read a SimpleBlock (``key`` None: its own flag counts) or a Block, RFC 9559 section 10,
+        that begins there.
+        """
         number, body = ebml.read_size(payload, begin) or (None, 0)
         if number is None or len(payload) < body + 3:
             raise MediaError("a block is too short")
@@ -275,7 +338,16 @@ class WebmReader(DocumentReader):
             track = entry.frames.track
             assert track is not None
             length = share * 1000 or _duration(track, frame, entry.default_duration)  # nanoseconds
-            found.append(Packet(track, timestamp + passed // 1000, frame_key, frame, (length + 500) // 1000, document=self._document))
+            found.append(
+                Packet(
+                    track,
+                    timestamp + passed // 1000,
+                    frame_key,
+                    frame,
+                    (length + 500) // 1000,
+                    document=self._document,
+                )
+            )
             passed += length
 
 
@@ -304,7 +376,9 @@ def _unlace(payload: bytes, position: int, lacing: int) -> list[bytes]:
         for _ in range(count - 1):
             before = total
             while True:
-                if position >= len(payload) or total > len(payload):  # or a block could consist of sizes alone
+                if position >= len(payload) or total > len(
+                    payload
+                ):  # or a block could consist of sizes alone
                     raise MediaError("a laced block is cut off")
                 byte = payload[position]
                 position += 1
@@ -318,7 +392,8 @@ def _unlace(payload: bytes, position: int, lacing: int) -> list[bytes]:
             read = ebml.read_size(payload, position)
             if read is None or read[0] is None:
                 raise MediaError("a laced block is cut off")
-            # Every size but the first is a difference, stored with an offset of half the range (RFC 9559 section 10.3.3).
+            # Every size but the first is a difference, stored with an offset of half the range (RFC
+            # 9559 section 10.3.3).
             length = read[1] - position
             size = read[0] if index == 0 else size + read[0] - ((1 << (7 * length - 1)) - 1)
             position = read[1]

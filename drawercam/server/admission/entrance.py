@@ -1,6 +1,8 @@
-"""The entrance: what is let in is decided here for requests over HTTP and for handshakes of WebSockets alike, and nowhere else.
+"""The entrance: what is let in is decided here for requests over HTTP and for handshakes of
+WebSockets alike, and nowhere else.
 
-No sockets: headers in, an `Admission` out. Closed by default: what has no row in routes.py is refused.
+No sockets: headers in, an `Admission` out. Closed by default: what has no row in routes.py is
+refused.
 """
 
 from __future__ import annotations
@@ -25,19 +27,28 @@ from .routes import Route
 from .visitors import Admission, Book, RequestVisit
 
 CHALLENGE = 'Basic realm="drawercam"'
-"""How a program is asked for its key (RFC 9110 section 11.6.1). Many show the one they have only then, ffmpeg for instance."""
+"""How a program is asked for its key (RFC 9110 section 11.6.1).
+
+Many show the one they have only then, ffmpeg for instance.
+"""
 
 TICKET_HEADER = "Drawercam-Ticket"
-"""In a request of a page that came from the relay's former address: its ticket, which a socket has among its subprotocols."""
+"""In a request of a page that came from the relay's former address: its ticket, which a socket has
+among its subprotocols.
+"""
 
-# A socket's subprotocol besides its own, in which a page from the relay's earlier address brings its ticket. Scripts cannot send headers.
+# A socket's subprotocol besides its own, in which a page from the relay's earlier address brings
+# its ticket. Scripts cannot send headers.
 _TICKET_PROTOCOL = "drawercam-ticket."
 
 # Methods that change nothing (RFC 9110 section 9.2.1).
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 Find = Callable[[], tuple[Route, Mapping[str, str]]]
-"""Gives a row of the table, and the parts of the path by their names. May raise what is to be answered where there is no row."""
+"""Gives a row of the table, and the parts of the path by their names.
+
+May raise what is to be answered where there is no row.
+"""
 
 
 @dataclass(slots=True)
@@ -46,10 +57,12 @@ class Asked:
 
     Attributes:
         client: The peer, and the host for which it asks.
-        arrived_at: The relay's own address at which its connection was made; None where that is not known.
+        arrived_at: The relay's own address at which its connection was made; None where that is not
+            known.
         values: Gives all values of a header, in their order; names are the same in capitals.
         denied: It may not be answered, whatever it is about.
-        by_ticket: It has shown a good ticket, so its page is of another origin. Known when it was let in, or refused.
+        by_ticket: It has shown a good ticket, so its page is of another origin. Known when it was
+            let in, or refused.
     """
 
     client: Client
@@ -145,15 +158,21 @@ class Entrance:
             access.check_origin(asked.first("Origin"), client.host, client.https)
         route, parts = find()
         grant = access.grant(asked.cookies)
-        if route.tickets and (by_ticket := access.grant_of_ticket(asked.first(TICKET_HEADER) or "")):
+        if route.tickets and (
+            by_ticket := access.grant_of_ticket(asked.first(TICKET_HEADER) or "")
+        ):
             asked.by_ticket = True
-            return _admission(route, parts, by_ticket, client)  # and no more than that: its page is of another origin
+            return _admission(
+                route, parts, by_ticket, client
+            )  # and no more than that: its page is of another origin
         if not route.programs:
             return _admission(route, parts, grant, client)
         access.check_site(asked.values("Sec-Fetch-Site"))
         try:
             if self.keys is not None:
-                grant = self.keys.with_shown(grant, asked.first("Authorization") or "", client.address)
+                grant = self.keys.with_shown(
+                    grant, asked.first("Authorization") or "", client.address
+                )
             return _admission(route, parts, grant, client)
         except Denied as denied:
             if denied.status == 401:
@@ -185,7 +204,9 @@ class Entrance:
         return route, admission
 
     def _grant_of_socket(self, asked: Asked) -> Grant:
-        """What its cookie allows, if a page of this very address asks, and what its ticket allows."""
+        """What its cookie allows, if a page of this very address asks, and what its ticket
+        allows.
+        """
         origin, client, access = asked.only("Origin"), asked.client, self.access
         access.check_host(client.host, asked.arrived_at)
         by_ticket = access.grant_of_ticket(_ticket(asked.values("Sec-WebSocket-Protocol")))
@@ -196,10 +217,16 @@ class Entrance:
                 raise
             return by_ticket
         by_cookie = access.grant(asked.cookies)
-        return by_cookie if by_ticket is None else Grant.of(dict.fromkeys((*by_cookie.keys, *by_ticket.keys)))
+        return (
+            by_cookie
+            if by_ticket is None
+            else Grant.of(dict.fromkeys((*by_cookie.keys, *by_ticket.keys)))
+        )
 
     @contextlib.contextmanager
-    def answering(self, admission: Admission, transport: asyncio.BaseTransport | None) -> Iterator[None]:
+    def answering(
+        self, admission: Admission, transport: asyncio.BaseTransport | None
+    ) -> Iterator[None]:
         """For as long as a request is answered, it stands in the book.
 
         Raises:
@@ -233,4 +260,11 @@ def _admission(route: Route, parts: Mapping[str, str], grant: Grant, client: Cli
 def _ticket(offered: Sequence[str]) -> str:
     """The ticket among the subprotocols that are offered, or ""."""
     tokens = (token.strip() for token in ",".join(offered).split(","))
-    return next((token.removeprefix(_TICKET_PROTOCOL) for token in tokens if token.startswith(_TICKET_PROTOCOL)), "")
+    return next(
+        (
+            token.removeprefix(_TICKET_PROTOCOL)
+            for token in tokens
+            if token.startswith(_TICKET_PROTOCOL)
+        ),
+        "",
+    )

@@ -1,4 +1,6 @@
-"""Keys that people type and programs show: which one it is, and how often an address may be wrong."""
+"""Keys that people type and programs show: which one it is, and how often an address may be
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +27,29 @@ class KeyCheck:
         self._wrong_keys = wrong_keys
 
     def key(self, given: object, address: str) -> Key:
-        """The key that was given; not looked at while its address has to wait, but for one that was right there before.
+        """The key that was given; not looked at while its address has to wait, but for one that was
+        right there before.
 
         Raises:
-            Denied: 401, there is no such key; 429, there were too many wrong ones; 503, the keys cannot be read now.
+            Denied: 401, there is no such key; 429, there were too many wrong ones; 503, the keys
+                cannot be read now.
         """
         ring, wrong_keys = self._ring, self._wrong_keys
         if ring.closed:
             raise keys_unread()
         spelt = letters(str(given))
         if wait := wrong_keys.wait(address, spelt):
-            raise Denied(429, "too-many-keys", f"Too many wrong keys came from this address. Try again in {wait} s.", wait)
-        key = ring.with_secret(given) if isinstance(given, str) and len(given) < _LONGEST_KEY else None
+            raise Denied(
+                429,
+                "too-many-keys",
+                f"Too many wrong keys came from this address. Try again in {wait} s.",
+                wait,
+            )
+        key = (
+            ring.with_secret(given)
+            if isinstance(given, str) and len(given) < _LONGEST_KEY
+            else None
+        )
         if key is None:
             if wrong_keys.add(address, spelt):
                 log.warning("x %s gave a wrong key (the %d. in all)", address, wrong_keys.count)
@@ -59,7 +72,8 @@ class KeyCheck:
 
 
 def shown_key(authorization: str) -> str | None:
-    """The key in an Authorization header: a Bearer token (RFC 6750 section 2.1), or the password of whatever user (RFC 7617 section 2).
+    """The key in an Authorization header: a Bearer token (RFC 6750 section 2.1), or the password of
+    whatever user (RFC 7617 section 2).
 
     Returns:
         None where no key is shown in one of these ways; "" where one of them holds none.

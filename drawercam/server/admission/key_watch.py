@@ -47,9 +47,13 @@ class KeyWatch:
         self._timer = asyncio.get_running_loop().call_later(KEYS_INTERVAL, self._look, ring)
 
     async def _settle(self, ring: Keyring) -> None:
-        """Try again to write down what has been revoked; why it cannot be was said at the first time."""
+        """Try again to write down what has been revoked; why it cannot be was said at the first
+        time.
+        """
         waiting = ring.unwritten
         with contextlib.suppress(OSError):
             await asyncio.to_thread(ring.settle)
             if waiting:
-                keys.log.info("- what was revoked and could not be written down is written down now")
+                keys.log.info(
+                    "- what was revoked and could not be written down is written down now"
+                )

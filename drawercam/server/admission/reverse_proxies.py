@@ -1,7 +1,9 @@
-"""The client, its scheme and its host: what a request's connection says, and what a reverse proxy says that is believed.
+"""The client, its scheme and its host: what a request's connection says, and what a reverse proxy
+says that is believed.
 
-The only place that reads `X-Forwarded-For`, `-Proto` and `-Host`, for HTTP and for WebSockets. They are believed from the proxies that the
-relay was told of (`--proxy`) and from nobody else, because anybody can write them. No sockets: addresses and headers in, a `Client` out.
+The only place that reads `X-Forwarded-For`, `-Proto` and `-Host`, for HTTP and for WebSockets. They
+are believed from the proxies that the relay was told of (`--proxy`) and from nobody else, because
+anybody can write them. No sockets: addresses and headers in, a `Client` out.
 """
 
 from __future__ import annotations
@@ -17,11 +19,15 @@ from groundwork.denied import Denied
 IPNetwork = IPv4Network | IPv6Network
 
 MAX_HOPS = 100
-"""Entries of X-Forwarded-For that are looked at, from the end. A chain of proxies has three; more would only be work."""
+"""Entries of X-Forwarded-For that are looked at, from the end.
+
+A chain of proxies has three; more would only be work.
+"""
 
 WIDEST = {4: 8, 6: 7}
-"""The shortest prefixes of networks of proxies: 10.0.0.0/8 and fc00::/7, the largest private ones. With 0.0.0.0/0 anybody could say who
-he is."""
+"""The shortest prefixes of networks of proxies: 10.0.0.0/8 and fc00::/7, the largest private ones.
+With 0.0.0.0/0 anybody could say who he is.
+"""
 
 _FOR, _PROTO, _HOST = "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"
 
@@ -36,7 +42,10 @@ _V4_MAPPED = IPv6Network("::ffff:0:0/96")
 
 log = logging.getLogger(__name__)
 
-_NO_PROXY = "names no address of a proxy: it must be one, such as 127.0.0.1 or 172.18.0.2, or a network, such as 172.16.0.0/12"
+_NO_PROXY = (
+    "names no address of a proxy: it must be one, such as 127.0.0.1 or 172.18.0.2, or a "
+    "network, such as 172.16.0.0/12"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,8 @@ class Client:
 
     Attributes:
         address: By which every limit counts; "" where it is not known.
-        peer: The same for people: with the port of its connection, or with the proxy that asks for it.
+        peer: The same for people: with the port of its connection, or with the proxy that asks for
+            it.
         host: For which host it asks, as browsers write it in `Host`; None where it says nothing.
         https: It speaks https, with the relay or with the proxy.
         handed_on: A proxy has handed the request on, whether it is believed or not.
@@ -73,13 +83,16 @@ class Client:
 class Proxies:
     """The proxies that the relay was told of, and what it makes of what they and others say."""
 
-    def __init__(self, networks: Iterable[IPNetwork] = (), *, alone: bool = False, no_proxy: bool = False) -> None:
+    def __init__(
+        self, networks: Iterable[IPNetwork] = (), *, alone: bool = False, no_proxy: bool = False
+    ) -> None:
         """
         Args:
             networks: Where they are.
-            alone: Besides this computer, nobody else is served: what others send is read on its way by anybody.
-            no_proxy: No request may have come through a proxy: the relay asks for no keys because it can be reached from this computer
-                only, and a proxy would let others in.
+            alone: Besides this computer, nobody else is served: what others send is read on its way
+                by anybody.
+            no_proxy: No request may have come through a proxy: the relay asks for no keys because
+                it can be reached from this computer only, and a proxy would let others in.
         """
         self._networks = tuple(networks)
         self._alone = alone
@@ -96,7 +109,9 @@ class Proxies:
         ip = _parsed(address) if isinstance(address, str) else address
         return ip is not None and any(ip in network for network in self._networks)
 
-    def client(self, connected: Client, arrived_at: str | None, headers: Iterable[tuple[str, str]]) -> Client:
+    def client(
+        self, connected: Client, arrived_at: str | None, headers: Iterable[tuple[str, str]]
+    ) -> Client:
         """Say who asks.
 
         Args:
@@ -105,9 +120,14 @@ class Proxies:
             headers: All names and values, in their order.
 
         Raises:
-            Denied: 400, the request has several hosts, or what a proxy says is broken; 403, it may not ask at all.
+            Denied: 400, the request has several hosts, or what a proxy says is broken; 403, it may
+                not ask at all.
         """
-        hosts, said, handed_on = list[str](), {_FOR: list[str](), _PROTO: list[str](), _HOST: list[str]()}, False
+        hosts, said, handed_on = (
+            list[str](),
+            {_FOR: list[str](), _PROTO: list[str](), _HOST: list[str]()},
+            False,
+        )
         for name, value in headers:
             name = name.lower()
             if name == "host":
@@ -146,7 +166,8 @@ class Proxies:
             raise Denied(
                 403,
                 "not-the-proxy",
-                "This relay serves its proxy and its own computer only, because nothing is encrypted on the way to it. "
+                "This relay serves its proxy and its own computer only, because nothing is "
+                "encrypted on the way to it. "
                 "If this request came through your proxy, tell the relay its address.",
                 add=line,
             )
@@ -154,17 +175,26 @@ class Proxies:
             raise Denied(
                 403,
                 "behind-proxy",
-                "This request came through a proxy of which the relay was not told. Everybody behind it could film and watch, because the "
+                "This request came through a proxy of which the relay was not told. "
+                "Everybody behind it could film and watch, because the "
                 "relay asks for no keys. Start it with the proxy's address; it then asks for keys.",
                 add=line,
             )
         # Of this computer only: nobody elsewhere is to have himself named as a proxy.
         if here and client.handed_on and not self._hinted:
             self._hinted = True
-            log.warning("Requests come through a proxy at %s, and all count for that address. To tell its clients apart, add %s", ip, line)
+            log.warning(
+                (
+                    "Requests come through a proxy at %s, and all count for that address. To "
+                    "tell its clients apart, add %s"
+                ),
+                ip,
+                line,
+            )
 
     def _asker(self, lines: Sequence[str]) -> IPAddress | None:
-        """The last entry that is not itself a proxy, for the proxies have added what is behind it. Where all are proxies, the first one.
+        """The last entry that is not itself a proxy, for the proxies have added what is behind it.
+        Where all are proxies, the first one.
 
         What stands before it was said by whoever asks, and is not looked at.
 
@@ -198,13 +228,19 @@ def network(text: str) -> IPNetwork:
     try:
         found = ip_network(bare, strict=False)
     except ValueError:
-        raise ValueError(f"{text!r} {_NO_PROXY}. It has neither a name nor a port: proxies connect from any port.") from None
+        raise ValueError(
+            f"{text!r} {_NO_PROXY}. It has neither a name nor a port: proxies connect from "
+            "any port."
+        ) from None
     if isinstance(found, IPv6Network) and found.subnet_of(_V4_MAPPED):
         mapped = found.network_address.ipv4_mapped
         assert mapped is not None
         found = ip_network((mapped, found.prefixlen - 96))
     if found.network_address.is_unspecified or found.prefixlen < WIDEST[found.version]:
-        raise ValueError(f"{text!r} would let anybody say who he is: name the address of your proxy, or the network that it is in.")
+        raise ValueError(
+            f"{text!r} would let anybody say who he is: name the address of your proxy, or "
+            "the network that it is in."
+        )
     return found
 
 
@@ -218,10 +254,16 @@ def _parsed(text: str) -> IPAddress | None:
 
 
 def _entry(text: str) -> IPAddress | None:
-    """An address as proxies write it: bare, with a port (`192.0.2.1:5000`), in brackets, in brackets with a port. None for all else."""
+    """An address as proxies write it: bare, with a port (`192.0.2.1:5000`), in brackets, in
+    brackets with a port. None for all else.
+    """
     if text.startswith("["):
         text, closed, port = text[1:].partition("]")
-        if not closed or ":" not in text or (port and not (port.startswith(":") and _is_port(port[1:]))):
+        if (
+            not closed
+            or ":" not in text
+            or (port and not (port.startswith(":") and _is_port(port[1:])))
+        ):
             return None
     elif text.count(":") == 1:
         text, _, port = text.partition(":")
@@ -247,4 +289,8 @@ def _last(lines: Sequence[str], name: str) -> str:
 
 
 def _broken(name: str, wanted: str) -> Denied:
-    return Denied(400, "bad-forwarding", f"The proxy does not say for whom it asks: its {name} does not end with {wanted}.")
+    return Denied(
+        400,
+        "bad-forwarding",
+        f"The proxy does not say for whom it asks: its {name} does not end with {wanted}.",
+    )

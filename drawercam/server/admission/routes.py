@@ -1,7 +1,9 @@
-"""Every way into the relay, and what each one asks for. There is no other: what does not stand here is not served.
+"""Every way into the relay, and what each one asks for. There is no other: what does not stand here
+is not served.
 
-The table is for requests and for sockets alike. A handler (http/) or a session (sockets/) is reached only through its row, after
-Host, Origin and the right were checked; one that is added without a row cannot be reached.
+The table is for requests and for sockets alike. A handler (http/) or a session (sockets/) is
+reached only through its row, after Host, Origin and the right were checked; one that is added
+without a row cannot be reached.
 """
 
 from __future__ import annotations
@@ -29,8 +31,10 @@ class Route:
         method: GET (HEAD goes with it), POST, PUT, DELETE, OPTIONS, or `SOCKET`.
         path: As aiohttp writes it. ``{name}`` is a camera's.
         right: What it asks for.
-        programs: It is for programs that are no pages: they may show a key with each request, because they keep no cookies.
-        tickets: Pages from the relay's former address may ask as well, with a ticket, as they do for sockets.
+        programs: It is for programs that are no pages: they may show a key with each request,
+            because they keep no cookies.
+        tickets: Pages from the relay's former address may ask as well, with a ticket, as they do
+            for sockets.
     """
 
     method: str
@@ -53,7 +57,8 @@ class Route:
 HOME = Route("GET", "/", Right.ANYBODY)
 CAMERA_PAGE = Route("GET", "/camera.html", Right.ANYBODY)
 PLAYER_PAGE = Route("GET", "/player.html", Right.ANYBODY)
-# The page is for everybody, as all are: what it shows comes by the routes below that ask for the right to manage.
+# The page is for everybody, as all are: what it shows comes by the routes below that ask for the
+# right to manage.
 KEYS_PAGE = Route("GET", "/keys.html", Right.ANYBODY)
 MODULES = Route("GET", "/web/{file:.+}", Right.ANYBODY)
 HEALTH = Route("GET", "/healthz", Right.ANYBODY)
@@ -61,7 +66,8 @@ AUTHORITY = Route("GET", "/ca.crt", Right.ANYBODY)
 SESSION = Route("GET", "/api/session", Right.ANYBODY)
 USE_KEY = Route("POST", "/api/session", Right.ANYBODY)
 CAMERAS = Route("GET", "/api/cameras", Right.WATCH_SOME)
-# Who may watch a camera may turn it: there is nothing to see beyond what the camera's owner has let it turn to.
+# Who may watch a camera may turn it: there is nothing to see beyond what the camera's owner has let
+# it turn to.
 ORIENT = Route("POST", "/api/cameras/{name}/orient", Right.WATCH, programs=True)
 # Who may film under a name may know whether that would send another camera away.
 ON_AIR = Route("GET", "/api/cameras/{name}/on-air", Right.PUBLISH)
@@ -76,13 +82,18 @@ LIVE = Route("GET", "/cameras/{name}/live", Right.WATCH, programs=True)
 LIVE_WEBM = Route("GET", "/cameras/{name}/live.webm", Right.WATCH, programs=True)
 LIVE_MP4 = Route("GET", "/cameras/{name}/live.mp4", Right.WATCH, programs=True)
 PUBLISH = Route("PUT", "/cameras/{name}/publish", Right.PUBLISH, programs=True)
-PUBLISH_BY_POST = Route("POST", "/cameras/{name}/publish", Right.PUBLISH, programs=True)  # ffmpeg's method, unless it is told another one
-LATEST_PICTURE = Route("GET", "/cameras/{name}/latest.jpg", Right.WATCH, programs=True, tickets=True)
+PUBLISH_BY_POST = Route(
+    "POST", "/cameras/{name}/publish", Right.PUBLISH, programs=True
+)  # ffmpeg's method, unless it is told another one
+LATEST_PICTURE = Route(
+    "GET", "/cameras/{name}/latest.jpg", Right.WATCH, programs=True, tickets=True
+)
 # A browser asks so whether a page of another origin may ask with a ticket, and shows nothing yet.
 TICKET_WELCOME = Route("OPTIONS", LATEST_PICTURE.path, Right.ANYBODY)
 LIVE_PICTURES = Route("GET", "/cameras/{name}/live.mjpg", Right.WATCH, programs=True)
 STREAM = Route("POST", "/over-http/{path:camera/.*|player/.*|wall}", Right.AS_SOCKET)
-# The id is beyond guessing, and only who began the stream was told; the stream ends with the right by which it began.
+# The id is beyond guessing, and only who began the stream was told; the stream ends with the right
+# by which it began.
 STREAM_POST = Route("POST", "/over-http/{id}", Right.ANYBODY)
 
 CAMERA = Route(SOCKET, "/camera/{name}", Right.PUBLISH)
@@ -123,8 +134,12 @@ REQUESTS = (
 )
 SOCKETS = (CAMERA, PLAYER, WALL)
 
-# One part of a path as it was sent; a name in it is judged by `camera_name`, so that a wrong one is told from a wrong path.
-_PATTERNS = [(re.compile(re.escape(route.path).replace(re.escape(_NAME_PART), "(.*)"), re.DOTALL), route) for route in SOCKETS]
+# One part of a path as it was sent; a name in it is judged by `camera_name`, so that a wrong one is
+# told from a wrong path.
+_PATTERNS = [
+    (re.compile(re.escape(route.path).replace(re.escape(_NAME_PART), "(.*)"), re.DOTALL), route)
+    for route in SOCKETS
+]
 
 
 def socket_route(path: str) -> tuple[Route, str]:

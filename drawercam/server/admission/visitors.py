@@ -35,9 +35,13 @@ class Admission:
     address: str = ""
 
     def stands(self, access: Access) -> bool:
-        """Whether it would be given again, to the same extent: a visitor must not go on to see cameras of a key that is gone."""
+        """Whether it would be given again, to the same extent: a visitor must not go on to see
+        cameras of a key that is gone.
+        """
         left = access.still(self.grant)
-        return left.allows(self.right, self.name) and (self.right is not Right.WATCH_SOME or left.watch == self.grant.watch)
+        return left.allows(self.right, self.name) and (
+            self.right is not Right.WATCH_SOME or left.watch == self.grant.watch
+        )
 
 
 class Visit(Protocol):
@@ -61,8 +65,10 @@ class Book:
     Attributes:
         messages: Control messages that have come so far, from all who are or were in.
         sockets: The places that there are for those who count (see Visit).
-        cameras: Those for names that are filmed; one that is taken over counts for the address that came last.
-        closed: The relay stops: nobody is let in any more, also not by connections that are still open.
+        cameras: Those for names that are filmed; one that is taken over counts for the address that
+            came last.
+        closed: The relay stops: nobody is let in any more, also not by connections that are still
+            open.
     """
 
     def __init__(self) -> None:
@@ -71,7 +77,9 @@ class Book:
         self.closed = False
         self._visits: set[Visit] = set()
         self.cameras = Places(MAX_CAMERAS)
-        self._filming: dict[str, list[str]] = {}  # by name: for which address it counts, once for each; two while one takes it over
+        self._filming: dict[
+            str, list[str]
+        ] = {}  # by name: for which address it counts, once for each; two while one takes it over
 
     def enter(self, visit: Visit) -> None:
         self._visits.add(visit)
@@ -102,7 +110,11 @@ class Book:
         if admission.right is Right.PUBLISH and admission.name not in self._filming:
             room = self.cameras.room(admission.address)
             if room is not Room.FREE:
-                there = f"{self.cameras.in_all} cameras" if room is Room.NONE else f"{self.cameras.of_one} cameras from this address"
+                there = (
+                    f"{self.cameras.in_all} cameras"
+                    if room is Room.NONE
+                    else f"{self.cameras.of_one} cameras from this address"
+                )
                 raise Denied(503, "too-many", f"There are {there} already.")
 
     def _films(self, admission: Admission) -> None:
@@ -133,14 +145,19 @@ class Book:
     def dismiss(self, access: Access) -> int:
         """End every visit whose right has ended; returns how many."""
         over = [visit for visit in self._visits if not visit.admission.stands(access)]
-        why = Reason.KEYS_UNREAD if access.ring is not None and access.ring.closed else Reason.REVOKED
+        why = (
+            Reason.KEYS_UNREAD if access.ring is not None and access.ring.closed else Reason.REVOKED
+        )
         for visit in over:
             visit.dismiss(why)
         return len(over)
 
 
 class RequestVisit:
-    """A request over HTTP while it is being answered, which may take hours. One that names a camera counts as a socket does."""
+    """A request over HTTP while it is being answered, which may take hours.
+
+    One that names a camera counts as a socket does.
+    """
 
     def __init__(self, admission: Admission, transport: asyncio.BaseTransport | None) -> None:
         self.admission = admission

@@ -1,4 +1,6 @@
-"""The hall: the connections that have come through the gate, and which of them have shown a right."""
+"""The hall: the connections that have come through the gate, and which of them have shown a
+right.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from groundwork.connections.listener import Seat
 
 
 class Hall:
-    """Finds the place of a connection by its transport, which is all that a request over HTTP knows of it.
+    """Finds the place of a connection by its transport, which is all that a request over HTTP knows
+    of it.
 
     Attributes:
         lobby: Where the places are.
@@ -25,7 +28,10 @@ class Hall:
         seat.ended = lambda: self._gone(transport)
 
     def belongs(self, transport: asyncio.BaseTransport | None, address: str) -> bool:
-        """It counts for this address from now on: a proxy asks for others. False if it must be closed, because that has no room."""
+        """It counts for this address from now on: a proxy asks for others.
+
+        False if it must be closed, because that has no room.
+        """
         seat = self._seat(transport)
         return seat is None or seat.address == address or self.lobby.move(seat, address)
 

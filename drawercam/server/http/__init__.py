@@ -1,1 +1,3 @@
-"""Everything that is asked by HTTP: pages, the API, live files, snapshots, streams that programs send."""
+"""Everything that is asked by HTTP: pages, the API, live files, snapshots, streams that programs
+send.
+"""

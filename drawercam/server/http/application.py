@@ -22,14 +22,17 @@ _MAX_BODY = 4096
 
 
 def application(site: Site, refusals: Refusals, share: Callable[[str], Share]) -> web.Application:
-    """The HTTP side of a relay. Whatever is added to it needs a row in admission/routes.py, or it answers 404.
+    """The HTTP side of a relay. Whatever is added to it needs a row in admission/routes.py, or it
+    answers 404.
 
     Args:
         site: What it serves.
         refusals: Makes answers for those that are not let in.
         share: What an address has of each turn of the event loop.
     """
-    app = web.Application(middlewares=[guard(site.entrance, refusals, share)], client_max_size=_MAX_BODY)
+    app = web.Application(
+        middlewares=[guard(site.entrance, refusals, share)], client_max_size=_MAX_BODY
+    )
     app.on_response_prepare.append(header_writer(site.entrance, refusals.headers))
     api = Api(site)
     handlers: Mapping[routes.Route, Handler] = {

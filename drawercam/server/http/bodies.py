@@ -1,4 +1,7 @@
-"""Bodies of requests and answers: in time, or not at all. A client that makes the relay wait holds a connection and its memory."""
+"""Bodies of requests and answers: in time, or not at all.
+
+A client that makes the relay wait holds a connection and its memory.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,14 @@ _DEADLINE = 10.0
 # Seconds after which a request may be tried again for whose body there was no room.
 _RETRY = 1
 
-# Bodies that are on their way at once: of requests that have shown a right, such as cameras over HTTP, and of others, which can only be
-# small, and have _DEADLINE. One address has its share of each (limits.Places). Each of others takes up to 0.3 MB.
+# Bodies that are on their way at once: of requests that have shown a right, such as cameras over
+# HTTP, and of others, which can only be small, and have _DEADLINE. One address has its share of
+# each (limits.Places). Each of others takes up to 0.3 MB.
 MAX_BODIES = 600
 MAX_STRANGE = 64
 
-# Bytes of a connection that aiohttp takes before a handler wants them; twice as many, and what comes at once, may be held.
+# Bytes of a connection that aiohttp takes before a handler wants them; twice as many, and what
+# comes at once, may be held.
 READ_AHEAD = 16 * 2**10
 
 # Seconds between two looks whether everything is written.
@@ -55,7 +60,12 @@ class Bodies:
         room = places.room(address)
         if room is not Room.FREE:
             whose = " from this address" if room is Room.NONE_FOR_THIS_ADDRESS else ""
-            raise Denied(503, "too-many", f"There are too many requests{whose} whose bodies are on their way.", _RETRY)
+            raise Denied(
+                503,
+                "too-many",
+                f"There are too many requests{whose} whose bodies are on their way.",
+                _RETRY,
+            )
         places.enter(address)
         try:
             yield
@@ -72,7 +82,8 @@ async def more(content: aiohttp.StreamReader) -> bytes:
     try:
         return await content.readany()
     except (RuntimeError, web.RequestPayloadError):
-        raise ConnectionResetError from None  # so aiohttp puts it where the connection had ended before anybody read
+        # So aiohttp puts it where the connection had ended before anybody read.
+        raise ConnectionResetError from None
 
 
 async def whole(request: web.Request) -> bytes:

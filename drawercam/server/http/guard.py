@@ -1,4 +1,6 @@
-"""The place that every request over HTTP passes: its client, its turn, its right; what goes wrong becomes an answer."""
+"""The place that every request over HTTP passes: its client, its turn, its right; what goes wrong
+becomes an answer.
+"""
 
 from __future__ import annotations
 
@@ -53,14 +55,21 @@ def guard(entrance: Entrance, refusals: Refusals, share: Callable[[str], Share])
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         headers = request.headers
-        asked = entrance.ask(request.transport, headers.items(), lambda name: headers.getall(name, ()))
+        asked = entrance.ask(
+            request.transport, headers.items(), lambda name: headers.getall(name, ())
+        )
         request[_ASKED] = asked
         if asked.client.address != request.remote:
             request = request.clone(remote=asked.client.address)
         await share(request.remote or "").turn()
         response = await answer(request, handler)
-        # A proxy would ask for the next socket on a connection that it has kept, and a socket needs one of its own.
-        if asked.denied is not None or asked.client.handed_on or not entrance.hall.come_back(request.transport):
+        # A proxy would ask for the next socket on a connection that it has kept, and a socket needs
+        # one of its own.
+        if (
+            asked.denied is not None
+            or asked.client.handed_on
+            or not entrance.hall.come_back(request.transport)
+        ):
             response.force_close()
         if not response.prepared:
             await sent(request, response)
@@ -87,12 +96,16 @@ def guard(entrance: Entrance, refusals: Refusals, share: Callable[[str], Share])
             if error.status < 400:
                 raise
             sentence = SENTENCES.get(error.status, f"{error.reason}.")
-            return refuse(request, Denied(error.status, error.reason.lower().replace(" ", "-"), sentence))
+            return refuse(
+                request, Denied(error.status, error.reason.lower().replace(" ", "-"), sentence)
+            )
         except ConnectionError:
             raise  # the peer has gone
         except Exception:
             log.exception("x %s: a fault in the relay", request.remote)
-            return refuse(request, Denied(500, "internal", "The relay has a fault; its log says more."))
+            return refuse(
+                request, Denied(500, "internal", "The relay has a fault; its log says more.")
+            )
 
     return guarded
 

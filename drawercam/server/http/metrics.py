@@ -1,4 +1,7 @@
-"""`/metrics`: what a Prometheus reads. Without its library the relay runs all the same, and says there what is missing."""
+"""`/metrics`: what a Prometheus reads.
+
+Without its library the relay runs all the same, and says there what is missing.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,15 @@ from drawercam.live.hub import Hub
 from drawercam.server.admission import routes
 from groundwork.denied import Denied
 
-_MISSING = "The relay has no metrics, because the library prometheus-client is not installed. It stands in requirements.txt."
+_MISSING = (
+    "The relay has no metrics, because the library prometheus-client is not installed. It "
+    "stands in requirements.txt."
+)
 
 
-def add_routes(app: web.Application, hub: Hub, traffic: Callable[[], Traffic], waiting_limit: int) -> None:
+def add_routes(
+    app: web.Application, hub: Hub, traffic: Callable[[], Traffic], waiting_limit: int
+) -> None:
     """Let metrics be read; the rights for it stand in admission/routes.py.
 
     Args:

@@ -1,4 +1,6 @@
-"""What is said to those that are refused: JSON, or a page where somebody has opened the address in a browser."""
+"""What is said to those that are refused: JSON, or a page where somebody has opened the address in
+a browser.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ class Refusals:
         )
 
     def of_handshake(self, denied: Denied, client: Client, accept: Sequence[str] = ()) -> Response:
-        """The answer to a handshake, or to a request before it is anybody's: a whole one, which ends the connection."""
+        """The answer to a handshake, or to a request before it is anybody's: a whole one, which
+        ends the connection.
+        """
         self.counted[denied.id] += 1
         kind, body = _content(denied, accept)
         headers = Headers(

@@ -22,9 +22,12 @@ class Site:
         entrance: Says who is let in.
         root: The folder with the pages and ``web/``.
         authority: Gives the certificate authority in PEM; empty where there is none to trust.
-        camera_urls, player_urls: Give the addresses of the pages that a phone on the LAN can reach, the likeliest first; without key.
-        trust_url: Gives the address of the page on which phones learn to trust the authority, or "".
-        reach: Says from where it can be reached (`banner.Reach`), so that a page does not advise what would not help.
+        camera_urls, player_urls: Give the addresses of the pages that a phone on the LAN can reach,
+            the likeliest first; without key.
+        trust_url: Gives the address of the page on which phones learn to trust the authority, or
+            "".
+        reach: Says from where it can be reached (`banner.Reach`), so that a page does not advise
+            what would not help.
         registry: Where pages ask for this relay when they have lost it; "" for nowhere.
         served_registry: The registry that this relay is itself, if it is one.
         relay: What this relay is called there.

@@ -1,12 +1,16 @@
-"""Sockets over plain HTTP, for browsers that refuse a WebSocket: the same frames, in the body of a response one way, in POSTs the other.
+"""Sockets over plain HTTP, for browsers that refuse a WebSocket: the same frames, in the body of a
+response one way, in POSTs the other.
 
-    POST /over-http/player/porch     asks for what a WebSocket to /player/porch would be. The response's body is the relay's half of that
-                                     WebSocket, from behind the handshake on; it ends where the connection does.
-    POST /over-http/<id>?at=<n>      the other half from its n-th byte on, in pieces of any size. `id` is a header of the first response.
+    POST /over-http/player/porch     asks for what a WebSocket to /player/porch would be. The
+                                     response's body is the relay's half of that WebSocket, from
+                                     behind the handshake on; it ends where the connection does.
+    POST /over-http/<id>?at=<n>      the other half from its n-th byte on, in pieces of any size.
+                                     `id` is a header of the first response.
 
-So a Stream is a Socket whose bytes come by another way; sessions, limits and deadlines are the same. The place of each piece makes a POST
-that is sent again, because nobody knows whether it arrived, harmless. All of it is by POST, because a browser then says by itself
-which site asks (Origin).
+So a Stream is a Socket whose bytes come by another way; sessions, limits and deadlines are the
+same. The place of each piece makes a POST that is sent again, because nobody knows whether it
+arrived, harmless. All of it is by POST, because a browser then says by itself which site asks
+(Origin).
 """
 
 from __future__ import annotations
@@ -50,8 +54,8 @@ MAX_POSTS = 4
 # Random bytes of an id: beyond guessing.
 _ID_BYTES = 16
 
-# Bytes at the beginning for browsers that pass on nothing before they have 512 (Apple's URLSession): Pongs that nobody asked for, which
-# mean nothing (RFC 6455 section 5.5.3).
+# Bytes at the beginning for browsers that pass on nothing before they have 512 (Apple's
+# URLSession): Pongs that nobody asked for, which mean nothing (RFC 6455 section 5.5.3).
 _PADDING = Frame(Opcode.PONG, bytes(125)).serialize(mask=False, extensions=[]) * 5
 
 
@@ -64,7 +68,13 @@ class Stream(Socket):
         posts: How many are under way.
     """
 
-    def __init__(self, transport: asyncio.Transport, http: asyncio.BaseProtocol, owner: Owner, session: Session) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        http: asyncio.BaseProtocol,
+        owner: Owner,
+        session: Session,
+    ) -> None:
         """
         Args:
             transport: The head of the response has been written to it.
@@ -138,9 +148,13 @@ class Streams:
         headers, owner = Headers(request.headers.items()), self._owner(transport)
         answer = owner.route(Request(request.raw_path.removeprefix(PREFIX[:-1]), headers))
         if isinstance(answer, Response):
-            return web.Response(status=answer.status_code, body=answer.body, content_type="application/json")
+            return web.Response(
+                status=answer.status_code, body=answer.body, content_type="application/json"
+            )
         name = secrets.token_urlsafe(_ID_BYTES)
-        response = Endless(headers={"Content-Type": "application/octet-stream", STREAM_HEADER: name})
+        response = Endless(
+            headers={"Content-Type": "application/octet-stream", STREAM_HEADER: name}
+        )
         response.force_close()
         await response.prepare(request)
         if transport.is_closing():
@@ -156,7 +170,10 @@ class Streams:
 
     async def send(self, request: web.Request) -> web.StreamResponse:
         """A piece of the other half, handed on as it comes in."""
-        stream, at = self._streams.get(request.match_info["id"]), _place(request.query.get("at", ""))
+        stream, at = (
+            self._streams.get(request.match_info["id"]),
+            _place(request.query.get("at", "")),
+        )
         if stream is None:
             raise _ended()
         if at is None:
@@ -205,7 +222,9 @@ def _place(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 15 else None
 
 
-def add_routes(app: web.Application, owner: Callable[[asyncio.Transport], Owner], bodies: Bodies | None = None) -> None:
+def add_routes(
+    app: web.Application, owner: Callable[[asyncio.Transport], Owner], bodies: Bodies | None = None
+) -> None:
     """Let sockets over HTTP begin at the same paths as WebSockets do, below PREFIX.
 
     Args:

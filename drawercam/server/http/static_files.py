@@ -14,14 +14,21 @@ from aiohttp.typedefs import Handler
 
 from groundwork.denied import SENTENCES, Denied
 
-# Seconds between two looks into the folder of modules for one that is missing: files are replaced while the relay runs.
+# Seconds between two looks into the folder of modules for one that is missing: files are replaced
+# while the relay runs.
 LOOK_INTERVAL = 1.0
 
 # Hexadecimal digits of a file's contents by which a browser knows whether it has them.
 _TAG = 32
 
-# What a browser is told of a file. The system's own table may know other types, and a module of another type does not run.
-_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+# What a browser is told of a file. The system's own table may know other types, and a module of
+# another type does not run.
+_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
 
 
 # Where a page has its version: in the file it is empty.
@@ -32,21 +39,26 @@ _VERSION = 16
 
 
 def version_of(root: Path) -> str:
-    """What tells the pages of this relay from those of another version: a hash of the names and contents of all their files.
+    """What tells the pages of this relay from those of another version: a hash of the names and
+    contents of all their files.
 
     Args:
         root: The folder with the pages and ``web/``.
     """
     digest = hashlib.sha256()
     files = [*root.glob("*.html"), *(root / "web").rglob("*")]
-    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in files if path.suffix in _TYPES):
+    for name, path in sorted(
+        (path.relative_to(root).as_posix(), path) for path in files if path.suffix in _TYPES
+    ):
         for part in (name.encode(), path.read_bytes()):
             digest.update(len(part).to_bytes(8) + part)
     return digest.hexdigest()[:_VERSION]
 
 
 def page_handler(path: Path, version: str = "") -> Handler:
-    """The handler of a page, which is told its version, because a browser may keep it for months."""
+    """The handler of a page, which is told its version, because a browser may keep it for
+    months.
+    """
     told = _VERSIONED.format(version).encode()
 
     async def page(request: web.Request) -> web.StreamResponse:
@@ -108,13 +120,20 @@ def _answer(request: web.Request, path: Path, body: bytes, tag: str) -> web.Resp
     if any(one.value in (tag, "*") for one in request.if_none_match or ()):
         response = web.Response(status=304)
     else:
-        response = web.Response(body=body, content_type=_TYPES.get(path.suffix, "application/octet-stream"), charset="utf-8")
+        response = web.Response(
+            body=body,
+            content_type=_TYPES.get(path.suffix, "application/octet-stream"),
+            charset="utf-8",
+        )
     response.etag = tag
     return response
 
 
 class Modules:
-    """What lies in ``web/``. A request chooses among the files that are there; it never becomes a path."""
+    """What lies in ``web/``.
+
+    A request chooses among the files that are there; it never becomes a path.
+    """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
@@ -132,10 +151,16 @@ class Modules:
         return await _file(request, self._files[name])
 
     def _look(self) -> dict[str, Path]:
-        return {path.relative_to(self._folder).as_posix(): path for path in self._folder.rglob("*") if path.is_file()}
+        return {
+            path.relative_to(self._folder).as_posix(): path
+            for path in self._folder.rglob("*")
+            if path.is_file()
+        }
 
     async def _look_again(self) -> None:
-        """See what is there now, once for all that is missed meanwhile, and not more often than every LOOK_INTERVAL."""
+        """See what is there now, once for all that is missed meanwhile, and not more often than
+        every LOOK_INTERVAL.
+        """
         if self._looking is None:
             if self._clock() - self._looked < LOOK_INTERVAL:
                 return

@@ -20,7 +20,8 @@ from .websocket import Socket
 # Bytes of one message from a camera: a stalled phone may send several seconds at once.
 MAX_CAMERA_MESSAGE = 8 * 2**20
 
-# Seconds between two wishes where to look that are passed on to a camera: motors and lenses take no more, and a person sees no difference.
+# Seconds between two wishes where to look that are passed on to a camera: motors and lenses take no
+# more, and a person sees no difference.
 ORIENT_INTERVAL = 0.1
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,11 @@ def _reason(goodbye: Close | None) -> str:
     """Why a camera is gone (docs/protocol.md, "States"): only one that says so was switched off."""
     if goodbye is None:
         return "lost"
-    return "left" if goodbye.code == CloseCode.NORMAL_CLOSURE and goodbye.reason == messages.STOPPED else "closed"
+    return (
+        "left"
+        if goodbye.code == CloseCode.NORMAL_CLOSURE and goodbye.reason == messages.STOPPED
+        else "closed"
+    )
 
 
 class CameraSession:
@@ -49,13 +54,17 @@ class CameraSession:
         self._channel = hub.channel(name)
         self._source: Source
         self._socket: Socket | None = None
-        self._wish: messages.Orient | None = None  # where to look next; waits until the camera may be told again
+        self._wish: messages.Orient | None = (
+            None  # where to look next; waits until the camera may be told again
+        )
         self._orienting: asyncio.TimerHandle | None = None  # the camera was told a moment ago
 
     def opened(self, socket: Socket) -> None:
         log.info("< %s films as %s", socket.peer, self._channel.name)
         self._socket = socket
-        self._source = Source(self._channel, self._hub.clock, self._hub.ledger.account(socket.address))
+        self._source = Source(
+            self._channel, self._hub.clock, self._hub.ledger.account(socket.address)
+        )
         socket.tell(messages.Welcome(self._channel.name, self._hub.clock(), self._version))
         self._channel.take(self, socket.address)
 
@@ -66,7 +75,9 @@ class CameraSession:
                 if self._current:
                     self._channel.camera_encodes(encode)
                     self._channel.camera_hears(level)
-            case messages.Stream(stream, _, at, delay, keyframes, interval, sound, label, rotation, flip) if self._current:
+            case messages.Stream(
+                stream, _, at, delay, keyframes, interval, sound, label, rotation, flip
+            ) if self._current:
                 self._channel.camera_is_called(label)
                 self._source.begin(stream, at, delay, keyframes, interval, sound, rotation, flip)
             case messages.End(stream) if self._current:
@@ -131,7 +142,9 @@ class CameraSession:
             self._socket.tell(message)
 
     def _orient(self) -> None:
-        """Pass on where to look, and nothing more of that for a while: many viewers may turn at once, and the newest wish counts."""
+        """Pass on where to look, and nothing more of that for a while: many viewers may turn at
+        once, and the newest wish counts.
+        """
         wish, self._wish, self._orienting = self._wish, None, None
         if wish is not None and self._socket is not None and self._current:
             self._socket.tell(wish)

@@ -20,7 +20,9 @@ def heard(text: str, vocabulary: messages.Vocabulary) -> messages.Message:
     """
     try:
         if len(text) > messages.MAX_TEXT:
-            raise messages.ControlError(f"a text message may be {messages.MAX_TEXT} characters long")
+            raise messages.ControlError(
+                f"a text message may be {messages.MAX_TEXT} characters long"
+            )
         return messages.parse(text, vocabulary)
     except messages.ControlError as error:
         raise Refused(Reason.BAD_MESSAGE, f"{str(error).capitalize()}.") from None

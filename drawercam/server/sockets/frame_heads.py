@@ -1,6 +1,8 @@
-"""Where WebSocket frames begin in what a peer sends (RFC 6455 section 5.2), without taking them apart. No sockets.
+"""Where WebSocket frames begin in what a peer sends (RFC 6455 section 5.2), without taking them
+apart. No sockets.
 
-To take a frame apart costs ten times as much as to find its end, and one read may hold 40,000 of them. So they are counted first.
+To take a frame apart costs ten times as much as to find its end, and one read may hold 40,000 of
+them. So they are counted first.
 """
 
 from __future__ import annotations
@@ -40,7 +42,11 @@ class Heads:
             self._left = 0
             if heads == most:
                 return at, heads
-            length = _length(self._begun + data[at : at + _LONGEST], 0) if self._begun else _length(data, at)
+            length = (
+                _length(self._begun + data[at : at + _LONGEST], 0)
+                if self._begun
+                else _length(data, at)
+            )
             if not length:
                 self._begun += data[at:]
                 return size, heads
@@ -50,7 +56,9 @@ class Heads:
 
 
 def _length(data: bytes, at: int) -> int:
-    """Bytes of the frame that begins there, with its head; 0 while too few of the head are there."""
+    """Bytes of the frame that begins there, with its head; 0 while too few of the head are
+    there.
+    """
     there = len(data) - at
     if there < 2:
         return 0
@@ -60,4 +68,8 @@ def _length(data: bytes, at: int) -> int:
         return 2 + mask + size
     if size == 126:
         return 4 + mask + (data[at + 2] << 8 | data[at + 3]) if there >= 4 else 0
-    return _LONGEST + mask + int.from_bytes(data[at + 2 : at + _LONGEST], "big") if there >= _LONGEST else 0
+    return (
+        _LONGEST + mask + int.from_bytes(data[at + 2 : at + _LONGEST], "big")
+        if there >= _LONGEST
+        else 0
+    )

@@ -39,7 +39,14 @@ Refuse = Callable[[Denied, Client], Response]
 class SocketGuard:
     """Where every handshake passes."""
 
-    def __init__(self, entrance: Entrance, hub: Hub, refuse: Refuse, clock: Callable[[], float], version: str | None = None) -> None:
+    def __init__(
+        self,
+        entrance: Entrance,
+        hub: Hub,
+        refuse: Refuse,
+        clock: Callable[[], float],
+        version: str | None = None,
+    ) -> None:
         """
         Args:
             entrance: Says who is let in.
@@ -55,7 +62,9 @@ class SocketGuard:
         self._version = version
         self._lists = Lists()
 
-    def route(self, request: Request, transport: asyncio.BaseTransport | None = None) -> tuple[Client, Session | Response]:
+    def route(
+        self, request: Request, transport: asyncio.BaseTransport | None = None
+    ) -> tuple[Client, Session | Response]:
         """Find out which client asks, and answer it with a session or a refusal.
 
         Args:
@@ -64,7 +73,9 @@ class SocketGuard:
         """
         client = self._entrance.connected(transport)
         try:
-            asked = self._entrance.ask(transport, request.headers.raw_items(), request.headers.get_all)
+            asked = self._entrance.ask(
+                transport, request.headers.raw_items(), request.headers.get_all
+            )
             client = asked.client
             route, admission = self._entrance.handshake(asked, request.path)
             return client, self._session(route, urlsplit(request.path).query, admission)
@@ -73,7 +84,9 @@ class SocketGuard:
             return client, self._refuse(denied, client)
         except Exception:
             log.exception("x %s: a fault in the relay", client.peer)
-            return client, self._refuse(Denied(500, Reason.INTERNAL.id, Reason.INTERNAL.sentence), client)
+            return client, self._refuse(
+                Denied(500, Reason.INTERNAL.id, Reason.INTERNAL.sentence), client
+            )
 
     def unfit(self, status: int, client: Client) -> Response:
         """See websocket.Owner."""
@@ -94,7 +107,9 @@ class SocketGuard:
                 asked = dict(parse_qsl(query, keep_blank_values=True))
                 plays = Plays.of(asked["plays"].split(",")) if "plays" in asked else None
                 rests = asked.get("rest") == "1"
-                visit = PlayerVisit(self._hub, admission.name, admission.address, rests, plays, self._version)
+                visit = PlayerVisit(
+                    self._hub, admission.name, admission.address, rests, plays, self._version
+                )
             elif route is routes.WALL:
                 visit = WallVisit(self._hub, self._lists, self._version)
             else:

@@ -28,12 +28,15 @@ def answer(
         unfit: Makes the answer to what is no handshake, and for which this is the status.
 
     Returns:
-        What it is for, if it was accepted; what is to be sent where the protocol has given up, after which the connection ends.
+        What it is for, if it was accepted; what is to be sent where the protocol has given up,
+        after which the connection ends.
     """
     protocol.receive_data(head)
     requests = [event for event in protocol.events_received() if isinstance(event, Request)]
     if not requests:
-        said = b"".join(protocol.data_to_send())  # what is too large, or nothing where it is no HTTP
+        said = b"".join(
+            protocol.data_to_send()
+        )  # what is too large, or nothing where it is no HTTP
         status = int(said.split(b" ", 2)[1]) if said else HTTPStatus.BAD_REQUEST
         return None, unfit(status).serialize()
     found = route(requests[0])

@@ -1,7 +1,9 @@
-"""What is on its way to one peer: how long it waits, how fast it gets less. No sockets, no asyncio, no clock of its own.
+"""What is on its way to one peer: how long it waits, how fast it gets less. No sockets, no asyncio,
+no clock of its own.
 
-What has left the transport may still lie in the kernel, in a router or in a proxy. So small WebSocket Pings go between the frames. A
-peer answers them in order (RFC 6455 section 5.5.2), and a Pong says that everything before its Ping has arrived.
+What has left the transport may still lie in the kernel, in a router or in a proxy. So small
+WebSocket Pings go between the frames. A peer answers them in order (RFC 6455 section 5.5.2), and a
+Pong says that everything before its Ping has arrived.
 
 Times are monotonic seconds, as given by the caller.
 """
@@ -12,21 +14,24 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-# Seconds between two Pings to a peer that keeps up. To read a Pong costs the relay more than to write a picture.
+# Seconds between two Pings to a peer that keeps up. To read a Pong costs the relay more than to
+# write a picture.
 PROBE_SELDOM = 1.0
 
 # Seconds between two Pings at least where there is doubt.
 PROBE_OFTEN = 0.05
 
-# Seconds for which a Ping must be unanswered, or something wait in the transport, to raise doubt: Wi-Fi jitters by less.
+# Seconds for which a Ping must be unanswered, or something wait in the transport, to raise doubt:
+# Wi-Fi jitters by less.
 DOUBT = 0.1
 
 # Seconds of doubt about a peer that has come, or come back, or been left something out for.
 NEWCOMER = 1.0
 STRAIN = 10.0
 
-# How many times as much as it was sent a newcomer's network must have carried to be trusted at once, although something was left out for it
-# while nothing was known. Ten seconds of doubt for each of a thousand newcomers would cost the relay more than their pictures.
+# How many times as much as it was sent a newcomer's network must have carried to be trusted at
+# once, although something was left out for it while nothing was known. Ten seconds of doubt for
+# each of a thousand newcomers would cost the relay more than their pictures.
 AMPLE = 8
 
 # Pings that are unanswered at once. The newest ones are the least interesting.
@@ -40,8 +45,9 @@ BURST_PIECE = 256 * 2**10
 PROOF = 8 * 2**10
 PROOF_SPAN = 2.0
 
-# Seconds that what follows them is taken to wait, until they have arrived for the first time: too many for a live picture where a keyframe
-# is cheap. So a newcomer behind a narrow network gets its first keyframe alone, and a good one has answered before the next picture.
+# Seconds that what follows them is taken to wait, until they have arrived for the first time: too
+# many for a live picture where a keyframe is cheap. So a newcomer behind a narrow network gets its
+# first keyframe alone, and a good one has answered before the next picture.
 UNPROVEN_WAIT = 0.5
 
 # Seconds between two looks that are surely in two turns of the event loop.
@@ -112,7 +118,11 @@ class Window:
         self.bursting = False
         self._pieces: deque[_Piece] = deque()  # unanswered
         self._unanswered = 0  # bytes in them
-        self._gone_by: float | None = None  # when the network will have taken them, at the rate; None when that is to be reckoned afresh
+        self._gone_by: float | None = (
+            # When the network will have taken them, at the rate; None when that is to be reckoned
+            # afresh.
+            None
+        )
         self._before = 0  # bytes up to the last Ping
         self._tail = 0  # bytes since the last Ping
         self._begun = now  # when the first of them was written
@@ -128,7 +138,9 @@ class Window:
         self._failed = False  # something was left out since then that was no newcomer's
         self._strained_until = -math.inf
         self._calm_until = -math.inf  # up to then nothing is in doubt, and no Ping due
-        self._looked = self._seen = now  # the last look, and the last one in an earlier turn of the event loop
+        self._looked = self._seen = (
+            now  # the last look, and the last one in an earlier turn of the event loop
+        )
 
     # --- writing ---
 
@@ -139,9 +151,11 @@ class Window:
         self._tail += size
 
     def calm(self, size: int, now: float) -> bool:
-        """Whether nothing is in doubt, and no Ping due. Then what is to be written waits for nothing, and counts as written.
+        """Whether nothing is in doubt, and no Ping due. Then what is to be written waits for
+        nothing, and counts as written.
 
-        This is the short way for almost every picture: `wait` is 0, `wrote` is done, nothing is `due`.
+        This is the short way for almost every picture: `wait` is 0, `wrote` is done, nothing is
+        `due`.
         """
         if now >= self._calm_until:
             return False
@@ -188,7 +202,9 @@ class Window:
         return self._number.to_bytes(_NUMBER_BYTES, "big")
 
     def burst_piece(self) -> bool:
-        """Whether a Ping should follow within a burst: a long one takes its time, and its peer is to be heard of meanwhile."""
+        """Whether a Ping should follow within a burst: a long one takes its time, and its peer is
+        to be heard of meanwhile.
+        """
         return self._tail >= BURST_PIECE and len(self._pieces) < MAX_PROBES - 1
 
     def newcomer(self, now: float) -> None:
@@ -197,7 +213,10 @@ class Window:
         self._arrived, self._failed = 0, False
 
     def left_out(self, now: float) -> None:
-        """Something was left out for the peer. What its network has carried before is no longer believed."""
+        """Something was left out for the peer.
+
+        What its network has carried before is no longer believed.
+        """
         if now >= self._strained_until:
             self._proofs.clear()
             self._rate = self._gone_by = None
@@ -214,7 +233,11 @@ class Window:
         """
         pieces = self._pieces
         number = int.from_bytes(payload, "big")
-        if len(payload) != _NUMBER_BYTES or not pieces or not pieces[0].number <= number <= pieces[-1].number:
+        if (
+            len(payload) != _NUMBER_BYTES
+            or not pieces
+            or not pieces[0].number <= number <= pieces[-1].number
+        ):
             return False
         begun, size = pieces[0].begun, 0
         while pieces and pieces[0].number <= number:
@@ -225,12 +248,17 @@ class Window:
         self._gone_by = None
         trip = max(now - piece.sent, 0.0)
         self._trip = trip if self._trip is None else min(trip, self._trip)
-        # The network was busy with these bytes from their beginning, or from the end of those before them, until they were there.
+        # The network was busy with these bytes from their beginning, or from the end of those
+        # before them, until they were there.
         self._prove(size, now - self._trip - max(begun, self.answered - self._trip), now)
         self.answered = now
         self.bursting = self.bursting and any(one.burst for one in pieces)
         if now >= self._new_until:
-            if not self._failed and self._rate is not None and self._rate * (now - self._came) >= AMPLE * self._arrived:
+            if (
+                not self._failed
+                and self._rate is not None
+                and self._rate * (now - self._came) >= AMPLE * self._arrived
+            ):
                 self._strained_until = -math.inf
             if not pieces and not self._forecasts(now):
                 self._calm_until = self._probed + PROBE_SELDOM
@@ -262,11 +290,13 @@ class Window:
         return bool(self._pieces)
 
     def wait(self, now: float, stuck_since: float | None = None) -> float:
-        """For how many seconds, beyond the shortest round trip, what is on its way has been waiting or will be.
+        """For how many seconds, beyond the shortest round trip, what is on its way has been waiting
+        or will be.
 
         Args:
             now: The time.
-            stuck_since: Since when something has been waiting in the transport; None if nothing does.
+            stuck_since: Since when something has been waiting in the transport; None if nothing
+                does.
         """
         if now < self._calm_until and stuck_since is None:
             return 0.0
@@ -275,7 +305,8 @@ class Window:
         oldest = self._pieces[0].sent if self._pieces else now
         if stuck_since is not None and stuck_since < oldest:
             oldest = stuck_since
-        # Up to the last look, not up to now: if the relay itself has stood still since, answers are there that it has not read yet.
+        # Up to the last look, not up to now: if the relay itself has stood still since, answers are
+        # there that it has not read yet.
         age = self._seen - oldest - (self._trip or 0.0)
         if self._rate is None:
             if self._unanswered + self._tail >= PROOF:
@@ -285,11 +316,16 @@ class Window:
         return max(age, 0.0)
 
     def _forecasts(self, now: float) -> bool:
-        """Whether the rate matters. For a peer that keeps up it would be only that at which the camera films."""
+        """Whether the rate matters.
+
+        For a peer that keeps up it would be only that at which the camera films.
+        """
         return self._rate is None or now < self._strained_until
 
     def _gone(self, rate: float) -> float:
-        """When the network will have taken all that is on its way, if it takes so many bytes per second."""
+        """When the network will have taken all that is on its way, if it takes so many bytes per
+        second.
+        """
         gone = self._gone_by
         if gone is None:
             gone = self.answered - (self._trip or 0.0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# Seconds: a peer that takes nothing for so long while something waits for it, here or on its way, is cut off.
+# Seconds: a peer that takes nothing for so long while something waits for it, here or on its way,
+# is cut off.
 WRITE_DEADLINE = 10.0
 
 # Seconds of silence after which a peer is cut off: three Pings that it has not answered.

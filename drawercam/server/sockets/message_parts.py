@@ -8,7 +8,8 @@ from websockets.frames import Frame, Opcode
 
 
 class MessageParts:
-    """Puts one peer's messages together; the protocol bounds their size, and sees that their frames are in order.
+    """Puts one peer's messages together; the protocol bounds their size, and sees that their frames
+    are in order.
 
     Attributes:
         is_text: The last message is text, and not binary.
@@ -21,10 +22,16 @@ class MessageParts:
         self.is_text = False
 
     def add(self, frame: Frame) -> bytes | None:
-        """The message that ends with this frame of data; None where more of it is to come. It takes the frame's data."""
+        """The message that ends with this frame of data; None where more of it is to come.
+
+        It takes the frame's data.
+        """
         if frame.opcode is not Opcode.CONT:
             self.is_text = frame.opcode is Opcode.TEXT
-        part, frame.data = bytes(frame.data), b""  # the parser keeps its last frame until the next one comes
+        part, frame.data = (
+            bytes(frame.data),
+            b"",
+        )  # the parser keeps its last frame until the next one comes
         if frame.fin and not self._begun:
             return part
         self._begun += part

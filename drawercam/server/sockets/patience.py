@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from drawercam.live.channel import Channel
 
-# Seconds for which pictures may wait for a viewer's network before they are left out up to a fresh keyframe, where the camera can make one.
-# Wi-Fi that falters for a moment costs no picture, and a network that is too slow shows what is instead of what was.
+# Seconds for which pictures may wait for a viewer's network before they are left out up to a fresh
+# keyframe, where the camera can make one. Wi-Fi that falters for a moment costs no picture, and a
+# network that is too slow shows what is instead of what was.
 MAX_WAIT = 0.3
 
-# The same for pictures whose next keyframe may be many seconds away, and for sound: it is small, but too late it is of no use either.
+# The same for pictures whose next keyframe may be many seconds away, and for sound: it is small,
+# but too late it is of no use either.
 MAX_PATIENCE = 1.0
 
-# Seconds of waiting below which a viewer that was left out may go on: with more, its keyframe would be an old one when it arrives.
+# Seconds of waiting below which a viewer that was left out may go on: with more, its keyframe would
+# be an old one when it arrives.
 SETTLED = 0.1
 
 

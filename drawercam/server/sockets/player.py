@@ -22,13 +22,13 @@ from .patience import patience
 from .sender import frame
 from .websocket import Socket
 
-# Joins of one player that are fulfilled at once, and seconds between two after that: each brings it everything since the last keyframe
-# again. A page that was hidden and comes back, or whose engine begins anew, joins once. Where more come, the newest is fulfilled as soon as
-# it may be.
+# Joins of one player that are fulfilled at once, and seconds between two after that: each brings it
+# everything since the last keyframe again. A page that was hidden and comes back, or whose engine
+# begins anew, joins once. Where more come, the newest is fulfilled as soon as it may be.
 JOINS_AT_ONCE, JOIN_PAUSE = 6, 1.0
 
-# Votes for a pause of one player that count at once, and seconds between two after that: a page casts one every 2 s. To take one back
-# counts always.
+# Votes for a pause of one player that count at once, and seconds between two after that: a page
+# casts one every 2 s. To take one back counts always.
 VOTES_AT_ONCE, VOTE_PAUSE = 4, 1.0
 
 # Seconds by which one clock may be behind another one.
@@ -92,7 +92,10 @@ class PlayerSession(Follower):
         self._rests = rests
         self._socket: Socket | None = None
         now = hub.clock() / 1e6
-        self._joins, self._votes = Bucket(JOINS_AT_ONCE, JOIN_PAUSE, now), Bucket(VOTES_AT_ONCE, VOTE_PAUSE, now)
+        self._joins, self._votes = (
+            Bucket(JOINS_AT_ONCE, JOIN_PAUSE, now),
+            Bucket(VOTES_AT_ONCE, VOTE_PAUSE, now),
+        )
         self._wish: messages.Join | None = None  # to be fulfilled as soon as it may be
         self._joining = False  # a timer for that is set
 
@@ -112,7 +115,9 @@ class PlayerSession(Follower):
                 channel, drops = self._channel, self._earlier + self._viewer.drops
                 way, now = channel.timing(), self._hub.clock()
                 lately = channel.idle(), channel.pace(), channel.level
-                self.tell(messages.PlayerPong(t, now, way.encode, way.uplink, way.relay, drops, *lately))
+                self.tell(
+                    messages.PlayerPong(t, now, way.encode, way.uplink, way.relay, drops, *lately)
+                )
             case messages.Pause():
                 if self._votes.take(self._hub.clock() / 1e6):
                     self._channel.vote(self._viewer, True)
@@ -158,7 +163,9 @@ class PlayerSession(Follower):
         self._join(wish.video)
 
     def _join(self, video: bool) -> None:
-        """Watch, or only listen: then another viewer stands for it in the channel, so that viewers that watch pay nothing for that."""
+        """Watch, or only listen: then another viewer stands for it in the channel, so that viewers
+        that watch pay nothing for that.
+        """
         before = self._viewer
         if video == isinstance(before, _Listener):
             self._viewer = self if video else _Listener(self)
@@ -204,9 +211,14 @@ class PlayerSession(Follower):
             self.needs_key, self.asked = not sent, False
 
     def offer(self, fragment: Fragment) -> bool:
-        """See viewers.Viewer. What would be late is left out; after a picture that was, the next one is a keyframe."""
+        """See viewers.Viewer.
+
+        What would be late is left out; after a picture that was, the next one is a keyframe.
+        """
         socket = self._socket
-        if socket is None or (not self.needs_key and socket.pass_on(fragment.framed or _framed(fragment))):
+        if socket is None or (
+            not self.needs_key and socket.pass_on(fragment.framed or _framed(fragment))
+        ):
             return False
         video = fragment.number == _VIDEO
         if self._late(video):

@@ -1,4 +1,6 @@
-"""The sending half of a WebSocket: messages onto a transport, with what is on its way to the peer."""
+"""The sending half of a WebSocket: messages onto a transport, with what is on its way to the
+peer.
+"""
 
 from __future__ import annotations
 
@@ -16,32 +18,39 @@ from drawercam.protocol.close_reasons import Closing
 from .in_flight import DOUBT, Window
 from .write_limit import WriteLimit
 
-# Bytes in the transport above which even control messages are too much: the peer does not read. The largest burst (channel.MAX_MEMORY)
-# and the largest frame that a camera may send after it are 8 MiB each.
+# Bytes in the transport above which even control messages are too much: the peer does not read. The
+# largest burst (channel.MAX_MEMORY) and the largest frame that a camera may send after it are 8 MiB
+# each.
 FLOOD = 16 * 2**20
 
 log = logging.getLogger(__name__)
 
 
 def frame(message: bytes) -> bytes:
-    """A binary message as one unmasked frame (RFC 6455 section 5.2), the same for every peer: no extension is negotiated."""
+    """A binary message as one unmasked frame (RFC 6455 section 5.2), the same for every peer: no
+    extension is negotiated.
+    """
     return Frame(Opcode.BINARY, message).serialize(mask=False, extensions=[])
 
 
 def text_frame(message: messages.Message) -> bytes:
     """The same for a control message."""
-    return Frame(Opcode.TEXT, messages.encode(message).encode()).serialize(mask=False, extensions=[])
+    return Frame(Opcode.TEXT, messages.encode(message).encode()).serialize(
+        mask=False, extensions=[]
+    )
 
 
 class Sender:
-    """Sends at once, without a queue; its user sends less while it is `behind`, or where `wait` says that it would be late.
+    """Sends at once, without a queue; its user sends less while it is `behind`, or where `wait`
+    says that it would be late.
 
     Attributes:
         behind: The peer has not yet taken what was sent; send only what it cannot do without.
         peer: Its address and port, for people.
     """
 
-    # What a frame touches for each viewer should be small and near together: a thousand viewers are more than a processor's cache holds.
+    # What a frame touches for each viewer should be small and near together: a thousand viewers are
+    # more than a processor's cache holds.
     __slots__ = (
         "_closing",
         "_filled",
@@ -81,7 +90,9 @@ class Sender:
         self._write, self._held = transport.write, transport.get_write_buffer_size
         self._protocol = protocol
         self._now, self._served, self._has_room = now, served, has_room
-        self._pinged = self._filled = now()  # _filled: when something was written that found nothing waiting in the transport
+        self._pinged = self._filled = (
+            now()
+        )  # _filled: when something was written that found nothing waiting in the transport
         self._window = Window(self._pinged)
         self._closing: float | None = None  # since when; see deadlines
         self._limit = WriteLimit(transport)
@@ -112,7 +123,8 @@ class Sender:
             self._transport.write(framed)
 
     def pass_on(self, framed: bytes) -> bool:
-        """The short way for a message that `frame` has framed, if the peer keeps up. It is what each frame costs for each viewer.
+        """The short way for a message that `frame` has framed, if the peer keeps up. It is what
+        each frame costs for each viewer.
 
         Returns:
             False, and nothing was sent, where `wait` and `write` have to look closer.
@@ -125,7 +137,8 @@ class Sender:
         return True
 
     def burst(self, framed: Iterable[bytes]) -> bool:
-        """Send many framed messages at once without counting as behind for it; for a viewer that catches up.
+        """Send many framed messages at once without counting as behind for it; for a viewer that
+        catches up.
 
         Returns:
             False, and nothing was sent, when too much waits already, in this socket or in all.
@@ -151,7 +164,9 @@ class Sender:
             self._send(self._ping(self._now()))
 
     def wait(self) -> float:
-        """For how many seconds, beyond its shortest round trip, something would wait on its way to the peer."""
+        """For how many seconds, beyond its shortest round trip, something would wait on its way to
+        the peer.
+        """
         return self._window.wait(self._now(), self._filled if self._held() else None)
 
     @property
@@ -160,7 +175,9 @@ class Sender:
         return self._window.bursting
 
     def left_out(self) -> None:
-        """Something was not sent because of `wait` or `behind`: from now on it is watched closely what the peer's network can carry."""
+        """Something was not sent because of `wait` or `behind`: from now on it is watched closely
+        what the peer's network can carry.
+        """
         self._window.left_out(self._now())
 
     @property
@@ -194,7 +211,9 @@ class Sender:
 
     def _ping(self, now: float, burst: bool = False) -> bytes:
         self._pinged = now
-        return Frame(Opcode.PING, self._window.probe(now, burst)).serialize(mask=False, extensions=[])
+        return Frame(Opcode.PING, self._window.probe(now, burst)).serialize(
+            mask=False, extensions=[]
+        )
 
     def _send(self, data: bytes) -> None:
         if not self.held:
@@ -207,7 +226,8 @@ class Sender:
             self._window.wrote(len(data), self._now())
             self._send(data)
         if b"" in pieces:
-            # SEND_EOF of the Sans-I/O protocol: TLS cannot be closed one way, so the whole transport closes once flushed.
+            # SEND_EOF of the Sans-I/O protocol: TLS cannot be closed one way, so the whole
+            # transport closes once flushed.
             self._transport.close()
         if self._closing is None and self._protocol.state > State.OPEN:
             self._closing = self._served()

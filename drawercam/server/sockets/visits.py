@@ -1,4 +1,6 @@
-"""What sessions become in the relay: visits, which have a right, stand in the book, and keep the pace of their messages."""
+"""What sessions become in the relay: visits, which have a right, stand in the book, and keep the
+pace of their messages.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class Lists:
 
 
 class SocketVisit:
-    """What a session becomes in the relay: it stands in the book while its socket is open, and keeps the pace of its control messages.
+    """What a session becomes in the relay: it stands in the book while its socket is open, and
+    keeps the pace of its control messages.
 
     To be inherited from beside a session (below): so no message of media takes a detour.
     """
@@ -81,7 +84,10 @@ class SocketVisit:
         cast(Session, super()).closed(goodbye)
 
     def dismiss(self, why: Reason) -> None:
-        """See Visit. What waits for a peer that does not take it is thrown away: it is not for it any more."""
+        """See Visit.
+
+        What waits for a peer that does not take it is thrown away: it is not for it any more.
+        """
         if self._visiting is not None:
             if self._visiting.behind:
                 self._visiting.abort()

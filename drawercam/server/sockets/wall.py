@@ -47,7 +47,10 @@ class WallSession:
         self._hub.unwatch(self)
 
     def tell(self, message: messages.Message) -> None:
-        """See hub.Watcher. A wall that does not take the last lists gets the newest one when it has."""
+        """See hub.Watcher.
+
+        A wall that does not take the last lists gets the newest one when it has.
+        """
         if self._socket is None:
             return
         if not isinstance(message, messages.Cameras):

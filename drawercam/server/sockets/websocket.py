@@ -1,8 +1,9 @@
 """One WebSocket: websockets' Sans-I/O protocol on an asyncio transport, with bounds and deadlines.
 
-There is no task and no queue per socket. What is sent goes to the transport at once (sender.py); while the transport is over its limit the
-socket is `behind`, and its owner sends less. `wait` says how late something would be that is sent now, wherever on its way the rest lies:
-Pings between the frames tell (in_flight.py). What is received is handed on in the same call.
+There is no task and no queue per socket. What is sent goes to the transport at once (sender.py);
+while the transport is over its limit the socket is `behind`, and its owner sends less. `wait` says
+how late something would be that is sent now, wherever on its way the rest lies: Pings between the
+frames tell (in_flight.py). What is received is handed on in the same call.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ SUBPROTOCOL = Subprotocol(messages.SUBPROTOCOL)
 # Seconds between Pings. Browsers answer them even where a page's timers sleep.
 PING_INTERVAL = 5.0
 
-# Bytes of a message that may wait for its rest while the socket closes: only its last frame matters, and is short.
+# Bytes of a message that may wait for its rest while the socket closes: only its last frame
+# matters, and is short.
 LAST_WORDS = 64 * 2**10
 
-# Frames that are taken apart together; a read may hold 40,000. What they make the relay do is done before the next ones are looked at.
+# Frames that are taken apart together; a read may hold 40,000. What they make the relay do is done
+# before the next ones are looked at.
 FRAMES_TOGETHER = 32
 
 # Bytes of the answers to a Ping without and with a number (see window).
@@ -54,7 +57,8 @@ log = logging.getLogger(__name__)
 
 
 class Session(Protocol):
-    """What a socket is for: a camera, a player, a wall. Called from the socket; none of these may raise but with Refused.
+    """What a socket is for: a camera, a player, a wall. Called from the socket; none of these may
+    raise but with Refused.
 
     Attributes:
         films: It is a camera's, which sends media.
@@ -72,7 +76,8 @@ class Session(Protocol):
         """A binary message. Raises Refused to end the socket.
 
         Returns:
-            Where it is a long one, its pieces: to take each is a part of the work, and raises as this does. What came behind it waits.
+            Where it is a long one, its pieces: to take each is a part of the work, and raises as
+                this does. What came behind it waits.
         """
 
     def drained(self) -> None:
@@ -85,7 +90,8 @@ class Session(Protocol):
         """The socket is gone. Called once, if ``opened`` was.
 
         Args:
-            goodbye: Code and reason with which the peer closed it; None where the connection broke, or the relay has ended it.
+            goodbye: Code and reason with which the peer closed it; None where the connection broke,
+                or the relay has ended it.
         """
 
 
@@ -117,7 +123,8 @@ class Socket(Sender, asyncio.Protocol):
         """
         Args:
             transport: Already connected; this becomes its protocol.
-            protocol: In its initial state: a ServerProtocol waits for a handshake, its base class is past it.
+            protocol: In its initial state: a ServerProtocol waits for a handshake, its base class
+                is past it.
             owner: Told when the socket begins and ends.
         """
         super().__init__(transport, protocol, owner.now, owner.served, owner.has_room)
@@ -144,7 +151,8 @@ class Socket(Sender, asyncio.Protocol):
 
         Args:
             head: The whole head of its request, and nothing else.
-            rest: What came behind it already: nothing of that is looked at before the handshake is accepted.
+            rest: What came behind it already: nothing of that is looked at before the handshake is
+                accepted.
         """
         protocol, owner = self._protocol, self._owner
         assert isinstance(protocol, ServerProtocol)  # its base class knows no requests
@@ -176,8 +184,16 @@ class Socket(Sender, asyncio.Protocol):
             self._read_on(True)
 
     def _take_apart(self, data: bytes) -> None:
-        """Take frames, a few at a time: as many as this peer may send, and as its address has a share of this turn."""
-        share, pace, protocol, at, size = self._backlog.share, self._pace, self._protocol, 0, len(data)
+        """Take frames, a few at a time: as many as this peer may send, and as its address has a
+        share of this turn.
+        """
+        share, pace, protocol, at, size = (
+            self._backlog.share,
+            self._pace,
+            self._protocol,
+            0,
+            len(data),
+        )
         if pace is None:
             return  # it was refused
         now = self._now()
@@ -216,10 +232,17 @@ class Socket(Sender, asyncio.Protocol):
         self._handle(later)
 
     def _flooded(self) -> None:
-        """It sent more than any honest peer. One that is closing already may still read why: to cut it off would throw that away."""
+        """It sent more than any honest peer.
+
+        One that is closing already may still read why: to cut it off would throw that away.
+        """
         self._ignore()
         if self._protocol.state is State.OPEN:
-            log.warning(f"x %s ({Reason.TOO_MANY_MESSAGES.id}): %s", self.peer, Reason.TOO_MANY_MESSAGES.sentence)
+            log.warning(
+                f"x %s ({Reason.TOO_MANY_MESSAGES.id}): %s",
+                self.peer,
+                Reason.TOO_MANY_MESSAGES.sentence,
+            )
             self.end(Closing(Reason.TOO_MANY_MESSAGES))
 
     def _ignore(self) -> None:
@@ -257,7 +280,8 @@ class Socket(Sender, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         session, self._session = self._session, None
         self._backlog.rest, self._long, self._deaf = b"", None, True
-        self._protocol.parser.close()  # it and the protocol know each other, so they would stay until somebody looks for circles
+        # It and the protocol know each other, so they would stay until somebody looks for circles.
+        self._protocol.parser.close()
         self._owner.socket_ends(self)
         if session is not None:
             log.debug("x %s %s", self.peer, "good-bye" if self._goodbye else exc or "gone")
@@ -293,9 +317,15 @@ class Socket(Sender, asyncio.Protocol):
     def _frame(self, event: Frame) -> None:
         opcode = event.opcode
         if opcode is Opcode.CLOSE:
-            # The code of a received close: 1000 or 1001 (a tab was closed) mean that the peer meant to go.
+            # The code of a received close: 1000 or 1001 (a tab was closed) mean that the peer meant
+            # to go.
             said = self._protocol.close_rcvd
-            self._goodbye = said if said is not None and said.code in (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY) else None
+            self._goodbye = (
+                said
+                if said is not None
+                and said.code in (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY)
+                else None
+            )
             return
         if opcode is Opcode.PONG:
             self._pong(bytes(event.data))

@@ -1,4 +1,6 @@
-"""How much may wait in one connection's transport before it counts as behind, and that a burst does not count."""
+"""How much may wait in one connection's transport before it counts as behind, and that a burst does
+not count.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,14 @@ import asyncio
 import contextlib
 import socket
 
-# Bytes in the transport above which a socket counts as behind, and below which it no longer does. Above: 1 s at 4 Mbit/s.
+# Bytes in the transport above which a socket counts as behind, and below which it no longer does.
+# Above: 1 s at 4 Mbit/s.
 HIGH_WATER = 512 * 2**10
 LOW_WATER = 64 * 2**10
 
-# Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT). Without it Linux hides 4 MB for a stalled viewer: 16 s of stale video. With
-# less the network would run dry while the kernel asks for more.
+# Bytes that the kernel may hold unsent (TCP_NOTSENT_LOWAT). Without it Linux hides 4 MB for a
+# stalled viewer: 16 s of stale video. With less the network would run dry while the kernel asks for
+# more.
 NOT_SENT = 32 * 2**10
 
 
@@ -52,8 +56,13 @@ class WriteLimit:
 
 
 def keep_unsent(transport: asyncio.Transport) -> None:
-    """Have the system take only NOT_SENT bytes more than it can send now, where it knows how. The rest waits here, and may be left out."""
+    """Have the system take only NOT_SENT bytes more than it can send now, where it knows how.
+
+    The rest waits here, and may be left out.
+    """
     raw = transport.get_extra_info("socket")
     if raw is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        with contextlib.suppress(OSError):  # on some systems, a peer that has gone cannot be set anything
+        with contextlib.suppress(
+            OSError
+        ):  # on some systems, a peer that has gone cannot be set anything
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT)

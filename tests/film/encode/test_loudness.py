@@ -26,7 +26,9 @@ def heard(loudness: Loudness, begin: int, end: int, samples: memoryview[float]) 
 
 def test_silence_is_ten_seconds_of_zeros_and_nothing_else() -> None:
     loudness = Loudness()
-    assert loudness.level(0) is None and not loudness.silent(0), "nothing is known before the first piece"
+    assert loudness.level(0) is None and not loudness.silent(0), (
+        "nothing is known before the first piece"
+    )
     heard(loudness, 0, 10 * SECOND, piece())
     assert loudness.level(10 * SECOND) == 0 and not loudness.silent(10 * SECOND - PIECE)
     loudness.hear(piece(), 10 * SECOND)
@@ -45,7 +47,9 @@ def test_zeros_before_a_break_do_not_count() -> None:
     heard(loudness, 0, 9 * SECOND, piece())
     heard(loudness, 60 * SECOND, 69 * SECOND, piece())
     assert not loudness.silent(69 * SECOND)
-    assert loudness.level(80 * SECOND) is None and not loudness.silent(80 * SECOND), "a source that is closed is not silent"
+    assert loudness.level(80 * SECOND) is None and not loudness.silent(80 * SECOND), (
+        "a source that is closed is not silent"
+    )
 
 
 def test_the_loudest_moment_is_kept_for_a_while_and_then_forgotten() -> None:
@@ -60,7 +64,9 @@ def test_the_loudest_moment_is_kept_for_a_while_and_then_forgotten() -> None:
 
 
 @pytest.mark.parametrize(("layout", "planes"), [("mono", 1), ("stereo", 2), ("5.1", 6)])
-def test_an_encoder_hears_what_goes_in_whatever_its_form(monkeypatch: pytest.MonkeyPatch, layout: str, planes: int) -> None:
+def test_an_encoder_hears_what_goes_in_whatever_its_form(
+    monkeypatch: pytest.MonkeyPatch, layout: str, planes: int
+) -> None:
     time = 0
     monkeypatch.setattr(encoding, "now", lambda: time)
     encoder = SoundEncoder()
@@ -71,7 +77,9 @@ def test_an_encoder_hears_what_goes_in_whatever_its_form(monkeypatch: pytest.Mon
             frame = AudioFrame(format="s16p", layout=layout, samples=882)
             frame.sample_rate = 44_100
             for plane in frame.planes:
-                plane.update((array("h", [value, -value]) * 441).tobytes().ljust(plane.buffer_size, b"\0"))
+                plane.update(
+                    (array("h", [value, -value]) * 441).tobytes().ljust(plane.buffer_size, b"\0")
+                )
             assert len(frame.planes) == planes
             time += PIECE
             encoder.encode(frame, time)

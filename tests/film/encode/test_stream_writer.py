@@ -40,7 +40,12 @@ class Memory:
 
     def packets(self) -> list[Packet]:
         reader = StreamReader()
-        return [event for data in self.media for event in reader.feed(data[1:]) if isinstance(event, Packet)]
+        return [
+            event
+            for data in self.media
+            for event in reader.feed(data[1:])
+            if isinstance(event, Packet)
+        ]
 
 
 @pytest.fixture
@@ -57,14 +62,18 @@ def recorded(name: str) -> list[Packet]:
     return [event for event in found if isinstance(event, Packet)]
 
 
-@pytest.mark.parametrize("name", ["chromium-vp8.webm", "chromium-vp9.webm", "chromium-h264.webm", "chromium-opus.webm"])
+@pytest.mark.parametrize(
+    "name", ["chromium-vp8.webm", "chromium-vp9.webm", "chromium-h264.webm", "chromium-opus.webm"]
+)
 def test_what_is_passed_on_is_not_changed(link: Memory, name: str) -> None:
     packets = recorded(name)[:20]
     stream = outlet(link)
     stream.interval, stream.sound = 33_333, False
     track = packets[0].track
     form = Form(track.codec, track.config, track.sample_rate, track.channels)
-    assert all(stream.send(Frame(form, packet.data, packet.timestamp, packet.key)) for packet in packets)
+    assert all(
+        stream.send(Frame(form, packet.data, packet.timestamp, packet.key)) for packet in packets
+    )
     announced = link.messages
     assert [type(message) for message in announced] == [Stream]
     said = cast(Stream, announced[0])
@@ -73,12 +82,16 @@ def test_what_is_passed_on_is_not_changed(link: Memory, name: str) -> None:
     assert [packet.data for packet in again] == [packet.data for packet in packets]
     assert [packet.key for packet in again] == [packet.key for packet in packets]
     # The stream's zero is the relay's; WebM counts in milliseconds.
-    assert [packet.timestamp - 5_000_000 for packet in again] == pytest.approx([packet.timestamp for packet in packets], abs=500)
+    assert [packet.timestamp - 5_000_000 for packet in again] == pytest.approx(
+        [packet.timestamp for packet in packets], abs=500
+    )
     assert again[0].track == track
 
 
 @pytest.mark.parametrize("name", ["chromium-vp8.webm", "chromium-h264.webm"])
-def test_how_a_picture_is_shown_is_told_and_a_turn_begins_the_stream_afresh(link: Memory, name: str) -> None:
+def test_how_a_picture_is_shown_is_told_and_a_turn_begins_the_stream_afresh(
+    link: Memory, name: str
+) -> None:
     stream = outlet(link)
     packet = recorded(name)[0]
     track = packet.track
@@ -114,8 +127,13 @@ def test_another_codec_begins_the_stream_afresh(link: Memory) -> None:
     stream = outlet(link)
     for name in ("chromium-vp8.webm", "chromium-vp9.webm"):
         packet = recorded(name)[0]
-        assert stream.send(Frame(Form(packet.track.codec, packet.track.config), packet.data, packet.timestamp))
-    assert [cast(Stream, message).mime.split("codecs=")[1][:5] for message in link.messages] == ['"vp8"', '"vp09']
+        assert stream.send(
+            Frame(Form(packet.track.codec, packet.track.config), packet.data, packet.timestamp)
+        )
+    assert [cast(Stream, message).mime.split("codecs=")[1][:5] for message in link.messages] == [
+        '"vp8"',
+        '"vp09',
+    ]
 
 
 def test_a_damaged_frame_is_passed_over_and_nothing_but_damage_is_an_error(link: Memory) -> None:
@@ -180,5 +198,7 @@ def test_a_stream_says_what_its_camera_is_called(link: Memory) -> None:
     stream = Outlet(1, cast(Link, link), "Дверь")
     packet = recorded("chromium-opus.webm")[0]
     track = packet.track
-    stream.send(Frame(Form(track.codec, track.config, track.sample_rate, track.channels), packet.data, 0))
+    stream.send(
+        Frame(Form(track.codec, track.config, track.sample_rate, track.channels), packet.data, 0)
+    )
     assert [one.label for one in link.messages if isinstance(one, Stream)] == ["Дверь"]

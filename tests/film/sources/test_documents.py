@@ -81,10 +81,15 @@ def test_nothing_waits_that_cannot_be_a_beginning() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second", "codecs", "sound"),
-    [(WEBM, OTHER_WEBM, [Codec.VP8, Codec.VP9], [False, False]), (mp4(), mp4("aac"), [Codec.H264, Codec.H264], [False, True])],
+    [
+        (WEBM, OTHER_WEBM, [Codec.VP8, Codec.VP9], [False, False]),
+        (mp4(), mp4("aac"), [Codec.H264, Codec.H264], [False, True]),
+    ],
     ids=["webm", "mp4"],
 )
-def test_both_are_filmed(first: bytes, second: bytes, codecs: list[Codec], sound: list[bool]) -> None:
+def test_both_are_filmed(
+    first: bytes, second: bytes, codecs: list[Codec], sound: list[bool]
+) -> None:
     sink = Collector(10**6)
     source = libav.Stream("http://camera.invalid/", "The camera")
     with pytest.raises(SourceError, match="has ended"):
@@ -96,16 +101,22 @@ def test_both_are_filmed(first: bytes, second: bytes, codecs: list[Codec], sound
     assert times == sorted(times)
 
 
-def test_no_file_of_this_computer_is_filmed_because_a_camera_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_file_of_this_computer_is_filmed_because_a_camera_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "private.webm").write_bytes(WEBM)
     monkeypatch.chdir(tmp_path)
     sink, listed = Collector(1), b"ffconcat version 1.0\nfile private.webm\n"
     with pytest.raises(SourceError):
-        libav.Stream("http://camera.invalid/", "The camera").run(sink, Documents(Pieces(listed, 1000)))
+        libav.Stream("http://camera.invalid/", "The camera").run(
+            sink, Documents(Pieces(listed, 1000))
+        )
     assert not sink.what and not sink.frames
 
 
-def test_documents_that_follow_each_other_at_once_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documents_that_follow_each_other_at_once_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     waits: list[float] = []
     sink = Collector(10**6)
 
@@ -115,5 +126,7 @@ def test_documents_that_follow_each_other_at_once_are_waited_for(monkeypatch: py
         return len(waits) < 3
 
     monkeypatch.setattr(sink, "pause", pause)
-    libav.Stream("http://camera.invalid/", "The camera").run(sink, Documents(Pieces((WEBM + OTHER_WEBM) * 9, 1000)))
+    libav.Stream("http://camera.invalid/", "The camera").run(
+        sink, Documents(Pieces((WEBM + OTHER_WEBM) * 9, 1000))
+    )
     assert len(sink.what) == 3, "and it can be told to end meanwhile"

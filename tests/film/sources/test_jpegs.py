@@ -21,12 +21,22 @@ def kinds() -> list[bytes]:
     """A progressive one with a thumbnail in its APP1, one with restart markers, a grey one."""
     image = Image.open(io.BytesIO(PICTURES[0]))
     found = []
-    for grey, options in ((False, {"progressive": True}), (False, {"restart_marker_rows": 1}), (True, {})):
+    for grey, options in (
+        (False, {"progressive": True}),
+        (False, {"restart_marker_rows": 1}),
+        (True, {}),
+    ):
         out = io.BytesIO()
         (image.convert("L") if grey else image).save(out, "JPEG", **options)
         found.append(out.getvalue())
     thumbnail = b"Exif\0\0" + PICTURES[1]
-    found[0] = found[0][:2] + b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail + found[0][2:]
+    found[0] = (
+        found[0][:2]
+        + b"\xff\xe1"
+        + (len(thumbnail) + 2).to_bytes(2, "big")
+        + thumbnail
+        + found[0][2:]
+    )
     return found
 
 
@@ -64,7 +74,15 @@ def test_a_picture_is_whole_with_its_last_byte() -> None:
 
 @given(st.integers(0, len(PICTURES[1]) - 1), cuts)
 def test_a_picture_that_breaks_off_costs_no_other(length: int, cuts: list[int]) -> None:
-    found = split(b"--f\r\n\r\n" + PICTURES[0] + b"\r\n--f\r\n\r\n" + PICTURES[1][:length] + b"\r\n--f\r\n\r\n" + PICTURES[2], cuts)
+    found = split(
+        b"--f\r\n\r\n"
+        + PICTURES[0]
+        + b"\r\n--f\r\n\r\n"
+        + PICTURES[1][:length]
+        + b"\r\n--f\r\n\r\n"
+        + PICTURES[2],
+        cuts,
+    )
     assert (found[0], found[-1]) == (PICTURES[0], PICTURES[2])
     assert len(found) <= 3
 
@@ -72,7 +90,10 @@ def test_a_picture_that_breaks_off_costs_no_other(length: int, cuts: list[int]) 
 def test_a_picture_may_break_off_anywhere_in_its_head() -> None:
     """Also where its last segment would end at the end of one of the next picture's."""
     for length in range(PICTURES[1].index(b"\xff\xda") + 20):
-        assert split(PICTURES[0] + PICTURES[1][:length] + b"\r\n--f\r\n\r\n" + PICTURES[2], [])[-1] == PICTURES[2], length
+        assert (
+            split(PICTURES[0] + PICTURES[1][:length] + b"\r\n--f\r\n\r\n" + PICTURES[2], [])[-1]
+            == PICTURES[2]
+        ), length
 
 
 def test_what_has_come_of_the_last_picture_can_be_shown() -> None:
@@ -86,7 +107,12 @@ def test_what_has_come_of_the_last_picture_can_be_shown() -> None:
 
 
 @given(
-    st.binary(max_size=400), st.lists(st.sampled_from([b"\xff\xd8\xff", b"\xff\xda\0\2", b"\xff\xc0\0\3x", b"\xff\xd9"]), max_size=9), cuts
+    st.binary(max_size=400),
+    st.lists(
+        st.sampled_from([b"\xff\xd8\xff", b"\xff\xda\0\2", b"\xff\xc0\0\3x", b"\xff\xd9"]),
+        max_size=9,
+    ),
+    cuts,
 )
 def test_any_bytes_do_no_harm(junk: bytes, pieces: list[bytes], cuts: list[int]) -> None:
     for picture in split(b"".join(pieces) + junk + b"".join(pieces), cuts):
@@ -108,12 +134,17 @@ def test_a_picture_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("many", "end"),
     [
-        (b"\xff\xd8\xff\xe0\xff\xfa", bytes(2**16)),  # each begins in the segments of those before it, and all end in what is no marker
+        (
+            b"\xff\xd8\xff\xe0\xff\xfa",
+            bytes(2**16),
+        ),  # each begins in the segments of those before it, and all end in what is no marker
         (b"\xff\xd8\xff\xe0\x00\x06ab", b"x"),
         (b"\xff", b"x"),  # a filler
     ],
 )
-def test_what_only_begins_like_pictures_costs_no_more_than_its_bytes(many: bytes, end: bytes) -> None:
+def test_what_only_begins_like_pictures_costs_no_more_than_its_bytes(
+    many: bytes, end: bytes
+) -> None:
     splitter = JpegSplitter()
     begun = time.thread_time()
     for _ in range(64):

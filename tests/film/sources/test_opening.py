@@ -1,4 +1,6 @@
-"""Bytes of cameras that give a picture in some seconds: each is shown before the next one comes, and none twice."""
+"""Bytes of cameras that give a picture in some seconds: each is shown before the next one comes,
+and none twice.
+"""
 
 from __future__ import annotations
 
@@ -62,8 +64,17 @@ def made(form: str, codec: str, count: int, sound: bool = False) -> list[bytes]:
     with av.open(Written(), "w", format=form, options=_OPTIONS.get(form, {})) as container:
         stream = container.add_stream(codec, rate=30)
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt, stream.time_base = WIDTH, HEIGHT, "yuv420p", Fraction(1, 1000)
-        stream.options = {"preset": "ultrafast", "tune": "zerolatency", f"{codec[3:]}-params": "keyint=3:bframes=0:log-level=0"}
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = (
+            WIDTH,
+            HEIGHT,
+            "yuv420p",
+            Fraction(1, 1000),
+        )
+        stream.options = {
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            f"{codec[3:]}-params": "keyint=3:bframes=0:log-level=0",
+        }
         voice = container.add_stream("aac", rate=48000, layout="mono") if sound else None
         for number, picture in enumerate(pictures(count)):
             picture.pts, picture.time_base = number * INTERVAL * 1000, Fraction(1, 1000)
@@ -73,13 +84,20 @@ def made(form: str, codec: str, count: int, sound: bool = False) -> list[bytes]:
                 silence = av.AudioFrame("fltp", "mono", 4096)
                 for plane in silence.planes:
                     plane.update(bytes(plane.buffer_size))
-                silence.pts, silence.sample_rate, silence.time_base = number * INTERVAL * 48000, 48000, Fraction(1, 48000)
+                silence.pts, silence.sample_rate, silence.time_base = (
+                    number * INTERVAL * 48000,
+                    48000,
+                    Fraction(1, 48000),
+                )
                 container.mux(voice.encode(silence))
             at.append(sum(map(len, written)))
     data = b"".join(written)
     if form in _MARKS:
         mark, before = _MARKS[form]
-        at = [*[found.start() - before for found in re.finditer(re.escape(mark), data)][1:], len(data)]
+        at = [
+            *[found.start() - before for found in re.finditer(re.escape(mark), data)][1:],
+            len(data),
+        ]
     return [data[begin:end] for begin, end in zip([0, *at[:-1]], at, strict=True)]
 
 
@@ -120,25 +138,33 @@ def test_each_picture_is_shown_before_the_next_one_comes(form: str, codec: str) 
     count = 7
     sink, shown = filmed(made(form, codec, count))
     assert shown == [*range(count)]
-    assert sink.what == [f"{WIDTH}x{HEIGHT} {codec[3:].replace('x26', 'h26') if codec == 'libx264' else 'hevc'}"]
+    assert sink.what == [
+        f"{WIDTH}x{HEIGHT} {codec[3:].replace('x26', 'h26') if codec == 'libx264' else 'hevc'}"
+    ]
     if codec == "libx264":
         assert [frame.key for frame in sink.frames] == [number % 3 == 0 for number in range(count)]
         times = [frame.captured for frame in sink.frames]
         assert times == sorted(times)
     else:
-        assert [painted(picture) for picture, _ in sink.pictures] == [painted(picture) for picture in pictures(count)]
+        assert [painted(picture) for picture, _ in sink.pictures] == [
+            painted(picture) for picture in pictures(count)
+        ]
 
 
 def test_sound_is_given_once_too() -> None:
     sink, _ = filmed(made("mpegts", "libx264", 5, sound=True))
     assert sum(frame.form.codec.name == "H264" for frame in sink.frames) == 5 and sink.heard[-1]
     sounds = [frame.data for frame in sink.frames if frame.form.codec.name == "AAC"]
-    assert len(sounds) + len(sink.sounds) >= 15  # four packets of AAC each, the encoder's delay apart
+    assert (
+        len(sounds) + len(sink.sounds) >= 15
+    )  # four packets of AAC each, the encoder's delay apart
     assert len(sounds) + len(sink.sounds) <= 22
 
 
 def test_a_silence_amid_the_first_picture_costs_nothing_in_the_end() -> None:
-    """The network has lost something: the picture comes again when it is whole, and all behind it."""
+    """The network has lost something: the picture comes again when it is whole, and all behind
+    it.
+    """
     units = access_units(3)
     middle = len(units[0]) // 2
     sink, _ = filmed([units[0][:middle], units[0][middle:], units[1], units[2]])
@@ -169,15 +195,24 @@ def test_a_stream_without_silence_is_opened_once(monkeypatch: pytest.MonkeyPatch
     assert len(begun) == 1 and len(sink.frames) >= 38
 
 
-def test_bytes_of_which_nothing_can_be_made_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_of_which_nothing_can_be_made_are_not_read_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(opening, "_LIMIT", -1.0)
     with pytest.raises(SourceError, match="does not answer in time"):
-        libav.Stream("http://camera.invalid/", "The camera").run(Collector(9), Documents(Slow([bytes(100)] * 9)))
+        libav.Stream("http://camera.invalid/", "The camera").run(
+            Collector(9), Documents(Slow([bytes(100)] * 9))
+        )
 
 
 def test_an_early_end_is_one_until_the_bytes_are_read_anew() -> None:
     bytes_ = Opening(Slow([b"abc", b"de"]))
-    assert [bytes_.read(2), bytes_.read(2), bytes_.read(2), bytes_.read(2)] == [b"ab", b"c", b"", b""]
+    assert [bytes_.read(2), bytes_.read(2), bytes_.read(2), bytes_.read(2)] == [
+        b"ab",
+        b"c",
+        b"",
+        b"",
+    ]
     assert bytes_.is_early and bytes_.again() and not bytes_.is_early
     assert [bytes_.read(9), bytes_.read(9), bytes_.read(9)] == [b"abc", b"de", b""]
     assert bytes_.again()
@@ -199,7 +234,9 @@ def test_bytes_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(opening, "_MOST", 5)
     bytes_ = Opening(Slow([b"abc", b"def", b"ghi"]))
     assert bytes_.read(9) + bytes_.read(9) == b"abc" and bytes_.again()
-    assert [bytes_.read(9) for _ in range(4)] == [b"abc", b"def", b"ghi", b""], "no early end any more"
+    assert [bytes_.read(9) for _ in range(4)] == [b"abc", b"def", b"ghi", b""], (
+        "no early end any more"
+    )
     assert not bytes_.again()
 
 
@@ -207,6 +244,13 @@ def test_what_differs_is_given_with_all_behind_it() -> None:
     given = Repeated()
     assert not any(given.is_repeated(data, True) for data in (b"1", b"2", b"3 cut"))
     given.again()
-    assert [given.is_repeated(data, True) for data in (b"1", b"2", b"3", b"4")] == [True, True, False, False]
+    assert [given.is_repeated(data, True) for data in (b"1", b"2", b"3", b"4")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     given.again()
-    assert [given.is_repeated(data, False) for data in (b"1", b"2", b"3", b"4", b"5", b"5")] == [True] * 4 + [False] * 2
+    assert [given.is_repeated(data, False) for data in (b"1", b"2", b"3", b"4", b"5", b"5")] == [
+        True
+    ] * 4 + [False] * 2

@@ -1,4 +1,6 @@
-"""Sources without a relay: what is passed on, what is decoded, when, and what is said when there is nothing."""
+"""Sources without a relay: what is passed on, what is decoded, when, and what is said when there is
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ def test_a_file_without_reordering_is_passed_on_and_looped(tmp_path: Path) -> No
     assert [frame.key for frame in shown[:11]] == [True, *[False] * 4] * 2 + [True]
     assert heard and all(frame.form.codec.kind is Kind.AUDIO for frame in heard)
     with av.open(str(path)) as container:
-        assert [frame.data for frame in shown[:10]] == [bytes(packet) for packet in container.demux(video=0) if packet.size]
+        assert [frame.data for frame in shown[:10]] == [
+            bytes(packet) for packet in container.demux(video=0) if packet.size
+        ]
     assert [frame.data for frame in shown[10:20]] == [frame.data for frame in shown[:10]]
     steps = [later.captured - one.captured for one, later in itertools.pairwise(shown)]
     assert min(steps) > 20_000  # also from the end to the beginning
@@ -74,7 +78,8 @@ def test_a_file_without_reordering_is_passed_on_and_looped(tmp_path: Path) -> No
 def test_a_title_need_not_be_utf_8(tmp_path: Path) -> None:
     path = file(tmp_path / "cafe.avi", "mpeg4")
     written = path.read_bytes()
-    # A chunk of text (RIFF "LIST" of "INFO", "ISFT" is the program's name): as an old program wrote it, in Latin-1.
+    # A chunk of text (RIFF "LIST" of "INFO", "ISFT" is the program's name): as an old program wrote
+    # it, in Latin-1.
     assert b"ISFT" in written and b"Lavf" in written
     path.write_bytes(written.replace(b"Lavf", b"Caf\xe9"))
     libav.file(path).run(sink := Collector(5))
@@ -88,7 +93,9 @@ def test_a_file_with_reordered_pictures_is_decoded_in_their_order(tmp_path: Path
     assert not sink.frames
     times = [captured for _, captured in sink.pictures]
     assert times == sorted(times) and len(set(times)) == 12
-    assert [painted(picture) for picture, _ in sink.pictures] == [painted(picture) for picture in pictures(12)]
+    assert [painted(picture) for picture, _ in sink.pictures] == [
+        painted(picture) for picture in pictures(12)
+    ]
 
 
 def test_what_is_to_be_encoded_is_decoded_from_a_keyframe_on(tmp_path: Path) -> None:
@@ -104,11 +111,15 @@ def test_what_is_to_be_encoded_is_decoded_from_a_keyframe_on(tmp_path: Path) -> 
     sink.passed = lambda frame: count(sink.frames, frame)  # type: ignore[method-assign]
     sink.picture = lambda picture, captured: count(sink.pictures, (picture, captured))  # type: ignore[method-assign]
     libav.file(path).run(sink)
-    assert [painted(picture) for picture, _ in sink.pictures] == [painted(picture) for picture in pictures(18)[6:]]
+    assert [painted(picture) for picture, _ in sink.pictures] == [
+        painted(picture) for picture in pictures(18)[6:]
+    ]
     assert len(sink.frames) == 12 and sink.frames[6].key, "and passed on again from one on"
 
 
-def test_pictures_without_idr_are_encoded_from_where_a_decoder_can_begin_up_to_the_next_idr(tmp_path: Path) -> None:
+def test_pictures_without_idr_are_encoded_from_where_a_decoder_can_begin_up_to_the_next_idr(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "refreshed.h264"
     units = refreshed(40, period=6, idr=30)
     path.write_bytes(b"".join(units))
@@ -117,16 +128,27 @@ def test_pictures_without_idr_are_encoded_from_where_a_decoder_can_begin_up_to_t
     libav.file(path).run(sink)
     shown = [painted(picture) for picture, _ in sink.pictures]
     # A recovery point comes within a period, and a whole picture a period after it.
-    assert 30 - 2 * 6 - 1 <= len(shown) < 30 and shown == [painted(picture) for picture in pictures(35)[35 - len(shown) :]]
-    assert [split_annexb(frame.data) for frame in sink.frames[30 - len(shown) :]] == [split_annexb(unit) for unit in units[30:34]]
+    assert 30 - 2 * 6 - 1 <= len(shown) < 30 and shown == [
+        painted(picture) for picture in pictures(35)[35 - len(shown) :]
+    ]
+    assert [split_annexb(frame.data) for frame in sink.frames[30 - len(shown) :]] == [
+        split_annexb(unit) for unit in units[30:34]
+    ]
     assert sink.keyless is Keyless.NO
 
 
 @pytest.mark.parametrize("keyless", Keyless)
-def test_pictures_without_any_sign_of_where_to_begin_are_shown_as_they_are_in_the_end(tmp_path: Path, keyless: Keyless) -> None:
-    """As a camera makes them that refreshes its pictures and does not say so: no recovery points."""
+def test_pictures_without_any_sign_of_where_to_begin_are_shown_as_they_are_in_the_end(
+    tmp_path: Path, keyless: Keyless
+) -> None:
+    """As a camera makes them that refreshes its pictures and does not say so: no recovery
+    points.
+    """
     path = tmp_path / "refreshed.h264"
-    stripped = [[unit for unit in split_annexb(one) if unit[0] & 0x1F != 6] for one in refreshed(20, period=6)]
+    stripped = [
+        [unit for unit in split_annexb(one) if unit[0] & 0x1F != 6]
+        for one in refreshed(20, period=6)
+    ]
     path.write_bytes(b"".join(b"\0\0\0\1" + unit for one in stripped for unit in one))
     sink = Collector(19)
     sink.keyless = keyless
@@ -145,7 +167,12 @@ def test_a_file_plays_evenly_whatever_it_says_of_its_times(tmp_path: Path, times
         path.write_bytes(file(tmp_path / "film.avi", "libx264", 16, bf="2").read_bytes())
     else:
         begins = (0, 7200) if times == "hours on" else (7200, 0)
-        path.write_bytes(b"".join(file(tmp_path / f"{one}.ts", "libx264", 8, begin=one, bf="0").read_bytes() for one in begins))
+        path.write_bytes(
+            b"".join(
+                file(tmp_path / f"{one}.ts", "libx264", 8, begin=one, bf="0").read_bytes()
+                for one in begins
+            )
+        )
     sink = Collector(16)
     begin = time.monotonic()
     libav.file(path).run(sink)
@@ -161,7 +188,9 @@ def test_what_comes_in_pieces_is_given_in_real_time(tmp_path: Path) -> None:
     for number in range(2):
         file(tmp_path / f"{number}.ts", "libx264", RATE, begin=number, bf="0", g="5")
     path = tmp_path / "live.m3u8"
-    path.write_text("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n0.ts\n#EXTINF:1,\n1.ts\n")
+    path.write_text(
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n0.ts\n#EXTINF:1,\n1.ts\n"
+    )
     sink = Collector(15)
     begin = time.monotonic()
     network.stream_of(path.as_uri()).run(sink)
@@ -172,14 +201,19 @@ def test_what_comes_in_pieces_is_given_in_real_time(tmp_path: Path) -> None:
 def test_a_film_of_a_phone_that_was_held_upright_stands_upright(tmp_path: Path, flip: bool) -> None:
     """What is passed on says so; what is encoded is turned before."""
     path = file(tmp_path / "film.mp4", "libx264", 4, bf="0")
-    # ISO/IEC 14496-12 8.3.2.3: the matrix of a track, here a quarter turn clockwise, or that and mirrored.
+    # ISO/IEC 14496-12 8.3.2.3: the matrix of a track, here a quarter turn clockwise, or that and
+    # mirrored.
     head, box, rest = path.read_bytes().partition(b"tkhd")
-    unity, quarter = (struct.pack(">9i", *numbers) for numbers in (_UNITY, _MIRRORED if flip else _QUARTER))
+    unity, quarter = (
+        struct.pack(">9i", *numbers) for numbers in (_UNITY, _MIRRORED if flip else _QUARTER)
+    )
     assert unity in rest
     path.write_bytes(head + box + rest.replace(unity, quarter, 1))
     passing = Collector(4)
     libav.file(path).run(passing)
-    assert [frame.form.geometry for frame in passing.frames] == [Geometry(90, flip)] * 4 and not passing.pictures
+    assert [frame.form.geometry for frame in passing.frames] == [
+        Geometry(90, flip)
+    ] * 4 and not passing.pictures
     sink = Collector(4)
     sink.encode = True
     libav.file(path).run(sink)
@@ -191,13 +225,20 @@ def test_a_film_of_a_phone_that_was_held_upright_stands_upright(tmp_path: Path, 
         assert all(abs(lying[y][5] - row[HEIGHT - 1 - y]) < 40 for y in range(0, HEIGHT, 30))
 
 
-@pytest.mark.parametrize(("aspect", "size"), [("2:1", (2 * WIDTH, HEIGHT)), ("8:9", (WIDTH, HEIGHT * 9 // 8)), ("1:1", (WIDTH, HEIGHT))])
-def test_pixels_that_are_not_square_become_square_or_are_told_of(tmp_path: Path, aspect: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("aspect", "size"),
+    [("2:1", (2 * WIDTH, HEIGHT)), ("8:9", (WIDTH, HEIGHT * 9 // 8)), ("1:1", (WIDTH, HEIGHT))],
+)
+def test_pixels_that_are_not_square_become_square_or_are_told_of(
+    tmp_path: Path, aspect: str, size: tuple[int, int]
+) -> None:
     path = file(tmp_path / "film.mkv", "libx264", 2, bf="0", aspect=aspect)
     passing, sink = Collector(2), Collector(2)
     libav.file(path).run(passing)
     across, down = map(int, aspect.split(":"))
-    assert [frame.form.geometry.pixel_aspect for frame in passing.frames] == [pytest.approx(across / down)] * 2
+    assert [frame.form.geometry.pixel_aspect for frame in passing.frames] == [
+        pytest.approx(across / down)
+    ] * 2
     sink.encode = True
     libav.file(path).run(sink)
     assert [(picture.width, picture.height) for picture, _ in sink.pictures] == [size] * 2
@@ -229,8 +270,12 @@ def test_a_file_that_is_cropped_is_shown_whole_and_not_squeezed(
     if clap:
         data = cropped(data, struct.pack(">4I", *clap) + struct.pack(">4I", 0, 1, 0, 1))
     at = data.index(b"tkhd") - 4
-    at += int.from_bytes(data[at : at + 4], "big")  # ISO/IEC 14496-12 8.3.2: width and height stand at its end, in 16.16
-    path.write_bytes(data[: at - 8] + struct.pack(">2I", shown[0] << 16, shown[1] << 16) + data[at:])
+    at += int.from_bytes(
+        data[at : at + 4], "big"
+    )  # ISO/IEC 14496-12 8.3.2: width and height stand at its end, in 16.16
+    path.write_bytes(
+        data[: at - 8] + struct.pack(">2I", shown[0] << 16, shown[1] << 16) + data[at:]
+    )
     with path.open("rb") as opened:
         [found] = mp4_tracks.geometries(opened).values()
     sink, passing = Collector(2), Collector(2)
@@ -260,21 +305,39 @@ def test_what_is_no_mp4_says_nothing_of_pictures(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("render", "size"), [((2 * WIDTH, HEIGHT), (2 * WIDTH, HEIGHT)), ((WIDTH, 2 * HEIGHT), (WIDTH, 2 * HEIGHT)), (None, (WIDTH, HEIGHT))]
+    ("render", "size"),
+    [
+        ((2 * WIDTH, HEIGHT), (2 * WIDTH, HEIGHT)),
+        ((WIDTH, 2 * HEIGHT), (WIDTH, 2 * HEIGHT)),
+        (None, (WIDTH, HEIGHT)),
+    ],
 )
-def test_the_render_size_of_vp9_stays_when_it_is_encoded(tmp_path: Path, render: tuple[int, int] | None, size: tuple[int, int]) -> None:
+def test_the_render_size_of_vp9_stays_when_it_is_encoded(
+    tmp_path: Path, render: tuple[int, int] | None, size: tuple[int, int]
+) -> None:
     path = tmp_path / "film.webm"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libvpx-vp9", rate=RATE, options={"deadline": "realtime", "lag-in-frames": "0"})
+        stream = container.add_stream(
+            "libvpx-vp9", rate=RATE, options={"deadline": "realtime", "lag-in-frames": "0"}
+        )
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number, picture in enumerate(pictures(3)):
             picture.pts, picture.time_base = number, Fraction(1, RATE)
             for packet in stream.encode(picture):
                 # VP9 6.2: of a keyframe of profile 0 render_and_frame_size_different is bit 68.
-                changed = bytes(packet) if number or render is None else with_render_size(bytes(packet), 68, *render)
+                changed = (
+                    bytes(packet)
+                    if number or render is None
+                    else with_render_size(bytes(packet), 68, *render)
+                )
                 given: Any = av.Packet(changed)
-                given.stream, given.pts, given.time_base, given.is_keyframe = stream, packet.pts, packet.time_base, packet.is_keyframe
+                given.stream, given.pts, given.time_base, given.is_keyframe = (
+                    stream,
+                    packet.pts,
+                    packet.time_base,
+                    packet.is_keyframe,
+                )
                 container.mux(given)
     sink = Collector(3)
     sink.encode = True
@@ -285,13 +348,33 @@ def test_the_render_size_of_vp9_stays_when_it_is_encoded(tmp_path: Path, render:
 @pytest.mark.parametrize(
     ("source", "words", "final"),
     [
-        (libav.device("/dev/video-of-nobody", 640, 480, 30), "There is no /dev/video-of-nobody", False),
-        (network.camera("http://127.0.0.1:9"), "http://127.0.0.1:9 cannot be opened: Connection refused. It is tried again", False),
-        (network.camera("rtsp://user:secret@127.0.0.1:9/1"), "rtsp://...@127.0.0.1:9/... cannot be opened: ", False),
-        (network.camera("http://127.0.0.1:9/video.cgi?user=admin&pwd=secret"), "http://127.0.0.1:9/... cannot be opened: ", False),
+        (
+            libav.device("/dev/video-of-nobody", 640, 480, 30),
+            "There is no /dev/video-of-nobody",
+            False,
+        ),
+        (
+            network.camera("http://127.0.0.1:9"),
+            "http://127.0.0.1:9 cannot be opened: Connection refused. It is tried again",
+            False,
+        ),
+        (
+            network.camera("rtsp://user:secret@127.0.0.1:9/1"),
+            "rtsp://...@127.0.0.1:9/... cannot be opened: ",
+            False,
+        ),
+        (
+            network.camera("http://127.0.0.1:9/video.cgi?user=admin&pwd=secret"),
+            "http://127.0.0.1:9/... cannot be opened: ",
+            False,
+        ),
         (network.camera("http://user:secret@"), "http://... cannot be opened: ", False),
         (network.camera("http://user:secret@a..b/1"), "cannot be opened: ", False),
-        (network.camera("rtsp://user:sec@127.0.0.1:9/secret@x"), "rtsp://... cannot be opened: Connection refused. If a / ? #", False),
+        (
+            network.camera("rtsp://user:sec@127.0.0.1:9/secret@x"),
+            "rtsp://... cannot be opened: Connection refused. If a / ? #",
+            False,
+        ),
         (network.stream_of("pigeon://127.0.0.1/1"), "there is no such protocol here", True),
         (libav.file(Path(__file__)), "gives nothing that FFmpeg's libraries can read", True),
     ],
@@ -305,24 +388,35 @@ def test_what_cannot_be_filmed_is_a_sentence(source: Source, words: str, final: 
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
-def test_a_camera_of_the_network_that_says_nothing_is_not_waited_for(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_camera_of_the_network_that_says_nothing_is_not_waited_for(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(libav, "_OPEN_LIMIT", 0.3)
     monkeypatch.setattr(web_reading, "_ANSWER_LIMIT", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(SourceError, match="does not answer in time"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(SourceError, match="does not answer in time"),
+    ):
         network.camera(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/1").run(Collector(1))
 
 
 async def test_the_first_keyframe_of_a_camera_is_its_first_picture() -> None:
-    """Though its next one would come in 8 s, and FFmpeg wants to see more before it says what is in there."""
+    """Though its next one would come in 8 s, and FFmpeg wants to see more before it says what is in
+    there.
+    """
     units = access_units(8 * RATE)
     sink = Collector(3)
     async with rtsp.camera(units, RATE) as url:
         await asyncio.to_thread(network.camera(url).run, sink)
-    assert [split_annexb(frame.data) for frame in sink.frames] == [split_annexb(unit) for unit in units[:3]]
+    assert [split_annexb(frame.data) for frame in sink.frames] == [
+        split_annexb(unit) for unit in units[:3]
+    ]
     assert sink.frames[0].key and sink.what == ["320x240 h264"]
 
 
-@pytest.mark.parametrize("refusal", ["461 Unsupported Transport", "400 Bad Request", "500 Internal Server Error"])
+@pytest.mark.parametrize(
+    "refusal", ["461 Unsupported Transport", "400 Bad Request", "500 Internal Server Error"]
+)
 async def test_a_camera_that_takes_no_tcp_is_filmed_over_udp(refusal: str) -> None:
     units = access_units(4)
     sink = Collector(3)
@@ -353,7 +447,9 @@ async def test_a_picture_is_shown_before_the_next_one_is_there(hevc: bool, refus
         assert split_annexb(sink.frames[0].data) == split_annexb(units[0]) and sink.frames[0].key
 
 
-async def test_a_camera_that_hangs_up_has_ended_for_its_film_and_its_last_picture_is_shown() -> None:
+async def test_a_camera_that_hangs_up_has_ended_for_its_film_and_its_last_picture_is_shown() -> (
+    None
+):
     units, sink = access_units(1), Collector(9)
     async with rtsp.camera(units, 1 / 30) as url:
         running = asyncio.create_task(asyncio.to_thread(network.camera(url).run, sink))
@@ -380,14 +476,20 @@ def test_a_device_that_gives_another_size_than_it_was_asked_for_is_filmed(tmp_pa
     """A file of raw pictures stands for it, whose own size counts as the device's does."""
     path = tmp_path / "raw.y4m"
     given = [bytes([grey]) * (160 * 120 * 3 // 2) for grey in (50, 100, 150, 200)]
-    path.write_bytes(b"YUV4MPEG2 W160 H120 F50:1 Ip C420jpeg\n" + b"".join(b"FRAME\n" + one for one in given))
+    path.write_bytes(
+        b"YUV4MPEG2 W160 H120 F50:1 Ip C420jpeg\n" + b"".join(b"FRAME\n" + one for one in given)
+    )
     sink = Collector(3)
     libav.Stream(str(path), "/dev/video9", "yuv4mpegpipe", ({"video_size": "320x240"},)).run(sink)
     assert sink.what == ["160x120 rawvideo"] and sink.heard == [False]
-    assert [(one.width, one.height, one.to_ndarray().tobytes()) for one, _ in sink.pictures] == [(160, 120, one) for one in given[:3]]
+    assert [(one.width, one.height, one.to_ndarray().tobytes()) for one, _ in sink.pictures] == [
+        (160, 120, one) for one in given[:3]
+    ]
 
 
-def test_a_device_is_asked_for_less_and_less_and_says_why_it_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_is_asked_for_less_and_less_and_says_why_it_cannot_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[dict[str, str]] = []
     answer: list[OSError] = []
 
@@ -427,13 +529,17 @@ def test_a_byte_stream_is_cut_into_pictures_wherever_the_pipe_has_cut_it(size: i
     units = access_units(5)
     stream = b"".join(units)
     splitter = Splitter()
-    found = [unit for at in range(0, len(stream), size) for unit in splitter.feed(stream[at : at + size])]
+    found = [
+        unit for at in range(0, len(stream), size) for unit in splitter.feed(stream[at : at + size])
+    ]
     assert splitter.pending
     assert [*found, splitter.rest()] == units
     assert splitter.rest() is None and not splitter.pending
 
 
-def test_the_raspberry_pis_camera_is_passed_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_raspberry_pis_camera_is_passed_on_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a program that behaves like the real one: no Raspberry Pi is needed."""
     units = access_units(4)
     for number, unit in enumerate(units):
@@ -459,7 +565,11 @@ def test_the_raspberry_pis_camera_is_passed_on_as_it_is(tmp_path: Path, monkeypa
     times = [frame.captured for frame in sink.frames]
     assert times == sorted(times)
     said = (tmp_path / "options").read_text()
-    assert "--width 1280 --height 720 --framerate 30" in said and "--inline" in said and said.endswith("--output -")
+    assert (
+        "--width 1280 --height 720 --framerate 30" in said
+        and "--inline" in said
+        and said.endswith("--output -")
+    )
 
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     with pytest.raises(SourceError, match="no program rpicam-vid") as caught:
@@ -467,10 +577,14 @@ def test_the_raspberry_pis_camera_is_passed_on_as_it_is(tmp_path: Path, monkeypa
     assert caught.value.final
 
 
-def test_the_program_of_the_camera_ends_with_the_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_of_the_camera_ends_with_the_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "0.h264").write_bytes(access_units(1)[0])
     program = tmp_path / "rpicam-vid"
-    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\ncat {tmp_path}/0.h264\nexec sleep 60\n")
+    program.write_text(
+        f"#!/bin/sh\necho $$ > {tmp_path}/pid\ncat {tmp_path}/0.h264\nexec sleep 60\n"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     sink = Collector(1)

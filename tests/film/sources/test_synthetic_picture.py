@@ -16,7 +16,9 @@ def test_each_picture_shows_its_time_to_people_and_programs() -> None:
     assert painted(second) - painted(first) == pytest.approx(0.0333, abs=2e-4)
     digits = slice(240 * 3 // 10, 240 * 3 // 10 + 18)
     assert luma(first)[digits] != luma(second)[digits]
-    assert luma(first)[digits] == luma(maker.picture(begin + 0.0001))[digits]  # the same millisecond
+    assert (
+        luma(first)[digits] == luma(maker.picture(begin + 0.0001))[digits]
+    )  # the same millisecond
 
 
 def test_who_turns_sees_another_part_of_the_same_room() -> None:
@@ -24,7 +26,9 @@ def test_who_turns_sees_another_part_of_the_same_room() -> None:
     middle = 260  # a row with neither clock nor digits, at a time when the ball is elsewhere
     ahead = luma(maker.picture(2.0))[middle]
     right = luma(maker.picture(2.0, (15.0, 0.0, 1.0)))[middle]
-    assert right[:300] == ahead[160:460]  # 60 degrees from side to side: 15 are a quarter of 640 pixels
+    assert (
+        right[:300] == ahead[160:460]
+    )  # 60 degrees from side to side: 15 are a quarter of 640 pixels
     assert right != ahead
     near = luma(maker.picture(2.0, (0.0, 0.0, 2.0)))[middle]
     assert len(set(near)) < len(set(ahead))  # fewer fields are in sight
@@ -39,7 +43,12 @@ def test_a_size_that_cannot_be_painted_is_refused(size: tuple[int, int]) -> None
 
 
 def test_a_beep_begins_with_the_second_and_ends_with_the_flash() -> None:
-    loud = [any(bytes(sound(number).planes[0])) for number in range(7 * PACKETS_PER_SECOND, 8 * PACKETS_PER_SECOND)]
+    loud = [
+        any(bytes(sound(number).planes[0]))
+        for number in range(7 * PACKETS_PER_SECOND, 8 * PACKETS_PER_SECOND)
+    ]
     assert loud == [True] * 5 + [False] * 45
-    flash = [luma(Pattern(320, 240).picture(7 + tenth / 10 + 0.01))[-1][-1] > 128 for tenth in range(10)]
+    flash = [
+        luma(Pattern(320, 240).picture(7 + tenth / 10 + 0.01))[-1][-1] > 128 for tenth in range(10)
+    ]
     assert flash == [True] + [False] * 9

@@ -12,11 +12,21 @@ from drawercam.film.sources import urls
 
 # Words that stand nowhere else, and what may stand between them.
 secrets = st.lists(st.sampled_from(["Sesame", "QuXXy", "ZooKK", "42424"]), min_size=1, max_size=4)
-marks = st.sampled_from([*string.punctuation, " ", "\t", "\u2100", "\udc80", "\xe4", "://", "@@", "/@", "?@"])
+marks = st.sampled_from(
+    [*string.punctuation, " ", "\t", "\u2100", "\udc80", "\xe4", "://", "@@", "/@", "?@"]
+)
 
 
-@given(secrets, marks, marks, st.sampled_from(["rtsp", "http", "https", "rtmp", "udp"]), st.integers(0, 4))
-def test_nothing_of_a_password_is_shown(words: list[str], mark: str, other: str, scheme: str, place: int) -> None:
+@given(
+    secrets,
+    marks,
+    marks,
+    st.sampled_from(["rtsp", "http", "https", "rtmp", "udp"]),
+    st.integers(0, 4),
+)
+def test_nothing_of_a_password_is_shown(
+    words: list[str], mark: str, other: str, scheme: str, place: int
+) -> None:
     password = mark.join(words) + other
     url = [
         f"{scheme}://admin:{password}@cam.local:554/stream2",

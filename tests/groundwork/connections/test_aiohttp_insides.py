@@ -1,4 +1,6 @@
-"""Requests that wait for their turn, taken apart by aiohttp itself; and that aiohttp is inside what the relay takes it for."""
+"""Requests that wait for their turn, taken apart by aiohttp itself; and that aiohttp is inside what
+the relay takes it for.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,11 @@ async def serving() -> AsyncIterator[web.Server]:
     """Answers how long the body of a POST is, and anything else before its body has come."""
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
-        size = sum([len(piece) async for piece in request.content.iter_any()]) if request.method == "POST" else 0
+        size = (
+            sum([len(piece) async for piece in request.content.iter_any()])
+            if request.method == "POST"
+            else 0
+        )
         return web.Response(text=f"{size} bytes")
 
     one = web.Server(handler, read_bufsize=4096)
@@ -93,18 +99,25 @@ async def server() -> AsyncIterator[web.Server]:
 
 
 def asked(method: str, size: int, chunk: int) -> bytes:
-    """A request with a body of so many bytes; ``chunk``: bytes of a chunk, 0 for a body with its length before it."""
+    """A request with a body of so many bytes; ``chunk``: bytes of a chunk, 0 for a body with its
+    length before it.
+    """
     head, body = f"{method} / HTTP/1.1\r\nHost: relay\r\n", b"a" * size
     if method == "GET":
         return f"{head}\r\n".encode()
     if not chunk:
         return f"{head}Content-Length: {size}\r\n\r\n".encode() + body
     chunks = [body[begin : begin + chunk] for begin in range(0, size, chunk)]
-    return f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (*chunks, b""))
+    return f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + b"".join(
+        b"%x\r\n%b\r\n" % (len(one), one) for one in (*chunks, b"")
+    )
 
 
 def begin(server: web.Server, turns: Turns) -> tuple[RequestHandler, Transport]:
-    handler, transport = aiohttp_insides.protocol(server, turns.scheduler.share("192.0.2.1")), Transport()
+    handler, transport = (
+        aiohttp_insides.protocol(server, turns.scheduler.share("192.0.2.1")),
+        Transport(),
+    )
     handler.connection_made(transport)
     return handler, transport
 
@@ -121,7 +134,9 @@ async def test_a_body_in_tiny_chunks_is_no_more_at_once_than_a_share_of_the_turn
         parse(self, data)
 
     monkeypatch.setattr(RequestHandler, "data_received", counted)
-    monkeypatch.setattr(aiohttp_insides, "_now", lambda: sum(parsed) / 4096 / 1000)  # each 4 KiB take a millisecond
+    monkeypatch.setattr(
+        aiohttp_insides, "_now", lambda: sum(parsed) / 4096 / 1000
+    )  # each 4 KiB take a millisecond
     handler.data_received(HEAD + BODY)
     assert parsed[0] <= 3 * 8192 and not transport.reads
     assert await turns.all() > 5
@@ -153,7 +168,9 @@ async def test_requests_behind_one_another_are_all_answered(server: web.Server) 
         assert transport.written.count(b"200 OK") == count and transport.reads
 
 
-REQUESTS = st.tuples(st.sampled_from(["GET", "POST", "PUT"]), st.integers(0, 20_000), st.sampled_from([0, 700, 9000]))
+REQUESTS = st.tuples(
+    st.sampled_from(["GET", "POST", "PUT"]), st.integers(0, 20_000), st.sampled_from([0, 700, 9000])
+)
 CUTS = st.lists(st.tuples(st.integers(1, 20_000), st.booleans()), min_size=1, max_size=8)
 
 
@@ -162,7 +179,10 @@ def test_every_request_of_a_connection_is_answered_wherever_it_is_cut(
     requests: list[tuple[str, int, int]], cuts: list[tuple[int, bool]]
 ) -> None:
     """Also one whose first bytes come with the last ones of a body that was answered before."""
-    data, sizes = b"".join(asked(*one) for one in requests), [size if method == "POST" else 0 for method, size, _ in requests]
+    data, sizes = (
+        b"".join(asked(*one) for one in requests),
+        [size if method == "POST" else 0 for method, size, _ in requests],
+    )
 
     async def answers() -> bytes:
         async with serving() as server:
@@ -228,7 +248,9 @@ async def test_a_connection_is_entered_as_if_aiohttp_had_accepted_it(server: web
 
 
 @asynccontextmanager
-async def answering(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[web.Server]:
+async def answering(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[web.Server]:
     app = web.Application()
     app.router.add_get("/", answer)
     app.router.add_post("/", answer, expect_handler=said_later)
@@ -259,7 +281,9 @@ async def test_an_answer_without_end_has_neither_length_nor_chunks() -> None:
         enter(server, transport, turns.scheduler.share("192.0.2.1"), asked("GET", 0, 0))
         await turns.all()
         await ended.wait()
-        assert not any(one.transport for one in server.connections), "aiohttp knows that it has ended"
+        assert not any(one.transport for one in server.connections), (
+            "aiohttp knows that it has ended"
+        )
     head = transport.written.lower()
     assert head.startswith(b"http/1.1 200 ok") and head.endswith(b"\r\n\r\n")
     assert b"content-length" not in head and b"transfer-encoding" not in head

@@ -1,4 +1,6 @@
-"""The gate by itself: a crowd at once, shares, turns, and that nothing is left of a connection, however it ends. Real sockets and TLS."""
+"""The gate by itself: a crowd at once, shares, turns, and that nothing is left of a connection,
+however it ends. Real sockets and TLS.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from tests.harness.peers import PATIENCE
 
 HERE, THERE = "127.0.0.2", "127.0.0.3"
 
-HELLO = hellos.client_hello([hellos.X25519, hellos.P256], [(hellos.X25519, bytes(31) + b"\x09")], hellos.ECDHE)
+HELLO = hellos.client_hello(
+    [hellos.X25519, hellos.P256], [(hellos.X25519, bytes(31) + b"\x09")], hellos.ECDHE
+)
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +79,36 @@ class House:
         inside: Whose connections are through.
     """
 
-    def __init__(self, context: ssl.SSLContext | None, lobby: Lobby, spare: Lobby | None = None, plain: Plain | None = None) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext | None,
+        lobby: Lobby,
+        spare: Lobby | None = None,
+        plain: Plain | None = None,
+    ) -> None:
         self.inside: list[Seat] = []
         self.lobby = lobby
-        self.gate = Gate(lobby, (lambda: context) if context else None, lambda seat: Echo(self, seat), spare, plain=plain)
+        self.gate = Gate(
+            lobby,
+            (lambda: context) if context else None,
+            lambda seat: Echo(self, seat),
+            spare,
+            plain=plain,
+        )
         self.port = 0
 
     async def empty(self) -> None:
         """Wait until nothing is left."""
-        await until(lambda: not (self.lobby.total or self.inside or self.gate._tasks.difference(self.listening) or self.gate._seats))
+        await until(
+            lambda: (
+                not (
+                    self.lobby.total
+                    or self.inside
+                    or self.gate._tasks.difference(self.listening)
+                    or self.gate._seats
+                )
+            )
+        )
         assert not self.gate._turns._address
 
     @property
@@ -93,7 +118,10 @@ class House:
 
 @asynccontextmanager
 async def house(
-    served: Served | None, lobby: Lobby | None = None, spare: Lobby | None = None, plain: Plain | None = None
+    served: Served | None,
+    lobby: Lobby | None = None,
+    spare: Lobby | None = None,
+    plain: Plain | None = None,
 ) -> AsyncIterator[House]:
     asyncio.get_running_loop().set_exception_handler(faults.unhandled)
     one = House(served.server_context() if served else None, lobby or Lobby(1000), spare, plain)
@@ -120,10 +148,14 @@ def knock(port: int, data: bytes = b"", source: str = HERE) -> sockets.socket:
     return one
 
 
-async def comes_in(port: int, phone: ssl.SSLContext, source: str = HERE, says: bytes = b"hello") -> bytes:
+async def comes_in(
+    port: int, phone: ssl.SSLContext, source: str = HERE, says: bytes = b"hello"
+) -> bytes:
     """Through TLS, for one word and its echo."""
     async with asyncio.timeout(PATIENCE):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=phone, server_hostname="localhost", local_addr=(source, 0))
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=phone, server_hostname="localhost", local_addr=(source, 0)
+        )
         try:
             writer.write(says)
             return await reader.readexactly(len(says))
@@ -141,7 +173,9 @@ def closing(*connections: sockets.socket) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("transports")
-async def test_three_hundred_handshakes_of_one_address_at_once_all_succeed(served: Served, phone: ssl.SSLContext) -> None:
+async def test_three_hundred_handshakes_of_one_address_at_once_all_succeed(
+    served: Served, phone: ssl.SSLContext
+) -> None:
     """Eight people behind one router, whose walls of thirty cameras begin anew."""
     async with house(served, Lobby(700)) as one:
         echoes = await asyncio.gather(*(comes_in(one.port, phone) for _ in range(300)))
@@ -151,7 +185,9 @@ async def test_three_hundred_handshakes_of_one_address_at_once_all_succeed(serve
 
 @pytest.mark.usefixtures("transports")
 @pytest.mark.parametrize("size", [1, 70_000])
-async def test_what_comes_with_the_end_of_a_handshake_is_not_lost(served: Served, phone: ssl.SSLContext, size: int) -> None:
+async def test_what_comes_with_the_end_of_a_handshake_is_not_lost(
+    served: Served, phone: ssl.SSLContext, size: int
+) -> None:
     async with house(served) as one:
         assert await comes_in(one.port, phone, says=bytes(size)) == bytes(size)
         older = ssl.create_default_context(cafile=str(served.ca_file))
@@ -175,7 +211,14 @@ async def test_nothing_is_left_of_a_handshake_however_it_ends(served: Served) ->
         gc.collect()
         gc.disable()
         try:
-            for said in (b"", b"\x16", HELLO[:100], HELLO, b"\x16\x03\x01\x02\x00" + bytes(512), b"GET / HTTP/1.0\r\n\r\n"):
+            for said in (
+                b"",
+                b"\x16",
+                HELLO[:100],
+                HELLO,
+                b"\x16\x03\x01\x02\x00" + bytes(512),
+                b"GET / HTTP/1.0\r\n\r\n",
+            ):
                 raw = await loop.run_in_executor(None, knock, one.port, said)
                 raw.setblocking(False)
                 with contextlib.suppress(OSError):  # it may have been cut off already
@@ -184,7 +227,10 @@ async def test_nothing_is_left_of_a_handshake_however_it_ends(served: Served) ->
                         while await loop.sock_recv(raw, 4096):
                             pass
                 raw.close()
-            held = [await loop.run_in_executor(None, knock, one.port, said) for said in (b"", b"\x16", HELLO)]
+            held = [
+                await loop.run_in_executor(None, knock, one.port, said)
+                for said in (b"", b"\x16", HELLO)
+            ]
             await until(lambda: one.lobby.total == 3)
             await asyncio.sleep(0.05)  # some have begun
             for seat in list(one.gate._seats):
@@ -211,12 +257,18 @@ async def test_a_gate_that_closes_gives_up_who_is_not_through(served: Served) ->
 
 
 @pytest.mark.usefixtures("transports")
-async def test_those_of_one_address_that_have_shown_nothing_displace_one_another(served: Served, phone: ssl.SSLContext) -> None:
+async def test_those_of_one_address_that_have_shown_nothing_displace_one_another(
+    served: Served, phone: ssl.SSLContext
+) -> None:
     async with house(served, Lobby(8, 6)) as one:
         held = [knock(one.port, (b"", b"\x16", HELLO)[number % 3]) for number in range(20)]
         with closing(*held):
             await until(lambda: len(one.gate._seats) == 6 == one.lobby.total)
-            assert await comes_in(one.port, phone, THERE) == b"hello" == await comes_in(one.port, phone, HERE)
+            assert (
+                await comes_in(one.port, phone, THERE)
+                == b"hello"
+                == await comes_in(one.port, phone, HERE)
+            )
 
 
 class Held:
@@ -224,7 +276,9 @@ class Held:
 
     def __init__(self, port: int, phone: ssl.SSLContext, source: str) -> None:
         self.task = asyncio.create_task(
-            asyncio.open_connection("127.0.0.1", port, ssl=phone, server_hostname="localhost", local_addr=(source, 0))
+            asyncio.open_connection(
+                "127.0.0.1", port, ssl=phone, server_hostname="localhost", local_addr=(source, 0)
+            )
         )
 
     async def leave(self) -> None:
@@ -255,7 +309,9 @@ async def test_an_address_whose_handshakes_have_cost_its_share_makes_no_other_wa
 
 
 @pytest.mark.usefixtures("transports")
-async def test_every_step_of_a_handshake_waits_for_its_turn(served: Served, phone: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_step_of_a_handshake_waits_for_its_turn(
+    served: Served, phone: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also the second one, with the key that a phone was asked for: it is the one that costs."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     asking = phone.wrap_bio(incoming, outgoing, server_hostname="localhost")
@@ -293,21 +349,32 @@ async def test_who_says_nothing_is_cut_off(served: Served, monkeypatch: pytest.M
                 await one.empty()
 
 
-async def test_who_is_turned_away_is_let_through_to_be_told(served: Served, phone: ssl.SSLContext) -> None:
+async def test_who_is_turned_away_is_let_through_to_be_told(
+    served: Served, phone: ssl.SSLContext
+) -> None:
     async with house(served, Lobby(4, 3), Lobby(2)) as one:
         crowd = [Held(one.port, phone, HERE) for _ in range(3)]
         await until(lambda: len(one.inside) == 3)
         for seat in list(one.inside):
             one.lobby.show(seat)
         more = [Held(one.port, phone, HERE) for _ in range(5)]
-        await until(lambda: sum(seat.turned_away for seat in one.inside) == 1 and all(held.task.done() for held in more))
-        assert [seat.turned_away for seat in one.inside] == [False] * 3 + [True], "those displace one another"
+        await until(
+            lambda: (
+                sum(seat.turned_away for seat in one.inside) == 1
+                and all(held.task.done() for held in more)
+            )
+        )
+        assert [seat.turned_away for seat in one.inside] == [False] * 3 + [True], (
+            "those displace one another"
+        )
         assert await comes_in(one.port, phone, THERE) == b"hello"
         await asyncio.gather(*(held.leave() for held in (*crowd, *more)))
         await one.empty()
 
 
-async def test_without_tls_a_connection_waits_for_its_turn_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_tls_a_connection_waits_for_its_turn_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def says(port: int, word: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(HERE, 0))
         writer.write(word)
@@ -330,8 +397,12 @@ def test_the_same_on_another_loop(tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cafile=str(certificate.ca_file))
 
     async def main() -> None:
-        await test_three_hundred_handshakes_of_one_address_at_once_all_succeed(certificate, trusting)
-        await test_those_of_one_address_that_have_shown_nothing_displace_one_another(certificate, trusting)
+        await test_three_hundred_handshakes_of_one_address_at_once_all_succeed(
+            certificate, trusting
+        )
+        await test_those_of_one_address_that_have_shown_nothing_displace_one_another(
+            certificate, trusting
+        )
         await test_a_gate_that_closes_gives_up_who_is_not_through(certificate)
         await test_nothing_is_left_of_a_handshake_however_it_ends(certificate)
 
@@ -348,7 +419,12 @@ REQUEST = b"GET /player.html HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 def told(head: bytes, address: str, at: str) -> bytes:
     """See gate.Plain."""
-    return b"HTTP/1.1 307 Temporary Redirect\r\n\r\n" + f"{address} {at}".encode() + b" " + head.partition(b"\r\n\r\n")[0]
+    return (
+        b"HTTP/1.1 307 Temporary Redirect\r\n\r\n"
+        + f"{address} {at}".encode()
+        + b" "
+        + head.partition(b"\r\n\r\n")[0]
+    )
 
 
 @pytest.fixture(params=["told by the loop", "looked for"])
@@ -378,21 +454,31 @@ async def answer_to(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
 
 
 @pytest.mark.usefixtures("noticing")
-async def test_plain_http_is_answered_and_tls_goes_on(served: Served, phone: ssl.SSLContext) -> None:
+async def test_plain_http_is_answered_and_tls_goes_on(
+    served: Served, phone: ssl.SSLContext
+) -> None:
     async with house(served, plain=told) as one:
         assert await answer_to(one.port, REQUEST) == told(REQUEST, HERE, "127.0.0.1")
-        assert await answer_to(one.port, *(REQUEST[i : i + 1] for i in range(len(REQUEST))), pause=0.001) == told(
-            REQUEST, HERE, "127.0.0.1"
-        )
-        assert await answer_to(one.port, REQUEST + b"behind", bytes(20_000)) == told(REQUEST + b"behind", HERE, "127.0.0.1"), (
-            "it can be read"
-        )
+        assert await answer_to(
+            one.port, *(REQUEST[i : i + 1] for i in range(len(REQUEST))), pause=0.001
+        ) == told(REQUEST, HERE, "127.0.0.1")
+        assert await answer_to(one.port, REQUEST + b"behind", bytes(20_000)) == told(
+            REQUEST + b"behind", HERE, "127.0.0.1"
+        ), "it can be read"
         assert await comes_in(one.port, phone) == b"hello"
         await one.empty()
 
 
 @pytest.mark.parametrize(
-    "said", [b"\x15", b"get /\r\n\r\n", b"A" * 21, b"SSH-2.0-x\r\n\r\n", b"\r\nGET / HTTP/1.1\r\n\r\n", b"GEt / HTTP/1.1\r\n"]
+    "said",
+    [
+        b"\x15",
+        b"get /\r\n\r\n",
+        b"A" * 21,
+        b"SSH-2.0-x\r\n\r\n",
+        b"\r\nGET / HTTP/1.1\r\n\r\n",
+        b"GEt / HTTP/1.1\r\n",
+    ],
 )
 async def test_what_is_no_request_either_is_closed_at_once(served: Served, said: bytes) -> None:
     async with house(served, plain=told) as one:
@@ -403,12 +489,18 @@ async def test_what_is_no_request_either_is_closed_at_once(served: Served, said:
 async def test_a_head_that_is_too_large_is_answered_when_that_is_known(served: Served) -> None:
     async with house(served, plain=told) as one:
         head = b"GET /" + bytes(plain_http.MAX_HEAD)
-        assert await answer_to(one.port, head) == told(head[: plain_http.MAX_HEAD], HERE, "127.0.0.1")
+        assert await answer_to(one.port, head) == told(
+            head[: plain_http.MAX_HEAD], HERE, "127.0.0.1"
+        )
         await one.empty()
 
 
-async def test_a_request_that_is_held_has_the_time_of_a_handshake_and_its_place(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that stays behind its answer has less, and none of them more than there are places for one address."""
+async def test_a_request_that_is_held_has_the_time_of_a_handshake_and_its_place(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that stays behind its answer has less, and none of them more than there are places for
+    one address.
+    """
     monkeypatch.setattr(listener, "TLS_DEADLINE", 0.3)
     monkeypatch.setattr(listener, "_LINGERING", 0.1)
     async with house(served, Lobby(8, 6), plain=told) as one:
@@ -418,7 +510,9 @@ async def test_a_request_that_is_held_has_the_time_of_a_handshake_and_its_place(
             await one.empty()
 
 
-async def test_answers_wait_for_their_turn_as_steps_of_handshakes_do(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answers_wait_for_their_turn_as_steps_of_handshakes_do(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An address whose share is used up waits, and no other with it."""
     monkeypatch.setattr(turns, "OF_ONE", 1e-9)
     monkeypatch.setattr(turns, "AT_ONCE_OF_ONE", 0.005)

@@ -58,7 +58,9 @@ async def test_every_step_has_its_turn_and_what_comes_goes_to_the_door(
     context = served.server_context()
     async with asyncio.timeout(20):
         through = asyncio.create_task(paced_tls.start_tls(queue, "192.0.2.1", ours, Echo, context))
-        reader, writer = await asyncio.open_connection(sock=theirs, ssl=trusting, server_hostname="localhost")
+        reader, writer = await asyncio.open_connection(
+            sock=theirs, ssl=trusting, server_hostname="localhost"
+        )
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"HELLO"
         transport = await through

@@ -1,4 +1,6 @@
-"""Plain HTTP at the port for https: where a request is sent to, and that hostile bytes make nothing else of it."""
+"""Plain HTTP at the port for https: where a request is sent to, and that hostile bytes make nothing
+else of it.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,26 @@ def sent_to(head: bytes) -> str:
     ("request_line", "host", "where"),
     [
         ("GET / HTTP/1.1", "192.168.7.7:8443", "https://192.168.7.7:8443/"),
-        ("HEAD /player.html?camera=porch&x=%2F HTTP/1.1", "attic.local:8443", "https://attic.local:8443/player.html?camera=porch&x=%2F"),
+        (
+            "HEAD /player.html?camera=porch&x=%2F HTTP/1.1",
+            "attic.local:8443",
+            "https://attic.local:8443/player.html?camera=porch&x=%2F",
+        ),
         ("GET /a?b=//c HTTP/1.0", "[fd00::7]:8443", "https://[fd00::7]:8443/a?b=//c"),
         ("GET /a HTTP/1.1", "localhost", "https://localhost:80/a"),
         ("GET /a HTTP/1.1", "localhost:443", "https://localhost/a"),
         ("GET /a HTTP/1.1", "ATTIC.local.:9000", "https://attic.local:9000/a"),
         ("GET //evil.example/ HTTP/1.1", "localhost:8443", "https://localhost:8443//evil.example/"),
-        ("GET http://attic.local:9000/a?b HTTP/1.1", "evil.example", "https://attic.local:9000/a?b"),
-        ("GET http://attic.local:9000?b HTTP/1.1", "attic.local:9000", "https://attic.local:9000/?b"),
+        (
+            "GET http://attic.local:9000/a?b HTTP/1.1",
+            "evil.example",
+            "https://attic.local:9000/a?b",
+        ),
+        (
+            "GET http://attic.local:9000?b HTTP/1.1",
+            "attic.local:9000",
+            "https://attic.local:9000/?b",
+        ),
         ("GET / HTTP/1.1", "evil.example@192.168.7.7:8443", "https://192.168.7.7:8443/"),
     ],
 )
@@ -70,11 +84,15 @@ def test_everything_else_is_refused(head: bytes, status: int) -> None:
     assert denied.value.status == status
 
 
-_TEXT = st.text(st.characters(max_codepoint=255), max_size=30) | st.sampled_from(["localhost", "192.168.7.7:1", "a\nb", "\r\n"])
+_TEXT = st.text(st.characters(max_codepoint=255), max_size=30) | st.sampled_from(
+    ["localhost", "192.168.7.7:1", "a\nb", "\r\n"]
+)
 
 
 @given(_TEXT, _TEXT, _TEXT)
-def test_whatever_is_asked_leads_to_this_relay_or_nowhere(target: str, host: str, more: str) -> None:
+def test_whatever_is_asked_leads_to_this_relay_or_nowhere(
+    target: str, host: str, more: str
+) -> None:
     head = f"GET /{target} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n\r\n".encode("latin-1")
     try:
         where = sent_to(head)

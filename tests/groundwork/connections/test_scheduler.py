@@ -28,7 +28,9 @@ class Worker:
         log: Where each piece is written down, with the name.
     """
 
-    def __init__(self, name: str, share: Share, pieces: int, log: list[str], seconds: float = 0.001) -> None:
+    def __init__(
+        self, name: str, share: Share, pieces: int, log: list[str], seconds: float = 0.001
+    ) -> None:
         self.pieces = pieces
         self._name = name
         self._share = share

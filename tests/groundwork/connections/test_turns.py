@@ -7,7 +7,16 @@ from ipaddress import IPv6Network
 import pytest
 
 from groundwork.connections import limits, turns
-from groundwork.connections.turns import AT_ONCE, AT_ONCE_OF_ONE, IN_ALL, OF_ONE, OVERHEAD, TURN, Budget, Turns
+from groundwork.connections.turns import (
+    AT_ONCE,
+    AT_ONCE_OF_ONE,
+    IN_ALL,
+    OF_ONE,
+    OVERHEAD,
+    TURN,
+    Budget,
+    Turns,
+)
 
 # Seconds that a step takes.
 STEP = 0.001
@@ -96,7 +105,11 @@ def test_an_address_computes_for_so_long_at_once_and_then_has_its_share(world: W
         world.ask("a", takes=STEP * (1 + 4 * (number % 2)))
     wait = world.run_out()
     spent = world.spent + len(world.done) * OVERHEAD
-    assert spent == pytest.approx(AT_ONCE_OF_ONE, abs=5 * STEP + OVERHEAD) and wait and wait <= (5 * STEP + OVERHEAD) / OF_ONE
+    assert (
+        spent == pytest.approx(AT_ONCE_OF_ONE, abs=5 * STEP + OVERHEAD)
+        and wait
+        and wait <= (5 * STEP + OVERHEAD) / OF_ONE
+    )
     begun = world.spent
     for _ in range(4000):
         world.now += 0.001

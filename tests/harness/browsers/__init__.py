@@ -7,8 +7,9 @@
         await page.click("#play")
         await page.wait_for("document.querySelector('video').currentTime > 1")
 
-Every browser has a fake camera and a fake microphone, may play sound without a click, accepts self-signed certificates, keeps its
-profile in a temporary directory, and leaves no process behind. They run as root and as an ordinary user; they need Linux (`/proc`).
+Every browser has a fake camera and a fake microphone, may play sound without a click, accepts
+self-signed certificates, keeps its profile in a temporary directory, and leaves no process behind.
+They run as root and as an ordinary user; they need Linux (`/proc`).
 """
 
 from tests.harness.browsers.base import Browser, BrowserMissing, Page, PageError, WaitTimeout

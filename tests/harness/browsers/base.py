@@ -14,7 +14,9 @@ from typing import Any, ClassVar, Self
 from tests.harness.browsers.processes import Family
 
 START_DEADLINE = 60.0
-"""Seconds in which a browser must have started; the first start after an installation fills caches."""
+"""Seconds in which a browser must have started; the first start after an installation fills
+caches.
+"""
 
 PAGE_DEADLINE = 30.0
 """Seconds in which a page must have loaded."""
@@ -29,17 +31,25 @@ QUIT_GRACE = 5.0
 """Seconds that a browser may take to quit before it is killed."""
 
 POLL = 0.05
-"""Seconds between two looks at a condition, at first. Each look costs all processes together some milliseconds."""
+"""Seconds between two looks at a condition, at first.
+
+Each look costs all processes together some milliseconds.
+"""
 
 MOST_POLL = 0.1
 """Seconds between two looks at a condition that takes its time."""
 
 
 class BrowserMissing(Exception):
-    """A browser is not installed. The text is a sentence that says how to get it, by default from a package of Debian."""
+    """A browser is not installed.
+
+    The text is a sentence that says how to get it, by default from a package of Debian.
+    """
 
     def __init__(self, name: str, package: str, remedy: str = "") -> None:
-        super().__init__(f"{name} is not installed; {remedy or f'on Debian: apt install {package}'}")
+        super().__init__(
+            f"{name} is not installed; {remedy or f'on Debian: apt install {package}'}"
+        )
         self.package = package
 
 
@@ -91,7 +101,8 @@ class Page(ABC):
         """Runs JavaScript in the page, also under a Content-Security-Policy without `unsafe-eval`.
 
         Args:
-            script: An expression, which may use `await`; if its value is a function, that is called with the arguments and awaited.
+            script: An expression, which may use `await`; if its value is a function, that is called
+                with the arguments and awaited.
             arguments: JSON values.
 
         Returns:
@@ -106,16 +117,22 @@ class Page(ABC):
         return answer.get("value")
 
     async def click(self, css: str) -> None:
-        """Clicks the first element that matches, once it is there and visible, with real input events.
+        """Clicks the first element that matches, once it is there and visible, with real input
+        events.
 
         Raises:
             PageError: There is none within `ELEMENT_DEADLINE`.
         """
-        await self.wait_for(f"Array.from(document.querySelectorAll({json.dumps(css)}), {_VISIBLE})[0]", ELEMENT_DEADLINE)
+        await self.wait_for(
+            f"Array.from(document.querySelectorAll({json.dumps(css)}), {_VISIBLE})[0]",
+            ELEMENT_DEADLINE,
+        )
         await self._click(css)
 
     async def fill(self, css: str, text: str) -> None:
-        """Gives an input, text area or select this value, with the events that typing it would cause."""
+        """Gives an input, text area or select this value, with the events that typing it would
+        cause.
+        """
         await self.wait_for(f"document.querySelector({json.dumps(css)}) !== null", ELEMENT_DEADLINE)
         await self.evaluate(_FILL, css, text)
 
@@ -167,7 +184,11 @@ class Page(ABC):
             where = await self.evaluate("`${location.href} (${document.readyState})`")
         except PageError as error:
             where = f"a page that does not answer: {error}"
-        lines = [f"not true within {timeout:g} s: {condition}", f"  last value: {last!r}", f"  at {where}"]
+        lines = [
+            f"not true within {timeout:g} s: {condition}",
+            f"  last value: {last!r}",
+            f"  at {where}",
+        ]
         lines += [f"  error: {text}" for text in self.errors]
         lines += [f"  console: {text}" for text in self.console[-20:]]
         return "\n".join(lines)
@@ -177,7 +198,8 @@ class Browser(ABC):
     """A browser that is started by `async with` and gone afterwards.
 
     Args:
-        camera: Whether pages may use the fake camera and microphone; otherwise getUserMedia is refused.
+        camera: Whether pages may use the fake camera and microphone; otherwise getUserMedia is
+            refused.
         init_scripts: JavaScript that runs in every page before its own scripts.
     """
 
@@ -234,7 +256,9 @@ class Browser(ABC):
         """
 
     async def close_pages(self) -> None:
-        """Closes what `page` has opened: the browser is as good as new for a test that has no secrets."""
+        """Closes what `page` has opened: the browser is as good as new for a test that has no
+        secrets.
+        """
         opened, self._opened = self._opened, []
         for page in opened:
             await page.close()
@@ -272,7 +296,8 @@ class Browser(ABC):
             async with asyncio.timeout(QUIT_GRACE):
                 await self._quit()
         except Exception:
-            # A browser that has crashed cannot be asked any more; killing is what the next line is for.
+            # A browser that has crashed cannot be asked any more; killing is what the next line is
+            # for.
             await family.end(0)
         else:
             await family.end(QUIT_GRACE)
@@ -286,13 +311,16 @@ class Browser(ABC):
 
 
 def _wrap(script: str, arguments: Sequence[object]) -> str:
-    """An expression whose value is a promise of a JSON text, the same for every browser's own way of evaluating, in ES2018."""
+    """An expression whose value is a promise of a JSON text, the same for every browser's own way
+    of evaluating, in ES2018.
+    """
     return (
         "(async () => { try {"
         f" let value = (\n{script}\n);"
         f" if (typeof value === 'function') value = await value(...{json.dumps(list(arguments))});"
         " return JSON.stringify({ value: await value });"
-        " } catch (error) { return JSON.stringify({ thrown: `${error}\\n${error && error.stack || ''}` }); } })()"
+        " } catch (error) { return JSON.stringify({ thrown: `${error}\\n${error && "
+        "error.stack || ''}` }); } })()"
     )
 
 

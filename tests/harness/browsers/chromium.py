@@ -1,4 +1,6 @@
-"""Chromium through Playwright, which is only the remote control here: the browser is the system's own."""
+"""Chromium through Playwright, which is only the remote control here: the browser is the system's
+own.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,13 @@ class Chromium(Browser):
     name = "Chromium"
     package = "chromium"
 
-    def __init__(self, *, camera: bool = True, init_scripts: Sequence[str] = (), arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        camera: bool = True,
+        init_scripts: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+    ) -> None:
         super().__init__(camera=camera, init_scripts=init_scripts)
         self.arguments = tuple(arguments)
         self._playwright: Playwright | None = None
@@ -105,7 +113,8 @@ class Chromium(Browser):
 
     @contextlib.asynccontextmanager
     async def profile(self, *init_scripts: str) -> AsyncIterator[Chromium]:
-        """Another profile of this browser, as if it were a browser of its own: that would take seconds to start.
+        """Another profile of this browser, as if it were a browser of its own: that would take
+        seconds to start.
 
         Args:
             init_scripts: See `Browser`.
@@ -127,9 +136,15 @@ class Chromium(Browser):
 
     async def _start(self, family: Family) -> None:
         permission = "--use-fake-ui-for-media-stream" + ("" if self.camera else "=deny")
-        arguments = [*QUIET, "--use-fake-device-for-media-stream", permission, "--autoplay-policy=no-user-gesture-required"]
+        arguments = [
+            *QUIET,
+            "--use-fake-device-for-media-stream",
+            permission,
+            "--autoplay-policy=no-user-gesture-required",
+        ]
         self._playwright = await async_playwright().start()
-        # A persistent context, because only its profile can be put where it is certain to be removed.
+        # A persistent context, because only its profile can be put where it is certain to be
+        # removed.
         self._context = await self._playwright.chromium.launch_persistent_context(
             family.home / "profile",
             executable_path=self.executable(),

@@ -1,4 +1,6 @@
-"""Firefox through WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), which it speaks itself: no geckodriver."""
+"""Firefox through WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), which it speaks itself:
+no geckodriver.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ PREFERENCES: dict[str, bool | int | str] = {
     "media.navigator.permission.disabled": True,
     "media.autoplay.default": 0,
     "media.autoplay.blocking_policy": 0,
-    # Without a sound card an AudioContext would stay suspended for ever; this plays into the void, in time.
+    # Without a sound card an AudioContext would stay suspended for ever; this plays into the void,
+    # in time.
     "media.cubeb.force_mock_context": True,
     # Quiet: nothing is fetched that the test did not ask for.
     "app.normandy.enabled": False,
@@ -100,15 +103,28 @@ class FirefoxPage(Page):
             {"type": "pointerDown", "button": 0},
             {"type": "pointerUp", "button": 0},
         ]
-        actions = [{"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": pointer}]
+        actions = [
+            {
+                "type": "pointer",
+                "id": "mouse",
+                "parameters": {"pointerType": "mouse"},
+                "actions": pointer,
+            }
+        ]
         await self._bidi.command("input.performActions", context=self._context, actions=actions)
 
     async def _screenshot(self) -> bytes:
-        result = await self._bidi.command("browsingContext.captureScreenshot", context=self._context)
+        result = await self._bidi.command(
+            "browsingContext.captureScreenshot", context=self._context
+        )
         return base64.b64decode(result["data"])
 
     async def resize(self, width: int, height: int) -> None:
-        await self._bidi.command("browsingContext.setViewport", context=self._context, viewport={"width": width, "height": height})
+        await self._bidi.command(
+            "browsingContext.setViewport",
+            context=self._context,
+            viewport={"width": width, "height": height},
+        )
 
     async def refresh_console(self) -> None:
         pass  # events do it
@@ -131,7 +147,11 @@ class Firefox(Browser):
     package = "firefox-esr"
 
     def __init__(
-        self, *, camera: bool = True, init_scripts: Sequence[str] = (), preferences: Mapping[str, bool | int | str] | None = None
+        self,
+        *,
+        camera: bool = True,
+        init_scripts: Sequence[str] = (),
+        preferences: Mapping[str, bool | int | str] | None = None,
     ) -> None:
         super().__init__(camera=camera, init_scripts=init_scripts)
         self.preferences = {**PREFERENCES, **({} if camera else REFUSED), **(preferences or {})}
@@ -150,21 +170,41 @@ class Firefox(Browser):
         _write_preferences(profile, self.preferences)
         # A home of its own: as root, Firefox refuses to run in somebody else's.
         environment = family.environment(HOME=str(family.home), MOZ_CRASHREPORTER_DISABLE="1")
-        command = [self.executable(), "--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", "0"]
-        self._process = await asyncio.create_subprocess_exec(*command, "about:blank", env=environment, stdout=DEVNULL, stderr=PIPE)
+        command = [
+            self.executable(),
+            "--headless",
+            "--no-remote",
+            "--profile",
+            str(profile),
+            "--remote-debugging-port",
+            "0",
+        ]
+        self._process = await asyncio.create_subprocess_exec(
+            *command, "about:blank", env=environment, stdout=DEVNULL, stderr=PIPE
+        )
         assert self._process.stderr
         address = await announced(self.name, self._process.stderr, ANNOUNCEMENT)
         self._drain = asyncio.create_task(drain(self._process.stderr))
         # Without pings: nothing answers them while tests of another event loop run.
-        self._bidi = Remote(self.name, await connect(f"{address}/session", max_size=None, proxy=None, ping_interval=None), self._on_event)
-        session = await self._bidi.command("session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}})
+        self._bidi = Remote(
+            self.name,
+            await connect(f"{address}/session", max_size=None, proxy=None, ping_interval=None),
+            self._on_event,
+        )
+        session = await self._bidi.command(
+            "session.new", capabilities={"alwaysMatch": {"acceptInsecureCerts": True}}
+        )
         self.version = f"{self.name} {session['capabilities']['browserVersion']}"
         await self._bidi.command("session.subscribe", events=["log.entryAdded"])
         for script in self.init_scripts:
-            await self._bidi.command("script.addPreloadScript", functionDeclaration=f"() => {{\n{script}\n}}")
+            await self._bidi.command(
+                "script.addPreloadScript", functionDeclaration=f"() => {{\n{script}\n}}"
+            )
 
     def _on_event(self, method: str, parameters: dict[str, Any]) -> None:
-        if method == "log.entryAdded" and (page := self._pages.get(parameters["source"].get("context"))):
+        if method == "log.entryAdded" and (
+            page := self._pages.get(parameters["source"].get("context"))
+        ):
             page._on_log(parameters)
 
     async def _quit(self) -> None:
@@ -178,11 +218,15 @@ class Firefox(Browser):
         if self._bidi is None:
             raise RuntimeError("Firefox is not running")
         # A tab would put the others into the background, where pictures are no longer drawn.
-        created = await self._bidi.command("browsingContext.create", type="window", background=False)
+        created = await self._bidi.command(
+            "browsingContext.create", type="window", background=False
+        )
         page = self._pages[created["context"]] = FirefoxPage(self._bidi, created["context"])
         self._opened.append(page)
         try:
-            await self._bidi.command("browsingContext.navigate", context=created["context"], url=url, wait="complete")
+            await self._bidi.command(
+                "browsingContext.navigate", context=created["context"], url=url, wait="complete"
+            )
         except PageError:
             await page.close()
             raise
@@ -190,5 +234,8 @@ class Firefox(Browser):
 
 
 def _write_preferences(profile: Path, preferences: Mapping[str, bool | int | str]) -> None:
-    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items()]
+    lines = [
+        f"user_pref({json.dumps(name)}, {json.dumps(value)});\n"
+        for name, value in preferences.items()
+    ]
     (profile / "user.js").write_text("".join(lines))

@@ -1,4 +1,6 @@
-"""What WebKitGTK's MediaRecorder lacks on systems with a GStreamer before 1.24: see `autovideoflip.c`."""
+"""What WebKitGTK's MediaRecorder lacks on systems with a GStreamer before 1.24: see
+`autovideoflip.c`.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def version() -> tuple[int, int]:
 
 
 def recorder_missing() -> str | None:
-    """The sentence with which to skip a test that records video with WebKitGTK, or None if it can."""
+    """The sentence with which to skip a test that records video with WebKitGTK, or None if it
+    can.
+    """
     try:
         _compiler()
     except BrowserMissing as error:
@@ -59,17 +63,28 @@ def recorder_environment(directory: Path) -> dict[str, str]:
     plugins = directory / "gstreamer"
     plugins.mkdir()
     output = plugins / "libgstautovideoflip.so"
-    subprocess.run([*command[:-1], "-o", str(output), str(SOURCE), *command[-1].split()], check=True, timeout=BUILD_DEADLINE)
+    subprocess.run(
+        [*command[:-1], "-o", str(output), str(SOURCE), *command[-1].split()],
+        check=True,
+        timeout=BUILD_DEADLINE,
+    )
     return {"GST_PLUGIN_PATH": str(plugins), "GST_REGISTRY": str(directory / "gstreamer-registry")}
 
 
 def _compiler() -> list[str]:
-    """The command that compiles a plugin, its last item the flags of pkg-config; empty if none is needed."""
+    """The command that compiles a plugin, its last item the flags of pkg-config; empty if none is
+    needed.
+    """
     if version() >= FIRST_COMPLETE:
         return []
     compiler, pkg_config = shutil.which("cc"), shutil.which("pkg-config")
     if compiler and pkg_config:
-        flags = subprocess.run([pkg_config, "--cflags", "--libs", "gstreamer-1.0"], capture_output=True, text=True, check=False)
+        flags = subprocess.run(
+            [pkg_config, "--cflags", "--libs", "gstreamer-1.0"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if flags.returncode == 0:
             return [compiler, "-shared", "-fPIC", "-w", flags.stdout]
     raise BrowserMissing("what WebKitGTK needs to record video", PACKAGES)

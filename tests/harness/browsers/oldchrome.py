@@ -1,7 +1,9 @@
-"""Chrome as it was in 2018 to 2022, headless, through the DevTools protocol of its time (https://chromedevtools.github.io/devtools-protocol/).
+"""Chrome as it was in 2018 to 2022, headless, through the DevTools protocol of its time
+(https://chromedevtools.github.io/devtools-protocol/).
 
-The programs come from npm (`tests/package.json`), where they were published for servers: one file compressed by Brotli (RFC 7932), and from
-Chrome 79 on an archive with the libraries that a server lacks.
+The programs come from npm (`tests/package.json`), where they were published for servers: one file
+compressed by Brotli (RFC 7932), and from Chrome 79 on an archive with the libraries that a server
+lacks.
 """
 
 from __future__ import annotations
@@ -25,7 +27,14 @@ from typing import Any, ClassVar
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.harness.browsers.base import PAGE_DEADLINE, SCRIPT_DEADLINE, Browser, BrowserMissing, Page, PageError
+from tests.harness.browsers.base import (
+    PAGE_DEADLINE,
+    SCRIPT_DEADLINE,
+    Browser,
+    BrowserMissing,
+    Page,
+    PageError,
+)
 from tests.harness.browsers.chromium import QUIET
 from tests.harness.browsers.processes import Family
 from tests.harness.browsers.remote import AIM, Remote, announced, drain, end
@@ -87,9 +96,13 @@ class OldChromePage(Page):
             self._loaded.set()
         elif method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
-            self._say("error", str(details.get("exception", {}).get("description") or details["text"]))
+            self._say(
+                "error", str(details.get("exception", {}).get("description") or details["text"])
+            )
         elif method == "Runtime.consoleAPICalled":
-            said = " ".join(str(one.get("value", one.get("description", ""))) for one in parameters["args"])
+            said = " ".join(
+                str(one.get("value", one.get("description", ""))) for one in parameters["args"]
+            )
             self._say(parameters["type"], said)
         elif method == "Log.entryAdded":
             entry = parameters["entry"]
@@ -102,7 +115,12 @@ class OldChromePage(Page):
 
     async def _run(self, expression: str) -> str:
         result = await self.remote.command(
-            "Runtime.evaluate", SCRIPT_DEADLINE, expression=expression, awaitPromise=True, returnByValue=True, userGesture=True
+            "Runtime.evaluate",
+            SCRIPT_DEADLINE,
+            expression=expression,
+            awaitPromise=True,
+            returnByValue=True,
+            userGesture=True,
         )
         if details := result.get("exceptionDetails"):
             raise PageError(str(details.get("exception", {}).get("description") or details["text"]))
@@ -111,7 +129,9 @@ class OldChromePage(Page):
     async def _click(self, css: str) -> None:
         where = await self.evaluate(AIM, css)
         for kind in ("mousePressed", "mouseReleased"):
-            await self.remote.command("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **where)
+            await self.remote.command(
+                "Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **where
+            )
 
     async def _screenshot(self) -> bytes:
         return base64.b64decode((await self.remote.command("Page.captureScreenshot"))["data"])
@@ -194,15 +214,29 @@ class OldChrome(Browser):
                         if one.name.startswith("lib/") and (file := archive.extractfile(one)):
                             (whole / "lib" / Path(one.name).name).write_bytes(file.read())
             shutil.rmtree(folder, ignore_errors=True)
-            whole.rename(folder)  # all or nothing, also for another run that does the same meanwhile
+            whole.rename(
+                folder
+            )  # all or nothing, also for another run that does the same meanwhile
 
     async def _start(self, family: Family) -> None:
         program = Path(self.executable())
         permission = "--use-fake-ui-for-media-stream" + ("" if self.camera else "=deny")
-        options = ["--headless", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={family.home / 'profile'}", *QUIET]
-        options += ["--use-fake-device-for-media-stream", permission, "--autoplay-policy=no-user-gesture-required"]
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--remote-debugging-port=0",
+            f"--user-data-dir={family.home / 'profile'}",
+            *QUIET,
+        ]
+        options += [
+            "--use-fake-device-for-media-stream",
+            permission,
+            "--autoplay-policy=no-user-gesture-required",
+        ]
         options += ["--ignore-certificate-errors", "--disable-dev-shm-usage"]
-        environment = family.environment(HOME=str(family.home), LD_LIBRARY_PATH=str(program.parent / "lib"))
+        environment = family.environment(
+            HOME=str(family.home), LD_LIBRARY_PATH=str(program.parent / "lib")
+        )
         self._process = await asyncio.create_subprocess_exec(
             str(program), *options, "about:blank", env=environment, stdout=DEVNULL, stderr=PIPE
         )
@@ -211,7 +245,9 @@ class OldChrome(Browser):
         self._drain = asyncio.create_task(drain(self._process.stderr))
         self._authority = urllib.parse.urlsplit(address).netloc
         self._remote = Remote(self.name, await _connect(address), lambda *_: None)
-        self.version = (await self._remote.command("Browser.getVersion"))["product"].rpartition("/")[2]
+        self.version = (await self._remote.command("Browser.getVersion"))["product"].rpartition(
+            "/"
+        )[2]
 
     async def _quit(self) -> None:
         try:
@@ -226,7 +262,9 @@ class OldChrome(Browser):
         page = OldChromePage()
         self._opened.append(page)
         try:
-            await page.attach(self.name, f"ws://{self._authority}/devtools/page/{target}", self.init_scripts)
+            await page.attach(
+                self.name, f"ws://{self._authority}/devtools/page/{target}", self.init_scripts
+            )
             if url != "about:blank":
                 await page.go(url)
         except PageError:
@@ -241,13 +279,22 @@ async def _connect(address: str) -> ClientConnection:
 
 
 def _inflate(command: Sequence[str], packed: Path, plain: Path) -> None:
-    done = subprocess.run([*command, "-e", _INFLATE, str(packed), str(plain)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "-e", _INFLATE, str(packed), str(plain)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise Unavailable(f"{packed} cannot be unpacked: {done.stderr.strip()[-200:]}")
 
 
 def _release(number: int) -> type[OldChrome]:
-    return type(f"Chrome{number}", (OldChrome,), {"name": f"Chrome {number}", "release": number, "__module__": __name__})
+    return type(
+        f"Chrome{number}",
+        (OldChrome,),
+        {"name": f"Chrome {number}", "release": number, "__module__": __name__},
+    )
 
 
 OLD: dict[int, type[OldChrome]] = {number: _release(number) for number in (64, 79, 92, 106)}

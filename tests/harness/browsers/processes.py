@@ -1,8 +1,10 @@
-"""The processes of one browser: told apart by a mark in their environment, and ended without exception.
+"""The processes of one browser: told apart by a mark in their environment, and ended without
+exception.
 
-A browser is a tree that does not stay one: crash handlers and helpers detach, so neither the process group nor the parent tells who
-belongs to it. The environment is inherited by all of them. Some processes write their title over it (Chromium's renderers), therefore
-the descendants of marked processes count too, and whoever was seen once is remembered.
+A browser is a tree that does not stay one: crash handlers and helpers detach, so neither the
+process group nor the parent tells who belongs to it. The environment is inherited by all of them.
+Some processes write their title over it (Chromium's renderers), therefore the descendants of marked
+processes count too, and whoever was seen once is remembered.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ MARK = "DRAWERCAM_TEST_BROWSER"
 """The environment variable that holds a family's identity."""
 
 KILL_DEADLINE = 30.0
-"""Seconds that a killed process may take to disappear; the kernel needs milliseconds, a machine under load more."""
+"""Seconds that a killed process may take to disappear; the kernel needs milliseconds, a machine
+under load more.
+"""
 
 POLL = 0.05
 """Seconds between two looks at `/proc`."""
@@ -88,11 +92,15 @@ class Family:
         """The members that run now."""
         processes = _snapshot()
         entry = f"{MARK}={self._mark}".encode()
-        members = {process for process in processes if process in self._known or _carries(process, entry)}
+        members = {
+            process for process in processes if process in self._known or _carries(process, entry)
+        }
         numbers = {process.pid for process in members}
         growing = True
         while growing:
-            children = {process for process, parent in processes.items() if parent in numbers} - members
+            children = {
+                process for process, parent in processes.items() if parent in numbers
+            } - members
             members |= children
             numbers |= {process.pid for process in children}
             growing = bool(children)
@@ -100,7 +108,8 @@ class Family:
         return members
 
     async def end(self, grace: float) -> None:
-        """Waits for the members to end by themselves, then kills the rest and removes the directory.
+        """Waits for the members to end by themselves, then kills the rest and removes the
+        directory.
 
         Args:
             grace: Seconds to wait; the browser has been asked to quit before.
@@ -115,7 +124,9 @@ class Family:
         deadline = time.monotonic() + KILL_DEADLINE
         while left := self.alive():
             if time.monotonic() > deadline:
-                raise RuntimeError(f"processes {sorted(process.pid for process in left)} survived SIGKILL")
+                raise RuntimeError(
+                    f"processes {sorted(process.pid for process in left)} survived SIGKILL"
+                )
             self.kill()  # one may have been born meanwhile
             await asyncio.sleep(POLL)
         self._forget()

@@ -1,4 +1,6 @@
-"""Remote control of a browser over a WebSocket: what WebDriver BiDi and the DevTools protocol have in common."""
+"""Remote control of a browser over a WebSocket: what WebDriver BiDi and the DevTools protocol have
+in common.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Remote:
         on_event: Called with the method and the parameters of each event.
     """
 
-    def __init__(self, name: str, socket: ClientConnection, on_event: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(
+        self, name: str, socket: ClientConnection, on_event: Callable[[str, dict[str, Any]], None]
+    ) -> None:
         self._name = name
         self._socket = socket
         self._on_event = on_event
@@ -32,11 +36,14 @@ class Remote:
         self._last = 0
         self._reader = asyncio.create_task(self._read())
 
-    async def command(self, method: str, deadline: float = PAGE_DEADLINE, **parameters: Any) -> dict[str, Any]:
+    async def command(
+        self, method: str, deadline: float = PAGE_DEADLINE, **parameters: Any
+    ) -> dict[str, Any]:
         """Sends one command and returns its result.
 
         Raises:
-            PageError: The browser refused it, has gone, or did not answer within `deadline` seconds.
+            PageError: The browser refused it, has gone, or did not answer within `deadline`
+                seconds.
         """
         self._last += 1
         number = self._last
@@ -45,7 +52,9 @@ class Remote:
             if self._reader.done():
                 raise PageError(f"{self._name} has closed the connection")
             async with asyncio.timeout(deadline):
-                await self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+                await self._socket.send(
+                    json.dumps({"id": number, "method": method, "params": parameters})
+                )
                 result: dict[str, Any] = await answer
                 return result
         except (TimeoutError, ConnectionClosed) as error:
@@ -77,7 +86,9 @@ class Remote:
 
 
 def _refusal(message: dict[str, Any]) -> str:
-    """The words of a command's error: BiDi has a code and a text side by side, DevTools an object."""
+    """The words of a command's error: BiDi has a code and a text side by side, DevTools an
+    object.
+    """
     error = message["error"]
     return str(error["message"]) if isinstance(error, dict) else f"{error}: {message['message']}"
 
@@ -93,7 +104,9 @@ async def announced(name: str, stream: asyncio.StreamReader, announcement: re.Pa
         if match := announcement.search(line):
             return match[1]
         said.append(line)
-    raise RuntimeError(f"{name} ended while it started, saying: {''.join(said).strip() or 'nothing'}")
+    raise RuntimeError(
+        f"{name} ended while it started, saying: {''.join(said).strip() or 'nothing'}"
+    )
 
 
 async def drain(stream: asyncio.StreamReader) -> None:
@@ -111,8 +124,15 @@ AIM = """(css) => {
 """Brings an element into view; where its middle is, in CSS pixels."""
 
 
-async def end(remote: Remote | None, goodbye: str, process: Process | None, draining: asyncio.Task[None] | None) -> None:
-    """Asks a browser to close, by the command that it knows for it, and waits until its process has gone; kills it if it does not go."""
+async def end(
+    remote: Remote | None,
+    goodbye: str,
+    process: Process | None,
+    draining: asyncio.Task[None] | None,
+) -> None:
+    """Asks a browser to close, by the command that it knows for it, and waits until its process has
+    gone; kills it if it does not go.
+    """
     try:
         if remote:
             with contextlib.suppress(PageError):

@@ -1,6 +1,8 @@
-"""WebKitGTK's MiniBrowser through its own WebDriver (https://www.w3.org/TR/webdriver2/): the nearest relative of Safari that Linux has.
+"""WebKitGTK's MiniBrowser through its own WebDriver (https://www.w3.org/TR/webdriver2/): the
+nearest relative of Safari that Linux has.
 
-WebKitWebDriver knows no scripts that run before the page's own and no log, so `console` and `errors` begin with the load event.
+WebKitWebDriver knows no scripts that run before the page's own and no log, so `console` and
+`errors` begin with the load event.
 """
 
 from __future__ import annotations
@@ -18,11 +20,20 @@ from typing import Any, cast
 import aiohttp
 
 from tests.harness.browsers import gstreamer
-from tests.harness.browsers.base import PAGE_DEADLINE, SCRIPT_DEADLINE, Browser, BrowserMissing, Page, PageError
+from tests.harness.browsers.base import (
+    PAGE_DEADLINE,
+    SCRIPT_DEADLINE,
+    Browser,
+    BrowserMissing,
+    Page,
+    PageError,
+)
 from tests.harness.browsers.processes import Family
 
 SCREEN = "1920x1200x24"
-"""Width, height and bits per pixel of the virtual screen: large enough for a desktop window and a tall phone."""
+"""Width, height and bits per pixel of the virtual screen: large enough for a desktop window and a
+tall phone.
+"""
 
 MINI_BROWSERS = ("webkit2gtk-4.1", "webkitgtk-6.0", "webkit2gtk-4.0")
 """Where Debian and Ubuntu keep MiniBrowser, below a directory of the architecture."""
@@ -35,7 +46,10 @@ POLL = 0.05
 
 
 class _Driver:
-    """One WebDriver session. Commands go to the current window, therefore they wait for one another."""
+    """One WebDriver session.
+
+    Commands go to the current window, therefore they wait for one another.
+    """
 
     def __init__(self, http: aiohttp.ClientSession, address: str) -> None:
         self._http = http
@@ -46,13 +60,18 @@ class _Driver:
 
     async def begin(self, capabilities: Mapping[str, Any]) -> dict[str, Any]:
         """Opens the session and returns the browser's capabilities."""
-        answer = await self._request("POST", "/session", {"capabilities": {"alwaysMatch": capabilities}})
+        answer = await self._request(
+            "POST", "/session", {"capabilities": {"alwaysMatch": capabilities}}
+        )
         self._session = f"/session/{answer['sessionId']}"
         self._anchor = str(await self.look("window"))
         return cast(dict[str, Any], answer["capabilities"])
 
     async def window(self) -> str:
-        """Opens a window and returns its handle. The browser's first window stays empty: without one, no other can be opened."""
+        """Opens a window and returns its handle.
+
+        The browser's first window stays empty: without one, no other can be opened.
+        """
         async with self.on(self._anchor):
             return str((await self.command("window/new", type="window"))["handle"])
 
@@ -110,7 +129,9 @@ class WebKitPage(Page):
         await self.refresh_console()
 
     async def refresh_console(self) -> None:
-        """Fetches what the page has logged since the last time; the first time only begins to listen."""
+        """Fetches what the page has logged since the last time; the first time only begins to
+        listen.
+        """
         with contextlib.suppress(PageError):
             for level, text in await self.evaluate(_LISTEN):
                 self.console.append(f"{level}: {text}")
@@ -131,7 +152,10 @@ class WebKitPage(Page):
             rect = await self._driver.look("window/rect")
         inner = await self.evaluate("[innerWidth, innerHeight]")
         # The window has a frame and a tool bar around the page.
-        outer = {"width": width + rect["width"] - inner[0], "height": height + rect["height"] - inner[1]}
+        outer = {
+            "width": width + rect["width"] - inner[0],
+            "height": height + rect["height"] - inner[1],
+        }
         async with self._driver.on(self._window):
             await self._driver.command("window/rect", **outer)
         await self.wait_for(f"innerWidth === {width} && innerHeight === {height}")
@@ -150,7 +174,8 @@ class WebKit(Browser):
 
     Args:
         camera: See `Browser`; without it, there is no device, and getUserMedia fails.
-        recorder: Whether MediaRecorder must be able to record video, for which an older GStreamer needs help (`gstreamer`).
+        recorder: Whether MediaRecorder must be able to record video, for which an older GStreamer
+            needs help (`gstreamer`).
         environment: More environment variables, such as `GST_DEBUG`.
         log: A file for what the browser prints.
     """
@@ -159,7 +184,12 @@ class WebKit(Browser):
     package = "webkit2gtk-driver xvfb"
 
     def __init__(
-        self, *, camera: bool = True, recorder: bool = False, environment: Mapping[str, str] | None = None, log: Path | None = None
+        self,
+        *,
+        camera: bool = True,
+        recorder: bool = False,
+        environment: Mapping[str, str] | None = None,
+        log: Path | None = None,
     ) -> None:
         super().__init__(camera=camera)
         self.recorder = recorder
@@ -181,30 +211,49 @@ class WebKit(Browser):
     def _mini_browser(cls) -> Path:
         for directory in (Path("/usr/lib"), Path("/usr/libexec")):
             for name in MINI_BROWSERS:
-                for path in (directory / name / "MiniBrowser", *directory.glob(f"*/{name}/MiniBrowser")):
+                for path in (
+                    directory / name / "MiniBrowser",
+                    *directory.glob(f"*/{name}/MiniBrowser"),
+                ):
                     if path.exists():
                         return path
         raise BrowserMissing(cls.name, cls.package)
 
     async def _start(self, family: Family) -> None:
         display = os.environ.get("DISPLAY") or await self._start_screen(family)
-        helped = await asyncio.to_thread(gstreamer.recorder_environment, family.home) if self.recorder else {}
-        environment = family.environment(DISPLAY=display, GDK_BACKEND="x11", NO_AT_BRIDGE="1", **helped, **self.environment)
+        helped = (
+            await asyncio.to_thread(gstreamer.recorder_environment, family.home)
+            if self.recorder
+            else {}
+        )
+        environment = family.environment(
+            DISPLAY=display, GDK_BACKEND="x11", NO_AT_BRIDGE="1", **helped, **self.environment
+        )
         port = _free_port()
         with self.log.open("ab") if self.log else contextlib.nullcontext() as log:
             output = log if log else DEVNULL
             command = [self.executable(), f"--port={port}"]
-            self._process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=output, stderr=output)
+            self._process = await asyncio.create_subprocess_exec(
+                *command, env=environment, stdout=output, stderr=output
+            )
         await self._reachable(port)
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SCRIPT_DEADLINE + PAGE_DEADLINE))
+        self._http = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=SCRIPT_DEADLINE + PAGE_DEADLINE)
+        )
         self._driver = _Driver(self._http, f"http://127.0.0.1:{port}")
         arguments = ["--automation", "--autoplay-policy=allow", "--enable-media-stream=true"]
         arguments += [f"--enable-mock-capture-devices={'true' if self.camera else 'false'}"]
         capabilities = await self._driver.begin(
             {
                 "acceptInsecureCerts": True,
-                "webkitgtk:browserOptions": {"binary": str(self._mini_browser()), "args": arguments},
-                "timeouts": {"script": int(SCRIPT_DEADLINE * 1000), "pageLoad": int(PAGE_DEADLINE * 1000)},
+                "webkitgtk:browserOptions": {
+                    "binary": str(self._mini_browser()),
+                    "args": arguments,
+                },
+                "timeouts": {
+                    "script": int(SCRIPT_DEADLINE * 1000),
+                    "pageLoad": int(PAGE_DEADLINE * 1000),
+                },
             }
         )
         self.version = f"{self.name} {capabilities['browserVersion']}"
@@ -213,7 +262,16 @@ class WebKit(Browser):
         """Starts Xvfb on a display that it chooses itself, and returns its name."""
         ours, its = os.pipe()
         try:
-            command = [self._find("Xvfb"), "-displayfd", str(its), "-screen", "0", SCREEN, "-nolisten", "tcp"]
+            command = [
+                self._find("Xvfb"),
+                "-displayfd",
+                str(its),
+                "-screen",
+                "0",
+                SCREEN,
+                "-nolisten",
+                "tcp",
+            ]
             self._screen = await asyncio.create_subprocess_exec(
                 *command, pass_fds=[its], env=family.environment(), stdout=DEVNULL, stderr=DEVNULL
             )
@@ -231,7 +289,9 @@ class WebKit(Browser):
         assert self._process
         while True:
             if self._process.returncode is not None:
-                raise RuntimeError(f"WebKitWebDriver ended with status {self._process.returncode} while it started")
+                raise RuntimeError(
+                    f"WebKitWebDriver ended with status {self._process.returncode} while it started"
+                )
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:

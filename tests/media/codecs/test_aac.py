@@ -42,7 +42,11 @@ def test_explicit_sbr_counts_as_what_it_puts_out() -> None:
 
 
 def test_parametric_stereo_makes_two_channels_of_one() -> None:
-    assert parse_config(from_bits((5, 29), (4, 6), (4, 1), (4, 3), (5, 2), (3, 0))) == (29, 48000, 2)
+    assert parse_config(from_bits((5, 29), (4, 6), (4, 1), (4, 3), (5, 2), (3, 0))) == (
+        29,
+        48000,
+        2,
+    )
 
 
 def test_escaped_object_type_and_explicit_rate() -> None:
@@ -55,7 +59,17 @@ def test_program_config_element() -> None:
     three_two_and_one = from_bits(
         *((5, 2), (4, 3), (4, 0)),  # AAC LC, 48 kHz, channels as follows
         *((1, 0), (1, 1), (14, 9), (1, 0)),  # GASpecificConfig with a core coder delay
-        *((4, 0), (2, 1), (4, 3), (4, 2), (4, 0), (4, 1), (2, 1), (3, 0), (4, 0)),  # 2 front, 1 back, 1 low-frequency element
+        *(
+            (4, 0),
+            (2, 1),
+            (4, 3),
+            (4, 2),
+            (4, 0),
+            (4, 1),
+            (2, 1),
+            (3, 0),
+            (4, 0),
+        ),  # 2 front, 1 back, 1 low-frequency element
         *((1, 1), (4, 0), (1, 0), (1, 1), (3, 0)),  # a mono and a matrix mixdown
         *((1, 0), (4, 0), (1, 1), (4, 0), (1, 1), (4, 1)),  # centre, left and right, surrounds
     )
@@ -99,23 +113,47 @@ def test_any_bytes(config: bytes) -> None:
     ("config", "samples", "rate"),
     [
         (bytes.fromhex("1210"), 1024, 44100),
-        (bytes.fromhex("1308"), 1024, 24000),  # SBR that is not signalled puts out twice as many at twice the rate
+        (
+            bytes.fromhex("1308"),
+            1024,
+            24000,
+        ),  # SBR that is not signalled puts out twice as many at twice the rate
         (bytes.fromhex("130856e598"), 1024, 24000),  # signalled behind the configuration
         (bytes.fromhex("2b098800"), 1024, 24000),  # signalled: 2048 at 48 kHz
-        (from_bits((5, 5), (4, 3), (4, 2), (4, 3), (5, 2), (3, 0)), 1024, 48000),  # SBR at the core's own rate
-        (from_bits((5, 29), (4, 6), (4, 1), (4, 3), (5, 2), (3, 0)), 1024, 24000),  # parametric stereo
+        (
+            from_bits((5, 5), (4, 3), (4, 2), (4, 3), (5, 2), (3, 0)),
+            1024,
+            48000,
+        ),  # SBR at the core's own rate
+        (
+            from_bits((5, 29), (4, 6), (4, 1), (4, 3), (5, 2), (3, 0)),
+            1024,
+            24000,
+        ),  # parametric stereo
         (from_bits((5, 2), (4, 3), (4, 2), (1, 1), (2, 0)), 960, 48000),  # as in digital radio
         (from_bits((5, 23), (4, 3), (4, 2), (1, 0), (2, 0)), 512, 48000),
         (from_bits((5, 31), (6, 39 - 32), (4, 4), (4, 1), (1, 1)), 480, 44100),
         (from_bits((5, 31), (6, 42 - 32), (4, 3), (4, 2), (5, 6), (3, 1)), 1024, 24000),
         (from_bits((5, 31), (6, 42 - 32), (4, 3), (4, 2), (5, 0x12), (3, 3)), 2048, 38400),
-        (from_bits((5, 31), (6, 42 - 32), (4, 3), (4, 2), (5, 31), (24, 12345), (3, 4)), 4096, 12345),
+        (
+            from_bits((5, 31), (6, 42 - 32), (4, 3), (4, 2), (5, 31), (24, 12345), (3, 4)),
+            4096,
+            12345,
+        ),
     ],
 )
 def test_how_long_a_frame_lasts(config: bytes, samples: int, rate: int) -> None:
     assert abs(frame_duration(config) - samples * 10**9 / rate) < 1
 
 
-@pytest.mark.parametrize("config", [b"", b"\x17", from_bits((5, 2), (4, 13), (4, 2)), from_bits((5, 31), (6, 10), (4, 3), (4, 2), (5, 14))])
+@pytest.mark.parametrize(
+    "config",
+    [
+        b"",
+        b"\x17",
+        from_bits((5, 2), (4, 13), (4, 2)),
+        from_bits((5, 31), (6, 10), (4, 3), (4, 2), (5, 14)),
+    ],
+)
 def test_a_broken_configuration_says_no_duration(config: bytes) -> None:
     assert frame_duration(config) == 0

@@ -20,7 +20,14 @@ from drawercam.media.packets import MediaError
 SIZES = [(64, 64), (160, 120), (202, 154), (640, 480), (1280, 720)]
 
 
-def encoded(codec: str, width: int, height: int, count: int = 3, pixel_format: str = "yuv420p", **options: str) -> list[av.Packet[Any]]:
+def encoded(
+    codec: str,
+    width: int,
+    height: int,
+    count: int = 3,
+    pixel_format: str = "yuv420p",
+    **options: str,
+) -> list[av.Packet[Any]]:
     """Frames of noise, encoded; the first is a keyframe and the others are not."""
     context = av.CodecContext.create(codec, "w")
     assert isinstance(context, av.VideoCodecContext)
@@ -39,14 +46,20 @@ def encoded(codec: str, width: int, height: int, count: int = 3, pixel_format: s
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_vp8_keyframes_tell_their_size(width: int, height: int) -> None:
-    first, *others = [bytes(packet) for packet in encoded("libvpx", width, height, deadline="realtime")]
-    assert vpx.vp8_key(first) == vpx.KeyFrame("vp8", width, height, ColorSpace(matrix="smpte170m", full_range=False))
+    first, *others = [
+        bytes(packet) for packet in encoded("libvpx", width, height, deadline="realtime")
+    ]
+    assert vpx.vp8_key(first) == vpx.KeyFrame(
+        "vp8", width, height, ColorSpace(matrix="smpte170m", full_range=False)
+    )
     assert [vpx.vp8_key(frame) for frame in others] == [None] * len(others)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_vp9_keyframes_tell_size_and_profile(width: int, height: int) -> None:
-    packets = encoded("libvpx-vp9", width, height, 3, "yuv420p", deadline="realtime", **{"lag-in-frames": "0"})
+    packets = encoded(
+        "libvpx-vp9", width, height, 3, "yuv420p", deadline="realtime", **{"lag-in-frames": "0"}
+    )
     first, *others = map(bytes, packets)
     key = vpx.vp9_key(first)
     assert key is not None
@@ -64,17 +77,23 @@ def test_vp9_profile_one() -> None:
 
 @pytest.mark.parametrize(("twelve", "depth"), [("0", "10"), ("1", "12")])
 def test_vp9_profile_two(twelve: str, depth: str) -> None:
-    """The uncompressed header written out bit by bit (VP9 specification 6.2), since few builds of the encoder make it."""
+    """The uncompressed header written out bit by bit (VP9 specification 6.2), since few builds of
+    the encoder make it.
+    """
     marker, profile, flags, sync = "10", "01", "0010", f"{0x498342:024b}"
     color = f"{twelve}{1:03b}0"
     header = f"{marker}{profile}{flags}{sync}{color}{640 - 1:016b}{480 - 1:016b}".ljust(128, "0")
     key = vpx.vp9_key(int(header, 2).to_bytes(16, "big"))
-    assert key == vpx.KeyFrame(f"vp09.02.30.{depth}", 640, 480, ColorSpace(matrix="bt470bg", full_range=False))
+    assert key == vpx.KeyFrame(
+        f"vp09.02.30.{depth}", 640, 480, ColorSpace(matrix="bt470bg", full_range=False)
+    )
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 120), (640, 480), (1280, 720)])
 def test_av1_keyframes_carry_the_sequence_header(width: int, height: int) -> None:
-    packets = encoded("libsvtav1", width, height, 4, preset="12", **{"svtav1-params": "pred-struct=1"})
+    packets = encoded(
+        "libsvtav1", width, height, 4, preset="12", **{"svtav1-params": "pred-struct=1"}
+    )
     frames = [bytes(packet) for packet in packets]
     head = av1.sequence_header(frames[0])
     assert head is not None
@@ -110,7 +129,9 @@ def test_opus_durations_by_configuration() -> None:
     expected = silk * 3 + hybrid * 2 + celt * 4
     assert [opus.packet_duration(bytes([number << 3])) for number in range(32)] == expected
     assert opus.packet_duration(bytes([3 << 3 | 1])) == 120_000
-    assert opus.packet_duration(bytes([3 << 3 | 3, 3])) == 0, "180 ms is longer than any packet may be"
+    assert opus.packet_duration(bytes([3 << 3 | 3, 3])) == 0, (
+        "180 ms is longer than any packet may be"
+    )
     assert opus.packet_duration(b"") == 0
     assert opus.packet_duration(b"\x03") == 0
 
@@ -130,7 +151,9 @@ def sound(**options: str) -> list[bytes]:
         assert isinstance(stream, av.AudioStream)
         stream.layout = "stereo"
         wave = (8000 * np.sin(np.arange(12000) * 440 * 2 * np.pi / 48000)).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(np.repeat(wave, 2).reshape(1, -1), format="s16", layout="stereo")
+        frame = av.AudioFrame.from_ndarray(
+            np.repeat(wave, 2).reshape(1, -1), format="s16", layout="stereo"
+        )
         frame.sample_rate = 48000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

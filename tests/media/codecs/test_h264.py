@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 
 from drawercam.media.codecs import h264, h264_sets
 from drawercam.media.codecs.h264 import AccessUnits, join_lengths, split_annexb, split_lengths
-from drawercam.media.codecs.h264_sets import build_avcc, codec_string, parse_avcc, picture_size, with_reorder_bound
+from drawercam.media.codecs.h264_sets import (
+    build_avcc,
+    codec_string,
+    parse_avcc,
+    picture_size,
+    with_reorder_bound,
+)
 from drawercam.media.packets import Codec, MediaError, MediaLimitError, Track
 
 SPS, PPS, IDR = 7, 8, 5
@@ -24,13 +30,22 @@ SPS, PPS, IDR = 7, 8, 5
 
 @functools.cache
 def encode(
-    width: int, height: int, profile: str = "baseline", pixels: str = "yuv420p", params: str = "", frames: int = 6
+    width: int,
+    height: int,
+    profile: str = "baseline",
+    pixels: str = "yuv420p",
+    params: str = "",
+    frames: int = 6,
 ) -> tuple[bytes, ...]:
     """Access units of Annex B, a keyframe every four, each with its parameter sets in band."""
     codec: Any = av.CodecContext.create("libx264", "w")
     codec.width, codec.height, codec.pix_fmt = width, height, pixels
     codec.time_base = Fraction(1, 30)
-    codec.options = {"profile": profile, "preset": "veryfast", "x264-params": f"keyint=4:scenecut=0:threads=1{params and ':' + params}"}
+    codec.options = {
+        "profile": profile,
+        "preset": "veryfast",
+        "x264-params": f"keyint=4:scenecut=0:threads=1{params and ':' + params}",
+    }
     packets = []
     for index in range(frames):
         picture = np.full((height, width, 3), index * 20, np.uint8)
@@ -56,7 +71,9 @@ def decode(frames: list[bytes], config: bytes = b"") -> list[bytes]:
 
 @pytest.mark.parametrize("params", ["open-gop=1:bframes=2:b-adapt=0", "intra-refresh=1:bframes=0"])
 def test_only_at_idr_pictures_players_can_begin(params: str) -> None:
-    """libavformat calls a picture with a recovery point (ITU-T H.264 D.2.8) a keyframe, too; browsers' decoders do not begin there."""
+    """libavformat calls a picture with a recovery point (ITU-T H.264 D.2.8) a keyframe, too;
+    browsers' decoders do not begin there.
+    """
     frames = encode(64, 48, "main", params=params, frames=12)
     recoveries = [any(unit[:2] == b"\x06\x06" for unit in split_annexb(frame)) for frame in frames]
     assert any(recoveries[1:])
@@ -68,7 +85,9 @@ def parameter_set(frames: tuple[bytes, ...], kind: int) -> bytes:
     return next(unit for unit in split_annexb(frames[0]) if unit[0] & 31 == kind)
 
 
-def unpack_all(units: AccessUnits, frames: list[bytes]) -> tuple[list[Track], list[bytes], list[bool]]:
+def unpack_all(
+    units: AccessUnits, frames: list[bytes]
+) -> tuple[list[Track], list[bytes], list[bool]]:
     tracks, data, keys = [], [], []
     for frame in frames:
         unpacked = units.unpack(frame)
@@ -93,7 +112,9 @@ def kinds(frame: bytes) -> set[int]:
 
 
 @pytest.mark.parametrize("profile", ["baseline", "main", "high"])
-@pytest.mark.parametrize("size", [(640, 360), (1920, 1080), (202, 154), (16, 16), (320, 240), (362, 642)])
+@pytest.mark.parametrize(
+    "size", [(640, 360), (1920, 1080), (202, 154), (16, 16), (320, 240), (362, 642)]
+)
 def test_picture_size(size: tuple[int, int], profile: str) -> None:
     assert picture_size(parameter_set(encode(*size, profile, frames=1), SPS)) == size
 
@@ -112,8 +133,12 @@ def test_picture_size(size: tuple[int, int], profile: str) -> None:
         ((202, 154), "high444", "yuv444p", "cqm=jvt"),
     ],
 )
-def test_picture_size_of_rare_formats(size: tuple[int, int], profile: str, pixels: str, params: str) -> None:
-    assert picture_size(parameter_set(encode(*size, profile, pixels, params, frames=1), SPS)) == size
+def test_picture_size_of_rare_formats(
+    size: tuple[int, int], profile: str, pixels: str, params: str
+) -> None:
+    assert (
+        picture_size(parameter_set(encode(*size, profile, pixels, params, frames=1), SPS)) == size
+    )
 
 
 def test_picture_order_count_type_1() -> None:
@@ -154,14 +179,26 @@ def test_a_truncated_sps_is_an_error_or_lacks_only_its_vui(profile: str) -> None
             assert length < 16
 
 
-@pytest.mark.parametrize("sps", [b"", b"\x67", b"\x68" + bytes(20), b"\x67\x42\x00\x1e" + bytes(40)])
+@pytest.mark.parametrize(
+    "sps", [b"", b"\x67", b"\x68" + bytes(20), b"\x67\x42\x00\x1e" + bytes(40)]
+)
 def test_what_is_no_sps(sps: bytes) -> None:
     with pytest.raises(MediaError):
         picture_size(sps)
 
 
 def test_cropping_may_not_eat_the_picture() -> None:
-    bits = f"{0x67:08b}{66:08b}{0:08b}{30:08b}" + ue(0) * 2 + ue(2) + ue(1) + "0" + ue(0) + ue(0) + "1" + "1"
+    bits = (
+        f"{0x67:08b}{66:08b}{0:08b}{30:08b}"
+        + ue(0) * 2
+        + ue(2)
+        + ue(1)
+        + "0"
+        + ue(0)
+        + ue(0)
+        + "1"
+        + "1"
+    )
     assert picture_size(pack(bits + "1" + ue(3) + ue(0) * 3 + "0" + "1")) == (10, 16)
     with pytest.raises(MediaError, match="picture size"):
         picture_size(pack(bits + "1" + ue(8) + ue(0) * 3 + "0" + "1"))
@@ -189,7 +226,13 @@ def avcc_of_muxer(profile: str, pixels: str) -> bytes:
 
 @pytest.mark.parametrize(
     ("profile", "pixels"),
-    [("baseline", "yuv420p"), ("main", "yuv420p"), ("high", "yuv420p"), ("high10", "yuv420p10le"), ("high422", "yuv422p")],
+    [
+        ("baseline", "yuv420p"),
+        ("main", "yuv420p"),
+        ("high", "yuv420p"),
+        ("high10", "yuv420p10le"),
+        ("high422", "yuv422p"),
+    ],
 )
 def test_avcc_is_what_another_muxer_builds(profile: str, pixels: str) -> None:
     theirs = avcc_of_muxer(profile, pixels)
@@ -197,7 +240,10 @@ def test_avcc_is_what_another_muxer_builds(profile: str, pixels: str) -> None:
     assert parsed.length_size == 4
     assert (parsed.profile, parsed.compatibility, parsed.level) == tuple(parsed.sps[0][1:4])
     assert build_avcc(parsed.sps, parsed.pps) == theirs
-    assert codec_string(theirs) == f"avc1.{parsed.profile:02X}{parsed.compatibility:02X}{parsed.level:02X}"
+    assert (
+        codec_string(theirs)
+        == f"avc1.{parsed.profile:02X}{parsed.compatibility:02X}{parsed.level:02X}"
+    )
 
 
 def test_codec_string() -> None:
@@ -239,7 +285,8 @@ HRD = "1" + ue(1) + f"{0x11:08b}" + (ue(1000) + ue(2000) + "0") * 2 + f"{0:020b}
 ASPECT = "1" + f"{255:08b}{1:016b}{1:016b}"
 COLOURS = "1" + "1010" + "1" + "00000001" * 3
 
-# A VUI up to and without bitstream_restriction_flag. The first number of TIMING needs emulation prevention.
+# A VUI up to and without bitstream_restriction_flag. The first number of TIMING needs emulation
+# prevention.
 VUIS = {
     "bare": "1" + "00000000",
     "timing": "1" + "0000" + TIMING + "000",
@@ -266,7 +313,9 @@ def test_reorder_bound(size: tuple[int, int], vui: str) -> None:
 
 
 @pytest.mark.parametrize(("profile", "params"), [("baseline", ""), ("high", "bframes=0:ref=1")])
-def test_with_the_reorder_bound_a_strict_decoder_shows_each_picture_at_once(profile: str, params: str) -> None:
+def test_with_the_reorder_bound_a_strict_decoder_shows_each_picture_at_once(
+    profile: str, params: str
+) -> None:
     frames = encode(320, 240, profile, params=params)
     bare = pack(without_vui(parameter_set(frames, SPS)) + "0" + "1")
     shown = []
@@ -275,7 +324,9 @@ def test_with_the_reorder_bound_a_strict_decoder_shows_each_picture_at_once(prof
         codec.thread_count = 1
         codec.options = {"strict": "strict"}
         codec.extradata = build_avcc([sps], [parameter_set(frames, PPS)])
-        shown.append([len(codec.decode(av.Packet(join_lengths(slices(frame))))) for frame in frames])
+        shown.append(
+            [len(codec.decode(av.Packet(join_lengths(slices(frame))))) for frame in frames]
+        )
     assert shown == [[0] * 6, [1] * 6]
 
 
@@ -296,7 +347,11 @@ def test_a_vui_that_is_cut_off_is_left_alone() -> None:
 
 def test_split_annexb() -> None:
     assert split_annexb(b"") == []
-    assert split_annexb(b"\0\0\0\1\x67a\0\0\1\x68b\0\0\0\0\1\x65c\0\0") == [b"\x67a", b"\x68b", b"\x65c"]
+    assert split_annexb(b"\0\0\0\1\x67a\0\0\1\x68b\0\0\0\0\1\x65c\0\0") == [
+        b"\x67a",
+        b"\x68b",
+        b"\x65c",
+    ]
     with pytest.raises(MediaError):
         split_annexb(b"x\0\0\1\x65")
     with pytest.raises(MediaLimitError):
@@ -342,7 +397,10 @@ def test_lengths_with_avcc(size: int) -> None:
     frames = encode(202, 154)
     config = bytearray(build_avcc([parameter_set(frames, SPS)], [parameter_set(frames, PPS)]))
     config[4] = 0xFC | size - 1
-    muxed = [b"".join(len(unit).to_bytes(size, "big") + unit for unit in slices(frame)) for frame in frames]
+    muxed = [
+        b"".join(len(unit).to_bytes(size, "big") + unit for unit in slices(frame))
+        for frame in frames
+    ]
     units = AccessUnits(bytes(config))
     tracks, data, keys = unpack_all(units, muxed)
     assert tracks == [units.track]
@@ -411,7 +469,9 @@ def test_pictures_with_unknown_parameter_sets_are_left_out() -> None:
     known, unknown = encode(202, 154, params="sps-id=0"), encode(202, 154, params="sps-id=1")
     units = AccessUnits(build_avcc([parameter_set(known, SPS)], [parameter_set(known, PPS)]))
     stream = [join_lengths(slices(frame)) for frame in (*known, *unknown, *known)]
-    assert [units.unpack(frame) is not None for frame in stream] == [True] * 6 + [False] * 6 + [True] * 6
+    assert [units.unpack(frame) is not None for frame in stream] == [True] * 6 + [False] * 6 + [
+        True
+    ] * 6
 
 
 def test_a_length_that_looks_like_a_start_code() -> None:
@@ -430,7 +490,9 @@ def test_a_length_that_looks_like_a_start_code() -> None:
 def test_filler_and_empty_units_go() -> None:
     frames = encode(202, 154)
     config = build_avcc([parameter_set(frames, SPS)], [parameter_set(frames, PPS)])
-    unpacked = AccessUnits(config).unpack(bytes(4) + join_lengths([*slices(frames[1]), b"\x0c\xff\xff\x80"]))
+    unpacked = AccessUnits(config).unpack(
+        bytes(4) + join_lengths([*slices(frames[1]), b"\x0c\xff\xff\x80"])
+    )
     assert unpacked is not None and unpacked[1] == join_lengths(slices(frames[1]))
 
 
@@ -462,7 +524,9 @@ def test_parameter_sets_are_bounded() -> None:
             units.unpack(b"\0\0\1" + pack(f"{0x68:08b}" + ue(number) + ue(0) + "1" * 8000))
     again = AccessUnits(b"")
     for index in range(200):  # the same id: replaced, not added
-        again.unpack(b"\0\0\1" + pack(f"{0x68:08b}" + ue(0) + ue(0) + "1" * 8000 + f"{index:08b}" + "1"))
+        again.unpack(
+            b"\0\0\1" + pack(f"{0x68:08b}" + ue(0) + ue(0) + "1" * 8000 + f"{index:08b}" + "1")
+        )
 
 
 @settings(max_examples=300, deadline=None)
@@ -471,7 +535,9 @@ def test_mutations_are_frames_or_media_errors(data: st.DataObject) -> None:
     frames = encode(202, 154)
     config = build_avcc([parameter_set(frames, SPS)], [parameter_set(frames, PPS)])
     lengths = data.draw(st.booleans())
-    stream = [bytearray(join_lengths(split_annexb(frame)) if lengths else frame) for frame in frames[:4]]
+    stream = [
+        bytearray(join_lengths(split_annexb(frame)) if lengths else frame) for frame in frames[:4]
+    ]
     for _ in range(data.draw(st.integers(1, 8))):
         frame = data.draw(st.sampled_from(stream))
         frame[data.draw(st.integers(0, min(60, len(frame) - 1)))] = data.draw(st.integers(0, 255))

@@ -1,4 +1,6 @@
-"""drawercam.media.containers.header, in both containers: one bad track is no reason to refuse the others."""
+"""drawercam.media.containers.header, in both containers: one bad track is no reason to refuse the
+others.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,28 @@ from drawercam.media.containers.matroska import Id
 from drawercam.media.containers.mp4 import Mp4Reader
 from drawercam.media.containers.webm import WebmReader
 from drawercam.media.packets import Codec, Kind, LeftOut, MediaError, Packet, Track
-from tests.media.containers.test_mp4 import OPUS_ENTRY, agrees, box, fragment_of, handmade_init, movie, record, trak, u32
-from tests.media.containers.test_webm import OPUS, SOUND, VIDEO, VP8_KEY, cluster, entry, head, laced, simple
+from tests.media.containers.test_mp4 import (
+    OPUS_ENTRY,
+    agrees,
+    box,
+    fragment_of,
+    handmade_init,
+    movie,
+    record,
+    trak,
+    u32,
+)
+from tests.media.containers.test_webm import (
+    OPUS,
+    SOUND,
+    VIDEO,
+    VP8_KEY,
+    cluster,
+    entry,
+    head,
+    laced,
+    simple,
+)
 
 
 def take(data: bytes) -> tuple[list[Packet], list[LeftOut]]:
@@ -26,7 +48,9 @@ def take(data: bytes) -> tuple[list[Packet], list[LeftOut]]:
     found = [event for event in reader.feed(data) if isinstance(event, Packet)]
     left = reader.left_out()
     again = StreamReader()
-    events = [event for begin in range(0, len(data), 7) for event in again.feed(data[begin : begin + 7])]
+    events = [
+        event for begin in range(0, len(data), 7) for event in again.feed(data[begin : begin + 7])
+    ]
     assert [event for event in events if isinstance(event, Packet)] == found
     assert again.left_out() == left
     return found, left
@@ -41,14 +65,19 @@ BAD_SOUNDS = {
     "AAC without a configuration": (entry(2, 2, b"A_AAC"), "AAC configuration"),
     "another codec": (entry(2, 2, b"A_VORBIS"), "A_VORBIS"),
     "compressed": (entry(2, 2, b"A_OPUS", COMPRESSED), "compressed"),
-    "an impossible rate": (entry(2, 2, b"A_OPUS", ebml.element(Id.AUDIO, ebml.element(Id.CHANNELS, b"\0"))), "channel count"),
+    "an impossible rate": (
+        entry(2, 2, b"A_OPUS", ebml.element(Id.AUDIO, ebml.element(Id.CHANNELS, b"\0"))),
+        "channel count",
+    ),
     "not even an entry": (ebml.element(Id.TRACK_ENTRY, b"\xd7\x88"), "EBML"),
 }
 
 
 @pytest.mark.parametrize(("sound", "why"), BAD_SOUNDS.values(), ids=BAD_SOUNDS.keys())
 @pytest.mark.parametrize("first", [False, True])
-def test_a_track_that_cannot_be_read_is_left_out_with_a_sentence(sound: bytes, why: str, first: bool) -> None:
+def test_a_track_that_cannot_be_read_is_left_out_with_a_sentence(
+    sound: bytes, why: str, first: bool
+) -> None:
     media = cluster(0, simple(VP8_KEY), simple(b"sound", track=2))
     found, left = take(head(*((sound, VIDEO) if first else (VIDEO, sound))) + media)
     assert kinds(found) == [Kind.VIDEO]
@@ -62,7 +91,11 @@ def test_tracks_of_other_kinds_need_no_words() -> None:
 
 
 def test_of_several_readable_tracks_the_first_of_each_kind_counts() -> None:
-    bad, good, third = entry(4, 1, b"V_MPEGH/ISO/HEVC"), entry(5, 1, b"V_VP8"), entry(6, 1, b"V_VP8")
+    bad, good, third = (
+        entry(4, 1, b"V_MPEGH/ISO/HEVC"),
+        entry(5, 1, b"V_VP8"),
+        entry(6, 1, b"V_VP8"),
+    )
     blocks = (simple(b"bad", track=4), simple(VP8_KEY, track=5), simple(VP8_KEY + b"!", track=6))
     found, left = take(head(bad, good, third) + cluster(0, *blocks))
     assert [packet.data for packet in found] == [VP8_KEY]
@@ -71,10 +104,15 @@ def test_of_several_readable_tracks_the_first_of_each_kind_counts() -> None:
 
 
 def test_where_none_can_be_read_all_sentences_are_said() -> None:
-    with pytest.raises(MediaError, match=r"no track .*track 1 \(pictures\).*V_THEORA.*track 2 \(sound\).*AAC configuration"):
+    with pytest.raises(
+        MediaError,
+        match=r"no track .*track 1 \(pictures\).*V_THEORA.*track 2 \(sound\).*AAC configuration",
+    ):
         StreamReader().feed(head(entry(1, 1, b"V_THEORA"), entry(2, 2, b"A_AAC")))
     hevc = trak(1, b"vide", box(b"hvc1", bytes(78)))
-    with pytest.raises(MediaError, match=r"no track .*track 1 \(pictures\).*'hvc1'.*track 2 \(sound\).*'ac-3'"):
+    with pytest.raises(
+        MediaError, match=r"no track .*track 1 \(pictures\).*'hvc1'.*track 2 \(sound\).*'ac-3'"
+    ):
         StreamReader().feed(movie(hevc, trak(2, entry=box(b"ac-3", bytes(28)))))
 
 
@@ -89,7 +127,11 @@ def test_a_track_that_breaks_ends_alone_and_goes_on_at_its_next_good_keyframe() 
         container: Any = file
         sizes = [packet.size for packet in container.demux(video=0) if packet.size]
     reader = StreamReader()
-    pictures = [event for event in reader.feed(data) if isinstance(event, Packet) and event.track.kind is Kind.VIDEO]
+    pictures = [
+        event
+        for event in reader.feed(data)
+        if isinstance(event, Packet) and event.track.kind is Kind.VIDEO
+    ]
     assert [packet.key for packet in pictures[:11]] == [True, *[False] * 4] * 2 + [True]
     place = data.index(pictures[6].data)  # the second of the second group
     assert sizes[6] == len(pictures[6].data)
@@ -99,7 +141,9 @@ def test_a_track_that_breaks_ends_alone_and_goes_on_at_its_next_good_keyframe() 
     assert [packet.data for packet in found if packet.track.kind is Kind.AUDIO] == [
         packet.data for packet in whole if packet.track.kind is Kind.AUDIO
     ]
-    assert [packet.data for packet in found if packet.track.kind is Kind.VIDEO] == [one.data for one in (*pictures[:6], *pictures[10:])]
+    assert [packet.data for packet in found if packet.track.kind is Kind.VIDEO] == [
+        one.data for one in (*pictures[:6], *pictures[10:])
+    ]
     assert [one.kind for one in left] == [Kind.VIDEO] and "broke" in left[0].sentence
     events = StreamReader().feed(broken)
     tracks = [event for event in events if isinstance(event, Track) and event.kind is Kind.VIDEO]
@@ -116,23 +160,38 @@ def test_a_laced_block_that_is_broken_is_its_tracks_affair() -> None:
 def test_when_the_last_track_breaks_too_all_sentences_are_said() -> None:
     h264 = entry(1, 1, b"V_MPEG4/ISO/AVC")
     media = cluster(0, simple(b"\x03", track=2, flags=0x82), simple(b"\xff" * 9))
-    with pytest.raises(MediaError, match=r"no track .*track 2 \(sound\).*laced.*track 1 \(pictures\).*H\.264"):
+    with pytest.raises(
+        MediaError, match=r"no track .*track 2 \(sound\).*laced.*track 1 \(pictures\).*H\.264"
+    ):
         take(head(h264, SOUND) + media)
 
 
 def test_an_mp4_track_with_an_impossible_time_or_another_description_breaks_alone() -> None:
-    init = movie(trak(1, entry=OPUS_ENTRY), trak(2, b"vide", box(b"vp08", bytes(78))), trex=(1, 1, 20, 3, 0))
+    init = movie(
+        trak(1, entry=OPUS_ENTRY), trak(2, b"vide", box(b"vp08", bytes(78))), trex=(1, 1, 20, 3, 0)
+    )
     later = fragment_of([(3, 2**31 - 1)], b"abc", 50)
-    pictures = fragment_of([(len(VP8_KEY), 0)], VP8_KEY, 50).replace(b"tfhd\0\2\0\0" + u32(1), b"tfhd\0\2\0\0" + u32(2))
+    pictures = fragment_of([(len(VP8_KEY), 0)], VP8_KEY, 50).replace(
+        b"tfhd\0\2\0\0" + u32(1), b"tfhd\0\2\0\0" + u32(2)
+    )
     found, left = take(init + later + pictures)
-    assert kinds(found) == [Kind.VIDEO] and [one.kind for one in left] == [Kind.AUDIO] and "impossible time" in left[0].sentence
-    other = movie(trak(1, entry=OPUS_ENTRY), trak(2, b"vide", box(b"vp08", bytes(78))), trex=(1, 2, 20, 3, 0))
+    assert (
+        kinds(found) == [Kind.VIDEO]
+        and [one.kind for one in left] == [Kind.AUDIO]
+        and "impossible time" in left[0].sentence
+    )
+    other = movie(
+        trak(1, entry=OPUS_ENTRY), trak(2, b"vide", box(b"vp08", bytes(78))), trex=(1, 2, 20, 3, 0)
+    )
     found, left = take(other + fragment_of([(3, 0)], b"abc", 50) + pictures)
     assert kinds(found) == [Kind.VIDEO] and "sample description" in left[0].sentence
 
 
 def test_a_trak_of_which_nothing_can_be_told_is_left_out() -> None:
-    found, left = take(movie(box(b"trak", b"\0\0\0\x09tkhd\0"), trak(1, entry=OPUS_ENTRY)) + fragment_of([(3, 0)], b"abc", 50))
+    found, left = take(
+        movie(box(b"trak", b"\0\0\0\x09tkhd\0"), trak(1, entry=OPUS_ENTRY))
+        + fragment_of([(3, 0)], b"abc", 50)
+    )
     assert kinds(found) == [Kind.AUDIO] and "too short" in left[0].sentence
 
 
@@ -144,9 +203,16 @@ def test_mp4_sound_without_a_configuration(without: bytes) -> None:
 
 
 def test_quicktimes_sound_descriptions() -> None:
-    """Version 1, with esds in a box "wave", as libavformat writes it; and version 2, made of that."""
+    """Version 1, with esds in a box "wave", as libavformat writes it; and version 2, made of
+    that.
+    """
     target = io.BytesIO()
-    with av.open(target, "w", format="mov", options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}) as container:
+    with av.open(
+        target,
+        "w",
+        format="mov",
+        options={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
+    ) as container:
         stream: Any = container.add_stream("aac", rate=44100)
         stream.layout = "stereo"
         for _ in range(20):
@@ -167,12 +233,16 @@ def test_quicktimes_sound_descriptions() -> None:
     for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4a"):
         place = longer.index(kind) - 4
         longer[place : place + 4] = u32(int.from_bytes(longer[place : place + 4], "big") + 20)
-    assert [packet.data for packet in take(bytes(longer))[0]] == [packet.data for packet in take(data)[0]]
+    assert [packet.data for packet in take(bytes(longer))[0]] == [
+        packet.data for packet in take(data)[0]
+    ]
 
 
 def test_a_second_document_leaves_out_its_own_tracks() -> None:
     first = head(VIDEO, SOUND) + cluster(0, simple(VP8_KEY), simple(OPUS[0], track=2))
-    second = head(VIDEO, entry(2, 2, b"A_AAC")) + cluster(0, simple(VP8_KEY), simple(OPUS[0], track=2))
+    second = head(VIDEO, entry(2, 2, b"A_AAC")) + cluster(
+        0, simple(VP8_KEY), simple(OPUS[0], track=2)
+    )
     reader = StreamReader()
     assert reader.kinds is None
     events = reader.feed(first)
@@ -194,21 +264,29 @@ def test_what_nobody_asks_for_is_kept_in_bounds() -> None:
 
 
 def test_steps_of_laced_frames_are_those_of_the_track() -> None:
-    """HE-AAC with SBR that is signalled: 2048 samples at 48 kHz a frame, whether DefaultDuration says so or not."""
+    """HE-AAC with SBR that is signalled: 2048 samples at 48 kHz a frame, whether DefaultDuration
+    says so or not.
+    """
     config = ebml.element(Id.CODEC_PRIVATE, bytes.fromhex("2b098800"))
     told = ebml.element(Id.DEFAULT_DURATION, ebml.uint(42_666_667))
     fixed = b"\x07" + bytes(80)
     for extra in (config, config + told):
-        events, _ = take(head(entry(2, 2, b"A_AAC", extra)) + cluster(1000, simple(fixed, track=2, flags=0x84)))
+        events, _ = take(
+            head(entry(2, 2, b"A_AAC", extra)) + cluster(1000, simple(fixed, track=2, flags=0x84))
+        )
         assert [packet.duration for packet in events] == [42_667] * 8
         steps = [after.timestamp - before.timestamp for before, after in itertools.pairwise(events)]
         assert set(steps) <= {42_666, 42_667} and sum(steps) == 298_666
 
 
 def test_a_default_duration_counts_more_than_a_guess_and_less_than_what_opus_says() -> None:
-    plain = ebml.element(Id.CODEC_PRIVATE, b"\x12\x10") + ebml.element(Id.DEFAULT_DURATION, ebml.uint(46_439_909))
+    plain = ebml.element(Id.CODEC_PRIVATE, b"\x12\x10") + ebml.element(
+        Id.DEFAULT_DURATION, ebml.uint(46_439_909)
+    )
     events, _ = take(head(entry(2, 2, b"A_AAC", plain)) + cluster(0, simple(b"frame", track=2)))
-    assert [packet.duration for packet in events] == [46_440], "SBR that is not signalled, as its recorder knows"
+    assert [packet.duration for packet in events] == [46_440], (
+        "SBR that is not signalled, as its recorder knows"
+    )
     wrong = entry(2, 2, b"A_OPUS", ebml.element(Id.DEFAULT_DURATION, ebml.uint(60_000_000)))
     events, _ = take(head(wrong) + cluster(0, simple(laced(0x06), track=2, flags=0x86)))
     assert [packet.timestamp for packet in events] == [0, 20_000, 40_000, 60_000]
@@ -221,8 +299,12 @@ def test_a_beginning_of_any_kind() -> None:
 
 
 @pytest.mark.parametrize("reader", [Mp4Reader(), WebmReader()], ids=["mp4", "webm"])
-def test_a_reader_that_is_broken_keeps_nothing_of_what_broke_it(reader: Mp4Reader | WebmReader) -> None:
-    """It raises the same again; frames that an error remembers would hold their bytes until the collector looks for circles."""
+def test_a_reader_that_is_broken_keeps_nothing_of_what_broke_it(
+    reader: Mp4Reader | WebmReader,
+) -> None:
+    """It raises the same again; frames that an error remembers would hold their bytes until the
+    collector looks for circles.
+    """
     with pytest.raises(MediaError) as first:
         reader.feed(bytes(2**20))
     assert reader._error is not None and reader._error.__traceback__ is None

@@ -1,4 +1,6 @@
-"""drawercam.media.containers.mp4: recordings of browsers, libavformat's fragmented MP4 in all its variants, hand-made boxes, bad bytes."""
+"""drawercam.media.containers.mp4: recordings of browsers, libavformat's fragmented MP4 in all its
+variants, hand-made boxes, bad bytes.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +26,48 @@ from drawercam.media.containers.detect import StreamReader
 from drawercam.media.containers.mp4 import MAX_HEADER, Mp4Reader
 from drawercam.media.containers.mp4_fragments import MAX_BOX, MAX_SAMPLES
 from drawercam.media.containers.mp4_writer import DEFAULT_DURATION, Mp4Writer
-from drawercam.media.packets import MAX_PASSED_OVER, Codec, Kind, MediaError, MediaLimitError, Packet, Track
+from drawercam.media.packets import (
+    MAX_PASSED_OVER,
+    Codec,
+    Kind,
+    MediaError,
+    MediaLimitError,
+    Packet,
+    Track,
+)
 from tests.media.samples import Recording, cut, recordings
 
 RECORDINGS = [one for one in recordings() if one.name.endswith(".mp4")]
 assert RECORDINGS
 
 LIVE = "frag_keyframe+empty_moov+default_base_moof"
-ENCODERS = {"h264": "libx264", "vp9": "libvpx-vp9", "av1": "libsvtav1", "aac": "aac", "opus": "libopus"}
+ENCODERS = {
+    "h264": "libx264",
+    "vp9": "libvpx-vp9",
+    "av1": "libsvtav1",
+    "aac": "aac",
+    "opus": "libopus",
+}
 
 
 @functools.cache
-def record(video: str = "h264", audio: str = "", movflags: str = LIVE, b_frames: int = 0, seconds: float = 1.0, more: str = "") -> bytes:
-    """A recording by libavformat: 160x96 at 20 pictures a second, a keyframe every 5, with or without sound."""
+def record(
+    video: str = "h264",
+    audio: str = "",
+    movflags: str = LIVE,
+    b_frames: int = 0,
+    seconds: float = 1.0,
+    more: str = "",
+) -> bytes:
+    """A recording by libavformat: 160x96 at 20 pictures a second, a keyframe every 5, with or
+    without sound.
+    """
     target = io.BytesIO()
-    options = dict(pair.split("=") for pair in (f"movflags={movflags}" if movflags else "", *more.split()) if pair)
+    options = dict(
+        pair.split("=")
+        for pair in (f"movflags={movflags}" if movflags else "", *more.split())
+        if pair
+    )
     with av.open(target, "w", format="mp4", options=options) as container:
         streams: list[Any] = []
         if video:
@@ -46,7 +75,10 @@ def record(video: str = "h264", audio: str = "", movflags: str = LIVE, b_frames:
             stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
             stream.codec_context.gop_size = 5
             stream.codec_context.options = {
-                "h264": {"preset": "veryfast", "x264-params": f"scenecut=0:threads=1:bframes={b_frames}:b-adapt=0"},
+                "h264": {
+                    "preset": "veryfast",
+                    "x264-params": f"scenecut=0:threads=1:bframes={b_frames}:b-adapt=0",
+                },
                 "vp9": {"deadline": "realtime", "lag-in-frames": "0"},
                 "av1": {"preset": "12", "svtav1-params": "pred-struct=1:lp=1"},
             }[video]
@@ -59,17 +91,27 @@ def record(video: str = "h264", audio: str = "", movflags: str = LIVE, b_frames:
             for stream in streams:
                 if stream.type == "video":
                     picture = np.full((96, 160, 3), tick * 9 % 256, np.uint8)
-                    frame: Any = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+                    frame: Any = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+                        format="yuv420p"
+                    )
                     frame.pts, frame.time_base = tick, Fraction(1, 20)
                 else:
                     form = stream.codec_context.format
                     tone = np.sin(np.arange(tick * 2400, (tick + 1) * 2400) * 0.05) * 0.3
                     sound = np.stack([tone, tone])
-                    data = sound.astype(np.float32) if form.is_planar else (sound.T.reshape(1, -1) * 32767).astype(np.int16)
+                    data = (
+                        sound.astype(np.float32)
+                        if form.is_planar
+                        else (sound.T.reshape(1, -1) * 32767).astype(np.int16)
+                    )
                     if not form.is_planar and form.name == "flt":
                         data = sound.T.reshape(1, -1).astype(np.float32)
                     frame = av.AudioFrame.from_ndarray(data, format=form.name, layout="stereo")
-                    frame.pts, frame.sample_rate, frame.time_base = tick * 2400, 48000, Fraction(1, 48000)
+                    frame.pts, frame.sample_rate, frame.time_base = (
+                        tick * 2400,
+                        48000,
+                        Fraction(1, 48000),
+                    )
                 container.mux(stream.encode(frame))
         for stream in streams:
             container.mux(stream.encode(None))
@@ -82,7 +124,9 @@ def read(*pieces: bytes) -> list[Track | Packet]:
 
 
 def packets(events: list[Track | Packet], kind: Kind | None = None) -> list[Packet]:
-    return [event for event in events if isinstance(event, Packet) and kind in (None, event.track.kind)]
+    return [
+        event for event in events if isinstance(event, Packet) and kind in (None, event.track.kind)
+    ]
 
 
 def tracks(events: list[Track | Packet]) -> list[Track]:
@@ -117,8 +161,12 @@ def agrees(data: bytes, kind: Kind) -> None:
     """Our packets of a kind are libavformat's."""
     ours, theirs = packets(read(data), kind), demux(data, str(kind))
     assert ours
-    assert [packet.timestamp for packet in ours] == [microseconds(packet, packet.pts) for packet in theirs]
-    assert [packet.timestamp - packet.decode_offset for packet in ours] == [microseconds(packet, packet.dts) for packet in theirs]
+    assert [packet.timestamp for packet in ours] == [
+        microseconds(packet, packet.pts) for packet in theirs
+    ]
+    assert [packet.timestamp - packet.decode_offset for packet in ours] == [
+        microseconds(packet, packet.dts) for packet in theirs
+    ]
     assert [packet.key for packet in ours] == [packet.is_keyframe for packet in theirs]
     if ours[0].track.codec is not Codec.H264:
         assert [packet.data for packet in ours] == [bytes(packet) for packet in theirs]
@@ -137,7 +185,9 @@ def test_recordings_of_browsers(recording: Recording) -> None:
 @pytest.mark.parametrize("recording", RECORDINGS, ids=str)
 def test_recordings_byte_by_byte(recording: Recording) -> None:
     whole = read(recording.data)
-    assert read(*(recording.data[index : index + 1] for index in range(len(recording.data)))) == whole
+    assert (
+        read(*(recording.data[index : index + 1] for index in range(len(recording.data)))) == whole
+    )
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=str)
@@ -186,7 +236,8 @@ def test_opus_head() -> None:
     [
         LIVE,
         "frag_keyframe+empty_moov",  # base_data_offset
-        "frag_keyframe+empty_moov+omit_tfhd_offset",  # neither: the second traf's base is the end of the first one's data
+        # Neither: the second traf's base is the end of the first one's data.
+        "frag_keyframe+empty_moov+omit_tfhd_offset",
         "frag_keyframe+empty_moov+separate_moof",
         "frag_every_frame+empty_moov+default_base_moof",
         "frag_keyframe+delay_moov+default_base_moof",  # with edit lists
@@ -201,15 +252,25 @@ def test_movflags(movflags: str, b_frames: int) -> None:
     assert any(packet.decode_offset for packet in packets(read(data), Kind.VIDEO)) == bool(b_frames)
 
 
-@pytest.mark.parametrize("movflags", ["frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets", "cmaf+frag_keyframe"])
+@pytest.mark.parametrize(
+    "movflags",
+    ["frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets", "cmaf+frag_keyframe"],
+)
 def test_negative_composition_offsets(movflags: str) -> None:
-    """Where libavformat shifts all presentation times so that none comes before its decode time, and the standard does not."""
+    """Where libavformat shifts all presentation times so that none comes before its decode time,
+    and the standard does not.
+    """
     data = record("h264", "", movflags, b_frames=2)
     ours, theirs = packets(read(data)), demux(data, "video")
     assert min(packet.decode_offset for packet in ours) < 0
     assert sorted(packet.timestamp for packet in ours) == [index * 50_000 for index in range(20)]
-    assert [packet.timestamp - packet.decode_offset for packet in ours] == [microseconds(packet, packet.dts) for packet in theirs]
-    assert {microseconds(packet, packet.pts) - mine.timestamp for mine, packet in zip(ours, theirs, strict=True)} == {50_000}
+    assert [packet.timestamp - packet.decode_offset for packet in ours] == [
+        microseconds(packet, packet.dts) for packet in theirs
+    ]
+    assert {
+        microseconds(packet, packet.pts) - mine.timestamp
+        for mine, packet in zip(ours, theirs, strict=True)
+    } == {50_000}
 
 
 def test_producer_reference_times_are_passed_over() -> None:
@@ -269,7 +330,14 @@ def u32(*values: int) -> bytes:
     return struct.pack(f">{len(values)}I", *values)
 
 
-def trak(number: int, handler: bytes = b"soun", entry: bytes = b"", edits: bytes = b"", scale: int = 1000, version: int = 0) -> bytes:
+def trak(
+    number: int,
+    handler: bytes = b"soun",
+    entry: bytes = b"",
+    edits: bytes = b"",
+    scale: int = 1000,
+    version: int = 0,
+) -> bytes:
     times = bytes(16 if version else 8)
     return box(
         b"trak",
@@ -286,19 +354,25 @@ def trak(number: int, handler: bytes = b"soun", entry: bytes = b"", edits: bytes
 
 # A mono Opus track: its packets may be any bytes.
 DOPS = box(b"dOps", b"\0\1\1\x38", u32(48000), bytes(3))
-OPUS_ENTRY = box(b"Opus", bytes(6), b"\0\1", bytes(8), b"\0\1\0\x10", bytes(4), u32(48000 << 16), DOPS)
+OPUS_ENTRY = box(
+    b"Opus", bytes(6), b"\0\1", bytes(8), b"\0\1\0\x10", bytes(4), u32(48000 << 16), DOPS
+)
 
 
 def movie(*traks: bytes, trex: tuple[int, ...] = (1, 1, 20, 3, 0), version: int = 0) -> bytes:
     mvhd = full(b"mvhd", bytes(16 if version else 8), u32(500), bytes(84), version=version)
-    return box(b"ftyp", b"isom", bytes(4)) + box(b"moov", mvhd, *traks, box(b"mvex", full(b"trex", u32(*trex))))
+    return box(b"ftyp", b"isom", bytes(4)) + box(
+        b"moov", mvhd, *traks, box(b"mvex", full(b"trex", u32(*trex)))
+    )
 
 
 def handmade_init(**options: Any) -> bytes:
     return movie(trak(1, entry=OPUS_ENTRY, **options))
 
 
-def fragment_of(samples: list[tuple[int, int]], media: bytes, decode_time: int | None = None, **options: Any) -> bytes:
+def fragment_of(
+    samples: list[tuple[int, int]], media: bytes, decode_time: int | None = None, **options: Any
+) -> bytes:
     """A moof with one run of (size, composition offset) samples, and its mdat."""
     tfdt = b"" if decode_time is None else full(b"tfdt", struct.pack(">Q", decode_time), version=1)
     run = b"".join(struct.pack(">Ii", *sample) for sample in samples)
@@ -316,19 +390,29 @@ def elst(*edits: tuple[int, int], version: int = 0) -> bytes:
 
 
 def times(events: list[Track | Packet]) -> list[tuple[int, bytes, int, int]]:
-    return [(packet.timestamp, packet.data, packet.duration, packet.decode_offset) for packet in packets(events)]
+    return [
+        (packet.timestamp, packet.data, packet.duration, packet.decode_offset)
+        for packet in packets(events)
+    ]
 
 
 def test_defaults_of_trex_and_time_that_goes_on() -> None:
     run = full(b"trun", struct.pack(">Ii", 2, 72), flags=1)
-    moof = box(b"moof", box(b"traf", full(b"tfhd", u32(1), flags=0x020000), run), box(b"free", bytes(4)))
+    moof = box(
+        b"moof", box(b"traf", full(b"tfhd", u32(1), flags=0x020000), run), box(b"free", bytes(4))
+    )
     data = handmade_init() + moof + box(b"mdat", b"abcdef")
     assert times(read(data)) == [(0, b"abc", 20000, 0), (20000, b"def", 20000, 0)]
-    assert times(read(data + moof + box(b"mdat", b"ghijkl")))[2:] == [(40000, b"ghi", 20000, 0), (60000, b"jkl", 20000, 0)]
+    assert times(read(data + moof + box(b"mdat", b"ghijkl")))[2:] == [
+        (40000, b"ghi", 20000, 0),
+        (60000, b"jkl", 20000, 0),
+    ]
 
 
 def test_every_default_of_a_track_fragment() -> None:
-    """tfhd with base-data-offset, description, duration, size and flags, and per-sample fields that override them."""
+    """tfhd with base-data-offset, description, duration, size and flags, and per-sample fields that
+    override them.
+    """
     init = handmade_init()
     tfhd = full(b"tfhd", struct.pack(">IQIIII", 1, len(init) + 256, 1, 30, 2, 0), flags=0x00003B)
     by_default = full(b"trun", u32(2))
@@ -347,7 +431,9 @@ def test_every_default_of_a_track_fragment() -> None:
 def test_interleaved_runs_come_in_file_order() -> None:
     (video,) = tracks(read(record("h264")))
     frames = [packet.data for packet in packets(read(record("h264")))[:4]]
-    entry = box(b"avc1", bytes(24), struct.pack(">HH", 160, 96), bytes(50), box(b"avcC", video.config))
+    entry = box(
+        b"avc1", bytes(24), struct.pack(">HH", 160, 96), bytes(50), box(b"avcC", video.config)
+    )
     init = movie(trak(1, entry=OPUS_ENTRY), trak(2, b"vide", entry))
     media = [b"\x0ba", frames[0], b"\x0bbb", frames[1], b"\x0bccc", frames[2], b"\x0bd", frames[3]]
 
@@ -359,11 +445,26 @@ def test_interleaved_runs_come_in_file_order() -> None:
         sound = [run(index, start) for index in (0, 2, 4, 6)]
         pictures = [run(index, start) for index in (1, 3, 5, 7)]
         heads = (full(b"tfhd", u32(number), flags=0x020000) for number in (1, 2))
-        return box(b"moof", *(box(b"traf", head, *runs) for head, runs in zip(heads, (sound, pictures), strict=True)))
+        return box(
+            b"moof",
+            *(
+                box(b"traf", head, *runs)
+                for head, runs in zip(heads, (sound, pictures), strict=True)
+            ),
+        )
 
     events = packets(read(init + moof(len(moof(0)) + 8) + box(b"mdat", *media)))
     assert [packet.data for packet in events] == media
-    assert [packet.timestamp for packet in events] == [0, 0, 20_000, 20_000, 40_000, 40_000, 60_000, 60_000]
+    assert [packet.timestamp for packet in events] == [
+        0,
+        0,
+        20_000,
+        20_000,
+        40_000,
+        40_000,
+        60_000,
+        60_000,
+    ]
     assert [packet.key for packet in events] == [True, True, True, False, True, False, True, False]
 
 
@@ -377,7 +478,13 @@ def test_interleaved_runs_come_in_file_order() -> None:
         (0, 0x10000, None, [0, 0x10000], [True, False]),
     ],
 )
-def test_sample_flags(trex_flags: int, tfhd_flags: int | None, first: int | None, each: list[int] | None, keys: list[bool]) -> None:
+def test_sample_flags(
+    trex_flags: int,
+    tfhd_flags: int | None,
+    first: int | None,
+    each: list[int] | None,
+    keys: list[bool],
+) -> None:
     """Which AV1 believes: the frames here all have a sequence header."""
     frame = packets(read(record("av1")))[0].data
     entry = box(b"av01", bytes(24), struct.pack(">HH", 160, 96), bytes(50))
@@ -387,31 +494,63 @@ def test_sample_flags(trex_flags: int, tfhd_flags: int | None, first: int | None
     assert [packet.key for packet in packets(read(init + start + tfhd_and_run))[1:]] == keys
 
 
-def fragment_for_flags(frame: bytes, default: int | None, first: int | None, each: list[int] | None, keys: list[bool] | None) -> bytes:
+def fragment_for_flags(
+    frame: bytes,
+    default: int | None,
+    first: int | None,
+    each: list[int] | None,
+    keys: list[bool] | None,
+) -> bytes:
     count = len(keys) if keys else 1
-    tfhd = full(b"tfhd", u32(1, *([] if default is None else [default])), flags=0x020000 | (0 if default is None else 0x20))
+    tfhd = full(
+        b"tfhd",
+        u32(1, *([] if default is None else [default])),
+        flags=0x020000 | (0 if default is None else 0x20),
+    )
     flags = 1 | (0 if first is None else 4) | (0x400 if each else 0)
     fields = [*([] if first is None else [first]), *(each or [])]
     offset = 8 + 8 + len(tfhd) + 12 + 8 + 4 * len(fields) + 8
-    return box(b"moof", box(b"traf", tfhd, full(b"trun", u32(count, offset, *fields), flags=flags))) + box(b"mdat", frame * count)
+    return box(
+        b"moof", box(b"traf", tfhd, full(b"trun", u32(count, offset, *fields), flags=flags))
+    ) + box(b"mdat", frame * count)
 
 
 def test_large_sizes_and_other_boxes() -> None:
-    between = box(b"styp", b"msdh") + box(b"sidx", bytes(40)) + box(b"emsg", bytes(9)) + box(b"uuid", bytes(16), large=True) + box(b"what")
-    data = box(b"free") + handmade_init() + between + fragment_of([(3, 0)], b"abc", 50, large=True) + between + fragment_of([(1, 0)], b"d")
+    between = (
+        box(b"styp", b"msdh")
+        + box(b"sidx", bytes(40))
+        + box(b"emsg", bytes(9))
+        + box(b"uuid", bytes(16), large=True)
+        + box(b"what")
+    )
+    data = (
+        box(b"free")
+        + handmade_init()
+        + between
+        + fragment_of([(3, 0)], b"abc", 50, large=True)
+        + between
+        + fragment_of([(1, 0)], b"d")
+    )
     assert times(read(data)) == [(50000, b"abc", 20000, 0), (70000, b"d", 20000, 0)]
     assert read(*(data[index : index + 1] for index in range(len(data)))) == read(data)
 
 
 def test_version_1_headers() -> None:
-    data = movie(trak(1, entry=OPUS_ENTRY, version=1), version=1) + fragment_of([(3, 0)], b"abc", 50)
+    data = movie(trak(1, entry=OPUS_ENTRY, version=1), version=1) + fragment_of(
+        [(3, 0)], b"abc", 50
+    )
     assert times(read(data)) == [(50000, b"abc", 20000, 0)]
 
 
 def test_bytes_around_samples_are_passed_over() -> None:
     run = full(b"trun", struct.pack(">IiIIii", 2, 90, 2, 0, 3, 0)[:24], version=1, flags=0x000A01)
     moof = box(b"moof", box(b"traf", full(b"tfhd", u32(1), flags=0x020000), run))
-    data = handmade_init() + moof + box(b"mdat", b"?" * (90 - len(moof) - 8), b"abcde", b"????") + fragment_of([(1, 0)], b"f")
+    data = (
+        handmade_init()
+        + moof
+        + box(b"mdat", b"?" * (90 - len(moof) - 8), b"abcde", b"????")
+        + fragment_of([(1, 0)], b"f")
+    )
     assert [packet.data for packet in packets(read(data))] == [b"ab", b"cde", b"f"]
     assert read(*(data[index : index + 1] for index in range(len(data)))) == read(data)
 
@@ -429,7 +568,11 @@ def test_an_mdat_to_the_end_of_the_file() -> None:
 
 def test_signed_composition_offsets() -> None:
     data = handmade_init() + fragment_of([(1, 40), (1, -20), (1, 0)], b"abc", 100)
-    assert times(read(data)) == [(140000, b"a", 20000, 40000), (100000, b"b", 20000, -20000), (140000, b"c", 20000, 0)]
+    assert times(read(data)) == [
+        (140000, b"a", 20000, 40000),
+        (100000, b"b", 20000, -20000),
+        (140000, b"c", 20000, 0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -454,7 +597,9 @@ def test_unknown_tracks_and_second_tracks_are_left_out() -> None:
     other_video = trak(8, b"vide", box(b"hvc1", bytes(78)))
     second = trak(9, entry=OPUS_ENTRY)
     init = movie(text, other_video, trak(1, entry=OPUS_ENTRY), second)
-    run = full(b"trun", struct.pack(">IiII", 2, 0, 5, 7), flags=0x000201)[:-12] + struct.pack(">iII", 0, 5, 7)
+    run = full(b"trun", struct.pack(">IiII", 2, 0, 5, 7), flags=0x000201)[:-12] + struct.pack(
+        ">iII", 0, 5, 7
+    )
     skipped = box(b"traf", full(b"tfhd", u32(9)), run)
     wanted = box(b"traf", full(b"tfhd", u32(1)), full(b"trun", u32(1, 4), flags=0x000200))
     length = len(box(b"moof", skipped, wanted))
@@ -467,7 +612,10 @@ def test_a_restarted_recorder() -> None:
     first, second = record("h264"), record("vp9", "opus")
     events = read(first + second)
     assert {track.codec for track in tracks(events)} == {Codec.H264, Codec.VP9, Codec.OPUS}
-    again = [dataclasses.replace(event, document=1) if isinstance(event, Packet) else event for event in read(second)]
+    again = [
+        dataclasses.replace(event, document=1) if isinstance(event, Packet) else event
+        for event in read(second)
+    ]
     assert events == read(first) + again
 
 
@@ -515,7 +663,10 @@ GOOD = fragment_of([(3, 0)], b"abc", 50)
         (handmade_init() + fragment_of([(1, 2**31 - 1)], b"a"), "impossible time"),
         (handmade_init() + fragment_of([(1, 0)], b"a", 2**63), "impossible time"),
         (handmade_init(edits=elst((0, 20_000))) + GOOD, "impossible time"),
-        (handmade_init() + GOOD.replace(b"tfhd\0\2\0\0" + u32(1), b"tfhd\0\2\0\0" + u32(2)), "track 2"),
+        (
+            handmade_init() + GOOD.replace(b"tfhd\0\2\0\0" + u32(1), b"tfhd\0\2\0\0" + u32(2)),
+            "track 2",
+        ),
         (handmade_init() + GOOD.replace(b"tfhd", b"tfhx"), "no tfhd"),
         (movie(trak(1, entry=OPUS_ENTRY), trex=(1, 2, 0, 0, 0)) + GOOD, "sample description"),
     ],
@@ -540,10 +691,16 @@ def test_what_to_do_is_said_of_an_ordinary_file(name: bytes) -> None:
         StreamReader().feed(u32(100_000_000) + b"mdat" + bytes(100))
     # One whose header comes first, with so many samples that it is never held.
     header = full(b"mvhd", bytes(8), u32(500), bytes(84)) + u32(MAX_HEADER + 9) + b"trak"
-    dies(box(b"ftyp", b"isom", bytes(4)) + u32(2 * MAX_HEADER) + b"moov" + header, MediaLimitError, "not fragmented.*frag_keyframe")
+    dies(
+        box(b"ftyp", b"isom", bytes(4)) + u32(2 * MAX_HEADER) + b"moov" + header,
+        MediaLimitError,
+        "not fragmented.*frag_keyframe",
+    )
 
 
-@pytest.mark.parametrize("movflags", ["frag_keyframe", "frag_keyframe+default_base_moof", "frag_every_frame"])
+@pytest.mark.parametrize(
+    "movflags", ["frag_keyframe", "frag_keyframe+default_base_moof", "frag_every_frame"]
+)
 @pytest.mark.parametrize("b_frames", [0, 2])
 def test_samples_in_the_moov_beside_fragments(movflags: str, b_frames: int) -> None:
     data = record("h264", "aac", movflags, b_frames)
@@ -552,13 +709,19 @@ def test_samples_in_the_moov_beside_fragments(movflags: str, b_frames: int) -> N
     agrees(data, Kind.AUDIO)
 
 
-def tables(sizes: bytes, chunks: bytes, times: bytes, runs: bytes = u32(1, 1, 2, 1), more: bytes = b"") -> bytes:
+def tables(
+    sizes: bytes, chunks: bytes, times: bytes, runs: bytes = u32(1, 1, 2, 1), more: bytes = b""
+) -> bytes:
     """A stream with samples in its moov: of two bytes each, the first at 400."""
     boxed = full(b"stts", times) + full(b"stsc", runs) + sizes + chunks + more
     init = handmade_init()
     for kind in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
         place = init.index(kind) - 4
-        init = init[:place] + u32(int.from_bytes(init[place : place + 4], "big") + len(boxed)) + init[place + 4 :]
+        init = (
+            init[:place]
+            + u32(int.from_bytes(init[place : place + 4], "big") + len(boxed))
+            + init[place + 4 :]
+        )
     place = init.index(b"stbl") - 4
     end = place + int.from_bytes(init[place : place + 4], "big") - len(boxed)
     return init[:end] + boxed + init[end:]
@@ -581,7 +744,11 @@ FORMS = {
 def test_every_form_of_sample_tables(sizes: bytes, chunks: bytes) -> None:
     shifts = full(b"ctts", u32(2, 1, 5, 3, 2**32 - 5), version=1)
     init = tables(sizes, chunks, TIMES, u32(1, 1, 2, 1), shifts + full(b"stss", u32(1, 2)))
-    data = init + box(b"free", bytes(692 - 8 - len(init))) + box(b"mdat", b"aabb", bytes(6), b"ccdd", bytes(3))
+    data = (
+        init
+        + box(b"free", bytes(692 - 8 - len(init)))
+        + box(b"mdat", b"aabb", bytes(6), b"ccdd", bytes(3))
+    )
     data += fragment_of([(1, 0)], b"e")
     found = times(read(data))
     assert [(at, frame) for at, frame, _, _ in found] == [
@@ -631,13 +798,18 @@ def test_a_document_has_offsets_of_its_own() -> None:
     run = full(b"trun", u32(1, 3), flags=0x000200)
 
     def file(base: int, media: bytes) -> bytes:
-        moof = box(b"moof", box(b"traf", full(b"tfhd", struct.pack(">IQ", 1, base), flags=0x000001), run))
+        moof = box(
+            b"moof", box(b"traf", full(b"tfhd", struct.pack(">IQ", 1, base), flags=0x000001), run)
+        )
         return handmade_init() + moof + box(b"mdat", media)
 
     base = len(file(0, b"")) + 0
     one, two = file(base, b"abc"), file(base, b"def")
     found = packets(read(one + box(b"free") + two))
-    assert [(packet.data, packet.timestamp, packet.document) for packet in found] == [(b"abc", 0, 0), (b"def", 0, 1)]
+    assert [(packet.data, packet.timestamp, packet.document) for packet in found] == [
+        (b"abc", 0, 0),
+        (b"def", 0, 1),
+    ]
 
 
 def test_samples_may_not_overlap() -> None:
@@ -659,7 +831,8 @@ def test_samples_may_not_overlap() -> None:
         u32(MAX_PASSED_OVER + 9) + b"free",
         handmade_init() + fragment_of([(MAX_BOX + 1, 0)], b""),
         handmade_init() + fragment_of([(0, 0)] * (MAX_SAMPLES + 1), b""),
-        handmade_init() + box(b"moof", box(b"traf", full(b"tfhd", u32(1)), full(b"trun", u32(2**32 - 1)))),
+        handmade_init()
+        + box(b"moof", box(b"traf", full(b"tfhd", u32(1)), full(b"trun", u32(2**32 - 1)))),
     ],
 )
 def test_limits(data: bytes) -> None:
@@ -698,12 +871,18 @@ def test_every_truncation_gives_a_beginning(recording: Recording) -> None:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_mutations_give_packets_or_media_errors(data: st.DataObject) -> None:
-    original = data.draw(st.sampled_from([record("h264", "aac"), record("vp9", "opus"), handmade_init() + GOOD + GOOD]))
+    original = data.draw(
+        st.sampled_from(
+            [record("h264", "aac"), record("vp9", "opus"), handmade_init() + GOOD + GOOD]
+        )
+    )
     heads = [index for kind in (b"moov", b"moof") for index in find_all(original, kind)]
     broken = bytearray(original)
     for _ in range(data.draw(st.integers(1, 6))):
         place = data.draw(st.sampled_from(heads)) + data.draw(st.integers(-4, 700))
-        broken[place % len(broken)] = data.draw(st.sampled_from([0, 1, 2, 0x7F, 0x80, 0xFF]) | st.integers(0, 255))
+        broken[place % len(broken)] = data.draw(
+            st.sampled_from([0, 1, 2, 0x7F, 0x80, 0xFF]) | st.integers(0, 255)
+        )
     reader = Mp4Reader()
     try:
         for piece in cut(bytes(broken), data.draw(st.lists(st.integers(0, 2**16), max_size=5))):
@@ -766,9 +945,19 @@ def test_the_frame_message_is_laid_out_as_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    ("video", "audio", "b_frames"), [("h264", "", 0), ("h264", "", 2), ("vp9", "", 0), ("av1", "", 0), ("", "aac", 0), ("", "opus", 0)]
+    ("video", "audio", "b_frames"),
+    [
+        ("h264", "", 0),
+        ("h264", "", 2),
+        ("vp9", "", 0),
+        ("av1", "", 0),
+        ("", "aac", 0),
+        ("", "opus", 0),
+    ],
 )
-def test_a_written_track_is_the_same_to_libavformat_and_to_the_reader(video: str, audio: str, b_frames: int) -> None:
+def test_a_written_track_is_the_same_to_libavformat_and_to_the_reader(
+    video: str, audio: str, b_frames: int
+) -> None:
     data = record(video, audio, b_frames=b_frames)
     kind = "video" if video else "audio"
     events = read(data)
@@ -778,8 +967,12 @@ def test_a_written_track_is_the_same_to_libavformat_and_to_the_reader(video: str
     written = one(track, *shifted)
     assert read(written) == [track, *shifted]
     theirs = demux(written, kind)
-    assert [microseconds(packet, packet.pts) for packet in theirs] == [packet.timestamp for packet in shifted]
-    assert [microseconds(packet, packet.dts) for packet in theirs] == [packet.timestamp - packet.decode_offset for packet in shifted]
+    assert [microseconds(packet, packet.pts) for packet in theirs] == [
+        packet.timestamp for packet in shifted
+    ]
+    assert [microseconds(packet, packet.dts) for packet in theirs] == [
+        packet.timestamp - packet.decode_offset for packet in shifted
+    ]
     assert [bytes(packet) for packet in theirs] == [packet.data for packet in shifted]
     assert [packet.is_keyframe for packet in theirs] == [packet.key for packet in shifted]
     assert decode(written, kind) == decode(data, kind)
@@ -798,7 +991,10 @@ def test_vp8() -> None:
     with av.open(target, "w", format="webm") as container:
         stream: Any = container.add_stream("libvpx", rate=20)
         stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
-        frames = [bytes(packet) for packet in (*stream.encode(av.VideoFrame(160, 96, "yuv420p")), *stream.encode(None))]
+        frames = [
+            bytes(packet)
+            for packet in (*stream.encode(av.VideoFrame(160, 96, "yuv420p")), *stream.encode(None))
+        ]
     track = Track(Codec.VP8, "vp8", width=160, height=96, color=completed(None, 160, 96))
     frame = Packet(track, 7, True, frames[0], 33_333)
     assert read(one(track, frame)) == [track, frame]
@@ -828,15 +1024,23 @@ def test_the_init_segment_is_a_live_one() -> None:
 
 def test_default_durations() -> None:
     (aac,) = tracks(read(record("", "aac")))
-    assert int.from_bytes(Mp4Writer(aac, 1).fragment(Packet(aac, 0, True, b"x"))[92:96], "big") == 21_333
+    assert (
+        int.from_bytes(Mp4Writer(aac, 1).fragment(Packet(aac, 0, True, b"x"))[92:96], "big")
+        == 21_333
+    )
     (h264,) = tracks(read(record("h264")))
-    assert int.from_bytes(Mp4Writer(h264, 1).fragment(Packet(h264, 0, True, b"x"))[92:96], "big") == 33_333
+    assert (
+        int.from_bytes(Mp4Writer(h264, 1).fragment(Packet(h264, 0, True, b"x"))[92:96], "big")
+        == 33_333
+    )
 
 
 def test_a_decode_time_before_zero_is_zero() -> None:
     (track,) = tracks(read(record("", "aac")))
     for timestamp, decode_offset in ((-21_333, 0), (10, 40), (0, 0)):
-        message = Mp4Writer(track, 1).fragment(Packet(track, timestamp, True, b"x", 1, decode_offset))
+        message = Mp4Writer(track, 1).fragment(
+            Packet(track, timestamp, True, b"x", 1, decode_offset)
+        )
         (decode_time,) = struct.unpack_from(">Q", message, 64)
         (composition,) = struct.unpack_from(">i", message, 100)
         assert decode_time == 0

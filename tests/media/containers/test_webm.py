@@ -1,4 +1,6 @@
-"""WebM: real recordings in any cuts, made-up streams with everything RFC 9559 allows, and broken ones."""
+"""WebM: real recordings in any cuts, made-up streams with everything RFC 9559 allows, and broken
+ones.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ def open_master(identifier: int) -> bytes:
 
 
 def entry(number: int, kind: int, codec: bytes, extra: bytes = b"") -> bytes:
-    parts = ebml.element(Id.TRACK_NUMBER, bytes([number])) + ebml.element(Id.TRACK_TYPE, bytes([kind])) + ebml.element(Id.CODEC_ID, codec)
+    parts = (
+        ebml.element(Id.TRACK_NUMBER, bytes([number]))
+        + ebml.element(Id.TRACK_TYPE, bytes([kind]))
+        + ebml.element(Id.CODEC_ID, codec)
+    )
     return ebml.element(Id.TRACK_ENTRY, parts + extra)
 
 
@@ -59,7 +65,11 @@ def simple(frame: bytes, *, track: int = 1, relative: int = 0, flags: int = 0x80
 
 
 def cluster(timestamp: int, *blocks: bytes) -> bytes:
-    return open_master(Id.CLUSTER) + ebml.element(Id.TIMESTAMP, ebml.uint(timestamp)) + b"".join(blocks)
+    return (
+        open_master(Id.CLUSTER)
+        + ebml.element(Id.TIMESTAMP, ebml.uint(timestamp))
+        + b"".join(blocks)
+    )
 
 
 def packets(events: list[Track | Packet]) -> list[Packet]:
@@ -82,9 +92,12 @@ def test_a_recording_has_the_packets_that_ffmpeg_sees(recording: Recording) -> N
         assert len(own) == len(theirs[kind])
         times = [float((other.pts or 0) * (other.time_base or 0)) * 1e6 for other in theirs[kind]]
         for packet, other, moment in zip(own, theirs[kind], times, strict=True):
-            # From the first one on: FFmpeg moves sound back by the Opus pre-skip (CodecDelay), the relay leaves it.
+            # From the first one on: FFmpeg moves sound back by the Opus pre-skip (CodecDelay), the
+            # relay leaves it.
             assert abs((packet.timestamp - own[0].timestamp) - (moment - times[0])) <= 2000
-            if packet.track.codec is not Codec.H264:  # whose parameter sets move into the configuration
+            if (
+                packet.track.codec is not Codec.H264
+            ):  # whose parameter sets move into the configuration
                 assert packet.data == bytes(other)
                 assert packet.key == other.is_keyframe
     assert mine
@@ -92,7 +105,9 @@ def test_a_recording_has_the_packets_that_ffmpeg_sees(recording: Recording) -> N
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=str)
 def test_cut_at_every_position(recording: Recording) -> None:
-    """Twice: the whole recording byte by byte, and its first kilobytes cut in two at each position."""
+    """Twice: the whole recording byte by byte, and its first kilobytes cut in two at each
+    position.
+    """
     whole = read([recording.data])
     assert read(recording.data[i : i + 1] for i in range(len(recording.data))) == whole
     start = recording.data[:2500]
@@ -120,10 +135,14 @@ def test_every_truncation_gives_a_beginning_of_the_packets(recording: Recording)
 @pytest.mark.parametrize("recording", RECORDINGS, ids=str)
 @given(data=st.data())
 @settings(max_examples=150)
-def test_mutations_give_packets_or_the_typed_error(recording: Recording, data: st.DataObject) -> None:
+def test_mutations_give_packets_or_the_typed_error(
+    recording: Recording, data: st.DataObject
+) -> None:
     damaged = bytearray(recording.data[:20_000])
     for _ in range(data.draw(st.integers(1, 6))):
-        position = data.draw(st.integers(0, len(damaged) - 1) | st.integers(0, min(len(damaged) - 1, 600)))
+        position = data.draw(
+            st.integers(0, len(damaged) - 1) | st.integers(0, min(len(damaged) - 1, 600))
+        )
         match data.draw(st.sampled_from(["flip", "delete", "insert", "ones"])):
             case "flip":
                 damaged[position] ^= 1 << data.draw(st.integers(0, 7))
@@ -150,9 +169,15 @@ def test_mutations_give_packets_or_the_typed_error(recording: Recording, data: s
 
 
 def test_a_track_comes_before_its_first_packet_with_the_size_from_the_frame() -> None:
-    events = read([head(VIDEO) + cluster(1000, simple(VP8_KEY), simple(VP8_DELTA, relative=33, flags=0))])
+    events = read(
+        [head(VIDEO) + cluster(1000, simple(VP8_KEY), simple(VP8_DELTA, relative=33, flags=0))]
+    )
     track = Track(Codec.VP8, "vp8", color=ColorSpace(matrix="smpte170m", full_range=False))
-    assert events == [track, Packet(track, 1_000_000, True, VP8_KEY), Packet(track, 1_033_000, False, VP8_DELTA)]
+    assert events == [
+        track,
+        Packet(track, 1_000_000, True, VP8_KEY),
+        Packet(track, 1_033_000, False, VP8_DELTA),
+    ]
     assert isinstance(events[0], Track)
     assert (events[0].width, events[0].height) == (320, 240)
 
@@ -171,20 +196,35 @@ def test_a_turned_phone_gives_a_track_with_the_new_size() -> None:
 
 def test_known_sizes_and_unknown_sizes_read_alike() -> None:
     body = ebml.element(Id.TIMESTAMP, b"\x05") + simple(VP8_KEY)
-    known = header() + ebml.element(Id.SEGMENT, ebml.element(Id.TRACKS, VIDEO) + ebml.element(Id.CLUSTER, body))
+    known = header() + ebml.element(
+        Id.SEGMENT, ebml.element(Id.TRACKS, VIDEO) + ebml.element(Id.CLUSTER, body)
+    )
     assert read([known]) == read([head(VIDEO) + cluster(5, simple(VP8_KEY))])
 
 
 def test_a_size_of_one_byte_can_be_unknown_too() -> None:
     short = header() + Id.SEGMENT.to_bytes(4, "big") + b"\xff" + ebml.element(Id.TRACKS, VIDEO)
-    short += Id.CLUSTER.to_bytes(4, "big") + b"\xff" + ebml.element(Id.TIMESTAMP, b"\0") + simple(VP8_KEY)
+    short += (
+        Id.CLUSTER.to_bytes(4, "big")
+        + b"\xff"
+        + ebml.element(Id.TIMESTAMP, b"\0")
+        + simple(VP8_KEY)
+    )
     assert len(packets(read([short]))) == 1
 
 
-@pytest.mark.parametrize("identifier", [0xEC, 0xBF, 0x1254C367, 0x1C53BB6B, 0x114D9B74, 0x4DBB, 0x81])
+@pytest.mark.parametrize(
+    "identifier", [0xEC, 0xBF, 0x1254C367, 0x1C53BB6B, 0x114D9B74, 0x4DBB, 0x81]
+)
 def test_void_crc_and_unknown_elements_are_passed_over(identifier: int) -> None:
     extra = ebml.element(identifier, b"\xa3" * 300)
-    stream = header() + open_master(Id.SEGMENT) + extra + ebml.element(Id.TRACKS, extra[:0] + VIDEO) + extra
+    stream = (
+        header()
+        + open_master(Id.SEGMENT)
+        + extra
+        + ebml.element(Id.TRACKS, extra[:0] + VIDEO)
+        + extra
+    )
     stream += cluster(0, extra, simple(VP8_KEY), extra, simple(VP8_DELTA, relative=1, flags=0))
     assert len(packets(read([stream]))) == 2
     assert len(packets(read(cut(stream, range(0, len(stream), 7))))) == 2
@@ -199,14 +239,22 @@ def test_a_timestamp_scale_other_than_a_millisecond() -> None:
 def test_block_groups_tell_duration_and_keyframes() -> None:
     additions = ebml.element(0x75A1, ebml.element(0xA6, b"alpha"))
     duration = ebml.element(Id.BLOCK_DURATION, b"\x28")
-    key = ebml.element(Id.BLOCK_GROUP, ebml.element(Id.BLOCK, block(VP8_KEY, flags=0)) + additions + duration)
-    delta = ebml.element(Id.BLOCK, block(VP8_DELTA, relative=40, flags=0)) + ebml.element(Id.REFERENCE_BLOCK, b"\xd8")
-    first, second = packets(read([head(VIDEO) + cluster(0, key, ebml.element(Id.BLOCK_GROUP, delta))]))
+    key = ebml.element(
+        Id.BLOCK_GROUP, ebml.element(Id.BLOCK, block(VP8_KEY, flags=0)) + additions + duration
+    )
+    delta = ebml.element(Id.BLOCK, block(VP8_DELTA, relative=40, flags=0)) + ebml.element(
+        Id.REFERENCE_BLOCK, b"\xd8"
+    )
+    first, second = packets(
+        read([head(VIDEO) + cluster(0, key, ebml.element(Id.BLOCK_GROUP, delta))])
+    )
     assert (first.key, first.duration, first.data) == (True, 40_000, VP8_KEY)
     assert (second.key, second.timestamp) == (False, 40_000)
 
 
-OPUS = [bytes([15 << 3]) + bytes([n]) * size for n, size in enumerate((3, 300, 510, 7))]  # hybrid, 20 ms each
+OPUS = [
+    bytes([15 << 3]) + bytes([n]) * size for n, size in enumerate((3, 300, 510, 7))
+]  # hybrid, 20 ms each
 
 
 def laced(lacing: int) -> bytes:
@@ -216,20 +264,26 @@ def laced(lacing: int) -> bytes:
         coded = b"".join(b"\xff" * (size // 255) + bytes([size % 255]) for size in sizes[:-1])
     else:
         differences = [after - before for before, after in itertools.pairwise(sizes[:-1])]
-        coded = ebml.size_vint(sizes[0]) + b"".join(ebml.size_vint(one + (1 << 13) - 1, 2) for one in differences)
+        coded = ebml.size_vint(sizes[0]) + b"".join(
+            ebml.size_vint(one + (1 << 13) - 1, 2) for one in differences
+        )
     return count + coded + b"".join(OPUS)
 
 
 @pytest.mark.parametrize("lacing", [0x02, 0x06])
 def test_laced_frames_are_taken_apart(lacing: int) -> None:
-    events = packets(read([head(SOUND) + cluster(7, simple(laced(lacing), track=2, flags=0x80 | lacing))]))
+    events = packets(
+        read([head(SOUND) + cluster(7, simple(laced(lacing), track=2, flags=0x80 | lacing))])
+    )
     assert [event.data for event in events] == OPUS
     assert [event.timestamp for event in events] == [7_000, 27_000, 47_000, 67_000]
 
 
 def test_lacing_of_fixed_size() -> None:
     frames = [bytes([15 << 3, n, n]) for n in range(5)]
-    events = packets(read([head(SOUND) + cluster(0, simple(b"\x04" + b"".join(frames), track=2, flags=0x84))]))
+    events = packets(
+        read([head(SOUND) + cluster(0, simple(b"\x04" + b"".join(frames), track=2, flags=0x84))])
+    )
     assert [event.data for event in events] == frames
 
 
@@ -244,7 +298,13 @@ def test_only_the_first_track_of_each_kind_and_known_codecs_count() -> None:
     subtitles = entry(3, 17, b"S_TEXT/UTF8")
     other = entry(4, 1, b"V_VP8")
     stream = head(subtitles, VIDEO, other, SOUND)
-    stream += cluster(0, simple(b"hi", track=3), simple(VP8_KEY), simple(VP8_KEY, track=4), simple(OPUS[0], track=2))
+    stream += cluster(
+        0,
+        simple(b"hi", track=3),
+        simple(VP8_KEY),
+        simple(VP8_KEY, track=4),
+        simple(OPUS[0], track=2),
+    )
     assert [event.track.codec for event in packets(read([stream]))] == [Codec.VP8, Codec.OPUS]
 
 
@@ -252,7 +312,10 @@ def test_a_recorder_restarted_in_mid_stream_begins_a_new_document() -> None:
     one = head(VIDEO) + cluster(0, simple(VP8_KEY))
     two = head(SOUND) + cluster(500, simple(OPUS[0], track=2))
     events = packets(read([one + two]))
-    assert [(event.track.codec, event.timestamp) for event in events] == [(Codec.VP8, 0), (Codec.OPUS, 500_000)]
+    assert [(event.track.codec, event.timestamp) for event in events] == [
+        (Codec.VP8, 0),
+        (Codec.OPUS, 500_000),
+    ]
 
 
 # --- bad input ---
@@ -265,9 +328,13 @@ BROKEN = {
     "a block before the Timestamp": head(VIDEO) + open_master(Id.CLUSTER) + simple(VP8_KEY),
     "a block that is too short": head(VIDEO) + cluster(0, ebml.element(Id.SIMPLE_BLOCK, b"\x81\0")),
     "an element of unknown size": head(VIDEO) + cluster(0, b"\xa3" + UNKNOWN_8),
-    "a scale of zero": head(VIDEO, info=ebml.element(Id.INFO, ebml.element(Id.TIMESTAMP_SCALE, b"\0"))),
+    "a scale of zero": head(
+        VIDEO, info=ebml.element(Id.INFO, ebml.element(Id.TIMESTAMP_SCALE, b"\0"))
+    ),
     "an encrypted track": head(entry(1, 1, b"V_VP8", ebml.element(Id.CONTENT_ENCODINGS, b""))),
-    "sound without a rate": head(entry(1, 2, b"A_OPUS", ebml.element(Id.AUDIO, ebml.element(Id.CHANNELS, b"\0")))),
+    "sound without a rate": head(
+        entry(1, 2, b"A_OPUS", ebml.element(Id.AUDIO, ebml.element(Id.CHANNELS, b"\0")))
+    ),
 }
 
 
@@ -295,7 +362,10 @@ VP8 = Track(Codec.VP8, "vp8", width=320, height=240)
 
 def test_the_frame_message_has_the_documented_bytes() -> None:
     message = WebmWriter(VP8, 1, 0).fragment(Packet(VP8, 1_234_567, True, b"frame"))
-    assert message.hex(" ") == "1f 43 b6 75 10 00 00 18 e7 88 00 00 00 00 00 00 04 d3 a3 10 00 00 09 81 00 00 80 66 72 61 6d 65"
+    assert message.hex(" ") == (
+        "1f 43 b6 75 10 00 00 18 e7 88 00 00 00 00 00 00 04 d3 a3 10 00 00 09 81 00 00 80 "
+        "66 72 61 6d 65"
+    )
 
 
 @given(st.lists(st.tuples(st.integers(1000, 40_000), st.binary(max_size=50)), max_size=30))
@@ -306,8 +376,13 @@ def test_what_is_written_is_read_again(frames: list[tuple[int, bytes]]) -> None:
         moment += step
         expected.append(Packet(VP8, moment, True, VP8_KEY + tail))
     events = packets(read([writer.init(), *map(writer.fragment, expected)]))
-    assert [(event.data, event.key) for event in events] == [(event.data, event.key) for event in expected]
-    assert all(abs(event.timestamp - wanted.timestamp) <= 500 for event, wanted in zip(events, expected, strict=True))
+    assert [(event.data, event.key) for event in events] == [
+        (event.data, event.key) for event in expected
+    ]
+    assert all(
+        abs(event.timestamp - wanted.timestamp) <= 500
+        for event, wanted in zip(events, expected, strict=True)
+    )
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=str)
@@ -329,7 +404,11 @@ def test_a_live_init_segment_has_a_date_an_unknown_size_and_no_duration() -> Non
     init = WebmWriter(VP8, 1, 123_456_789).init()
     position = init.index(Id.SEGMENT.to_bytes(4, "big"))
     assert init[position + 4 : position + 12] == UNKNOWN_8
-    info = next(payload for identifier, payload in ebml.children(init[position + 12 :]) if identifier == Id.INFO)
+    info = next(
+        payload
+        for identifier, payload in ebml.children(init[position + 12 :])
+        if identifier == Id.INFO
+    )
     elements = dict(ebml.children(info))
     assert int.from_bytes(elements[Id.DATE_UTC], "big") == 123_456_789
     assert 0x4489 not in elements  # Duration
@@ -346,8 +425,14 @@ def test_what_is_only_passed_over_may_be_large_and_is_never_held(identifier: int
     """Attachments, an index, tags, and emptiness."""
     reader = WebmReader()
     size = 12 * 2**20
-    reader.feed(head(VIDEO) + identifier.to_bytes((identifier.bit_length() + 7) // 8, "big") + ebml.size_vint(size))
+    reader.feed(
+        head(VIDEO)
+        + identifier.to_bytes((identifier.bit_length() + 7) // 8, "big")
+        + ebml.size_vint(size)
+    )
     for _ in range(12):
         reader.feed(bytes(2**20))
         assert reader.held < 2**12
-    assert [packet.data for packet in packets(reader.feed(cluster(0, simple(VP8_KEY))))] == [VP8_KEY]
+    assert [packet.data for packet in packets(reader.feed(cluster(0, simple(VP8_KEY))))] == [
+        VP8_KEY
+    ]

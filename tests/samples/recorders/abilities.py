@@ -1,7 +1,8 @@
-"""What each browser can really do, found out by doing it: `python -m tests.samples.recorders.abilities [browser ...]` prints a table.
+"""What each browser can really do, found out by doing it: `python -m
+tests.samples.recorders.abilities [browser ...]` prints a table.
 
-`isTypeSupported` and `isConfigSupported` are not asked, because they promise more than is kept: a recorder must have given bytes, a decoder
-pictures, a media element must have played.
+`isTypeSupported` and `isConfigSupported` are not asked, because they promise more than is kept: a
+recorder must have given bytes, a decoder pictures, a media element must have played.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ HERE = Path(__file__).parent
 MAX_PACKETS = 30
 """How many packets are decoded: a second of video."""
 
-VIDEOS = ("chromium-vp8.webm", "chromium-vp9.webm", "chromium-av1.webm", "chromium-h264.webm", "ffmpeg-safari-like.mp4")
+VIDEOS = (
+    "chromium-vp8.webm",
+    "chromium-vp9.webm",
+    "chromium-av1.webm",
+    "chromium-h264.webm",
+    "ffmpeg-safari-like.mp4",
+)
 SOUNDS = ("chromium-opus.webm", "ffmpeg-safari-like.mp4")
 """One recording for each codec that passes through the relay; H.264 comes from two encoders."""
 
@@ -53,8 +60,19 @@ def _decoder(kind: Kind, file: str) -> Probe:
         config["description"] = base64.b64encode(track.config).decode()
     if kind is Kind.AUDIO:
         config |= {"sampleRate": track.sample_rate, "numberOfChannels": track.channels}
-    chunks = [{"type": "key" if p.key else "delta", "timestamp": p.timestamp, "data": base64.b64encode(p.data).decode()} for p in packets]
-    return Probe(f"{kind.title()}Decoder `{track.codec_string}`", _DECODER, (kind.title(), config, chunks[:MAX_PACKETS]))
+    chunks = [
+        {
+            "type": "key" if p.key else "delta",
+            "timestamp": p.timestamp,
+            "data": base64.b64encode(p.data).decode(),
+        }
+        for p in packets
+    ]
+    return Probe(
+        f"{kind.title()}Decoder `{track.codec_string}`",
+        _DECODER,
+        (kind.title(), config, chunks[:MAX_PACKETS]),
+    )
 
 
 def _media_source(kind: Kind, file: str, source: str = "MediaSource") -> Probe:
@@ -62,7 +80,11 @@ def _media_source(kind: Kind, file: str, source: str = "MediaSource") -> Probe:
     track, packets = _media(file, kind)
     sender = writer(track, 1, 0)
     messages = [sender.init(), *(sender.fragment(packet) for packet in packets)]
-    return Probe(f"{source} `{sender.mime}`", _MEDIA_SOURCE, (source, sender.mime, [base64.b64encode(m).decode() for m in messages]))
+    return Probe(
+        f"{source} `{sender.mime}`",
+        _MEDIA_SOURCE,
+        (source, sender.mime, [base64.b64encode(m).decode() for m in messages]),
+    )
 
 
 def _media(file: str, kind: Kind) -> tuple[Track, list[Packet]]:
@@ -87,8 +109,15 @@ def probes() -> list[Probe]:
         _recorder("audio/mp4;codecs=opus", "audio"),
         Probe("requestVideoFrameCallback", _FRAME_CALLBACK),
         Probe("MediaStreamTrackProcessor, in the window", _TRACK_PROCESSOR),
-        Probe("MediaStreamTrackProcessor, in a worker", _WORKER, ("postMessage(typeof MediaStreamTrackProcessor)",)),
-        *(_video_encoder(codec) for codec in ("vp8", "avc1.42E01E", "vp09.00.10.08", "av01.0.01M.08")),
+        Probe(
+            "MediaStreamTrackProcessor, in a worker",
+            _WORKER,
+            ("postMessage(typeof MediaStreamTrackProcessor)",),
+        ),
+        *(
+            _video_encoder(codec)
+            for codec in ("vp8", "avc1.42E01E", "vp09.00.10.08", "av01.0.01M.08")
+        ),
         Probe("AudioEncoder `opus`", _AUDIO_ENCODER, ({"codec": "opus"},)),
         Probe("AudioEncoder `mp4a.40.2`", _AUDIO_ENCODER, ({"codec": "mp4a.40.2"},)),
         Probe("canvas.toBlob `image/jpeg`", _JPEG),
@@ -125,7 +154,12 @@ async def probe_all(name: str, rows: Sequence[Probe]) -> list[str]:
 
 async def _cell(page: Page, probe: Probe) -> str:
     try:
-        return str(await page.evaluate(f"async (...values) => {{ {_TOOLS} return await ({probe.script})(...values); }}", *probe.arguments))
+        return str(
+            await page.evaluate(
+                f"async (...values) => {{ {_TOOLS} return await ({probe.script})(...values); }}",
+                *probe.arguments,
+            )
+        )
     except PageError as error:
         first = str(error).splitlines()[0]
         if "no such window" in first or "script result" in first or "crash" in first.lower():

@@ -1,6 +1,8 @@
-"""Makes the recordings of this folder afresh, with the recorders of real browsers: `python -m tests.samples.recorders.make [name ...]`.
+"""Makes the recordings of this folder afresh, with the recorders of real browsers: `python -m
+tests.samples.recorders.make [name ...]`.
 
-Names are browsers or files; without any, everything is made. A browser that is not installed is left out, its files stay as they are.
+Names are browsers or files; without any, everything is made. A browser that is not installed is
+left out, its files stay as they are.
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ class Recipe:
         file: Its name.
         browser: Key of `BROWSERS`.
         mime: What MediaRecorder is asked for.
-        video, audio: Which tracks; `video` is `camera`, nothing, or a canvas: `alpha`, which is half transparent, or `turn`, which
-            changes from landscape to portrait halfway, as a phone does.
+        video, audio: Which tracks; `video` is `camera`, nothing, or a canvas: `alpha`, which is
+            half transparent, or `turn`, which changes from landscape to portrait halfway, as a
+            phone does.
         seconds: How long.
         ending: Whether to keep what `stop()` still delivers. A connection that breaks does not.
         options: More options for MediaRecorder.
@@ -58,23 +61,87 @@ SECOND_KEYFRAMES = {"videoKeyFrameIntervalDuration": 1000}
 
 RECIPES = (
     *(
-        Recipe(f"chromium-{codec}.webm", "chromium", f"video/webm;codecs={codec}", options=SECOND_KEYFRAMES)
+        Recipe(
+            f"chromium-{codec}.webm",
+            "chromium",
+            f"video/webm;codecs={codec}",
+            options=SECOND_KEYFRAMES,
+        )
         for codec in ("vp8", "vp9", "h264", "av1")
     ),
     Recipe("chromium-opus.webm", "chromium", "audio/webm;codecs=opus", video="", audio=True),
-    Recipe("chromium-av.webm", "chromium", "video/webm;codecs=vp8,opus", audio=True, options=SECOND_KEYFRAMES),
-    Recipe("chromium-alpha.webm", "chromium", "video/webm;codecs=vp8", video="alpha", options=SECOND_KEYFRAMES),
-    Recipe("chromium-turn-vp8.webm", "chromium", "video/webm;codecs=vp8", video="turn", options=SECOND_KEYFRAMES),
-    Recipe("chromium-turn-h264.webm", "chromium", "video/webm;codecs=h264", video="turn", options=SECOND_KEYFRAMES),
-    Recipe("chromium-mp4.mp4", "chromium", "video/mp4;codecs=avc1.42E01E,opus", audio=True, seconds=SLOW_SECONDS, options=SECOND_KEYFRAMES),
-    Recipe("chromium-vp9.mp4", "chromium", "video/mp4;codecs=vp9", seconds=SLOW_SECONDS, options=SECOND_KEYFRAMES),
+    Recipe(
+        "chromium-av.webm",
+        "chromium",
+        "video/webm;codecs=vp8,opus",
+        audio=True,
+        options=SECOND_KEYFRAMES,
+    ),
+    Recipe(
+        "chromium-alpha.webm",
+        "chromium",
+        "video/webm;codecs=vp8",
+        video="alpha",
+        options=SECOND_KEYFRAMES,
+    ),
+    Recipe(
+        "chromium-turn-vp8.webm",
+        "chromium",
+        "video/webm;codecs=vp8",
+        video="turn",
+        options=SECOND_KEYFRAMES,
+    ),
+    Recipe(
+        "chromium-turn-h264.webm",
+        "chromium",
+        "video/webm;codecs=h264",
+        video="turn",
+        options=SECOND_KEYFRAMES,
+    ),
+    Recipe(
+        "chromium-mp4.mp4",
+        "chromium",
+        "video/mp4;codecs=avc1.42E01E,opus",
+        audio=True,
+        seconds=SLOW_SECONDS,
+        options=SECOND_KEYFRAMES,
+    ),
+    Recipe(
+        "chromium-vp9.mp4",
+        "chromium",
+        "video/mp4;codecs=vp9",
+        seconds=SLOW_SECONDS,
+        options=SECOND_KEYFRAMES,
+    ),
     Recipe("firefox-video.webm", "firefox", "video/webm;codecs=vp8"),
     Recipe("firefox-opus.webm", "firefox", "audio/webm;codecs=opus", video="", audio=True),
     Recipe("firefox-av.webm", "firefox", "video/webm;codecs=vp8,opus", audio=True),
-    # WebKitGTK's recorder garbles its last fragment when it is stopped: what stop() delivers is left out.
-    Recipe("webkit-video.mp4", "webkit", "video/mp4;codecs=avc1.42E01E", seconds=SLOW_SECONDS, ending=False),
-    Recipe("webkit-audio.mp4", "webkit", "audio/mp4;codecs=mp4a.40.2", video="", audio=True, seconds=SLOW_SECONDS, ending=False),
-    Recipe("webkit-av.mp4", "webkit", "video/mp4;codecs=avc1.42E01E,mp4a.40.2", audio=True, seconds=SLOW_SECONDS, ending=False),
+    # WebKitGTK's recorder garbles its last fragment when it is stopped: what stop() delivers is
+    # left out.
+    Recipe(
+        "webkit-video.mp4",
+        "webkit",
+        "video/mp4;codecs=avc1.42E01E",
+        seconds=SLOW_SECONDS,
+        ending=False,
+    ),
+    Recipe(
+        "webkit-audio.mp4",
+        "webkit",
+        "audio/mp4;codecs=mp4a.40.2",
+        video="",
+        audio=True,
+        seconds=SLOW_SECONDS,
+        ending=False,
+    ),
+    Recipe(
+        "webkit-av.mp4",
+        "webkit",
+        "video/mp4;codecs=avc1.42E01E,mp4a.40.2",
+        audio=True,
+        seconds=SLOW_SECONDS,
+        ending=False,
+    ),
 )
 
 
@@ -87,13 +154,25 @@ async def record(page: Page, recipe: Recipe) -> tuple[bytes, dict[str, Any]]:
     """Records once.
 
     Returns:
-        The bytes, and what `index.json` says about them: `mime` (the recorder's own), `blobs` (the sizes in which the bytes came, in
-        order) and `arrivals` (milliseconds after `start()` at which they came).
+        The bytes, and what `index.json` says about them: `mime` (the recorder's own), `blobs` (the
+        sizes in which the bytes came, in order) and `arrivals` (milliseconds after `start()` at
+        which they came).
     """
-    wish = {"mime": recipe.mime, "video": recipe.video, "audio": recipe.audio, "milliseconds": recipe.seconds * 1000}
-    result = await page.evaluate(_RECORD, {**wish, "ending": recipe.ending, "options": recipe.options})
+    wish = {
+        "mime": recipe.mime,
+        "video": recipe.video,
+        "audio": recipe.audio,
+        "milliseconds": recipe.seconds * 1000,
+    }
+    result = await page.evaluate(
+        _RECORD, {**wish, "ending": recipe.ending, "options": recipe.options}
+    )
     parts = [base64.b64decode(part) for part in result.pop("parts")]
-    return b"".join(parts), {"mime": result["mime"], "blobs": [len(part) for part in parts], "arrivals": result["arrivals"]}
+    return b"".join(parts), {
+        "mime": result["mime"],
+        "blobs": [len(part) for part in parts],
+        "arrivals": result["arrivals"],
+    }
 
 
 async def make(recipes: Sequence[Recipe], index: dict[str, Any]) -> None:
@@ -112,7 +191,10 @@ async def make(recipes: Sequence[Recipe], index: dict[str, Any]) -> None:
                     await page.close()
                 (HERE / recipe.file).write_bytes(data)
                 index[recipe.file] = {"browser": browser.version, "asked": recipe.mime, **entry}
-                print(f"{recipe.file}: {len(data)} bytes in {len(entry['blobs'])} blobs, {entry['mime']}")
+                print(
+                    f"{recipe.file}: {len(data)} bytes in {len(entry['blobs'])} blobs, "
+                    f"{entry['mime']}"
+                )
     except BrowserMissing as missing:
         print(f"{name} is left out: {missing}")
 
@@ -120,7 +202,11 @@ async def make(recipes: Sequence[Recipe], index: dict[str, Any]) -> None:
 async def main(names: Sequence[str]) -> None:
     index: dict[str, Any] = json.loads(INDEX.read_text()) if INDEX.exists() else {}
     for browser in BROWSERS:
-        wanted = [r for r in RECIPES if r.browser == browser and (not names or r.file in names or browser in names)]
+        wanted = [
+            r
+            for r in RECIPES
+            if r.browser == browser and (not names or r.file in names or browser in names)
+        ]
         if wanted:
             await make(wanted, index)
     if not names or safari_like.FILE in names:
@@ -132,7 +218,9 @@ def _dump(index: dict[str, Any]) -> str:
     """JSON with one line per field: short enough to read, long enough to compare."""
     files = []
     for file, entry in sorted(index.items()):
-        fields = ",\n".join(f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in entry.items())
+        fields = ",\n".join(
+            f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in entry.items()
+        )
         files.append(f"  {json.dumps(file)}: {{\n{fields}\n  }}")
     return "{\n" + ",\n".join(files) + "\n}\n"
 

@@ -1,4 +1,5 @@
-"""A fragmented MP4 in the shape that Safari's MediaRecorder gives before iOS 18.4: segments of one second, groups of pictures of two.
+"""A fragmented MP4 in the shape that Safari's MediaRecorder gives before iOS 18.4: segments of one
+second, groups of pictures of two.
 
 It stands in for a recording of an iPhone, which no Linux machine can make.
 """
@@ -35,12 +36,20 @@ def make(path: Path) -> dict[str, Any]:
         Its entry for `index.json`; each blob is one segment, the first has the header.
     """
     file = io.BytesIO()
-    options = {"movflags": "empty_moov+default_base_moof+delay_moov+skip_trailer", "frag_duration": str(SEGMENT_SECONDS * 1_000_000)}
+    options = {
+        "movflags": "empty_moov+default_base_moof+delay_moov+skip_trailer",
+        "frag_duration": str(SEGMENT_SECONDS * 1_000_000),
+    }
     with av.open(file, "w", format="mp4", options=options) as output:
         video = output.add_stream("libx264", rate=FRAME_RATE)
         video.width, video.height, video.pix_fmt, video.bit_rate = WIDTH, HEIGHT, "yuv420p", 120_000
         video.codec_context.gop_size = GROUP_SECONDS * FRAME_RATE
-        video.options = {"profile": "baseline", "tune": "zerolatency", "sc_threshold": "0", "preset": "veryfast"}
+        video.options = {
+            "profile": "baseline",
+            "tune": "zerolatency",
+            "sc_threshold": "0",
+            "preset": "veryfast",
+        }
         audio = output.add_stream("aac", rate=AUDIO_RATE, layout="mono")
         audio.bit_rate = 32_000
         samples = 0
@@ -55,7 +64,12 @@ def make(path: Path) -> dict[str, Any]:
     path.write_bytes(data)
     starts = [*_fragments(data), len(data)]
     mime = "video/mp4;codecs=avc1.42C00D,mp4a.40.2"
-    return {"browser": f"none, PyAV {av.__version__}", "asked": mime, "mime": mime, "blobs": _differences([0, *starts[1:]])}
+    return {
+        "browser": f"none, PyAV {av.__version__}",
+        "asked": mime,
+        "mime": mime,
+        "blobs": _differences([0, *starts[1:]]),
+    }
 
 
 def _fragments(data: bytes) -> list[int]:
@@ -86,7 +100,12 @@ def _picture(number: int) -> av.VideoFrame:
 
 def _sound(first: int) -> av.AudioFrame:
     """One AAC frame of a tone, from this sample on."""
-    wave = np.sin(2 * np.pi * TONE * np.arange(first, first + AAC_FRAME) / AUDIO_RATE).astype(np.float32) / 4
+    wave = (
+        np.sin(2 * np.pi * TONE * np.arange(first, first + AAC_FRAME) / AUDIO_RATE).astype(
+            np.float32
+        )
+        / 4
+    )
     frame = av.AudioFrame.from_ndarray(wave.reshape(1, -1), "fltp", "mono")
     frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, first, Fraction(1, AUDIO_RATE)
     return frame

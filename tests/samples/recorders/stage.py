@@ -1,4 +1,6 @@
-"""An empty page on the loopback interface: cameras and codecs need a secure context, which a `data:` address is not."""
+"""An empty page on the loopback interface: cameras and codecs need a secure context, which a
+`data:` address is not.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-PAGE = "<!doctype html><meta charset=utf-8><link rel=icon href='data:,'><title>stage</title><video id=video muted playsinline></video>"
+PAGE = (
+    "<!doctype html><meta charset=utf-8><link rel=icon "
+    "href='data:,'><title>stage</title><video id=video muted playsinline></video>"
+)
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,6 @@
-"""Who is let in, asked with headers alone: requests and handshakes by one table of cases, where both are judged alike."""
+"""Who is let in, asked with headers alone: requests and handshakes by one table of cases, where
+both are judged alike.
+"""
 
 from __future__ import annotations
 
@@ -58,11 +60,15 @@ class House:
 
         return self.entrance.ask(Transport(), pairs, values)
 
-    def request(self, route: Route, *headers: tuple[str, str], host: str = HOST, **parts: str) -> Admission:
+    def request(
+        self, route: Route, *headers: tuple[str, str], host: str = HOST, **parts: str
+    ) -> Admission:
         asked, found = self.asked(*headers, host=host), (route, parts or {"name": "porch"})
         return self.entrance.request(asked, route.method, lambda: found)
 
-    def handshake(self, *headers: tuple[str, str], host: str = HOST, path: str = "/player/porch") -> Admission:
+    def handshake(
+        self, *headers: tuple[str, str], host: str = HOST, path: str = "/player/porch"
+    ) -> Admission:
         return self.entrance.handshake(self.asked(*headers, host=host), path)[1]
 
 

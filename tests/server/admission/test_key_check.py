@@ -60,7 +60,9 @@ def test_what_a_program_shows_adds_to_what_its_cookies_allow(house: House) -> No
 
 def test_a_key_is_a_token_or_a_password() -> None:
     basic = base64.b64encode(b"anybody:k:ey").decode()
-    assert [shown_key(one) for one in ("Bearer  k ", f"BASIC {basic}", "Basic !", "Basic", "", "key k")] == [
+    assert [
+        shown_key(one) for one in ("Bearer  k ", f"BASIC {basic}", "Basic !", "Basic", "", "key k")
+    ] == [
         "k",
         "k:ey",
         "",

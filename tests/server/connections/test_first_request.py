@@ -1,4 +1,6 @@
-"""The door, and the rooms behind it: what a peer's bytes may do, whatever they are; transport and clock only pretend."""
+"""The door, and the rooms behind it: what a peer's bytes may do, whatever they are; transport and
+clock only pretend.
+"""
 
 from __future__ import annotations
 
@@ -85,12 +87,22 @@ class Stage:
 
 # --- empty lines ---
 
-BEGINNINGS = [b"", b"G", b"\r\n", b"\r\n\r\n", b"\n\n", b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nA: b", b"GET / HTTP/1.1\nHost: x\n\n"]
+BEGINNINGS = [
+    b"",
+    b"G",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\n\n",
+    b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nA: b",
+    b"GET / HTTP/1.1\nHost: x\n\n",
+]
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 @pytest.mark.parametrize("step", [1, 1000])
-def test_a_request_that_does_not_end_ends_in_time_however_it_begins(beginning: bytes, step: int) -> None:
+def test_a_request_that_does_not_end_ends_in_time_however_it_begins(
+    beginning: bytes, step: int
+) -> None:
     stage = Stage()
     for position in range(0, len(beginning), step):
         stage.door.data_received(beginning[position : position + step])
@@ -103,8 +115,15 @@ def test_a_request_that_does_not_end_ends_in_time_however_it_begins(beginning: b
 
 @pytest.mark.parametrize("lines", [b"\r\n", b"\n", b"\r\n\r\n", b"\r\n" * 40000])
 def test_empty_lines_before_a_request_are_ignored(lines: bytes) -> None:
-    for request, room in ((b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "http"), (handshake("/wall", "x"), "websocket")):
-        for pieces in ([lines + request], [lines, request], [lines[:1], lines[1:] + request[:1], request[1:]]):
+    for request, room in (
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "http"),
+        (handshake("/wall", "x"), "websocket"),
+    ):
+        for pieces in (
+            [lines + request],
+            [lines, request],
+            [lines[:1], lines[1:] + request[:1], request[1:]],
+        ):
             stage = Stage()
             for piece in pieces:
                 stage.door.data_received(piece)
@@ -116,7 +135,11 @@ def test_empty_lines_before_a_request_are_ignored(lines: bytes) -> None:
 def test_a_head_that_is_too_large_is_refused_though_it_comes_at_once(size: int, end: bytes) -> None:
     stage = Stage()
     stage.door.data_received(b"GET / HTTP/1.1\r\nX: " + b"x" * size + end)
-    assert stage.transport.written.startswith(b"HTTP/1.1 431 ") and stage.transport.closed and not stage.rooms.entered
+    assert (
+        stage.transport.written.startswith(b"HTTP/1.1 431 ")
+        and stage.transport.closed
+        and not stage.rooms.entered
+    )
     written = stage.transport.written
     stage.door.data_received(b"\r\n\r\n")
     assert stage.transport.written == written and not stage.rooms.entered
@@ -141,37 +164,108 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     await one.stop()
 
 
-PATHS = [*map(filled, (*REQUESTS, *SOCKETS * 5)), *["/healthz"] * 5, "//[", "http://[", "http://x:99999/", "/player/%ff", "/" + "a" * 9000]
+PATHS = [
+    *map(filled, (*REQUESTS, *SOCKETS * 5)),
+    *["/healthz"] * 5,
+    "//[",
+    "http://[",
+    "http://x:99999/",
+    "/player/%ff",
+    "/" + "a" * 9000,
+]
 QUERIES = ["", "", "?a=b", "?width=x", "?at=5", "?rest=1", "?\xff", "#x", "?%", "?after=1&fps=3"]
-METHODS = ["GET", "GET", "GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "CONNECT", "TRACE", "PRI", "get", "G\xe9T"]
+METHODS = [
+    "GET",
+    "GET",
+    "GET",
+    "POST",
+    "PUT",
+    "DELETE",
+    "OPTIONS",
+    "HEAD",
+    "CONNECT",
+    "TRACE",
+    "PRI",
+    "get",
+    "G\xe9T",
+]
 VERSIONS = [*["HTTP/1.1"] * 8, "HTTP/1.0", "HTTP/2.0", "HTTP/0.9", ""]
 UPGRADE = [
-    *("Host: localhost", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: drawercam.1"),
+    *(
+        "Host: localhost",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Protocol: drawercam.1",
+    ),
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
 ]
 LINES = [
     *UPGRADE,
-    *("Host: 127.0.0.1:99999", "Host: [::1", "Host: localhost:x", "Upgrade: h2c", "Connection: close", "Origin: http://["),
-    *("Content-Length: 5", "Content-Length: 0", "Transfer-Encoding: chunked", "Expect: 100-continue", "Content-Encoding: gzip"),
-    *('Cookie: drawercam-x=\xff; a="b', "Authorization: Basic \xff", "Authorization: Bearer", 'If-None-Match: W/"x, *'),
-    *("Drawercam-Protocol: drawercam.1", "Drawercam-Ticket: \xff.", "X: " + "a" * 9000, "Content-Type: \xff"),
+    *(
+        "Host: 127.0.0.1:99999",
+        "Host: [::1",
+        "Host: localhost:x",
+        "Upgrade: h2c",
+        "Connection: close",
+        "Origin: http://[",
+    ),
+    *(
+        "Content-Length: 5",
+        "Content-Length: 0",
+        "Transfer-Encoding: chunked",
+        "Expect: 100-continue",
+        "Content-Encoding: gzip",
+    ),
+    *(
+        'Cookie: drawercam-x=\xff; a="b',
+        "Authorization: Basic \xff",
+        "Authorization: Bearer",
+        'If-None-Match: W/"x, *',
+    ),
+    *(
+        "Drawercam-Protocol: drawercam.1",
+        "Drawercam-Ticket: \xff.",
+        "X: " + "a" * 9000,
+        "Content-Type: \xff",
+    ),
 ]
 MASK = b"\x80\0\0\0\0"
-TAILS = [b"", b"hello", b"\x81" + MASK, b"GET ", b"5\r\nhello\r\n0\r\n\r\n", b"\x88" + MASK + b"\x81", b"\x89" + MASK * 9, b"\r\n\r\n"]
+TAILS = [
+    b"",
+    b"hello",
+    b"\x81" + MASK,
+    b"GET ",
+    b"5\r\nhello\r\n0\r\n\r\n",
+    b"\x88" + MASK + b"\x81",
+    b"\x89" + MASK * 9,
+    b"\r\n\r\n",
+]
 
 
 def request(chance: random.Random) -> bytes:
     """Something like a request."""
-    lines = chance.sample(LINES, chance.choice([0, 0, 1, 2, 5])) + (UPGRADE if chance.random() < 0.5 else UPGRADE[:1])
-    first = f"{chance.choice(METHODS)} {chance.choice(PATHS)}{chance.choice(QUERIES)} {chance.choice(VERSIONS)}"
+    lines = chance.sample(LINES, chance.choice([0, 0, 1, 2, 5])) + (
+        UPGRADE if chance.random() < 0.5 else UPGRADE[:1]
+    )
+    first = (
+        f"{chance.choice(METHODS)} {chance.choice(PATHS)}{chance.choice(QUERIES)} "
+        f"{chance.choice(VERSIONS)}"
+    )
     head = bytearray("\r\n".join([first, *lines, "", ""]).encode("latin-1"))
     for _ in range(chance.choice([0, 0, 0, 1, 3])):
         head[chance.randrange(len(head) - 4)] = chance.randrange(256)
-    return bytes(head) + chance.choice(TAILS) + (chance.randbytes(20) if chance.random() < 0.2 else b"")
+    return (
+        bytes(head)
+        + chance.choice(TAILS)
+        + (chance.randbytes(20) if chance.random() < 0.2 else b"")
+    )
 
 
 @pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
-async def test_no_bytes_of_a_peer_raise_into_the_loop(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_bytes_of_a_peer_raise_into_the_loop(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     chance, told = random.Random(1), []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
     statuses = set()
@@ -227,7 +321,14 @@ async def test_a_refused_handshake_gets_its_answer_whatever_follows_it(
     assert transport.written.endswith(body)
 
 
-@pytest.mark.parametrize("head", [b"GE\xffT /" + b"<b>" * 2000, b"GET / HTTP/1.1\r\nX: " + b"x" * 7000 + b"\0", b"GET http://[ HTTP/1.1"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GE\xffT /" + b"<b>" * 2000,
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 7000 + b"\0",
+        b"GET http://[ HTTP/1.1",
+    ],
+)
 async def test_a_request_that_cannot_be_read_is_answered_in_a_sentence(
     server: Server, head: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -238,8 +339,14 @@ async def test_a_request_that_cannot_be_read_is_answered_in_a_sentence(
     for _ in range(5):
         await asyncio.sleep(0)
     assert transport.written.startswith(b"HTTP/1.0 400 ") and transport.closed
-    assert transport.written.endswith(b'\r\n\r\n{"error": "bad-request", "text": "The request is not understood."}')
-    assert b"X-Frame-Options: DENY" in transport.written and b"aiohttp" not in transport.written and not caplog.records
+    assert transport.written.endswith(
+        b'\r\n\r\n{"error": "bad-request", "text": "The request is not understood."}'
+    )
+    assert (
+        b"X-Frame-Options: DENY" in transport.written
+        and b"aiohttp" not in transport.written
+        and not caplog.records
+    )
     transport.protocol.connection_lost(None)
 
 
@@ -247,7 +354,11 @@ async def test_requests_that_come_together_are_taken_apart_one_by_one(server: Se
     transport = Transport()
     door = Door(server)
     door.connection_made(cast(asyncio.BaseTransport, transport))
-    door.data_received(b"".join(b"GET /nothing-%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % number for number in range(64)))
+    door.data_received(
+        b"".join(
+            b"GET /nothing-%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % number for number in range(64)
+        )
+    )
     waiting = transport.protocol._messages
     most = 0
     while transport.written.count(b"HTTP/1.1 404 ") < 64:

@@ -1,4 +1,7 @@
-"""Many who come at the same moment, or stay: who makes room for whom. Real relays and real connections."""
+"""Many who come at the same moment, or stay: who makes room for whom.
+
+Real relays and real connections.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,9 @@ async def asks(port: int) -> bytes:
 
 
 async def test_who_goes_away_amid_a_handshake_is_no_news(tls_relay: Relay) -> None:
-    """Phones that do not trust the certificate, checks whether the port is open, and programs that speak no TLS."""
+    """Phones that do not trust the certificate, checks whether the port is open, and programs that
+    speak no TLS.
+    """
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
     with pytest.raises(ssl.SSLWantReadError):
@@ -57,7 +62,9 @@ async def test_who_goes_away_amid_a_handshake_is_no_news(tls_relay: Relay) -> No
         await asyncio.open_connection("localhost", tls_relay.port, ssl=ssl.create_default_context())
     async with await Raw.open(tls_relay) as raw:
         assert await raw.request(tls_relay, "/nothing") == 404
-    await eventually(lambda: "nothing at this address" in tls_relay.output, "it says what it has to say")
+    await eventually(
+        lambda: "nothing at this address" in tls_relay.output, "it says what it has to say"
+    )
     # The last line feed of its first words may come late.
     news = [line for line in tls_relay.output.removeprefix(said).splitlines() if line]
     assert len(news) == 1, news
@@ -65,7 +72,9 @@ async def test_who_goes_away_amid_a_handshake_is_no_news(tls_relay: Relay) -> No
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the system gives 64 files: 8 places for pages, 6 of one address; 6 for sockets; and two for those that are turned away."""
+    """As where the system gives 64 files: 8 places for pages, 6 of one address; 6 for sockets; and
+    two for those that are turned away.
+    """
     monkeypatch.setattr(limits, "make_room", lambda wanted: 63)
 
 
@@ -102,7 +111,9 @@ class Browser:
                 self._writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n".encode())
                 head = await self._reader.readuntil(b"\r\n\r\n")
                 size = re.search(rb"Content-Length: (\d+)", head)
-                return int(head.split(b" ", 2)[1]), await self._reader.readexactly(int(size[1])) if size else b""
+                return int(head.split(b" ", 2)[1]), await self._reader.readexactly(
+                    int(size[1])
+                ) if size else b""
         except (ConnectionError, asyncio.IncompleteReadError):
             return 0, b""
 
@@ -123,7 +134,9 @@ async def test_a_crowd_is_served_or_displaced_and_nobody_is_forgotten() -> None:
 
 
 @pytest.mark.usefixtures("few")
-async def test_pages_without_a_right_make_room_and_one_that_has_shown_its_key_stays(tmp_path: Path) -> None:
+async def test_pages_without_a_right_make_room_and_one_that_has_shown_its_key_stays(
+    tmp_path: Path,
+) -> None:
     async with Keyed(tmp_path) as house:
         mine = cookie(house.ring, house.ring.keys[1])
         friend = await Browser.come(house)
@@ -132,9 +145,13 @@ async def test_pages_without_a_right_make_room_and_one_that_has_shown_its_key_st
         for number in range(6):
             strangers.append(await Browser.come(house))
             assert (await strangers[-1].ask())[0] == 200, number
-        assert (await strangers[0].ask(), await friend.ask()) == ((0, b""), (200, b"ok\n")), "the oldest that has shown nothing went"
+        assert (await strangers[0].ask(), await friend.ask()) == ((0, b""), (200, b"ok\n")), (
+            "the oldest that has shown nothing went"
+        )
         other = await Browser.come(house, "127.0.0.3")
-        assert (await other.ask())[0] == (await strangers[1].ask())[0] == 200, "it takes nobody's place"
+        assert (await other.ask())[0] == (await strangers[1].ask())[0] == 200, (
+            "it takes nobody's place"
+        )
         for one in (friend, other, *strangers):
             one.leave()
 
@@ -149,16 +166,23 @@ async def test_where_a_whole_share_has_shown_a_right_a_newcomer_is_told(tmp_path
         for _ in range(3):
             late = await Browser.come(house)
             status, body = await late.ask("/api/session", mine)
-            assert status == 503 and json.loads(body) == {"error": "too-many", "text": "There are too many connections."}
+            assert status == 503 and json.loads(body) == {
+                "error": "too-many",
+                "text": "There are too many connections.",
+            }
             assert (await late.ask())[0] == 0
             late.leave()
-        reader, writer = await asyncio.open_connection("127.0.0.1", house.port, local_addr=("127.0.0.2", 0))
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", house.port, local_addr=("127.0.0.2", 0)
+        )
         writer.write(handshake("/wall", f"127.0.0.1:{house.port}", f"Cookie: {mine}"))
         assert (await asyncio.wait_for(reader.read(), PATIENCE)).startswith(b"HTTP/1.1 503 ")
         writer.close()
         elsewhere = await Browser.come(house, "127.0.0.3")
         assert (await elsewhere.ask("/api/cameras", mine))[0] == 200
-        assert {(await one.ask("/api/cameras", mine))[0] for one in friends} == {200}, "none of them has noticed"
+        assert {(await one.ask("/api/cameras", mine))[0] for one in friends} == {200}, (
+            "none of them has noticed"
+        )
         assert house.server.refusals.counted["too-many"] == 4
         for one in (*friends, elsewhere):
             one.leave()
@@ -171,9 +195,13 @@ async def test_sockets_and_files_of_a_camera_take_no_places_of_pages() -> None:
         house.picture(True)
         walls = []
         for _ in range(2):
-            reader, writer = await asyncio.open_connection("127.0.0.1", house.port, local_addr=("127.0.0.2", 0))
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", house.port, local_addr=("127.0.0.2", 0)
+            )
             writer.write(handshake("/wall", f"127.0.0.1:{house.port}"))
-            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).startswith(b"HTTP/1.1 101 ")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)).startswith(
+                b"HTTP/1.1 101 "
+            )
             walls.append((reader, writer))
         reading = await Browser.come(house)
         reading._writer.write(b"GET /cameras/porch/live.webm HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -196,12 +224,16 @@ async def test_sockets_and_files_of_a_camera_take_no_places_of_pages() -> None:
 
 
 @pytest.mark.usefixtures("few")
-async def test_a_request_that_was_a_cameras_goes_when_there_is_no_place_for_its_connection(tmp_path: Path) -> None:
+async def test_a_request_that_was_a_cameras_goes_when_there_is_no_place_for_its_connection(
+    tmp_path: Path,
+) -> None:
     async with Keyed(tmp_path) as house:
         mine = cookie(house.ring, house.ring.keys[1])
         asking = await Browser.come(house)
         answer = asyncio.create_task(asking.ask("/cameras/porch/latest.jpg", mine))
-        await eventually(lambda: house.server._entrance.book.sockets.total == 1, "it waits for a picture")
+        await eventually(
+            lambda: house.server._entrance.book.sockets.total == 1, "it waits for a picture"
+        )
         friends = [await Browser.come(house) for _ in range(6)]
         for one in friends:
             assert (await one.ask("/api/cameras", mine))[0] == 200

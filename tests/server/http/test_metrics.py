@@ -35,7 +35,11 @@ Samples = dict[tuple[str, str], float]
 def read(text: str) -> Samples:
     """Each sample by its name and the values of its labels."""
     families = text_string_to_metric_families(text)
-    return {(one.name, " ".join(one.labels.values())): one.value for family in families for one in family.samples}
+    return {
+        (one.name, " ".join(one.labels.values())): one.value
+        for family in families
+        for one in family.samples
+    }
 
 
 async def scrape(client: aiohttp.ClientSession, **headers: str) -> Samples:
@@ -55,21 +59,31 @@ async def client(relay: Relay) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def test_what_passes_through_is_counted(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
+async def test_what_passes_through_is_counted(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
     before = await scrape(client)
     pictures, sounds = packets(VP8), packets(OPUS)
 
     def grown(now: Samples, sample: str, label: str = "") -> float:
         return now[f"drawercam_{sample}", label] - before.get((f"drawercam_{sample}", label), 0)
 
-    async with peer(relay, f"/player/{name}") as one, peer(relay, f"/player/{name}") as other, peer(relay, "/wall") as wall:
+    async with (
+        peer(relay, f"/player/{name}") as one,
+        peer(relay, f"/player/{name}") as other,
+        peer(relay, "/wall") as wall,
+    ):
         await wall.message("cameras")
         async with peer(relay, f"/camera/{name}") as camera:
             await film(camera, VP8)
             await camera.send(type="stream", stream=2, mime="audio/webm")
             await camera.send_media(2, [OPUS])
             for viewer in (one, other):
-                await viewer.until(lambda viewer: len(frames(viewer)) + len(frames(viewer, 2)) == len(pictures) + len(sounds))
+                await viewer.until(
+                    lambda viewer: (
+                        len(frames(viewer)) + len(frames(viewer, 2)) == len(pictures) + len(sounds)
+                    )
+                )
                 await viewer.settled()
             await camera.settled()
             now = await scrape(client)
@@ -77,29 +91,52 @@ async def test_what_passes_through_is_counted(relay: Relay, client: aiohttp.Clie
             assert grown(now, "frames_received_total", "video") == len(pictures)
             assert grown(now, "frames_received_total", "audio") == len(sounds)
             assert grown(now, "keyframes_received_total") == sum(packet.key for packet in pictures)
-            assert grown(now, "received_bytes_total") == sum(len(packet.data) for packet in (*pictures, *sounds))
+            assert grown(now, "received_bytes_total") == sum(
+                len(packet.data) for packet in (*pictures, *sounds)
+            )
             assert grown(now, "frames_sent_total") == 2 * count
             assert grown(now, "frames_dropped_total") == 0
             media = sum(len(message) for viewer in (one, other) for message in viewer.media)
-            assert media < grown(now, "sent_bytes_total") < media * 1.1 + 10_000, "frames' headers and messages come on top"
+            assert media < grown(now, "sent_bytes_total") < media * 1.1 + 10_000, (
+                "frames' headers and messages come on top"
+            )
             assert grown(now, "control_messages_total") >= 5  # two streams, three pings
             assert grown(now, "joins_total") == 2 and grown(now, "sockets_begun_total") == 4
-            assert grown(now, "uplink_delay_seconds_count") == grown(now, "relay_delay_seconds_count") == len(pictures)
+            assert (
+                grown(now, "uplink_delay_seconds_count")
+                == grown(now, "relay_delay_seconds_count")
+                == len(pictures)
+            )
             assert (
                 now["drawercam_camera_frames_received_total", name] == count
                 and now["drawercam_camera_frames_sent_total", name] == 2 * count
             )
-            assert now["drawercam_camera_viewers", name] == 2 and now["drawercam_camera_live", name] == 1
-            assert now["drawercam_cameras", "live"] == 1 and now["drawercam_viewers", "watching"] == 2 and now["drawercam_walls", ""] == 1
-            assert now["drawercam_sockets", "websocket"] == now["drawercam_connections", "socket"] == 4
+            assert (
+                now["drawercam_camera_viewers", name] == 2
+                and now["drawercam_camera_live", name] == 1
+            )
+            assert (
+                now["drawercam_cameras", "live"] == 1
+                and now["drawercam_viewers", "watching"] == 2
+                and now["drawercam_walls", ""] == 1
+            )
+            assert (
+                now["drawercam_sockets", "websocket"] == now["drawercam_connections", "socket"] == 4
+            )
             assert now["drawercam_connections", "http"] == 1, "this one"
             assert {packet.track.kind for packet in sounds} == {Kind.AUDIO}
         await one.message("state", state="gone")
         gone = await scrape(client)
         assert not [sample for sample in gone if sample[1] == name], "its series have gone with it"
-        assert all(gone[sample] >= value for sample, value in now.items() if sample[0].endswith("_total") and sample[1] != name)
+        assert all(
+            gone[sample] >= value
+            for sample, value in now.items()
+            if sample[0].endswith("_total") and sample[1] != name
+        )
     ended = await scrape(client)
-    assert all(ended[sample] >= value for sample, value in gone.items() if sample[0].endswith("_total"))
+    assert all(
+        ended[sample] >= value for sample, value in gone.items() if sample[0].endswith("_total")
+    )
 
 
 async def test_files_and_single_pictures_are_counted_and_nobody_decodes_for_nobody(
@@ -115,7 +152,10 @@ async def test_files_and_single_pictures_are_counted_and_nobody_decodes_for_nobo
             now = await scrape(client)
             assert now["drawercam_file_readers", ""] == 1
             assert now["drawercam_decoders", ""] == 0
-            assert now["drawercam_pictures_decoded_total", ""] == before["drawercam_pictures_decoded_total", ""]
+            assert (
+                now["drawercam_pictures_decoded_total", ""]
+                == before["drawercam_pictures_decoded_total", ""]
+            )
         async with asking(client, f"/cameras/{name}/latest.jpg") as picture:
             assert picture.status == 200
         asked = await scrape(client)
@@ -133,8 +173,12 @@ async def test_files_and_single_pictures_are_counted_and_nobody_decodes_for_nobo
         assert (await scrape(client))["drawercam_pictures_decoded_total", ""] == decoded
 
 
-async def test_what_a_viewer_does_not_get_is_counted_as_left_out(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
-    """A viewer that reads nothing for a while: every frame was sent to it or left out, and none is counted twice."""
+async def test_what_a_viewer_does_not_get_is_counted_as_left_out(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
+    """A viewer that reads nothing for a while: every frame was sent to it or left out, and none is
+    counted twice.
+    """
     async with peer(relay, f"/player/{name}") as viewer, peer(relay, f"/camera/{name}") as camera:
         await film(camera, VP8)
         await viewer.until(lambda one: len(frames(one)) == len(packets(VP8)))
@@ -150,11 +194,19 @@ async def test_what_a_viewer_does_not_get_is_counted_as_left_out(relay: Relay, c
         await camera.settled()
         await viewer.settled()
         now = await scrape(client)
-        received, sent, dropped = (now[f"drawercam_camera_frames_{what}_total", name] for what in ("received", "sent", "dropped"))
+        received, sent, dropped = (
+            now[f"drawercam_camera_frames_{what}_total", name]
+            for what in ("received", "sent", "dropped")
+        )
         assert sent == len(frames(viewer)) < received == sent + dropped
-        assert now["drawercam_frames_dropped_total", ""] - before["drawercam_frames_dropped_total", ""] == dropped
+        assert (
+            now["drawercam_frames_dropped_total", ""] - before["drawercam_frames_dropped_total", ""]
+            == dropped
+        )
     gone = await scrape(client)
-    assert gone["drawercam_frames_dropped_total", ""] == now["drawercam_frames_dropped_total", ""], "also when the viewer has gone"
+    assert (
+        gone["drawercam_frames_dropped_total", ""] == now["drawercam_frames_dropped_total", ""]
+    ), "also when the viewer has gone"
 
 
 async def test_the_loop_and_the_process_are_measured(client: aiohttp.ClientSession) -> None:
@@ -165,10 +217,19 @@ async def test_the_loop_and_the_process_are_measured(client: aiohttp.ClientSessi
     found = await scrape(client)
     (build,) = (labels for (name, labels), _ in found.items() if name == "drawercam_build_info")
     assert build.split()[-1] and ("uvloop" in build or "asyncio" in build)
-    assert found["drawercam_limit", "cameras"] == limits.MAX_CAMERAS and found["drawercam_limit", "connections"] > 0
-    assert found["drawercam_http_requests_total", ""] >= 3 and found["drawercam_connections_accepted_total", ""] >= 1
+    assert (
+        found["drawercam_limit", "cameras"] == limits.MAX_CAMERAS
+        and found["drawercam_limit", "connections"] > 0
+    )
+    assert (
+        found["drawercam_http_requests_total", ""] >= 3
+        and found["drawercam_connections_accepted_total", ""] >= 1
+    )
     if sys.platform == "linux":
-        assert found["process_resident_memory_bytes", ""] > 10**7 and found["process_cpu_seconds_total", ""] > 0
+        assert (
+            found["process_resident_memory_bytes", ""] > 10**7
+            and found["process_cpu_seconds_total", ""] > 0
+        )
         assert found["process_open_fds", ""] > 3
 
 
@@ -186,7 +247,9 @@ async def test_a_sweep_that_comes_late_shows_how_long_the_loop_was_busy() -> Non
         await server.stop()
 
 
-async def test_refusals_are_counted_by_their_id(relay: Relay, client: aiohttp.ClientSession) -> None:
+async def test_refusals_are_counted_by_their_id(
+    relay: Relay, client: aiohttp.ClientSession
+) -> None:
     async def refused(kind: str) -> float:
         return (await scrape(client)).get(("drawercam_refusals_total", kind), 0)
 
@@ -220,16 +283,22 @@ async def test_metrics_are_for_who_may_watch_everything(tls_relay: Relay) -> Non
         assert await told(viewer.secret) == (200, "")
         assert await told(camera.secret) == (401, "no-key"), "it films and does not watch"
         await eventually(works, "a key is good as soon as the relay has read it")
-        assert await told(porch.secret) == (403, "not-allowed"), "cameras that it may not watch would be named"
+        assert await told(porch.secret) == (403, "not-allowed"), (
+            "cameras that it may not watch would be named"
+        )
         for scheme in ("bearer", "BEARER"):
-            async with one.get("/metrics", headers={"Authorization": f"{scheme} {viewer.secret}"}) as answer:
+            async with one.get(
+                "/metrics", headers={"Authorization": f"{scheme} {viewer.secret}"}
+            ) as answer:
                 assert answer.status == 200
         for header in (f"Basic {viewer.secret}", viewer.secret, "Bearer"):
             async with one.get("/metrics", headers={"Authorization": header}) as answer:
                 assert answer.status == 401
         for path in ("/api/cameras", "/api/invite", "/api/keys"):
             async with one.get(path, headers=bearer(viewer.secret)) as answer:
-                assert (answer.status, (await answer.json())["error"]) == (401, "no-key"), "elsewhere no key is taken so"
+                assert (answer.status, (await answer.json())["error"]) == (401, "no-key"), (
+                    "elsewhere no key is taken so"
+                )
         async with one.head("/metrics", headers=bearer(viewer.secret)) as answer:
             assert answer.status == 200 and not await answer.read()
         ring.revoke(own.id)
@@ -260,7 +329,9 @@ async def test_metrics_tell_no_secret_and_nobodys_address(tls_relay: Relay, name
             text = await answer.text()
     assert name in text
     tokens = [ring.token(key, purpose) for key in ring.keys for purpose in (COOKIE, TICKET)]
-    assert not [secret for secret in (*tokens, *(key.secret for key in ring.keys)) if secret in text]
+    assert not [
+        secret for secret in (*tokens, *(key.secret for key in ring.keys)) if secret in text
+    ]
     assert "127.0.0.1" not in text and "localhost" not in text
 
 
@@ -272,14 +343,20 @@ async def test_who_guesses_keys_at_metrics_is_slowed_down_as_everywhere() -> Non
         async with browser(relay) as guesser, browser(relay, cookie(ring, viewer)) as member:
             answers: list[tuple[int, str]] = []
             for number in range(limits.GUESSES_AT_ONCE * 2):
-                async with guesser.get("/metrics", headers=bearer(f"aaaa-bbbb-cccc-{number:04}")) as answer:
+                async with guesser.get(
+                    "/metrics", headers=bearer(f"aaaa-bbbb-cccc-{number:04}")
+                ) as answer:
                     answers.append((answer.status, answer.headers.get("Retry-After", "")))
             assert {status for status, _ in answers[: limits.GUESSES_AT_ONCE]} == {401}
             waits = [int(wait) for status, wait in answers if status == 429]
             assert waits and all(1 <= wait <= limits.SECONDS_PER_GUESS for wait in waits)
             found = await scrape(member)
             wrong = sum(status == 401 for status, _ in answers)
-            assert found["drawercam_wrong_keys_total", ""] == found["drawercam_refusals_total", "wrong-key"] == wrong
+            assert (
+                found["drawercam_wrong_keys_total", ""]
+                == found["drawercam_refusals_total", "wrong-key"]
+                == wrong
+            )
             assert found["drawercam_refusals_total", "too-many-keys"] == len(waits)
 
             async def right() -> bool:
@@ -290,7 +367,9 @@ async def test_who_guesses_keys_at_metrics_is_slowed_down_as_everywhere() -> Non
         assert "gave a wrong key" in relay.output and "aaaa-bbbb" not in relay.output
 
 
-async def test_without_the_library_the_relay_runs_and_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_without_the_library_the_relay_runs_and_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "prometheus_client.py").write_text("raise ImportError('it is not installed')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with Relay() as relay:
@@ -305,7 +384,9 @@ async def test_without_the_library_the_relay_runs_and_says_what_is_missing(monke
 
 
 def test_the_right_of_metrics_is_that_of_watching_everything() -> None:
-    """The row names no camera, and no key for some cameras allows to watch the one without a name."""
+    """The row names no camera, and no key for some cameras allows to watch the one without a
+    name.
+    """
     assert METRICS.method == "GET" and "{" not in METRICS.path
     everything, some, nothing = (Scope(everything=True), PORCH, NOTHING)
     assert ("" in everything, "" in some, "" in nothing) == (True, False, False)

@@ -77,11 +77,15 @@ class House:
             channel.set_track(track, keyframes=True)
         return camera
 
-    def film(self, name: str, key: bool = False, track: Track = PICTURE, age: int = 0, size: int = 0) -> int:
+    def film(
+        self, name: str, key: bool = False, track: Track = PICTURE, age: int = 0, size: int = 0
+    ) -> int:
         """A frame that was captured so many microseconds ago; returns its bytes."""
         self.clock.time += KEYFRAME_INTERVAL
         data = (KEY_FRAME if key else b"\x11\0\0") + bytes(size)
-        self.hub.channel(name).publish(Packet(track, self.clock.time - age, key, data), self.clock.time)
+        self.hub.channel(name).publish(
+            Packet(track, self.clock.time - age, key, data), self.clock.time
+        )
         return len(data)
 
     def watch(self, name: str) -> FakeViewer:
@@ -120,7 +124,9 @@ def test_a_tally_that_is_included_is_included_whole() -> None:
     one.uplink.add(9)
     other.include(one)
     other.include(one)
-    assert [getattr(other, name) for name in plain] == [2 * number for number, _ in enumerate(plain, 1)]
+    assert [getattr(other, name) for name in plain] == [
+        2 * number for number, _ in enumerate(plain, 1)
+    ]
     assert (other.stay.total, other.uplink.total) == (14, 18)
 
 
@@ -128,18 +134,28 @@ def test_names_types_and_units_are_those_of_prometheus(house: House) -> None:
     house.camera("porch")
     house.film("porch", key=True)
     families = {family.name: family for family in text_string_to_metric_families(house.text)}
-    assert len(families) == house.text.count("# TYPE "), "no two families share a name, also without _total"
+    assert len(families) == house.text.count("# TYPE "), (
+        "no two families share a name, also without _total"
+    )
     for name, family in families.items():
-        assert re.fullmatch(r"(drawercam|process)_[a-z_]+[a-z]", name) and family.documentation.endswith(".")
+        assert re.fullmatch(
+            r"(drawercam|process)_[a-z_]+[a-z]", name
+        ) and family.documentation.endswith(".")
         assert not name.endswith(FORBIDDEN_UNITS)
-        assert all(re.fullmatch(r"[a-z]+", label) for sample in family.samples for label in sample.labels)
+        assert all(
+            re.fullmatch(r"[a-z]+", label) for sample in family.samples for label in sample.labels
+        )
         if family.type == "counter":
             assert {sample.name for sample in family.samples} <= {f"{name}_total"}
         if family.type == "histogram":
             assert name.endswith(BASE_UNITS)
             buckets = [sample.value for sample in family.samples if sample.name.endswith("_bucket")]
             (count,) = (sample.value for sample in family.samples if sample.name.endswith("_count"))
-            assert buckets == sorted(buckets) and buckets[-1] == count and len(buckets) == len(BOUNDS) + 1
+            assert (
+                buckets == sorted(buckets)
+                and buckets[-1] == count
+                and len(buckets) == len(BOUNDS) + 1
+            )
 
 
 def test_frames_are_counted_as_they_come_and_go(house: House) -> None:
@@ -147,7 +163,11 @@ def test_frames_are_counted_as_they_come_and_go(house: House) -> None:
     house.film("porch")  # before the first keyframe
     first, second = house.watch("porch"), house.watch("porch")
     asked = house.scrape()["drawercam_keyframe_requests_total"]
-    sizes = [house.film("porch", key=True, size=100, age=20_000), house.film("porch", age=300_000), house.film("porch", True, SOUND)]
+    sizes = [
+        house.film("porch", key=True, size=100, age=20_000),
+        house.film("porch", age=300_000),
+        house.film("porch", True, SOUND),
+    ]
     second.behind = True
     sizes += [house.film("porch"), house.film("porch")]
     found = house.scrape()
@@ -160,14 +180,34 @@ def test_frames_are_counted_as_they_come_and_go(house: House) -> None:
     assert found["drawercam_frames_dropped_total"] == second.drops == 2
     assert found["drawercam_keyframe_requests_total"] > asked, "for the one that was behind"
     assert found["drawercam_joins_total"] == 2
-    for name in ("frames_received", "received_bytes", "frames_sent", "frames_dropped", "keyframe_requests"):
-        of_all = sum(value for sample, value in found.items() if re.match(rf"drawercam_{name}_total\b", sample))
+    for name in (
+        "frames_received",
+        "received_bytes",
+        "frames_sent",
+        "frames_dropped",
+        "keyframe_requests",
+    ):
+        of_all = sum(
+            value
+            for sample, value in found.items()
+            if re.match(rf"drawercam_{name}_total\b", sample)
+        )
         assert found[f'drawercam_camera_{name}_total{{camera="porch"}}'] == of_all
-    assert found["drawercam_uplink_delay_seconds_count"] == found["drawercam_relay_delay_seconds_count"] == 4, "of pictures"
+    assert (
+        found["drawercam_uplink_delay_seconds_count"]
+        == found["drawercam_relay_delay_seconds_count"]
+        == 4
+    ), "of pictures"
     assert found["drawercam_uplink_delay_seconds_sum"] == pytest.approx(0.32)
-    up_to = {bound: found[f'drawercam_uplink_delay_seconds_bucket{{le="{bound}"}}'] for bound in ("0.01", "0.025", "0.25", "0.5")}
+    up_to = {
+        bound: found[f'drawercam_uplink_delay_seconds_bucket{{le="{bound}"}}']
+        for bound in ("0.01", "0.025", "0.25", "0.5")
+    }
     assert up_to == {"0.01": 2, "0.025": 3, "0.25": 3, "0.5": 4}
-    assert found['drawercam_camera_live{camera="porch"}'] == 1 and found["drawercam_remembered_bytes"] > 0
+    assert (
+        found['drawercam_camera_live{camera="porch"}'] == 1
+        and found["drawercam_remembered_bytes"] > 0
+    )
 
 
 def test_states_and_viewers_are_told(house: House) -> None:
@@ -181,26 +221,46 @@ def test_states_and_viewers_are_told(house: House) -> None:
     house.watch("nowhere")
     house.clock.time += 2_000_000
     found = house.scrape()
-    assert {state: found[f'drawercam_cameras{{state="{state}"}}'] for state in ("waiting", "live", "paused", "gone")} == {
+    assert {
+        state: found[f'drawercam_cameras{{state="{state}"}}']
+        for state in ("waiting", "live", "paused", "gone")
+    } == {
         "waiting": 1,
         "live": 1,
         "paused": 0,
         "gone": 0,
     }
-    assert found['drawercam_viewers{doing="watching"}'] == 4 and found['drawercam_viewers{doing="resting"}'] == 1
+    assert (
+        found['drawercam_viewers{doing="watching"}'] == 4
+        and found['drawercam_viewers{doing="resting"}'] == 1
+    )
     assert found['drawercam_camera_viewers{camera="porch"}'] == 3
-    assert not [sample for sample in found if "nowhere" in sample], "only cameras are named, not what somebody waits for"
+    assert not [sample for sample in found if "nowhere" in sample], (
+        "only cameras are named, not what somebody waits for"
+    )
     assert found['drawercam_camera_idle_seconds{camera="attic"}'] == 2
     assert found['drawercam_camera_encode_seconds{camera="attic"}'] == 0.008
     assert 'drawercam_camera_idle_seconds{camera="porch"}' not in found
     assert found["drawercam_uptime_seconds"] == house.clock.time / 1e6
-    assert found['drawercam_connections{room="http"}'] == 2 and found['drawercam_connections{room="socket"}'] == 33
-    assert found['drawercam_refusals_total{id="no-key"}'] == 4 and found["drawercam_sent_bytes_total"] == 123_456
+    assert (
+        found['drawercam_connections{room="http"}'] == 2
+        and found['drawercam_connections{room="socket"}'] == 33
+    )
+    assert (
+        found['drawercam_refusals_total{id="no-key"}'] == 4
+        and found["drawercam_sent_bytes_total"] == 123_456
+    )
 
 
-def test_a_camera_that_has_gone_takes_its_series_along_and_nothing_of_the_totals(house: House) -> None:
+def test_a_camera_that_has_gone_takes_its_series_along_and_nothing_of_the_totals(
+    house: House,
+) -> None:
     def totals() -> dict[str, float]:
-        return {sample: value for sample, value in house.scrape().items() if re.match(r"drawercam_(?!camera_)\w+_total", sample)}
+        return {
+            sample: value
+            for sample, value in house.scrape().items()
+            if re.match(r"drawercam_(?!camera_)\w+_total", sample)
+        }
 
     before = totals()
     for turn in range(3):
@@ -211,7 +271,10 @@ def test_a_camera_that_has_gone_takes_its_series_along_and_nothing_of_the_totals
         house.film("porch")
         now = totals()
         assert all(now[sample] >= value for sample, value in before.items())
-        assert now["drawercam_frames_sent_total"] == turn + 1 and now["drawercam_frames_dropped_total"] == turn + 1
+        assert (
+            now["drawercam_frames_sent_total"] == turn + 1
+            and now["drawercam_frames_dropped_total"] == turn + 1
+        )
         assert "porch" in house.text
         house.hub.channel("porch").leave(camera, "lost")
         house.hub.channel("porch").part(viewer)
@@ -243,10 +306,15 @@ def known(house: House) -> dict[str, tuple[str, str, set[str]]]:
 def test_the_table_of_the_document_is_complete_and_true(house: House) -> None:
     text = (ROOT / "docs" / "metrics.md").read_text()
     rows = re.findall(r"^\| `(\w+)(?:\{([\w, ]+)\})?` \| (\w+) \| (.+) \|$", text, re.MULTILINE)
-    table = {name: (kind, words, set(labels.split(", ")) if labels else set()) for name, labels, kind, words in rows}
+    table = {
+        name: (kind, words, set(labels.split(", ")) if labels else set())
+        for name, labels, kind, words in rows
+    }
     assert len(table) == len(rows), "each one once"
     metrics = known(house)
-    if not any(name.startswith("process_") for name in metrics):  # they come from /proc, which only Linux has
+    if not any(
+        name.startswith("process_") for name in metrics
+    ):  # they come from /proc, which only Linux has
         table = {name: row for name, row in table.items() if not name.startswith("process_")}
     assert table == metrics
 
@@ -270,17 +338,23 @@ def test_the_dashboard_names_only_what_there_is(house: House) -> None:
     metrics = known(house)
     samples = {name for name, (kind, _, _) in metrics.items() if kind != "histogram"}
     samples |= {f"{name}_bucket" for name, (kind, _, _) in metrics.items() if kind == "histogram"}
-    assert len(named) > 20 and {name for name in named if not name.startswith("process_")} <= samples
+    assert (
+        len(named) > 20 and {name for name in named if not name.startswith("process_")} <= samples
+    )
     for one in asked:
         for name, labels in re.findall(r"(drawercam_\w+)\{([^}]*)\}", one):
             own = set(re.findall(r"(\w+)=", labels)) - {"instance"}
-            assert own <= metrics[name.removesuffix("_bucket")][2], f"{name} has no such label: {own}"
+            assert own <= metrics[name.removesuffix("_bucket")][2], (
+                f"{name} has no such label: {own}"
+            )
 
 
 def test_the_dashboard_is_one_that_can_be_imported() -> None:
     dashboard = json.loads((ROOT / "docs" / "grafana.json").read_text())
     variables = {one["name"]: one for one in dashboard["templating"]["list"]}
-    assert dashboard["id"] is None and variables["datasource"]["type"] == "datasource", "nobody's own data source is named"
+    assert dashboard["id"] is None and variables["datasource"]["type"] == "datasource", (
+        "nobody's own data source is named"
+    )
     panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
     cells = [
@@ -289,7 +363,12 @@ def test_the_dashboard_is_one_that_can_be_imported() -> None:
         for x in range(place["x"], place["x"] + place["w"])
         for y in range(place["y"], place["y"] + place["h"])
     ]
-    assert len(set(cells)) == len(cells) and max(x for x, _ in cells) < 24, "no panel covers another one"
+    assert len(set(cells)) == len(cells) and max(x for x, _ in cells) < 24, (
+        "no panel covers another one"
+    )
     for panel in panels:
-        uids = [panel["datasource"]["uid"], *(target["datasource"]["uid"] for target in panel["targets"])]
+        uids = [
+            panel["datasource"]["uid"],
+            *(target["datasource"]["uid"] for target in panel["targets"]),
+        ]
         assert set(uids) == {"${datasource}"} and panel["title"]

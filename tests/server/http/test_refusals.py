@@ -36,7 +36,10 @@ def test_requests_and_handshakes_are_told_the_same(refusals: Refusals) -> None:
 
 def test_a_person_at_a_browser_gets_a_page(refusals: Refusals) -> None:
     denied, accept = Denied(404, "unknown-path", "There is nothing at this address."), ["text/html"]
-    request, handshake = refusals.of_request(denied, accept), refusals.of_handshake(denied, PHONE, accept)
+    request, handshake = (
+        refusals.of_request(denied, accept),
+        refusals.of_handshake(denied, PHONE, accept),
+    )
     assert request.body == handshake.body and b"<h1>Not found</h1>" in (handshake.body or b"")
     assert request.content_type == "text/html"
     assert handshake.headers["Content-Type"] == "text/html; charset=utf-8"

@@ -1,4 +1,7 @@
-"""Sockets over plain HTTP: what a WebSocket carries, in a response's body and in POSTs. The relay is real, the clients are aiohttp's."""
+"""Sockets over plain HTTP: what a WebSocket carries, in a response's body and in POSTs.
+
+The relay is real, the clients are aiohttp's.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,13 @@ from websockets.protocol import Protocol, Side, State
 from yarl import URL
 
 from drawercam.protocol.messages import MAX_TEXT
-from drawercam.server.http.socket_over_http import MAX_POST, MAX_POSTS, PREFIX, PROTOCOL_HEADER, STREAM_HEADER
+from drawercam.server.http.socket_over_http import (
+    MAX_POST,
+    MAX_POSTS,
+    PREFIX,
+    PROTOCOL_HEADER,
+    STREAM_HEADER,
+)
 from drawercam.server.server import GOODBYE_BUDGET
 from drawercam.server.sockets.liveness import SILENCE_DEADLINE
 from tests.harness.peers import PATIENCE, Peer, Raw, peer
@@ -37,7 +46,8 @@ HEADERS = {PROTOCOL_HEADER: SUBPROTOCOL}
 
 
 class Line:
-    """A socket over HTTP with the part of a WebSocket's interface that a Peer uses. Its masks are not 0, unlike our pages'.
+    """A socket over HTTP with the part of a WebSocket's interface that a Peer uses. Its masks are
+    not 0, unlike our pages'.
 
     Attributes:
         at: Bytes of its half that have arrived.
@@ -78,7 +88,11 @@ class Line:
                 for event in self._protocol.events_received():
                     assert isinstance(event, Frame)
                     if event.opcode in (Opcode.TEXT, Opcode.BINARY):
-                        yield bytes(event.data).decode() if event.opcode is Opcode.TEXT else bytes(event.data)
+                        yield (
+                            bytes(event.data).decode()
+                            if event.opcode is Opcode.TEXT
+                            else bytes(event.data)
+                        )
                 await self._flush()  # Pongs
         except (aiohttp.ClientError, ConnectionError):
             pass
@@ -114,7 +128,10 @@ async def over_http(relay: Relay, path: str, origin: str = "") -> AsyncIterator[
         path: Such as `/player/porch`.
         origin: Where it connects to, if not to the relay itself.
     """
-    async with http(relay) as session, session.post(f"{origin}{PREFIX[:-1]}{path}", headers=HEADERS) as answer:
+    async with (
+        http(relay) as session,
+        session.post(f"{origin}{PREFIX[:-1]}{path}", headers=HEADERS) as answer,
+    ):
         assert answer.status == 200, await answer.text()
         line = Line(session, answer)
         one = Peer(cast(ClientConnection, line))
@@ -148,16 +165,28 @@ async def test_a_camera_and_a_viewer_over_http_are_like_any_others(relay: Relay,
 
 
 async def test_a_wall_over_http_hears_of_cameras(relay: Relay, name: str) -> None:
-    async with over_http(relay, "/wall") as (wall, _), over_http(relay, f"/camera/{name}") as (camera, _):
+    async with (
+        over_http(relay, "/wall") as (wall, _),
+        over_http(relay, f"/camera/{name}") as (camera, _),
+    ):
         await film(camera, VP8)
-        await wall.until(lambda one: any(camera["name"] == name for told in one.told("cameras") for camera in told["cameras"]))
+        await wall.until(
+            lambda one: any(
+                camera["name"] == name for told in one.told("cameras") for camera in told["cameras"]
+            )
+        )
 
 
 async def test_a_message_longer_than_a_post_comes_in_several(relay: Relay, name: str) -> None:
-    async with over_http(relay, f"/player/{name}") as (viewer, _), over_http(relay, f"/camera/{name}") as (_, line):
+    async with (
+        over_http(relay, f"/player/{name}") as (viewer, _),
+        over_http(relay, f"/camera/{name}") as (_, line),
+    ):
         half = Protocol(Side.CLIENT)
         half.send_text(json.dumps({"type": "stream", "stream": 1, "mime": ""}).encode())
-        half.send_binary(b"\1" + VP8 + bytes([0xEC, 0x38, 0, 0]) + bytes(2**20 + 2**19))  # EBML Void behind it
+        half.send_binary(
+            b"\1" + VP8 + bytes([0xEC, 0x38, 0, 0]) + bytes(2**20 + 2**19)
+        )  # EBML Void behind it
         data = b"".join(half.data_to_send())
         assert len(data) > MAX_POST
         for at in range(0, len(data), MAX_POST):
@@ -170,14 +199,19 @@ async def test_a_message_longer_than_a_post_comes_in_several(relay: Relay, name:
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_what_is_sent_again_is_taken_once(relay: Relay, name: str, seed: int) -> None:
-    """Pieces cut anywhere; each may come again, alone or with what was before or comes after it, or be cut off on its way."""
+    """Pieces cut anywhere; each may come again, alone or with what was before or comes after it, or
+    be cut off on its way.
+    """
     chance = random.Random(seed)
     half = Protocol(Side.CLIENT)
     half.send_text(json.dumps({"type": "stream", "stream": 1, "mime": ""}).encode())
     for piece in cut(VP8, range(0, len(VP8), 999)):
         half.send_binary(b"\1" + piece)
     data = b"".join(half.data_to_send())
-    async with over_http(relay, f"/player/{name}") as (viewer, _), over_http(relay, f"/camera/{name}") as (_, line):
+    async with (
+        over_http(relay, f"/player/{name}") as (viewer, _),
+        over_http(relay, f"/camera/{name}") as (_, line),
+    ):
         at = 0
         while at < len(data):
             end = min(len(data), at + chance.randrange(1, 8000))
@@ -190,14 +224,19 @@ async def test_what_is_sent_again_is_taken_once(relay: Relay, name: str, seed: i
                 assert await line.post(data[again:end], again) == 204
             at = end
         await viewer.until(lambda one: len(frames(one)) == len(packets(VP8)))
-        assert [packet.data for packet in decoded(viewer)] == [packet.data for packet in packets(VP8)]
+        assert [packet.data for packet in decoded(viewer)] == [
+            packet.data for packet in packets(VP8)
+        ]
 
 
 async def cut_off(relay: Relay, line: Line, data: bytes, at: int, arrives: int) -> None:
     """A POST whose connection breaks after so many bytes of its body."""
     async with await Raw.open(relay) as raw:
         path = f"{PREFIX}{line._answer.headers[STREAM_HEADER]}?at={at}"
-        head = f"POST {path} HTTP/1.1\r\nHost: {relay.authority}\r\nContent-Length: {len(data)}\r\n\r\n"
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {relay.authority}\r\nContent-Length: "
+            f"{len(data)}\r\n\r\n"
+        )
         await raw.write(head.encode() + data[:arrives])
 
 
@@ -243,7 +282,9 @@ def request(path: str, **headers: str) -> Any:
         request("/attic/porch"),
     ],
 )
-async def test_refusals_are_those_of_websockets(relay: Relay, path: str, headers: dict[str, str]) -> None:
+async def test_refusals_are_those_of_websockets(
+    relay: Relay, path: str, headers: dict[str, str]
+) -> None:
     async with http(relay) as session:
         url = URL(f"{relay.origin}{PREFIX[:-1]}{path}", encoded=True)
         async with session.post(url, headers=HEADERS | headers) as answer:
@@ -258,7 +299,10 @@ async def test_refusals_are_those_of_websockets(relay: Relay, path: str, headers
 
 @pytest.mark.parametrize("path", ["/camera/porch", "/player/porch", "/wall"])
 async def test_without_a_key_nobody_gets_in(tls_relay: Relay, path: str) -> None:
-    async with http(tls_relay) as session, session.post(f"{PREFIX[:-1]}{path}", headers=HEADERS) as answer:
+    async with (
+        http(tls_relay) as session,
+        session.post(f"{PREFIX[:-1]}{path}", headers=HEADERS) as answer,
+    ):
         assert answer.status == 401
         assert STREAM_HEADER not in answer.headers
         refusal = await answer.json()
@@ -287,7 +331,8 @@ async def test_nothing_begins_by_get_or_without_the_protocol(relay: Relay, name:
     async with http(relay) as session:
         async with session.get(f"{PREFIX}camera/{name}", headers=HEADERS) as answer:
             assert answer.status == 405
-        # A page of another site may send a POST without asking first, but not with a header of its own (Fetch standard, "CORS-safelisted").
+        # A page of another site may send a POST without asking first, but not with a header of its
+        # own (Fetch standard, "CORS-safelisted").
         for headers in ({}, {PROTOCOL_HEADER: "drawercam.99"}):
             async with session.post(f"{PREFIX}camera/{name}", headers=headers) as answer:
                 assert answer.status == 400
@@ -299,7 +344,10 @@ async def test_nothing_begins_by_get_or_without_the_protocol(relay: Relay, name:
 async def test_a_place_must_be_a_number(relay: Relay, place: str) -> None:
     async with over_http(relay, "/wall") as (wall, line):
         path = f"{PREFIX}{line._answer.headers[STREAM_HEADER]}"
-        async with http(relay) as session, session.post(path, params={"at": place}, data=b"x") as answer:
+        async with (
+            http(relay) as session,
+            session.post(path, params={"at": place}, data=b"x") as answer,
+        ):
             assert answer.status == 400
         await wall.settled()
 
@@ -311,8 +359,13 @@ async def test_only_who_knows_the_id_may_send(relay: Relay) -> None:
         async with http(relay) as session:
             for unknown in (known[:-1], known.swapcase(), "x"):
                 async with session.post(f"{PREFIX}{unknown}?at=0", data=b"x") as answer:
-                    assert (answer.status, (await answer.json())["error"]) == (404, "unknown-stream")
-            async with session.post(f"{PREFIX}{known}?at=0", data=b"x", headers={"Origin": "https://evil.example"}) as answer:
+                    assert (answer.status, (await answer.json())["error"]) == (
+                        404,
+                        "unknown-stream",
+                    )
+            async with session.post(
+                f"{PREFIX}{known}?at=0", data=b"x", headers={"Origin": "https://evil.example"}
+            ) as answer:
                 assert answer.status == 403
         await wall.settled()
 
@@ -328,11 +381,16 @@ async def test_a_post_is_bounded(relay: Relay) -> None:
         line.cut()
 
 
-async def test_frames_of_any_kind_are_counted_as_those_of_a_websocket_are(relay: Relay, name: str) -> None:
+async def test_frames_of_any_kind_are_counted_as_those_of_a_websocket_are(
+    relay: Relay, name: str
+) -> None:
     half = Protocol(Side.CLIENT)
     half.send_pong(b"unasked")
     flood = b"".join(half.data_to_send()) * 10_000
-    async with over_http(relay, "/wall") as (wall, _), over_http(relay, f"/player/{name}") as (viewer, line):
+    async with (
+        over_http(relay, "/wall") as (wall, _),
+        over_http(relay, f"/player/{name}") as (viewer, line),
+    ):
         assert await line.post(flood, 0) == 404, "when it is gone"
         await viewer.message("error", id="too-many-messages")
         await wall.settled()
@@ -348,7 +406,12 @@ async def test_posts_at_once_are_bounded(relay: Relay) -> None:
         try:
             path = f"{PREFIX}{line._answer.headers[STREAM_HEADER]}?at=0"
             for raw in stalled:
-                await raw.write(f"POST {path} HTTP/1.1\r\nHost: {relay.authority}\r\nContent-Length: 9\r\n\r\n".encode())
+                await raw.write(
+                    (
+                        f"POST {path} HTTP/1.1\r\nHost: {relay.authority}\r\nContent-Length: "
+                        "9\r\n\r\n"
+                    ).encode()
+                )
             await eventually(partial(is_refused, True), "one is too many")
         finally:
             for raw in stalled:
@@ -377,21 +440,32 @@ async def test_a_slow_reader_misses_pictures_alone(relay: Relay, name: str) -> N
             """The pictures before which others are missing."""
             filmed = {moment: number for number, moment in enumerate(camera.sent)}
             shown = timestamps(one)
-            return [after for before, after in itertools.pairwise(shown) if filmed[after] > filmed[before] + 1]
+            return [
+                after
+                for before, after in itertools.pairwise(shown)
+                if filmed[after] > filmed[before] + 1
+            ]
 
         gaps = await slow.until(after_gaps, "for pictures to be left out")
-        assert set(gaps) <= set(camera.keys), "it goes on with a picture that can be decoded, made for it"
+        assert set(gaps) <= set(camera.keys), (
+            "it goes on with a picture that can be decoded, made for it"
+        )
         network.throttle(None)
         await slow.settled()
         assert slow.told("pong")[-1]["drops"] > 0
         seen = len(timestamps(other))
-        await other.until(lambda one: len(timestamps(one)) > seen + 5, "while the other viewer goes on")
+        await other.until(
+            lambda one: len(timestamps(one)) > seen + 5, "while the other viewer goes on"
+        )
         assert not camera.camera.told("pause"), "the camera has not noticed"
 
 
 @pytest.mark.long
 async def test_who_never_answers_is_cut_off(relay: Relay, name: str) -> None:
-    async with http(relay) as session, session.post(f"{PREFIX}player/{name}", headers=HEADERS) as answer:
+    async with (
+        http(relay) as session,
+        session.post(f"{PREFIX}player/{name}", headers=HEADERS) as answer,
+    ):
         async with asyncio.timeout(SILENCE_DEADLINE + PATIENCE):
             try:
                 while await answer.content.readany():
@@ -406,7 +480,10 @@ async def test_who_never_answers_is_cut_off(relay: Relay, name: str) -> None:
 
 
 async def test_close_codes_and_words_pass(relay: Relay, name: str) -> None:
-    async with over_http(relay, f"/camera/{name}") as (camera, _), over_http(relay, f"/camera/{name}"):
+    async with (
+        over_http(relay, f"/camera/{name}") as (camera, _),
+        over_http(relay, f"/camera/{name}"),
+    ):
         assert (await camera.message("error"))["id"] == "taken-over"
         assert await camera.closed() == 4003
     async with over_http(relay, f"/camera/{name}") as (camera, _):
@@ -418,12 +495,22 @@ async def test_close_codes_and_words_pass(relay: Relay, name: str) -> None:
         assert await viewer.closed() == 4005
 
 
-GOOD_BYES = [(1000, "stop", "left"), (1000, "", "closed"), (1001, "stop", "closed"), (None, "", "lost")]
+GOOD_BYES = [
+    (1000, "stop", "left"),
+    (1000, "", "closed"),
+    (1001, "stop", "closed"),
+    (None, "", "lost"),
+]
 
 
 @pytest.mark.parametrize(("code", "word", "reason"), GOOD_BYES)
-async def test_a_good_bye_is_told_from_a_broken_connection(relay: Relay, name: str, code: int | None, word: str, reason: str) -> None:
-    async with over_http(relay, f"/player/{name}") as (viewer, _), over_http(relay, f"/camera/{name}") as (camera, line):
+async def test_a_good_bye_is_told_from_a_broken_connection(
+    relay: Relay, name: str, code: int | None, word: str, reason: str
+) -> None:
+    async with (
+        over_http(relay, f"/player/{name}") as (viewer, _),
+        over_http(relay, f"/camera/{name}") as (camera, line),
+    ):
         await film(camera, VP8)
         await viewer.message("state", state="live")
         if code is None:
@@ -436,9 +523,16 @@ async def test_a_good_bye_is_told_from_a_broken_connection(relay: Relay, name: s
 
 async def test_a_relay_that_stops_says_so_and_stops_in_time(name: str) -> None:
     with Relay() as relay:
-        async with over_http(relay, f"/camera/{name}") as (camera, line), await Raw.open(relay) as stalled:
+        async with (
+            over_http(relay, f"/camera/{name}") as (camera, line),
+            await Raw.open(relay) as stalled,
+        ):
             path = f"{PREFIX}{line._answer.headers[STREAM_HEADER]}?at=0"
-            await stalled.write(f"POST {path} HTTP/1.1\r\nHost: {relay.authority}\r\nContent-Length: 9\r\n\r\n".encode())
+            await stalled.write(
+                (
+                    f"POST {path} HTTP/1.1\r\nHost: {relay.authority}\r\nContent-Length: 9\r\n\r\n"
+                ).encode()
+            )
             await camera.settled()
             status, seconds = await asyncio.to_thread(relay.stop)
             assert (status, await camera.closed()) == (0, 1001)
@@ -454,7 +548,9 @@ async def test_every_way_in_tells_the_version_that_pages_are_told(relay: Relay, 
             async with session.get(f"/{page}.html") as answer:
                 text = await answer.text()
             versions.update(re.findall(r'<meta name="version" content="([0-9a-f]{16})">', text))
-            async with session.get(f"/{page}.html", headers={"If-None-Match": answer.headers["ETag"]}) as again:
+            async with session.get(
+                f"/{page}.html", headers={"If-None-Match": answer.headers["ETag"]}
+            ) as again:
                 assert again.status == 304
     assert len(versions) == 1
     for path in (f"/camera/{name}", f"/player/{name}?rest=1", "/wall"):

@@ -19,7 +19,14 @@ def test_what_may_be_said_is_heard() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"type": "pause"}', '{"type": "ping"}', '{"type": "ping", "t": 7}' + " " * MAX_OTHER_MESSAGE]
+    "text",
+    [
+        "",
+        "[]",
+        '{"type": "pause"}',
+        '{"type": "ping"}',
+        '{"type": "ping", "t": 7}' + " " * MAX_OTHER_MESSAGE,
+    ],
 )
 def test_what_may_not_be_said_ends_the_socket_with_a_sentence(text: str) -> None:
     with pytest.raises(Refused) as error:
@@ -31,7 +38,10 @@ def test_frames_wait_for_as_long_as_the_next_keyframe_is_away() -> None:
     channel = Hub(Clock()).channel("porch")
 
     def each() -> list[float | None]:
-        return [patience(channel, *given) for given in product((True, False), (False, True), (False, True))]
+        return [
+            patience(channel, *given)
+            for given in product((True, False), (False, True), (False, True))
+        ]
 
     channel.keyframes = True
     assert each() == [MAX_WAIT] * 2 + [SETTLED] * 2 + [MAX_PATIENCE] * 4

@@ -16,11 +16,15 @@ SIZES = st.one_of(st.integers(0, 300), st.sampled_from([125, 126, 65535, 65536])
 
 
 def frames(sizes: list[int], opcode: Opcode = Opcode.BINARY) -> bytes:
-    return b"".join(Frame(opcode, bytes(size)).serialize(mask=True, extensions=[]) for size in sizes)
+    return b"".join(
+        Frame(opcode, bytes(size)).serialize(mask=True, extensions=[]) for size in sizes
+    )
 
 
 @given(st.lists(SIZES, max_size=8), st.lists(st.integers(0, 2000), max_size=6), st.integers(1, 4))
-def test_however_it_is_cut_each_frame_is_counted_once(sizes: list[int], cuts: list[int], most: int) -> None:
+def test_however_it_is_cut_each_frame_is_counted_once(
+    sizes: list[int], cuts: list[int], most: int
+) -> None:
     data, heads, counted = frames(sizes), Heads(), 0
     protocol = Protocol(Side.SERVER, max_size=None)
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -31,7 +35,9 @@ def test_however_it_is_cut_each_frame_is_counted_once(sizes: list[int], cuts: li
             assert found <= most and at > before
             counted += found
             protocol.receive_data(piece[before:at])
-            assert len(protocol.events_received()) <= most + 1, "these, and one whose head had come before"
+            assert len(protocol.events_received()) <= most + 1, (
+                "these, and one whose head had come before"
+            )
     assert counted == len(sizes)
 
 

@@ -50,7 +50,11 @@ def test_each_path_has_its_session(path: str, kind: type) -> None:
 
 @pytest.mark.parametrize(
     ("path", "status", "reason"),
-    [("/nothing", 404, "unknown-path"), ("/player/-", 400, "bad-name"), ("//[", 400, "bad-request")],
+    [
+        ("/nothing", 404, "unknown-path"),
+        ("/player/-", 400, "bad-name"),
+        ("//[", 400, "bad-request"),
+    ],
 )
 def test_other_paths_are_refused(path: str, status: int, reason: str) -> None:
     house = House()
@@ -59,7 +63,9 @@ def test_other_paths_are_refused(path: str, status: int, reason: str) -> None:
     assert [denied.id for denied in house.refused] == [reason]
 
 
-def test_a_fault_is_an_answer(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_is_an_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     house = House()
 
     def broken(*_: object) -> None:
@@ -76,4 +82,7 @@ def test_what_is_no_handshake_is_told_what_is_missing() -> None:
     for status in (400, 405, 426, 431):
         assert house.guard.unfit(status, Client("", "a peer")).status_code == status
     assert all(str(denied).endswith(".") for denied in house.refused)
-    assert [denied.id for denied in house.refused][1:3] == ["method-not-allowed", "upgrade-required"]
+    assert [denied.id for denied in house.refused][1:3] == [
+        "method-not-allowed",
+        "upgrade-required",
+    ]

@@ -1,4 +1,6 @@
-"""What the relay knows of what is on its way to a viewer, and what it makes of it: alone, and with the whole relay in simulated time."""
+"""What the relay knows of what is on its way to a viewer, and what it makes of it: alone, and with
+the whole relay in simulated time.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,15 @@ from websockets.server import ServerProtocol
 from drawercam.live.hub import Hub
 from drawercam.media.packets import Packet
 from drawercam.protocol import messages as control
-from drawercam.server.sockets.in_flight import DOUBT, MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM, STRAIN, Window
+from drawercam.server.sockets.in_flight import (
+    DOUBT,
+    MAX_PROBES,
+    NEWCOMER,
+    PROBE_OFTEN,
+    PROBE_SELDOM,
+    STRAIN,
+    Window,
+)
 from drawercam.server.sockets.patience import MAX_PATIENCE, MAX_WAIT
 from drawercam.server.sockets.player import PlayerSession
 from drawercam.server.sockets.websocket import SUBPROTOCOL, Socket
@@ -39,7 +49,8 @@ PIECE = 1500
 
 
 class Wire:
-    """A transport, and the network behind it up to a browser, which answers Pings. Time is the owner's.
+    """A transport, and the network behind it up to a browser, which answers Pings. Time is the
+    owner's.
 
     Attributes:
         rate: Bytes per second.
@@ -51,7 +62,9 @@ class Wire:
         pings: How many Pings it has received.
     """
 
-    def __init__(self, owner: FakeOwner, rate: float, delay: float, jitter: float, queue: int) -> None:
+    def __init__(
+        self, owner: FakeOwner, rate: float, delay: float, jitter: float, queue: int
+    ) -> None:
         self.rate, self.delay, self.jitter, self.queue = rate, delay, jitter, queue
         self.peer = Protocol(Side.CLIENT, max_size=None)
         self.pictures: list[tuple[float, int, bool]] = []
@@ -169,7 +182,9 @@ class World:
         self._swept = self.owner.time
 
     def run(self, seconds: float) -> list[float]:
-        """Let so much time pass; returns the age of the newest picture that the viewer has, at each tick once it has one."""
+        """Let so much time pass; returns the age of the newest picture that the viewer has, at each
+        tick once it has one.
+        """
         ages = []
         end = self.owner.time + seconds
         while self.owner.time < end:
@@ -211,9 +226,15 @@ class World:
         self.channel.publish(Packet(track, now, key, data), now)
 
     def broken(self) -> list[int]:
-        """Pictures that the viewer has received and cannot decode, because the one before is missing."""
+        """Pictures that the viewer has received and cannot decode, because the one before is
+        missing.
+        """
         numbers = [(number, key) for _, number, key in self.wire.pictures]
-        return [number for (before, _), (number, key) in itertools.pairwise(numbers) if number != before + 1 and not key]
+        return [
+            number
+            for (before, _), (number, key) in itertools.pairwise(numbers)
+            if number != before + 1 and not key
+        ]
 
 
 def newest(world: World, seconds: float) -> float:
@@ -232,13 +253,20 @@ def newest(world: World, seconds: float) -> float:
 @example(rate=50e3, delay=0.001, jitter=0.0, queue=10**6, sound=False)
 @example(rate=480e3, delay=0.03, jitter=0.05, queue=10**6, sound=True)
 @example(rate=191e3, delay=0.094, jitter=0.049, queue=0, sound=False)
-def test_the_newest_picture_is_never_old(rate: float, delay: float, jitter: float, queue: int, sound: bool) -> None:
+def test_the_newest_picture_is_never_old(
+    rate: float, delay: float, jitter: float, queue: int, sound: bool
+) -> None:
     world = World(rate, delay, jitter, queue, sound)
-    world.run(2 + 120e3 / rate)  # what a newcomer is given before it is known to be slow, and a keyframe
-    # A keyframe on its way, and the next one; or what may wait, before a picture is left out and until the keyframe after it is there.
+    world.run(
+        2 + 120e3 / rate
+    )  # what a newcomer is given before it is known to be slow, and a keyframe
+    # A keyframe on its way, and the next one; or what may wait, before a picture is left out and
+    # until the keyframe after it is there.
     spare = rate - SOUND_SIZE / 0.02
     away = 2 * (delay + jitter)
-    bound = max(2 * KEY_SIZE / spare, KEY_SIZE / spare + 2 * MAX_WAIT) + 3 * away + 0.2  # jitter spoils the measured rate, too
+    bound = (
+        max(2 * KEY_SIZE / spare, KEY_SIZE / spare + 2 * MAX_WAIT) + 3 * away + 0.2
+    )  # jitter spoils the measured rate, too
     assert newest(world, 8) < bound
     assert not world.broken(), "each picture is a keyframe or follows the one before it"
     assert world.wire.pictures[-1][0] > world.owner.time - bound
@@ -247,16 +275,27 @@ def test_the_newest_picture_is_never_old(rate: float, delay: float, jitter: floa
 def test_the_examples_of_the_plan() -> None:
     world = World(50e3, 0.001)
     assert newest(world, 24) < 1.5, "from its first picture on"
-    assert len(world.wire.pictures) > 24, "and its network is not idle: 24 s for keyframes of 0.66 s"
+    assert len(world.wire.pictures) > 24, (
+        "and its network is not idle: 24 s for keyframes of 0.66 s"
+    )
 
 
 @settings(max_examples=6)
-@given(rate=st.floats(5e6, 1e8), delay=st.floats(0.0002, 0.01), jitter=st.floats(0, 0.04), sound=st.booleans())
+@given(
+    rate=st.floats(5e6, 1e8),
+    delay=st.floats(0.0002, 0.01),
+    jitter=st.floats(0, 0.04),
+    sound=st.booleans(),
+)
 @example(rate=1e7, delay=0.01, jitter=0.04, sound=True)
-def test_a_network_that_only_jitters_costs_nothing(rate: float, delay: float, jitter: float, sound: bool) -> None:
+def test_a_network_that_only_jitters_costs_nothing(
+    rate: float, delay: float, jitter: float, sound: bool
+) -> None:
     world = World(rate, delay, jitter, sound=sound)
     world.run(STRAIN + 2)
-    assert world.session.drops <= 3 * (1 + 2 * (delay + jitter) / INTERVAL), "what a newcomer misses until it has answered"
+    assert world.session.drops <= 3 * (1 + 2 * (delay + jitter) / INTERVAL), (
+        "what a newcomer misses until it has answered"
+    )
     before, begin, drops = world.wire.pings, world.owner.time, world.session.drops
     world.run(8)
     assert world.session.drops == drops
@@ -391,7 +430,10 @@ def test_one_pong_for_many_pings() -> None:
     assert not peer.window.answer(last, peer.time), "once"
 
 
-@given(st.lists(st.one_of(st.binary(max_size=125), st.integers(-3, 200)), max_size=300), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.one_of(st.binary(max_size=125), st.integers(-3, 200)), max_size=300),
+    st.randoms(use_true_random=False),
+)
 def test_hostile_answers(answers: list[bytes | int], source: random.Random) -> None:
     peer = Peer()
     sent = 0
@@ -400,15 +442,21 @@ def test_hostile_answers(answers: list[bytes | int], source: random.Random) -> N
         sent += peer.write(source.choice([0, 1, 160, PICTURE_SIZE, 10**7])) is not None
         if source.random() < 0.1:
             peer.window.left_out(peer.time)
-        payload = answer if isinstance(answer, bytes) else max(0, sent + answer - 100).to_bytes(8, "big")
+        payload = (
+            answer if isinstance(answer, bytes) else max(0, sent + answer - 100).to_bytes(8, "big")
+        )
         known = peer.window.answer(payload, peer.time)
         assert not known or 1 <= int.from_bytes(payload, "big") <= sent
         assert peer.wait() >= 0
     for _ in range(2 * MAX_PROBES):
         peer.time += PROBE_OFTEN
-        peer.window.left_out(peer.time)  # or a peer that has answered well is asked once a second only
+        peer.window.left_out(
+            peer.time
+        )  # or a peer that has answered well is asked once a second only
         sent += peer.write(160) is not None
-    assert sum(not peer.window.due(peer.time + one, False) for one in range(3)) == 3, "no more Pings than the window remembers"
+    assert sum(not peer.window.due(peer.time + one, False) for one in range(3)) == 3, (
+        "no more Pings than the window remembers"
+    )
     # Whatever was before: when all has been answered and nothing is written, nothing waits.
     assert peer.window.answer(sent.to_bytes(8, "big"), peer.time)
     for _ in range(3):

@@ -1,4 +1,6 @@
-"""A long message of a camera is taken piece by piece, in its address' turns: the others wait for a piece of it at most."""
+"""A long message of a camera is taken piece by piece, in its address' turns: the others wait for a
+piece of it at most.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ CLOSE = masked(Opcode.CLOSE, b"\x03\xe8")
 
 
 class Owner(FakeOwner):
-    """Its clock goes on by half of what one address has of a turn, whenever somebody looks at it."""
+    """Its clock goes on by half of what one address has of a turn, whenever somebody looks at
+    it.
+    """
 
     def now(self) -> float:
         self.time += TURN / 2
@@ -69,7 +73,9 @@ class Camera:
         return sent.code if sent is not None else None
 
     def turn(self, most: int = 10_000) -> int:
-        """Let the event loop turn, as often as that or until nothing is to be done; returns how often it did."""
+        """Let the event loop turn, as often as that or until nothing is to be done; returns how
+        often it did.
+        """
         for count in range(most):
             if not self.owner.later:
                 return count
@@ -121,7 +127,9 @@ def test_a_connection_that_is_lost_amid_it(camera: Camera) -> None:
 
 
 def test_what_is_broken_amid_it_ends_the_camera(camera: Camera) -> None:
-    camera.socket.data_received(masked(Opcode.BINARY, MESSAGE + bytes(64 * KIB)) + masked(Opcode.TEXT, b"no message"))
+    camera.socket.data_received(
+        masked(Opcode.BINARY, MESSAGE + bytes(64 * KIB)) + masked(Opcode.TEXT, b"no message")
+    )
     camera.turn()
     assert camera.published >= PICTURES - 1, "what was whole before it was passed on"
     assert camera.code == 4001
@@ -136,7 +144,10 @@ def test_what_was_taken_is_not_kept(camera: Camera, parts: int) -> None:
     message = b"\x01" + HEAD + VOID
     size = -(-len(message) // parts)
     cuts = [message[begin : begin + size] for begin in range(0, len(message), size)]
-    frames = [masked(Opcode.CONT if number else Opcode.BINARY, cut, fin=number == len(cuts) - 1) for number, cut in enumerate(cuts)]
+    frames = [
+        masked(Opcode.CONT if number else Opcode.BINARY, cut, fin=number == len(cuts) - 1)
+        for number, cut in enumerate(cuts)
+    ]
     tracemalloc.start()
     try:
         while frames:
@@ -148,10 +159,16 @@ def test_what_was_taken_is_not_kept(camera: Camera, parts: int) -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("last", [b"", MESSAGE, MESSAGE + bytes(64 * KIB)], ids=["nothing", "media", "no media"])
-def test_nothing_stays_of_a_connection_that_is_lost(last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "last", [b"", MESSAGE, MESSAGE + bytes(64 * KIB)], ids=["nothing", "media", "no media"]
+)
+def test_nothing_stays_of_a_connection_that_is_lost(
+    last: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also when nobody looks for circles: the relay does so once a minute."""
-    monkeypatch.setattr(socket.log, "disabled", True)  # pytest keeps what is logged, with the exceptions that it tells of
+    monkeypatch.setattr(
+        socket.log, "disabled", True
+    )  # pytest keeps what is logged, with the exceptions that it tells of
     gc.collect()
     gc.disable()
     try:

@@ -14,7 +14,12 @@ from websockets.server import ServerProtocol
 from drawercam.protocol import messages
 from drawercam.protocol.close_reasons import Closing, Reason
 from drawercam.server.sockets import handshake
-from drawercam.server.sockets.liveness import CLOSE_DEADLINE, SILENCE_DEADLINE, WRITE_DEADLINE, Liveness
+from drawercam.server.sockets.liveness import (
+    CLOSE_DEADLINE,
+    SILENCE_DEADLINE,
+    WRITE_DEADLINE,
+    Liveness,
+)
 from drawercam.server.sockets.message_parts import MessageParts
 from drawercam.server.sockets.sender import FLOOD, Sender, frame, text_frame
 from drawercam.server.sockets.websocket import SUBPROTOCOL
@@ -61,7 +66,9 @@ class Sending:
         self.transport = Transport()
         self.peer = Protocol(Side.CLIENT)
         served = lambda: self.now  # noqa: E731 - a clock
-        self.sender = Sender(as_transport(self.transport), Protocol(Side.SERVER), served, served, lambda size: room)
+        self.sender = Sender(
+            as_transport(self.transport), Protocol(Side.SERVER), served, served, lambda size: room
+        )
 
     def heard(self) -> list[Frame]:
         self.peer.receive_data(bytes(self.transport.written))
@@ -214,7 +221,9 @@ def test_a_handshake_that_is_refused_or_none_is_answered() -> None:
     assert one.answer(request_of("/wall", "localhost")) == (None, b"")
     assert b"".join(one.protocol.data_to_send()).startswith(b"HTTP/1.1 403 ")
     other = Handshaking()
-    head = request_of("/wall", "localhost").replace(b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Version: 8")
+    head = request_of("/wall", "localhost").replace(
+        b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Version: 8"
+    )
     assert other.answer(head) == (None, b"") and len(other.unfit) == 1
     rubbish = Handshaking()
     session, last = rubbish.answer(b"\x00\x01\r\n\r\n")

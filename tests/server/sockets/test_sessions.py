@@ -12,7 +12,13 @@ from drawercam.live.keyframes import KEYFRAME_INTERVAL
 from drawercam.media.packets import Packet
 from drawercam.protocol import messages as control
 from drawercam.server.sockets.patience import MAX_PATIENCE, MAX_WAIT, SETTLED
-from drawercam.server.sockets.player import JOIN_PAUSE, JOINS_AT_ONCE, VOTE_PAUSE, VOTES_AT_ONCE, PlayerSession
+from drawercam.server.sockets.player import (
+    JOIN_PAUSE,
+    JOINS_AT_ONCE,
+    VOTE_PAUSE,
+    VOTES_AT_ONCE,
+    PlayerSession,
+)
 from drawercam.server.sockets.wall import WallSession
 from drawercam.server.sockets.websocket import Socket
 from tests.live.test_channel import KEY_FRAME, PICTURE, SOUND, Clock, FakeCamera
@@ -55,7 +61,15 @@ class FakeSocket:
 
     def write(self, framed: bytes) -> None:
         self.writes += 1
-        self.kinds += "K" if KEY_FRAME in framed else "p" if b"picture" in framed else "s" if b"sound" in framed else ""
+        self.kinds += (
+            "K"
+            if KEY_FRAME in framed
+            else "p"
+            if b"picture" in framed
+            else "s"
+            if b"sound" in framed
+            else ""
+        )
 
     def pass_on(self, framed: bytes) -> bool:
         if self.behind or self.seconds:
@@ -90,7 +104,10 @@ class Stage:
         for kind in kinds:
             self.clock.time += 33_000
             data = {"K": KEY_FRAME, "p": b"\x11picture", "s": b"sound"}[kind]
-            self.channel.publish(Packet(SOUND if kind == "s" else PICTURE, self.clock.time, kind != "p", data), self.clock.time)
+            self.channel.publish(
+                Packet(SOUND if kind == "s" else PICTURE, self.clock.time, kind != "p", data),
+                self.clock.time,
+            )
         return self.socket.kinds
 
 
@@ -124,7 +141,11 @@ def test_what_came_together_is_written_at_once(stage: Stage) -> None:
     def film_together() -> None:
         for _ in range(3):
             stage.clock.time += 33_000
-            stage.channel.publish(Packet(PICTURE, stage.clock.time, False, b"\x11picture"), stage.clock.time, hold=True)
+            stage.channel.publish(
+                Packet(PICTURE, stage.clock.time, False, b"\x11picture"),
+                stage.clock.time,
+                hold=True,
+            )
         stage.channel.flush()
 
     stage.film("K")
@@ -274,5 +295,8 @@ def test_a_wall_that_does_not_keep_up_gets_the_newest_list_when_it_has_caught_up
     wall.drained()
     wall.drained()
     [last] = socket.told[told:]
-    assert isinstance(last, control.Cameras) and [camera["name"] for camera in last.cameras] == ["attic", "porch"]
+    assert isinstance(last, control.Cameras) and [camera["name"] for camera in last.cameras] == [
+        "attic",
+        "porch",
+    ]
     wall.closed(None)

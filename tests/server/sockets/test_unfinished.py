@@ -1,4 +1,6 @@
-"""What a camera's socket holds of messages and media that are not complete: it is counted, bounded and given back."""
+"""What a camera's socket holds of messages and media that are not complete: it is counted, bounded
+and given back.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def media(size: int) -> bytes:
 BEGUN = {
     "of an element": lambda size: media(size),
     "of a frame": lambda size: media(2 * size)[:size],
-    "of a message in fragments": lambda size: masked(Opcode.BINARY, b"\x01" + bytes(size), fin=False),
+    "of a message in fragments": lambda size: masked(
+        Opcode.BINARY, b"\x01" + bytes(size), fin=False
+    ),
 }
 
 
@@ -147,7 +151,11 @@ def test_who_is_sent_away_in_the_middle_of_a_message_is_not_read_to_its_end() ->
     assert not other.transport.reads and other.socket.unfinished < KIB
 
 
-STEP = st.tuples(st.integers(0, 3), st.sampled_from(["element", "piece", "fragment", "end", "goes", "comes"]), st.integers(1, 150 * KIB))
+STEP = st.tuples(
+    st.integers(0, 3),
+    st.sampled_from(["element", "piece", "fragment", "end", "goes", "comes"]),
+    st.integers(1, 150 * KIB),
+)
 
 
 @settings(max_examples=60, deadline=None)

@@ -15,7 +15,12 @@ def names(framed: bytes) -> list[str]:
 
 def test_walls_that_may_see_the_same_share_one_frame() -> None:
     lists = Lists()
-    cameras = control.Cameras(tuple({"name": name, "state": "live", "kinds": ["video"]} for name in ("attic", "porch", "shed")))
+    cameras = control.Cameras(
+        tuple(
+            {"name": name, "state": "live", "kinds": ["video"]}
+            for name in ("attic", "porch", "shed")
+        )
+    )
     assert names(lists.frame(cameras, ALL)) == ["attic", "porch", "shed"]
     assert lists.frame(cameras, ALL) is lists.frame(cameras, Scope(everything=True))
     some = lists.frame(cameras, Scope(names=frozenset({"porch", "cellar"})))

@@ -1,4 +1,6 @@
-"""How long something waits in a socket and on its way, and when the peer is cut off; transport and clock only pretend."""
+"""How long something waits in a socket and on its way, and when the peer is cut off; transport and
+clock only pretend.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,13 @@ from drawercam.server.lines import too_full
 from drawercam.server.sockets.in_flight import MAX_PROBES, NEWCOMER, PROBE_OFTEN, PROBE_SELDOM
 from drawercam.server.sockets.liveness import CLOSE_DEADLINE, SILENCE_DEADLINE, WRITE_DEADLINE
 from drawercam.server.sockets.websocket import PING_INTERVAL, SUBPROTOCOL, Session, Socket
-from groundwork.connections.limits import BYTES_AT_ONCE, CAMERA_FRAMES_AT_ONCE, CAMERA_FRAMES_PER_SECOND, FRAMES_AT_ONCE, FRAMES_PER_SECOND
+from groundwork.connections.limits import (
+    BYTES_AT_ONCE,
+    CAMERA_FRAMES_AT_ONCE,
+    CAMERA_FRAMES_PER_SECOND,
+    FRAMES_AT_ONCE,
+    FRAMES_PER_SECOND,
+)
 from groundwork.connections.scheduler import Scheduler
 from groundwork.deadlines import ServedTime
 from tests.harness.peers import handshake
@@ -150,7 +158,11 @@ class Stage:
     def __init__(self, films: bool = False) -> None:
         self.transport, self.session = FakeTransport(), FakeSession(films)
         self.owner = FakeOwner(self.session)
-        self.socket = Socket(cast(asyncio.Transport, self.transport), ServerProtocol(subprotocols=[SUBPROTOCOL]), self.owner)
+        self.socket = Socket(
+            cast(asyncio.Transport, self.transport),
+            ServerProtocol(subprotocols=[SUBPROTOCOL]),
+            self.owner,
+        )
         self.socket.begin(handshake("/player/porch", "localhost"), b"")
         self.transport.waiting = 0
         self.transport.written = b""
@@ -175,7 +187,9 @@ class Stage:
             self.owner.later.pop()()
 
     def sweep(self, seconds: int) -> None:
-        """Let so much time pass, with the owner's sweeps; the peer says something, but not what it was asked. The transport is empty."""
+        """Let so much time pass, with the owner's sweeps; the peer says something, but not what it
+        was asked. The transport is empty.
+        """
         for _ in range(seconds):
             self.owner.time += 1
             self.transport.waiting = 0
@@ -230,7 +244,9 @@ def test_what_has_left_the_transport_waits_until_its_ping_is_answered() -> None:
 
 
 def calm(stage: Stage) -> None:
-    """Let the peer answer until nothing is in doubt: it is a newcomer no more, and has answered the Ping after that."""
+    """Let the peer answer until nothing is in doubt: it is a newcomer no more, and has answered the
+    Ping after that.
+    """
     for _ in range(round((NEWCOMER + 1.25 * PROBE_SELDOM) / PROBE_OFTEN)):
         stage.socket.write(bytes(8 * 2**10))
         stage.transport.waiting = 0
@@ -356,7 +372,10 @@ FLOODS = {
     "texts": (b"", masked(Opcode.TEXT, b"{}")),
     "binaries": (b"", masked(Opcode.BINARY, b"\1")),
     "fragments": (masked(Opcode.TEXT, b"", fin=False), masked(Opcode.CONT, b"", fin=False)),
-    "pings between fragments": (masked(Opcode.TEXT, b"{", fin=False), masked(Opcode.PING) + masked(Opcode.CONT, b"", fin=False)),
+    "pings between fragments": (
+        masked(Opcode.TEXT, b"{", fin=False),
+        masked(Opcode.PING) + masked(Opcode.CONT, b"", fin=False),
+    ),
 }
 
 
@@ -372,7 +391,9 @@ def test_frames_of_all_kinds_count(kind: str, films: bool) -> None:
     stage.socket.data_received(flood * most)
     stage.turns()
     assert stage.code == 4007
-    assert stage.session.messages <= most and stage.transport.written.count(b"\x8a\0") <= most, "it is cut off after its limit"
+    assert stage.session.messages <= most and stage.transport.written.count(b"\x8a\0") <= most, (
+        "it is cut off after its limit"
+    )
     assert not stage.transport.reads
     written = stage.transport.written
     stage.socket.data_received(flood * most)
@@ -396,7 +417,9 @@ def test_bytes_count(films: bool) -> None:
     assert stage.code == (None if films else 4007)
 
 
-@pytest.mark.parametrize(("films", "rate"), [(True, CAMERA_FRAMES_PER_SECOND), (False, FRAMES_PER_SECOND)])
+@pytest.mark.parametrize(
+    ("films", "rate"), [(True, CAMERA_FRAMES_PER_SECOND), (False, FRAMES_PER_SECOND)]
+)
 def test_at_the_pace_that_is_allowed_it_goes_on_for_ever(films: bool, rate: int) -> None:
     stage = Stage(films)
     for _ in range(30):

@@ -1,18 +1,22 @@
 // The sound of a track as AudioData, as soon as the browser has it.
 //
 //   const samples = new Samples({
-//     onsamples(data, captured) {},   // captured: when its first sample was, ms of performance.now(). You close the data.
+//     // captured: when its first sample was, ms of performance.now(). You close the data.
+//     onsamples(data, captured) {},
 //     onfailure(text) {},             // it is stopped then
 //   });
 //   if (Samples.able()) samples.start(track);
 //   samples.stop();
 //
-// Chrome hands out a track's samples themselves (MediaStreamTrackProcessor); elsewhere an AudioWorklet collects them (audio-samples-worklet.js).
+// Chrome hands out a track's samples themselves (MediaStreamTrackProcessor); elsewhere an
+// AudioWorklet collects them (audio-samples-worklet.js).
 
 import { CaptureClock } from "./capture-clock.js";
 import { version } from "../../shared/page/version.js";
 
-/** Pieces of 10 ms that may wait for this page, before the oldest is lost: a quarter of a second. */
+/**
+ * Pieces of 10 ms that may wait for this page, before the oldest is lost: a quarter of a second.
+ */
 const MOST_WAITING = 25;
 
 /** Channels that a node of Web Audio has at most (W3C Web Audio 1.1, "AudioNode"). */
@@ -21,10 +25,15 @@ const MOST_CHANNELS = 32;
 export class Samples {
   /** Whether this browser gives them at all. @returns {boolean} */
   static able() {
-    return typeof AudioData === "function" && (hasProcessor() || typeof AudioWorkletNode === "function");
+    return (
+      typeof AudioData === "function" && (hasProcessor() || typeof AudioWorkletNode === "function")
+    );
   }
 
-  /** @param {{onsamples: (data: AudioData, captured: number) => void, onfailure: (text: string) => void}} handlers */
+  /**
+   * @param {{onsamples: (data: AudioData, captured: number) => void, onfailure: (text: string) =>
+   *   void}} handlers
+   */
   constructor(handlers) {
     this.handlers = handlers;
     /** @type {ReadableStreamDefaultReader<AudioData> | null} */
@@ -54,7 +63,10 @@ export class Samples {
 
   /** @param {MediaStreamTrack} track */
   async _read(track) {
-    const processor = new /** @type {any} */ (window).MediaStreamTrackProcessor({ track, maxBufferSize: MOST_WAITING });
+    const processor = new /** @type {any} */ (window).MediaStreamTrackProcessor({
+      track,
+      maxBufferSize: MOST_WAITING,
+    });
     const reader = processor.readable.getReader();
     this.reader = reader;
     for (;;) {
@@ -77,8 +89,15 @@ export class Samples {
     loaded.catch(() => version.doubt());
     await loaded;
     if (this.context !== context) return;
-    const channels = Math.min(MOST_CHANNELS, /** @type {any} */ (track.getSettings()).channelCount || 1); // mixing.js makes two of more
-    const node = new AudioWorkletNode(context, "samples", { channelCount: channels, channelCountMode: "explicit" });
+    // mixing.js makes two of more.
+    const channels = Math.min(
+      MOST_CHANNELS,
+      /** @type {any} */ (track.getSettings()).channelCount || 1,
+    );
+    const node = new AudioWorkletNode(context, "samples", {
+      channelCount: channels,
+      channelCountMode: "explicit",
+    });
     node.port.onmessage = ({ data }) => {
       if (this.context !== context) return;
       const { frame, planes, length } = data;
@@ -86,14 +105,23 @@ export class Samples {
       const timestamp = Math.round((frame * 1e6) / sampleRate);
       const numberOfChannels = planes.length / length;
       this._give(
-        new AudioData({ format: "f32-planar", sampleRate, numberOfFrames: length, numberOfChannels, timestamp, data: planes }),
+        new AudioData({
+          format: "f32-planar",
+          sampleRate,
+          numberOfFrames: length,
+          numberOfChannels,
+          timestamp,
+          data: planes,
+        }),
       );
     };
     context.createMediaStreamSource(new MediaStream([track])).connect(node);
     node.connect(context.destination); // it stays silent; what leads nowhere may not run
-    // A context may start suspended, and the system suspends it for a call; while a page has the microphone it may run without a touch.
+    // A context may start suspended, and the system suspends it for a call; while a page has the
+    // microphone it may run without a touch.
     const resume = () => {
-      if (this.context === context && context.state !== "running" && context.state !== "closed") context.resume().catch(() => undefined);
+      if (this.context === context && context.state !== "running" && context.state !== "closed")
+        context.resume().catch(() => undefined);
     };
     context.onstatechange = resume;
     resume();
@@ -102,7 +130,10 @@ export class Samples {
   /** @param {AudioData} data */
   _give(data) {
     const length = (data.numberOfFrames * 1000) / data.sampleRate;
-    this.handlers.onsamples(data, this.clock.place(data.timestamp / 1000 + length, performance.now()) - length);
+    this.handlers.onsamples(
+      data,
+      this.clock.place(data.timestamp / 1000 + length, performance.now()) - length,
+    );
   }
 }
 

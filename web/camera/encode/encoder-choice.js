@@ -2,15 +2,17 @@
 
 import { chooseEncoder } from "./encoder-trial.js";
 
-/** Tests changed lenses at most so often: somebody who plays with "Other lens" is not waited for. */
+/**
+ * Tests changed lenses at most so often: somebody who plays with "Other lens" is not waited for.
+ */
 const MOST_TESTS = 3;
 
 export class EncoderChoice {
   /**
    * @param {import("../lens/lens.js").Lens} lens
    * @param {HTMLVideoElement} preview that plays its picture
-   * @param {URLSearchParams} query `?encoder=codecs`, `vp8`, `avc1`, `vp09` or `recorder`; `?mime=` is a recorder's; `?sound=recorder`
-   *     asks for one for the sound
+   * @param {URLSearchParams} query `?encoder=codecs`, `vp8`, `avc1`, `vp09` or `recorder`; `?mime=`
+   *     is a recorder's; `?sound=recorder` asks for one for the sound
    * @param {(choice: import("./encoder-trial.js").Choice) => void} onchoice
    */
   constructor(lens, preview, query, onchoice) {
@@ -23,7 +25,10 @@ export class EncoderChoice {
     this.asked = null;
   }
 
-  /** To be called while there is a picture. @returns {Promise<import("./encoder-trial.js").Choice>} the same one every time */
+  /**
+   * To be called while there is a picture.
+   * @returns {Promise<import("./encoder-trial.js").Choice>} the same one every time
+   */
   ask() {
     if (!this.asked) this.asked = this._test();
     return this.asked;

@@ -1,54 +1,82 @@
-// Which encoder films best on this phone: found out by encoding a few pictures of its own lens, each way, one at a time.
+// Which encoder films best on this phone: found out by encoding a few pictures of its own lens,
+// each way, one at a time.
 //
-//   const choice = await chooseEncoder(track, preview, "");    // takes a second or so, never much longer, never rejects
+//   // takes a second or so, never much longer, never rejects
+//   const choice = await chooseEncoder(track, preview, "");
 //
-// Nothing here believes a promise: isConfigSupported says yes for encoders that give nothing before they are flushed (Firefox, H.264), that
-// are slower than the camera, or that are not there at all. One picture at a time, because then there is no doubt which output belongs to
-// which input: an encoder that needs the next picture to give this one has failed.
+// Nothing here believes a promise: isConfigSupported says yes for encoders that give nothing before
+// they are flushed (Firefox, H.264), that are slower than the camera, or that are not there at all.
+// One picture at a time, because then there is no doubt which output belongs to which input: an
+// encoder that needs the next picture to give this one has failed.
 
 import { CodecsEngine, CodecsSoundEngine, rateOf, videoConfig } from "./webcodecs.js";
 import { Pictures, layOf } from "./video-frames.js";
 import { median } from "../../shared/median.js";
 import { VIDEO_TYPES, bitrateFor } from "./media-recorder.js";
 
-/** From a picture to its encoded bytes, in ms: the shortest one and the median. @typedef {{least: number, median: number}} Delays */
-/** What one way was found to take; "failed": pictures went in, too few came out; "refused": the encoder broke; null: not tried.
- *  @typedef {Delays | "failed" | "refused" | null} Result */
-/** encoder: for pictures; codecs: those that WebCodecs can film with, as it names them, the best one first; sound: whether sound goes
- *  through WebCodecs; delays: by codec, and "recorder"; drawn: whether pictures have to be drawn first (video-frames.js); spare: codecs to try
- *  if the recorder gives nothing; remark: a sentence for the person, or "".
- *  @typedef {{encoder: "codecs" | "recorder", codecs: string[], drawn: boolean, sound: boolean, delays: Record<string, Result>,
- *            spare: string[], remark: string}} Choice */
+/**
+ * From a picture to its encoded bytes, in ms: the shortest one and the median.
+ * @typedef {{least: number, median: number}} Delays
+ */
+/**
+ * What one way was found to take; "failed": pictures went in, too few came out; "refused": the
+ * encoder broke; null: not tried.
+ * @typedef {Delays | "failed" | "refused" | null} Result
+ */
+/**
+ * encoder: for pictures; codecs: those that WebCodecs can film with, as it names them, the best one
+ * first; sound: whether sound goes through WebCodecs; delays: by codec, and "recorder"; drawn:
+ * whether pictures have to be drawn first (video-frames.js); spare: codecs to try if the recorder
+ * gives nothing; remark: a sentence for the person, or "".
+ * @typedef {{encoder: "codecs" | "recorder", codecs: string[], drawn: boolean, sound: boolean,
+ *            delays: Record<string, Result>, spare: string[], remark: string}} Choice
+ */
 
 /** Milliseconds for everything: somebody may have tapped "Start filming". */
 const WHOLE_TEST = 1500;
 
-/** Milliseconds for one way, for one answer of the browser, for one picture of a recorder, and until the preview shows something. */
+/**
+ * Milliseconds for one way, for one answer of the browser, for one picture of a recorder, and until
+ * the preview shows something.
+ */
 const ONE_WAY = 650;
 const ONE_ANSWER = 200;
 const ONE_PICTURE = 200;
 const FIRST_PICTURE = 400;
 
-/** Pictures at the beginning that do not count, because the encoder starts up, those that do, and how many of them are enough. */
+/**
+ * Pictures at the beginning that do not count, because the encoder starts up, those that do, and
+ * how many of them are enough.
+ */
 const WARM_UP = 2;
 const COUNTED = 8;
 const ENOUGH = 3;
 
-/** The recorder is preferred if it is faster than WebCodecs by this factor and by as many ms more. It cannot leave out a picture, make a
- *  keyframe or tell when a picture was captured, so a little more delay per picture is still the better camera. */
+/**
+ * The recorder is preferred if it is faster than WebCodecs by this factor and by as many ms more.
+ * It cannot leave out a picture, make a keyframe or tell when a picture was captured, so a little
+ * more delay per picture is still the better camera.
+ */
 const CLEARLY = 1.5;
 const CLEARLY_MS = 5;
 
-/** VP8 is taken, which any browser decodes, unless another codec's fastest picture needs less than this part of its time: because the
- *  phone has a chip for it, or because VP8's threads wait for one another, which on a busy computer takes ten times as long again. */
+/**
+ * VP8 is taken, which any browser decodes, unless another codec's fastest picture needs less than
+ * this part of its time: because the phone has a chip for it, or because VP8's threads wait for one
+ * another, which on a busy computer takes ten times as long again.
+ */
 const FASTER = 0.75;
 
-/** Macroblocks that H.264's level 3.1 allows in a picture: 1280x720 (ITU-T H.264 table A-1). Level 4.0 has 1920x1080, 5.1 4096x2304. */
+/**
+ * Macroblocks that H.264's level 3.1 allows in a picture: 1280x720 (ITU-T H.264 table A-1). Level
+ * 4.0 has 1920x1080, 5.1 4096x2304.
+ */
 const LEVEL_31 = 3600;
 const LEVEL_40 = 8192;
 
 /**
- * The codecs to try, the preferred one first. AV1 is left out: too slow in software, and it ends WebKitGTK's page.
+ * The codecs to try, the preferred one first. AV1 is left out: too slow in software, and it ends
+ * WebKitGTK's page.
  * @param {{width: number, height: number}} size
  * @returns {string[]}
  */
@@ -59,9 +87,11 @@ export function candidates({ width, height }) {
 }
 
 /**
- * The rule: the codecs to film with, the best one first, or none where the recorder is better. Codecs are compared by their fastest
- * picture: what else a phone does while a page starts lengthens the others.
- * @param {Record<string, Result>} delays what was found, by codec in the order of preference, and "recorder"
+ * The rule: the codecs to film with, the best one first, or none where the recorder is better.
+ * Codecs are compared by their fastest picture: what else a phone does while a page starts
+ * lengthens the others.
+ * @param {Record<string, Result>} delays what was found, by codec in the order of preference, and
+ *   "recorder"
  * @param {number} interval ms between two pictures
  * @returns {string[]}
  */
@@ -76,7 +106,10 @@ export function decide(delays, interval) {
     found.splice(place, 0, { codec, least, median: middle });
   }
   const { recorder } = delays;
-  const slower = found.length > 0 && isDelays(recorder) && found[0].median > recorder.median * CLEARLY + CLEARLY_MS;
+  const slower =
+    found.length > 0 &&
+    isDelays(recorder) &&
+    found[0].median > recorder.median * CLEARLY + CLEARLY_MS;
   return slower ? [] : found.map(({ codec }) => codec);
 }
 
@@ -114,21 +147,39 @@ export async function chooseEncoder(track, preview, forced) {
     delays[codec] = result;
     unseen = unseen && result === null;
   }
-  // Each turn makes a recorder begin afresh (lay-watch.js), after some pictures that lie wrong. So what is turned is WebCodecs' if that works.
+  // Each turn makes a recorder begin afresh (lay-watch.js), after some pictures that lie wrong. So
+  // what is turned is WebCodecs' if that works.
   if (forced === "" && seen.turned) delays.recorder = null;
-  else if ((forced === "" || recorder) && left() > 0) delays.recorder = await timeRecorder(track, preview, left());
-  // Without a picture (a hidden page) or in no time (a busy phone) nothing is measured: then what can do more; it gives way by itself if it
-  // does not work.
+  else if ((forced === "" || recorder) && left() > 0)
+    delays.recorder = await timeRecorder(track, preview, left());
+  // Without a picture (a hidden page) or in no time (a busy phone) nothing is measured: then what
+  // can do more; it gives way by itself if it does not work.
   const known = unseen ? supported : decide(delays, 1000 / rateOf(track));
   const usable = supported.filter((codec) => delays[codec] !== "refused");
-  // A recorder that gave nothing either is no better: on a busy computer everything fails that has to be done in so short a time.
+  // A recorder that gave nothing either is no better: on a busy computer everything fails that has
+  // to be done in so short a time.
   const best = known.length === 0 && delays.recorder === "failed" ? usable : known;
   const codecs = best.length > 0 || forced === "" ? best : supported;
-  const remark = codecs.length === 0 && forced !== "" && !recorder ? "This browser cannot film with WebCodecs." : "";
-  return { encoder: codecs.length > 0 ? "codecs" : "recorder", codecs, drawn, sound, delays, spare: codecs.length > 0 ? [] : usable, remark };
+  const remark =
+    codecs.length === 0 && forced !== "" && !recorder
+      ? "This browser cannot film with WebCodecs."
+      : "";
+  return {
+    encoder: codecs.length > 0 ? "codecs" : "recorder",
+    codecs,
+    drawn,
+    sound,
+    delays,
+    spare: codecs.length > 0 ? [] : usable,
+    remark,
+  };
 }
 
-/** @param {{width: number, height: number}} size @param {string} forced @returns {string[]} the codecs to try */
+/**
+ * @param {{width: number, height: number}} size
+ * @param {string} forced
+ * @returns {string[]} the codecs to try
+ */
 function wanted(size, forced) {
   const all = candidates(size);
   const asked = all.filter((codec) => forced !== "" && codec.startsWith(forced));
@@ -147,13 +198,20 @@ function isDelays(result) {
  */
 function sizeOf(preview, track) {
   const { width = 640, height = 480 } = track.getSettings();
-  return preview.videoWidth > 0 ? { width: preview.videoWidth, height: preview.videoHeight } : { width, height };
+  return preview.videoWidth > 0
+    ? { width: preview.videoWidth, height: preview.videoHeight }
+    : { width, height };
 }
 
 /** @param {HTMLVideoElement} preview @param {MediaStreamTrack} track */
 async function hasPicture(preview, track) {
   const end = performance.now() + FIRST_PICTURE;
-  while (preview.readyState < HTMLMediaElement.HAVE_CURRENT_DATA && track.readyState === "live" && performance.now() < end) await sleep(20);
+  while (
+    preview.readyState < HTMLMediaElement.HAVE_CURRENT_DATA &&
+    track.readyState === "live" &&
+    performance.now() < end
+  )
+    await sleep(20);
 }
 
 /** @param {number} ms @returns {Promise<undefined>} */
@@ -170,7 +228,12 @@ function sleep(ms) {
  * @returns {VideoEncoderConfig}
  */
 function configOf(codec, track, size) {
-  return videoConfig(codec, { width: size.width, height: size.height, bitrate: bitrateFor(track, 1), framerate: rateOf(track) });
+  return videoConfig(codec, {
+    width: size.width,
+    height: size.height,
+    bitrate: bitrateFor(track, 1),
+    framerate: rateOf(track),
+  });
 }
 
 /**
@@ -181,7 +244,10 @@ function configOf(codec, track, size) {
  */
 async function isSupported(codec, track, size) {
   try {
-    const answer = await Promise.race([VideoEncoder.isConfigSupported(configOf(codec, track, size)), sleep(ONE_ANSWER)]);
+    const answer = await Promise.race([
+      VideoEncoder.isConfigSupported(configOf(codec, track, size)),
+      sleep(ONE_ANSWER),
+    ]);
     return answer === undefined || answer.supported === true; // no answer is not a no
   } catch (error) {
     return false;
@@ -232,7 +298,8 @@ function timeCodec(track, codec, size, drawn, time, seen) {
           busy = true;
           const lay = layOf(frame);
           seen.turned = seen.turned || lay.rotation !== 0 || lay.flip;
-          const other = lay.width !== size.width || lay.height !== size.height; // the preview shows it turned
+          // The preview shows it turned.
+          const other = lay.width !== size.width || lay.height !== size.height;
           if (given === 0 && other) encoder.configure(configOf(codec, track, lay));
           began = performance.now();
           encoder.encode(frame, { keyFrame: given === 0 });
@@ -244,7 +311,10 @@ function timeCodec(track, codec, size, drawn, time, seen) {
         frame.close();
       }
     };
-    const pictures = new Pictures({ onpicture, onfailure: () => finish(given === 0 ? null : "failed") }, { drawn });
+    const pictures = new Pictures(
+      { onpicture, onfailure: () => finish(given === 0 ? null : "failed") },
+      { drawn },
+    );
     try {
       encoder.configure(configOf(codec, track, size));
       pictures.start(track);
@@ -255,15 +325,19 @@ function timeCodec(track, codec, size, drawn, time, seen) {
 }
 
 /**
- * The recorder's time, with pictures of the preview on a canvas, because a canvas gives one picture when it is asked.
+ * The recorder's time, with pictures of the preview on a canvas, because a canvas gives one picture
+ * when it is asked.
  * @param {MediaStreamTrack} track
  * @param {HTMLVideoElement} preview
  * @param {number} time ms
- * @returns {Promise<Result>} null where recorders write in pieces of a second, or a canvas cannot be recorded
+ * @returns {Promise<Result>} null where recorders write in pieces of a second, or a canvas cannot
+ *   be recorded
  */
 async function timeRecorder(track, preview, time) {
   const end = performance.now() + time;
-  const mimeType = VIDEO_TYPES.find((type) => type.includes("webm") && MediaRecorder.isTypeSupported(type));
+  const mimeType = VIDEO_TYPES.find(
+    (type) => type.includes("webm") && MediaRecorder.isTypeSupported(type),
+  );
   const canvas = document.createElement("canvas");
   const { width, height } = sizeOf(preview, track);
   canvas.width = width;

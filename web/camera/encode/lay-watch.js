@@ -1,9 +1,12 @@
-// How the pictures lie that a recorder films. Chrome's frames may lie on their side and say by how much they are to be turned; its recorder
-// takes them as they lie, goes on within its document when the phone is turned, and its stream says nothing of it (measured with Chrome 156:
-// WebM and MP4). So the relay is told instead (docs/protocol.md, `stream`), but only where it was seen once, on this phone, that the recorder
-// loses a turn: one that turns the pictures itself must not have them turned again.
+// How the pictures lie that a recorder films. Chrome's frames may lie on their side and say by how
+// much they are to be turned; its recorder takes them as they lie, goes on within its document when
+// the phone is turned, and its stream says nothing of it (measured with Chrome 156: WebM and MP4).
+// So the relay is told instead (docs/protocol.md, `stream`), but only where it was seen once, on
+// this phone, that the recorder loses a turn: one that turns the pictures itself must not have them
+// turned again.
 //
-//   const watch = new LayWatch({onturn(rotation, flip) {}});    // what the recorder's stream lacks; at first, and whenever it changes
+//   // what the recorder's stream lacks; at first, and whenever it changes
+//   const watch = new LayWatch({onturn(rotation, flip) {}});
 //   if (LayWatch.able()) watch.start(track, "video/webm;codecs=vp8");
 //   watch.stop();
 
@@ -13,15 +16,24 @@ import { silentVideo } from "../../shared/page/silent-video.js";
 /** Milliseconds after which a trial has told nothing. */
 const LONGEST_TRIAL = 2000;
 
-/** Pictures that it gets, and milliseconds from one to the next: most give the first when the second comes. */
+/**
+ * Pictures that it gets, and milliseconds from one to the next: most give the first when the second
+ * comes.
+ */
 const TRIAL_PICTURES = 4;
 const TRIAL_INTERVAL = 40;
 
-/** What was seen, by the type of the recording: whether a turn is lost. @type {Map<string, Promise<boolean>>} */
+/**
+ * What was seen, by the type of the recording: whether a turn is lost.
+ * @type {Map<string, Promise<boolean>>}
+ */
 const seen = new Map();
 
 export class LayWatch {
-  /** Whether pictures can say in this browser that they are turned, and be looked at while a recorder has them. */
+  /**
+   * Whether pictures can say in this browser that they are turned, and be looked at while a
+   * recorder has them.
+   */
   static able() {
     return Pictures.able() && !Pictures.mayDraw() && "rotation" in VideoFrame.prototype;
   }
@@ -70,22 +82,34 @@ export class LayWatch {
     }
     const { pictures } = this;
     losesTurns(frame, mimeType).then((lost) => {
-      if (this.pictures !== pictures || this.lay !== lay) return; // a later one has been told, or will be
+      // A later one has been told, or will be.
+      if (this.pictures !== pictures || this.lay !== lay) return;
       this.handlers.onturn(lost ? rotation : 0, lost && flip);
     });
   }
 }
 
-/** @param {VideoFrame} frame of this lens, because what is in the graphics card's memory is recorded another way @param {string} mimeType
- *  @returns {Promise<boolean>} whether it was seen that a recorder loses how pictures are turned */
+/**
+ * @param {VideoFrame} frame of this lens, because what is in the graphics card's memory is recorded
+ *   another way
+ * @param {string} mimeType
+ * @returns {Promise<boolean>} whether it was seen that a recorder loses how pictures are turned
+ */
 function losesTurns(frame, mimeType) {
   let known = seen.get(mimeType);
   if (!known) {
-    // As it says itself, or by another quarter: so it lies on its side, and the size of what comes out tells.
+    // As it says itself, or by another quarter: so it lies on its side, and the size of what comes
+    // out tells.
     const { rotation } = layOf(frame);
     const { timestamp } = frame;
-    const aside = rotation % 180 ? frame.clone() : new VideoFrame(frame, /** @type {any} */ ({ rotation: 90, timestamp }));
-    const outcome = Promise.race([tried(aside, mimeType).catch(() => null), sleep(LONGEST_TRIAL).then(() => null)]);
+    const aside =
+      rotation % 180
+        ? frame.clone()
+        : new VideoFrame(frame, /** @type {any} */ ({ rotation: 90, timestamp }));
+    const outcome = Promise.race([
+      tried(aside, mimeType).catch(() => null),
+      sleep(LONGEST_TRIAL).then(() => null),
+    ]);
     known = outcome.then((lost) => {
       if (lost === null) seen.delete(mimeType); // the next turn is another chance
       return lost === true;
@@ -95,8 +119,11 @@ function losesTurns(frame, mimeType) {
   return known;
 }
 
-/** @param {VideoFrame} aside a picture that lies on its side; it is closed here @param {string} mimeType
- *  @returns {Promise<boolean | null>} null where it cannot be told */
+/**
+ * @param {VideoFrame} aside a picture that lies on its side; it is closed here
+ * @param {string} mimeType
+ * @returns {Promise<boolean | null>} null where it cannot be told
+ */
 async function tried(aside, mimeType) {
   const { width, height } = layOf(aside);
   const generator = new /** @type {any} */ (window).MediaStreamTrackGenerator({ kind: "video" });
@@ -127,7 +154,10 @@ async function tried(aside, mimeType) {
   }
 }
 
-/** @param {Blob} recording @returns {Promise<{width: number, height: number}>} in which it is shown; 0 where it cannot be */
+/**
+ * @param {Blob} recording
+ * @returns {Promise<{width: number, height: number}>} in which it is shown; 0 where it cannot be
+ */
 async function sizeOf(recording) {
   const video = silentVideo();
   const address = URL.createObjectURL(recording);

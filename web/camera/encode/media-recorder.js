@@ -1,31 +1,40 @@
-// The MediaRecorder engine: turns one track into the bytes of one stream (docs/protocol.md, "Streams from a camera").
+// The MediaRecorder engine: turns one track into the bytes of one stream (docs/protocol.md,
+// "Streams from a camera").
 //
 // What any engine is, so that others (webcodecs.js) can stand beside this one:
 //
-//   new Engine(number, output, options)   number: the stream's number on the wire; output: see Output
-//   start(track)     begins afresh: output.onstart(mime, facts), then output.onbytes(bytes) again and again; also while it runs
+//   new Engine(number, output, options)   number: the stream's number on the wire; output: see
+//                                         Output
+//   start(track)     begins afresh: output.onstart(mime, facts), then output.onbytes(bytes) again
+//                    and again; also while it runs
 //   stop()           nothing more comes out, at once
 //   keyframe()       somebody needs a picture to start from: as soon as this engine can
 //   turned()         the picture has another size now
 //   quality          1 is the full bit rate; may be set at any time
-//   leavesOut        whether it can leave out pictures by itself: those for which the network has no room, while `held` is set, and those
-//                    beyond `most` a second; one that cannot has to be stopped then, and its lens to give fewer
+//   leavesOut        whether it can leave out pictures by itself: those for which the network has
+//                    no room, while `held` is set, and those beyond `most` a second; one that
+//                    cannot has to be stopped then, and its lens to give fewer
 //   able             whether this browser has what it takes at all
 //   running          between start and stop
 //   stats            see Stats
 //
-// The constructor throws nothing; an engine that cannot work at all says so by output.onfailure(text), and is stopped then.
+// The constructor throws nothing; an engine that cannot work at all says so by
+// output.onfailure(text), and is stopped then.
 //
-// Three properties of MediaRecorder shape this file. A blob ends at any byte, and with a timeslice alone the last frame stays inside until
-// the next one pushes it out: requestData() after every blob flushes it at once. One recorder for sound and picture holds the picture back
-// until 60 ms of sound are packed: so one engine, one track. And it can neither drop a frame nor make a keyframe: only a new recorder can.
+// Three properties of MediaRecorder shape this file. A blob ends at any byte, and with a timeslice
+// alone the last frame stays inside until the next one pushes it out: requestData() after every
+// blob flushes it at once. One recorder for sound and picture holds the picture back until 60 ms of
+// sound are packed: so one engine, one track. And it can neither drop a frame nor make a keyframe:
+// only a new recorder can.
 
 import { LayWatch } from "./lay-watch.js";
 import { Pace } from "../lens/lens-pace.js";
 import { Recent } from "./sent-lately.js";
 
-/** Kinds of recording in the order of preference. VP8 first: any phone encodes it and any browser plays it. MP4 last: recorders write it in
- *  pieces of a second or more. */
+/**
+ * Kinds of recording in the order of preference. VP8 first: any phone encodes it and any browser
+ * plays it. MP4 last: recorders write it in pieces of a second or more.
+ */
 export const VIDEO_TYPES = [
   "video/webm;codecs=vp8",
   "video/webm;codecs=h264",
@@ -35,56 +44,87 @@ export const VIDEO_TYPES = [
 ];
 export const AUDIO_TYPES = ["audio/webm;codecs=opus", "audio/mp4;codecs=mp4a.40.2", "audio/mp4"];
 
-/** Milliseconds. Between two keyframes, where the browser lets us choose: what a viewer that lost frames has to wait at most. */
+/**
+ * Milliseconds. Between two keyframes, where the browser lets us choose: what a viewer that lost
+ * frames has to wait at most.
+ */
 const KEYFRAME_INTERVAL = 1000;
 
 /** Milliseconds. At most this often is a recorder restarted for the sake of a keyframe. */
 const RESTART_INTERVAL = 1000;
 
-/** Milliseconds. The smallest timeslice; WebM is then flushed by requestData. Safari's least one is 100. MP4 is not flushed:
- *  a recorder may answer each request with a keyframe of its own. */
+/**
+ * Milliseconds. The smallest timeslice; WebM is then flushed by requestData. Safari's least one is
+ * 100. MP4 is not flushed: a recorder may answer each request with a keyframe of its own.
+ */
 const WEBM_TIMESLICE = 1;
 const MP4_TIMESLICE = 100;
 
-/** Milliseconds without a byte after which a recorder counts as stuck, unless the lens is slower. */
+/**
+ * Milliseconds without a byte after which a recorder counts as stuck, unless the lens is slower.
+ */
 const SILENCE_LIMIT = 3000;
 
-/** Restarts in a row without a byte after which the next type is tried: some phones accept a type that their encoder cannot do. */
+/**
+ * Restarts in a row without a byte after which the next type is tried: some phones accept a type
+ * that their encoder cannot do.
+ */
 const PATIENCE = 2;
 
 /** Milliseconds between two looks at the recorder. */
 const LOOK_INTERVAL = 500;
 
-/** Milliseconds after which a recorder makes place for a new one: Chrome's WebM writer keeps a few hundred bytes for every cluster it has
- *  written, about 20 MB a day. */
+/**
+ * Milliseconds after which a recorder makes place for a new one: Chrome's WebM writer keeps a few
+ * hundred bytes for every cluster it has written, about 20 MB a day.
+ */
 const LONGEST_RECORDING = 4 * 3600 * 1000;
 
-/** Milliseconds for which a recorder that has just been started waits for the first picture, which says how it lies, and for a trial. */
+/**
+ * Milliseconds for which a recorder that has just been started waits for the first picture, which
+ * says how it lies, and for a trial.
+ */
 const FIRST_LAY = 600;
 
-/** Blobs that come closer together (ms) belong to the same picture: a recorder writes a picture in one task, cut in two or three blobs. */
+/**
+ * Blobs that come closer together (ms) belong to the same picture: a recorder writes a picture in
+ * one task, cut in two or three blobs.
+ */
 const BURST_GAP = 6;
 
 /** Milliseconds from which on the relay would not believe it (docs/protocol.md). */
 const MOST_DELAY = 10000;
 
-/** Bits per second: 1.2 Mbit/s at 640x480, growing slower than the area (2.5 Mbit/s at 1280x720). */
+/**
+ * Bits per second: 1.2 Mbit/s at 640x480, growing slower than the area (2.5 Mbit/s at 1280x720).
+ */
 const VGA_BITRATE = 1200000;
 const VGA_AREA = 640 * 480;
 const AREA_EXPONENT = 2 / 3;
 const LEAST_BITRATE = 30000;
 const AUDIO_BITRATE = 40000;
 
-/** What else the relay is told when a stream begins (docs/protocol.md, `stream`). at, delay: µs
- *  @typedef {{at?: number, delay?: number, keyframes?: boolean, rotation?: number, flip?: boolean}} StreamFacts */
-/** @typedef {{onstart: (mime: string, facts: StreamFacts) => void, onbytes: (bytes: Blob | ArrayBuffer) => void,
- *            onfailure: (text: string) => void}} Output */
-/** Pictures left out before they were encoded, and because of what. @typedef {{encoder: number, network: number}} Dropped */
-/** @typedef {{fps: number | null, bitsPerSecond: number, delay: number | null, mime: string, restarts: number, silence: number,
- *            dropped: Dropped}} Stats
- *  fps: pictures per second, null where it cannot be told; delay: ms from capture to sending, the median of the last two seconds or what
- *  the self-test has measured, null when unknown; restarts: those the engine needed because its encoder failed; silence: ms since the last
- *  byte, 0 while it does not run; dropped: since the engine was made */
+/**
+ * What else the relay is told when a stream begins (docs/protocol.md, `stream`). at, delay: µs
+ * @typedef {{at?: number, delay?: number, keyframes?: boolean, rotation?: number, flip?: boolean}}
+ *   StreamFacts
+ */
+/**
+ * @typedef {{onstart: (mime: string, facts: StreamFacts) => void, onbytes: (bytes: Blob |
+ *            ArrayBuffer) => void, onfailure: (text: string) => void}} Output
+ */
+/**
+ * Pictures left out before they were encoded, and because of what.
+ * @typedef {{encoder: number, network: number}} Dropped
+ */
+/**
+ * @typedef {{fps: number | null, bitsPerSecond: number, delay: number | null, mime: string,
+ *            restarts: number, silence: number, dropped: Dropped}} Stats
+ * fps: pictures per second, null where it cannot be told; delay: ms from capture to sending, the
+ * median of the last two seconds or what the self-test has measured, null when unknown; restarts:
+ * those the engine needed because its encoder failed; silence: ms since the last byte, 0 while it
+ * does not run; dropped: since the engine was made
+ */
 
 /**
  * The bit rate for a picture size.
@@ -103,7 +143,10 @@ export function bitrateOf(width, height, quality) {
   return Math.max(LEAST_BITRATE, Math.round(full * quality));
 }
 
-/** Whether this browser looks at videoKeyFrameIntervalDuration: a dictionary member is read only where it is known. */
+/**
+ * Whether this browser looks at videoKeyFrameIntervalDuration: a dictionary member is read only
+ * where it is known.
+ */
 function hasKeyframeInterval() {
   let read = false;
   const options = {
@@ -124,10 +167,11 @@ export class RecorderEngine {
   /**
    * @param {number} number of the stream, 1 to 8
    * @param {Output} output
-   * @param {{types: string[], mime?: string, delays?: import("./encoder-trial.js").Delays | null, halfTrip?: () => number,
-   *          replaceable?: boolean}} options
-   *     types: in the order of preference; mime: only this one; delays: from capture to sending, as measured before; halfTrip: from sending
-   *     to the relay, ms; replaceable: rather give up than go on when nothing comes
+   * @param {{types: string[], mime?: string, delays?: import("./encoder-trial.js").Delays | null,
+   *          halfTrip?: () => number, replaceable?: boolean}} options
+   *     types: in the order of preference; mime: only this one; delays: from capture to sending, as
+   *     measured before; halfTrip: from sending to the relay, ms; replaceable: rather give up than
+   *     go on when nothing comes
    */
   constructor(number, output, options) {
     this.output = output;
@@ -159,7 +203,9 @@ export class RecorderEngine {
     /** What its stream does not say of its pictures: see LayWatch. */
     this.turn = { rotation: 0, flip: false };
     this.layTimer = 0;
-    this.watch = LayWatch.able() ? new LayWatch({ onturn: (rotation, flip) => this._lies(rotation, flip) }) : null;
+    this.watch = LayWatch.able()
+      ? new LayWatch({ onturn: (rotation, flip) => this._lies(rotation, flip) })
+      : null;
   }
 
   get running() {
@@ -185,7 +231,9 @@ export class RecorderEngine {
   start(track) {
     this.stop();
     if (!this.able) {
-      this.output.onfailure(`This browser cannot record ${track.kind === "audio" ? "sound" : "pictures"} in any form the relay knows.`);
+      this.output.onfailure(
+        `This browser cannot record ${track.kind === "audio" ? "sound" : "pictures"} in any form the relay knows.`,
+      );
       return;
     }
     if (track !== this.pacer) this.pace = new Pace();
@@ -213,8 +261,11 @@ export class RecorderEngine {
     this.track = null;
   }
 
-  /** With a keyframe every second anyway, a restart would cost every viewer a gap to save one viewer half a second. Elsewhere the browser's
-   *  own keyframes are 3 to 10 s apart, and the restart is worth it. */
+  /**
+   * With a keyframe every second anyway, a restart would cost every viewer a gap to save one viewer
+   * half a second. Elsewhere the browser's own keyframes are 3 to 10 s apart, and the restart is
+   * worth it.
+   */
   keyframe() {
     if (!this.running || this.keyframesCome || this.keyframeTimer) return;
     const wait = Math.max(0, RESTART_INTERVAL - (performance.now() - this.startedAt));
@@ -247,7 +298,10 @@ export class RecorderEngine {
     try {
       const recorder = this._recorderFor(track);
       recorder.ondataavailable = (event) => this._deliver(event.data);
-      recorder.onerror = (event) => this._recover(`${recorder.mimeType}: ${/** @type {any} */ (event).error || "recorder error"}`);
+      recorder.onerror = (event) =>
+        this._recover(
+          `${recorder.mimeType}: ${/** @type {any} */ (event).error || "recorder error"}`,
+        );
       recorder.start(isWebm(recorder.mimeType || this.types[0]) ? WEBM_TIMESLICE : MP4_TIMESLICE);
       this.recorder = recorder;
     } catch (error) {
@@ -261,10 +315,14 @@ export class RecorderEngine {
     const stream = new MediaStream([track]);
     const rate = bitrateFor(track, this.quality);
     const mimeType = this.types[0];
-    if (track.kind === "audio") return new MediaRecorder(stream, { mimeType, audioBitsPerSecond: rate });
+    if (track.kind === "audio")
+      return new MediaRecorder(stream, { mimeType, audioBitsPerSecond: rate });
     const options = { mimeType, videoBitsPerSecond: rate };
     try {
-      return new MediaRecorder(stream, /** @type {any} */ ({ ...options, videoKeyFrameIntervalDuration: KEYFRAME_INTERVAL }));
+      return new MediaRecorder(
+        stream,
+        /** @type {any} */ ({ ...options, videoKeyFrameIntervalDuration: KEYFRAME_INTERVAL }),
+      );
     } catch (error) {
       if (/** @type {DOMException} */ (error).name !== "NotSupportedError") throw error;
       this.keyframesCome = false;
@@ -292,24 +350,38 @@ export class RecorderEngine {
     if (isWebm(this.mime) && recorder.state === "recording") recorder.requestData();
   }
 
-  /** A recorder does not say when a picture was captured; the relay can only take off what it takes at least. @returns {StreamFacts} */
+  /**
+   * A recorder does not say when a picture was captured; the relay can only take off what it takes
+   * at least.
+   * @returns {StreamFacts}
+   */
   _facts() {
     const { delays, halfTrip } = this.options;
     const shortest = delays ? delays.least + (halfTrip ? halfTrip() : 0) : Infinity;
     const { rotation, flip } = this.turn;
-    return { ...(shortest < MOST_DELAY && { delay: Math.round(shortest * 1000) }), ...(rotation && { rotation }), ...(flip && { flip }) };
+    return {
+      ...(shortest < MOST_DELAY && { delay: Math.round(shortest * 1000) }),
+      ...(rotation && { rotation }),
+      ...(flip && { flip }),
+    };
   }
 
   _look() {
     const track = this.track;
     // A muted track or a hidden page gives nothing to record: that is not the recorder's fault.
-    if (!track || track.muted || track.readyState === "ended" || document.visibilityState !== "visible") {
+    if (
+      !track ||
+      track.muted ||
+      track.readyState === "ended" ||
+      document.visibilityState !== "visible"
+    ) {
       this.pace.interrupted();
       return;
     }
     const now = performance.now();
     const limit = track.kind === "audio" ? SILENCE_LIMIT : this.pace.patience(track, SILENCE_LIMIT);
-    if (now - Math.max(this.heardAt, this.startedAt) > limit) this._recover(`no bytes for ${Math.round(limit / 1000)} s`);
+    if (now - Math.max(this.heardAt, this.startedAt) > limit)
+      this._recover(`no bytes for ${Math.round(limit / 1000)} s`);
     else if (now - this.startedAt > LONGEST_RECORDING) this._record();
   }
 
@@ -322,7 +394,8 @@ export class RecorderEngine {
     if (this.fruitless >= PATIENCE && this.options.replaceable) this._fail(why);
     else if (this.fruitless > PATIENCE && this.types.length > 1) this._nextType(why);
     else if (performance.now() - this.startedAt >= RESTART_INTERVAL) this._record();
-    else this._discard(); // failed at once: _look starts it again, not this task, so that it cannot spin
+    // Failed at once: _look starts it again, not this task, so that it cannot spin.
+    else this._discard();
   }
 
   /** @param {string} why */

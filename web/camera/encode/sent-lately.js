@@ -40,7 +40,8 @@ export class Recent {
       if (this.pictureAt > 0) this.gap = now - this.pictureAt;
       this.pictureAt = now;
     }
-    while (now - this.entries[0].at > WINDOW || this.entries.length > MOST_ENTRIES) this.entries.shift();
+    while (now - this.entries[0].at > WINDOW || this.entries.length > MOST_ENTRIES)
+      this.entries.shift();
   }
 
   /** @returns {{fps: number, bitsPerSecond: number, delay: number | null}} delay: the median, ms */
@@ -57,7 +58,10 @@ export class Recent {
       if (entry.delay !== null) delays.push(entry.delay);
     }
     // Of a slow lens, a picture more or less in two seconds says little.
-    const fps = pictures < FEW && this.gap > 0 ? 1000 / Math.max(this.gap, now - this.pictureAt) : (pictures * 1000) / window;
+    const fps =
+      pictures < FEW && this.gap > 0
+        ? 1000 / Math.max(this.gap, now - this.pictureAt)
+        : (pictures * 1000) / window;
     return { fps, bitsPerSecond: (bytes * 8000) / window, delay: median(delays) };
   }
 }

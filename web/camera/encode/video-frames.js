@@ -1,15 +1,19 @@
 // The pictures of a track as VideoFrames, as soon as the browser has them.
 //
 //   const pictures = new Pictures({
-//     onpicture(frame) {},     // frame.timestamp is when it was captured: µs of performance.now(), strictly rising. You close it.
+//     // frame.timestamp is when it was captured: µs of performance.now(), strictly rising. You
+//     // close it.
+//     onpicture(frame) {},
 //     onfailure(text) {},      // it is stopped then
 //   }, {drawn: false});
 //   if (Pictures.able()) pictures.start(track);
 //   pictures.stop();
 //
-// Chrome hands out a track's pictures themselves (MediaStreamTrackProcessor, W3C mediacapture-transform). Firefox and Safari do not do that
-// in a page; there a hidden <video> plays the track, and requestVideoFrameCallback (WICG video-rvfc) tells of each new picture. `drawn`
-// puts each picture on a canvas first: WebKitGTK's encoders refuse pictures that a <video> has put into the memory of its graphics card.
+// Chrome hands out a track's pictures themselves (MediaStreamTrackProcessor, W3C
+// mediacapture-transform). Firefox and Safari do not do that in a page; there a hidden <video>
+// plays the track, and requestVideoFrameCallback (WICG video-rvfc) tells of each new picture.
+// `drawn` puts each picture on a canvas first: WebKitGTK's encoders refuse pictures that a <video>
+// has put into the memory of its graphics card.
 
 import { CaptureClock } from "./capture-clock.js";
 import { silentVideo } from "../../shared/page/silent-video.js";
@@ -23,7 +27,10 @@ const LAST_PICTURE = 1000;
 export class Pictures {
   /** Whether this browser gives them at all. @returns {boolean} */
   static able() {
-    return typeof VideoFrame === "function" && (hasProcessor() || "requestVideoFrameCallback" in HTMLVideoElement.prototype);
+    return (
+      typeof VideoFrame === "function" &&
+      (hasProcessor() || "requestVideoFrameCallback" in HTMLVideoElement.prototype)
+    );
   }
 
   /** Whether it matters what `drawn` says. @returns {boolean} */
@@ -55,7 +62,8 @@ export class Pictures {
   }
 
   stop() {
-    // A picture that is on its way would get lost, unclosed, in a stream cancelled now: the loop cancels it when that one has come.
+    // A picture that is on its way would get lost, unclosed, in a stream cancelled now: the loop
+    // cancels it when that one has come.
     if (this.reader) setTimeout(cancel, LAST_PICTURE, this.reader);
     this.reader = null;
     if (this.video) {
@@ -68,7 +76,10 @@ export class Pictures {
   /** @param {MediaStreamTrack} track */
   async _read(track) {
     // One picture may wait: when this page is late, the newest replaces it.
-    const processor = new /** @type {any} */ (window).MediaStreamTrackProcessor({ track, maxBufferSize: 1 });
+    const processor = new /** @type {any} */ (window).MediaStreamTrackProcessor({
+      track,
+      maxBufferSize: 1,
+    });
     const reader = processor.readable.getReader();
     this.reader = reader;
     let why = "the browser gives no more pictures";
@@ -104,7 +115,8 @@ export class Pictures {
       if (this.video !== video) return;
       ask();
       const now = performance.now();
-      // Where the capture is not told (Firefox) it is now: mediaTime runs neither evenly nor at the pace of the clock there.
+      // Where the capture is not told (Firefox) it is now: mediaTime runs neither evenly nor at the
+      // pace of the clock there.
       const known = told.captureTime > now - OLDEST && told.captureTime <= now;
       try {
         this._give(this.pen ? this._draw(this.pen, video) : video, known ? told.captureTime : now);
@@ -125,7 +137,8 @@ export class Pictures {
       if (this.video === video) await video.play();
     } catch (error) {
       const given = /** @type {DOMException} */ (error).name === "AbortError"; // by this page
-      if (this.video === video && document.visibilityState === "visible" && !given) this._fail(track, String(error));
+      if (this.video === video && document.visibilityState === "visible" && !given)
+        this._fail(track, String(error));
     }
   }
 
@@ -140,7 +153,10 @@ export class Pictures {
     return pen.canvas;
   }
 
-  /** @param {VideoFrame | HTMLVideoElement | HTMLCanvasElement} source @param {number} captured ms, performance.now() */
+  /**
+   * @param {VideoFrame | HTMLVideoElement | HTMLCanvasElement} source
+   * @param {number} captured ms, performance.now()
+   */
   _give(source, captured) {
     this.last = Math.max(this.last + 1, Math.round(captured * 1000));
     this.handlers.onpicture(new VideoFrame(source, { timestamp: this.last }));
@@ -154,16 +170,22 @@ export class Pictures {
 }
 
 /**
- * How a picture lies in its memory, which is what encoders see: they look neither at its rotation nor at its flip (WebCodecs; Chrome 138).
+ * How a picture lies in its memory, which is what encoders see: they look neither at its rotation
+ * nor at its flip (WebCodecs; Chrome 138).
  * @param {VideoFrame} frame
- * @returns {{width: number, height: number, rotation: number, flip: boolean}} pixels before it is turned; rotation: degrees clockwise;
- *     flip: mirrored after that
+ * @returns {{width: number, height: number, rotation: number, flip: boolean}} pixels before it is
+ *     turned; rotation: degrees clockwise; flip: mirrored after that
  */
 export function layOf(frame) {
   const { displayWidth, displayHeight } = frame;
   const { rotation = 0, flip = false } = /** @type {any} */ (frame);
   const aside = rotation % 180 !== 0;
-  return { width: aside ? displayHeight : displayWidth, height: aside ? displayWidth : displayHeight, rotation, flip };
+  return {
+    width: aside ? displayHeight : displayWidth,
+    height: aside ? displayWidth : displayHeight,
+    rotation,
+    flip,
+  };
 }
 
 /** @param {ReadableStreamDefaultReader<VideoFrame>} reader */

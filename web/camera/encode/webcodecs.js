@@ -1,11 +1,14 @@
-// The WebCodecs engines: one for pictures, one for sound. What any engine is stands in media-recorder.js.
+// The WebCodecs engines: one for pictures, one for sound. What any engine is stands in
+// media-recorder.js.
 //
-// What they can and a recorder cannot: each frame leaves by itself as soon as it is encoded, with the time at which it was captured; any
-// picture can be a keyframe; and when the encoder or the network is behind, a picture is left out before it is encoded, so that what comes
-// out can always be decoded and nothing waits in a queue.
+// What they can and a recorder cannot: each frame leaves by itself as soon as it is encoded, with
+// the time at which it was captured; any picture can be a keyframe; and when the encoder or the
+// network is behind, a picture is left out before it is encoded, so that what comes out can always
+// be decoded and nothing waits in a queue.
 //
-// A frame's timestamp on the wire is its capture on the relay's clock, minus the stream's `at`. Therefore nothing is sent before the
-// relay's clock is known, which is one round trip after the connection opens.
+// A frame's timestamp on the wire is its capture on the relay's clock, minus the stream's `at`.
+// Therefore nothing is sent before the relay's clock is known, which is one round trip after the
+// connection opens.
 
 import { Pace } from "../lens/lens-pace.js";
 import { Pictures, layOf } from "./video-frames.js";
@@ -15,25 +18,39 @@ import { mixDown, mixedChannels } from "./mixing.js";
 import { Samples } from "./audio-samples.js";
 import { webmFrame, webmHeader } from "./webm-writer.js";
 
-/** What an engine needs of the link. @typedef {{at: (moment: number) => number | null, buffered: number}} LinkEnd */
+/**
+ * What an engine needs of the link.
+ * @typedef {{at: (moment: number) => number | null, buffered: number}} LinkEnd
+ */
 
-/** Milliseconds between two keyframes at most, and at least when they are asked for: each costs about ten ordinary pictures. */
+/**
+ * Milliseconds between two keyframes at most, and at least when they are asked for: each costs
+ * about ten ordinary pictures.
+ */
 const KEYFRAME_INTERVAL = 2000;
 const KEYFRAME_PAUSE = 150;
 
 /** Pictures inside the encoder, one at work and one waiting, from which on it is behind. */
 const MOST_INSIDE = 2;
 
-/** What may wait in this browser for the network: seconds of the bit rate, but at least bytes for one keyframe. */
+/**
+ * What may wait in this browser for the network: seconds of the bit rate, but at least bytes for
+ * one keyframe.
+ */
 const MOST_WAITING = 0.15;
 const ALWAYS_WAITING = 64 * 1024;
 
-/** Packets of sound inside the encoder, and what may wait for the network until sound is left out too: it is thirty times smaller. */
+/**
+ * Packets of sound inside the encoder, and what may wait for the network until sound is left out
+ * too: it is thirty times smaller.
+ */
 const MOST_SOUND_INSIDE = 10;
 const MOST_SOUND_WAITING = 4 * ALWAYS_WAITING;
 
-/** Milliseconds after which an encoder that gives nothing, or a source without a picture, counts as stuck, unless the lens is slower; and
- *  between two looks. */
+/**
+ * Milliseconds after which an encoder that gives nothing, or a source without a picture, counts as
+ * stuck, unless the lens is slower; and between two looks.
+ */
 const SILENCE_LIMIT = 3000;
 const LOOK_INTERVAL = 500;
 
@@ -59,7 +76,8 @@ export function videoConfig(codec, { width, height, bitrate, framerate }) {
   if (codec.startsWith("avc1")) {
     config.width = width - (width % 2); // H.264 with 4:2:0 has even sizes only
     config.height = height - (height % 2);
-    config.avc = { format: "annexb" }; // parameter sets stand in front of each keyframe, so a new size needs no new header
+    // Parameter sets stand in front of each keyframe, so a new size needs no new header.
+    config.avc = { format: "annexb" };
   }
   return config;
 }
@@ -104,7 +122,10 @@ class CodecEngine {
     this.heardAt = 0;
     /** When the source gave something last, or had an excuse. */
     this.givenAt = 0;
-    /** Since when the encoder has had something and has given nothing; 0: it has given something since. */
+    /**
+     * Since when the encoder has had something and has given nothing; 0: it has given something
+     * since.
+     */
     this.fedAt = 0;
   }
 
@@ -180,7 +201,12 @@ class CodecEngine {
     const track = this.track;
     const now = performance.now();
     // A muted track or a hidden page gives nothing: that is nobody's fault.
-    if (!track || track.muted || track.readyState === "ended" || document.visibilityState !== "visible") {
+    if (
+      !track ||
+      track.muted ||
+      track.readyState === "ended" ||
+      document.visibilityState !== "visible"
+    ) {
       this.givenAt = now;
       this.pace.interrupted();
       if (this.fedAt > 0) this.fedAt = now;
@@ -191,7 +217,10 @@ class CodecEngine {
     else if (this.fedAt > 0 && now - this.fedAt > limit) this._fail("the encoder gives nothing");
   }
 
-  /** @param {MediaStreamTrack} _track @returns {number} ms for which source and encoder may give nothing */
+  /**
+   * @param {MediaStreamTrack} _track
+   * @returns {number} ms for which source and encoder may give nothing
+   */
   _patience(_track) {
     return SILENCE_LIMIT;
   }
@@ -239,7 +268,8 @@ export class CodecsEngine extends CodecEngine {
   /**
    * @param {number} number of the stream, 1 to 8
    * @param {import("./media-recorder.js").Output} output
-   * @param {{link: LinkEnd, codec: string, drawn: boolean}} options codec: as WebCodecs names it; drawn: see video-frames.js
+   * @param {{link: LinkEnd, codec: string, drawn: boolean}} options codec: as WebCodecs names it;
+   *   drawn: see video-frames.js
    */
   constructor(number, output, options) {
     super(number, output, options);
@@ -262,7 +292,10 @@ export class CodecsEngine extends CodecEngine {
     this.dueAt = 0;
     this.wantsKeyframe = false;
     this.keyframeAt = 0;
-    /** Timestamps of the pictures that went in and have not come out, the oldest first. @type {number[]} */
+    /**
+     * Timestamps of the pictures that went in and have not come out, the oldest first.
+     * @type {number[]}
+     */
     this.inside = [];
   }
 
@@ -297,7 +330,10 @@ export class CodecsEngine extends CodecEngine {
   }
 
   _pictures() {
-    return new Pictures({ onpicture: (frame) => this._picture(frame), onfailure: (why) => this._fail(why) }, { drawn: this.drawn });
+    return new Pictures(
+      { onpicture: (frame) => this._picture(frame), onfailure: (why) => this._fail(why) },
+      { drawn: this.drawn },
+    );
   }
 
   /** @param {VideoFrame} frame */
@@ -316,10 +352,12 @@ export class CodecsEngine extends CodecEngine {
     const now = performance.now();
     this.givenAt = now;
     this.pace.picture(now);
-    if (!this.track || this.link.at(now) === null || this._isTooMany(now) || this._isBehind()) return;
+    if (!this.track || this.link.at(now) === null || this._isTooMany(now) || this._isBehind())
+      return;
     const { width, height, rotation, flip } = layOf(frame);
     if (rotation !== this.rotation || flip !== this.flip) {
-      // The header tells the viewers, who turn them: so a stream begins, and what is inside the encoder belongs to the one before.
+      // The header tells the viewers, who turn them: so a stream begins, and what is inside the
+      // encoder belongs to the one before.
       this._discard();
       this.at = null;
       this.lastTimestamp = -1;
@@ -353,8 +391,13 @@ export class CodecsEngine extends CodecEngine {
   /** Whether this picture has to be left out. */
   _isBehind() {
     if (this.held) this.dropped.network += 1;
-    else if (this.encoder && (this.encoder.encodeQueueSize >= MOST_INSIDE || this.inside.length >= MOST_INSIDE)) this.dropped.encoder += 1;
-    else if (this.link.buffered > Math.max(ALWAYS_WAITING, (this.bitrate / 8) * MOST_WAITING)) this.dropped.network += 1;
+    else if (
+      this.encoder &&
+      (this.encoder.encodeQueueSize >= MOST_INSIDE || this.inside.length >= MOST_INSIDE)
+    )
+      this.dropped.encoder += 1;
+    else if (this.link.buffered > Math.max(ALWAYS_WAITING, (this.bitrate / 8) * MOST_WAITING))
+      this.dropped.network += 1;
     else return false;
     return true;
   }
@@ -373,7 +416,10 @@ export class CodecsEngine extends CodecEngine {
     return encoder;
   }
 
-  /** It may be the pictures that this encoder does not like (video-frames.js). @param {string} why */
+  /**
+   * It may be the pictures that this encoder does not like (video-frames.js).
+   * @param {string} why
+   */
   _refused(why) {
     if (!this.drawn && Pictures.mayDraw()) {
       this.drawn = true;
@@ -396,8 +442,12 @@ export class CodecsEngine extends CodecEngine {
     if (this.encoder && this.encoder.state === "configured") this._configure(this.encoder);
   }
 
-  /** What the encoder says of the colours stands in the header, since VP8 has no place for it: where they are others, a stream begins.
-   *  @param {EncodedVideoChunk} chunk @param {EncodedVideoChunkMetadata | undefined} metadata */
+  /**
+   * What the encoder says of the colours stands in the header, since VP8 has no place for it: where
+   * they are others, a stream begins.
+   * @param {EncodedVideoChunk} chunk
+   * @param {EncodedVideoChunkMetadata | undefined} metadata
+   */
   _colored(chunk, metadata) {
     const told = metadata && metadata.decoderConfig && metadata.decoderConfig.colorSpace;
     if (!told || chunk.type !== "key") return;
@@ -409,9 +459,13 @@ export class CodecsEngine extends CodecEngine {
     this.lastTimestamp = -1;
   }
 
-  /** @param {EncodedVideoChunk} chunk its timestamp is the capture, µs of performance.now() (video-frames.js) */
+  /**
+   * @param {EncodedVideoChunk} chunk its timestamp is the capture, µs of performance.now()
+   *   (video-frames.js)
+   */
   _deliver(chunk) {
-    // An encoder may leave out a picture of its own accord; then those before this one will not come any more.
+    // An encoder may leave out a picture of its own accord; then those before this one will not
+    // come any more.
     while (this.inside.length > 0 && this.inside[0] <= chunk.timestamp) this.inside.shift();
     const captured = chunk.timestamp / 1000;
     this._send(chunk, captured, captured, () => {
@@ -440,17 +494,26 @@ export class CodecsSoundEngine extends CodecEngine {
    */
   constructor(number, output, options) {
     super(number, output, options);
-    this.source = new Samples({ onsamples: (data, captured) => this._sound(data, captured), onfailure: (why) => this._fail(why) });
+    this.source = new Samples({
+      onsamples: (data, captured) => this._sound(data, captured),
+      onfailure: (why) => this._fail(why),
+    });
     this.mime = "audio/webm;codecs=opus";
     this.quality = 1;
     this.sampleRate = this.channels = 0;
     this.fed = 0;
     this.out = 0;
-    /** When the sound at a position was captured, the oldest first. @type {{position: number, captured: number}[]} */
+    /**
+     * When the sound at a position was captured, the oldest first.
+     * @type {{position: number, captured: number}[]}
+     */
     this.marks = [];
   }
 
-  /** Browsers disagree about the timestamps of what comes out, so samples are counted: ms of sound that went in and came out. */
+  /**
+   * Browsers disagree about the timestamps of what comes out, so samples are counted: ms of sound
+   * that went in and came out.
+   */
   _forget() {
     this.fed = 0;
     this.out = 0;
@@ -505,10 +568,13 @@ export class CodecsSoundEngine extends CodecEngine {
         if (this.encoder === encoder) this._fail(String(error));
       },
     });
-    // "lowdelay" (WebCodecs Opus registration) looks 2.5 ms ahead instead of 6.5; browsers that do not know it ignore it.
+    // "lowdelay" (WebCodecs Opus registration) looks 2.5 ms ahead instead of 6.5; browsers that do
+    // not know it ignore it.
     const opus = { frameDuration: SOUND_PACKET, application: "lowdelay" };
     const { sampleRate, channels: numberOfChannels } = this;
-    encoder.configure(/** @type {any} */ ({ codec: "opus", sampleRate, numberOfChannels, bitrate, opus }));
+    encoder.configure(
+      /** @type {any} */ ({ codec: "opus", sampleRate, numberOfChannels, bitrate, opus }),
+    );
     return encoder;
   }
 
@@ -531,7 +597,10 @@ export class CodecsSoundEngine extends CodecEngine {
   }
 }
 
-/** @param {AllowSharedBufferSource} [description] of an Opus decoder @returns {Uint8Array | undefined} where it is one (RFC 7845 5.1) */
+/**
+ * @param {AllowSharedBufferSource} [description] of an Opus decoder
+ * @returns {Uint8Array | undefined} where it is one (RFC 7845 5.1)
+ */
 function opusHead(description) {
   if (!description) return undefined;
   const bytes = ArrayBuffer.isView(description)

@@ -4,7 +4,10 @@
 
 export class Constraints {
   constructor() {
-    /** Where it is turned to, in the browser's units. @type {import("../../shared/types.js").Place | null} */
+    /**
+     * Where it is turned to, in the browser's units.
+     * @type {import("../../shared/types.js").Place | null}
+     */
     this.place = null;
     /** Whether this browser takes a size and a place in one. */
     this.mixes = true;
@@ -37,7 +40,9 @@ export class Constraints {
     const { place } = this;
     if (place && this.mixes) {
       try {
-        await track.applyConstraints(/** @type {any} */ (Object.assign({ advanced: [place] }, size)));
+        await track.applyConstraints(
+          /** @type {any} */ (Object.assign({ advanced: [place] }, size)),
+        );
         return;
       } catch (error) {
         // then one after the other

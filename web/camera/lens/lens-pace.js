@@ -1,4 +1,5 @@
-// How slowly a lens gives its pictures, so that one that gives a picture in five seconds is not taken for one that stands still.
+// How slowly a lens gives its pictures, so that one that gives a picture in five seconds is not
+// taken for one that stands still.
 //
 //   const pace = new Pace();
 //   pace.picture(now)                // with each picture; whether it proves that the lens moves
@@ -9,16 +10,27 @@
 /** So many of its own gaps may pass without a picture. */
 const GAPS = 3;
 
-/** Gaps of which the longest counts: a recorder writes some pictures in pieces, so those between them say nothing. */
+/**
+ * Gaps of which the longest counts: a recorder writes some pictures in pieces, so those between
+ * them say nothing.
+ */
 const COUNTED = 6;
 
-/** Milliseconds between two pictures, where the browser does not say it, until pictures have told. */
+/**
+ * Milliseconds between two pictures, where the browser does not say it, until pictures have told.
+ */
 const UNKNOWN = 4000;
 
-/** Milliseconds between two pictures that are believed at most: beyond that nobody could call it filming. */
+/**
+ * Milliseconds between two pictures that are believed at most: beyond that nobody could call it
+ * filming.
+ */
 const SLOWEST = 60000;
 
-/** Milliseconds in which a lens that stands still may repeat its last picture, because an engine has begun afresh. */
+/**
+ * Milliseconds in which a lens that stands still may repeat its last picture, because an engine has
+ * begun afresh.
+ */
 const REPEATS = 1000;
 
 export class Pace {
@@ -48,7 +60,11 @@ export class Pace {
     this.at = null;
   }
 
-  /** @param {MediaStreamTrack | null} track @param {number} least for a lens of ordinary pace, ms @returns {number} ms */
+  /**
+   * @param {MediaStreamTrack | null} track
+   * @param {number} least for a lens of ordinary pace, ms
+   * @returns {number} ms
+   */
   patience(track, least) {
     const rate = (track && track.getSettings().frameRate) || 0;
     const told = rate > 0 ? 1000 / rate : UNKNOWN;

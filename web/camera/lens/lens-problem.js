@@ -2,7 +2,10 @@
 
 import { browserOf, stepsToAllow } from "../../shared/page/browser-menus.js";
 
-/** @typedef {"insecure" | "old" | "policy" | "refused" | "busy" | "missing" | "silent" | "failed"} ProblemId */
+/**
+ * @typedef {"insecure" | "old" | "policy" | "refused" | "busy" | "missing" | "silent" | "failed"}
+ *   ProblemId
+ */
 /** @typedef {{id: ProblemId, title: string, steps: string[], retries: boolean}} LensProblem
  *  retries: the lens goes on trying by itself */
 
@@ -50,7 +53,9 @@ export const PROBLEMS = {
   missing: {
     id: "missing",
     title: "No camera found",
-    steps: ["This device has no camera, or its camera is unplugged or switched off. This page takes it as soon as it appears."],
+    steps: [
+      "This device has no camera, or its camera is unplugged or switched off. This page takes it as soon as it appears.",
+    ],
     retries: true,
   },
   silent: {
@@ -65,7 +70,9 @@ export const PROBLEMS = {
   failed: {
     id: "failed",
     title: "The camera does not start",
-    steps: ["This page goes on trying. If it stays like this, reload the page or restart the phone."],
+    steps: [
+      "This page goes on trying. If it stays like this, reload the page or restart the phone.",
+    ],
     retries: true,
   },
 };
@@ -76,14 +83,20 @@ export const PROBLEMS = {
  */
 export function obstacle() {
   if (!window.isSecureContext) return PROBLEMS.insecure;
-  if (!navigator.mediaDevices || !navigator.mediaDevices.getUserMedia || typeof MediaRecorder === "undefined") return PROBLEMS.old;
+  if (
+    !navigator.mediaDevices ||
+    !navigator.mediaDevices.getUserMedia ||
+    typeof MediaRecorder === "undefined"
+  )
+    return PROBLEMS.old;
   const policy = /** @type {any} */ (document).featurePolicy;
   if (policy && !policy.allowsFeature("camera")) return PROBLEMS.policy;
   return null;
 }
 
 /**
- * The words for what getUserMedia was rejected with. Old browsers have other names for the same errors.
+ * The words for what getUserMedia was rejected with. Old browsers have other names for the same
+ * errors.
  * @param {any} error a DOMException
  * @returns {LensProblem}
  */

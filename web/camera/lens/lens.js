@@ -3,14 +3,16 @@
 //   const lens = new Lens({
 //     onvideo(track) {},      // MediaStreamTrack, or null while there is none
 //     onaudio(track) {},
-//     onmute(muted) {},       // the system gives no pictures just now (a call, another program, a hidden page)
+//     // the system gives no pictures just now (a call, another program, a hidden page)
+//     onmute(muted) {},
 //     onproblem(problem) {},  // a LensProblem, or null when it is over
 //   }, {sound: true});
 //   await lens.open();        // asks the person; never rejects, see onproblem
 //
-// A phone in a drawer has nobody to press "try again": whatever can pass by itself (a busy or unplugged camera, a track that ended) is
-// tried again with back-off for as long as the lens is open. Only a refusal waits for a person. What looks well and gives nothing is
-// noticed by watchdog.js, which has it taken anew.
+// A phone in a drawer has nobody to press "try again": whatever can pass by itself (a busy or
+// unplugged camera, a track that ended) is tried again with back-off for as long as the lens is
+// open. Only a refusal waits for a person. What looks well and gives nothing is noticed by
+// watchdog.js, which has it taken anew.
 
 import { Constraints } from "./constraints.js";
 import { MICROPHONE, MUTE_GRACE, Microphone } from "./microphone.js";
@@ -18,22 +20,32 @@ import { PROBLEMS, obstacle, problemOf } from "./lens-problem.js";
 import { PictureSize } from "./picture-size.js";
 import { Retry } from "./retry.js";
 
-/** Milliseconds after which a browser that has not answered is asked again, if the person has allowed it; if not, it may well be waiting
- *  for the person, who is told so. Each time that it does not answer doubles them, at most so often: it keeps all those questions. */
+/**
+ * Milliseconds after which a browser that has not answered is asked again, if the person has
+ * allowed it; if not, it may well be waiting for the person, who is told so. Each time that it does
+ * not answer doubles them, at most so often: it keeps all those questions.
+ */
 const LONGEST_ASKING = 20000;
 const MOST_DOUBLINGS = 3;
 
 /** @typedef {import("./lens-problem.js").LensProblem} LensProblem */
 /** @typedef {import("./microphone.js").SoundState} SoundState */
 
-/** Chromium lets a page turn a camera only if it asks so while it asks for the camera; `true` wants no place of it (W3C MediaStream Image
- *  Capture, "pan"). Other browsers are not asked: to them `true` might be the zoom 1. */
+/**
+ * Chromium lets a page turn a camera only if it asks so while it asks for the camera; `true` wants
+ * no place of it (W3C MediaStream Image Capture, "pan"). Other browsers are not asked: to them
+ * `true` might be the zoom 1.
+ */
 function movable() {
   const supported = /** @type {any} */ (navigator.mediaDevices.getSupportedConstraints());
   return supported.pan ? { pan: true, tilt: true, zoom: true } : {};
 }
 
-/** What the person has decided. @param {PermissionName} name @returns {Promise<PermissionState | "">} "" where the browser does not tell */
+/**
+ * What the person has decided.
+ * @param {PermissionName} name
+ * @returns {Promise<PermissionState | "">} "" where the browser does not tell
+ */
 async function permissionOf(name) {
   try {
     return (await navigator.permissions.query({ name })).state;
@@ -44,9 +56,9 @@ async function permissionOf(name) {
 
 export class Lens {
   /**
-   * @param {{onvideo: (track: MediaStreamTrack | null) => void, onaudio: (track: MediaStreamTrack | null) => void,
-   *          onmute: (muted: boolean) => void, onproblem: (problem: LensProblem | null) => void,
-   *          onsound: (state: SoundState) => void}} handlers
+   * @param {{onvideo: (track: MediaStreamTrack | null) => void, onaudio: (track: MediaStreamTrack |
+   *          null) => void, onmute: (muted: boolean) => void, onproblem: (problem: LensProblem |
+   *          null) => void, onsound: (state: SoundState) => void}} handlers
    * @param {{sound: boolean, device?: string, size?: Partial<import("./picture-size.js").Size>}}
    *        wishes size: instead of the ladder, for tests and measurements
    */
@@ -143,12 +155,20 @@ export class Lens {
     await this._acquire();
   }
 
-  /** Makes the picture fit a network. @param {number} scale share of the full picture's sides @param {number} most pictures per second */
+  /**
+   * Makes the picture fit a network.
+   * @param {number} scale share of the full picture's sides
+   * @param {number} most pictures per second
+   */
   async fit(scale, most) {
     if (this.size.fit(scale, most)) await this._apply();
   }
 
-  /** Turns and zooms the present track. @param {import("../../shared/types.js").Place} place @returns {Promise<boolean>} whether it took it */
+  /**
+   * Turns and zooms the present track.
+   * @param {import("../../shared/types.js").Place} place
+   * @returns {Promise<boolean>} whether it took it
+   */
   async aim(place) {
     this.constraints.place = place;
     if (this.constraints.mixes) return this._apply();
@@ -168,13 +188,19 @@ export class Lens {
     return this.device;
   }
 
-  /** Goes down one rung, for a phone that is too slow for this one. @returns {Promise<boolean>} whether there was one */
+  /**
+   * Goes down one rung, for a phone that is too slow for this one.
+   * @returns {Promise<boolean>} whether there was one
+   */
   async lower() {
     if (!this.video || !this.size.lower()) return false;
     return this._apply();
   }
 
-  /** Asks the present track for the size and rate that are wanted now. @returns {Promise<boolean>} whether it took them */
+  /**
+   * Asks the present track for the size and rate that are wanted now.
+   * @returns {Promise<boolean>} whether it took them
+   */
   async _apply() {
     return this.video !== null && this.constraints.apply(this.video, this.size.present);
   }
@@ -212,14 +238,20 @@ export class Lens {
     else if (problem.retries) this.videoRetry.later();
   }
 
-  /** Some browsers, asked for a camera, say nothing any more. An answer that comes late after all counts, unless they were asked again. */
+  /**
+   * Some browsers, asked for a camera, say nothing any more. An answer that comes late after all
+   * counts, unless they were asked again.
+   */
   _expectAnswer() {
     this.hangs = false;
     clearTimeout(this.hangTimer);
-    this.hangTimer = setTimeout(() => {
-      if (document.visibilityState === "visible") this._despair(this.asks);
-      else this._expectAnswer(); // browsers let hidden pages wait
-    }, LONGEST_ASKING * 2 ** Math.min(this.hung, MOST_DOUBLINGS));
+    this.hangTimer = setTimeout(
+      () => {
+        if (document.visibilityState === "visible") this._despair(this.asks);
+        else this._expectAnswer(); // browsers let hidden pages wait
+      },
+      LONGEST_ASKING * 2 ** Math.min(this.hung, MOST_DOUBLINGS),
+    );
   }
 
   /** @param {number} ask that was not answered */
@@ -250,8 +282,10 @@ export class Lens {
     try {
       return await this._climbDown(true);
     } catch (error) {
-      if ((await permissionOf("camera")) === "denied") throw error; // asking again would only be refused again
-      const stream = await this._climbDown(false); // the camera alone works: the microphone was the trouble
+      // Asking again would only be refused again.
+      if ((await permissionOf("camera")) === "denied") throw error;
+      // The camera alone works: the microphone was the trouble.
+      const stream = await this._climbDown(false);
       this.microphone.fail(error);
       return stream;
     }
@@ -275,7 +309,8 @@ export class Lens {
 
   /** @returns {MediaTrackConstraints | true} */
   _picture() {
-    // The one `exact`: a camera that a person chose must not lose to another one that has a nearer size.
+    // The one `exact`: a camera that a person chose must not lose to another one that has a nearer
+    // size.
     const chosen = { deviceId: { exact: this.device } };
     if (this.size.any) return this.device ? chosen : true;
     const which = this.device ? chosen : { facingMode: { ideal: "environment" } };
@@ -287,7 +322,8 @@ export class Lens {
     this.video = track;
     this.granted = true;
     this.size.taken(track.getSettings());
-    if ("contentHint" in track) track.contentHint = "motion"; // rather fewer details than fewer pictures
+    // Rather fewer details than fewer pictures.
+    if ("contentHint" in track) track.contentHint = "motion";
     track.onended = () => {
       this._dropVideo();
       this.videoRetry.later();
@@ -312,17 +348,21 @@ export class Lens {
     track.stop();
     this.video = this.constraints.place = null;
     this.handlers.onvideo(null);
-    this._mute(false); // no track is not a muted one; said last, so that nobody thinks the old track is back
+    // No track is not a muted one; said last, so that nobody thinks the old track is back.
+    this._mute(false);
   }
 
-  /** After a page was away: tracks may have ended, or stay muted for ever (iOS), without an event. */
+  /**
+   * After a page was away: tracks may have ended, or stay muted for ever (iOS), without an event.
+   */
   _check() {
     const track = this.video;
     if (document.visibilityState !== "visible" || !track) return;
     if (track.readyState === "ended") this._acquire();
     else if (track.muted) {
       setTimeout(() => {
-        if (this.video === track && track.muted && document.visibilityState === "visible") this._acquire();
+        if (this.video === track && track.muted && document.visibilityState === "visible")
+          this._acquire();
       }, MUTE_GRACE);
     }
   }

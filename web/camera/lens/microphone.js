@@ -12,14 +12,23 @@ import { Retry } from "./retry.js";
 
 /** muted: a call or the system keeps the microphone, which gives nothing meanwhile
  *  @typedef {"off" | "on" | "asking" | "refused" | "missing" | "busy" | "muted"} SoundState */
-/** What the microphone does; silent: only zeros come out of it. @typedef {SoundState | "silent"} Hearing */
+/**
+ * What the microphone does; silent: only zeros come out of it.
+ * @typedef {SoundState | "silent"} Hearing
+ */
 
-/** Milliseconds a track may be muted before it counts: iOS mutes and unmutes a camera while it starts. */
+/**
+ * Milliseconds a track may be muted before it counts: iOS mutes and unmutes a camera while it
+ * starts.
+ */
 export const MUTE_GRACE = 1000;
 
-/** What to ask of the microphone. Noise suppression and gain control stay on: the common listener is a parent at a baby monitor or someone
- *  in another room, for whom a quiet voice above the hum is worth more than the 10 to 20 ms that the processing takes. Echo cancellation is
- *  off: the camera plays nothing, so there is no echo, and on phones it switches to the low-quality voice-call path. */
+/**
+ * What to ask of the microphone. Noise suppression and gain control stay on: the common listener is
+ * a parent at a baby monitor or someone in another room, for whom a quiet voice above the hum is
+ * worth more than the 10 to 20 ms that the processing takes. Echo cancellation is off: the camera
+ * plays nothing, so there is no echo, and on phones it switches to the low-quality voice-call path.
+ */
 export const MICROPHONE = {
   echoCancellation: false,
   noiseSuppression: true,
@@ -105,7 +114,8 @@ export class Microphone {
       clearTimeout(this.hushTimer);
       this._tell("on");
     };
-    // One that comes muted is not well before it says so: it may have been taken anew during a call.
+    // One that comes muted is not well before it says so: it may have been taken anew during a
+    // call.
     if (track.muted) track.onmute(new Event("mute"));
     else this._tell("on");
     this.handlers.onaudio(track);

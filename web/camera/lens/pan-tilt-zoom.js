@@ -1,12 +1,14 @@
-// What this phone's lens can turn: tells it in the relay's words, and has the lens obey what viewers wish.
+// What this phone's lens can turn: tells it in the relay's words, and has the lens obey what
+// viewers wish.
 //
 //   const turning = new Turning({ aim: (place) => lens.aim(place), ontell(axes) {} });
 //   turning.take(track);          // the lens has another track, or none for a while (null)
 //   turning.turn(message);        // the relay's `orient`
 //   turning.axes                  // for the relay's `turns` (docs/protocol.md)
 //
-// Browsers give pan and tilt in arc seconds, and the zoom in the lens's own units (W3C MediaStream Image Capture, "pan", "tilt", "zoom").
-// A viewer's wish outlives the track: the same lens comes back turned as it was.
+// Browsers give pan and tilt in arc seconds, and the zoom in the lens's own units (W3C MediaStream
+// Image Capture, "pan", "tilt", "zoom"). A viewer's wish outlives the track: the same lens comes
+// back turned as it was.
 
 /** @typedef {import("../../shared/types.js").Axis} Axis */
 /** @typedef {import("../../shared/types.js").Way} Way */
@@ -19,14 +21,20 @@ const WAYS = ["pan", "tilt", "zoom"];
 /** Arc seconds in a degree. */
 const ARC_SECONDS = 3600;
 
-/** Milliseconds after which a track is looked at once more: some browsers know only then what it can, or where a motor has come to rest. */
+/**
+ * Milliseconds after which a track is looked at once more: some browsers know only then what it
+ * can, or where a motor has come to rest.
+ */
 const SECOND_LOOK = 1000;
 
 /** Parts of a degree on the wire: an arc second has 278 of them. */
 const PRECISION = 1000000;
 
-/** Between what the relay believes that a lens turns: degrees, and factors (docs/protocol.md). It would end the connection of one that says
- *  more. @type {Record<Way, [number, number]>} */
+/**
+ * Between what the relay believes that a lens turns: degrees, and factors (docs/protocol.md). It
+ * would end the connection of one that says more.
+ * @type {Record<Way, [number, number]>}
+ */
 const BOUNDS = { pan: [-360, 360], tilt: [-360, 360], zoom: [0.01, 1000] };
 
 /** Places that are remembered: more lenses has no phone. */
@@ -35,16 +43,21 @@ const MOST_PLACES = 16;
 /** @param {number} value */
 const round = (value) => Math.round(value * PRECISION) / PRECISION;
 
-/** How many of the browser's units one of the wire's has. A webcam counts its zoom from 100 or so: the widest is called 1 there.
- *  @param {Way} way @param {{min: number}} range */
+/**
+ * How many of the browser's units one of the wire's has. A webcam counts its zoom from 100 or so:
+ * the widest is called 1 there.
+ * @param {Way} way
+ * @param {{min: number}} range
+ */
 function unit(way, { min }) {
   return way === "zoom" ? Math.max(1, min) : ARC_SECONDS;
 }
 
 export class Turning {
   /**
-   * @param {{aim: (place: Place) => Promise<boolean>, ontell: (axes: Axes) => void}} handlers aim: turns the lens, says whether it took
-   *     it; ontell: what can be turned, or where it stands, is other than before
+   * @param {{aim: (place: Place) => Promise<boolean>, ontell: (axes: Axes) => void}} handlers aim:
+   *     turns the lens, says whether it took it; ontell: what can be turned, or where it stands, is
+   *     other than before
    */
   constructor(handlers) {
     this.handlers = handlers;
@@ -61,7 +74,10 @@ export class Turning {
     this.timer = 0;
   }
 
-  /** @param {MediaStreamTrack | null} track null while the lens rests or changes: what it could turn is kept until the next one */
+  /**
+   * @param {MediaStreamTrack | null} track null while the lens rests or changes: what it could turn
+   *   is kept until the next one
+   */
   take(track) {
     clearTimeout(this.timer);
     this.track = track;
@@ -91,7 +107,8 @@ export class Turning {
     if (Object.keys(place).length === 0) return;
     this.places.delete(lens);
     this.places.set(lens, place);
-    if (this.places.size > MOST_PLACES) this.places.delete(/** @type {string} */ (this.places.keys().next().value));
+    if (this.places.size > MOST_PLACES)
+      this.places.delete(/** @type {string} */ (this.places.keys().next().value));
     this._aim();
   }
 
@@ -129,7 +146,10 @@ export class Turning {
       const one = unit(way, range);
       const [least, most] = BOUNDS[way];
       /** @type {Axis} */
-      const axis = { min: Math.max(least, round(range.min / one)), max: Math.min(most, round(range.max / one)) };
+      const axis = {
+        min: Math.max(least, round(range.min / one)),
+        max: Math.min(most, round(range.max / one)),
+      };
       if (!(axis.min < axis.max)) continue;
       const step = round(range.step / one);
       if (step > 0 && step <= axis.max - axis.min) axis.step = step;
@@ -142,7 +162,10 @@ export class Turning {
     this.handlers.ontell(axes);
   }
 
-  /** @returns {Partial<Record<Way, {min: number, max: number, step: number}>>} what the track can, in the browser's units */
+  /**
+   * @returns {Partial<Record<Way, {min: number, max: number, step: number}>>} what the track can,
+   *   in the browser's units
+   */
   _ranges() {
     const able = this.track.getCapabilities ? this.track.getCapabilities() : {};
     /** @type {any} */

@@ -10,8 +10,11 @@
 
 /** @typedef {{width: number, height: number, fps: number}} Size */
 
-/** Sizes to ask for, best first, as `ideal`, so that a browser gives its nearest size instead of an OverconstrainedError;
- *  the lower rungs are for cameras that fail to start at a higher one. @type {Size[]} */
+/**
+ * Sizes to ask for, best first, as `ideal`, so that a browser gives its nearest size instead of an
+ * OverconstrainedError; the lower rungs are for cameras that fail to start at a higher one.
+ * @type {Size[]}
+ */
 const LADDER = [
   { width: 1280, height: 720, fps: 30 },
   { width: 960, height: 540, fps: 30 },
@@ -25,17 +28,24 @@ const MODEST = 2;
 /** Bits per second that 1280x720 needs, for asking the browser whether it encodes that smoothly. */
 const STRONG_BITRATE = 2500000;
 
-/** Cores from which a software encoder is trusted with 1280x720@30: a browser calls that smooth on almost any phone. */
+/**
+ * Cores from which a software encoder is trusted with 1280x720@30: a browser calls that smooth on
+ * almost any phone.
+ */
 const STRONG_CORES = 8;
 
-/** The same question in the two forms browsers know: the one about recorders, and the one about calls, which use the same encoder. */
+/**
+ * The same question in the two forms browsers know: the one about recorders, and the one about
+ * calls, which use the same encoder.
+ */
 const QUESTIONS = [
   { type: "record", contentType: "video/webm;codecs=vp8" },
   { type: "webrtc", contentType: "video/VP8" },
 ];
 
 /**
- * The rung to start from: 1280x720 where the browser says that it encodes it smoothly and has the means to, else 640x480.
+ * The rung to start from: 1280x720 where the browser says that it encodes it smoothly and has the
+ * means to, else 640x480.
  * @returns {Promise<number>} an index into LADDER
  */
 async function firstRung() {
@@ -43,7 +53,10 @@ async function firstRung() {
   for (const { type, contentType } of QUESTIONS) {
     const video = { contentType, width, height, framerate: fps, bitrate: STRONG_BITRATE };
     try {
-      const info = await /** @type {any} */ (navigator).mediaCapabilities.encodingInfo({ type, video });
+      const info = await /** @type {any} */ (navigator).mediaCapabilities.encodingInfo({
+        type,
+        video,
+      });
       const able = info.powerEfficient || (navigator.hardwareConcurrency || 1) >= STRONG_CORES;
       return info.supported && info.smooth && able ? 0 : MODEST;
     } catch (error) {
@@ -93,7 +106,8 @@ export class PictureSize {
   /** What the track that films is asked for now. The longer side is the width also while a phone is
    *  upright: so it was asked for first, and browsers turn it by themselves. */
   get present() {
-    const [width, height] = this.full.map((side) => Math.round((side * this.scale) / 2) * 2); // most encoders want even sizes
+    // Most encoders want even sizes.
+    const [width, height] = this.full.map((side) => Math.round((side * this.scale) / 2) * 2);
     const rate = Math.min(this._wished().fps, this.most);
     const frameRate = { ideal: rate, max: rate };
     return { width: { ideal: width }, height: { ideal: height }, frameRate };
@@ -107,7 +121,8 @@ export class PictureSize {
       this.rung = null; // the next try starts from the top
       return false;
     }
-    // A size the camera cannot do costs one rung; a camera that does not start is not worth five waits.
+    // A size the camera cannot do costs one rung; a camera that does not start is not worth five
+    // waits.
     this.rung = name === "OverconstrainedError" ? (this.rung || 0) + 1 : LADDER.length;
     return true;
   }

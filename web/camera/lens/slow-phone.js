@@ -1,5 +1,6 @@
-// Notices a phone that cannot encode what its camera gives. WebCodecs then leaves out pictures; so does a recorder, after it has made the
-// others wait: up to ten of them in Chrome, a third of a second. A smaller picture that comes at once is worth more.
+// Notices a phone that cannot encode what its camera gives. WebCodecs then leaves out pictures; so
+// does a recorder, after it has made the others wait: up to ten of them in Chrome, a third of a
+// second. A smaller picture that comes at once is worth more.
 //
 //   const overload = new Overload();
 //   if (overload.judge(shown, recorded, now)) ...   // twice a second or so
@@ -31,7 +32,8 @@ export class Overload {
    * @param {number} shown pictures that the camera has given so far
    * @param {number | null} recorded pictures per second that the encoder gives, null when unknown
    * @param {number} now ms
-   * @returns {boolean} whether the phone has been too slow for a while; true once, then the counting begins again
+   * @returns {boolean} whether the phone has been too slow for a while; true once, then the
+   *   counting begins again
    */
   judge(shown, recorded, now) {
     if (!this.mark || shown < this.mark.shown) this.mark = { at: now, shown };

@@ -1,22 +1,28 @@
-// When a lens or a microphone that gives nothing is to be taken anew: soon at first, then ever more rarely, for as long as it takes. A
-// phone in a drawer has nobody to reload its page.
+// When a lens or a microphone that gives nothing is to be taken anew: soon at first, then ever more
+// rarely, for as long as it takes. A phone in a drawer has nobody to reload its page.
 //
 //   const watchdog = new Watchdog();
 //   const trouble = troubleOf({...});
 //   if (watchdog.look(trouble, now)) ...   // a few times a second; take it anew
 //
-// Smaller means come first and are elsewhere: an engine begins afresh after 3 s without a byte (webcodecs.js, media-recorder.js), and a recorder
-// takes the place of WebCodecs after three times.
+// Smaller means come first and are elsewhere: an engine begins afresh after 3 s without a byte
+// (webcodecs.js, media-recorder.js), and a recorder takes the place of WebCodecs after three times.
 
 import { Pace } from "./lens-pace.js";
 
-/** ended: the track is over and the browser has not said so; muted: the system gives nothing; still: nothing new comes out of a track that
- *  looks well; silent: it seems to move, and yet no byte comes.
- *  @typedef {"ended" | "muted" | "still" | "silent"} Trouble */
+/**
+ * ended: the track is over and the browser has not said so; muted: the system gives nothing; still:
+ * nothing new comes out of a track that looks well; silent: it seems to move, and yet no byte
+ * comes.
+ * @typedef {"ended" | "muted" | "still" | "silent"} Trouble
+ */
 
-/** Milliseconds for which there must be trouble. A lens that only changes has none of it for so long; a call ends by itself; engines
- *  begin afresh before a lens that stands still is taken anew, and have three tries of 3 s each where it moves.
- *  @type {Record<Trouble, number>} */
+/**
+ * Milliseconds for which there must be trouble. A lens that only changes has none of it for so
+ * long; a call ends by itself; engines begin afresh before a lens that stands still is taken anew,
+ * and have three tries of 3 s each where it moves.
+ * @type {Record<Trouble, number>}
+ */
 const PATIENCE = { ended: 1000, muted: 10000, still: 2500, silent: 12000 };
 
 /** Milliseconds from one time to the next, at first and at most. */
@@ -33,8 +39,9 @@ const SILENCE = 3000;
 const STILL = 3000;
 
 /**
- * @param {{ended: boolean, muted: boolean, silence: number, still: boolean, patience?: number}} facts silence: ms since the last byte;
- *     still: see Stillness; patience: ms that a slow lens may take
+ * @param {{ended: boolean, muted: boolean, silence: number, still: boolean, patience?: number}}
+ *     facts silence: ms since the last byte; still: see Stillness; patience: ms that a slow lens
+ *     may take
  * @returns {Trouble | ""} the worst
  */
 export function troubleOf({ ended, muted, silence, still, patience = 0 }) {
@@ -85,12 +92,16 @@ export class Stillness {
   constructor() {
     this.still = false;
     this.pace = new Pace();
-    /** The count at the last look, and when it rose last. @type {{at: number, count: number} | null} */
+    /**
+     * The count at the last look, and when it rose last.
+     * @type {{at: number, count: number} | null}
+     */
     this.mark = null;
   }
 
   /**
-   * @param {number | null} count pictures shown so far; null where it cannot be told, or while the page has an excuse
+   * @param {number | null} count pictures shown so far; null where it cannot be told, or while the
+   *   page has an excuse
    * @param {number} now ms
    * @param {MediaStreamTrack | null} track whose they are
    * @returns {boolean}
@@ -111,7 +122,10 @@ export class Stillness {
     return this.still;
   }
 
-  /** @param {MediaStreamTrack | null} track @returns {number} ms without a picture that are nothing unusual */
+  /**
+   * @param {MediaStreamTrack | null} track
+   * @returns {number} ms without a picture that are nothing unusual
+   */
   patience(track) {
     return this.pace.patience(track, STILL);
   }

@@ -31,7 +31,10 @@ import { picturesOf } from "../../shared/page/silent-video.js";
 import { version } from "../../shared/page/version.js";
 import { WakeLock } from "../../shared/page/wake-lock.js";
 
-/** Milliseconds without the relay after which the page offers to look for the cause: several tries have failed by then. */
+/**
+ * Milliseconds without the relay after which the page offers to look for the cause: several tries
+ * have failed by then.
+ */
 const OFFER_AFTER = 8000;
 
 /** Keys of localStorage. */
@@ -70,7 +73,12 @@ function note(text) {
 // What stands in the way, the most pressing first: without a secure address, a key would not help.
 
 const panels = new Panels(
-  { panel: find("panel"), title: find("panel-title"), steps: find("panel-steps"), actions: find("panel-actions") },
+  {
+    panel: find("panel"),
+    title: find("panel-title"),
+    steps: find("panel-steps"),
+    actions: find("panel-actions"),
+  },
   ["never", "relay", "unkept", "key", "lens", "ended", "newer"],
   { key: find("key-form") },
   arrange,
@@ -153,7 +161,10 @@ function listen() {
 
 setInterval(listen, LOOK);
 
-const turning = new Turning({ aim: (place) => lens.aim(place), ontell: (axes) => filming && filming.turns(axes) });
+const turning = new Turning({
+  aim: (place) => lens.aim(place),
+  ontell: (axes) => filming && filming.turns(axes),
+});
 
 /** `?width=&height=&fps=`, for tests and measurements. */
 function wishedSize() {
@@ -191,11 +202,20 @@ function showLensProblem(problem) {
 
 /** The lens has other tracks, or gives nothing for a while. */
 function show() {
-  if (filming) filming.show({ video: lens.video, audio: lens.audio, muted: lensMuted, still: care.still, sound: sound.hearing });
+  if (filming)
+    filming.show({
+      video: lens.video,
+      audio: lens.audio,
+      muted: lensMuted,
+      still: care.still,
+      sound: sound.hearing,
+    });
   arrange();
 }
 
-/** @returns {number | null} pictures that the preview has shown so far, null where it cannot be told */
+/**
+ * @returns {number | null} pictures that the preview has shown so far, null where it cannot be told
+ */
 function picturesShown() {
   const { picture } = page;
   const pictures = picture.paused ? null : picturesOf(picture);
@@ -232,7 +252,10 @@ const desk = new KeyDesk(
 /** What was said last of a relay that is not to be had. */
 let awaySaid = "";
 
-/** The relay is not to be had before filming. @param {import("../../shared/relay/absence.js").Refusal | null} refusal what it says itself */
+/**
+ * The relay is not to be had before filming.
+ * @param {import("../../shared/relay/absence.js").Refusal | null} refusal what it says itself
+ */
 function showAway(refusal) {
   const panel = relayPanel(refusal, relay.away(), checkAction);
   if (filming || !panel) return; // while it films, its status says so
@@ -298,7 +321,14 @@ let wantsStart = query.get("start") === "1";
 let reachedAt = 0;
 
 const setup = new SetupForm(
-  { form: page.setup, name: find("name"), made: find("name-made"), hint: find("name-hint"), rest: find("rest"), start: page.start },
+  {
+    form: page.setup,
+    name: find("name"),
+    made: find("name-made"),
+    hint: find("name-hint"),
+    rest: find("rest"),
+    start: page.start,
+  },
   query,
   tapStart,
 );
@@ -311,7 +341,9 @@ function autostart() {
   if (wantsStart && !filming && lens.video && desk.allowed) startFilming();
 }
 
-/** A person has tapped "Start filming". What starts by itself, or was asked before, asks nothing. */
+/**
+ * A person has tapped "Start filming". What starts by itself, or was asked before, asks nothing.
+ */
 async function tapStart() {
   const chosen = wantsStart || !desk.allowed ? null : setup.choose();
   if (!chosen) {
@@ -350,9 +382,14 @@ function startFilming() {
   panels.hide("ended");
   setAddress(true);
   const onfit = (/** @type {number} */ scale, /** @type {number} */ most) => lens.fit(scale, most);
-  const onorient = (/** @type {import("../../shared/types.js").Place} */ wish) => turning.turn(wish);
+  const onorient = (/** @type {import("../../shared/types.js").Place} */ wish) =>
+    turning.turn(wish);
   const handlers = { onstatus: showStatus, onend: ended, onfit, onorient };
-  filming = new Filming(name, handlers, { choice: encoders.ask(), label, mime: query.get("mime") || "" });
+  filming = new Filming(name, handlers, {
+    choice: encoders.ask(),
+    label,
+    mime: query.get("mime") || "",
+  });
   reachedAt = performance.now();
   care.begin();
   wake.hold();
@@ -409,19 +446,34 @@ function setAddress(on) {
   history.replaceState(null, "", location.pathname + (text ? `?${text}` : "") + location.hash);
 }
 
-/** A phone that is too slow for the picture's size gets a smaller one. Pictures that the network costs are not the phone's fault: there the
- *  network's steps (network-pace.js) come first, which relieve the phone, too. @param {import("../publish/filming.js").Status} status */
+/**
+ * A phone that is too slow for the picture's size gets a smaller one. Pictures that the network
+ * costs are not the phone's fault: there the network's steps (network-pace.js) come first, which
+ * relieve the phone, too.
+ * @param {import("../publish/filming.js").Status} status
+ */
 function watchLoad(status) {
   const now = performance.now();
   const shown = picturesShown();
-  if (status.state !== "live" || status.thin || drops.lately(status.dropped, now).network > 0 || shown === null) overload.reset();
+  if (
+    status.state !== "live" ||
+    status.thin ||
+    drops.lately(status.dropped, now).network > 0 ||
+    shown === null
+  )
+    overload.reset();
   else if (overload.judge(shown, status.fps, now)) lens.lower();
 }
 
-/** Lets the lens go while nobody watches, if that is wanted, and takes it again. @param {import("../publish/filming.js").Status} status */
+/**
+ * Lets the lens go while nobody watches, if that is wanted, and takes it again.
+ * @param {import("../publish/filming.js").Status} status
+ */
 function watchRest({ state, reason }) {
   if (state === "gone" || state === "connecting") {
-    if (lens.resting) note("The lens is off. It wakes up when the relay is back and somebody watches."); // till then nobody knows who does
+    // Till then nobody knows who does.
+    if (lens.resting)
+      note("The lens is off. It wakes up when the relay is back and somebody watches.");
     return;
   }
   const rests = setup.restsLens && state === "paused" && reason === "unwatched";
@@ -500,23 +552,41 @@ const sheet = new SelfTestSheet(
       lens,
       preview: page.picture,
       problem: () => lensProblem,
-      filming: () => (filming ? { status: filming.status, screen: wake.state, byRequests: goesByRequests() } : null),
+      filming: () =>
+        filming
+          ? { status: filming.status, screen: wake.state, byRequests: goesByRequests() }
+          : null,
       ready: () => (lens.video ? encoders.ask() : Promise.resolve()),
     }),
   () => {
-    if (!filming && !lens.video && lensProblem && lensProblem.id !== "insecure" && lensProblem.id !== "old") askForLens();
+    if (
+      !filming &&
+      !lens.video &&
+      lensProblem &&
+      lensProblem.id !== "insecure" &&
+      lensProblem.id !== "old"
+    )
+      askForLens();
   },
 );
 
-// A newer version of this page: a camera that films goes on as it is, and so does one whose browser would ask for the lens again, because a phone in
-// a drawer has nobody who answers.
+// A newer version of this page: a camera that films goes on as it is, and so does one whose browser
+// would ask for the lens again, because a phone in a drawer has nobody who answers.
 
 version.follow({
-  mayReload: async () => filming === null && !wantsStart && ["", "newer"].includes(panels.subject) && find("selftest").hidden && (await isGranted()),
+  mayReload: async () =>
+    filming === null &&
+    !wantsStart &&
+    ["", "newer"].includes(panels.subject) &&
+    find("selftest").hidden &&
+    (await isGranted()),
   onstuck: showNewer,
 });
 
-/** Whether a page that is loaded anew gets the lens, and the microphone if it is wanted, without a question. */
+/**
+ * Whether a page that is loaded anew gets the lens, and the microphone if it is wanted, without a
+ * question.
+ */
 async function isGranted() {
   const devices = lens.sound === "off" ? ["camera"] : ["camera", "microphone"];
   try {
@@ -529,7 +599,9 @@ async function isGranted() {
 
 function showNewer() {
   const rests = version.stuck && filming === null;
-  const steps = ["This one works as before. Reload it when it suits you: the browser may ask for the camera again."];
+  const steps = [
+    "This one works as before. Reload it when it suits you: the browser may ask for the camera again.",
+  ];
   const reload = { label: "Reload the page", act: () => location.reload() };
   if (rests) panels.show("newer", "There is a newer version of this page", steps, [reload]);
   else panels.hide("newer");
@@ -555,15 +627,19 @@ page.picture.addEventListener("resize", () => {
   overload.reset();
 });
 
-const dark = new DarkScreen({ sheet: find("dark-sheet"), screen: find("dark"), text: page.darkText, under: page.camera }, () => {
-  if (filming) page.dim.focus();
-});
+const dark = new DarkScreen(
+  { sheet: find("dark-sheet"), screen: find("dark"), text: page.darkText, under: page.camera },
+  () => {
+    if (filming) page.dim.focus();
+  },
+);
 
 page.stop.addEventListener("click", () => stopFilming(STOPPED));
 page.dim.addEventListener("click", () => dark.enter());
 page.check.addEventListener("click", () => sheet.open());
 
-// A page that goes away says good-bye, but not that it was switched off; one that comes back out of the browser's memory films on.
+// A page that goes away says good-bye, but not that it was switched off; one that comes back out of
+// the browser's memory films on.
 addEventListener("pagehide", () => {
   if (!filming) return;
   filming.stop();

@@ -1,4 +1,5 @@
-// A screen that is on and shows nothing: for a phone that films at night, or whose screen would burn in. One dim line moves about.
+// A screen that is on and shows nothing: for a phone that films at night, or whose screen would
+// burn in. One dim line moves about.
 
 import { cover } from "../../shared/page/inert.js";
 
@@ -8,7 +9,8 @@ const PLACES = 4;
 
 export class DarkScreen {
   /**
-   * @param {{sheet: HTMLElement, screen: HTMLElement, text: HTMLElement, under: HTMLElement}} parts screen: a button in the sheet
+   * @param {{sheet: HTMLElement, screen: HTMLElement, text: HTMLElement, under: HTMLElement}} parts
+   *   screen: a button in the sheet
    * @param {() => void} onleave it is light again
    */
   constructor({ sheet, screen, text, under }, onleave) {
@@ -32,7 +34,9 @@ export class DarkScreen {
       this.text.dataset.corner = String((Number(this.text.dataset.corner) + 1) % PLACES);
     }, MOVE);
     const root = document.documentElement;
-    if (root.requestFullscreen) root.requestFullscreen({ navigationUI: "hide" }).catch(() => undefined); // the browser's bars shine too
+    // The browser's bars shine too.
+    if (root.requestFullscreen)
+      root.requestFullscreen({ navigationUI: "hide" }).catch(() => undefined);
   }
 
   leave() {

@@ -1,8 +1,16 @@
-// Where a camera shows its key: asks the relay what this browser may do, and a person for the key if it may not film.
+// Where a camera shows its key: asks the relay what this browser may do, and a person for the key
+// if it may not film.
 
 import { refusalWords, relay } from "../../shared/relay/absence.js";
 import { tellMistake } from "../../shared/page/mistake.js";
-import { RefusalError, keepsNoKey, onNewKey, openSession, refusedWords, useKey } from "../../shared/relay/login.js";
+import {
+  RefusalError,
+  keepsNoKey,
+  onNewKey,
+  openSession,
+  refusedWords,
+  useKey,
+} from "../../shared/relay/login.js";
 
 /** Milliseconds between two questions about the session. */
 const SESSION_RETRY = 2000;
@@ -10,16 +18,20 @@ const SESSION_RETRY = 2000;
 export class KeyDesk {
   /**
    * @param {{form: any, key: any, hint: HTMLElement}} parts
-   * @param {{onallowed: (typed: boolean) => void, onasked: () => void, onlost: () => void,
-   *          onaway: (refusal: import("../../shared/relay/absence.js").Refusal | null) => void}} handlers
-   *     onallowed: this browser may film; typed: a person has just typed the key; onasked: it may not, so a person is to be asked for the
-   *     key, or told why this browser keeps none; onlost: as onasked, but it could before; onaway: the relay does not answer, or says why it
-   *     does not let this page in; it is asked again
+   * @param {{onallowed: (typed: boolean) => void, onasked: () => void, onlost: () => void, onaway:
+   *          (refusal: import("../../shared/relay/absence.js").Refusal | null) => void}} handlers
+   *     onallowed: this browser may film; typed: a person has just typed the key; onasked: it may
+   *     not, so a person is to be asked for the key, or told why this browser keeps none; onlost:
+   *     as onasked, but it could before; onaway: the relay does not answer, or says why it does not
+   *     let this page in; it is asked again
    */
   constructor(parts, handlers) {
     this.parts = parts;
     this.handlers = handlers;
-    /** What the relay has said last, null before it answered. @type {import("../../shared/types.js").Session | null} */
+    /**
+     * What the relay has said last, null before it answered.
+     * @type {import("../../shared/types.js").Session | null}
+     */
     this.session = null;
     this.checkedAt = 0;
     onNewKey((here) => {
@@ -55,8 +67,10 @@ export class KeyDesk {
     else this.handlers.onasked();
   }
 
-  /** To be called while the relay refuses the link. A browser does not tell why a WebSocket was refused; a relay that was restarted with
-   *  other keys refuses the cookie. */
+  /**
+   * To be called while the relay refuses the link. A browser does not tell why a WebSocket was
+   * refused; a relay that was restarted with other keys refuses the cookie.
+   */
   async check() {
     if (performance.now() - this.checkedAt <= SESSION_RETRY) return;
     this.checkedAt = performance.now();

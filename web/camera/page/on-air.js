@@ -1,6 +1,10 @@
-// Whether a camera films under a name already: a person who taps "Start filming" is asked before that one is sent away.
+// Whether a camera films under a name already: a person who taps "Start filming" is asked before
+// that one is sent away.
 
-/** Milliseconds for the relay's answer. Without one the page films, and takes the name over: a person who wants to film must not wait. */
+/**
+ * Milliseconds for the relay's answer. Without one the page films, and takes the name over: a
+ * person who wants to film must not wait.
+ */
 const PATIENCE = 2000;
 
 /** @param {string} name @returns {Promise<boolean>} false, too, where the relay does not say */

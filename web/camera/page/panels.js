@@ -1,15 +1,17 @@
-// One thing to know, and what to do about it: of all that stands in the way, the page shows the most pressing.
+// One thing to know, and what to do about it: of all that stands in the way, the page shows the
+// most pressing.
 //
-//   const panels = new Panels({panel, title, steps, actions}, ["key", "lens"], {key: form}, () => {});
-//   panels.show("lens", "The camera is in use", ["Close the other app."], [{label: "Try again", act: again}]);
-//   panels.hide("lens");
+//   const panels = new Panels({panel, title, steps, actions}, ["key", "lens"], {key: form}, () =>
+//   {}); panels.show("lens", "The camera is in use", ["Close the other app."], [{label: "Try
+//   again", act: again}]); panels.hide("lens");
 
 /** @typedef {{label: string, primary?: boolean, act?: () => void, href?: string}} Action */
 /** @typedef {{title: string, steps: string[], actions: Action[]}} Panel */
 
 export class Panels {
   /**
-   * @param {{panel: HTMLElement, title: HTMLElement, steps: HTMLElement, actions: HTMLElement}} parts
+   * @param {{panel: HTMLElement, title: HTMLElement, steps: HTMLElement, actions: HTMLElement}}
+   *   parts
    * @param {string[]} subjects what a panel can be about, the most pressing first
    * @param {Record<string, HTMLElement>} forms those that belong to a subject, inside the panel
    * @param {() => void} onchange another subject is on show, or none
@@ -25,7 +27,12 @@ export class Panels {
     this.subject = "";
   }
 
-  /** @param {string} about @param {string} title @param {string[]} steps @param {Action[]} [actions] */
+  /**
+   * @param {string} about
+   * @param {string} title
+   * @param {string[]} steps
+   * @param {Action[]} [actions]
+   */
   show(about, title, steps, actions = []) {
     this.panels.set(about, { title, steps, actions });
     if (this.subject === about) this.subject = ""; // it has news

@@ -1,17 +1,24 @@
-// The sheet that shows a self-test while it runs: a line for each test, one sentence for all, and the result as text for
-// somebody who helps.
+// The sheet that shows a self-test while it runs: a line for each test, one sentence for all, and
+// the result as text for somebody who helps.
 
 import { cover } from "../../shared/page/inert.js";
 import { actionElement, paragraph } from "./panels.js";
 import { summaryOf } from "./self-test.js";
 
 /** What each sign is called. @type {Record<import("./self-test.js").Sign, string>} */
-const SIGN_WORDS = { waiting: "", running: "Testing …", fine: "Fine", limits: "With limits", failed: "Failed", skipped: "Not tested" };
+const SIGN_WORDS = {
+  waiting: "",
+  running: "Testing …",
+  fine: "Fine",
+  limits: "With limits",
+  failed: "Failed",
+  skipped: "Not tested",
+};
 
 export class SelfTestSheet {
   /**
-   * @param {{sheet: HTMLElement, under: HTMLElement, title: HTMLElement, summary: HTMLElement, lines: HTMLElement, text: any, copy: any, again: any,
-   *          close: any}} parts
+   * @param {{sheet: HTMLElement, under: HTMLElement, title: HTMLElement, summary: HTMLElement,
+   *          lines: HTMLElement, text: any, copy: any, again: any, close: any}} parts
    * @param {() => import("./self-test.js").SelfTest} make a test
    * @param {() => void} onclose the sheet is closed, and whatever the test has used is free again
    */
@@ -57,7 +64,8 @@ export class SelfTestSheet {
     const test = (this.test = this.make());
     const { summary, lines, text, copy, again } = this.parts;
     lines.textContent = "";
-    summary.textContent = "One thing after the other. If the browser asks for camera or microphone, allow it.";
+    summary.textContent =
+      "One thing after the other. If the browser asks for camera or microphone, allow it.";
     summary.dataset.sign = "running";
     copy.textContent = "Copy";
     copy.disabled = again.disabled = true;

@@ -10,9 +10,10 @@ const STORED_REST = "drawercam.rest";
 
 export class SetupForm {
   /**
-   * @param {{form: any, name: any, made: HTMLElement, hint: HTMLElement, rest: any, start: any}} parts made: where the name stands that is
-   *        made from what is typed
-   * @param {URLSearchParams} query `?name=`, a name or a label, and `?rest=lens` or `encoder`, which come before what is remembered
+   * @param {{form: any, name: any, made: HTMLElement, hint: HTMLElement, rest: any, start: any}}
+   *        parts made: where the name stands that is made from what is typed
+   * @param {URLSearchParams} query `?name=`, a name or a label, and `?rest=lens` or `encoder`,
+   *   which come before what is remembered
    * @param {() => void} onstart
    */
   constructor(parts, query, onstart) {
@@ -28,12 +29,18 @@ export class SetupForm {
       event.preventDefault();
       if (!parts.start.disabled) onstart();
     });
-    parts.name.addEventListener("input", (/** @type {InputEvent} */ event) => this._typed(event.isComposing));
+    parts.name.addEventListener("input", (/** @type {InputEvent} */ event) =>
+      this._typed(event.isComposing),
+    );
     parts.name.addEventListener("compositionend", () => this._typed(false));
     parts.rest.addEventListener("change", () => this._ticked());
   }
 
-  /** What to film as. @returns {{name: string, label: string} | null} null if that is missing: then the person is told so */
+  /**
+   * What to film as.
+   * @returns {{name: string, label: string} | null} null if that is missing: then the person is
+   *   told so
+   */
   choose() {
     const { name, hint } = this.parts;
     const label = labelOf(name.value);
@@ -54,7 +61,10 @@ export class SetupForm {
     this.parts.name.select();
   }
 
-  /** @param {boolean} composes the text belongs to the keyboard until it has composed it, so it is left alone */
+  /**
+   * @param {boolean} composes the text belongs to the keyboard until it has composed it, so it is
+   *   left alone
+   */
   _typed(composes) {
     const { name, hint } = this.parts;
     const cut = composes ? name.value : cutToLabel(name.value);

@@ -19,10 +19,12 @@ export class StatusView {
 
   /**
    * @param {Status} status
-   * @param {{news: string, width: number, height: number, byRequests: boolean, newer: boolean, label: string,
-   *          soundTrouble: string, begun: number}} facts as in status-words.js; label: what people
+   * @param {{news: string, width: number, height: number, byRequests: boolean, newer: boolean,
+   *          label: string, soundTrouble: string, begun: number}} facts as in status-words.js;
+   *          label: what people
    *        call the camera; begun: how often the lens was taken anew
-   * @param {number} now ms @returns {string} the headline
+   * @param {number} now ms
+   * @returns {string} the headline
    */
   show(status, { label, soundTrouble, begun, ...facts }, now) {
     const { parts } = this;

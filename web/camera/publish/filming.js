@@ -1,15 +1,16 @@
 // One camera on the air under one name: the link, the engines, and the rules for when they run.
 //
-//   const filming = new Filming("porch", {onstatus(status) {}, onend(reason) {}}, {choice: chooseEncoder(...)});
-//   filming.show({video, audio, muted, still, sound});   // whenever the lens has other tracks, or the system mutes them
+//   const filming = new Filming("porch", {onstatus(status) {}, onend(reason) {}}, {choice:
+//   chooseEncoder(...)}); // whenever the lens has other tracks, or the system mutes them
+//   filming.show({video, audio, muted, still, sound});
 //   filming.hears(level);                  // how loud the microphone is, see level-meter.js
 //   filming.start();
 //   filming.stop();
 //
-// The engines run while the link is open, the lens gives pictures and the relay has not asked for a pause. Whatever changes, _settle()
-// compares what should be with what is; nothing else starts or stops an engine. Which engines they
-// are is engines.js' matter, how much of the picture the network gets is the choice of
-// network-pace.js.
+// The engines run while the link is open, the lens gives pictures and the relay has not asked for a
+// pause. Whatever changes, _settle() compares what should be with what is; nothing else starts or
+// stops an engine. Which engines they are is engines.js' matter, how much of the picture the
+// network gets is the choice of network-pace.js.
 
 import { refusalOf, relay } from "../../shared/relay/absence.js";
 import { familyOf } from "../../shared/relay/codec-families.js";
@@ -24,37 +25,55 @@ import { Pauses } from "./pauses.js";
 import { Uplink } from "./network-pace.js";
 import { version } from "../../shared/page/version.js";
 
-/** @typedef {"connecting" | "gone" | "paused" | "starting" | "live"} FilmingState
- *  connecting: for the first time; gone: the relay is away, trying again; starting: no byte was sent yet */
+/**
+ * @typedef {"connecting" | "gone" | "paused" | "starting" | "live"} FilmingState connecting: for
+ * the first time; gone: the relay is away, trying again; starting: no byte was sent yet
+ */
 /** @typedef {import("./pauses.js").PauseReason} PauseReason */
 /** @typedef {import("./pauses.js").Pause} Pause */
-/** @typedef {{state: FilmingState, reason: PauseReason | "", pause: Pause | null, restarting: boolean, viewers: number, slow: boolean,
- *            away: import("../../shared/relay/absence.js").Away | null, refusal: import("../../shared/relay/absence.js").Refusal | null, held: boolean, thin: boolean,
- *            failure: string, mute: boolean, since: number, fps: number | null, bitsPerSecond: number,
- *            restarts: {video: number, audio: number}, silence: {video: number, audio: number}, encoder: "codecs" | "recorder" | "",
- *            codec: string, delay: number | null, dropped: import("../encode/media-recorder.js").Dropped, remark: string,
- *            transport: import("../../shared/relay/relay-link.js").Transport}} Status
- *  pause: what the relay asked for, or null; restarting: the relay has said good-bye a moment ago, and may be back soon; away: else since
- *  when it does not answer, null while that may be a matter of a moment; refusal: why it does not let this camera in; slow: the network gets less
- *  than it would if it were good, held: nothing at all just now, thin: not every picture; failure: what the recorder of the pictures said;
- *  mute: there is none for the sound; since: performance.now() of start(); restarts: of engines that gave nothing; silence: ms for
- *  which no byte came although there should be some; encoder, codec: what films, "" before it is chosen; delay: ms from capture to sending;
- *  dropped: pictures left out before they were encoded; remark: why it is not the encoder that was chosen, or ""; transport: how it goes to the relay */
-/** still: the lens gives nothing new although it looks well; sound: what the microphone does
- *  @typedef {{video: MediaStreamTrack | null, audio: MediaStreamTrack | null, muted: boolean, still: boolean,
- *             sound?: import("../lens/microphone.js").Hearing}} Tracks */
+/**
+ * @typedef {{state: FilmingState, reason: PauseReason | "", pause: Pause | null, restarting:
+ *            boolean, viewers: number, slow: boolean, away:
+ *            import("../../shared/relay/absence.js").Away | null, refusal:
+ *            import("../../shared/relay/absence.js").Refusal | null, held: boolean, thin: boolean,
+ *            failure: string, mute: boolean, since: number, fps: number | null, bitsPerSecond:
+ *            number, restarts: {video: number, audio: number}, silence: {video: number, audio:
+ *            number}, encoder: "codecs" | "recorder" | "", codec: string, delay: number | null,
+ *            dropped: import("../encode/media-recorder.js").Dropped, remark: string, transport:
+ *            import("../../shared/relay/relay-link.js").Transport}} Status
+ * pause: what the relay asked for, or null; restarting: the relay has said good-bye a moment ago,
+ * and may be back soon; away: else since when it does not answer, null while that may be a matter
+ * of a moment; refusal: why it does not let this camera in; slow: the network gets less than it
+ * would if it were good, held: nothing at all just now, thin: not every picture; failure: what the
+ * recorder of the pictures said; mute: there is none for the sound; since: performance.now() of
+ * start(); restarts: of engines that gave nothing; silence: ms for which no byte came although
+ * there should be some; encoder, codec: what films, "" before it is chosen; delay: ms from capture
+ * to sending; dropped: pictures left out before they were encoded; remark: why it is not the
+ * encoder that was chosen, or ""; transport: how it goes to the relay
+ */
+/**
+ * still: the lens gives nothing new although it looks well; sound: what the microphone does
+ * @typedef {{video: MediaStreamTrack | null, audio: MediaStreamTrack | null, muted: boolean, still:
+ *             boolean, sound?: import("../lens/microphone.js").Hearing}} Tracks
+ */
 
 /** What is said to the relay when a person switches the camera off (docs/protocol.md, "States"). */
 export const STOPPED = "stop";
 
-/** Milliseconds between two looks at buffers and silence, and looks from one probe of the network to the next. */
+/**
+ * Milliseconds between two looks at buffers and silence, and looks from one probe of the network to
+ * the next.
+ */
 const TICK = 250;
 const TICKS_PER_PROBE = 2;
 
 /** Families of codecs: this page's sound stays as it is. */
 const SOUNDS = ["opus", "aac"];
 
-/** Nobody has watched for so long (ms): what viewers have said about codecs counts no more. A page that is reloaded is back by then. */
+/**
+ * Nobody has watched for so long (ms): what viewers have said about codecs counts no more. A page
+ * that is reloaded is back by then.
+ */
 const ALONE = 10000;
 
 /** Pictures per second that the relay would believe (docs/protocol.md). */
@@ -63,12 +82,15 @@ const RATES = { least: 0.1, most: 240 };
 export class Filming {
   /**
    * @param {string} name of the camera
-   * @param {{onstatus: (status: Status) => void, onend: (reason: string) => void, onfit: (scale: number, most: number) => void,
-   *          onorient: (wish: import("../../shared/types.js").Place) => void}} handlers
-   *     onend: the relay has ended it, with the id of its error, such as `taken-over`; onfit: what the network takes of the lens' picture:
-   *     the share of its sides, and pictures per second at most; onorient: viewers wish the lens to look there (the relay's `orient`)
-   * @param {{choice: Promise<import("../encode/encoder-trial.js").Choice>, label?: string, mime?: string}} options choice: what films; label: what people
-   *        call this camera; mime: the only type a recorder may
+   * @param {{onstatus: (status: Status) => void, onend: (reason: string) => void, onfit: (scale:
+   *          number, most: number) => void, onorient: (wish: import("../../shared/types.js").Place)
+   *          => void}} handlers
+   *     onend: the relay has ended it, with the id of its error, such as `taken-over`; onfit: what
+   *     the network takes of the lens' picture: the share of its sides, and pictures per second at
+   *     most; onorient: viewers wish the lens to look there (the relay's `orient`)
+   * @param {{choice: Promise<import("../encode/encoder-trial.js").Choice>, label?: string, mime?:
+   *        string}} options choice: what films; label: what people call this camera; mime: the only
+   *        type a recorder may
    *     record the picture as
    */
   constructor(name, handlers, options) {
@@ -97,7 +119,10 @@ export class Filming {
     this.since = 0;
     this.viewers = 0;
     this.wasOpen = false;
-    /** Why the relay does not let this camera in, as it said at the last try. @type {import("../../shared/relay/absence.js").Refusal | null} */
+    /**
+     * Why the relay does not let this camera in, as it said at the last try.
+     * @type {import("../../shared/relay/absence.js").Refusal | null}
+     */
     this.refusal = null;
     this.ticks = 0;
     this.delivered = false;
@@ -112,7 +137,10 @@ export class Filming {
     this.options.choice.then((choice) => this._equip(choice));
   }
 
-  /** @param {string} [reason] for the relay: STOPPED, or "" where it was not a person who wanted the end */
+  /**
+   * @param {string} [reason] for the relay: STOPPED, or "" where it was not a person who wanted the
+   *   end
+   */
   stop(reason = "") {
     this._end();
     this.engines.stop();
@@ -136,7 +164,10 @@ export class Filming {
     this._settle();
   }
 
-  /** @param {number | null} level of the loudest moment of the last 2 s, RMS 0..1; null where nobody can know */
+  /**
+   * @param {number | null} level of the loudest moment of the last 2 s, RMS 0..1; null where nobody
+   *   can know
+   */
   hears(level) {
     this.cameraReport.level = level;
   }
@@ -191,8 +222,11 @@ export class Filming {
     };
   }
 
-  /** @param {number} moment when the ping is sent
-   *  @returns {{encode?: number, level?: number}} for the relay: µs from capture to sending, and how loud the microphone is */
+  /**
+   * @param {number} moment when the ping is sent
+   * @returns {{encode?: number, level?: number}} for the relay: µs from capture to sending, and how
+   *   loud the microphone is
+   */
   _asks(moment) {
     this.uplink.asked(moment);
     const { pictures } = this.engines;
@@ -201,7 +235,8 @@ export class Filming {
 
   /** @param {PauseReason | ""} reason @returns {FilmingState} */
   _state(reason) {
-    if (this.link.state !== "open") return this.wasOpen || this.link.state === "waiting" ? "gone" : "connecting";
+    if (this.link.state !== "open")
+      return this.wasOpen || this.link.state === "waiting" ? "gone" : "connecting";
     if (reason) return "paused";
     return this.delivered && this.tracks.video ? "live" : "starting";
   }
@@ -246,10 +281,14 @@ export class Filming {
     this._settle();
   }
 
-  /** @param {import("../../shared/relay/relay-link.js").LinkState} state @param {{id: string, text: string} | null} detail */
+  /**
+   * @param {import("../../shared/relay/relay-link.js").LinkState} state
+   * @param {{id: string, text: string} | null} detail
+   */
   _linked(state, detail) {
     relay.linked(state, detail, this.link.moved);
-    if (state === "waiting") this.refusal = refusalOf(detail) || this.refusal; // one try without an answer takes nothing back
+    // One try without an answer takes nothing back.
+    if (state === "waiting") this.refusal = refusalOf(detail) || this.refusal;
     if (state === "open") {
       this.refusal = null;
       this.wasOpen = true;
@@ -280,7 +319,8 @@ export class Filming {
 
   /** @param {any} message from the relay */
   _told(message) {
-    if (message.type === "welcome" && !this.link.settled) version.hear(message.version); // the page came from there
+    // The page came from there.
+    if (message.type === "welcome" && !this.link.settled) version.hear(message.version);
     else if (message.type === "viewers") this.viewers = message.count;
     else if (message.type === "pause") this.pauses.ask(message);
     else if (message.type === "resume") {
@@ -295,12 +335,18 @@ export class Filming {
     this._report();
   }
 
-  /** What the relay is told of the pictures, whichever engine films them. @returns {{interval?: number, sound: boolean}} interval: µs */
+  /**
+   * What the relay is told of the pictures, whichever engine films them.
+   * @returns {{interval?: number, sound: boolean}} interval: µs
+   */
   _pictureFacts() {
     const { video, audio } = this.tracks;
     const rate = (video && video.getSettings().frameRate) || 0;
     const known = rate >= RATES.least && rate <= RATES.most;
-    return { ...(known && { interval: Math.round(1e6 / rate) }), sound: audio !== null && !this.uplink.silenced };
+    return {
+      ...(known && { interval: Math.round(1e6 / rate) }),
+      sound: audio !== null && !this.uplink.silenced,
+    };
   }
 
   /** Makes the engines, and what the relay knows, agree with what is. */
@@ -310,10 +356,9 @@ export class Filming {
     // While the page dozes the recorder stays: its next byte is what tells that the page is awake.
     const runs = open && (reason === "" || (reason === "background" && this.pauses.dozing));
     const { held, silenced } = this.uplink;
-    const { pictures, sounds } = this.engines;
-    const { engine } = pictures;
-    const sends = engine !== null && (engine.leavesOut || !held);
-    pictures.run(runs && sends ? this.tracks.video : null);
+    const { pictures, sounds } = this.engines, { engine } = pictures;
+    const sends = runs && engine !== null && (engine.leavesOut || !held);
+    pictures.run(sends ? this.tracks.video : null);
     sounds.run(runs && !silenced ? this.tracks.audio : null);
     if (!open) return;
     if (!this.tracks.audio && sounds.announced) {

@@ -1,25 +1,38 @@
-// How much a camera sends through a network that may not carry it: when to leave pictures out, when to send less, when to try more again.
+// How much a camera sends through a network that may not carry it: when to leave pictures out, when
+// to send less, when to try more again.
 //
 //   const uplink = new Uplink();
 //   uplink.asked(now);                          // a ping was sent
-//   uplink.answered(asked, way, now);           // it was answered; way: ms from here to the relay by the relay's clock
-//   if (uplink.look({waiting, drops}, now)) ... // four times a second: uplink.step, .held or .silenced has changed
+//   // it was answered; way: ms from here to the relay by the relay's clock
+//   uplink.answered(asked, way, now);
+//   // four times a second: uplink.step, .held or .silenced has changed
+//   if (uplink.look({waiting, drops}, now)) ...
 //
-// The witness is the ping. It goes the way of the pictures, through the same queues of browser, system and network, so the time that it
-// takes is the time that a picture would take now, also when the network holds everything up and this browser has nothing waiting. And
-// it goes on while no picture is sent, so it tells when the queues are empty. Only the way there counts: by the relay's clock, because what
-// the phone downloads meanwhile makes only the way back longer. What is normal is the shortest way of the last minute.
+// The witness is the ping. It goes the way of the pictures, through the same queues of browser,
+// system and network, so the time that it takes is the time that a picture would take now, also
+// when the network holds everything up and this browser has nothing waiting. And it goes on while
+// no picture is sent, so it tells when the queues are empty. Only the way there counts: by the
+// relay's clock, because what the phone downloads meanwhile makes only the way back longer. What is
+// normal is the shortest way of the last minute.
 //
-// Two things are decided. A hold is for now: as long as the network is behind, nothing more is put into its queues. A step is for longer:
-// fewer bytes per second first, then smaller pictures, then fewer, and back in the reverse order after a quiet time, which doubles each
-// time the same step up does not hold.
+// Two things are decided. A hold is for now: as long as the network is behind, nothing more is put
+// into its queues. A step is for longer: fewer bytes per second first, then smaller pictures, then
+// fewer, and back in the reverse order after a quiet time, which doubles each time the same step up
+// does not hold.
 //
 // No clock and no page in here: all times are given, in ms of one clock.
 
-/** What is sent: quality, the share of the full bit rate for the picture's size; scale, of its sides; fps, pictures per second at most.
- *  @typedef {{quality: number, scale: number, fps: number}} Step */
+/**
+ * What is sent: quality, the share of the full bit rate for the picture's size; scale, of its
+ * sides; fps, pictures per second at most.
+ * @typedef {{quality: number, scale: number, fps: number}} Step
+ */
 
-/** Each has about two thirds of the bytes of the one before; the last one has a thirtieth of the first. @type {Step[]} */
+/**
+ * Each has about two thirds of the bytes of the one before; the last one has a thirtieth of the
+ * first.
+ * @type {Step[]}
+ */
 export const STEPS = [
   { quality: 1, scale: 1, fps: Infinity },
   { quality: 0.65, scale: 1, fps: Infinity },
@@ -32,23 +45,37 @@ export const STEPS = [
   { quality: 0.08, scale: 0.5, fps: 5 },
 ];
 
-/** Milliseconds above the normal way from which on the network is late: more than the jitter of a good Wi-Fi. */
+/**
+ * Milliseconds above the normal way from which on the network is late: more than the jitter of a
+ * good Wi-Fi.
+ */
 const LATE = 200;
 
-/** Milliseconds for which it has to be late without a break before less is sent, and without being late that make the break. */
+/**
+ * Milliseconds for which it has to be late without a break before less is sent, and without being
+ * late that make the break.
+ */
 const GOES_ON = 1000;
 const BREAK = 600;
 
-/** Milliseconds after a step in which no other one is taken down: what was sent before it has to get through first. */
+/**
+ * Milliseconds after a step in which no other one is taken down: what was sent before it has to get
+ * through first.
+ */
 const SETTLES = 2000;
 
-/** Milliseconds above the normal way from which on nothing more is sent, and below which it goes on; and, for sound, which is small, those
- *  from which on that is not sent either. */
+/**
+ * Milliseconds above the normal way from which on nothing more is sent, and below which it goes on;
+ * and, for sound, which is small, those from which on that is not sent either.
+ */
 const HOLD = 600;
 const RELEASE = 120;
 const SILENCE = 2000;
 
-/** Milliseconds without trouble before a step up; doubled up to the limit for a step that had to be taken back within its trial. */
+/**
+ * Milliseconds without trouble before a step up; doubled up to the limit for a step that had to be
+ * taken back within its trial.
+ */
 const QUIET = 10000;
 const LONGEST_QUIET = 120000;
 const TRIAL = 10000;
@@ -56,7 +83,10 @@ const TRIAL = 10000;
 /** Milliseconds of each half of the window in which the shortest way is looked for. */
 const HALF_WINDOW = 30000;
 
-/** Milliseconds between two looks above which the page itself stood still: what it has not read yet is not the network's fault. */
+/**
+ * Milliseconds between two looks above which the page itself stood still: what it has not read yet
+ * is not the network's fault.
+ */
 const STOOD_STILL = 1000;
 
 /** Pings without an answer that are remembered. More of them say nothing new: the oldest counts. */
@@ -69,7 +99,9 @@ export class Uplink {
     this.steppedAt = -Infinity;
     /** When the last step was taken, if it was one up; else -Infinity. */
     this.raisedAt = -Infinity;
-    /** The step that did not hold lately, -1 for none, and the quiet time before it is tried again. */
+    /**
+     * The step that did not hold lately, -1 for none, and the quiet time before it is tried again.
+     */
     this.failed = -1;
     this.quiet = QUIET;
     /** No pictures now. */
@@ -78,7 +110,10 @@ export class Uplink {
     this.silenced = false;
     /** When the pings were sent that have not been answered, the oldest first. @type {number[]} */
     this.asks = [];
-    /** Of the last answer: how long the ping was under way, and how long the answer was, with what is normal of both ways. */
+    /**
+     * Of the last answer: how long the ping was under way, and how long the answer was, with what
+     * is normal of both ways.
+     */
     this.way = 0;
     this.back = HOLD;
     /** The shortest ways of the present half of the window and of the one before. */
@@ -92,7 +127,10 @@ export class Uplink {
     this.lateAt = -Infinity;
   }
 
-  /** Another connection: its ways say nothing about the old one's, but what the network carries is what it was. */
+  /**
+   * Another connection: its ways say nothing about the old one's, but what the network carries is
+   * what it was.
+   */
   restart() {
     this.held = this.silenced = false;
     this.asks = [];
@@ -142,7 +180,8 @@ export class Uplink {
 
   /** How far behind the network is, ms. @param {number} now */
   behind(now) {
-    // A ping without an answer has taken at least as long as it has been out, beyond what the last answer needed to come back.
+    // A ping without an answer has taken at least as long as it has been out, beyond what the last
+    // answer needed to come back.
     const out = this.asks.length > 0 ? now - this.asks[0] - this.back : 0;
     return Math.max(this._excess(), out, 0);
   }
@@ -154,7 +193,8 @@ export class Uplink {
   }
 
   /**
-   * @param {{waiting: number, drops: number} | null} sent waiting: ms that the bytes in this browser need at the present bit rate; drops:
+   * @param {{waiting: number, drops: number} | null} sent waiting: ms that the bytes in this
+   *   browser need at the present bit rate; drops:
    *     pictures left out because of the network so far; null while nothing is to be sent
    * @param {number} now
    * @returns {boolean} whether something has changed
@@ -164,12 +204,14 @@ export class Uplink {
     const passed = now - this.lookedAt;
     this.lookedAt = now;
     if (!sent || stood) {
-      if (this.steppedAt > -Infinity && passed < Infinity) this.steppedAt += passed; // such a time proves nothing
+      // Such a time proves nothing.
+      if (this.steppedAt > -Infinity && passed < Infinity) this.steppedAt += passed;
       this.lateSince = 0;
       this.drops = sent ? sent.drops : -1;
       return sent ? false : this._let();
     }
-    // A keyframe waits for a moment in this browser although nothing is slow: it counts if it waits still.
+    // A keyframe waits for a moment in this browser although nothing is slow: it counts if it waits
+    // still.
     const waiting = Math.min(this.waiting, sent.waiting);
     this.waiting = sent.waiting;
     const dropped = this.drops >= 0 && sent.drops > this.drops && !this.held;
@@ -202,7 +244,9 @@ export class Uplink {
       this.lateSince = this.lateSince || now;
     } else if (now - this.lateAt > BREAK) this.lateSince = 0;
     const goesOn = this.lateSince > 0 && now - this.lateSince >= GOES_ON;
-    if (this.index <= this.failed && now - this.raisedAt >= TRIAL && this.raisedAt > -Infinity) this.failed = -1; // it holds this time
+    // It holds this time.
+    if (this.index <= this.failed && now - this.raisedAt >= TRIAL && this.raisedAt > -Infinity)
+      this.failed = -1;
     const quiet = this.index - 1 <= this.failed ? this.quiet : QUIET;
     if (goesOn && now - this.steppedAt >= SETTLES) this._down(1, now);
     else if (this.index > 0 && now - Math.max(this.lateAt, this.steppedAt) >= quiet) this._up(now);

@@ -1,6 +1,9 @@
 // Why a camera films nothing just now, if it does not.
 
-/** @typedef {"viewers" | "unwatched" | "background" | "interrupted"} PauseReason as in docs/protocol.md */
+/**
+ * @typedef {"viewers" | "unwatched" | "background" | "interrupted"} PauseReason as in
+ *   docs/protocol.md
+ */
 /** The relay's `pause`.
  *  @typedef {{reason: "viewers" | "unwatched", by: string[], votes: number,
  *            watching: number}} Pause */

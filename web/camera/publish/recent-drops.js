@@ -20,8 +20,10 @@ export class Drops {
   lately(dropped, now) {
     const last = this.moments[this.moments.length - 1];
     // Fewer than before: another engine counts.
-    if (last && (dropped.network < last.dropped.network || dropped.encoder < last.dropped.encoder)) this.moments = [];
-    if (this.moments.length === 0 || now - this.moments[this.moments.length - 1].at >= STEP) this.moments.push({ at: now, dropped });
+    if (last && (dropped.network < last.dropped.network || dropped.encoder < last.dropped.encoder))
+      this.moments = [];
+    if (this.moments.length === 0 || now - this.moments[this.moments.length - 1].at >= STEP)
+      this.moments.push({ at: now, dropped });
     while (now - this.moments[0].at > LATELY) this.moments.shift();
     const { network, encoder } = this.moments[0].dropped;
     return { network: dropped.network - network, encoder: dropped.encoder - encoder };

@@ -7,7 +7,10 @@
 
 import { Durations, joined, lasting } from "./durations.js";
 
-/** Bytes that may wait for the SourceBuffer, whatever happens. What waits rightly is a replay from the last keyframe at most. */
+/**
+ * Bytes that may wait for the SourceBuffer, whatever happens. What waits rightly is a replay from
+ * the last keyframe at most.
+ */
 const QUEUE_LIMIT = 16 * 1024 * 1024;
 
 export class AppendQueue {
@@ -101,7 +104,12 @@ export class AppendQueue {
       const alone = this.durations.overlaps(time);
       if (alone && parts.length > 0) break;
       const following = this.entries[index + 1];
-      parts.push(lasting(data, this.durations.of(time, following && following.mime === null ? following.time : null)));
+      parts.push(
+        lasting(
+          data,
+          this.durations.of(time, following && following.mime === null ? following.time : null),
+        ),
+      );
       if (alone) break;
     }
     return parts;

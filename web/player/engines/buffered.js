@@ -1,6 +1,8 @@
 // What is in a SourceBuffer: its ranges of time, and the keyframes at which it may be cut.
 
-/** Keyframes that are remembered, whatever happens: with four a second, more than a minute of them. */
+/**
+ * Keyframes that are remembered, whatever happens: with four a second, more than a minute of them.
+ */
 const MOST_KEYS = 256;
 
 /** A hole between two buffered ranges is jumped when the clock is this near (s) to its edge. */

@@ -1,14 +1,18 @@
 // How long a picture lasts, told to MediaSource.
 //
-// Nobody knows how long a live picture lasts before the next one has come. A browser that is not told guesses, and the guess does harm in
-// three ways: after a gap of more than twice a picture's duration all is thrown away up to the next keyframe (Media Source Extensions,
-// "coded frame processing"), which a camera in dim light at 5 pictures a second meets all the time; Chrome stops its clock when a picture's
-// duration is over; and WebKitGTK begins its times anew. A picture that "lasts" several times as long does none of this: it stands until
-// the next one replaces it, however late that comes.
+// Nobody knows how long a live picture lasts before the next one has come. A browser that is not
+// told guesses, and the guess does harm in three ways: after a gap of more than twice a picture's
+// duration all is thrown away up to the next keyframe (Media Source Extensions, "coded frame
+// processing"), which a camera in dim light at 5 pictures a second meets all the time; Chrome stops
+// its clock when a picture's duration is over; and WebKitGTK begins its times anew. A picture that
+// "lasts" several times as long does none of this: it stands until the next one replaces it,
+// however late that comes.
 //
-// But not too long: Firefox keeps a decoded picture until its duration is over, ten of them at most, and decodes no other one meanwhile.
-// So a picture lasts as long as the last seven together. And where the next one is here already, just up to that: of several pictures in
-// one append that overlap, Firefox throws away all up to the next keyframe. One that overlaps must be appended alone.
+// But not too long: Firefox keeps a decoded picture until its duration is over, ten of them at
+// most, and decodes no other one meanwhile. So a picture lasts as long as the last seven together.
+// And where the next one is here already, just up to that: of several pictures in one append that
+// overlap, Firefox throws away all up to the next keyframe. One that overlaps must be appended
+// alone.
 
 import { DURATION_AT, isMp4Frame } from "../../shared/frames/mp4-frame.js";
 import {
@@ -24,21 +28,27 @@ import {
 /** Pictures whose time together is the duration of one. */
 const SPAN = 7;
 
-/** Seconds: at least, so that a hiccup leaves no hole; at most (a camera that is silent for longer than twice this begins again with a
- *  keyframe). */
+/**
+ * Seconds: at least, so that a hiccup leaves no hole; at most (a camera that is silent for longer
+ * than twice this begins again with a keyframe).
+ */
 const SHORTEST = 0.1;
 const LONGEST = 1;
 
 /** Seconds, while nothing is known: an encoder may need so long again for its second picture. */
 const FIRST = 0.25;
 
-/** Seconds that a picture may last when the one after it is known: what fits into 2 bytes of milliseconds. */
+/**
+ * Seconds that a picture may last when the one after it is known: what fits into 2 bytes of
+ * milliseconds.
+ */
 const LONGEST_KNOWN = 60;
 
 /** Seconds that are no overlap. */
 const ROUNDING = 1e-5;
 
-// A WebM frame message (docs/protocol.md) has a SimpleBlock, which cannot have a duration; a BlockGroup can (RFC 9559 5.1.3.5).
+// A WebM frame message (docs/protocol.md) has a SimpleBlock, which cannot have a duration; a
+// BlockGroup can (RFC 9559 5.1.3.5).
 const BLOCK_GROUP = 0xa0;
 const BLOCK = 0xa1;
 
@@ -57,7 +67,10 @@ export class Durations {
     this.end = -Infinity;
   }
 
-  /** @param {number} time seconds: the next picture's @returns {boolean} whether it replaces one that was said to last longer */
+  /**
+   * @param {number} time seconds: the next picture's
+   * @returns {boolean} whether it replaces one that was said to last longer
+   */
   overlaps(time) {
     return !this.isReplay(time) && time < this.end - ROUNDING;
   }
@@ -77,7 +90,8 @@ export class Durations {
     if (times.length > SPAN + 1) times.shift();
     const span = times.length < 2 ? FIRST : ((time - times[0]) / (times.length - 1)) * SPAN;
     const guess = Math.min(LONGEST, Math.max(SHORTEST, span));
-    const duration = following === null || following <= time ? guess : Math.min(LONGEST_KNOWN, following - time);
+    const duration =
+      following === null || following <= time ? guess : Math.min(LONGEST_KNOWN, following - time);
     this.end = Math.max(this.end, time + duration);
     return duration;
   }

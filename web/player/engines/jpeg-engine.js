@@ -1,25 +1,39 @@
-// The engine of single pictures: for browsers that play no video of this codec, neither with WebCodecs nor with MediaSource. The relay decodes
-// (docs/protocol.md, "Pictures"), and this engine asks for one picture after the other: always for the newest, and never for a second one
-// before the first is here. So it can never be behind, and a slow network or a slow computer shows fewer pictures.
+// The engine of single pictures: for browsers that play no video of this codec, neither with
+// WebCodecs nor with MediaSource. The relay decodes (docs/protocol.md, "Pictures"), and this engine
+// asks for one picture after the other: always for the newest, and never for a second one before
+// the first is here. So it can never be behind, and a slow network or a slow computer shows fewer
+// pictures.
 
 import { Deadline } from "../../shared/relay/deadline.js";
 
 /** @typedef {import("../../shared/types.js").Engine} Engine */
 
-/** Milliseconds between two questions at least: 20 pictures a second are as many as such a browser needs, and half of what 30 would cost. */
+/**
+ * Milliseconds between two questions at least: 20 pictures a second are as many as such a browser
+ * needs, and half of what 30 would cost.
+ */
 const LEAST_PAUSE = 50;
 
 /** The relay answers within 10 s. For so long (ms) its answer is waited for. */
 const ANSWER_LIMIT = 15000;
 
-/** After a question without a picture the next one waits for so long (ms), and each time for twice as long. */
+/**
+ * After a question without a picture the next one waits for so long (ms), and each time for twice
+ * as long.
+ */
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 4000;
 
-/** Pictures in a row that came and could not be shown, after which it gives up: one alone may be broken. */
+/**
+ * Pictures in a row that came and could not be shown, after which it gives up: one alone may be
+ * broken.
+ */
 const MOST_FAILURES = 3;
 
-/** Pictures are asked for in widths of so many pixels and multiples of it, so that tiles of about one size share theirs. */
+/**
+ * Pictures are asked for in widths of so many pixels and multiples of it, so that tiles of about
+ * one size share theirs.
+ */
 const WIDTH_STEP = 320;
 
 /** The widest that the relay gives, pixels. */
@@ -50,15 +64,18 @@ export class JpegEngine {
    * @param {string} name of the camera
    * @param {boolean} watched see setWatched
    * @param {import("../../shared/relay/relay-link.js").Place | null} place see setPlace
-   * @param {import("../../shared/types.js").EngineHandlers & {onarrival: (timestamp: number) => void}} handlers
-   *        onarrival: a picture of this time (µs of the relay's clock) has come
+   * @param {import("../../shared/types.js").EngineHandlers & {onarrival: (timestamp: number) =>
+   *        void}} handlers onarrival: a picture of this time (µs of the relay's clock) has come
    */
   constructor(view, name, watched, place, handlers) {
     this.name = "jpeg";
     this.address = `/cameras/${name}/latest.jpg`;
     this.view = view;
     this.handlers = handlers;
-    /** received: pictures that came; fed: those given to the browser to decode. @type {import("../../shared/types.js").EngineStats} */
+    /**
+     * received: pictures that came; fed: those given to the browser to decode.
+     * @type {import("../../shared/types.js").EngineStats}
+     */
     this.stats = { received: 0, fed: 0, shown: 0, dropped: 0, bufferedAhead: 0, stalls: 0 };
     this.canvas = document.createElement("canvas");
     this.pen = this.canvas.getContext("2d", { alpha: false });
@@ -91,7 +108,10 @@ export class JpegEngine {
     // The relay has it too.
   }
 
-  /** @param {boolean} watched whether anybody can see the pictures: if not, none are asked for, and the camera may sleep */
+  /**
+   * @param {boolean} watched whether anybody can see the pictures: if not, none are asked for, and
+   *   the camera may sleep
+   */
   setWatched(watched) {
     this.watched = watched;
     this.pause = 0;
@@ -99,7 +119,10 @@ export class JpegEngine {
     this.wake();
   }
 
-  /** @param {import("../../shared/relay/relay-link.js").Place | null} place where the relay is, null at the page's own origin */
+  /**
+   * @param {import("../../shared/relay/relay-link.js").Place | null} place where the relay is, null
+   *   at the page's own origin
+   */
   setPlace(place) {
     if ((place && place.base) === (this.place && this.place.base)) return;
     this.place = place;
@@ -126,14 +149,18 @@ export class JpegEngine {
           this.pause = 0;
         } catch (error) {
           // What is wrong with the camera is said over the socket; here it is only asked again.
-          const aborted = error instanceof DOMException && error.name === "AbortError"; // by this page, or after a long time
+          // By this page, or after a long time.
+          const aborted = error instanceof DOMException && error.name === "AbortError";
           this.pause = aborted ? 0 : Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, 2 * this.pause));
         }
       }
       if (this.closed) return;
-      // A hidden page that is watched (picture-in-picture.js) might be woken once a minute only. The relay waits for a new picture anyway.
+      // A hidden page that is watched (picture-in-picture.js) might be woken once a minute only.
+      // The relay waits for a new picture anyway.
       if (this.watched && this.pause === 0 && isHidden()) continue;
-      await this.rest(this.watched ? Math.max(this.pause, begun + LEAST_PAUSE - performance.now()) : Infinity);
+      await this.rest(
+        this.watched ? Math.max(this.pause, begun + LEAST_PAUSE - performance.now()) : Infinity,
+      );
     }
   }
 
@@ -176,7 +203,12 @@ export class JpegEngine {
     const { place } = this;
     if (!place) return fetch(this.query(), { cache: "no-store", signal });
     const headers = { "Drawercam-Ticket": place.ticket }; // this origin's cookie does not go there
-    return fetch(new URL(this.query(), place.base).href, { cache: "no-store", credentials: "omit", headers, signal });
+    return fetch(new URL(this.query(), place.base).href, {
+      cache: "no-store",
+      credentials: "omit",
+      headers,
+      signal,
+    });
   }
 
   /** @returns {string} path and query */
@@ -186,7 +218,11 @@ export class JpegEngine {
     return `${this.address}?${width}${this.newest < 0 ? "" : `&after=${this.newest}`}`;
   }
 
-  /** @param {Blob} jpeg @param {number} timestamp µs of the relay's clock @param {Deadline} question its answer, unless it was aborted */
+  /**
+   * @param {Blob} jpeg
+   * @param {number} timestamp µs of the relay's clock
+   * @param {Deadline} question its answer, unless it was aborted
+   */
   async tryToShow(jpeg, timestamp, question) {
     try {
       await this.show(jpeg, timestamp, question);
@@ -214,7 +250,8 @@ export class JpegEngine {
       const seen = (/** @type {number} */ moment) => {
         if (!this.closed) this.handlers.onpicture(timestamp, width, height, moment);
       };
-      // The moment of the refresh itself: what else the page does in it is not this picture's delay. A hidden page has none.
+      // The moment of the refresh itself: what else the page does in it is not this picture's
+      // delay. A hidden page has none.
       if (isHidden()) seen(performance.now());
       else requestAnimationFrame(seen);
     }

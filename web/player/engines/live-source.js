@@ -1,6 +1,8 @@
-// One media element that plays one live track near its end, through MediaSource or the iPhone's ManagedMediaSource: a queue in front of the
-// SourceBuffer, and trimming behind the clock. Where the clock should stand is decided in live-edge.js, when the camera is asked to pause
-// in overflow.js. Pictures and sound never share an element: Chrome collects 200 ms of sound before it starts one that has any.
+// One media element that plays one live track near its end, through MediaSource or the iPhone's
+// ManagedMediaSource: a queue in front of the SourceBuffer, and trimming behind the clock. Where
+// the clock should stand is decided in live-edge.js, when the camera is asked to pause in
+// overflow.js. Pictures and sound never share an element: Chrome collects 200 ms of sound before it
+// starts one that has any.
 
 import { AUDIO_RESERVE, LiveEdge, VIDEO_RESERVE } from "./live-edge.js";
 import { Autoplay } from "./autoplay.js";
@@ -9,7 +11,10 @@ import { MediaBuffer } from "./media-buffer.js";
 import { Overflow } from "./overflow.js";
 import { Smoothness } from "./smoothness.js";
 
-/** A wait for data that is over so soon (ms) is no stall: nobody sees it. One that lasts longer than the second is one more stall. */
+/**
+ * A wait for data that is over so soon (ms) is no stall: nobody sees it. One that lasts longer than
+ * the second is one more stall.
+ */
 const HICCUP = 100;
 const LONG_STALL = 500;
 
@@ -25,8 +30,10 @@ const REJOIN_INTERVAL = 2000;
 /** Milliseconds that the element waits for the end of a backlog before it starts. */
 const START_LIMIT = 500;
 
-/** Keyframes so near to one another (s) are cheap for this camera, and where the clock is far behind one more may be asked for (ms apart).
- *  With others it costs every viewer a gap. */
+/**
+ * Keyframes so near to one another (s) are cheap for this camera, and where the clock is far behind
+ * one more may be asked for (ms apart). With others it costs every viewer a gap.
+ */
 const CHEAP_KEYFRAMES = 3;
 const KEYFRAME_ASK_INTERVAL = 1000;
 const CATCH_UP = 0.5;
@@ -37,12 +44,17 @@ const TICK = 250;
 /** A seek that takes longer than this (ms) went to where nothing is, and is made again. */
 const SEEK_LIMIT = 700;
 
-/** The same for one to where something is: a busy computer may need so long to decode all since the last keyframe. But where frames came
- *  only after the seek WebKitGTK may forget it. */
+/**
+ * The same for one to where something is: a busy computer may need so long to decode all since the
+ * last keyframe. But where frames came only after the seek WebKitGTK may forget it.
+ */
 const DECODE_LIMIT = 5000;
 
-/** An element that breaks down is begun afresh, if it does not do so this often in so many ms. WebKitGTK's sometimes does on a busy computer,
- *  when it is moved to where the stream is while it starts. */
+/**
+ * An element that breaks down is begun afresh, if it does not do so this often in so many ms.
+ * WebKitGTK's sometimes does on a busy computer, when it is moved to where the stream is while it
+ * starts.
+ */
 const MOST_BREAKDOWNS = 4;
 const BREAKDOWN_WINDOW = 10000;
 
@@ -51,12 +63,16 @@ export class LiveSource {
   /**
    * @param {HTMLMediaElement} element
    * @param {"video" | "audio"} kind
-   * @param {{onfail: (reason: string) => void, onblocked: (blocked: boolean) => void, send: (message: object) => void}} handlers
-   *        onblocked: the browser wants a tap before it plays; send: a message for the relay
+   * @param {{onfail: (reason: string) => void, onblocked: (blocked: boolean) => void, send:
+   *        (message: object) => void}} handlers onblocked: the browser wants a tap before it plays;
+   *        send: a message for the relay
    */
   constructor(element, kind, handlers) {
     this.element = element;
-    /** How many pictures were shown so far; set by whoever can see them. @type {(() => number) | null} */
+    /**
+     * How many pictures were shown so far; set by whoever can see them.
+     * @type {(() => number) | null}
+     */
     this.countShown = null;
     this.isVideo = kind === "video";
     this.edge = new LiveEdge(kind === "video" ? VIDEO_RESERVE : AUDIO_RESERVE);
@@ -94,7 +110,11 @@ export class LiveSource {
       if (error) this.breakDown(error.message || `media error ${error.code}`);
     };
     /** @type {[string, () => void][]} */
-    this.listeners = [["waiting", onwaiting], ["playing", onplaying], ["error", onerror]];
+    this.listeners = [
+      ["waiting", onwaiting],
+      ["playing", onplaying],
+      ["error", onerror],
+    ];
     for (const one of this.listeners) element.addEventListener(...one);
     this.timer = setInterval(() => {
       this.attempt(() => {
@@ -106,7 +126,10 @@ export class LiveSource {
     }, TICK);
   }
 
-  /** Does what nobody waits for: whatever breaks there, this cannot go on. @param {() => void} action */
+  /**
+   * Does what nobody waits for: whatever breaks there, this cannot go on.
+   * @param {() => void} action
+   */
   attempt(action) {
     try {
       action();
@@ -213,7 +236,8 @@ export class LiveSource {
     if (measure === "trim") this.relieve(now);
     else if (measure === "pause") this.askForPause();
     else if (measure !== "") this.handlers.send({ type: "resume" });
-    if (measure === "resume") this.handlers.send({ type: "keyframe" }); // others may have kept the camera running
+    // Others may have kept the camera running.
+    if (measure === "resume") this.handlers.send({ type: "keyframe" });
     else if (measure === "restart") this.restart();
   }
 
@@ -272,8 +296,11 @@ export class LiveSource {
     this.handlers.send({ type: "join" });
   }
 
-  /** Asks for everything since the last keyframe; it replaces what is in the buffer, and the last picture stands meanwhile.
-   *  @param {number} now ms */
+  /**
+   * Asks for everything since the last keyframe; it replaces what is in the buffer, and the last
+   * picture stands meanwhile.
+   * @param {number} now ms
+   */
   rejoin(now) {
     if (now - this.rejoinedAt < REJOIN_INTERVAL) return;
     this.rejoinedAt = now;
@@ -288,7 +315,8 @@ export class LiveSource {
     const now = performance.now();
     if (this.isVideo && media.lost) this.rejoin(now);
     const clock = element.currentTime;
-    // A seek into the buffer takes as long as it takes to decode from the last keyframe; another one would only begin that again.
+    // A seek into the buffer takes as long as it takes to decode from the last keyframe; another
+    // one would only begin that again.
     const limit = media.has(clock) ? DECODE_LIMIT : SEEK_LIMIT;
     if (this.started && element.seeking && now - edge.jumpedAt < limit) return;
     this.stats.bufferedAhead = edge.newest - clock;
@@ -303,7 +331,8 @@ export class LiveSource {
       this.autoplay.play();
       return;
     }
-    // Browsers stop elements by themselves: one that was in the background, or whose picture was floating and was closed.
+    // Browsers stop elements by themselves: one that was in the background, or whose picture was
+    // floating and was closed.
     if (element.paused && !this.autoplay.blocked) this.autoplay.play();
     if (this.stalledAt > 0 && now - this.stalledAt > LONG_STALL) this.judgeStall(now, now);
     const lost = element.seeking || media.isHole(clock);

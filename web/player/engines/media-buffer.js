@@ -11,15 +11,20 @@
 import { AppendQueue } from "./append-queue.js";
 import { isBuffered, isInHole, Keyframes } from "./buffered.js";
 
-/** Seconds kept behind the clock, and how many more may pile up before they are thrown away in one go. */
+/**
+ * Seconds kept behind the clock, and how many more may pile up before they are thrown away in one
+ * go.
+ */
 const KEEP = 10;
 const TRIM_SLACK = 5;
 
 /** Milliseconds before what was refused for lack of room is tried again. */
 const REFUSED_WAIT = 200;
 
-/** Frames that were appended and are not in the buffer (s): a gap has made the browser throw them away up to the next keyframe
- *  (durations.js). */
+/**
+ * Frames that were appended and are not in the buffer (s): a gap has made the browser throw them
+ * away up to the next keyframe (durations.js).
+ */
 const LOST = 0.05;
 
 /** @returns {any} the browser's MediaSource, or the iPhone's ManagedMediaSource, or null */
@@ -178,7 +183,9 @@ export class MediaBuffer {
     this._removeUntil(this.element.currentTime);
   }
 
-  /** @returns {boolean} whether old pictures are being removed (nothing can be appended meanwhile) */
+  /**
+   * @returns {boolean} whether old pictures are being removed (nothing can be appended meanwhile)
+   */
   trim() {
     const now = this.element.currentTime;
     if (this._ranges.length === 0 || now - this._ranges.start(0) < KEEP + TRIM_SLACK) return false;
@@ -193,7 +200,10 @@ export class MediaBuffer {
     return cut !== null;
   }
 
-  /** @param {number} moment seconds; what lies before the last buffered range cannot be played on from */
+  /**
+   * @param {number} moment seconds; what lies before the last buffered range cannot be played on
+   *   from
+   */
   seek(moment) {
     const ranges = this._ranges;
     this.element.currentTime = Math.max(ranges.start(ranges.length - 1), moment);

@@ -1,4 +1,5 @@
-// The MediaSource engine: for browsers without WebCodecs, or pages without TLS. It puts a <video> on the tile; live-source.js plays it.
+// The MediaSource engine: for browsers without WebCodecs, or pages without TLS. It puts a <video>
+// on the tile; live-source.js plays it.
 
 import { LiveSource } from "./live-source.js";
 import { playsType } from "./media-buffer.js";
@@ -8,15 +9,22 @@ import { picturesOf, silentVideo } from "../../shared/page/silent-video.js";
 
 /** @typedef {import("../../shared/types.js").Engine} Engine */
 
-/** Milliseconds between two looks at how many pictures were shown, where the browser does not tell of each. */
+/**
+ * Milliseconds between two looks at how many pictures were shown, where the browser does not tell
+ * of each.
+ */
 const TICK = 250;
 
 /** Seconds by which a picture's time may differ from the clock's. */
 const TIME_SLACK = 1;
 
-/** WebKit on Linux, that is, GStreamer: 1.22 reads of any `colr` that the range is the limited one, whatever it says. Of the stream itself it
- *  reads the right one. */
-const MISREADS_COLR = /\bLinux\b.*\bAppleWebKit\b/.test(navigator.userAgent) && !/\b(Android|Chrome|Chromium)\b/.test(navigator.userAgent);
+/**
+ * WebKit on Linux, that is, GStreamer: 1.22 reads of any `colr` that the range is the limited one,
+ * whatever it says. Of the stream itself it reads the right one.
+ */
+const MISREADS_COLR =
+  /\bLinux\b.*\bAppleWebKit\b/.test(navigator.userAgent) &&
+  !/\b(Android|Chrome|Chromium)\b/.test(navigator.userAgent);
 
 /** @implements {Engine} */
 export class MseEngine {
@@ -36,7 +44,8 @@ export class MseEngine {
     /** See turnOf; for all pictures in its buffer. */
     this.turn = "";
     this.live = new LiveSource(video, "video", handlers);
-    // Firefox calls back 25 times a second only, but counts right; WebKitGTK counts anew at each change of the rate, but calls back.
+    // Firefox calls back 25 times a second only, but counts right; WebKitGTK counts anew at each
+    // change of the rate, but calls back.
     this.live.countShown = () => Math.max(this.shown, this.painted());
     this.closed = false;
     this.timer = 0;
@@ -78,7 +87,8 @@ export class MseEngine {
     /** @type {VideoFrameRequestCallback} */
     const next = (_now, { mediaTime, width, height, presentationTime }) => {
       if (this.closed) return;
-      // `presentedFrames` would tell of those missed here, but Firefox counts every repetition in it.
+      // `presentedFrames` would tell of those missed here, but Firefox counts every repetition in
+      // it.
       this.live.attempt(() => {
         if (mediaTime !== seen) {
           seen = mediaTime;
@@ -106,7 +116,10 @@ export class MseEngine {
     return total - dropped;
   }
 
-  /** @param {number} mediaTime seconds @returns {number} seconds: WebKitGTK sometimes counts from the last seek on */
+  /**
+   * @param {number} mediaTime seconds
+   * @returns {number} seconds: WebKitGTK sometimes counts from the last seek on
+   */
   timeOf(mediaTime) {
     const clock = this.video.currentTime;
     return Math.abs(mediaTime - clock) < TIME_SLACK ? mediaTime : clock;

@@ -1,12 +1,19 @@
-// When a player asks for a pause. No media element and no socket in here: numbers in, what to do out.
+// When a player asks for a pause. No media element and no socket in here: numbers in, what to do
+// out.
 //
-// A browser that takes less than what comes must lose something. First what waits for it is thrown away ("trim"); what follows is a
-// fresh keyframe. If that does not help, the camera is asked to hold on ("pause", said again and again, as a vote lapses in the relay)
-// until the browser has caught up ("resume"). A pause that does not help is no use to anybody: then all begins afresh ("restart").
+// A browser that takes less than what comes must lose something. First what waits for it is thrown
+// away ("trim"); what follows is a fresh keyframe. If that does not help, the camera is asked to
+// hold on ("pause", said again and again, as a vote lapses in the relay) until the browser has
+// caught up ("resume"). A pause that does not help is no use to anybody: then all begins afresh
+// ("restart").
 //
-// A vote touches everybody who watches, so there are long times between two of them, longer each time that it was in vain.
+// A vote touches everybody who watches, so there are long times between two of them, longer each
+// time that it was in vain.
 
-/** Bytes and seconds of media, both, that wait for the browser and do not become less: it is behind. The seconds alone may be a gap. */
+/**
+ * Bytes and seconds of media, both, that wait for the browser and do not become less: it is behind.
+ * The seconds alone may be a gap.
+ */
 const MOST_BYTES = 64 * 1024;
 const MOST_SECONDS = 2;
 
@@ -16,39 +23,59 @@ const MOST_AHEAD = 6;
 /** Appends refused for lack of room, one after the other. */
 const MOST_REFUSALS = 3;
 
-/** Milliseconds for which it must be so, the first time: a busy computer now and then takes what comes late. */
+/**
+ * Milliseconds for which it must be so, the first time: a busy computer now and then takes what
+ * comes late.
+ */
 const LASTING = 1000;
 
-/** Milliseconds that throwing away has to help, and within which the next trouble is the same one. */
+/**
+ * Milliseconds that throwing away has to help, and within which the next trouble is the same one.
+ */
 const TRIM_TRIAL = 2000;
 const SAME_TROUBLE = 10000;
 
 /** Milliseconds between two votes: one lapses after 5 s (docs/protocol.md, "Pausing"). */
 export const RENEWAL = 2000;
 
-/** Seconds that may wait, or be buffered and not played, when it has caught up; and for how long (ms) that must hold. */
+/**
+ * Seconds that may wait, or be buffered and not played, when it has caught up; and for how long
+ * (ms) that must hold.
+ */
 const FEW_SECONDS = 1;
 const STEADY = 500;
 
 /** A pause that has not helped for so long (ms) is given up. */
 export const GIVE_UP = 30000;
 
-/** Milliseconds from the end of one pause to the next vote: at first, and at most. It doubles where the last one was in vain, which it
- *  was when the next is needed within so many of these times. */
+/**
+ * Milliseconds from the end of one pause to the next vote: at first, and at most. It doubles where
+ * the last one was in vain, which it was when the next is needed within so many of these times.
+ */
 export const FIRST_REST = 10000;
 const LONGEST_REST = 120000;
 const IN_VAIN = 4;
 
-/** bytes, seconds: what waits for the browser; ahead: seconds that are buffered in front of a clock that ought to move, otherwise 0;
- *  refused: appends refused one after the other; mayVote: somebody looks, and the camera sends.
- *  @typedef {{bytes: number, seconds: number, ahead: number, refused: number, mayVote: boolean}} Load */
+/**
+ * bytes, seconds: what waits for the browser; ahead: seconds that are buffered in front of a clock
+ * that ought to move, otherwise 0; refused: appends refused one after the other; mayVote: somebody
+ * looks, and the camera sends.
+ * @typedef {{bytes: number, seconds: number, ahead: number, refused: number, mayVote: boolean}}
+ *   Load
+ */
 
-/** trim: throw away what waits; pause: cast the vote, or cast it again; resume: take it back; restart: take it back, and begin afresh.
- *  @typedef {"" | "trim" | "pause" | "resume" | "restart"} Measure */
+/**
+ * trim: throw away what waits; pause: cast the vote, or cast it again; resume: take it back;
+ * restart: take it back, and begin afresh.
+ * @typedef {"" | "trim" | "pause" | "resume" | "restart"} Measure
+ */
 
 export class Overflow {
   constructor() {
-    /** Why: "overflow" (it waits in front of the browser), "quota" (the browser has no room), "ahead" (it is not played); "" for none. */
+    /**
+     * Why: "overflow" (it waits in front of the browser), "quota" (the browser has no room),
+     * "ahead" (it is not played); "" for none.
+     */
     this.reason = "";
     /** Whether the camera is being asked to pause; what comes meanwhile is not wanted. */
     this.voting = false;
@@ -63,7 +90,12 @@ export class Overflow {
     this.calmSince = 0; // 0: not caught up
   }
 
-  /** To be called a few times a second. @param {Load} load @param {number} now ms @returns {Measure} what to do now */
+  /**
+   * To be called a few times a second.
+   * @param {Load} load
+   * @param {number} now ms
+   * @returns {Measure} what to do now
+   */
   look(load, now) {
     const measure = this.voting ? this.wait(load, now) : this.judge(load, now);
     this.waited = { bytes: load.bytes, seconds: load.seconds };
@@ -73,7 +105,9 @@ export class Overflow {
   /** @param {Load} load @param {number} now ms @returns {Measure} */
   judge(load, now) {
     const reason = this.trouble(load);
-    const taken = reason === "overflow" && (load.bytes < this.waited.bytes || load.seconds < this.waited.seconds);
+    const taken =
+      reason === "overflow" &&
+      (load.bytes < this.waited.bytes || load.seconds < this.waited.seconds);
     if (reason !== this.reason || taken) this.since = now;
     this.reason = reason;
     if (reason === "" || now - this.trimmedAt < TRIM_TRIAL) return "";
@@ -83,7 +117,8 @@ export class Overflow {
       return "trim";
     }
     if (load.mayVote && now - this.endedAt >= this.rest) return this.begin(now);
-    if (now - this.restartedAt > GIVE_UP && now - this.since > GIVE_UP) return this.end("restart", now);
+    if (now - this.restartedAt > GIVE_UP && now - this.since > GIVE_UP)
+      return this.end("restart", now);
     this.trimmedAt = now;
     return "trim";
   }
@@ -97,7 +132,8 @@ export class Overflow {
 
   /** @param {number} now ms @returns {Measure} */
   begin(now) {
-    this.rest = now - this.endedAt < this.rest * IN_VAIN ? Math.min(LONGEST_REST, this.rest * 2) : FIRST_REST;
+    this.rest =
+      now - this.endedAt < this.rest * IN_VAIN ? Math.min(LONGEST_REST, this.rest * 2) : FIRST_REST;
     this.voting = true;
     this.votedAt = this.beganAt = now;
     this.calmSince = 0;

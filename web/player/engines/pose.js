@@ -1,5 +1,6 @@
-// How a decoded picture is shown (docs/protocol.md, "How a picture is shown"): no engine turns it, the tile turns the element that shows it.
-// What browsers know of pixels that are not square comes with the stream, so an element has the right shape before it is turned.
+// How a decoded picture is shown (docs/protocol.md, "How a picture is shown"): no engine turns it,
+// the tile turns the element that shows it. What browsers know of pixels that are not square comes
+// with the stream, so an element has the right shape before it is turned.
 
 /** @typedef {import("../../shared/types.js").TrackMessage} TrackMessage */
 
@@ -8,10 +9,15 @@
 /** The tracks by which elements are turned. @type {WeakMap<Element, TrackMessage>} */
 const turnedBy = new WeakMap();
 
-/** @param {TrackMessage} track @returns {string} what turns its pictures, as CSS has it, "" for nothing */
+/**
+ * @param {TrackMessage} track
+ * @returns {string} what turns its pictures, as CSS has it, "" for nothing
+ */
 export function turnOf({ rotation, flip }) {
   // Of what stands in a row, the last one comes first: a picture is rotated, then mirrored.
-  return [...(flip ? ["scaleX(-1)"] : []), ...(rotation ? [`rotate(${rotation}deg)`] : [])].join(" ");
+  return [...(flip ? ["scaleX(-1)"] : []), ...(rotation ? [`rotate(${rotation}deg)`] : [])].join(
+    " ",
+  );
 }
 
 /**
@@ -21,12 +27,16 @@ export function turnOf({ rotation, flip }) {
  * @returns {{width: number, height: number}}
  */
 export function sizeOf({ rotation, displayWidth, displayHeight }, width, height) {
-  const size = displayWidth && displayHeight ? { width: displayWidth, height: displayHeight } : { width, height };
+  const size =
+    displayWidth && displayHeight
+      ? { width: displayWidth, height: displayHeight }
+      : { width, height };
   return isAside(rotation) ? { width: size.height, height: size.width } : size;
 }
 
 /**
- * Turns the element that shows the pictures, within what holds it: `--width` and `--height` are that one's.
+ * Turns the element that shows the pictures, within what holds it: `--width` and `--height` are
+ * that one's.
  * @param {HTMLElement} element
  * @param {TrackMessage} track
  */
@@ -46,14 +56,23 @@ export function isTurned(element) {
   return track !== undefined && turnOf(track) !== "";
 }
 
-/** @param {Shown} element @returns {{width: number, height: number}} of the pixels that it has now, not turned yet; 0 for none */
+/**
+ * @param {Shown} element
+ * @returns {{width: number, height: number}} of the pixels that it has now, not turned yet; 0 for
+ *   none
+ */
 function pixelsOf(element) {
-  if (!(element instanceof HTMLVideoElement)) return { width: element.width, height: element.height };
+  if (!(element instanceof HTMLVideoElement))
+    return { width: element.width, height: element.height };
   const has = element.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
   return has ? { width: element.videoWidth, height: element.videoHeight } : { width: 0, height: 0 };
 }
 
-/** @param {Shown} element @returns {{width: number, height: number}} of its picture as it is seen, in its own pixels; 0 for none */
+/**
+ * @param {Shown} element
+ * @returns {{width: number, height: number}} of its picture as it is seen, in its own pixels; 0 for
+ *   none
+ */
 export function seenSize(element) {
   const { width, height } = pixelsOf(element);
   const { rotation = 0 } = turnedBy.get(element) || {};
@@ -73,7 +92,13 @@ export function drawSeen(pen, element) {
   // As in CSS (turnOf): the last one comes first.
   if (flip) pen.scale(-1, 1);
   pen.rotate((rotation * Math.PI) / 180);
-  pen.drawImage(element, (-width * scale) / 2, (-height * scale) / 2, width * scale, height * scale);
+  pen.drawImage(
+    element,
+    (-width * scale) / 2,
+    (-height * scale) / 2,
+    width * scale,
+    height * scale,
+  );
   pen.restore();
 }
 

@@ -1,4 +1,5 @@
-// The page's end of a surface (surface.js has the other one, and the kinds): the element of the tile on which the pictures are seen.
+// The page's end of a surface (surface.js has the other one, and the kinds): the element of the
+// tile on which the pictures are seen.
 
 import { Brush, LOOKS, SURFACES } from "./surface.js";
 import { silentVideo } from "../../shared/page/silent-video.js";
@@ -6,7 +7,8 @@ import { silentVideo } from "../../shared/page/silent-video.js";
 /** @typedef {import("./surface.js").SurfaceKind} SurfaceKind */
 
 /**
- * @param {{offscreen: boolean, trackGenerator: boolean}} abilities of the place where the other end will be
+ * @param {{offscreen: boolean, trackGenerator: boolean}} abilities of the place where the other end
+ *   will be
  * @returns {SurfaceKind[]} the kinds that this browser has, best first
  */
 export function surfaceKinds(abilities) {
@@ -18,7 +20,10 @@ export function surfaceKinds(abilities) {
   return SURFACES.filter((kind) => here[kind]);
 }
 
-/** The page's end of a surface, and the frames engine of a tile (tile.js): what it shows is decoded elsewhere. */
+/**
+ * The page's end of a surface, and the frames engine of a tile (tile.js): what it shows is decoded
+ * elsewhere.
+ */
 export class Screen {
   /**
    * @param {SurfaceKind} kind @param {HTMLElement} view where the element goes
@@ -39,7 +44,10 @@ export class Screen {
     this.waits = false;
     /** @type {Brush | null} */
     this.brush = null;
-    /** What the other end needs, and what of it is to be transferred. @type {import("./surface.js").SurfaceOrder} */
+    /**
+     * What the other end needs, and what of it is to be transferred.
+     * @type {import("./surface.js").SurfaceOrder}
+     */
     this.order = { kind };
     /** @type {Transferable[]} */
     this.transfer = [];
@@ -72,8 +80,13 @@ export class Screen {
       this.transfer.push(this.order.canvas);
       return;
     }
-    // No alpha and no waiting for the page's own frame: the compositor may take the picture at the next refresh.
-    this.brush = new Brush(canvas, canvas.getContext("2d", { alpha: false, desynchronized: true }), this.handlers.onglass);
+    // No alpha and no waiting for the page's own frame: the compositor may take the picture at the
+    // next refresh.
+    this.brush = new Brush(
+      canvas,
+      canvas.getContext("2d", { alpha: false, desynchronized: true }),
+      this.handlers.onglass,
+    );
   }
 
   track() {
@@ -93,7 +106,8 @@ export class Screen {
     if (this.surface !== "generator" || !this.source) return;
     /** @type {HTMLVideoElement} */ (this.element).play().catch((error) => {
       // A phone that saves its battery plays no <video> without a tap; a canvas needs none.
-      if (error.name === "NotAllowedError" && !this.closed) this.handlers.onfail("the browser wants a tap before it plays");
+      if (error.name === "NotAllowedError" && !this.closed)
+        this.handlers.onfail("the browser wants a tap before it plays");
     });
   }
 
@@ -107,17 +121,23 @@ export class Screen {
 
   wait() {
     this.waits = true;
-    /** @type {HTMLVideoElement} */ (this.element).requestVideoFrameCallback((_now, { mediaTime }) => {
-      this.waits = false;
-      if (this.closed) return;
-      this.lit = true;
-      this.looks -= 1;
-      this.handlers.onglass(Math.round(mediaTime * 1e6), performance.now());
-      if (this.looks > 0) this.wait();
-    });
+    /** @type {HTMLVideoElement} */ (this.element).requestVideoFrameCallback(
+      (_now, { mediaTime }) => {
+        this.waits = false;
+        if (this.closed) return;
+        this.lit = true;
+        this.looks -= 1;
+        this.handlers.onglass(Math.round(mediaTime * 1e6), performance.now());
+        if (this.looks > 0) this.wait();
+      },
+    );
   }
 
-  /** From the Surface. @param {{track?: MediaStreamTrack, picture?: VideoFrame, width?: number, height?: number}} message */
+  /**
+   * From the Surface.
+   * @param {{track?: MediaStreamTrack, picture?: VideoFrame, width?: number, height?: number}}
+   *   message
+   */
   receive({ track, picture, width = 0, height = 0 }) {
     if (track) {
       if (this.closed) track.stop();

@@ -1,51 +1,74 @@
-// Where decoded pictures go. A surface has two ends: the Surface takes VideoFrames where they are decoded, mostly in a worker, and the
-// Screen is its element in the page. There are three kinds, best first:
+// Where decoded pictures go. A surface has two ends: the Surface takes VideoFrames where they are
+// decoded, mostly in a worker, and the Screen is its element in the page. There are three kinds,
+// best first:
 //
-//   generator   a track that a <video> plays (MediaStreamTrackGenerator of Chrome, VideoTrackGenerator of Safari): the browser's
-//               compositor draws it without the page, at the first refresh
+//   generator   a track that a <video> plays (MediaStreamTrackGenerator of Chrome,
+//               VideoTrackGenerator of Safari): the browser's compositor draws it without the page,
+//               at the first refresh
 //   offscreen   a canvas that the worker draws on; the page's own one learns of it a refresh later
-//   canvas      the pictures are posted to the page, which draws them: works everywhere, but waits while the page is busy
+//   canvas      the pictures are posted to the page, which draws them: works everywhere, but waits
+//               while the page is busy
 //
 // A Surface keeps this contract:
 //
-//   give(picture, width, height)   takes a VideoFrame and closes it, to be shown in this size; whether it is on its way to the screen, and
+//   give(picture, width, height)   takes a VideoFrame and closes it, to be shown in this size;
+//                                  whether it is on its way to the screen, and
 //                      not left out
 //   look()             tells `onglass` of the next few pictures that are on the screen
 //   receive(message)   from its Screen
 //   close()
 //
-// Both ends talk over the port of receiver.js: what they tell each other has the type "surface". Here is the Surface; the Screen is in
-// screen.js.
+// Both ends talk over the port of receiver.js: what they tell each other has the type "surface".
+// Here is the Surface; the Screen is in screen.js.
 
 /** @typedef {"generator" | "offscreen" | "canvas"} SurfaceKind */
 
 /** Best first. @type {SurfaceKind[]} */
 export const SURFACES = ["generator", "offscreen", "canvas"];
 
-/** What the page hands over for the other end.
- *  @typedef {{kind: SurfaceKind, writable?: WritableStream<VideoFrame>, canvas?: OffscreenCanvas}} SurfaceOrder */
+/**
+ * What the page hands over for the other end.
+ * @typedef {{kind: SurfaceKind, writable?: WritableStream<VideoFrame>, canvas?: OffscreenCanvas}}
+ *   SurfaceOrder
+ */
 
-/** tell: a message for the Screen; onglass: a picture of this time (µs of the relay's clock) is on the screen at this moment
- *  (performance.now() of this end).
- *  @typedef {{tell: (message: object, transfer?: Transferable[]) => void, onglass: (timestamp: number, moment: number) => void,
- *             onfail: (reason: string) => void}} SurfaceHandlers */
+/**
+ * tell: a message for the Screen; onglass: a picture of this time (µs of the relay's clock) is on
+ * the screen at this moment (performance.now() of this end).
+ * @typedef {{tell: (message: object, transfer?: Transferable[]) => void, onglass: (timestamp:
+ *             number, moment: number) => void, onfail: (reason: string) => void}} SurfaceHandlers
+ */
 
-/** @typedef {{give: (picture: VideoFrame, width: number, height: number) => boolean, look: () => void, receive: (message: any) => void, close: () => void}} Surface */
+/**
+ * @typedef {{give: (picture: VideoFrame, width: number, height: number) => boolean, look: () =>
+ *   void, receive: (message: any) => void, close: () => void}} Surface
+ */
 
 /** Pictures looked at each time: enough for a median. */
 export const LOOKS = 3;
 
-/** Pictures that may be on the way to the screen; the next ones are left out. A decoder has few to give away. */
+/**
+ * Pictures that may be on the way to the screen; the next ones are left out. A decoder has few to
+ * give away.
+ */
 const MOST_UNDERWAY = 3;
 
-/** @param {() => void} action at the next refresh of the screen, as well as this place knows it: for a worker's canvas that fits in
- *  Firefox, and is a refresh too early in Chrome, which has a better surface. */
+/**
+ * @param {() => void} action at the next refresh of the screen, as well as this place knows it: for
+ * a worker's canvas that fits in Firefox, and is a refresh too early in Chrome, which has a better
+ * surface.
+ */
 function atRefresh(action) {
   if (typeof requestAnimationFrame === "function") requestAnimationFrame(action);
   else action();
 }
 
-/** @param {SurfaceOrder} order @param {SurfaceHandlers} handlers @returns {Surface} @throws {Error} where this browser has no such */
+/**
+ * @param {SurfaceOrder} order
+ * @param {SurfaceHandlers} handlers
+ * @returns {Surface}
+ * @throws {Error} where this browser has no such
+ */
 export function openSurface(order, handlers) {
   if (order.kind === "generator") return new GeneratorSurface(order, handlers);
   if (order.kind === "offscreen") return new OffscreenSurface(order, handlers);
@@ -134,7 +157,10 @@ class PostedSurface {
   constructor(handlers) {
     this.handlers = handlers;
     this.underway = 0;
-    /** The newest picture, while the page has enough to do, and the size in which it is shown. @type {VideoFrame | null} */
+    /**
+     * The newest picture, while the page has enough to do, and the size in which it is shown.
+     * @type {VideoFrame | null}
+     */
     this.waiting = null;
     this.width = this.height = 0;
   }
@@ -143,7 +169,8 @@ class PostedSurface {
   give(picture, width, height) {
     if (this.waiting) this.waiting.close();
     Object.assign(this, { waiting: picture, width, height });
-    if (this.underway >= MOST_UNDERWAY) return false; // unless no newer one comes before the page has time
+    // Unless no newer one comes before the page has time.
+    if (this.underway >= MOST_UNDERWAY) return false;
     this.post();
     return true;
   }
@@ -153,7 +180,9 @@ class PostedSurface {
     if (!picture) return;
     this.waiting = null;
     this.underway += 1;
-    this.handlers.tell({ picture, width: this.width, height: this.height }, [/** @type {any} */ (picture)]);
+    this.handlers.tell({ picture, width: this.width, height: this.height }, [
+      /** @type {any} */ (picture),
+    ]);
   }
 
   look() {
@@ -173,7 +202,11 @@ class PostedSurface {
 
 /** Draws on a canvas, in a worker or in the page, and sees when it is on the screen. */
 export class Brush {
-  /** @param {{width: number, height: number}} canvas @param {any} pen its 2d context @param {SurfaceHandlers["onglass"]} onglass */
+  /**
+   * @param {{width: number, height: number}} canvas
+   * @param {any} pen its 2d context
+   * @param {SurfaceHandlers["onglass"]} onglass
+   */
   constructor(canvas, pen, onglass) {
     this.canvas = canvas;
     this.pen = pen;
@@ -183,11 +216,16 @@ export class Brush {
     this.closed = false;
   }
 
-  /** @param {VideoFrame} picture @param {number} width in which it is shown @param {number} height */
+  /**
+   * @param {VideoFrame} picture
+   * @param {number} width in which it is shown
+   * @param {number} height
+   */
   draw(picture, width, height) {
     const { canvas } = this;
     if (canvas.width !== width || canvas.height !== height) {
-      canvas.width = width; // the phone was turned; what was cleared is drawn before anybody sees it
+      // The phone was turned; what was cleared is drawn before anybody sees it.
+      canvas.width = width;
       canvas.height = height;
     }
     this.pen.drawImage(picture, 0, 0, width, height);

@@ -7,7 +7,8 @@
 // In the page each one keeps this contract:
 //
 //   name, stats            see Engine
-//   track(message, init)   a track begins, begins anew, or is replayed: its next frame is a keyframe
+//   track(message, init)   a track begins, begins anew, or is replayed: its next frame is a
+//                          keyframe
 //   frame(number, data)    one frame message of that track
 //   retire()               goes on showing its last picture, and wants nothing more
 //   close()                frees everything and takes the picture away
@@ -259,7 +260,8 @@ export class EngineRunner {
     if (this.single && watched && video && engines.hope(video.codec, now)) {
       return this.use(engines.best);
     }
-    // Single pictures are better than none, but not than an engine that could not for a moment only.
+    // Single pictures are better than none, but not than an engine that could not for a moment
+    // only.
     if (!engine || (this.single && engines.isUnlucky)) {
       if (video && engines.forgive(!engine, now)) this.use(engines.best);
       if (!this.engine || this.engine !== engine) return;

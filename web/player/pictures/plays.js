@@ -1,11 +1,15 @@
-// What this browser plays, by families of codecs (docs/protocol.md, "What players play"): asked once for the page, with a profile of each that
-// any camera can film. A camera may film with another one; then its track does not play, and the relay is told so.
+// What this browser plays, by families of codecs (docs/protocol.md, "What players play"): asked
+// once for the page, with a profile of each that any camera can film. A camera may film with
+// another one; then its track does not play, and the relay is told so.
 
 import { familyOf } from "../../shared/relay/codec-families.js";
 import { playsType } from "../engines/media-buffer.js";
 import { SoundDecoder } from "../sound/sound-decoder.js";
 
-/** What browsers are asked for: the family, a codec string (RFC 6381), and the container in which the relay sends it. */
+/**
+ * What browsers are asked for: the family, a codec string (RFC 6381), and the container in which
+ * the relay sends it.
+ */
 const PICTURES = [
   ["vp8", "vp8", "video/webm"],
   ["vp9", "vp09.00.10.08", "video/webm"],
@@ -20,7 +24,10 @@ const SOUNDS = [
 /** Milliseconds for an answer: a player connects when it knows them. No answer is not a no. */
 const ONE_ANSWER = 300;
 
-/** By the engine that plays them. @type {Promise<{frames: string[], mse: string[], sound: string[]}> | null} */
+/**
+ * By the engine that plays them.
+ * @type {Promise<{frames: string[], mse: string[], sound: string[]}> | null}
+ */
 let answers = null;
 
 /** @param {string} codec @returns {Promise<boolean>} */
@@ -36,16 +43,33 @@ async function decodes(codec) {
 /** @param {string} codec @returns {Promise<boolean>} */
 async function decodesSound(codec) {
   if (typeof AudioWorkletNode === "undefined") return false;
-  return SoundDecoder.supports({ type: "track", number: 2, kind: "audio", codec, mime: "", sampleRate: 48000, channels: 1 });
+  return SoundDecoder.supports({
+    type: "track",
+    number: 2,
+    kind: "audio",
+    codec,
+    mime: "",
+    sampleRate: 48000,
+    channels: 1,
+  });
 }
 
-/** @param {string[][]} list @param {(codec: string, mime: string) => boolean | Promise<boolean>} ask @returns {Promise<string[]>} families */
+/**
+ * @param {string[][]} list
+ * @param {(codec: string, mime: string) => boolean | Promise<boolean>} ask
+ * @returns {Promise<string[]>} families
+ */
 async function those(list, ask) {
   const late = new Promise((resolve) => {
     setTimeout(() => resolve(true), ONE_ANSWER);
   });
-  const asked = list.map(async ([, codec, container]) => ask(codec, `${container}; codecs="${codec}"`));
-  const found = await Promise.all(asked.map((answer) => Promise.race([answer.catch(() => false), late]))); // a browser that throws does not
+  const asked = list.map(async ([, codec, container]) =>
+    ask(codec, `${container}; codecs="${codec}"`),
+  );
+  // A browser that throws does not.
+  const found = await Promise.all(
+    asked.map((answer) => Promise.race([answer.catch(() => false), late])),
+  );
   return list.filter((_, index) => found[index]).map(([family]) => family);
 }
 
@@ -58,17 +82,26 @@ async function askAll() {
   return { frames, mse, sound };
 }
 
-/** @param {string | null} engine the only one that may play the pictures (tile.js) @returns {Promise<string[]>} families */
+/**
+ * @param {string | null} engine the only one that may play the pictures (tile.js)
+ * @returns {Promise<string[]>} families
+ */
 export async function playable(engine) {
   if (!answers) answers = askAll();
   const { frames, mse, sound } = await answers;
   const pictures = PICTURES.map(([family]) => family).filter(
-    (family) => (frames.includes(family) && engine !== "mse") || (mse.includes(family) && engine !== "frames"),
+    (family) =>
+      (frames.includes(family) && engine !== "mse") ||
+      (mse.includes(family) && engine !== "frames"),
   );
   return engine === "jpeg" ? sound : [...pictures, ...sound];
 }
 
-/** Whether there are pictures of another family. @param {string[]} plays @param {string} codec of the camera's */
+/**
+ * Whether there are pictures of another family.
+ * @param {string[]} plays
+ * @param {string} codec of the camera's
+ */
 export function playsOthers(plays, codec) {
   return PICTURES.some(([family]) => family !== familyOf(codec) && plays.includes(family));
 }

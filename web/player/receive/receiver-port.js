@@ -1,5 +1,6 @@
-// The page's end of one camera: a port to its Receiver (receiver.js has what goes over it), which lives in the worker that all cameras
-// share. Where the browser has no such worker, the Receiver is fetched into the page: the same code behind the same kind of port.
+// The page's end of one camera: a port to its Receiver (receiver.js has what goes over it), which
+// lives in the worker that all cameras share. Where the browser has no such worker, the Receiver is
+// fetched into the page: the same code behind the same kind of port.
 
 import { fail as failPage } from "../../guard.js";
 import { lastSession } from "../../shared/relay/login.js";
@@ -8,18 +9,27 @@ import { version } from "../../shared/page/version.js";
 /** What the place can do where pictures are decoded.
  *  @typedef {{decodes: boolean, offscreen: boolean, trackGenerator: boolean}} Abilities */
 
-/** @typedef {{abilities: Abilities, receive: (port: MessagePort, name: string, plays: string[]) => void}} Place */
+/**
+ * @typedef {{abilities: Abilities, receive: (port: MessagePort, name: string, plays: string[]) =>
+ *   void}} Place
+ */
 
 /** Milliseconds in which the worker must have come up; it is fetched in a few small files. */
 const START_LIMIT = 8000;
 
-/** Bytes of frames after which the Receiver is told that the page has taken them: it lets 16 MiB be underway (receiver.js). */
+/**
+ * Bytes of frames after which the Receiver is told that the page has taken them: it lets 16 MiB be
+ * underway (receiver.js).
+ */
 const TAKEN_STEP = 1024 * 1024;
 
 /** @returns {Promise<Place>} */
 function startWorker() {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL("./receiver-worker.js", import.meta.url), { type: "module", name: "receiver" });
+    const worker = new Worker(new URL("./receiver-worker.js", import.meta.url), {
+      type: "module",
+      name: "receiver",
+    });
     const late = setTimeout(() => fail("it does not start"), START_LIMIT);
     const fail = (/** @type {string} */ reason) => {
       clearTimeout(late);
@@ -29,11 +39,15 @@ function startWorker() {
     worker.onerror = (event) => fail(event.message || "it cannot be loaded");
     worker.onmessage = ({ data: abilities }) => {
       clearTimeout(late);
-      worker.onerror = (event) => failPage(event.message); // what it was about stands still, and nothing here knows how much that is
+      // What it was about stands still, and nothing here knows how much that is.
+      worker.onerror = (event) => failPage(event.message);
       const canDecode = abilities.decodes || typeof VideoDecoder === "undefined";
       if (!canDecode) return fail("it cannot decode");
-      const receive = (/** @type {MessagePort} */ port, /** @type {string} */ name, /** @type {string[]} */ plays) =>
-        worker.postMessage({ port, name, session: lastSession(), plays }, [port]);
+      const receive = (
+        /** @type {MessagePort} */ port,
+        /** @type {string} */ name,
+        /** @type {string[]} */ plays,
+      ) => worker.postMessage({ port, name, session: lastSession(), plays }, [port]);
       resolve({ abilities, receive });
     };
   });
@@ -55,8 +69,15 @@ async function openPlace() {
     return await startWorker();
   } catch (error) {
     const { Receiver } = await loadReceiver();
-    const abilities = { decodes: "VideoDecoder" in window, offscreen: "OffscreenCanvas" in window, trackGenerator: false };
-    return { abilities, receive: (port, name, plays) => void new Receiver(port, name, lastSession(), plays) };
+    const abilities = {
+      decodes: "VideoDecoder" in window,
+      offscreen: "OffscreenCanvas" in window,
+      trackGenerator: false,
+    };
+    return {
+      abilities,
+      receive: (port, name, plays) => void new Receiver(port, name, lastSession(), plays),
+    };
   }
 }
 
@@ -68,9 +89,9 @@ export class Feed {
    * It begins with `open`.
    * @param {string} name of the camera
    * @param {Promise<string[]>} plays see plays.js
-   * @param {{onready: (abilities: Abilities) => void} & Record<string, (message: any) => void>} handlers
-   *        one for each type of message that a Receiver sends, by that name; onready: the place is known, now it can be told which engine
-   *        plays
+   * @param {{onready: (abilities: Abilities) => void} & Record<string, (message: any) => void>}
+   *        handlers one for each type of message that a Receiver sends, by that name; onready: the
+   *        place is known, now it can be told which engine plays
    */
   constructor(name, plays, handlers) {
     this.name = name;

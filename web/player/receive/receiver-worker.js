@@ -1,11 +1,16 @@
-// The worker in which all cameras of a page are received and decoded: one Receiver for each port that the page sends.
+// The worker in which all cameras of a page are received and decoded: one Receiver for each port
+// that the page sends.
 
 import { Receiver } from "./receiver.js";
 
 /** @type {any} */
 const worker = self;
 
-worker.onmessage = (/** @type {MessageEvent<{port: MessagePort, name: string, session: any, plays: string[]}>} */ { data }) => {
+worker.onmessage = (
+  /** @type {MessageEvent<{port: MessagePort, name: string, session: any, plays: string[]}>} */ {
+    data,
+  },
+) => {
   new Receiver(data.port, data.name, data.session, data.plays);
 };
 
@@ -14,7 +19,8 @@ worker.addEventListener("unhandledrejection", (/** @type {PromiseRejectionEvent}
   throw reason;
 });
 
-// It stands, and this is what it can do: a message before would be lost on a browser without module workers, and its port with it.
+// It stands, and this is what it can do: a message before would be lost on a browser without module
+// workers, and its port with it.
 worker.postMessage({
   decodes: "VideoDecoder" in worker,
   offscreen: "OffscreenCanvas" in worker,

@@ -1,36 +1,51 @@
-// What happens to one camera's bytes between the socket and the picture. It runs in a worker (receiver-worker.js), where a busy page cannot
-// hold it up, or in the page where the browser has no such worker: so it knows neither document nor window, and talks over a MessagePort
+// What happens to one camera's bytes between the socket and the picture. It runs in a worker
+// (receiver-worker.js), where a busy page cannot hold it up, or in the page where the browser has
+// no such worker: so it knows neither document nor window, and talks over a MessagePort
 // (receiver-port.js).
 //
 // What the page says:
 //
-//   {type: "engine", choice, name, surface?}  who shows pictures: "frames" (here, on this surface), "mse" (the page), "jpeg" (the page, which
-//                                             gets them elsewhere) or "none"; `choice` is its number, which comes back with all that
-//                                             concerns it
-//   {type: "watched", watched}                whether anybody can see them; soon after nobody can, nothing is decoded or passed on, and
-//                                             where nobody listens either, the relay is asked to rest
+//   {type: "engine", choice, name, surface?}  who shows pictures: "frames" (here, on this surface),
+//                                             "mse" (the page), "jpeg" (the page, which gets them
+//                                             elsewhere) or "none"; `choice` is its number, which
+//                                             comes back with all that concerns it
+//   {type: "watched", watched}                whether anybody can see them; soon after nobody can,
+//                                             nothing is decoded or passed on, and where nobody
+//                                             listens either, the relay is asked to rest
 //   {type: "send", message}                   for the relay
-//   {type: "sound", track, port}              decode the sound of this track, into this port of the audio thread; track null: no more
+//   {type: "sound", track, port}              decode the sound of this track, into this port of the
+//                                             audio thread; track null: no more
 //   {type: "hear", page}                      whether sound goes to the page as it is
 //   {type: "taken", bytes}                    bytes of frames that the page has taken so far
 //   {type: "surface", choice, ...}            from the page's end of the surface
 //   {type: "wake"}                            a good moment to try the relay again
-//   {type: "hang-up"} {type: "open"}          there is nothing to come, so no connection is needed; it is needed again
+//   {type: "hang-up"} {type: "open"}          there is nothing to come, so no connection is needed;
+//                                             it is needed again
 //   {type: "close"}
 //
 // What it says:
 //
-//   {type: "link", state, refusal, transport, place, moved}   see relay-link.js; place: where the relay is, null at the page's own origin
-//   {type: "clock", offset, opened, way}               the relay's time minus the time since the epoch, µs, or null; when the socket
-//                                                      opened, ms since the epoch; the relay's last `pong`
-//   {type: "control", message}                         a message of the relay, but `track`, `pong` and `error`
-//   {type: "track", choice, message, init, plays}      a video track, and whether the engine "frames" plays it
+//   {type: "link", state, refusal, transport, place, moved}   see relay-link.js; place: where the
+//                                                             relay is, null at the page's own
+//                                                             origin
+//   {type: "clock", offset, opened, way}               the relay's time minus the time since the
+//                                                      epoch, µs, or null; when the socket opened,
+//                                                      ms since the epoch; the relay's last `pong`
+//   {type: "control", message}                         a message of the relay, but `track`, `pong`
+//                                                      and `error`
+//   {type: "track", choice, message, init, plays}      a video track, and whether the engine
+//                                                      "frames" plays it
 //   {type: "frame", choice, data}                      for the engine "mse"
-//   {type: "sound-track", message, init} {type: "sound-end"} {type: "sound-frame", data, timestamp} {type: "sound-fail", reason}
-//   {type: "size", choice, width, height}              of the first picture of a track, and whenever it changes
-//   {type: "stats", choice, ...}                       see looks.js, four times a second while there is news
-//   {type: "glass", choice, timestamp, moment}         a picture is on the screen; ms since the epoch
-//   {type: "fail", choice, surface, reason}            the engine "frames" cannot go on, or only not on this surface
+//   {type: "sound-track", message, init} {type: "sound-end"}
+//   {type: "sound-frame", data, timestamp} {type: "sound-fail", reason}
+//   {type: "size", choice, width, height}              of the first picture of a track, and
+//                                                      whenever it changes
+//   {type: "stats", choice, ...}                       see looks.js, four times a second while
+//                                                      there is news
+//   {type: "glass", choice, timestamp, moment}         a picture is on the screen; ms since the
+//                                                      epoch
+//   {type: "fail", choice, surface, reason}            the engine "frames" cannot go on, or only
+//                                                      not on this surface
 //   {type: "surface", choice, ...}                     for the page's end of the surface
 
 import { Attention } from "./attention.js";
@@ -48,14 +63,18 @@ import { TIME_ORIGIN } from "../../shared/time-origin.js";
 /** Milliseconds between two looks at what has happened. */
 const TICK = 250;
 
-/** For so long (ms) after a track has begun, what comes is the replay since the last keyframe: its age says nothing of the way. */
+/**
+ * For so long (ms) after a track has begun, what comes is the replay since the last keyframe: its
+ * age says nothing of the way.
+ */
 const REPLAY = 500;
 
 export class Receiver {
   /**
    * @param {MessagePort} port to the page's Feed
    * @param {string} name of the camera
-   * @param {import("../../shared/types.js").Session | null} session what the relay has said last to the page
+   * @param {import("../../shared/types.js").Session | null} session what the relay has said last to
+   *   the page
    * @param {string[]} plays what this browser plays (plays.js)
    */
   constructor(port, name, session, plays) {
@@ -64,12 +83,16 @@ export class Receiver {
     this.engine = { name: "none", choice: 0 };
     /** Where that is "frames". @type {FramesEngine | null} */
     this.frames = null;
-    /** The `track` message whose init segment comes next. @type {import("../../shared/types.js").TrackMessage | null} */
+    /**
+     * The `track` message whose init segment comes next.
+     * @type {import("../../shared/types.js").TrackMessage | null}
+     */
     this.announced = null;
     /** @type {{message: import("../../shared/types.js").TrackMessage, init: ArrayBuffer} | null} */
     this.video = null;
     this.beganAt = 0;
-    this.turn = 0; // which track, and who shows it: an answer that comes later is not needed any more
+    // Which track, and who shows it: an answer that comes later is not needed any more.
+    this.turn = 0;
     this.pending = new PendingFrames();
     this.attention = new Attention(() => this.rest());
     this.looks = new Looks();
@@ -123,12 +146,21 @@ export class Receiver {
 
   // --- the relay ---
 
-  /** @param {import("../../shared/relay/relay-link.js").LinkState} state @param {{id: string, text: string} | null} refusal
-   *  @param {import("../../shared/relay/relay-link.js").Transport} transport */
+  /**
+   * @param {import("../../shared/relay/relay-link.js").LinkState} state
+   * @param {{id: string, text: string} | null} refusal
+   * @param {import("../../shared/relay/relay-link.js").Transport} transport
+   */
   onlink(state, refusal, transport) {
     if (state !== "open") this.announced = null;
     if (state === "connecting") this.link.path = this.subscription.path(this.wish);
-    this.tell("link", { state, refusal, transport, place: this.link.settled, moved: this.link.moved });
+    this.tell("link", {
+      state,
+      refusal,
+      transport,
+      place: this.link.settled,
+      moved: this.link.moved,
+    });
   }
 
   /** @param {any} message */
@@ -142,7 +174,10 @@ export class Receiver {
     else this.tell("control", { message });
   }
 
-  /** The relay may be another one, with another clock: everything begins anew, behind the last picture. */
+  /**
+   * The relay may be another one, with another clock: everything begins anew, behind the last
+   * picture.
+   */
   onwelcome() {
     this.announced = null;
     this.subscription.welcome(this.link.path);
@@ -185,7 +220,10 @@ export class Receiver {
       return;
     }
     if (this.video && frame.number === this.video.message.number) {
-      attempt(() => this.onframe(frame, data), (reason) => this.fail(reason));
+      attempt(
+        () => this.onframe(frame, data),
+        (reason) => this.fail(reason),
+      );
     } else if (this.sound.decoder) this.sound.decoder.frame(data);
     else if (this.sound.toPage) this.pass("sound-frame", { timestamp: frame.timestamp }, data);
   }
@@ -217,7 +255,12 @@ export class Receiver {
     }
   }
 
-  /** Hands a frame to the page, unless that is too busy. @param {string} type @param {object} more @param {ArrayBuffer} data */
+  /**
+   * Hands a frame to the page, unless that is too busy.
+   * @param {string} type
+   * @param {object} more
+   * @param {ArrayBuffer} data
+   */
   pass(type, more, data) {
     if (this.flow.isFull) {
       if (type === "frame") {
@@ -246,14 +289,19 @@ export class Receiver {
     this.subscription.settle(this.wish);
   }
 
-  /** @param {any} pong the relay's answer to a ping, or null when its clock is not known any more */
+  /**
+   * @param {any} pong the relay's answer to a ping, or null when its clock is not known any more
+   */
   tellClock(pong) {
     this.tell("clock", { ...clockOf(this.link), way: pong });
   }
 
   // --- the engine ---
 
-  /** @param {{name: string, choice: number, surface?: import("../engines/surface.js").SurfaceOrder}} order */
+  /**
+   * @param {{name: string, choice: number, surface?: import("../engines/surface.js").SurfaceOrder}}
+   *   order
+   */
   setEngine({ name, choice, surface }) {
     const waits = this.pending.messages !== null;
     this.dropEngine();
@@ -314,14 +362,17 @@ export class Receiver {
     this.pending.forget();
     if (!this.attention.watched) return;
     if (!pending) return this.subscription.join();
-    attempt(() => {
-      if (this.frames) this.frames.track(message);
-      const now = performance.now();
-      for (const data of pending) {
-        if (name === "mse") this.pass("frame", { choice }, data);
-        else if (this.frames) this.frames.frame(readFrame(data), now);
-      }
-    }, (reason) => this.fail(reason));
+    attempt(
+      () => {
+        if (this.frames) this.frames.track(message);
+        const now = performance.now();
+        for (const data of pending) {
+          if (name === "mse") this.pass("frame", { choice }, data);
+          else if (this.frames) this.frames.frame(readFrame(data), now);
+        }
+      },
+      (reason) => this.fail(reason),
+    );
   }
 
   /** @param {boolean} watched */

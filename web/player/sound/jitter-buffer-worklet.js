@@ -1,27 +1,37 @@
-// The jitter buffer of live sound, in the audio thread: packets arrive unevenly, leave evenly, and wait as briefly as the network allows.
+// The jitter buffer of live sound, in the audio thread: packets arrive unevenly, leave evenly, and
+// wait as briefly as the network allows.
 //
 // Messages in:   {source: MessagePort}  where the packets come from; an earlier source is closed
-//                {hold: s}              wait so much longer than the network asks for (for late pictures)
-//                {stop: true}           the node is done with
-// The source's:  {planes: Float32Array[], sampleRate: Hz, timestamp: µs}  one decoded packet: a plane per channel, time of its first sample
-// Messages out:  {level, underflows, target, offset, earliest, heard}  ten times a second
-//                level: RMS of 100 ms, 0..1; underflows: how often it ran dry; target: what it aims to hold when a packet has just come, s;
-//                offset: time of the sample that is being played, minus currentTime, s; earliest: what the offset would be without hold;
+//                {hold: s}              wait so much longer than the network asks for (for late
+//                pictures) {stop: true}           the node is done with
+// The source's:  {planes: Float32Array[], sampleRate: Hz, timestamp: µs}  one decoded packet: a
+//                plane per channel, time of its first sample
+// Messages out:  {level, underflows, target, offset, earliest, heard}  ten times a second level:
+//                RMS of 100 ms, 0..1; underflows: how often it ran dry; target: what it aims to
+//                hold when a packet has just come, s; offset: time of the sample that is being
+//                played, minus currentTime, s; earliest: what the offset would be without hold;
 //                heard: whether there is anything to hear
 //
-// The timestamps decide. Every position in the ring has a time, and `read`, the position that is played, goes on through silence as
-// through sound. So a packet that is lost, or a camera that holds on, leaves exactly as much silence as it should, and what comes too late
-// for its moment is left out: after a freeze there is no queue to get rid of. What has to be found is only the offset between the two
-// clocks, as in live-edge.js: each packet says how far its time is from the moment of its arrival; all but the latest few shall be in
-// time, with a reserve that grows when it runs dry and shrinks again in quiet times. Because arrivals are read on the loudspeaker's own
-// clock, its drift against the camera's is one more slow change of that offset. Small errors are played away by a speed that nobody hears,
-// large ones by a cross-faded skip, or by a silence.
+// The timestamps decide. Every position in the ring has a time, and `read`, the position that is
+// played, goes on through silence as through sound. So a packet that is lost, or a camera that
+// holds on, leaves exactly as much silence as it should, and what comes too late for its moment is
+// left out: after a freeze there is no queue to get rid of. What has to be found is only the offset
+// between the two clocks, as in live-edge.js: each packet says how far its time is from the moment
+// of its arrival; all but the latest few shall be in time, with a reserve that grows when it runs
+// dry and shrinks again in quiet times. Because arrivals are read on the loudspeaker's own clock,
+// its drift against the camera's is one more slow change of that offset. Small errors are played
+// away by a speed that nobody hears, large ones by a cross-faded skip, or by a silence.
 
-/** Seconds that the ring holds at least: MOST_JITTER, the longest hold (sound.js) and reserve, and a burst of a second. */
+/**
+ * Seconds that the ring holds at least: MOST_JITTER, the longest hold (sound.js) and reserve, and a
+ * burst of a second.
+ */
 const CAPACITY = 4;
 
-/** Arrivals are remembered so long (seconds), so many (10 ms packets need 500); this part of them may come too late, and one if there are
- *  so many. */
+/**
+ * Arrivals are remembered so long (seconds), so many (10 ms packets need 500); this part of them
+ * may come too late, and one if there are so many.
+ */
 const WINDOW = 5;
 const MOST_ARRIVALS = 512;
 const LATE_SHARE = 0.02;
@@ -30,7 +40,10 @@ const ENOUGH_FOR_ONE = 8;
 /** Part of a packet's length: what comes sooner behind the one before comes in one go with it. */
 const TOGETHER = 0.5;
 
-/** Seconds by which the latest packets may make all wait: recorders that give a fragment each second are the worst known. */
+/**
+ * Seconds by which the latest packets may make all wait: recorders that give a fragment each second
+ * are the worst known.
+ */
 const MOST_JITTER = 1.5;
 
 /** Seconds between two looks at the remembered arrivals. */
@@ -42,32 +55,52 @@ const LEAST_RESERVE = 0.015;
 const MOST_RESERVE = 0.4;
 const UNDERFLOW_STEP = 0.02;
 
-/** The reserve shrinks by so much (seconds a second) after a time without running dry (seconds), doubled each time that was a mistake. */
+/**
+ * The reserve shrinks by so much (seconds a second) after a time without running dry (seconds),
+ * doubled each time that was a mistake.
+ */
 const DECAY = 0.003;
 const FIRST_PATIENCE = 5;
 const LONGEST_PATIENCE = 300;
 
-/** Seconds that a packet and what it waits make up at least, however short the packets are and quiet the network is. */
+/**
+ * Seconds that a packet and what it waits make up at least, however short the packets are and quiet
+ * the network is.
+ */
 const LEAST_TARGET = 0.04;
 
-/** Seconds by which a timestamp may differ from the number of samples before it. Less is rounding (WebM counts milliseconds), the
- *  microphone's drift or the relay's better knowledge of the recorder's zero, and moves the line slowly; more is a gap. */
+/**
+ * Seconds by which a timestamp may differ from the number of samples before it. Less is rounding
+ * (WebM counts milliseconds), the microphone's drift or the relay's better knowledge of the
+ * recorder's zero, and moves the line slowly; more is a gap.
+ */
 const GAP = 0.015;
 
-/** A gap or a step back longer than this (seconds) is a new beginning: a pause, or a recorder that has begun afresh. */
+/**
+ * A gap or a step back longer than this (seconds) is a new beginning: a pause, or a recorder that
+ * has begun afresh.
+ */
 const PAUSE = 1;
 
-/** Seconds without anything heard after which what is remembered of the network is forgotten: it has changed. */
+/**
+ * Seconds without anything heard after which what is remembered of the network is forgotten: it has
+ * changed.
+ */
 const LOST = 3;
 
-/** Packets that come at once within so many seconds of a beginning are a backlog, or the relay's replay: the newest counts. */
+/**
+ * Packets that come at once within so many seconds of a beginning are a backlog, or the relay's
+ * replay: the newest counts.
+ */
 const REPLAY = 0.15;
 
 /** Seconds of each fade: in, out, and across a skip. Shorter ones click. */
 const FADE = 0.005;
 
-/** How the speed follows the error: per second of error, up to a bend that nobody hears; beyond that error faster, up to what is still
- *  pleasant; and the error (s) that is too far for any. */
+/**
+ * How the speed follows the error: per second of error, up to a bend that nobody hears; beyond that
+ * error faster, up to what is still pleasant; and the error (s) that is too far for any.
+ */
 const GAIN = 0.25;
 const GENTLE_BEND = 0.005;
 const FAR = GENTLE_BEND / GAIN;
@@ -229,7 +262,9 @@ export class SampleRing {
     const a = ring[(base - 1) & this.mask];
     const c = ring[(base + 1) & this.mask];
     const d = ring[(base + 2) & this.mask];
-    return b + 0.5 * part * (c - a + part * (2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)));
+    return (
+      b + 0.5 * part * (c - a + part * (2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)))
+    );
   }
 }
 
@@ -287,7 +322,11 @@ class LiveSound extends AudioWorkletProcessor {
     this.source = null;
   }
 
-  /** Everything anew, for packets of another kind. @param {number} rate Hz @param {number} channels */
+  /**
+   * Everything anew, for packets of another kind.
+   * @param {number} rate Hz
+   * @param {number} channels
+   */
   shape(rate, channels) {
     this.ring = new SampleRing(rate, channels);
     this.step = rate / sampleRate;
@@ -338,7 +377,8 @@ class LiveSound extends AudioWorkletProcessor {
     this.arrivals.add(this.origin + start / rate - currentTime, duration, currentTime);
     if (dry && !this.fresh && start < this.read) this.miss();
     // In a silence that has to be anyway it goes to its place at once.
-    if (this.fresh || (dry && this.goal < this.offset)) this.read = (this.goal + currentTime - this.origin) * rate;
+    if (this.fresh || (dry && this.goal < this.offset))
+      this.read = (this.goal + currentTime - this.origin) * rate;
     // The reader has lost its way.
     if (this.written - this.read > size - AHEAD - 1) this.jump(size / 2 / rate);
     if (this.written > FOLD_LIMIT) {
@@ -346,7 +386,12 @@ class LiveSound extends AudioWorkletProcessor {
     }
   }
 
-  /** Where on the line does this packet belong? @param {number} moment s @param {number} duration s @param {boolean} dry */
+  /**
+   * Where on the line does this packet belong?
+   * @param {number} moment s
+   * @param {number} duration s
+   * @param {boolean} dry
+   */
   follow(moment, duration, dry) {
     const gap = moment - (this.origin + this.written / this.ring.rate);
     const lost = dry && !this.fresh && currentTime - this.heardAt > LOST;
@@ -358,8 +403,9 @@ class LiveSound extends AudioWorkletProcessor {
       this.holes.push({ from: this.written, to });
       this.written = to;
     } else {
-      // A step back: the relay knows better now where the recorder's zero lies. Either the last packets were wrong by that, then what is
-      // heard is later than was thought, and steer() sees to it; or all that is remembered was, then nothing that is heard changes.
+      // A step back: the relay knows better now where the recorder's zero lies. Either the last
+      // packets were wrong by that, then what is heard is later than was thought, and steer() sees
+      // to it; or all that is remembered was, then nothing that is heard changes.
       const back = gap < -GAP;
       if (back && moment - currentTime < this.arrivals.late) this.arrivals.correct(gap);
       this.origin += back ? gap : gap * duration;
@@ -395,11 +441,15 @@ class LiveSound extends AudioWorkletProcessor {
       this.bend = 1;
       return;
     }
-    const bend = size < FAR ? size * GAIN : Math.min(MOST_BEND, GENTLE_BEND + (size - FAR) * FAR_GAIN);
+    const bend =
+      size < FAR ? size * GAIN : Math.min(MOST_BEND, GENTLE_BEND + (size - FAR) * FAR_GAIN);
     this.bend = error > 0 ? 1 + bend : 1 - bend;
   }
 
-  /** Above 0: skips so much. Below 0: is silent for so long, as nothing should be heard twice. @param {number} seconds */
+  /**
+   * Above 0: skips so much. Below 0: is silent for so long, as nothing should be heard twice.
+   * @param {number} seconds
+   */
   jump(seconds) {
     if (this.voiced) {
       this.resumeAt = this.read;
@@ -467,11 +517,13 @@ class LiveSound extends AudioWorkletProcessor {
       if (this.voiced && this.gain < 1) this.gain = Math.min(1, this.gain + fade);
       for (let channel = 0; channel < channels; channel += 1) {
         let value = this.voiced ? ring.sample(channel, this.read) * this.gain : 0;
-        if (this.crossing > 0) value += tails[channel][fadeLength - this.crossing] * this.crossing * fade;
+        if (this.crossing > 0)
+          value += tails[channel][fadeLength - this.crossing] * this.crossing * fade;
         if (channel < output.length) output[channel][index] = value;
         if (channel === 0) this.squares += value * value;
       }
-      for (let channel = channels; channel < output.length; channel += 1) output[channel][index] = output[0][index];
+      for (let channel = channels; channel < output.length; channel += 1)
+        output[channel][index] = output[0][index];
       if (this.crossing > 0) this.crossing -= 1;
       this.read += step;
     }
@@ -480,7 +532,9 @@ class LiveSound extends AudioWorkletProcessor {
     return this.alive;
   }
 
-  /** @param {number} ahead seconds by which `read` is ahead of currentTime: what was just rendered */
+  /**
+   * @param {number} ahead seconds by which `read` is ahead of currentTime: what was just rendered
+   */
   tell(ahead) {
     const { report } = this;
     report.level = Math.sqrt(this.squares / this.counted);

@@ -1,11 +1,15 @@
-// One camera's sound, from packets to samples: in the player's worker, so that a busy page does not interrupt it, or in the page.
+// One camera's sound, from packets to samples: in the player's worker, so that a busy page does not
+// interrupt it, or in the page.
 //
-//   const decoder = new SoundDecoder(track, port, (reason) => {});   // `track` message; where the samples go; it cannot go on
-//   decoder.frame(message);                                          // audio frame messages (docs/protocol.md)
+//   // `track` message; where the samples go; called when it cannot go on
+//   const decoder = new SoundDecoder(track, port, (reason) => {});
+//   // audio frame messages (docs/protocol.md)
+//   decoder.frame(message);
 //   decoder.close();
 //
-// Posts to the port: {planes: Float32Array[], sampleRate, timestamp}   a plane per channel, two at most; µs of the first sample. The port
-// leads straight into the audio thread (jitter-buffer-worklet.js): no page lies between.
+// Posts to the port: {planes: Float32Array[], sampleRate, timestamp}   a plane per channel, two at
+// most; µs of the first sample. The port leads straight into the audio thread
+// (jitter-buffer-worklet.js): no page lies between.
 
 import { bytesOfBase64, readFrame } from "../../shared/frames/frame-message.js";
 
@@ -14,12 +18,17 @@ import { bytesOfBase64, readFrame } from "../../shared/frames/frame-message.js";
 /** Hz, where the track does not say: the rate of Opus. */
 const USUAL_RATE = 48000;
 
-/** Packets, and milliseconds since the first, after which a decoder that has given nothing never will: WebKit's for AAC holds everything
- *  back until it is flushed. */
+/**
+ * Packets, and milliseconds since the first, after which a decoder that has given nothing never
+ * will: WebKit's for AAC holds everything back until it is flushed.
+ */
 const MUTE_PACKETS = 20;
 const MUTE_TIME = 2000;
 
-/** Packets that may wait for the decoder: a second of 20 ms ones. A browser that is behind by more leaves some out. */
+/**
+ * Packets that may wait for the decoder: a second of 20 ms ones. A browser that is behind by more
+ * leaves some out.
+ */
 const MOST_WAITING = 50;
 
 /** Packets that may be inside it: what holds back more is of no use for live sound. */
@@ -28,16 +37,22 @@ const MOST_INSIDE = 250;
 /** @param {TrackMessage} track @returns {AudioDecoderConfig} */
 function decoderConfig(track) {
   /** @type {AudioDecoderConfig} */
-  const config = { codec: track.codec, sampleRate: track.sampleRate || USUAL_RATE, numberOfChannels: track.channels || 1 };
+  const config = {
+    codec: track.codec,
+    sampleRate: track.sampleRate || USUAL_RATE,
+    numberOfChannels: track.channels || 1,
+  };
   if (track.config) config.description = bytesOfBase64(track.config);
   return config;
 }
 
 /**
- * The samples of one channel, -1..1.
- * WebKitGTK 2.50 crashes when it is asked for the format that it has, so floats are fetched as 16-bit integers, which is finer than any
- * phone's microphone. Browsers that cannot convert so (the standard asks for "f32-planar" only) give floats.
- * @param {AudioData} samples @param {number} planeIndex @returns {Float32Array}
+ * The samples of one channel, -1..1. WebKitGTK 2.50 crashes when it is asked for the format that it
+ * has, so floats are fetched as 16-bit integers, which is finer than any phone's microphone.
+ * Browsers that cannot convert so (the standard asks for "f32-planar" only) give floats.
+ * @param {AudioData} samples
+ * @param {number} planeIndex
+ * @returns {Float32Array}
  */
 function plane(samples, planeIndex) {
   const floats = new Float32Array(samples.numberOfFrames);
@@ -45,7 +60,8 @@ function plane(samples, planeIndex) {
     const integers = new Int16Array(samples.numberOfFrames);
     try {
       samples.copyTo(integers, { planeIndex, format: "s16-planar" });
-      for (let index = 0; index < integers.length; index += 1) floats[index] = integers[index] / 32768;
+      for (let index = 0; index < integers.length; index += 1)
+        floats[index] = integers[index] / 32768;
       return floats;
     } catch (error) {
       if (/** @type {DOMException} */ (error).name !== "NotSupportedError") throw error;
@@ -56,7 +72,10 @@ function plane(samples, planeIndex) {
 }
 
 export class SoundDecoder {
-  /** @param {TrackMessage} track @returns {Promise<boolean>} whether this browser decodes it; it may still fail later */
+  /**
+   * @param {TrackMessage} track
+   * @returns {Promise<boolean>} whether this browser decodes it; it may still fail later
+   */
   static async supports(track) {
     if (typeof AudioDecoder === "undefined") return false;
     try {
@@ -69,7 +88,8 @@ export class SoundDecoder {
   /**
    * @param {TrackMessage} track of kind audio
    * @param {MessagePort} port it is closed together with the decoder
-   * @param {(reason: string) => void} onfail it cannot go on, and is closed; never called from inside the constructor
+   * @param {(reason: string) => void} onfail it cannot go on, and is closed; never called from
+   *   inside the constructor
    */
   constructor(track, port, onfail) {
     this.port = port;
@@ -84,7 +104,10 @@ export class SoundDecoder {
     /** @type {AudioDecoder | null} */
     this.decoder = null;
     try {
-      this.decoder = new AudioDecoder({ output: (samples) => this.give(samples), error: (error) => this.fail(error.message) });
+      this.decoder = new AudioDecoder({
+        output: (samples) => this.give(samples),
+        error: (error) => this.fail(error.message),
+      });
       this.decoder.configure(decoderConfig(track));
     } catch (error) {
       Promise.resolve().then(() => this.fail(String(error)));
@@ -108,7 +131,8 @@ export class SoundDecoder {
       this.fail(String(error));
       return;
     }
-    const isMute = this.given === 0 && this.fed > MUTE_PACKETS && performance.now() - this.fedAt > MUTE_TIME;
+    const isMute =
+      this.given === 0 && this.fed > MUTE_PACKETS && performance.now() - this.fedAt > MUTE_TIME;
     if (isMute || this.inside.length > MOST_INSIDE) this.fail("the decoder gives no samples");
   }
 
@@ -124,7 +148,8 @@ export class SoundDecoder {
     const { numberOfChannels, sampleRate } = samples;
     const planes = [];
     try {
-      for (let channel = 0; channel < Math.min(2, numberOfChannels); channel += 1) planes.push(plane(samples, channel));
+      for (let channel = 0; channel < Math.min(2, numberOfChannels); channel += 1)
+        planes.push(plane(samples, channel));
     } catch (error) {
       this.fail(String(error));
       return;
@@ -133,10 +158,14 @@ export class SoundDecoder {
     }
     if (this.closed) return;
     this.given += 1;
-    // Every packet comes out as one piece, in order, however many the decoder holds back. Its own timestamps are of no use: Chromium counts
-    // samples from the first packet on, and knows of no gap.
+    // Every packet comes out as one piece, in order, however many the decoder holds back. Its own
+    // timestamps are of no use: Chromium counts samples from the first packet on, and knows of no
+    // gap.
     const timestamp = this.inside.shift();
-    this.port.postMessage({ planes, sampleRate, timestamp }, planes.map((floats) => floats.buffer));
+    this.port.postMessage(
+      { planes, sampleRate, timestamp },
+      planes.map((floats) => floats.buffer),
+    );
   }
 
   /** @param {string} reason */

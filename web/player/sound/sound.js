@@ -1,19 +1,22 @@
 // The sound of one camera: off until somebody taps for it, then played as soon as it comes.
-// WebCodecs decodes it (sound-decoder.js), in the player's worker if that can, and an AudioWorklet plays it (jitter-buffer-worklet.js holds the
-// jitter buffer); the samples go from one to the other without the page. Where a browser has not both, or not this codec, a LiveSource
-// (live-source.js) of its own plays it in an <audio> element. While it is off nothing is decoded.
+// WebCodecs decodes it (sound-decoder.js), in the player's worker if that can, and an AudioWorklet
+// plays it (jitter-buffer-worklet.js holds the jitter buffer); the samples go from one to the other
+// without the page. Where a browser has not both, or not this codec, a LiveSource (live-source.js)
+// of its own plays it in an <audio> element. While it is off nothing is decoded.
 //
 //   const sound = new Sound({
 //     onchange() {},               // the state, or whether there is sound, has changed
 //     send(message) {},            // a message for the relay
-//     decode(track, port) {},      // have the worker make a SoundDecoder of these and give it the frames; (null): close it
+//     // have the worker make a SoundDecoder of these and give it the frames; (null): close it
+//     decode(track, port) {},
 //     page(wanted) {},             // whether frame messages are to come to `frame`
 //   });
 //   sound.decodeFailed(reason);          // the worker cannot, or its decoder gave up
 //   await sound.track(track, init);      // a `track` message of kind audio, and its init segment
 //   sound.frame(message, timestamp);     // its frame messages, while they are wanted
 //   sound.setLoudness(0.5);              // 0..1, as it is felt
-//   sound.turnOn();                      // inside a tap; where it is remembered from before, outside of one: it may be "blocked" then
+//   // inside a tap; where it is remembered from before, outside of one: it may be "blocked" then
+//   sound.turnOn();
 //   sound.look();                        // a few times a second
 //   sound.clock(epochOffset);            // the relay's clock
 //   sound.picture(delay);                // so late (ms) are the pictures on the screen
@@ -25,33 +28,53 @@ import { SoundDecoder } from "./sound-decoder.js";
 import { TIME_ORIGIN } from "../../shared/time-origin.js";
 import { version } from "../../shared/page/version.js";
 
-/** @typedef {"off" | "on" | "blocked"} SoundState  blocked: switched on, but the browser wants another tap before it plays, or has stopped
- *  playing */
+/**
+ * @typedef {"off" | "on" | "blocked"} SoundState  blocked: switched on, but the browser wants
+ * another tap before it plays, or has stopped playing
+ */
 
-/** Why nothing is heard although it plays: nothing comes, or only zeros do. @typedef {"" | "nothing" | "zeros"} SoundTrouble */
+/**
+ * Why nothing is heard although it plays: nothing comes, or only zeros do.
+ * @typedef {"" | "nothing" | "zeros"} SoundTrouble
+ */
 
 /** @typedef {import("../../shared/types.js").TrackMessage} TrackMessage */
 
-/** level: RMS 0..1 over the last 100 ms, null where nobody can know it; underflows: how often it ran dry; targetMs: what the buffer aims to
- *  hold when a packet has just come; delayMs: from the microphone to the loudspeaker, null while unknown.
- *  @typedef {{level: number | null, underflows: number, targetMs: number, delayMs: number | null}} Stats */
+/**
+ * level: RMS 0..1 over the last 100 ms, null where nobody can know it; underflows: how often it ran
+ * dry; targetMs: what the buffer aims to hold when a packet has just come; delayMs: from the
+ * microphone to the loudspeaker, null while unknown.
+ * @typedef {{level: number | null, underflows: number, targetMs: number, delayMs: number | null}}
+ *   Stats
+ */
 
-/** What plays. setGain: 0..1, by which the samples are multiplied.
- *  @typedef {{running: boolean, setGain: (gain: number) => void, frame: (message: ArrayBuffer, timestamp: number) => void, close: () => void, resume: () => void,
- *             stats: Stats}} Player */
+/**
+ * What plays. setGain: 0..1, by which the samples are multiplied.
+ * @typedef {{running: boolean, setGain: (gain: number) => void, frame: (message: ArrayBuffer,
+ *             timestamp: number) => void, close: () => void, resume: () => void, stats: Stats}}
+ *             Player
+ */
 
-/** What a player asks of its Sound. now: the relay's time (s) at a moment (ms of performance.now()), null while unknown; picture: delay of
- *  the pictures, s, null while unknown.
- *  @typedef {{onfail: (reason: string) => void, onchange: () => void, decode: (track: TrackMessage | null, port?: MessagePort) => void,
- *             send: (message: object) => void, now: (moment: number) => number | null, picture: () => number | null,
- *             onheard: (heard: boolean, level: number | null) => void, onlost: () => void}} Owner
- *  onheard: what it plays just now, if anything, and how loud that is (RMS 0..1, null where nobody can know), a few times a second; onlost:
- *  the browser has ended what it plays with */
+/**
+ * What a player asks of its Sound. now: the relay's time (s) at a moment (ms of performance.now()),
+ * null while unknown; picture: delay of the pictures, s, null while unknown.
+ * @typedef {{onfail: (reason: string) => void, onchange: () => void, decode: (track: TrackMessage |
+ *             null, port?: MessagePort) => void, send: (message: object) => void, now: (moment:
+ *             number) => number | null, picture: () => number | null, onheard: (heard: boolean,
+ *             level: number | null) => void, onlost: () => void}} Owner
+ * onheard: what it plays just now, if anything, and how loud that is (RMS 0..1, null where nobody
+ * can know), a few times a second; onlost: the browser has ended what it plays with
+ */
 
-/** The ways to play, best first: decoded in the worker, decoded in the page, by an element. @typedef {"worker" | "page" | "element"} Way */
+/**
+ * The ways to play, best first: decoded in the worker, decoded in the page, by an element.
+ * @typedef {"worker" | "page" | "element"} Way
+ */
 
-/** AudioContext's latencyHint in seconds: as little as the loudspeaker can do. "interactive" waits four times as long in Chrome (32 and 8
- *  ms). */
+/**
+ * AudioContext's latencyHint in seconds: as little as the loudspeaker can do. "interactive" waits
+ * four times as long in Chrome (32 and 8 ms).
+ */
 const LEAST_LATENCY = 0;
 
 /** The context runs at the rate of Opus; the browser converts for the loudspeaker. */
@@ -60,32 +83,49 @@ const CONTEXT_RATE = 48000;
 /** Milliseconds that a context may take to start within a tap before it counts as blocked. */
 const START_TIME = 1000;
 
-/** Seconds by which sound should be later than the picture, if it has to wait for it: nature never has it the other way round. By how much
- *  the wait may be wrong before it is changed: together not outside 0 to 40 ms. And the longest wait. */
+/**
+ * Seconds by which sound should be later than the picture, if it has to wait for it: nature never
+ * has it the other way round. By how much the wait may be wrong before it is changed: together not
+ * outside 0 to 40 ms. And the longest wait.
+ */
 const AFTER_PICTURE = 0.02;
 const HOLD_TOLERANCE = 0.015;
 const MOST_HOLD = 1;
 
-/** Part of each new value (ten a second) in the mean of the two clocks' distance, and of the picture's delay; and the error (s) of the
- *  former that is no noise: the loudspeaker was changed, or stood still. */
+/**
+ * Part of each new value (ten a second) in the mean of the two clocks' distance, and of the
+ * picture's delay; and the error (s) of the former that is no noise: the loudspeaker was changed,
+ * or stood still.
+ */
 const MEAN_SHARE = 0.05;
 const CLOCK_STEP = 0.05;
 
-/** Milliseconds by which the moment of an output timestamp may differ from now: in WebKitGTK 2.50 it runs twice as fast as the clock. */
+/**
+ * Milliseconds by which the moment of an output timestamp may differ from now: in WebKitGTK 2.50 it
+ * runs twice as fast as the clock.
+ */
 const RECENT = 50;
 
-/** A context that has run and was stopped (a call, another loudspeaker, a system that slept) is asked to go on every so many ms. */
+/**
+ * A context that has run and was stopped (a call, another loudspeaker, a system that slept) is
+ * asked to go on every so many ms.
+ */
 const RESUME_PAUSE = 2000;
 
-/** Looks (four a second) without a report of the audio thread, which sends ten a second, after which the context only says that it runs. */
+/**
+ * Looks (four a second) without a report of the audio thread, which sends ten a second, after which
+ * the context only says that it runs.
+ */
 const MOST_UNHEARD_LOOKS = 20;
 
 /** Milliseconds without anything to hear, or with nothing but zeros, after which that is said. */
 const NOTHING_AFTER = 5000;
 const ZEROS_AFTER = 10000;
 
-/** RMS below which there are only zeros: what decoders make of them is not always exactly 0. The least noise that 16 bits can have is
- *  louder. */
+/**
+ * RMS below which there are only zeros: what decoders make of them is not always exactly 0. The
+ * least noise that 16 bits can have is louder.
+ */
 const ZERO = 1e-6;
 
 /** Seconds in which loudness follows the finger, because a step can be heard as a click. */
@@ -110,8 +150,12 @@ function sharedContext() {
   return context;
 }
 
-/** Whatever stops a context: a tap anywhere starts it, and one that has run before is asked again and again. It is a click, which comes
- *  after the button's own: a tap on that would else find the sound on already, and switch it off. @param {AudioContext} kept */
+/**
+ * Whatever stops a context: a tap anywhere starts it, and one that has run before is asked again
+ * and again. It is a click, which comes after the button's own: a tap on that would else find the
+ * sound on already, and switch it off.
+ * @param {AudioContext} kept
+ */
 function keepRunning(kept) {
   let hasRun = false;
   let timer = 0;
@@ -136,18 +180,26 @@ function giveUpContext() {
 }
 
 /**
- * Which of the context's times leaves the loudspeaker when (Web Audio API, AudioContext.getOutputTimestamp).
- * @param {AudioContext} context @returns {{time: number, moment: number}} s of the context, ms of performance.now()
+ * Which of the context's times leaves the loudspeaker when (Web Audio API,
+ * AudioContext.getOutputTimestamp).
+ * @param {AudioContext} context
+ * @returns {{time: number, moment: number}} s of the context, ms of performance.now()
  */
 function heardNow(context) {
   const now = performance.now();
-  const { contextTime, performanceTime } = context.getOutputTimestamp ? context.getOutputTimestamp() : {};
-  if (contextTime && performanceTime && Math.abs(performanceTime - now) < RECENT) return { time: contextTime, moment: performanceTime };
+  const { contextTime, performanceTime } = context.getOutputTimestamp
+    ? context.getOutputTimestamp()
+    : {};
+  if (contextTime && performanceTime && Math.abs(performanceTime - now) < RECENT)
+    return { time: contextTime, moment: performanceTime };
   const latency = context.outputLatency || context.baseLatency || 0;
   return { time: context.currentTime - latency, moment: now };
 }
 
-/** Whether an element can be made less loud: on an iPhone only its buttons can. @type {boolean | null} */
+/**
+ * Whether an element can be made less loud: on an iPhone only its buttons can.
+ * @type {boolean | null}
+ */
 let obeys = null;
 
 /** @returns {boolean} */
@@ -161,7 +213,11 @@ function elementsObey() {
 
 /** WebCodecs and AudioWorklet. @implements {Player} */
 class WorkletPlayer {
-  /** @param {TrackMessage} track @param {boolean} inPage whether it decodes by itself @param {Owner} owner */
+  /**
+   * @param {TrackMessage} track
+   * @param {boolean} inPage whether it decodes by itself
+   * @param {Owner} owner
+   */
   constructor(track, inPage, owner) {
     this.track = track;
     this.inPage = inPage;
@@ -178,7 +234,10 @@ class WorkletPlayer {
     this.node = null;
     /** @type {SoundDecoder | null} */
     this.decoder = null;
-    /** The relay's time minus the context's, of what leaves the loudspeaker; s. @type {number | null} */
+    /**
+     * The relay's time minus the context's, of what leaves the loudspeaker; s.
+     * @type {number | null}
+     */
     this.distance = null;
     /** @type {number | null} */
     this.picture = null;
@@ -226,7 +285,8 @@ class WorkletPlayer {
     const node = this.node || this.connect();
     const { port1, port2 } = new MessageChannel();
     node.port.postMessage({ source: port1 }, [port1]);
-    if (this.inPage) this.decoder = new SoundDecoder(this.track, port2, (reason) => this.fail(reason));
+    if (this.inPage)
+      this.decoder = new SoundDecoder(this.track, port2, (reason) => this.fail(reason));
     else this.owner.decode(this.track, port2);
   }
 
@@ -238,7 +298,10 @@ class WorkletPlayer {
 
   /** @returns {AudioWorkletNode} */
   connect() {
-    const node = new AudioWorkletNode(this.context, "live-sound", { numberOfInputs: 0, outputChannelCount: [2] });
+    const node = new AudioWorkletNode(this.context, "live-sound", {
+      numberOfInputs: 0,
+      outputChannelCount: [2],
+    });
     node.port.onmessage = (event) => this.onreport(event.data);
     node.onprocessorerror = () => this.fail("the sound processor broke");
     node.connect(this.gain);
@@ -251,7 +314,10 @@ class WorkletPlayer {
     if (this.decoder) this.decoder.frame(message);
   }
 
-  /** @param {{level: number, underflows: number, target: number, offset: number, earliest: number, heard: boolean}} report in seconds */
+  /**
+   * @param {{level: number, underflows: number, target: number, offset: number, earliest: number,
+   *   heard: boolean}} report in seconds
+   */
   onreport({ level, underflows, target, offset, earliest, heard }) {
     const distance = this.measureDistance();
     const delayMs = distance === null || !heard ? null : Math.round((distance - offset) * 1000);
@@ -261,7 +327,8 @@ class WorkletPlayer {
     if (picture === null || this.picture === null) this.picture = picture;
     else this.picture += (picture - this.picture) * MEAN_SHARE;
     if (distance === null || !heard) return;
-    // As early as the network permits, unless the picture is later: no picture can be made to come sooner.
+    // As early as the network permits, unless the picture is later: no picture can be made to come
+    // sooner.
     const wish = this.picture === null ? 0 : this.picture + AFTER_PICTURE - (distance - earliest);
     const hold = Math.min(MOST_HOLD, Math.max(0, wish));
     if (hold === this.hold || (hold > 0 && Math.abs(hold - this.hold) < HOLD_TOLERANCE)) return;
@@ -274,7 +341,8 @@ class WorkletPlayer {
     const { time, moment } = heardNow(this.context);
     const now = this.owner.now(moment);
     if (now === null) this.distance = null;
-    else if (this.distance === null || Math.abs(now - time - this.distance) > CLOCK_STEP) this.distance = now - time;
+    else if (this.distance === null || Math.abs(now - time - this.distance) > CLOCK_STEP)
+      this.distance = now - time;
     else this.distance += (now - time - this.distance) * MEAN_SHARE;
     return this.distance;
   }
@@ -322,8 +390,14 @@ class ElementPlayer {
 
   get stats() {
     const now = this.owner.now(performance.now());
-    const delayMs = now === null || this.audio.paused ? null : Math.round((now - this.audio.currentTime) * 1000);
-    return { level: null, underflows: this.live.stats.stalls, targetMs: Math.round(this.live.edge.reserve * 1000), delayMs };
+    const delayMs =
+      now === null || this.audio.paused ? null : Math.round((now - this.audio.currentTime) * 1000);
+    return {
+      level: null,
+      underflows: this.live.stats.stalls,
+      targetMs: Math.round(this.live.edge.reserve * 1000),
+      delayMs,
+    };
   }
 
   /** @param {number} gain */
@@ -350,8 +424,9 @@ class ElementPlayer {
 
 export class Sound {
   /**
-   * @param {{onchange: () => void, send: (message: object) => void, decode: (track: TrackMessage | null, port?: MessagePort) => void,
-   *          page: (wanted: boolean) => void}} handlers see the head of this file
+   * @param {{onchange: () => void, send: (message: object) => void, decode: (track: TrackMessage |
+   *          null, port?: MessagePort) => void, page: (wanted: boolean) => void}} handlers see the
+   *          head of this file
    */
   constructor(handlers) {
     this.handlers = handlers;
@@ -387,7 +462,11 @@ export class Sound {
 
   /** Whether it is this page that makes it louder or less loud. */
   get isAdjustable() {
-    return this.current !== null && this.available && (this.current.ways[0] !== "element" || elementsObey());
+    return (
+      this.current !== null &&
+      this.available &&
+      (this.current.ways[0] !== "element" || elementsObey())
+    );
   }
 
   /** @param {number} loudness 0..1, as it is felt */
@@ -399,7 +478,8 @@ export class Sound {
   /** @returns {SoundState} */
   get state() {
     if (!this.wanted || (this.current && !this.available)) return "off";
-    if (this.player && !this.player.running && performance.now() - this.startedAt > START_TIME) return "blocked";
+    if (this.player && !this.player.running && performance.now() - this.startedAt > START_TIME)
+      return "blocked";
     return "on";
   }
 
@@ -411,7 +491,10 @@ export class Sound {
     return this.zerosSince !== null && now - this.zerosSince >= ZEROS_AFTER ? "zeros" : "";
   }
 
-  /** @returns {number | null} how loud the loudest moment since the last call was, RMS 0..1; null where nobody can know */
+  /**
+   * @returns {number | null} how loud the loudest moment since the last call was, RMS 0..1; null
+   *   where nobody can know
+   */
   takeLevel() {
     const { loudest } = this;
     this.loudest = this.level; // which counts again until there is a newer one
@@ -453,12 +536,18 @@ export class Sound {
     return { state: this.state, ...(this.player ? this.player.stats : nothing) };
   }
 
-  /** @param {number | null} epochOffset the relay's time in µs is (TIME_ORIGIN + performance.now()) * 1000 + epochOffset */
+  /**
+   * @param {number | null} epochOffset the relay's time in µs is (TIME_ORIGIN + performance.now())
+   *   * 1000 + epochOffset
+   */
   clock(epochOffset) {
     this.epochOffset = epochOffset;
   }
 
-  /** @param {number | null} delay ms from capture until now of the picture on the screen; null: there is none */
+  /**
+   * @param {number | null} delay ms from capture until now of the picture on the screen; null:
+   *   there is none
+   */
   picture(delay) {
     this.pictureDelay = delay;
   }
@@ -470,7 +559,8 @@ export class Sound {
     this.asked = message;
     /** @type {Way[]} */
     const ways = [];
-    if (typeof AudioWorkletNode !== "undefined" && (await SoundDecoder.supports(message))) ways.push("worker", "page");
+    if (typeof AudioWorkletNode !== "undefined" && (await SoundDecoder.supports(message)))
+      ways.push("worker", "page");
     if (this.asked !== message) return; // another track has come meanwhile
     if (playsType(message.mime)) ways.push("element");
     this.stop();
@@ -536,7 +626,8 @@ export class Sound {
       onchange,
       send,
       decode,
-      now: (moment) => (this.epochOffset === null ? null : (TIME_ORIGIN + moment) / 1e3 + this.epochOffset / 1e6),
+      now: (moment) =>
+        this.epochOffset === null ? null : (TIME_ORIGIN + moment) / 1e3 + this.epochOffset / 1e6,
       picture: () => (this.pictureDelay === null ? null : this.pictureDelay / 1000),
       onheard: (heard, level) => this.onheard(heard, level),
       onlost: () => {
@@ -547,7 +638,10 @@ export class Sound {
     };
     this.setPaged(way !== "worker");
     try {
-      this.player = way === "element" ? new ElementPlayer(message, init, owner) : new WorkletPlayer(message, way === "page", owner);
+      this.player =
+        way === "element"
+          ? new ElementPlayer(message, init, owner)
+          : new WorkletPlayer(message, way === "page", owner);
       this.player.setGain(this.loudness ** 2);
     } catch (error) {
       this.fallBack(); // the browser promised too much

@@ -1,6 +1,10 @@
-// The delay of a tile's pictures: a number in its caption, and behind it what the delay is made of, in words.
+// The delay of a tile's pictures: a number in its caption, and behind it what the delay is made of,
+// in words.
 
-/** Numbers of which the middle one is shown: two seconds of them. One alone jumps too much to be read. */
+/**
+ * Numbers of which the middle one is shown: two seconds of them. One alone jumps too much to be
+ * read.
+ */
 const KEPT = 8;
 
 /** Milliseconds between two changes of what is shown. */
@@ -9,16 +13,25 @@ const CHANGE = 1000;
 /** Milliseconds from which a delay is coloured: somebody in the picture has moved on. */
 const LATE = 500;
 
-/** The way of a picture from the lens to the screen: ms in each part, null where it is not known. uplink, relay: docs/protocol.md, "The way
- *  of a picture"; downlink: to this browser; decode: with "mse" also the wait in its buffer; screen: until it is seen.
- *  @typedef {{encode: number | null, uplink: number | null, relay: number | null, downlink: number | null, decode: number | null,
- *             screen: number | null}} Parts */
+/**
+ * The way of a picture from the lens to the screen: ms in each part, null where it is not known.
+ * uplink, relay: docs/protocol.md, "The way of a picture"; downlink: to this browser; decode: with
+ * "mse" also the wait in its buffer; screen: until it is seen.
+ * @typedef {{encode: number | null, uplink: number | null, relay: number | null, downlink: number |
+ *             null, decode: number | null, screen: number | null}} Parts
+ */
 
-/** Everything that a bench wants to know of a tile. delay: ms from the lens to the screen; pace: ms from one picture of the camera to the next;
- *  opened: ms since the epoch, of the socket; drops: frames that the relay has left out.
- *  @typedef {import("../../shared/types.js").EngineStats & {engine: string, surface: string, opened: number, delay: number | null, pace: number | null,
- *            parts: Parts, drops: number, size: {width: number, height: number}, transport: import("../../shared/relay/relay-link.js").Transport,
- *            sound: import("../sound/sound.js").Stats & {state: import("../sound/sound.js").SoundState}}} TileStats */
+/**
+ * Everything that a bench wants to know of a tile. delay: ms from the lens to the screen; pace: ms
+ * from one picture of the camera to the next; opened: ms since the epoch, of the socket; drops:
+ * frames that the relay has left out.
+ * @typedef {import("../../shared/types.js").EngineStats & {engine: string, surface: string, opened:
+ *            number, delay: number | null, pace: number | null, parts: Parts, drops: number, size:
+ *            {width: number, height: number}, transport:
+ *            import("../../shared/relay/relay-link.js").Transport, sound:
+ *            import("../sound/sound.js").Stats & {state: import("../sound/sound.js").SoundState}}}
+ *            TileStats
+ */
 
 /** The parts of a delay, in the order of the way. @type {(keyof Parts)[]} */
 const PARTS = ["encode", "uplink", "relay", "downlink", "decode", "screen"];
@@ -27,7 +40,11 @@ const PARTS = ["encode", "uplink", "relay", "downlink", "decode", "screen"];
 const SLOW = 1000;
 
 /** What the engines are in words. */
-const ENGINES = /** @type {Record<string, string>} */ ({ frames: "WebCodecs", mse: "MediaSource", jpeg: "single pictures" });
+const ENGINES = /** @type {Record<string, string>} */ ({
+  frames: "WebCodecs",
+  mse: "MediaSource",
+  jpeg: "single pictures",
+});
 
 let count = 0;
 
@@ -50,7 +67,9 @@ class Steady {
     if (value === null) this.values = [];
     else this.values.push(value);
     if (this.values.length > KEPT) this.values.shift();
-    return this.values.length === 0 ? null : this.values.slice().sort((a, b) => a - b)[this.values.length >> 1];
+    return this.values.length === 0
+      ? null
+      : this.values.slice().sort((a, b) => a - b)[this.values.length >> 1];
   }
 }
 
@@ -156,7 +175,8 @@ export class Details {
     const delay = this.delay.next(live ? stats.delay : null);
     const parts = PARTS.map((part, index) => this.parts[index].next(stats.parts[part]));
     const now = performance.now();
-    const told = delay !== null || this.isOpen; // what somebody reads stays, whatever happens to the picture
+    // What somebody reads stays, whatever happens to the picture.
+    const told = delay !== null || this.isOpen;
     if (told && !this.button.hidden && now - this.changedAt < CHANGE) return;
     this.changedAt = now;
     this.button.hidden = !told;
@@ -175,7 +195,10 @@ export class Details {
     this.more.say(lines);
   }
 
-  /** Where no more is missing than its padding, it does without that: nobody should have to scroll by a pixel. */
+  /**
+   * Where no more is missing than its padding, it does without that: nobody should have to scroll
+   * by a pixel.
+   */
   fit() {
     const { panel } = this;
     panel.classList.remove("tight");
@@ -192,21 +215,36 @@ export class Details {
    */
   sentences({ engine, pace, size, sound, transport }, delay, parts, rate) {
     const buffers = engine === "mse";
-    const words = ["Camera encodes", parts[0] === null ? "Camera, to the relay" : "To the relay", "In the relay", "To this browser"];
+    const words = [
+      "Camera encodes",
+      parts[0] === null ? "Camera, to the relay" : "To the relay",
+      "In the relay",
+      "To this browser",
+    ];
     words.push(buffers ? "Buffer, decoding" : "Decoding", "To the screen");
     /** @type {[string, string][]} */
     const lines = [["Lens to screen", delay === null ? "not known now" : time(delay)]];
     parts.forEach((part, index) => {
       if (part !== null) lines.push([words[index], time(part)]);
     });
-    if (sound.state === "on" && sound.delayMs !== null) lines.push(["Sound", time(sound.delayMs)], ["Nothing heard?", "turn this device up"]);
-    const often = pace !== null && pace > SLOW ? `, one in ${Number((pace / 1000).toFixed(1))} s` : rate === null ? "" : `, ${Math.round(rate)} a second`;
+    if (sound.state === "on" && sound.delayMs !== null)
+      lines.push(["Sound", time(sound.delayMs)], ["Nothing heard?", "turn this device up"]);
+    const often =
+      pace !== null && pace > SLOW
+        ? `, one in ${Number((pace / 1000).toFixed(1))} s`
+        : rate === null
+          ? ""
+          : `, ${Math.round(rate)} a second`;
     lines.push(["Picture", `${size.width} × ${size.height}${often}`]);
     if (transport === "http") lines.push(["Connection", "the slower way"]);
     return lines;
   }
 
-  /** @param {number} shown pictures so far @param {number} now ms @returns {number | null} pictures a second since the last time */
+  /**
+   * @param {number} shown pictures so far
+   * @param {number} now ms
+   * @returns {number | null} pictures a second since the last time
+   */
   count(shown, now) {
     const { at, shown: before } = this.counted;
     this.counted = { at: now, shown };

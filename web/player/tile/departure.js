@@ -1,16 +1,27 @@
-// One camera that is gone: why, since when, in words, and the button by which a person puts it away. It is gone until its pictures are back:
-// that something has come under its name again, and not filmed yet, is no picture.
+// One camera that is gone: why, since when, in words, and the button by which a person puts it
+// away. It is gone until its pictures are back: that something has come under its name again, and
+// not filmed yet, is no picture.
 
 import { clockTime } from "../../shared/page/clock-time.js";
 import { nameButton } from "../../shared/page/named.js";
 
-/** What the relay says of a camera (docs/protocol.md, "States"). `since` is ms since the epoch by the relay's clock, of `gone`.
- *  @typedef {{state: string, reason?: string, since?: number, keyless?: boolean, label?: string}} Word */
+/**
+ * What the relay says of a camera (docs/protocol.md, "States"). `since` is ms since the epoch by
+ * the relay's clock, of `gone`.
+ * @typedef {{state: string, reason?: string, since?: number, keyless?: boolean, label?: string}}
+ *   Word
+ */
 
-/** since: as the relay says it, or this page's own time where it does not; shown: the same, never in the future of this device.
- *  @typedef {{reason: string, since: number, shown: number}} Gone */
+/**
+ * since: as the relay says it, or this page's own time where it does not; shown: the same, never in
+ * the future of this device.
+ * @typedef {{reason: string, since: number, shown: number}} Gone
+ */
 
-/** Milliseconds for which words are good: the day may change. To write a time takes a while, and a tile asks four times a second. */
+/**
+ * Milliseconds for which words are good: the day may change. To write a time takes a while, and a
+ * tile asks four times a second.
+ */
 const TRUE_FOR = 30000;
 
 /** What happened, by the relay's reason. @type {Record<string, string>} */
@@ -29,8 +40,8 @@ export function happened(reason) {
 export class Departure {
   /**
    * @param {string} name of the camera
-   * @param {{onchange: () => void, onputaway: () => void}} handlers onchange: it has gone, gone otherwise, or is back; onputaway: a person
-   *        has seen it, and wants to see it no more
+   * @param {{onchange: () => void, onputaway: () => void}} handlers onchange: it has gone, gone
+   *        otherwise, or is back; onputaway: a person has seen it, and wants to see it no more
    * @param {Node} icon for the button
    */
   constructor(name, handlers, icon) {
@@ -73,7 +84,8 @@ export class Departure {
   get words() {
     if (!this.gone) return "";
     const now = Date.now();
-    if (Math.abs(now - this.said.at) > TRUE_FOR) this.said = { words: `${happened(this.gone.reason)} ${clockTime(this.gone.shown)}`, at: now };
+    if (Math.abs(now - this.said.at) > TRUE_FOR)
+      this.said = { words: `${happened(this.gone.reason)} ${clockTime(this.gone.shown)}`, at: now };
     return this.said.words;
   }
 

@@ -1,4 +1,5 @@
-// The time at which a picture was taken, in a JPEG file (Exif 2.32, JEITA CP-3451E; TIFF 6.0): programs that sort pictures by time read it there.
+// The time at which a picture was taken, in a JPEG file (Exif 2.32, JEITA CP-3451E; TIFF 6.0):
+// programs that sort pictures by time read it there.
 
 /** Tags and types of TIFF and Exif. */
 const EXIF_IFD = 0x8769;
@@ -27,8 +28,11 @@ function padded(number, digits = 2) {
   return String(number).padStart(digits, "0");
 }
 
-/** @param {number} moment ms since the epoch @returns {{day: string[], time: string[]}} year, month and day; hours, minutes and seconds: of
- *  this device's time */
+/**
+ * @param {number} moment ms since the epoch
+ * @returns {{day: string[], time: string[]}} year, month and day; hours, minutes and seconds: of
+ * this device's time
+ */
 export function localParts(moment) {
   const date = new Date(moment);
   return {
@@ -37,19 +41,29 @@ export function localParts(moment) {
   };
 }
 
-/** @param {number} moment ms since the epoch @returns {string} of this device's time from UTC, such as +01:00 */
+/**
+ * @param {number} moment ms since the epoch
+ * @returns {string} of this device's time from UTC, such as +01:00
+ */
 function offsetOf(moment) {
   const minutes = -new Date(moment).getTimezoneOffset();
   const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
   return `${minutes < 0 ? "-" : "+"}${padded(hours)}:${padded(rest)}`;
 }
 
-/** @param {[tag: number, type: number, value: string | number][]} entries by rising tag @param {number} start of the directory, bytes from the
- *  TIFF header; a text ends with a zero byte, but where it is undefined @returns {Uint8Array} the directory, and behind it what has no room in it */
+/**
+ * @param {[tag: number, type: number, value: string | number][]} entries by rising tag
+ * @param {number} start of the directory, bytes from the
+ * TIFF header; a text ends with a zero byte, but where it is undefined
+ * @returns {Uint8Array} the directory, and behind it what has no room in it
+ */
 function directory(entries, start) {
   const head = 2 + entries.length * ENTRY + 4;
-  const texts = entries.map(([, type, value]) => (typeof value === "number" ? "" : type === ASCII ? `${value}\0` : value));
-  const outside = texts.map((text) => (text.length > INLINE ? text.length + (text.length % 2) : 0)); // values begin at even offsets
+  const texts = entries.map(([, type, value]) =>
+    typeof value === "number" ? "" : type === ASCII ? `${value}\0` : value,
+  );
+  // Values begin at even offsets.
+  const outside = texts.map((text) => (text.length > INLINE ? text.length + (text.length % 2) : 0));
   const bytes = new Uint8Array(head + outside.reduce((sum, length) => sum + length, 0));
   const view = new DataView(bytes.buffer);
   view.setUint16(0, entries.length);
@@ -62,13 +76,17 @@ function directory(entries, start) {
     if (typeof value === "number") return view.setUint32(at + 8, value);
     if (outside[index] > 0) view.setUint32(at + 8, start + free);
     const place = outside[index] > 0 ? free : at + 8;
-    for (let position = 0; position < texts[index].length; position += 1) bytes[place + position] = texts[index].charCodeAt(position);
+    for (let position = 0; position < texts[index].length; position += 1)
+      bytes[place + position] = texts[index].charCodeAt(position);
     free += outside[index];
   });
   return bytes;
 }
 
-/** @param {number} moment ms since the epoch @returns {Uint8Array<ArrayBuffer>} the whole segment APP1 */
+/**
+ * @param {number} moment ms since the epoch
+ * @returns {Uint8Array<ArrayBuffer>} the whole segment APP1
+ */
 function segment(moment) {
   const { day, time } = localParts(moment);
   const pointer = directory([[EXIF_IFD, LONG, FIRST + 2 + ENTRY + 4]], FIRST);
@@ -81,13 +99,23 @@ function segment(moment) {
     ],
     FIRST + pointer.length,
   );
-  const head = [0x45, 0x78, 0x69, 0x66, 0, 0, 0x4d, 0x4d, 0, 42, 0, 0, 0, FIRST]; // "Exif", then TIFF with the highest byte first
+  // "Exif", then TIFF with the highest byte first.
+  const head = [0x45, 0x78, 0x69, 0x66, 0, 0, 0x4d, 0x4d, 0, 42, 0, 0, 0, FIRST];
   const length = 2 + head.length + pointer.length + exif.length;
-  return new Uint8Array([APP1 >> 8, APP1 & 0xff, length >> 8, length & 0xff, ...head, ...pointer, ...exif]);
+  return new Uint8Array([
+    APP1 >> 8,
+    APP1 & 0xff,
+    length >> 8,
+    length & 0xff,
+    ...head,
+    ...pointer,
+    ...exif,
+  ]);
 }
 
 /**
- * @param {ArrayBuffer} jpeg a file without Exif, as browsers write it @param {number} moment when it was taken, ms since the epoch
+ * @param {ArrayBuffer} jpeg a file without Exif, as browsers write it
+ * @param {number} moment when it was taken, ms since the epoch
  * @returns {Blob | null} the same picture with its time; null if it is no JPEG
  */
 export function withTime(jpeg, moment) {
@@ -95,5 +123,7 @@ export function withTime(jpeg, moment) {
   if (jpeg.byteLength < 6 || view.getUint16(0) !== SOI) return null;
   // JFIF wants to be first.
   const behind = view.getUint16(2) === APP0 ? Math.min(jpeg.byteLength, 4 + view.getUint16(4)) : 2;
-  return new Blob([jpeg.slice(0, behind), segment(moment), jpeg.slice(behind)], { type: "image/jpeg" });
+  return new Blob([jpeg.slice(0, behind), segment(moment), jpeg.slice(behind)], {
+    type: "image/jpeg",
+  });
 }

@@ -1,14 +1,18 @@
-// Whether this device keeps up with what it shows: a page whose timers come late is busy, and what it misses is not the network's fault.
+// Whether this device keeps up with what it shows: a page whose timers come late is busy, and what
+// it misses is not the network's fault.
 //
 //   device.isBusy       // of the last seconds it was too busy in a large part
 //
-// What it hears of the relay comes late then, too, and frames that it does not take in time are left out.
+// What it hears of the relay comes late then, too, and frames that it does not take in time are
+// left out.
 
 /** Milliseconds between two looks. */
 const LOOK = 250;
 
-/** Milliseconds over which its lateness is added up, and how much of them makes it busy: two fifths, while a page that shows some
- *  cameras on a usual computer is late by some hundredths. */
+/**
+ * Milliseconds over which its lateness is added up, and how much of them makes it busy: two fifths,
+ * while a page that shows some cameras on a usual computer is late by some hundredths.
+ */
 const WINDOW = 5000;
 const BUSY = 2000;
 
@@ -24,7 +28,10 @@ export class Load {
     this.looks = [];
   }
 
-  /** To be called every LOOK ms, as far as the page gets to it. @param {boolean} seen a hidden page's timers are held back on purpose */
+  /**
+   * To be called every LOOK ms, as far as the page gets to it.
+   * @param {boolean} seen a hidden page's timers are held back on purpose
+   */
   look(seen) {
     const now = this.clock();
     const late = now - this.lookedAt - LOOK;

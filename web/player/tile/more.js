@@ -1,10 +1,11 @@
-// What else a person can do with a tile, behind one button: save its picture, let it float above other windows, set how loud it is, and move
-// it among the others. The panel lies over whatever is there, because a tile may be smaller than it; while it is open the page stays as it is.
+// What else a person can do with a tile, behind one button: save its picture, let it float above
+// other windows, set how loud it is, and move it among the others. The panel lies over whatever is
+// there, because a tile may be smaller than it; while it is open the page stays as it is.
 //
-//   const more = new More({ onsave() {}, onfloat() {}, onloudness(loudness, done) {}, onmove(by) {}, onopen() {}, onclose() {} });
-//   tools.append(more.button); tile.append(more.panel);
-//   more.refresh({ name, picture, floats, floating, loudness, place, places });     // at every change, and by the clock
-//   more.say("Saved the picture of 14:03.");
+//   const more = new More({ onsave() {}, onfloat() {}, onloudness(loudness, done) {}, onmove(by)
+//   {}, onopen() {}, onclose() {} }); tools.append(more.button); tile.append(more.panel); // at
+//   every change, and by the clock more.refresh({ name, picture, floats, floating, loudness, place,
+//   places }); more.say("Saved the picture of 14:03.");
 
 import { button, icon, part, setAttribute, setText } from "../../shared/page/elements.js";
 import { nameButton } from "../../shared/page/named.js";
@@ -16,20 +17,25 @@ const GAP = 6;
 /** Percent: what is switched on is heard. For silence there is the button of the sound. */
 const LEAST_LOUDNESS = 5;
 
-/** name: what the camera is called; picture: there is one; floats: it may float (see picture-in-picture.js), null where this browser has no such
- *  thing; floating: it does; loudness: 0..1, null where there is nothing to set; place: among so many places, from 0 on, of a wall whose tiles
- *  can be moved.
- *  @typedef {{name: string, picture: boolean, floats: boolean | null, floating: boolean, loudness: number | null, place: number,
- *             places: number}} MoreFacts */
+/**
+ * name: what the camera is called; picture: there is one; floats: it may float (see
+ * picture-in-picture.js), null where this browser has no such thing; floating: it does; loudness:
+ * 0..1, null where there is nothing to set; place: among so many places, from 0 on, of a wall whose
+ * tiles can be moved.
+ * @typedef {{name: string, picture: boolean, floats: boolean | null, floating: boolean, loudness:
+ *             number | null, place: number, places: number}} MoreFacts
+ */
 
 /** @type {number} for ids */
 let count = 0;
 
 export class More {
   /**
-   * @param {{onsave: () => void, onfloat: () => void, onloudness: (loudness: number, done: boolean) => void, onmove: (by: number) => void,
-   *          onopen: () => void, onclose: () => void}} handlers onloudness: 0..1, many times while a finger is on it, and `done` when it is off; onmove: so many
-   *          places back or on; onopen: it is shown, and wants to be refreshed; onclose: it is hidden
+   * @param {{onsave: () => void, onfloat: () => void, onloudness: (loudness: number, done: boolean)
+   *          => void, onmove: (by: number) => void, onopen: () => void, onclose: () => void}}
+   *          handlers onloudness: 0..1, many times while a finger is on it, and `done` when it is
+   *          off; onmove: so many places back or on; onopen: it is shown, and wants to be
+   *          refreshed; onclose: it is hidden
    */
   constructor(handlers) {
     this.handlers = handlers;
@@ -42,7 +48,12 @@ export class More {
     this.save = this.row("icon-save", "Save the picture", () => handlers.onsave());
     this.float = this.row("icon-float", "Picture in picture", () => handlers.onfloat());
     this.range = part("input", "loudness");
-    Object.assign(this.range, { type: "range", min: String(LEAST_LOUDNESS), max: "100", step: "5" });
+    Object.assign(this.range, {
+      type: "range",
+      min: String(LEAST_LOUDNESS),
+      max: "100",
+      step: "5",
+    });
     this.range.addEventListener("input", () => this.setLoudness(false));
     this.range.addEventListener("change", () => this.setLoudness(true));
     this.loudness = part("label", "more-row", icon("icon-sound"), this.range);
@@ -51,21 +62,43 @@ export class More {
     this.moves = part("div", "more-moves", this.earlier, this.later);
     this.words = part("p", "more-words");
     /** Goes into the tile, behind the caption. */
-    this.panel = part("div", "more-panel", this.words, this.save, this.float, this.loudness, this.moves);
+    this.panel = part(
+      "div",
+      "more-panel",
+      this.words,
+      this.save,
+      this.float,
+      this.loudness,
+      this.moves,
+    );
     this.panel.id = `more-${count}`;
     this.panel.setAttribute("role", "group");
     this.panel.hidden = true;
-    /** While it is open. @type {[target: EventTarget, type: string, listener: (event: any) => void, capture: boolean][]} */
+    /**
+     * While it is open.
+     * @type {[target: EventTarget, type: string, listener: (event: any) => void, capture:
+     *   boolean][]}
+     */
     this.listeners = [
       [document, "click", (event) => this.dismiss(event), true],
       [document, "keydown", (event) => this.key(event), false],
-      [document, "keyup", ({ key }) => key === "Tab" && !this.holds(document.activeElement) && this.setOpen(false), false],
+      [
+        document,
+        "keyup",
+        ({ key }) => key === "Tab" && !this.holds(document.activeElement) && this.setOpen(false),
+        false,
+      ],
       [document, "scroll", () => this.settle(), true],
       [window, "resize", () => this.settle(), false],
     ];
   }
 
-  /** @param {string} symbol @param {string} words @param {() => void} action @returns {HTMLButtonElement} */
+  /**
+   * @param {string} symbol
+   * @param {string} words
+   * @param {() => void} action
+   * @returns {HTMLButtonElement}
+   */
   row(symbol, words, action) {
     const row = button("more-row", icon(symbol), part("span", "", words));
     // One that was disabled would lose the focus.
@@ -116,8 +149,10 @@ export class More {
     this.setOpen(false);
   }
 
-  /** Puts the panel over its button, or beside it where there is no room, and all of it into the window. It grows upwards, and stays when its
-   *  tile is moved: so nothing moves under the finger. */
+  /**
+   * Puts the panel over its button, or beside it where there is no room, and all of it into the
+   * window. It grows upwards, and stays when its tile is moved: so nothing moves under the finger.
+   */
   settle() {
     const { style, offsetWidth: width, offsetHeight: height } = this.panel;
     const { left, right, top } = this.button.getBoundingClientRect();

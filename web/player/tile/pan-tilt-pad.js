@@ -1,28 +1,38 @@
-// The pad over a tile's picture with which a viewer turns the camera: arrows, straight ahead, nearer and farther, as far as the camera has
-// said that it can (the relay's `turns`). A button of the caption opens it; in the large view it is open from the start.
+// The pad over a tile's picture with which a viewer turns the camera: arrows, straight ahead,
+// nearer and farther, as far as the camera has said that it can (the relay's `turns`). A button of
+// the caption opens it; in the large view it is open from the start.
 //
 //   const pad = new TurnPad("porch", { icon, send: (wish) => feed.send(wish) });
 //   tools.append(pad.button); tile.append(pad.panel);
 //   pad.update(message);     // the relay's `turns`
 //   pad.refuse(text);        // its `refused`
 //
-// Wishes are places, not ways: each step is counted from where the last wish of this pad goes, or, when that is a while ago, from where
-// the camera says that it stands.
+// Wishes are places, not ways: each step is counted from where the last wish of this pad goes, or,
+// when that is a while ago, from where the camera says that it stands.
 
 import { nameButton } from "../../shared/page/named.js";
 
-/** Degrees of one step at the widest view, and the share of the range that a step is at most. Zoomed in, a step is as much smaller. */
+/**
+ * Degrees of one step at the widest view, and the share of the range that a step is at most. Zoomed
+ * in, a step is as much smaller.
+ */
 const STEP = 5;
 const LARGEST_SHARE = 0.1;
 
 /** Factor of one step nearer. */
 const NEARER = 1.15;
 
-/** Milliseconds before a button that is held repeats, and between two repeats: the relay passes on ten a second (docs/protocol.md). */
+/**
+ * Milliseconds before a button that is held repeats, and between two repeats: the relay passes on
+ * ten a second (docs/protocol.md).
+ */
 const HOLD = 400;
 const REPEAT = 120;
 
-/** Milliseconds for which this pad's own wish is where the next step begins. The camera's answer comes later than the next press. */
+/**
+ * Milliseconds for which this pad's own wish is where the next step begins. The camera's answer
+ * comes later than the next press.
+ */
 const OWN_WISH = 1500;
 
 /** Milliseconds for which a refusal is read. */
@@ -31,8 +41,11 @@ const WORDS_FOR = 4000;
 /** @typedef {import("../../shared/types.js").Axes} Axes */
 /** @typedef {import("../../shared/types.js").Way} Way */
 
-/** What the buttons do. home: straight ahead.
- *  @type {{id: string, label: string, symbol: string, key: string, way?: Way, sign: number, home?: boolean}[]} */
+/**
+ * What the buttons do. home: straight ahead.
+ * @type {{id: string, label: string, symbol: string, key: string, way?: Way, sign: number, home?:
+ *   boolean}[]}
+ */
 const BUTTONS = [
   { id: "up", label: "Turn up", symbol: "icon-back", key: "ArrowUp", way: "tilt", sign: 1 },
   { id: "left", label: "Turn left", symbol: "icon-back", key: "ArrowLeft", way: "pan", sign: -1 },
@@ -48,21 +61,27 @@ let count = 0;
 export class TurnPad {
   /**
    * @param {string} name of the camera
-   * @param {{icon: (symbol: string) => SVGSVGElement,
-   *          send: (wish: {type: "orient", pan?: number, tilt?: number, zoom?: number}) => void}} tile
+   * @param {{icon: (symbol: string) => SVGSVGElement, send: (wish: {type: "orient", pan?: number,
+   *          tilt?: number, zoom?: number}) => void}} tile
    *     icon: makes one of the page's symbols; send: a wish for the relay
    */
   constructor(name, { icon, send }) {
     this.send = send;
     /** @type {Axes} */
     this.axes = {};
-    /** Where this pad's last wish goes, and when that was (performance.now()). @type {Partial<Record<Way, number>>} */
+    /**
+     * Where this pad's last wish goes, and when that was (performance.now()).
+     * @type {Partial<Record<Way, number>>}
+     */
     this.goal = {};
     this.wishedAt = -Infinity;
     this.open = false;
     this.timer = 0;
     this.wordsTimer = 0;
-    /** The button that is held, whose click is not one more step. @type {HTMLButtonElement | null} */
+    /**
+     * The button that is held, whose click is not one more step.
+     * @type {HTMLButtonElement | null}
+     */
     this.held = null;
     count += 1;
     const id = `pad-${count}`;
@@ -160,11 +179,17 @@ export class TurnPad {
     this.markEnds();
   }
 
-  /** A button that leads nowhere is dim. It stays a button: one that was disabled would lose the focus. */
+  /**
+   * A button that leads nowhere is dim. It stays a button: one that was disabled would lose the
+   * focus.
+   */
   markEnds() {
     for (const action of BUTTONS) {
       const ended = Object.keys(this.wish(action)).length === 0;
-      /** @type {HTMLButtonElement} */ (this.buttons.get(action.id)).setAttribute("aria-disabled", String(ended));
+      /** @type {HTMLButtonElement} */ (this.buttons.get(action.id)).setAttribute(
+        "aria-disabled",
+        String(ended),
+      );
     }
   }
 
@@ -178,7 +203,8 @@ export class TurnPad {
       this.step(action);
       if (!action.home) this.timer = setTimeout(() => this.repeat(action), HOLD);
     });
-    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) button.addEventListener(end, () => this.release());
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
+      button.addEventListener(end, () => this.release());
     button.addEventListener("pointercancel", () => {
       this.held = null; // no click follows
     });
@@ -187,7 +213,8 @@ export class TurnPad {
       if (this.held !== button) this.step(action);
       this.held = null;
     });
-    button.addEventListener("contextmenu", (event) => event.preventDefault()); // a finger that is held
+    // A finger that is held.
+    button.addEventListener("contextmenu", (event) => event.preventDefault());
   }
 
   /** @param {typeof BUTTONS[0]} action */
@@ -211,7 +238,11 @@ export class TurnPad {
     this.markEnds();
   }
 
-  /** Where a button leads from here. @param {typeof BUTTONS[0]} action @returns {Partial<Record<Way, number>>} empty: nowhere */
+  /**
+   * Where a button leads from here.
+   * @param {typeof BUTTONS[0]} action
+   * @returns {Partial<Record<Way, number>>} empty: nowhere
+   */
   wish({ way, sign, home }) {
     /** @type {Partial<Record<Way, number>>} */
     const wish = {};
@@ -219,7 +250,11 @@ export class TurnPad {
       const axis = this.axes[one];
       if (!axis) continue;
       const here = this.place(one);
-      const there = home ? 0 : one === "zoom" ? nearer(axis, here, sign) : here + sign * stepOf(axis, this.place("zoom"));
+      const there = home
+        ? 0
+        : one === "zoom"
+          ? nearer(axis, here, sign)
+          : here + sign * stepOf(axis, this.place("zoom"));
       const goal = within(axis, there);
       if (goal !== here || (home && axis.now === undefined)) wish[one] = goal;
     }
@@ -241,13 +276,22 @@ function within({ min, max }, value) {
   return Math.min(max, Math.max(min, value));
 }
 
-/** @param {import("../../shared/types.js").Axis} axis @param {number} zoom @returns {number} degrees */
+/**
+ * @param {import("../../shared/types.js").Axis} axis
+ * @param {number} zoom
+ * @returns {number} degrees
+ */
 function stepOf({ min, max, step = 0 }, zoom) {
   const wanted = Math.min(STEP, (max - min) * LARGEST_SHARE) / Math.max(1, zoom);
   return step > 0 ? Math.max(1, Math.round(wanted / step)) * step : wanted;
 }
 
-/** The factor one step nearer, or farther. @param {import("../../shared/types.js").Axis} axis @param {number} here @param {number} sign */
+/**
+ * The factor one step nearer, or farther.
+ * @param {import("../../shared/types.js").Axis} axis
+ * @param {number} here
+ * @param {number} sign
+ */
 function nearer({ step = 0 }, here, sign) {
   const there = sign > 0 ? here * NEARER : here / NEARER;
   return Math.abs(there - here) < step ? here + sign * step : there;

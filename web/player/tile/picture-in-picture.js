@@ -1,14 +1,16 @@
-// A tile's picture in a small window above all others (W3C Picture-in-Picture), also while the page is hidden, by our button or by the
-// browser's own.
+// A tile's picture in a small window above all others (W3C Picture-in-Picture), also while the page
+// is hidden, by our button or by the browser's own.
 //
-// Where the tile shows a <video> as it is, that floats: the browser draws it without the page. What floats instead while pictures are on a
-// canvas, are turned by CSS, or are none of now is a <video> of our own, fed from a canvas (captureStream). So the window never looks well
-// when the tile does not: it greys the last picture and says what the tile says. A browser lets the page put another <video> into a window
-// that is open without a tap.
+// Where the tile shows a <video> as it is, that floats: the browser draws it without the page. What
+// floats instead while pictures are on a canvas, are turned by CSS, or are none of now is a <video>
+// of our own, fed from a canvas (captureStream). So the window never looks well when the tile does
+// not: it greys the last picture and says what the tile says. A browser lets the page put another
+// <video> into a window that is open without a tap.
 //
 //   const floating = new PictureInPicture(view, { shown, video, live, words, onchange });
 //   tile.append(floating.own);
-//   floating.prepare();        // soon somebody may tap: a <video> that has no picture yet cannot float
+//   // soon somebody may tap: a <video> that has no picture yet cannot float
+//   floating.prepare();
 //   await floating.toggle();   // in a tap
 //   floating.paint();          // a picture was drawn
 //   floating.look();           // a few times a second
@@ -16,7 +18,10 @@
 import { drawSeen, seenSize } from "../engines/pose.js";
 import { silentVideo } from "../../shared/page/silent-video.js";
 
-/** Milliseconds without a live picture after which the window says so: an engine that begins anew takes less. */
+/**
+ * Milliseconds without a live picture after which the window says so: an engine that begins anew
+ * takes less.
+ */
 const LAPSE = 1500;
 
 /** Milliseconds before the browser is asked again to show another <video> in the window. */
@@ -25,7 +30,10 @@ const RETRY = 2000;
 /** Milliseconds that a browser may take to do so. */
 const SWITCH_LIMIT = 1000;
 
-/** Pixels of the longer side of our canvas at least, so that words can be read, and its size while there is no picture. */
+/**
+ * Pixels of the longer side of our canvas at least, so that words can be read, and its size while
+ * there is no picture.
+ */
 const LEAST_SIDE = 640;
 const EMPTY = { width: 640, height: 360 };
 
@@ -36,10 +44,13 @@ const LINE = 1.35;
 /** How much is left of a picture that is none of now. */
 const DIMMED = 0.3;
 
-/** shown: what shows the tile's picture, null for nothing; video: the same where it is a <video> that can float as it is, else null;
- *  live: whether pictures are of now; words: what the camera is called, and what to say while they are not; onchange: it floats, or no more.
- *  @typedef {{shown: () => import("../engines/pose.js").Shown | null, video: () => HTMLVideoElement | null, live: () => boolean,
- *             words: () => string[], onchange: () => void}} Host */
+/**
+ * shown: what shows the tile's picture, null for nothing; video: the same where it is a <video>
+ * that can float as it is, else null; live: whether pictures are of now; words: what the camera is
+ * called, and what to say while they are not; onchange: it floats, or no more.
+ * @typedef {{shown: () => import("../engines/pose.js").Shown | null, video: () => HTMLVideoElement
+ *             | null, live: () => boolean, words: () => string[], onchange: () => void}} Host
+ */
 
 export class PictureInPicture {
   /** Whether this browser can, and lets pages do it. @returns {boolean} */
@@ -66,7 +77,8 @@ export class PictureInPicture {
     this.liveAt = -Infinity;
     this.closed = false;
     // The browser's own button or menu: it may be for any of our videos, which come and go.
-    for (const place of [view, this.own]) place.addEventListener("enterpictureinpicture", ({ target }) => this.onenter(target), true);
+    for (const place of [view, this.own])
+      place.addEventListener("enterpictureinpicture", ({ target }) => this.onenter(target), true);
   }
 
   get floats() {
@@ -83,10 +95,19 @@ export class PictureInPicture {
     return (this.isLive && this.host.video()) || this.own;
   }
 
-  /** Whether the window is just about to let go of this one: a <video> that leaves the page would close it.
-   *  @param {Element | null} element @returns {boolean} */
+  /**
+   * Whether the window is just about to let go of this one: a <video> that leaves the page would
+   * close it.
+   * @param {Element | null} element
+   * @returns {boolean}
+   */
   holds(element) {
-    return element !== null && element === this.element && this.switching && performance.now() - this.switchedAt < SWITCH_LIMIT;
+    return (
+      element !== null &&
+      element === this.element &&
+      this.switching &&
+      performance.now() - this.switchedAt < SWITCH_LIMIT
+    );
   }
 
   /** Our own <video> gets its first picture. */
@@ -157,7 +178,8 @@ export class PictureInPicture {
     if (this.host.live()) this.liveAt = now;
     if (!this.floats) return;
     if (!this.isLive) this.draw();
-    if (this.own.paused) this.own.play().catch(() => undefined); // somebody's keyboard has a key for that
+    // Somebody's keyboard has a key for that.
+    if (this.own.paused) this.own.play().catch(() => undefined);
     const { target } = this;
     if (target === this.element || this.switching || now - this.refusedAt < RETRY) return;
     this.show(target).catch(() => {
@@ -199,7 +221,12 @@ export class PictureInPicture {
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     pen.fillStyle = "#eceff2";
-    const lines = this.host.words().reduce((all, words) => all.concat(broken(pen, words, width - 2 * letters)), /** @type {string[]} */ ([]));
+    const lines = this.host
+      .words()
+      .reduce(
+        (all, words) => all.concat(broken(pen, words, width - 2 * letters)),
+        /** @type {string[]} */ ([]),
+      );
     const first = height / 2 - ((lines.length - 1) / 2) * letters * LINE;
     lines.forEach((line, index) => pen.fillText(line, width / 2, first + index * letters * LINE));
   }
@@ -207,7 +234,8 @@ export class PictureInPicture {
   /** The tile goes. */
   close() {
     this.closed = true;
-    if (this.element && document.pictureInPictureElement === this.element) document.exitPictureInPicture().catch(() => undefined);
+    if (this.element && document.pictureInPictureElement === this.element)
+      document.exitPictureInPicture().catch(() => undefined);
     this.element = null;
     this.switching = false;
     this.release();
@@ -215,13 +243,19 @@ export class PictureInPicture {
   }
 }
 
-/** @param {CanvasRenderingContext2D} pen @param {string} words @param {number} width pixels @returns {string[]} lines */
+/**
+ * @param {CanvasRenderingContext2D} pen
+ * @param {string} words
+ * @param {number} width pixels
+ * @returns {string[]} lines
+ */
 function broken(pen, words, width) {
   /** @type {string[]} */
   const lines = [];
   for (const word of words.split(" ")) {
     const longer = lines.length > 0 ? `${lines[lines.length - 1]} ${word}` : word;
-    if (lines.length > 0 && pen.measureText(longer).width <= width) lines[lines.length - 1] = longer;
+    if (lines.length > 0 && pen.measureText(longer).width <= width)
+      lines[lines.length - 1] = longer;
     else lines.push(word);
   }
   return lines;

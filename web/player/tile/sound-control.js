@@ -1,21 +1,29 @@
-// What a tile shows of its camera's sound, and where a person switches it on: a button with a bar of how loud it is, a word in its place
-// where the camera has no sound, and a sentence over the caption when something keeps the sound away, whether it is switched on or not.
+// What a tile shows of its camera's sound, and where a person switches it on: a button with a bar
+// of how loud it is, a word in its place where the camera has no sound, and a sentence over the
+// caption when something keeps the sound away, whether it is switched on or not.
 //
 //   const control = new SoundControl("porch", sound, { ontoggle() {}, announce(text) {} });
 //   tools.append(control.button, control.none); caption.prepend(control.words);
-//   control.refresh({ microphone, level, live, drawn, now });     // at every change, and by the clock
+//   // at every change, and by the clock
+//   control.refresh({ microphone, level, live, drawn, now });
 //
-// How loud it is comes from what is played (sound.js), and while nothing is played from the camera itself, which tells it the relay
-// (docs/protocol.md, "Sound"): so it is known in every browser, costs no decoding, and no message of its own.
+// How loud it is comes from what is played (sound.js), and while nothing is played from the camera
+// itself, which tells it the relay (docs/protocol.md, "Sound"): so it is known in every browser,
+// costs no decoding, and no message of its own.
 
 import { icon, setAttribute, setIcon } from "../../shared/page/elements.js";
 import { LevelBar } from "../../shared/page/level-bar.js";
 import { nameButton } from "../../shared/page/named.js";
 
-/** A camera's sound comes a moment after its picture (ms); only then it is said that there is none. */
+/**
+ * A camera's sound comes a moment after its picture (ms); only then it is said that there is none.
+ */
 const SOUND_DUE = 3000;
 
-/** Why there is no sound (see `trouble`), in words, and in few of them for a small tile. @type {Record<string, [string, string]>} */
+/**
+ * Why there is no sound (see `trouble`), in words, and in few of them for a small tile.
+ * @type {Record<string, [string, string]>}
+ */
 const WORDS = {
   off: ["No sound: its microphone is switched off.", "Microphone off"],
   muted: ["No sound: a call or the system has taken its microphone.", "Microphone taken"],
@@ -34,12 +42,18 @@ const WORDS = {
 /** What a person has to do where the browser plays nothing without. */
 const TAP = ["Tap for the sound.", "Tap for sound"];
 
-/** Those that a person has wished for, or knows of: they are said in full only where somebody wants to listen. */
+/**
+ * Those that a person has wished for, or knows of: they are said in full only where somebody wants
+ * to listen.
+ */
 const KNOWN = ["off", "missing", "none"];
 
-/** @typedef {{microphone: string, level: number | null, live: boolean, drawn: boolean, now: number}} Facts
- *  microphone: what the camera says of it, "" for nothing; level: what it says that it hears, RMS 0..1, or null; live: it films, and the
- *  relay is there; drawn: somebody can see this; now: ms of performance.now() */
+/**
+ * @typedef {{microphone: string, level: number | null, live: boolean, drawn: boolean, now: number}}
+ * Facts microphone: what the camera says of it, "" for nothing; level: what it says that it hears,
+ * RMS 0..1, or null; live: it films, and the relay is there; drawn: somebody can see this; now: ms
+ * of performance.now()
+ */
 
 export class SoundControl {
   /**
@@ -75,7 +89,10 @@ export class SoundControl {
     this.brief = document.createElement("span");
     this.brief.className = "brief";
     this.words.append(this.full, this.brief);
-    /** Why there is no sound, in one word: what the camera says, or "nothing", "zeros", "unplayable", "none"; "" where all is well. */
+    /**
+     * Why there is no sound, in one word: what the camera says, or "nothing", "zeros",
+     * "unplayable", "none"; "" where all is well.
+     */
     this.trouble = "";
     this.said = ""; // what stands there
     this.explained = false; // and that has a reason
@@ -98,7 +115,8 @@ export class SoundControl {
       sound.excuse();
     } else if (this.liveSince === 0) this.liveSince = facts.now;
     this.trouble = facts.live ? this.judge(facts) : "";
-    this.button.hidden = !available && state === "off"; // where it is on, it goes on when the camera is back
+    // Where it is on, it goes on when the camera is back.
+    this.button.hidden = !available && state === "off";
     this.none.hidden = available || this.trouble === "";
     setAttribute(this.button, "aria-pressed", String(state !== "off"));
     nameButton(this.button, `Sound of ${this.name}${state === "blocked" ? ": tap for it" : ""}`);
@@ -120,9 +138,15 @@ export class SoundControl {
   /** @param {boolean} blocked @param {boolean} live */
   say(blocked, live) {
     const { trouble, sound } = this;
-    const why = trouble === "" || (KNOWN.includes(trouble) && !sound.wanted) ? null : WORDS[trouble] || null;
+    const why =
+      trouble === "" || (KNOWN.includes(trouble) && !sound.wanted) ? null : WORDS[trouble] || null;
     const parts = [blocked ? TAP : null, why];
-    const [text, brief] = [0, 1].map((length) => parts.map((words) => (words ? words[length] : "")).filter(Boolean).join(" "));
+    const [text, brief] = [0, 1].map((length) =>
+      parts
+        .map((words) => (words ? words[length] : ""))
+        .filter(Boolean)
+        .join(" "),
+    );
     if (text === this.said) return;
     this.full.textContent = text;
     this.brief.textContent = brief;

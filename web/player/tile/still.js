@@ -1,4 +1,5 @@
-// One picture of a tile as a JPEG file: upright, in its true shape, with the time at which it was filmed.
+// One picture of a tile as a JPEG file: upright, in its true shape, with the time at which it was
+// filmed.
 
 import { localParts, withTime } from "./exif.js";
 import { drawSeen, seenSize } from "../engines/pose.js";
@@ -6,11 +7,17 @@ import { drawSeen, seenSize } from "../engines/pose.js";
 /** Of the JPEG: as good as what cameras send. */
 const QUALITY = 0.92;
 
-/** Milliseconds for which the file can be had: some browsers ask the person first where to put it. */
+/**
+ * Milliseconds for which the file can be had: some browsers ask the person first where to put it.
+ */
 const KEPT_FOR = 120000;
 
-/** @param {string} name of the camera @param {number} filmed ms since the epoch @returns {string} such as porch_2026-11-29_14-03-07.jpg, in
- *  this device's time; file systems take no colons */
+/**
+ * @param {string} name of the camera
+ * @param {number} filmed ms since the epoch
+ * @returns {string} such as porch_2026-11-29_14-03-07.jpg, in
+ * this device's time; file systems take no colons
+ */
 export function fileName(name, filmed) {
   const { day, time } = localParts(filmed);
   return `${name}_${day.join("-")}_${time.join("-")}.jpg`;

@@ -65,15 +65,19 @@ const OFFLINE = "Offline";
 export class Tile {
   /**
    * @param {string} name of the camera
-   * @param {{engine: string | null, surface: import("../engines/surface.js").SurfaceKind | null, sounds: boolean, loudness: number,
-   *          ontap: () => void, onback: () => void, onaspect: () => void, onsound: (on: boolean) => void,
-   *          onloudness: (loudness: number) => void, onmove: (by: number) => void, onrefused: (why: string) => void,
-   *          ongone: (gone: import("./departure.js").Gone | null) => void, onputaway: () => void, announce: (text: string) => void}} wall
-   *        engine: to force one of ENGINES; surface: to force one; sounds: the sound is on from the start; onsound: a person has
-   *        switched it; loudness: 0..1, and onloudness: a person has chosen it; onmove: this tile is to go so many places back or on;
-   *        ontap: the picture was tapped; onback: the way out of the large
-   *        view was; onaspect: the shape of the picture has changed; onrefused: the relay wants another key than this page has,
-   *        and why; ongone, onputaway: see Departure; announce: a sentence for a screen reader, "" takes the last one back
+   * @param {{engine: string | null, surface: import("../engines/surface.js").SurfaceKind | null,
+   *          sounds: boolean, loudness: number, ontap: () => void, onback: () => void, onaspect: ()
+   *          => void, onsound: (on: boolean) => void, onloudness: (loudness: number) => void,
+   *          onmove: (by: number) => void, onrefused: (why: string) => void, ongone: (gone:
+   *          import("./departure.js").Gone | null) => void, onputaway: () => void, announce: (text:
+   *          string) => void}} wall
+   *        engine: to force one of ENGINES; surface: to force one; sounds: the sound is on from the
+   *        start; onsound: a person has switched it; loudness: 0..1, and onloudness: a person has
+   *        chosen it; onmove: this tile is to go so many places back or on;
+   *        ontap: the picture was tapped; onback: the way out of the large view was; onaspect: the
+   *        shape of the picture has changed; onrefused: the relay wants another key than this page
+   *        has, and why; ongone, onputaway: see Departure; announce: a sentence for a screen
+   *        reader, "" takes the last one back
    */
   constructor(name, wall) {
     this.name = name;
@@ -88,7 +92,10 @@ export class Tile {
     this.announcedState = "";
     /** What the relay last said. @type {import("./verdict.js").CameraWord | null} */
     this.camera = null;
-    /** What the list of the wall says, null where there is no such list. @type {import("./departure.js").Word | null} */
+    /**
+     * What the list of the wall says, null where there is no such list.
+     * @type {import("./departure.js").Word | null}
+     */
     this.listed = null;
     /** @type {LinkState} */
     this.linkState = "closed";
@@ -221,7 +228,9 @@ export class Tile {
       frame: (/** @type {any} */ message) => this.onframe(message),
       size: ofPresent(({ width, height }) => runner.size(width, height)),
       stats: ofPresent(({ stats }) => this.onstats(stats)),
-      glass: ofPresent(({ timestamp, moment }) => pictureDelay.glass(timestamp, moment - TIME_ORIGIN)),
+      glass: ofPresent(({ timestamp, moment }) =>
+        pictureDelay.glass(timestamp, moment - TIME_ORIGIN),
+      ),
       fail: ofPresent(({ surface, reason }) => runner.fail(reason, surface)),
       surface: (/** @type {any} */ message) => this.onsurface(message),
       "sound-track": (/** @type {any} */ { message, init }) => sound.track(message, init),
@@ -255,7 +264,10 @@ export class Tile {
     return this.runner.place;
   }
 
-  /** Single pictures are asked for where somebody looks, and where it is known that the relay is there and takes this page's key. */
+  /**
+   * Single pictures are asked for where somebody looks, and where it is known that the relay is
+   * there and takes this page's key.
+   */
   get asks() {
     return this.watched && this.linkState === "open" && !this.departure.gone;
   }
@@ -291,14 +303,21 @@ export class Tile {
     };
   }
 
-  /** Its place on the wall, from 0 on, and how many there are; 1 where tiles are not moved. @param {number} place @param {number} places */
+  /**
+   * Its place on the wall, from 0 on, and how many there are; 1 where tiles are not moved.
+   * @param {number} place
+   * @param {number} places
+   */
   setRank(place, places) {
     if (this.rank.place === place && this.rank.places === places) return;
     this.rank = { place, places };
     this.refreshMore();
   }
 
-  /** @param {boolean} large whether this tile fills the window @param {boolean} alone whether there is a wall to go back to */
+  /**
+   * @param {boolean} large whether this tile fills the window
+   * @param {boolean} alone whether there is a wall to go back to
+   */
   setLarge(large, alone) {
     this.view.setLarge(large, alone);
   }
@@ -326,7 +345,8 @@ export class Tile {
   onlink({ state, refusal, transport, place, moved }) {
     this.linkState = state;
     this.transport = transport;
-    if (refusal || state === "open" || state === "closed") this.refusal = refusal; // one try without an answer takes nothing back
+    // One try without an answer takes nothing back.
+    if (refusal || state === "open" || state === "closed") this.refusal = refusal;
     this.runner.place = place;
     relay.linked(state, refusal, moved);
     this.runner.ask();
@@ -347,7 +367,8 @@ export class Tile {
     if (way) this.onpong(way);
     this.pictureDelay.clock(offset, way);
     this.sound.clock(offset);
-    if (!this.inSight && this.watched) this.look(); // a hidden page's own clock may go once a minute only
+    // A hidden page's own clock may go once a minute only.
+    if (!this.inSight && this.watched) this.look();
   }
 
   /** @param {import("./picture-delay.js").Pong} way */
@@ -365,8 +386,12 @@ export class Tile {
     if (way.idle !== undefined) times.filmedAt = now - way.idle / 1000;
   }
 
-  /** Begins, and ends what needs a connection of its own while the camera is gone: of its return the list tells.
-   *  @param {import("./departure.js").Word | null} word of the wall's list; null where this camera is alone on its page */
+  /**
+   * Begins, and ends what needs a connection of its own while the camera is gone: of its return the
+   * list tells.
+   * @param {import("./departure.js").Word | null} word of the wall's list; null where this camera
+   *   is alone on its page
+   */
   hear(word) {
     this.listed = word;
     if (word) hearLabel(this.name, word.label || "");
@@ -381,7 +406,8 @@ export class Tile {
     if (gone) {
       this.runner.endTrack();
       this.sound.end();
-      if (this.announcedState !== "gone") this.wall.announce(""); // it is no longer what was said last
+      // It is no longer what was said last.
+      if (this.announcedState !== "gone") this.wall.announce("");
     }
     this.runner.ask();
     this.refresh();
@@ -399,29 +425,47 @@ export class Tile {
   oncontrol(message) {
     if (this.isHungUp) return; // that was on its way
     if (message.type === "state") hearLabel(this.name, message.label || "");
-    if (message.type === "welcome" && !this.place) version.hear(message.version); // the page came from there
+    // The page came from there.
+    if (message.type === "welcome" && !this.place) version.hear(message.version);
     if (message.type === "welcome") this.onwelcome();
-    else if (message.type === "state") this.onstate(message.state, message.reason || "", message.keyless === true, message.sound || "", message.since);
+    else if (message.type === "state")
+      this.onstate(
+        message.state,
+        message.reason || "",
+        message.keyless === true,
+        message.sound || "",
+        message.since,
+      );
     else if (message.type === "track-end") this.runner.endTrack();
     else if (message.type === "turns") this.pad.update(message);
     else if (message.type === "refused") this.pad.refuse(message.text);
   }
 
-  /** The relay may be another one, with another clock: everything begins anew, behind the last picture. */
+  /**
+   * The relay may be another one, with another clock: everything begins anew, behind the last
+   * picture.
+   */
   onwelcome() {
     this.runner.endTrack();
     this.sound.restart();
   }
 
-  /** @param {string} state @param {string} reason @param {boolean} keyless pictures come, but none to begin with
-   *  @param {string} microphone what the camera says of it @param {number} [since] ms since the epoch, by the relay's clock: when it went */
+  /**
+   * @param {string} state
+   * @param {string} reason
+   * @param {boolean} keyless pictures come, but none to begin with
+   * @param {string} microphone what the camera says of it
+   * @param {number} [since] ms since the epoch, by the relay's clock: when it went
+   */
   onstate(state, reason, keyless, microphone, since) {
     const went = this.camera ? this.camera.state : "";
     this.camera = { state, reason, keyless, microphone };
     if (state === "live" && !(keyless && went === "live")) this.times.pictureAt = performance.now();
-    // A relay that has come back and knows nothing of a camera that was here: where there is a list, that tells.
+    // A relay that has come back and knows nothing of a camera that was here: where there is a
+    // list, that tells.
     const { hadPicture } = this.runner;
-    const lost = state === "waiting" && !keyless && went === "" && hadPicture && this.listed === null;
+    const lost =
+      state === "waiting" && !keyless && went === "" && hadPicture && this.listed === null;
     if (lost && !this.departure.gone) this.departure.hear({ state: "gone", reason: "lost" });
     else this.departure.hear({ state, reason, keyless, since });
     this.refresh();
@@ -435,7 +479,10 @@ export class Tile {
     if (this.floating) this.floating.paint();
   }
 
-  /** @param {{choice: number, picture?: VideoFrame, track?: MediaStreamTrack}} message from the Receiver's end of the surface */
+  /**
+   * @param {{choice: number, picture?: VideoFrame, track?: MediaStreamTrack}} message from the
+   *   Receiver's end of the surface
+   */
   onsurface(message) {
     this.runner.receive(message);
     if (message.picture && this.floating) this.floating.paint();
@@ -449,7 +496,8 @@ export class Tile {
     this.received = received;
     this.pictureDelay.arrive(arrival, decode, now);
     if (!this.runner.count({ received, fed, shown, dropped })) return;
-    if (!this.inSight && arrival !== null) this.pictureDelay.unseen(arrival); // no picture of it is looked at here
+    // No picture of it is looked at here.
+    if (!this.inSight && arrival !== null) this.pictureDelay.unseen(arrival);
     this.onpicture();
   }
 
@@ -530,8 +578,10 @@ export class Tile {
 
   /** @param {TileState} state a new one @param {string} sentence */
   announceState(state, sentence) {
-    const asleep = !this.watched && this.camera !== null && this.camera.reason === "unwatched"; // nobody waits for it
-    const later = state === "connecting" || state === "gone"; // it may be for a moment; see announceGone
+    // Nobody waits for it.
+    const asleep = !this.watched && this.camera !== null && this.camera.reason === "unwatched";
+    // It may be for a moment; see announceGone.
+    const later = state === "connecting" || state === "gone";
     if (state === this.announcedState || later || asleep) return;
     this.announcedState = state;
     this.wall.announce(`${this.called}: ${WORDS[state]}. ${sentence}`);
@@ -605,7 +655,9 @@ export class Tile {
     if (!shown) return;
     try {
       hand(await stillOf(shown, shownTime), fileName(this.name, shownTime));
-      this.tell(`Saved the ${state === "live" ? "picture" : "last picture, which is"} of ${timeOf(shownTime)}.`);
+      this.tell(
+        `Saved the ${state === "live" ? "picture" : "last picture, which is"} of ${timeOf(shownTime)}.`,
+      );
     } catch (error) {
       this.tell("This browser could not save the picture.");
     }

@@ -73,7 +73,8 @@ export function judge(facts, now) {
   if (!camera) return ["connecting", "Connecting…"];
   const { state, reason, keyless } = camera;
   if (state === "waiting" && keyless) return ["waiting", KEYLESS];
-  if (state === "waiting") return ["waiting", hadPicture ? "Waiting for the camera…" : "Not there yet."];
+  if (state === "waiting")
+    return ["waiting", hadPicture ? "Waiting for the camera…" : "Not there yet."];
   if (state === "paused") return ["paused", PAUSED_BECAUSE[reason] || "Paused."];
   if (facts.hasTrack && facts.failure) return ["failed", facts.failure];
   if (facts.blocked) return ["connecting", "Tap the picture to start it."];

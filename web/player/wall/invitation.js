@@ -1,13 +1,15 @@
-// How a phone comes here to film, as the relay says: its address, the code with it, and, for a moment
-// after a tap, both with the key.
+// How a phone comes here to film, as the relay says: its address, the code with it, and, for a
+// moment after a tap, both with the key.
 
 import { RefusalError } from "../../shared/relay/login.js";
 
 /** Hosts that a phone cannot reach: its own. */
 const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
 
-/** others: the same at its other addresses; code: the address of the picture, "" for none.
- *  @typedef {{url: string, others: string[], withKey: boolean, reach: string, code: string}} Told */
+/**
+ * others: the same at its other addresses; code: the address of the picture, "" for none.
+ * @typedef {{url: string, others: string[], withKey: boolean, reach: string, code: string}} Told
+ */
 
 /** @param {string} address @returns {boolean} whether only this computer gets there */
 export function isLocal(address) {
@@ -51,8 +53,11 @@ export class Invitation {
   }
 }
 
-/** @param {string} path @returns {Promise<Response>} of which nothing is left on the disk, because it
- *  may hold a key */
+/**
+ * @param {string} path
+ * @returns {Promise<Response>} of which nothing is left on the disk, because it
+ * may hold a key
+ */
 async function askInvite(path) {
   const answer = await fetch(path, { credentials: "same-origin", cache: "no-store" });
   if (!answer.ok) throw new Error(`status ${answer.status}`);

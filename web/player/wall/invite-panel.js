@@ -10,8 +10,8 @@ import { cover } from "../../shared/page/inert.js";
 export class InvitePanel {
   /**
    * @param {(id: string) => any} find a part of the page
-   * @param {{session: () => MaybeSession, isEmpty: () => boolean, hidden: () => number,
-   *          guest: () => string, base: () => string}} wall isEmpty: no camera is there; hidden: how
+   * @param {{session: () => MaybeSession, isEmpty: () => boolean, hidden: () => number, guest: ()
+   *          => string, base: () => string}} wall isEmpty: no camera is there; hidden: how
    *        many are put away; guest: what a guest is told where none of its cameras is here, or "";
    *        base: where the relay is, as far as that is known
    */
@@ -151,7 +151,11 @@ export class InvitePanel {
   }
 }
 
-/** Breaks a long address between its parts only. @param {HTMLElement} element @param {string} address */
+/**
+ * Breaks a long address between its parts only.
+ * @param {HTMLElement} element
+ * @param {string} address
+ */
 function showAddress(element, address) {
   element.textContent = "";
   for (const text of address.match(/[^/]+\/*/g) || []) {

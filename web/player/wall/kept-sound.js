@@ -1,5 +1,6 @@
-// Which cameras' sound is on, and how loud. They stand in the history entry, as the one that is large
-// does: so a reload goes on with them, and so does a camera that comes back after its tile was gone.
+// Which cameras' sound is on, and how loud. They stand in the history entry, as the one that is
+// large does: so a reload goes on with them, and so does a camera that comes back after its tile
+// was gone.
 
 export class KeptSound {
   /** @param {any} state of the history's entry @param {() => void} onchange they are to be kept */

@@ -26,7 +26,9 @@ export function otherWords({ camera, viewer, watch, link }) {
 /** @param {Session | null} session @param {string} name
  *  @returns {boolean} whether the key of this browser shows this camera and no other */
 export function isOnly(session, name) {
-  return session !== null && session.keys && session.watch !== "all" && session.watch.join() === name;
+  return (
+    session !== null && session.keys && session.watch !== "all" && session.watch.join() === name
+  );
 }
 
 /** A guest's key shows certain cameras, and films nothing.

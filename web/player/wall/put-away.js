@@ -1,5 +1,5 @@
-// Cameras that are gone and that a person has put away on this device. Each is remembered with the time since when it is gone: if it goes
-// again, that is news.
+// Cameras that are gone and that a person has put away on this device. Each is remembered with the
+// time since when it is gone: if it goes again, that is news.
 
 import { onRemembered, recall, remember } from "../../shared/page/stored.js";
 
@@ -9,7 +9,10 @@ const STORED = "drawercam-put-away";
 const MOST = 200;
 
 export class PutAway {
-  /** @param {() => void} onchange another page of this device has put some away, or has brought them back */
+  /**
+   * @param {() => void} onchange another page of this device has put some away, or has brought them
+   *   back
+   */
   constructor(onchange) {
     /** ms since the epoch by the relay's clock, as it said them. @type {Map<string, number>} */
     this.since = new Map();
@@ -23,7 +26,8 @@ export class PutAway {
   load() {
     this.since = new Map();
     try {
-      for (const [name, since] of Object.entries(JSON.parse(recall(STORED) || "{}"))) if (since > 0) this.since.set(name, since);
+      for (const [name, since] of Object.entries(JSON.parse(recall(STORED) || "{}")))
+        if (since > 0) this.since.set(name, since);
     } catch (error) {
       // no page of ours wrote that
     }
@@ -36,8 +40,12 @@ export class PutAway {
     remember(STORED, JSON.stringify(known));
   }
 
-  /** Whether it was put away, and has not gone again since. An earlier time is another one, too: clocks are put right.
-   *  @param {string} name @param {number} since */
+  /**
+   * Whether it was put away, and has not gone again since. An earlier time is another one, too:
+   * clocks are put right.
+   * @param {string} name
+   * @param {number} since
+   */
   has(name, since) {
     return this.since.get(name) === since;
   }

@@ -1,28 +1,47 @@
-// A tile is dragged to another place of the wall: by the mouse at once, by a finger that has rested on it for a moment, because a finger that
-// moves at once scrolls. Nothing else moves meanwhile; a bar shows where the tile would go.
+// A tile is dragged to another place of the wall: by the mouse at once, by a finger that has rested
+// on it for a moment, because a finger that moves at once scrolls. Nothing else moves meanwhile; a
+// bar shows where the tile would go.
 
-/** Milliseconds that a finger rests before it lifts the tile: as long as phones' own home screens want. */
+/**
+ * Milliseconds that a finger rests before it lifts the tile: as long as phones' own home screens
+ * want.
+ */
 const REST = 450;
 
 /** Pixels: below this a hand that trembles has not moved. */
 const SLACK = 8;
 
-/** Pixels from the wall's edge in which it scrolls under what is dragged, and pixels at each refresh. */
+/**
+ * Pixels from the wall's edge in which it scrolls under what is dragged, and pixels at each
+ * refresh.
+ */
 const EDGE = 48;
 const SCROLL = 10;
 
-/** Where the bar stands, before and behind a tile: in a row that is read from the left, from the right, and for a tile alone in its row. */
-const MARKS = [["drop-left", "drop-right"], ["drop-right", "drop-left"], ["drop-above", "drop-below"]];
+/**
+ * Where the bar stands, before and behind a tile: in a row that is read from the left, from the
+ * right, and for a tile alone in its row.
+ */
+const MARKS = [
+  ["drop-left", "drop-right"],
+  ["drop-right", "drop-left"],
+  ["drop-above", "drop-below"],
+];
 const ALL_MARKS = MARKS.reduce((all, some) => all.concat(some));
 
-/** x, y: where it began, pixels of the window; scroll: how far the wall was scrolled then; touch: by a finger; lifted: it is dragged.
- *  @typedef {{id: number, tile: HTMLElement, view: HTMLElement, x: number, y: number, scroll: number, touch: boolean, lifted: boolean}} Drag */
+/**
+ * x, y: where it began, pixels of the window; scroll: how far the wall was scrolled then; touch: by
+ * a finger; lifted: it is dragged.
+ * @typedef {{id: number, tile: HTMLElement, view: HTMLElement, x: number, y: number, scroll:
+ *   number, touch: boolean, lifted: boolean}} Drag
+ */
 
 export class TileDrag {
   /**
    * @param {HTMLElement} wall
-   * @param {{may: () => boolean, ondrop: (name: string, neighbour: string, after: boolean) => void}} handlers may: whether tiles can be moved
-   *        now; ondrop: this one goes beside that one, behind it or in front of it
+   * @param {{may: () => boolean, ondrop: (name: string, neighbour: string, after: boolean) =>
+   *        void}} handlers may: whether tiles can be moved now; ondrop: this one goes beside that
+   *        one, behind it or in front of it
    */
   constructor(wall, handlers) {
     this.wall = wall;
@@ -39,8 +58,15 @@ export class TileDrag {
     wall.addEventListener("pointermove", (event) => this.move(event));
     wall.addEventListener("pointerup", (event) => this.end(event, true));
     wall.addEventListener("pointercancel", (event) => this.end(event, false));
-    wall.addEventListener("contextmenu", (event) => this.drag && this.drag.touch && event.preventDefault());
-    wall.addEventListener("touchmove", (event) => this.drag && this.drag.lifted && event.cancelable && event.preventDefault(), { passive: false });
+    wall.addEventListener(
+      "contextmenu",
+      (event) => this.drag && this.drag.touch && event.preventDefault(),
+    );
+    wall.addEventListener(
+      "touchmove",
+      (event) => this.drag && this.drag.lifted && event.cancelable && event.preventDefault(),
+      { passive: false },
+    );
     wall.addEventListener("click", (event) => this.click(event), true);
     addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !this.drag || !this.drag.lifted) return;
@@ -56,7 +82,14 @@ export class TileDrag {
     this.dropped = false;
     const view = /** @type {Element} */ (event.target).closest(".view");
     const tile = view && view.closest(".tile");
-    if (!(view instanceof HTMLElement) || !(tile instanceof HTMLElement) || event.button !== 0 || !event.isPrimary || !this.handlers.may()) return;
+    if (
+      !(view instanceof HTMLElement) ||
+      !(tile instanceof HTMLElement) ||
+      event.button !== 0 ||
+      !event.isPrimary ||
+      !this.handlers.may()
+    )
+      return;
     const { clientX: x, clientY: y, pointerId: id } = event;
     const touch = event.pointerType === "touch";
     this.drag = { id, tile, view, x, y, scroll: this.wall.scrollTop, touch, lifted: false };
@@ -71,7 +104,8 @@ export class TileDrag {
     this.at = { x: event.clientX, y: event.clientY };
     if (drag.lifted) return this.follow();
     if (Math.hypot(this.at.x - drag.x, this.at.y - drag.y) < SLACK) return;
-    if (drag.touch) this.stop(); // it scrolls
+    if (drag.touch)
+      this.stop(); // it scrolls
     else this.lift();
   }
 
@@ -98,12 +132,16 @@ export class TileDrag {
     this.setTarget(this.find(drag.tile));
   }
 
-  /** @param {HTMLElement} dragged @returns {{tile: HTMLElement, after: boolean, mark: string} | null} what lies under the hand */
+  /**
+   * @param {HTMLElement} dragged
+   * @returns {{tile: HTMLElement, after: boolean, mark: string} | null} what lies under the hand
+   */
   find(dragged) {
     const { at, wall } = this;
     for (const tile of /** @type {Iterable<HTMLElement>} */ (wall.querySelectorAll(".tile"))) {
       const { left, right, top, bottom } = tile.getBoundingClientRect();
-      if (tile === dragged || !(at.x >= left && at.x < right && at.y >= top && at.y < bottom)) continue;
+      if (tile === dragged || !(at.x >= left && at.x < right && at.y >= top && at.y < bottom))
+        continue;
       const stacked = right - left > wall.clientWidth / 2; // alone in its row
       const leftwards = getComputedStyle(wall).direction === "rtl";
       const after = stacked ? at.y > (top + bottom) / 2 : at.x > (left + right) / 2 !== leftwards;
@@ -131,14 +169,20 @@ export class TileDrag {
     this.scrolling = requestAnimationFrame(() => this.scroll());
   }
 
-  /** @param {PointerEvent} event @param {boolean} here whether the hand has let go, and has not lost it */
+  /**
+   * @param {PointerEvent} event
+   * @param {boolean} here whether the hand has let go, and has not lost it
+   */
   end(event, here) {
     const { drag, target } = this;
     if (!drag || event.pointerId !== drag.id) return;
     this.dropped = drag.lifted && here;
     this.stop();
-    const [name, neighbour] = [drag.tile, target && target.tile].map((tile) => (tile && tile.isConnected && tile.dataset.camera) || "");
-    if (this.dropped && target && name && neighbour) this.handlers.ondrop(name, neighbour, target.after);
+    const [name, neighbour] = [drag.tile, target && target.tile].map(
+      (tile) => (tile && tile.isConnected && tile.dataset.camera) || "",
+    );
+    if (this.dropped && target && name && neighbour)
+      this.handlers.ondrop(name, neighbour, target.after);
   }
 
   /** The tile is back where it was. */

@@ -1,7 +1,8 @@
-// The wall: which cameras there are, where their tiles stand, and the panels around them. Each tile looks after itself (tile.js).
+// The wall: which cameras there are, where their tiles stand, and the panels around them. Each tile
+// looks after itself (tile.js).
 //
-// Address: ?camera=porch shows only one; ?engine=frames, mse or jpeg forces a way of decoding, and ?surface=generator, offscreen or
-// canvas a way to the screen (surface.js).
+// Address: ?camera=porch shows only one; ?engine=frames, mse or jpeg forces a way of decoding, and
+// ?surface=generator, offscreen or canvas a way to the screen (surface.js).
 //
 // Long, because it joins all parts of the page; what each of them does stands in its own file.
 
@@ -12,7 +13,15 @@ import { Announcer } from "../../shared/page/announcer.js";
 import { browserOf, stepsToReach } from "../../shared/page/browser-menus.js";
 import { haveRoom, placeTiles } from "./layout.js";
 import { InvitePanel } from "./invite-panel.js";
-import { guestWords, isOnly, judgeKey, lostWords, mayWatch, otherWay, otherWords } from "./key-words.js";
+import {
+  guestWords,
+  isOnly,
+  judgeKey,
+  lostWords,
+  mayWatch,
+  otherWay,
+  otherWords,
+} from "./key-words.js";
 import { KeptSound } from "./kept-sound.js";
 import { Link } from "../../shared/relay/relay-link.js";
 import { elsewhere, signpost } from "../../shared/relay/moved-relay.js";
@@ -45,20 +54,28 @@ import { WakeLock } from "../../shared/page/wake-lock.js";
 /** Milliseconds before the relay is asked again after it did not answer. */
 const RETRY = 2000;
 
-/** Milliseconds between two looks whether the screen has to stay on: a phone's goes off after 15 s at the earliest. */
+/**
+ * Milliseconds between two looks whether the screen has to stay on: a phone's goes off after 15 s
+ * at the earliest.
+ */
 const AWAKE_LOOK = 2000;
 
 /** Pixels at the usual size of letters: below these a tile speaks in small letters. */
 const SMALL_WIDTH = 200;
 const SMALL_HEIGHT = 180;
 
-/** Pixels at the usual size of letters: below this a button of a tile has no words, and its name a line of its own. */
+/**
+ * Pixels at the usual size of letters: below this a button of a tile has no words, and its name a
+ * line of its own.
+ */
 const NARROW_WIDTH = 380;
 
 /** Pixels: letters of the usual size. */
 const USUAL_TEXT = 16;
 
-/** Milliseconds between two looks at the connection: it says to the minute since when it is away. */
+/**
+ * Milliseconds between two looks at the connection: it says to the minute since when it is away.
+ */
 const RELAY_LOOK = 1000;
 
 /** Width over height of a picture that was never seen. */
@@ -79,7 +96,11 @@ const banner = byId("banner");
 const keyPanel = byId("key");
 
 /** What stands there where a key is asked for. */
-const KEY_WORDS = { title: byId("key-title").textContent, label: byId("key-label").textContent, use: byId("key-use").textContent };
+const KEY_WORDS = {
+  title: byId("key-title").textContent,
+  label: byId("key-label").textContent,
+  use: byId("key-use").textContent,
+};
 
 const query = new URLSearchParams(location.search);
 const only = query.get("camera");
@@ -131,7 +152,10 @@ const alarms = new Alarms({
   },
 });
 
-/** Whether this page could not reach the relay when it tried last; and why the relay does not let it in, as it says. */
+/**
+ * Whether this page could not reach the relay when it tried last; and why the relay does not let it
+ * in, as it says.
+ */
 let unreached = false;
 /** @type {import("../../shared/relay/absence.js").Refusal | null} */
 let refusal = null;
@@ -155,8 +179,12 @@ async function start() {
   else askForKey(linkWords(session) || otherWords(session));
 }
 
-/** @param {string} text "" takes the banner away @param {string} [way] an address where help is
- *  @param {string[]} [steps] what a person can do: shown after a tap, because there is no room for it beside the pictures */
+/**
+ * @param {string} text "" takes the banner away
+ * @param {string} [way] an address where help is
+ * @param {string[]} [steps] what a person can do: shown after a tap, because there is no room for
+ *   it beside the pictures
+ */
 function say(text, way = "", steps = []) {
   if (banner.dataset.says === text + way) return;
   banner.dataset.says = text + way;
@@ -196,7 +224,8 @@ function openWall() {
   keyPanel.hidden = true;
   byId("guests").hidden = only !== null || !session || !session.manage;
   if (only !== null) {
-    if (!NAME.test(only)) return say("No camera can have this name: a name has small letters, digits and hyphens.");
+    if (!NAME.test(only))
+      return say("No camera can have this name: a name has small letters, digits and hyphens.");
     showCameras([only]);
     return;
   }
@@ -212,7 +241,8 @@ function openWall() {
     onpong: () => relay.heard(),
     onmessage: (message) => {
       if (message.type === "cameras") list(message.cameras);
-      else if (message.type === "welcome" && link && !link.settled) version.hear(message.version); // the page came from there
+      // The page came from there.
+      else if (message.type === "welcome" && link && !link.settled) version.hear(message.version);
     },
   });
   listed = false;
@@ -250,7 +280,10 @@ function allIsWell() {
   titleSays("relay", "");
 }
 
-/** Says what keeps this page from the relay. @param {import("../../shared/relay/absence.js").Refusal | null} [why] what it says itself */
+/**
+ * Says what keeps this page from the relay.
+ * @param {import("../../shared/relay/absence.js").Refusal | null} [why] what it says itself
+ */
 function tellRelay(why = refusal) {
   refusal = why;
   if (refused) return; // its key is what matters, and that has been said
@@ -261,12 +294,14 @@ function tellRelay(why = refusal) {
   if (alone) refusal = refusalOf(alone.refusal);
   const away = relay.away();
   titleSays("relay", away ? awayWords(away) : refusal ? "The relay refuses this page" : "");
-  const steps = away && !away.moved ? stepsToReach(browserOf(navigator), location.protocol === "https:") : [];
+  const steps =
+    away && !away.moved ? stepsToReach(browserOf(navigator), location.protocol === "https:") : [];
   if (away) say(`${awayWords(away)}. ${TRYING}`, signpost(lastSession()), steps);
   else if (relay.restarting) say("The relay is restarting…");
   else if (refusal) say(refusalWords(refusal));
   else if (unreached) say(`The relay does not answer. ${TRYING}`, signpost(lastSession()));
-  else if (link && !listed) say("Connecting…"); // an empty wall is no answer
+  else if (link && !listed)
+    say("Connecting…"); // an empty wall is no answer
   else say(version.stuck ? NEWER : "");
 }
 
@@ -275,9 +310,14 @@ setInterval(() => {
   settle();
 }, RELAY_LOOK);
 
-// Not while something would end with this page that a person has begun: after a reload, many browsers want a tap for each of these.
+// Not while something would end with this page that a person has begun: after a reload, many
+// browsers want a tap for each of these.
 version.follow({
-  mayReload: () => !isFilled() && ![...tiles.values()].some(({ sound, floating }) => sound.wanted || (floating && floating.floats)),
+  mayReload: () =>
+    !isFilled() &&
+    ![...tiles.values()].some(
+      ({ sound, floating }) => sound.wanted || (floating && floating.floats),
+    ),
   onstuck: () => tellRelay(),
 });
 
@@ -289,7 +329,11 @@ function isFilled() {
 
 // --- the key ---
 
-/** The relay has refused the key of this page, so it is not shown again: somebody has to bring another one. @param {string} why */
+/**
+ * The relay has refused the key of this page, so it is not shown again: somebody has to bring
+ * another one.
+ * @param {string} why
+ */
 async function onrefused(why) {
   if (refused) return; // by one of the other links
   refused = true;
@@ -298,10 +342,14 @@ async function onrefused(why) {
   } catch (error) {
     session = null;
   }
-  if (session && !mayWatch(session, only)) askForKey(`${why} ${otherWords(session) || ASK_FOR_LINK}`);
-  else if (link && link.state !== "closed") refused = false; // it was one camera's, which the wall will list no more
-  else if (!session) say(`${why} ${NEW_KEY_THERE}`, signpost(lastSession())); // its tiles say why, too
-  else startTimer = setTimeout(start, RETRY); // another page of this browser was given one meanwhile
+  if (session && !mayWatch(session, only))
+    askForKey(`${why} ${otherWords(session) || ASK_FOR_LINK}`);
+  // It was one camera's, which the wall will list no more.
+  else if (link && link.state !== "closed") refused = false;
+  // Its tiles say why, too.
+  else if (!session) say(`${why} ${NEW_KEY_THERE}`, signpost(lastSession()));
+  // Another page of this browser was given one meanwhile.
+  else startTimer = setTimeout(start, RETRY);
 }
 
 function closeWall() {
@@ -327,7 +375,11 @@ function askForKey(why = "") {
 /** @param {string} why as above */
 function showKeyPanel(why) {
   const unkept = keepsNoKey(session);
-  byId("key-title").textContent = unkept ? KEEPS_NO_KEY : why && session && session.link ? LINK_OPENS_NOTHING : KEY_WORDS.title;
+  byId("key-title").textContent = unkept
+    ? KEEPS_NO_KEY
+    : why && session && session.link
+      ? LINK_OPENS_NOTHING
+      : KEY_WORDS.title;
   byId("key-label").textContent = unkept ? "Another “Watch” key" : KEY_WORDS.label;
   byId("key-use").textContent = unkept ? "Try again" : KEY_WORDS.use;
   byId("key-how").hidden = unkept;
@@ -358,7 +410,10 @@ byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ ev
     showKeyPanel("");
   } catch (error) {
     session = null;
-    wrong = error instanceof RefusalError ? refusalWords(error.refusal) : "The relay does not answer. Try again in a moment.";
+    wrong =
+      error instanceof RefusalError
+        ? refusalWords(error.refusal)
+        : "The relay does not answer. Try again in a moment.";
   }
   if (session && mayWatch(session, only)) openWall();
   else tellWrong(wrong);
@@ -366,7 +421,8 @@ byId("key-form").addEventListener("submit", async (/** @type {SubmitEvent} */ ev
 
 /** @param {string} text what is wrong with the key that was typed, "" for nothing */
 function tellWrong(text) {
-  if (keepsNoKey(session)) byId("key-wrong").textContent = text; // it is not what was typed
+  if (keepsNoKey(session))
+    byId("key-wrong").textContent = text; // it is not what was typed
   else tellMistake(byId("key-field"), byId("key-wrong"), text);
   byId("key-wrong").hidden = text === "";
 }
@@ -386,18 +442,33 @@ function showAll() {
   for (const entry of entries) /** @type {Tile} */ (tiles.get(entry.name)).hear(entry);
 }
 
-/** Those that are to be seen, in the order of the wall. Where not all can be seen at once, and more are gone than not, those that are gone make
- *  way, the latest first. A few that are gone stay where they are missed.
- *  @returns {{entries: import("./roll.js").Entry[], gone: number}} gone: how many of the last ones have made way */
+/**
+ * Those that are to be seen, in the order of the wall. Where not all can be seen at once, and more
+ * are gone than not, those that are gone make way, the latest first. A few that are gone stay where
+ * they are missed.
+ * @returns {{entries: import("./roll.js").Entry[], gone: number}} gone: how many of the last ones
+ *   have made way
+ */
 function sorted() {
-  const known = new Map(roll.all.map((entry) => /** @type {[string, import("./roll.js").Entry]} */ ([entry.name, entry])));
-  const names = order.sort([...known.values()].filter((entry) => !isPutAway(entry)).map(({ name }) => name));
+  const known = new Map(
+    roll.all.map(
+      (entry) => /** @type {[string, import("./roll.js").Entry]} */ ([entry.name, entry]),
+    ),
+  );
+  const names = order.sort(
+    [...known.values()].filter((entry) => !isPutAway(entry)).map(({ name }) => name),
+  );
   const entries = names.map((name) => /** @type {import("./roll.js").Entry} */ (known.get(name)));
   // One whose page is reloaded is back before, and nothing moves.
-  const longGone = (/** @type {import("./roll.js").Entry} */ { state, since = 0 }) => state === "gone" && Date.now() - since > FORBEARANCE;
+  const longGone = (/** @type {import("./roll.js").Entry} */ { state, since = 0 }) =>
+    state === "gone" && Date.now() - since > FORBEARANCE;
   const gone = entries.filter(longGone);
   const here = entries.length - gone.length;
-  if (here === 0 || gone.length <= here || haveRoom(names.map(aspectOf), wall.clientWidth, wall.clientHeight, textSize())) {
+  if (
+    here === 0 ||
+    gone.length <= here ||
+    haveRoom(names.map(aspectOf), wall.clientWidth, wall.clientHeight, textSize())
+  ) {
     return { entries, gone: 0 };
   }
   gone.sort((a, b) => (b.since || 0) - (a.since || 0));
@@ -415,11 +486,15 @@ function textSize() {
   return parseFloat(getComputedStyle(document.documentElement).fontSize) / USUAL_TEXT;
 }
 
-/** Puts those elsewhere that have to make way, or no more. Nothing moves under a finger. @returns {boolean} whether any had to */
+/**
+ * Puts those elsewhere that have to make way, or no more. Nothing moves under a finger.
+ * @returns {boolean} whether any had to
+ */
 function settle() {
   if (only !== null || large !== null || drag.drag !== null) return false;
   const { entries, gone } = sorted();
-  if (gone === aside && entries.map(({ name }) => name).join() === [...tiles.keys()].join()) return false;
+  if (gone === aside && entries.map(({ name }) => name).join() === [...tiles.keys()].join())
+    return false;
   showAll();
   return true;
 }
@@ -482,17 +557,23 @@ function showCameras(names) {
   layOut();
 }
 
-/** Puts the tiles' elements into their order. Only what stands in the wrong place is moved, because moving an element takes its focus away
- *  and closes the window in which its picture floats: so the others make way for the one that has either.
- *  @param {Tile[]} sorted */
+/**
+ * Puts the tiles' elements into their order. Only what stands in the wrong place is moved, because
+ * moving an element takes its focus away and closes the window in which its picture floats: so the
+ * others make way for the one that has either.
+ * @param {Tile[]} sorted
+ */
 function arrange(sorted) {
-  const fixed = sorted.find(({ floating }) => floating && floating.floats) || sorted.find(({ element }) => element.contains(document.activeElement));
+  const fixed =
+    sorted.find(({ floating }) => floating && floating.floats) ||
+    sorted.find(({ element }) => element.contains(document.activeElement));
   /** @type {Element | null} */
   let next = null;
   for (const tile of sorted.reverse()) {
     const { element } = tile;
     const stays = tile === fixed && element.isConnected;
-    if (!stays && (element.nextElementSibling !== next || !element.isConnected)) wall.insertBefore(element, next);
+    if (!stays && (element.nextElementSibling !== next || !element.isConnected))
+      wall.insertBefore(element, next);
     next = element;
   }
 }
@@ -503,26 +584,41 @@ function layOut() {
   const { direction } = getComputedStyle(document.documentElement);
   const text = textSize();
   const whole = { left: 0, top: 0, width, height };
-  const places = large === null ? placeTiles(shown.map((tile) => tile.aspect), width, height, text, aside) : [whole];
+  const places =
+    large === null
+      ? placeTiles(
+          shown.map((tile) => tile.aspect),
+          width,
+          height,
+          text,
+          aside,
+        )
+      : [whole];
   shown.forEach(({ element }, index) => {
     const place = places[index];
     const left = direction === "rtl" ? width - place.left - place.width : place.left;
-    // The edges are rounded, and not the sizes: else the last row would stand out by a pixel, and the wall would scroll.
+    // The edges are rounded, and not the sizes: else the last row would stand out by a pixel, and
+    // the wall would scroll.
     const [x, y] = [Math.round(left), Math.round(place.top)];
     element.style.left = `${x}px`;
     element.style.top = `${y}px`;
     element.style.width = `${Math.round(left + place.width) - x}px`;
     element.style.height = `${Math.round(place.top + place.height) - y}px`;
     const small = large === null ? text : 1;
-    element.classList.toggle("small", place.width < SMALL_WIDTH * small || place.height < SMALL_HEIGHT * small);
+    element.classList.toggle(
+      "small",
+      place.width < SMALL_WIDTH * small || place.height < SMALL_HEIGHT * small,
+    );
     element.classList.toggle("narrow", place.width < NARROW_WIDTH * text);
   });
 }
 
 new ResizeObserver(fitAgain).observe(wall);
 
-/** Who watches touches nothing for hours, so the screen is kept on while something is live. Old browsers do that only for a video that
- *  plays; there it is what the engine shows it with. */
+/**
+ * Who watches touches nothing for hours, so the screen is kept on while something is live. Old
+ * browsers do that only for a video that plays; there it is what the engine shows it with.
+ */
 const awake = new WakeLock(() => undefined, false);
 
 setInterval(() => {
@@ -546,7 +642,10 @@ function putTile(name, neighbour, after) {
   showAll();
   const place = [...tiles.keys()].indexOf(name) + 1;
   const tile = tiles.get(name);
-  if (tile) tile.tell([`Now ${place} of ${tiles.size}.`, forgets("The order of the cameras")].join(" ").trim());
+  if (tile)
+    tile.tell(
+      [`Now ${place} of ${tiles.size}.`, forgets("The order of the cameras")].join(" ").trim(),
+    );
 }
 
 /** @param {string} name @param {number} by places */
@@ -558,21 +657,42 @@ function moveTile(name, by) {
 
 const drag = new TileDrag(wall, { may: () => mayMove() && large === null, ondrop: putTile });
 
-/** Keys that move the tile that has the focus, with Alt, and by how many places. @type {Record<string, number>} */
+/**
+ * Keys that move the tile that has the focus, with Alt, and by how many places.
+ * @type {Record<string, number>}
+ */
 const MOVES = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 
 wall.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-  const backwards = event.key !== "ArrowUp" && event.key !== "ArrowDown" && getComputedStyle(wall).direction === "rtl";
+  const backwards =
+    event.key !== "ArrowUp" &&
+    event.key !== "ArrowDown" &&
+    getComputedStyle(wall).direction === "rtl";
   const by = (MOVES[event.key] || 0) * (backwards ? -1 : 1);
-  const tile = [...tiles.values()].find(({ element }) => element.contains(/** @type {Node} */ (event.target)));
-  if (!by || !event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || large !== null || !mayMove() || !tile) return;
+  const tile = [...tiles.values()].find(({ element }) =>
+    element.contains(/** @type {Node} */ (event.target)),
+  );
+  if (
+    !by ||
+    !event.altKey ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.shiftKey ||
+    large !== null ||
+    !mayMove() ||
+    !tile
+  )
+    return;
   event.preventDefault(); // else some browsers go back
   moveTile(tile.name, by);
 });
 
 // --- cameras that are gone ---
 
-/** @param {string} name @param {import("../tile/departure.js").Gone | null} gone null: it is back */
+/**
+ * @param {string} name
+ * @param {import("../tile/departure.js").Gone | null} gone null: it is back
+ */
 function ongone(name, gone) {
   if (!gone) putAway.forget([name]);
   if (gone && !putAway.has(name, gone.since)) alarms.hear(name, gone.reason);
@@ -582,14 +702,19 @@ function ongone(name, gone) {
 
 /** @returns {[name: string, since: number][]} those on the wall */
 function goneCameras() {
-  const known = [...tiles].map(([name, { departure }]) => /** @type {[string, number]} */ ([name, departure.gone ? departure.gone.since : 0]));
+  const known = [...tiles].map(
+    ([name, { departure }]) =>
+      /** @type {[string, number]} */ ([name, departure.gone ? departure.gone.since : 0]),
+  );
   return known.filter(([, since]) => since > 0);
 }
 
 /** @returns {string[]} those that are gone and not to be seen */
 function hiddenNames() {
   if (only === null) return roll.all.filter(isPutAway).map(({ name }) => name);
-  return goneCameras().filter(([name, since]) => putAway.has(name, since)).map(([name]) => name);
+  return goneCameras()
+    .filter(([name, since]) => putAway.has(name, since))
+    .map(([name]) => name);
 }
 
 /** A person has seen that they are gone. @param {[name: string, since: number][]} cameras */
@@ -618,7 +743,12 @@ function applyGone() {
   const gone = goneCameras();
   const hidden = hiddenNames();
   const all = tiles.size === 1 ? "1 camera" : `${tiles.size} cameras`;
-  const count = only !== null || tiles.size === 0 ? "" : gone.length === 0 ? all : `${all}, ${gone.length} gone`;
+  const count =
+    only !== null || tiles.size === 0
+      ? ""
+      : gone.length === 0
+        ? all
+        : `${all}, ${gone.length} gone`;
   setText(byId("count"), count);
   byId("away-all").hidden = only !== null || gone.length < 2;
   byId("back-again").hidden = hidden.length === 0;
@@ -645,7 +775,10 @@ function applyAlarms() {
 function applyOnly(hidden) {
   const tile = tiles.get(/** @type {string} */ (only));
   if (tile) tile.element.hidden = hidden;
-  const note = tile && hidden ? `${tile.called}: ${tile.departure.words}. It is put away on this device, and is shown again when it is back.` : "";
+  const note =
+    tile && hidden
+      ? `${tile.called}: ${tile.departure.words}. It is put away on this device, and is shown again when it is back.`
+      : "";
   setText(byId("away-note"), note);
   byId("away-note").hidden = !hidden;
   layOut();
@@ -673,12 +806,15 @@ function tap(name) {
   applyLarge();
 }
 
-/** Makes the page what its history entry says: so the back button, a reload and a tap are one thing. */
+/**
+ * Makes the page what its history entry says: so the back button, a reload and a tap are one thing.
+ */
 function applyLarge() {
   const wish = only !== null ? only : history.state && history.state.large;
   large = tiles.has(wish) ? wish : null;
   for (const [name, tile] of tiles) {
-    if (only === null) tile.element.hidden = large !== null && name !== large; // a hidden tile decodes nothing
+    // A hidden tile decodes nothing.
+    if (only === null) tile.element.hidden = large !== null && name !== large;
     tile.setLarge(name === large, only !== null);
   }
   byId("bar").hidden = large !== null && only === null;

@@ -1,4 +1,5 @@
-// Sentences for a screen reader, in a live region. What is true no more is taken back: who reads on in the page must not find it there.
+// Sentences for a screen reader, in a live region. What is true no more is taken back: who reads on
+// in the page must not find it there.
 
 /** Milliseconds in which sentences are gathered. */
 const GATHER = 800;
@@ -18,11 +19,16 @@ export class Announcer {
     if (this.timer === 0) this.timer = setTimeout(() => this.tell(), GATHER);
   }
 
-  /** What was said of this is true no more, and nothing else is to be said. @param {string} subject */
+  /**
+   * What was said of this is true no more, and nothing else is to be said.
+   * @param {string} subject
+   */
   takeBack(subject) {
     this.waiting = this.waiting.filter((one) => one.subject !== subject);
-    // Readers say what is added or changed, and nothing of what is taken away: so each sentence is an element of its own.
-    for (const one of [.../** @type {any} */ (this.element.children)]) if (one.dataset.subject === subject) one.remove();
+    // Readers say what is added or changed, and nothing of what is taken away: so each sentence is
+    // an element of its own.
+    for (const one of [.../** @type {any} */ (this.element.children)])
+      if (one.dataset.subject === subject) one.remove();
   }
 
   tell() {

@@ -1,10 +1,16 @@
-// The next step in this browser's own menus. What a browser can do is found out by trying; only the names of its menus are told by its
-// name.
+// The next step in this browser's own menus. What a browser can do is found out by trying; only the
+// names of its menus are told by its name.
 
-/** family: whose menus it has; system: that of the device.
- *  @typedef {{family: "chrome" | "safari" | "firefox" | "other", system: "android" | "ios" | "desktop", name: string}} Browser */
+/**
+ * family: whose menus it has; system: that of the device.
+ * @typedef {{family: "chrome" | "safari" | "firefox" | "other", system: "android" | "ios" |
+ *   "desktop", name: string}} Browser
+ */
 
-/** The first that is found counts: most browsers also claim to be others. @type {[RegExp, Browser["family"], string][]} */
+/**
+ * The first that is found counts: most browsers also claim to be others.
+ * @type {[RegExp, Browser["family"], string][]}
+ */
 const FAMILIES = [
   [/SamsungBrowser/, "chrome", "Samsung Internet"],
   [/Edg(A|iOS)?\//, "chrome", "Edge"],
@@ -18,9 +24,14 @@ const FAMILIES = [
  * @returns {Browser}
  */
 export function browserOf({ userAgent, maxTouchPoints = 0 }) {
-  const [, family, name] = FAMILIES.find(([sign]) => sign.test(userAgent)) || [/./, /** @type {"other"} */ ("other"), "the browser"];
+  const [, family, name] = FAMILIES.find(([sign]) => sign.test(userAgent)) || [
+    /./,
+    /** @type {"other"} */ ("other"),
+    "the browser",
+  ];
   // An iPad says that it is a Mac; no Mac has a touch screen.
-  const ios = /iPhone|iPad|iPod/.test(userAgent) || (/Macintosh/.test(userAgent) && maxTouchPoints > 1);
+  const ios =
+    /iPhone|iPad|iPod/.test(userAgent) || (/Macintosh/.test(userAgent) && maxTouchPoints > 1);
   const system = ios ? "ios" : userAgent.includes("Android") ? "android" : "desktop";
   return { family, system, name };
 }
@@ -47,7 +58,11 @@ export function stepsToAllow({ family, system, name }, device) {
   }
   if (system === "ios") {
     const app = `in the phone’s Settings, open ${name} (from iOS 18 on: Apps, ${name})`;
-    if (family !== "safari") return [`${app[0].toUpperCase()}${app.slice(1)}, and switch ${device} on.`, "Then reload this page."];
+    if (family !== "safari")
+      return [
+        `${app[0].toUpperCase()}${app.slice(1)}, and switch ${device} on.`,
+        "Then reload this page.",
+      ];
     return [
       `Touch the icon left of the address, then Website Settings, and set ${device} to Allow.`,
       `If that does not help: ${app}, ${device}, and choose Ask or Allow.`,
@@ -59,7 +74,10 @@ export function stepsToAllow({ family, system, name }, device) {
     safari: `In the menu Safari, choose Settings for this Website, and set ${device} to Allow.`,
     other: `Click the icon left of the address, find the permissions of this page, and allow ${device}.`,
   }[family];
-  return [first, `If it is allowed there: the system’s own settings for privacy must let ${name} use the ${device.toLowerCase()}.`];
+  return [
+    first,
+    `If it is allowed there: the system’s own settings for privacy must let ${name} use the ${device.toLowerCase()}.`,
+  ];
 }
 
 /**
@@ -69,9 +87,16 @@ export function stepsToAllow({ family, system, name }, device) {
  * @returns {string[]}
  */
 export function stepsToTrust({ family, system }, linked) {
-  const where = linked ? "(the link below)" : "(the relay shows its address when it starts: ask the person who runs it)";
-  const steps = [`Open the relay’s trust page ${where} on this device, and install the relay’s certificate.`];
-  if (system === "ios") steps.push("Then, in Settings, open General, About, Certificate Trust Settings, and switch it on for the relay.");
+  const where = linked
+    ? "(the link below)"
+    : "(the relay shows its address when it starts: ask the person who runs it)";
+  const steps = [
+    `Open the relay’s trust page ${where} on this device, and install the relay’s certificate.`,
+  ];
+  if (system === "ios")
+    steps.push(
+      "Then, in Settings, open General, About, Certificate Trust Settings, and switch it on for the relay.",
+    );
   if (system === "android" && family === "firefox") {
     steps.push(
       "Firefox uses it after one more thing: in its Settings, open About Firefox and touch the logo five times; then, back in Settings, " +
@@ -101,18 +126,30 @@ export function stepsToStayOn({ system }) {
 /** What to do where a device was too busy. @param {Browser} browser @returns {string[]} */
 export function stepsToRelieve({ system }) {
   const [apps, it] = system === "desktop" ? ["programs", "computer"] : ["apps", "phone"];
-  return [`Close other ${apps} and pages, and test again.`, `If it stays like this, restart the ${it}.`];
+  return [
+    `Close other ${apps} and pages, and test again.`,
+    `If it stays like this, restart the ${it}.`,
+  ];
 }
 
 /** What to do where a browser lacks something. @param {Browser} browser @returns {string[]} */
 export function stepsToUpdate({ family, system, name }) {
-  if (system === "ios") return ["Update the phone (Settings, General, Software Update): its browsers can do what the system can do."];
-  if (system === "android" && family !== "chrome") return ["Install Chrome from the Play Store, and open this page there."];
+  if (system === "ios")
+    return [
+      "Update the phone (Settings, General, Software Update): its browsers can do what the system can do.",
+    ];
+  if (system === "android" && family !== "chrome")
+    return ["Install Chrome from the Play Store, and open this page there."];
   if (system === "android") return [`Update ${name} in the Play Store.`];
   return ["Update the browser, or open this page in a current Chrome or Firefox."];
 }
 
-/** What to do where the relay cannot be reached. @param {Browser} browser @param {boolean} secure it is reached by https @returns {string[]} */
+/**
+ * What to do where the relay cannot be reached.
+ * @param {Browser} browser
+ * @param {boolean} secure it is reached by https
+ * @returns {string[]}
+ */
 export function stepsToReach({ system }, secure) {
   const [it, wifi] = system === "desktop" ? ["computer", "network"] : ["phone", "Wi-Fi"];
   const steps = [

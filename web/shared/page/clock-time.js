@@ -1,6 +1,9 @@
 // Times of day as people write them, in this device's time and language.
 
-/** @param {number} moment ms since the epoch @returns {string} such as 01:14, with the day when it was not today */
+/**
+ * @param {number} moment ms since the epoch
+ * @returns {string} such as 01:14, with the day when it was not today
+ */
 export function timeOf(moment) {
   const date = new Date(moment);
   const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });

@@ -16,7 +16,12 @@ export function setIcon(svg, symbol) {
   if (use && use.getAttribute("href") !== `#${symbol}`) use.setAttribute("href", `#${symbol}`);
 }
 
-/** @param {string} tag @param {string} className @param {(Node | string)[]} children @returns {any} */
+/**
+ * @param {string} tag
+ * @param {string} className
+ * @param {(Node | string)[]} children
+ * @returns {any}
+ */
 export function part(tag, className, ...children) {
   const element = document.createElement(tag);
   element.className = className;
@@ -24,19 +29,30 @@ export function part(tag, className, ...children) {
   return element;
 }
 
-/** @param {string} className @param {(Node | string)[]} children @returns {HTMLButtonElement} one that submits nothing */
+/**
+ * @param {string} className
+ * @param {(Node | string)[]} children
+ * @returns {HTMLButtonElement} one that submits nothing
+ */
 export function button(className, ...children) {
   const element = part("button", className, ...children);
   element.type = "button";
   return element;
 }
 
-/** @param {Element} element @param {string} text changed only when it differs, so that nothing is announced twice */
+/**
+ * @param {Element} element
+ * @param {string} text changed only when it differs, so that nothing is announced twice
+ */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** @param {Element} element @param {string} attribute @param {string} value changed only when it differs */
+/**
+ * @param {Element} element
+ * @param {string} attribute
+ * @param {string} value changed only when it differs
+ */
 export function setAttribute(element, attribute, value) {
   if (element.getAttribute(attribute) !== value) element.setAttribute(attribute, value);
 }

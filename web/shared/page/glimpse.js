@@ -1,5 +1,5 @@
-// What holds a key is shown for a moment: a minute, and no longer than the page is seen. Who passes by later, or looks at the list of open
-// apps, sees none.
+// What holds a key is shown for a moment: a minute, and no longer than the page is seen. Who passes
+// by later, or looks at the list of open apps, sees none.
 //
 //   const glimpse = new Glimpse((seen) => { image.hidden = !seen; });
 //   button.addEventListener("click", () => glimpse.begin());
@@ -8,14 +8,18 @@
 const LONGEST = 60000;
 
 export class Glimpse {
-  /** @param {(seen: boolean) => void} onchange what it shows appears, or is to be taken out of the page */
+  /**
+   * @param {(seen: boolean) => void} onchange what it shows appears, or is to be taken out of the
+   *   page
+   */
   constructor(onchange) {
     this.onchange = onchange;
     this.timer = 0;
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState !== "visible") this.end();
     });
-    addEventListener("pagehide", () => this.end()); // the browser may keep the page, and show it again
+    // The browser may keep the page, and show it again.
+    addEventListener("pagehide", () => this.end());
   }
 
   get seen() {

@@ -1,23 +1,34 @@
-// A bar that shows how loud a microphone is: its length says it, without any colour. An empty frame is silence, no frame is not knowing.
+// A bar that shows how loud a microphone is: its length says it, without any colour. An empty frame
+// is silence, no frame is not knowing.
 //
-//   const bar = new LevelBar(element);       // a <span class="level"> of the page, or one of its own
-//   bar.show(level, performance.now());      // a few times a second; RMS 0..1; null where nobody can know it
+//   // a <span class="level"> of the page, or one of its own
+//   const bar = new LevelBar(element);
+//   // a few times a second; RMS 0..1; null where nobody can know it
+//   bar.show(level, performance.now());
 
-/** Decibels below the loudest possible: what an empty bar and a full one stand for. A quiet room is at -70 to -85, somebody who speaks in it
- *  at -40 to -20. */
+/**
+ * Decibels below the loudest possible: what an empty bar and a full one stand for. A quiet room is
+ * at -70 to -85, somebody who speaks in it at -40 to -20.
+ */
 const EMPTY = -100;
 const FULL = -12;
 
 /** The shortest bar there is, as a share: whatever is not silence can be seen. */
 const LEAST = 0.08;
 
-/** By how much the bar falls at most from one look to the next, as a share, so that it does not flicker. It rises at once. */
+/**
+ * By how much the bar falls at most from one look to the next, as a share, so that it does not
+ * flicker. It rises at once.
+ */
 const FALL = 0.12;
 
 /** The bar moves in so many steps: a smaller change is none. */
 const STEPS = 24;
 
-/** Milliseconds for which it stands still where the person wants little motion; then it shows the loudest of them. */
+/**
+ * Milliseconds for which it stands still where the person wants little motion; then it shows the
+ * loudest of them.
+ */
 const CALM = 2000;
 
 /** @param {number} level RMS 0..1 @returns {number} share of the bar */
@@ -64,6 +75,7 @@ export class LevelBar {
     const step = Math.ceil(this.shown * STEPS);
     if (step === this.step) return;
     this.step = step;
-    this.filling.style.transform = `scaleX(${step / STEPS})`; // nothing else moves, and nothing is laid out again
+    // Nothing else moves, and nothing is laid out again.
+    this.filling.style.transform = `scaleX(${step / STEPS})`;
   }
 }

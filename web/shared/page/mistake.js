@@ -1,7 +1,8 @@
-// What is wrong with what somebody typed into a field: said below it, in the colour of errors, to a screen reader too, and the field has the
-// focus.
+// What is wrong with what somebody typed into a field: said below it, in the colour of errors, to a
+// screen reader too, and the field has the focus.
 //
-//   tellMistake(field, hint, "The relay does not know this key.");    // hint: named by the field's aria-describedby
+//   // hint: named by the field's aria-describedby
+//   tellMistake(field, hint, "The relay does not know this key.");
 //   tellMistake(field, hint, "");                                     // nothing is wrong any more
 
 /** @param {HTMLElement} field @param {HTMLElement} hint @param {string} text "" for nothing */

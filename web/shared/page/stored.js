@@ -1,4 +1,5 @@
-// What a page remembers from one visit to the next. A browser that blocks storage forgets, and works.
+// What a page remembers from one visit to the next. A browser that blocks storage forgets, and
+// works.
 
 /** Whether this browser lets the page remember anything. */
 export function remembers() {
@@ -11,9 +12,14 @@ export function remembers() {
   }
 }
 
-/** @param {string} what is forgotten, the subject of a sentence @returns {string} that this browser will not remember it, and why; "" where it will */
+/**
+ * @param {string} what is forgotten, the subject of a sentence
+ * @returns {string} that this browser will not remember it, and why; "" where it will
+ */
 export function forgets(what) {
-  return remembers() ? "" : `${what} will be forgotten: storage is blocked for ${location.host} in this browser’s settings.`;
+  return remembers()
+    ? ""
+    : `${what} will be forgotten: storage is blocked for ${location.host} in this browser’s settings.`;
 }
 
 /** @param {string} key of localStorage @returns {string} "" where nothing is remembered */
@@ -34,7 +40,11 @@ export function remember(key, value) {
   }
 }
 
-/** @param {string} key @param {() => void} changed another page of this device has remembered something else there, or has forgotten it */
+/**
+ * @param {string} key
+ * @param {() => void} changed another page of this device has remembered something else there, or
+ *   has forgotten it
+ */
 export function onRemembered(key, changed) {
   addEventListener("storage", (event) => {
     if (event.key === key || event.key === null) changed(); // null: everything was cleared

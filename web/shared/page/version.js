@@ -1,14 +1,21 @@
-// A page of another version: pages stay open for months, and the relay is upgraded meanwhile. What goes over the wire stays the same, so such a page
-// goes on; but modules move, and what it loads later may be missing. So it loads itself anew, once for each version, where that disturbs nobody;
+// A page of another version: pages stay open for months, and the relay is upgraded meanwhile. What
+// goes over the wire stays the same, so such a page goes on; but modules move, and what it loads
+// later may be missing. So it loads itself anew, once for each version, where that disturbs nobody;
 // else it says that there is a newer one.
 //
 //   version.follow({mayReload: async () => true, onstuck: () => {}});    // by the page
-//   version.hear(message.version);    // in each `welcome` of the relay from which the page came, and of no other
-//   version.doubt();                  // something of the page could not be loaded: perhaps it has moved
+//   // in each `welcome` of the relay from which the page came, and of no other
+//   version.hear(message.version);
+//   // something of the page could not be loaded: perhaps it has moved
+//   version.doubt();
 //
-// The relay writes its version into the page (docs/protocol.md); a page that was told none, by an older relay, knows nothing of this.
+// The relay writes its version into the page (docs/protocol.md); a page that was told none, by an
+// older relay, knows nothing of this.
 
-/** Milliseconds for which nobody has touched the page: long enough to be at the other end of the room. */
+/**
+ * Milliseconds for which nobody has touched the page: long enough to be at the other end of the
+ * room.
+ */
 const UNTOUCHED = 60000;
 
 /** Milliseconds before the relay is asked once more for a page that it did not give. */
@@ -23,13 +30,19 @@ const TOUCHES = ["pointerdown", "pointermove", "touchstart", "keydown", "wheel"]
 /** Where a page has its version, as it is served. */
 const PLACE = /<meta name="version" content="([0-9a-f]+)">/;
 
-/** mayReload: whether it would disturb nobody just now, touches aside; onstuck: whether a person should be told has changed
- *  @typedef {{mayReload: () => boolean | Promise<boolean>, onstuck: () => void}} Follower */
+/**
+ * mayReload: whether it would disturb nobody just now, touches aside; onstuck: whether a person
+ * should be told has changed
+ * @typedef {{mayReload: () => boolean | Promise<boolean>, onstuck: () => void}} Follower
+ */
 
-/** What it needs of a browser. own: this page's version, "" where it has none; served: asks the relay for that of the same page, now; tried: the
- *  version for which it was loaded anew, also as it was before that; clock: ms
- *  @typedef {{own: string, served: () => Promise<string>, tried: () => string, remember: (version: string) => void, reload: () => void,
- *            clock: () => number}} Tools */
+/**
+ * What it needs of a browser. own: this page's version, "" where it has none; served: asks the
+ * relay for that of the same page, now; tried: the version for which it was loaded anew, also as it
+ * was before that; clock: ms
+ * @typedef {{own: string, served: () => Promise<string>, tried: () => string, remember: (version:
+ *            string) => void, reload: () => void, clock: () => number}} Tools
+ */
 
 export class PageVersion {
   /** @param {Tools} tools */
@@ -130,7 +143,10 @@ async function servedVersion() {
   return found ? found[1] : "";
 }
 
-/** It stands in the history entry, which outlives a reload also where storage is blocked. What a page writes there may replace it, so it is read first. */
+/**
+ * It stands in the history entry, which outlives a reload also where storage is blocked. What a
+ * page writes there may replace it, so it is read first.
+ */
 let tried = String((history.state && history.state.reloadedFor) || "");
 
 /** This page. */
@@ -148,5 +164,6 @@ export const version = new PageVersion({
 
 export const NEWER = "There is a newer version of this page: reload it when it suits you.";
 
-for (const touch of TOUCHES) addEventListener(touch, () => version.touch(), { capture: true, passive: true });
+for (const touch of TOUCHES)
+  addEventListener(touch, () => version.touch(), { capture: true, passive: true });
 setInterval(() => version.look(), LOOK);

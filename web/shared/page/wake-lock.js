@@ -1,17 +1,22 @@
 // Keeps the screen on: a phone whose screen sleeps films nothing, and shows nothing.
 //
-//   const lock = new WakeLock((state) => {});   // "held", "fallback" or "none"; with a second argument, false, without the fallback
+//   // "held", "fallback" or "none"; with a second argument, false, without the fallback
+//   const lock = new WakeLock((state) => {});
 //   lock.hold();
 //   lock.look(performance.now());   // now and then
 //   lock.release();
 //
-// Browsers without the Screen Wake Lock API (Chrome before 84, Safari before 16.4, Firefox before 126) keep the screen on while a video
-// plays. The fallback is such a video: 16 x 16 points, muted, looping, inline, fed by a canvas that is repainted twice a second. It needs
-// no file, so it works offline and under a strict Content-Security-Policy.
+// Browsers without the Screen Wake Lock API (Chrome before 84, Safari before 16.4, Firefox before
+// 126) keep the screen on while a video plays. The fallback is such a video: 16 x 16 points, muted,
+// looping, inline, fed by a canvas that is repainted twice a second. It needs no file, so it works
+// offline and under a strict Content-Security-Policy.
 
 /** @typedef {"held" | "fallback" | "none"} WakeState */
 
-/** Side of the fallback's picture in pixels, and pictures per second: enough to count as a playing video. */
+/**
+ * Side of the fallback's picture in pixels, and pictures per second: enough to count as a playing
+ * video.
+ */
 const SIDE = 16;
 const RATE = 2;
 
@@ -21,7 +26,8 @@ const RETRY = 10000;
 export class WakeLock {
   /**
    * @param {(state: WakeState) => void} onchange
-   * @param {boolean} standsIn whether a video stands in where the browser has no such lock, or refuses it
+   * @param {boolean} standsIn whether a video stands in where the browser has no such lock, or
+   *   refuses it
    */
   constructor(onchange, standsIn = true) {
     this.onchange = onchange;
@@ -50,7 +56,10 @@ export class WakeLock {
     this._take();
   }
 
-  /** The system may take the lock away at any time, and a phone that sleeps cannot be woken up. @param {number} now ms */
+  /**
+   * The system may take the lock away at any time, and a phone that sleeps cannot be woken up.
+   * @param {number} now ms
+   */
   look(now) {
     if (this.state !== "none" || now - this.triedAt < RETRY) return;
     this.triedAt = now;
@@ -82,7 +91,8 @@ export class WakeLock {
         this._enter("held");
       } else sentinel.release();
     } catch (error) {
-      if (this.standsIn) await this._playVideo(); // also where the lock is refused, as in a battery-saving mode
+      // Also where the lock is refused, as in a battery-saving mode.
+      if (this.standsIn) await this._playVideo();
     } finally {
       this.pending = false;
     }
@@ -93,7 +103,9 @@ export class WakeLock {
     const video = document.createElement("video");
     if (!this.wanted || !canvas.captureStream) return;
     canvas.width = canvas.height = SIDE;
-    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { alpha: false }));
+    const context = /** @type {CanvasRenderingContext2D} */ (
+      canvas.getContext("2d", { alpha: false })
+    );
     let odd = false;
     const paint = () => {
       odd = !odd;

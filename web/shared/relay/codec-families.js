@@ -1,6 +1,9 @@
 // The families of codecs as the relay calls them (docs/protocol.md, "What players play").
 
-/** By the beginning of a codec's name, as RFC 6381 has it and as recorders say it. @type {[RegExp, string][]} */
+/**
+ * By the beginning of a codec's name, as RFC 6381 has it and as recorders say it.
+ * @type {[RegExp, string][]}
+ */
 const FAMILIES = [
   [/^vp0?8/, "vp8"],
   [/^vp0?9/, "vp9"],
@@ -10,9 +13,12 @@ const FAMILIES = [
   [/^mp4a/, "aac"],
 ];
 
-/** @param {string} name a codec's, or a MIME type with one @returns {string} "" if it is not known */
+/**
+ * @param {string} name a codec's, or a MIME type with one
+ * @returns {string} "" if it is not known
+ */
 export function familyOf(name) {
-  const codec = name.includes("/") ? (name.split(/codecs="?/)[1] || "") : name;
+  const codec = name.includes("/") ? name.split(/codecs="?/)[1] || "" : name;
   const found = FAMILIES.find(([beginning]) => beginning.test(codec));
   return found ? found[1] : "";
 }

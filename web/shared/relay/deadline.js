@@ -27,7 +27,11 @@ export class Deadline {
     this.timer = setTimeout(() => this.abort(), limit);
   }
 
-  /** @template T @param {Promise<T>} action @returns {Promise<T>} rejected with an AbortError when it was aborted before */
+  /**
+   * @template T
+   * @param {Promise<T>} action
+   * @returns {Promise<T>} rejected with an AbortError when it was aborted before
+   */
   within(action) {
     return Promise.race([action, this.over]);
   }

@@ -1,17 +1,21 @@
-// A WebSocket for browsers that refuse one: the same frames (RFC 6455 section 5), one half of the connection in the body of a response, the
-// other in POSTs (docs/protocol.md, "Over HTTP"). It has the parts of WebSocket's interface that relay-link.js uses, and works in a page and
-// in a worker.
+// A WebSocket for browsers that refuse one: the same frames (RFC 6455 section 5), one half of the
+// connection in the body of a response, the other in POSTs (docs/protocol.md, "Over HTTP"). It has
+// the parts of WebSocket's interface that relay-link.js uses, and works in a page and in a worker.
 //
 //   const socket = new HttpSocket("wss://192.168.1.20:8443/player/porch", "drawercam.1");
 //
-// What is sent waits while a POST is under way, and goes together in the next one. A POST that failed is sent again: each says where in
-// this half it begins, so the relay passes over what it has already.
+// What is sent waits while a POST is under way, and goes together in the next one. A POST that
+// failed is sent again: each says where in this half it begins, so the relay passes over what it
+// has already.
 //
-// A browser has few connections to one relay, six in most, and each of these sockets keeps one. Without a free one no POST gets through, so
-// there are a few of these sockets, and further ones are refused.
+// A browser has few connections to one relay, six in most, and each of these sockets keeps one.
+// Without a free one no POST gets through, so there are a few of these sockets, and further ones
+// are refused.
 
-/** Sockets at once in one page or worker: a player has four cameras in its worker, the list of cameras in its page, and one connection is
- *  left for POSTs. */
+/**
+ * Sockets at once in one page or worker: a player has four cameras in its worker, the list of
+ * cameras in its page, and one connection is left for POSTs.
+ */
 const MOST_SOCKETS = 4;
 
 const TOO_MANY = {
@@ -22,10 +26,15 @@ const TOO_MANY = {
 /** Bytes of one POST at most: how much has arrived is known only when it is answered. */
 const MOST_POSTED = 64 * 1024;
 
-/** Bytes of the last POST at most for which it may outlive the page (fetch's `keepalive`; the limit is 64 KiB for all of a page). */
+/**
+ * Bytes of the last POST at most for which it may outlive the page (fetch's `keepalive`; the limit
+ * is 64 KiB for all of a page).
+ */
 const MOST_KEPT_ALIVE = 60 * 1024;
 
-/** Milliseconds before a POST that failed is sent again; the last one is the end of the connection. */
+/**
+ * Milliseconds before a POST that failed is sent again; the last one is the end of the connection.
+ */
 const RETRY_PAUSES = [50, 200, 500, 1000];
 
 /** Milliseconds that the relay has for its half of a good-bye. */
@@ -49,7 +58,10 @@ const CLOSE = 8;
 const PING = 9;
 const PONG = 10;
 
-/** The connection broke without a good-bye (section 7.1.5), and: the peer broke the rules, a message is too long (section 7.4.1). */
+/**
+ * The connection broke without a good-bye (section 7.1.5), and: the peer broke the rules, a message
+ * is too long (section 7.4.1).
+ */
 const ABNORMAL = 1006;
 const PROTOCOL_ERROR = 1002;
 const TOO_LONG = 1009;
@@ -80,8 +92,12 @@ function together(parts) {
   return all;
 }
 
-/** The head of a frame from a client. Its mask is 0, which changes nothing: the mask protects proxies that take frames for requests
- *  (section 10.3), and these here are the body of one. @param {number} opcode @param {number} size of the payload */
+/**
+ * The head of a frame from a client. Its mask is 0, which changes nothing: the mask protects
+ * proxies that take frames for requests (section 10.3), and these here are the body of one.
+ * @param {number} opcode
+ * @param {number} size of the payload
+ */
 function headOf(opcode, size) {
   const extended = size < 126 ? 0 : size < 65536 ? 2 : 8;
   const head = new Uint8Array(2 + extended + 4);
@@ -96,7 +112,8 @@ function headOf(opcode, size) {
 /** Cuts the relay's bytes into frames. */
 class FrameReader {
   /**
-   * @param {(opcode: number, payload: Uint8Array) => void} onframe the payload has a buffer of its own
+   * @param {(opcode: number, payload: Uint8Array) => void} onframe the payload has a buffer of its
+   *   own
    * @param {(code: number) => void} onerror
    */
   constructor(onframe, onerror) {
@@ -144,7 +161,8 @@ class FrameReader {
 
   _begun() {
     const [first, second] = this.head;
-    if (first >> 4 !== 8 || second & 0x80) this._fail(PROTOCOL_ERROR); // the relay sends whole messages, without extensions and masks
+    // The relay sends whole messages, without extensions and masks.
+    if (first >> 4 !== 8 || second & 0x80) this._fail(PROTOCOL_ERROR);
     this.headNeeded = second === 126 ? 4 : second === 127 ? 10 : 2;
   }
 
@@ -186,7 +204,10 @@ export class HttpSocket {
     this.onclose = null;
     /** Never called: whatever happens, onclose follows. @type {((event: object) => void) | null} */
     this.onerror = null;
-    /** Why the relay did not let it in, as it says. @type {{id: string, text: string, add?: string} | null} */
+    /**
+     * Why the relay did not let it in, as it says.
+     * @type {{id: string, text: string, add?: string} | null}
+     */
     this.refusal = null;
     const address = new URL(url);
     address.protocol = address.protocol === "wss:" ? "https:" : "http:";
@@ -201,9 +222,15 @@ export class HttpSocket {
     this._arrived = 0;
     this._pumping = false;
     this._closeTimer = 0;
-    /** Ends the requests under way; Chrome before 66 cannot, there only the relay's half is ended (`_source`). */
+    /**
+     * Ends the requests under way; Chrome before 66 cannot, there only the relay's half is ended
+     * (`_source`).
+     */
     this._abort = typeof AbortController === "function" ? new AbortController() : null;
-    /** The relay's half, while it is read. @type {ReadableStreamDefaultReader<Uint8Array> | null} */
+    /**
+     * The relay's half, while it is read.
+     * @type {ReadableStreamDefaultReader<Uint8Array> | null}
+     */
     this._source = null;
     this._reader = new FrameReader(
       (opcode, payload) => this._frame(opcode, payload),
@@ -255,7 +282,8 @@ export class HttpSocket {
         this.refusal = { id: error, text, add };
       } else await this._read(answer);
     } catch (error) {
-      // The network, an abort, or an answer that is not the relay's: there is no connection, and more is not known.
+      // The network, an abort, or an answer that is not the relay's: there is no connection, and
+      // more is not known.
     }
     this._end(ABNORMAL, "");
   }
@@ -292,8 +320,15 @@ export class HttpSocket {
     } else if (opcode === CLOSE) {
       const code = payload.length >= 2 ? payload[0] * 256 + payload[1] : 1005; // none was said
       this._end(code, decoder.decode(payload.subarray(2)));
-    } else if ((opcode === TEXT || opcode === BINARY) && this.onmessage && this.readyState === OPEN) {
-      this.onmessage({ data: opcode === TEXT ? decoder.decode(payload) : /** @type {ArrayBuffer} */ (payload.buffer) });
+    } else if (
+      (opcode === TEXT || opcode === BINARY) &&
+      this.onmessage &&
+      this.readyState === OPEN
+    ) {
+      this.onmessage({
+        data:
+          opcode === TEXT ? decoder.decode(payload) : /** @type {ArrayBuffer} */ (payload.buffer),
+      });
     }
   }
 
@@ -348,7 +383,11 @@ export class HttpSocket {
     return together(parts);
   }
 
-  /** @param {Part} body @returns {Promise<boolean>} whether it has arrived; not if the relay knows this connection no more */
+  /**
+   * @param {Part} body
+   * @returns {Promise<boolean>} whether it has arrived; not if the relay knows this connection no
+   *   more
+   */
   async _post(body) {
     for (const pause of [0].concat(RETRY_PAUSES)) {
       if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
@@ -363,7 +402,10 @@ export class HttpSocket {
     return false;
   }
 
-  /** All that may not have arrived, in one last POST beside the one that may be under way: the page may end at any moment. */
+  /**
+   * All that may not have arrived, in one last POST beside the one that may be under way: the page
+   * may end at any moment.
+   */
   async _farewell() {
     const rest = this._cut(Infinity);
     const body = this._posted ? together([this._posted, rest]) : rest;
@@ -383,7 +425,13 @@ export class HttpSocket {
   /** @param {string} address @param {RequestInit} more */
   _fetch(address, more) {
     const signal = more.keepalive || !this._abort ? undefined : this._abort.signal;
-    return fetch(address, Object.assign({ method: "POST", cache: "no-store", credentials: "same-origin", signal }, more));
+    return fetch(
+      address,
+      Object.assign(
+        { method: "POST", cache: "no-store", credentials: "same-origin", signal },
+        more,
+      ),
+    );
   }
 
   /** @param {number} code @param {string} reason */

@@ -1,6 +1,7 @@
 // A relay that moved: asks the registry where it is now. Works in a page and in a worker.
 //
-//   let session = await openSession();   // has `registry`, `relay` and `ticket` where the relay has a registry
+//   // has `registry`, `relay` and `ticket` where the relay has a registry
+//   let session = await openSession();
 //   new Link(path, { ..., elsewhere: elsewhere(() => session) });
 
 import { Deadline } from "./deadline.js";
@@ -8,7 +9,10 @@ import { Deadline } from "./deadline.js";
 /** Milliseconds that the registry may take: it is in the same house, or not to be had at all. */
 const PATIENCE = 4000;
 
-/** Milliseconds for which an answer is good. A wall has one link per camera, and all of them lose their relay in the same moment. */
+/**
+ * Milliseconds for which an answer is good. A wall has one link per camera, and all of them lose
+ * their relay in the same moment.
+ */
 const FRESH = 2000;
 
 /** Addresses that are tried at most: more networks than a relay is in. */
@@ -19,7 +23,8 @@ const LONGEST_ANSWER = 8192;
 
 export class Finder {
   /**
-   * @param {{registry: string, relay: string}} session the registry's address, such as `https://192.168.1.2:8099`, and the relay's name
+   * @param {{registry: string, relay: string}} session the registry's address, such as
+   *   `https://192.168.1.2:8099`, and the relay's name
    * @param {typeof fetch} [ask] for tests
    */
   constructor(session, ask) {
@@ -31,11 +36,16 @@ export class Finder {
   }
 
   /**
-   * Where the relay is now, likeliest address first. Never rejects: a registry that cannot be asked knows nothing.
-   * @returns {Promise<string[]>} such as `["https://192.168.1.20:8443"]`; empty when it is not there
+   * Where the relay is now, likeliest address first. Never rejects: a registry that cannot be asked
+   * knows nothing.
+   * @returns {Promise<string[]>} such as `["https://192.168.1.20:8443"]`; empty when it is not
+   *   there
    */
   look() {
-    if (this.answer === null || (this.answeredAt !== 0 && performance.now() - this.answeredAt > FRESH)) {
+    if (
+      this.answer === null ||
+      (this.answeredAt !== 0 && performance.now() - this.answeredAt > FRESH)
+    ) {
       this.answeredAt = 0;
       this.answer = this._look().catch(() => []);
       this.answer.then(() => {
@@ -49,7 +59,9 @@ export class Finder {
     const deadline = new Deadline(PATIENCE);
     try {
       const { signal } = deadline;
-      const answer = await deadline.within(this.ask(this.url, { cache: "no-store", credentials: "omit", redirect: "error", signal }));
+      const answer = await deadline.within(
+        this.ask(this.url, { cache: "no-store", credentials: "omit", redirect: "error", signal }),
+      );
       if (!answer.ok) return [];
       const text = await deadline.within(answer.text());
       if (text.length > LONGEST_ANSWER) return [];
@@ -62,7 +74,8 @@ export class Finder {
 }
 
 /**
- * Those that are an https address and nothing else. A ticket goes there, so never by anything that can be listened to.
+ * Those that are an https address and nothing else. A ticket goes there, so never by anything that
+ * can be listened to.
  * @param {any[]} urls
  * @returns {string[]}
  */
@@ -80,9 +93,11 @@ function usable(urls) {
 
 /**
  * What a link needs to follow its relay.
- * @param {() => {registry?: string, relay?: string, ticket?: string | null} | null} session gives what `/api/session` has said last
+ * @param {() => {registry?: string, relay?: string, ticket?: string | null} | null} session gives
+ *   what `/api/session` has said last
  * @param {typeof fetch} [ask] for tests
- * @returns {() => Promise<{base: string, ticket: string}[]>} asks where the relay is; nowhere, if there is no registry to ask
+ * @returns {() => Promise<{base: string, ticket: string}[]>} asks where the relay is; nowhere, if
+ *   there is no registry to ask
  */
 export function elsewhere(session, ask) {
   return async () => {
@@ -94,8 +109,8 @@ export function elsewhere(session, ask) {
 }
 
 /**
- * Where a person can look for a relay that this page cannot find: the registry leads there, also where only people may click through a
- * certificate's warning.
+ * Where a person can look for a relay that this page cannot find: the registry leads there, also
+ * where only people may click through a certificate's warning.
  * @param {{registry?: string, relay?: string} | null} session what `/api/session` has said last
  * @returns {string} an address, or "" if there is no registry
  */

@@ -1,7 +1,9 @@
-"""`/cameras/<name>/live.webm` and `live.mp4`: a camera as a file that does not end, for programs that play or record one.
+"""`/cameras/<name>/live.webm` and `live.mp4`: a camera as a file that does not end, for programs
+that play or record one.
 
-A reader is a viewer of the channel and writes straight into its connection, as a player's socket does: what would be late is left out up
-to the next keyframe, and nothing is kept for it. It says nothing, so how far it is behind is seen in its transport alone.
+A reader is a viewer of the channel and writes straight into its connection, as a player's socket
+does: what would be late is left out up to the next keyframe, and nothing is kept for it. It says
+nothing, so how far it is behind is seen in its transport alone.
 """
 
 from __future__ import annotations
@@ -32,17 +34,20 @@ from groundwork.connections.aiohttp_insides import Endless, tell_end
 from groundwork.deadlines import Deadline
 from groundwork.denied import Denied
 
-# Seconds in which a camera has to show a picture before the answer begins: a phone that sleeps needs some for its lens, and programs
-# that hear nothing give up after ten or more.
+# Seconds in which a camera has to show a picture before the answer begins: a phone that sleeps
+# needs some for its lens, and programs that hear nothing give up after ten or more.
 OPENING = 10.0
 
-# Seconds after a camera has begun to film in which its sound may still begin; without it, the file has none.
+# Seconds after a camera has begun to film in which its sound may still begin; without it, the file
+# has none.
 SOUND_WAIT = 1.5
 
-# Seconds after which who was told that there is no picture may try again: phones come back within so many.
+# Seconds after which who was told that there is no picture may try again: phones come back within
+# so many.
 RETRY_AFTER = 5
 
-# Seconds for which an answer stays open while its camera pauses or is gone: a phone whose connection broke is back by then.
+# Seconds for which an answer stays open while its camera pauses or is gone: a phone whose
+# connection broke is back by then.
 ABSENCE = 60.0
 
 log = logging.getLogger(__name__)
@@ -68,7 +73,8 @@ class House(Protocol):
 class Reader(Follower, asyncio.Protocol):
     """One program that reads one camera; see viewers.Viewer.
 
-    It waits first, until there is a picture and it is known whether there is sound; then `begin_file` takes over its connection.
+    It waits first, until there is a picture and it is known whether there is sound; then
+    `begin_file` takes over its connection.
 
     Attributes:
         peer: Its address and port, for people.
@@ -77,7 +83,14 @@ class Reader(Follower, asyncio.Protocol):
         written: Bytes of the file so far.
     """
 
-    def __init__(self, channel: Channel, house: House, transport: asyncio.Transport, http: asyncio.BaseProtocol, client: Client) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        house: House,
+        transport: asyncio.Transport,
+        http: asyncio.BaseProtocol,
+        client: Client,
+    ) -> None:
         """
         Args:
             channel: The camera.
@@ -119,10 +132,14 @@ class Reader(Follower, asyncio.Protocol):
         return None if track is None else container_for(track[0].codec)
 
     def begin_file(self, sound: bool) -> None:
-        """Take over the connection, on which the head of the response has been written; the file begins with the latest keyframe."""
+        """Take over the connection, on which the head of the response has been written; the file
+        begins with the latest keyframe.
+        """
         audio = self._tracks[AUDIO][1] if sound and AUDIO in self._tracks else None
         track, video = self._tracks[VIDEO]
-        self._file = Muxed(video, audio, self._channel.interval(), track.rotation or 0, track.flip or False)
+        self._file = Muxed(
+            video, audio, self._channel.interval(), track.rotation or 0, track.flip or False
+        )
         self._progress = self._house.served()
         transport = self._transport
         self._limit.begin()
@@ -147,7 +164,10 @@ class Reader(Follower, asyncio.Protocol):
                 (self.pictures if number == VIDEO else self.sound).clear()
 
     def begin(self, number: int, init: bytes) -> None:
-        """See viewers.Viewer. A file that has begun cannot take another track; a program that wants to go on asks again."""
+        """See viewers.Viewer.
+
+        A file that has begun cannot take another track; a program that wants to go on asks again.
+        """
         track = self._coming
         assert track is not None
         if number == VIDEO:
@@ -161,8 +181,9 @@ class Reader(Follower, asyncio.Protocol):
             self.end()
 
     def catch_up(self, fragments: Sequence[Fragment]) -> None:
-        """See viewers.Viewer. Programs show what they get at its pace, so they would stay behind by a long past: if the camera can make a
-        fresh keyframe, they wait for that."""
+        """See viewers.Viewer. Programs show what they get at its pace, so they would stay behind by
+        a long past: if the camera can make a fresh keyframe, they wait for that.
+        """
         self.pictures.set()
         if self._file is None or self._ending:
             return
@@ -172,7 +193,13 @@ class Reader(Follower, asyncio.Protocol):
         self.needs_key, self.asked = wait or not self._house.has_room(size), False
         if not self.needs_key:
             self._limit.burst(size)
-            self._write(b"".join(self._file.add(one.number, one.data) for one in fragments if one.number in self._file.numbers))
+            self._write(
+                b"".join(
+                    self._file.add(one.number, one.data)
+                    for one in fragments
+                    if one.number in self._file.numbers
+                )
+            )
 
     def offer(self, fragment: Fragment) -> bool:
         """See viewers.Viewer. The same rule as for players: player.PlayerSession."""
@@ -281,7 +308,10 @@ class _Live:
         return await self._file(request, Container.MP4)
 
     async def fitting(self, request: web.Request) -> web.StreamResponse:
-        """Whichever of them the camera films now. No redirect: VLC does not show its key at another address."""
+        """Whichever of them the camera films now.
+
+        No redirect: VLC does not show its key at another address.
+        """
         return await self._file(request, None)
 
     async def _file(self, request: web.Request, asked: Container | None) -> web.StreamResponse:
@@ -300,10 +330,20 @@ class _Live:
             if container is None:
                 raise _no_picture(channel.name)
             _check(channel.name, asked, container)
-            response = Endless(headers={"Content-Type": container.content_type, "Accept-Ranges": "none", "Cache-Control": "no-store"})
+            response = Endless(
+                headers={
+                    "Content-Type": container.content_type,
+                    "Accept-Ranges": "none",
+                    "Cache-Control": "no-store",
+                }
+            )
             response.force_close()
             await response.prepare(request)
-            if reader.container is not container or request.transport is None or request.transport.is_closing():
+            if (
+                reader.container is not container
+                or request.transport is None
+                or request.transport.is_closing()
+            ):
                 raise ConnectionResetError  # all of that in this moment: it asks again
             log.debug("> %s reads %s", reader.peer, channel.name)
             reader.begin_file(sound)
@@ -327,7 +367,9 @@ class _Live:
                 async with Deadline(OPENING):
                     await reader.pictures.wait()
             except TimeoutError:
-                raise _no_keyframe() if channel.lacks_keyframe else _no_picture(channel.name) from None
+                raise (
+                    _no_keyframe() if channel.lacks_keyframe else _no_picture(channel.name)
+                ) from None
             yield reader
         finally:
             channel.part(reader)
@@ -347,7 +389,9 @@ class _Live:
 
 
 async def _hear(reader: Reader, channel: Channel, now: int) -> None:
-    """Wait until there is sound, or a camera that began to film a moment ago has none; it may have said so."""
+    """Wait until there is sound, or a camera that began to film a moment ago has none; it may have
+    said so.
+    """
     wait = SOUND_WAIT - (now - channel.since) / 1e6
     if wait > 0 and channel.sound is not False and not reader.sound.is_set():
         with contextlib.suppress(TimeoutError):
@@ -356,7 +400,9 @@ async def _hear(reader: Reader, channel: Channel, now: int) -> None:
 
 
 def _filmed(channel: Channel) -> Container | None:
-    """What the pictures of a camera come in now, or came in before it paused; None where that is not known."""
+    """What the pictures of a camera come in now, or came in before it paused; None where that is
+    not known.
+    """
     codecs = [track["codec"] for track in channel.report()["tracks"] if track["number"] == VIDEO]
     return container_for(codecs[0]) if codecs else None
 
@@ -368,7 +414,11 @@ def _check(name: str, asked: Container | None, filmed: Container | None) -> None
     """
     if asked is not None and filmed is not None and filmed is not asked:
         codecs = "H.264" if filmed is Container.MP4 else "VP8, VP9 or AV1"
-        raise Denied(406, "other-format", f"The camera {name} films in {codecs} now: its address is {_path(name, filmed)}.")
+        raise Denied(
+            406,
+            "other-format",
+            f"The camera {name} films in {codecs} now: its address is {_path(name, filmed)}.",
+        )
 
 
 def _no_picture(name: str) -> Denied:
@@ -385,9 +435,20 @@ def _path(name: str, container: Container) -> str:
 
 
 def _same(one: messages.TrackBegins, other: messages.TrackBegins) -> bool:
-    """Whether the frames of one track can follow those of the other in a file. A picture's size is in the frames, or in `config`; how
-    it is shown is in the file's header."""
-    names = "codec", "config", "sampleRate", "channels", "rotation", "flip", "displayWidth", "displayHeight", "colorSpace"
+    """Whether the frames of one track can follow those of the other in a file. A picture's size is
+    in the frames, or in `config`; how it is shown is in the file's header.
+    """
+    names = (
+        "codec",
+        "config",
+        "sampleRate",
+        "channels",
+        "rotation",
+        "flip",
+        "displayWidth",
+        "displayHeight",
+        "colorSpace",
+    )
     header = attrgetter(*names)
     return bool(header(one) == header(other))
 

@@ -1,7 +1,8 @@
-"""`PUT /cameras/<name>/publish`: a camera that is a program: one WebM or MP4 stream, in the body of one request that does not end.
+"""`PUT /cameras/<name>/publish`: a camera that is a program: one WebM or MP4 stream, in the body of
+one request that does not end.
 
-It feeds a channel as a camera's socket does. HTTP goes one way only, so such a camera cannot be told to pause, nor to make a keyframe: it
-films all the time, whoever watches.
+It feeds a channel as a camera's socket does. HTTP goes one way only, so such a camera cannot be
+told to pause, nor to make a keyframe: it films all the time, whoever watches.
 """
 
 from __future__ import annotations
@@ -29,12 +30,18 @@ from groundwork.denied import Denied
 from groundwork.names import told_label
 
 # The statuses of what ends a stream.
-_STATUSES = {Reason.BAD_MEDIA: 400, Reason.MEDIA_LIMIT: 400, Reason.TAKEN_OVER: 409, Reason.RESTARTING: 503}
+_STATUSES = {
+    Reason.BAD_MEDIA: 400,
+    Reason.MEDIA_LIMIT: 400,
+    Reason.TAKEN_OVER: 409,
+    Reason.RESTARTING: 503,
+}
 
 # The one stream that there is (messages.Stream).
 _STREAM = 1
 
-# Bytes that are taken at once: of pictures of a byte, they cost half of what they may (media/work.py).
+# Bytes that are taken at once: of pictures of a byte, they cost half of what they may
+# (media/work.py).
 _PIECE = 4 * 2**10
 
 log = logging.getLogger(__name__)
@@ -43,7 +50,9 @@ log = logging.getLogger(__name__)
 class Publisher:
     """A request that publishes; see channel.Camera."""
 
-    def __init__(self, hub: Hub, name: str, who: str, share: Share | None = None, label: str | None = None) -> None:
+    def __init__(
+        self, hub: Hub, name: str, who: str, share: Share | None = None, label: str | None = None
+    ) -> None:
         """
         Args:
             hub: The cameras.
@@ -71,8 +80,8 @@ class Publisher:
             content: The body.
 
         Raises:
-            Denied: 400, it is no media, or broken off; 408, nothing came for SILENCE_DEADLINE; 503, there are too many cameras; or as `end`
-                said.
+            Denied: 400, it is no media, or broken off; 408, nothing came for SILENCE_DEADLINE; 503,
+                there are too many cameras; or as `end` said.
         """
         reason = "lost"
         try:
@@ -83,10 +92,18 @@ class Publisher:
             if self._closing is not None:
                 raise self._denied(self._closing)
             if self._channel is None:
-                raise Denied(400, Reason.BAD_MEDIA.id, "The request has no body; it should be a WebM or MP4 stream.")
+                raise Denied(
+                    400,
+                    Reason.BAD_MEDIA.id,
+                    "The request has no body; it should be a WebM or MP4 stream.",
+                )
             reason = "left"
         except TimeoutError:
-            raise (self._denied(self._closing) if self._closing else Denied(408, "too-slow", "The stream does not go on.")) from None
+            raise (
+                self._denied(self._closing)
+                if self._closing
+                else Denied(408, "too-slow", "The stream does not go on.")
+            ) from None
         except Refused as refused:
             reason = "media"
             raise self._denied(refused.closing) from None
@@ -100,8 +117,9 @@ class Publisher:
                 self._source.close()
 
     async def _take(self, data: bytes) -> None:
-        """Take a piece when it is this address' turn, and wait until the next one costs no more than it may: a program sends as fast as it
-        is read."""
+        """Take a piece when it is this address' turn, and wait until the next one costs no more
+        than it may: a program sends as fast as it is read.
+        """
         if self._share is None or self._share.is_free:
             self._feed(data)
         else:
@@ -137,12 +155,17 @@ class Publisher:
         self._deadline.restart()
 
     def _begin(self) -> Source:
-        """Take the name. Not before there is something to show for it: an empty request should send no camera away."""
+        """Take the name.
+
+        Not before there is something to show for it: an empty request should send no camera away.
+        """
         self._channel = self._hub.channel(self._name)
         log.info("< %s publishes as %s", self._who, self._name)
         self._channel.take(self, self._who)
         self._channel.camera_is_called(self._label)
-        source = Source(self._channel, self._hub.clock, self._hub.ledger.account(self._who), whole=True)
+        source = Source(
+            self._channel, self._hub.clock, self._hub.ledger.account(self._who), whole=True
+        )
         source.begin(_STREAM)
         return source
 
@@ -160,7 +183,9 @@ class Publisher:
         return Denied(_STATUSES[closing.reason], closing.reason.id, closing.sentence)
 
 
-def add_routes(app: web.Application, hub: Hub, bodies: Bodies, share: Callable[[str], Share]) -> None:
+def add_routes(
+    app: web.Application, hub: Hub, bodies: Bodies, share: Callable[[str], Share]
+) -> None:
     """Let programs publish; the rights for it stand in admission/routes.py.
 
     Args:
@@ -175,7 +200,9 @@ def add_routes(app: web.Application, hub: Hub, bodies: Bodies, share: Callable[[
             await send_continue(request)
             who = request.remote or ""
             label = told_label(request.query.get("label", ""))
-            await Publisher(hub, request.match_info["name"], who, share(who), label).read(request.content)
+            await Publisher(hub, request.match_info["name"], who, share(who), label).read(
+                request.content
+            )
         return web.Response(status=204)
 
     for route in (routes.PUBLISH, routes.PUBLISH_BY_POST):
@@ -183,4 +210,6 @@ def add_routes(app: web.Application, hub: Hub, bodies: Bodies, share: Callable[[
 
 
 async def _not_yet(request: web.Request) -> None:
-    """Answer a program that asks whether to send a body when its key was seen: where it is refused, it shows its key and asks again."""
+    """Answer a program that asks whether to send a body when its key was seen: where it is refused,
+    it shows its key and asks again.
+    """

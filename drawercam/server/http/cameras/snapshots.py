@@ -1,6 +1,8 @@
-"""Pictures for programs, and for browsers that play no video: one at a time (`latest.jpg`), or one after the other (`live.mjpg`).
+"""Pictures for programs, and for browsers that play no video: one at a time (`latest.jpg`), or one
+after the other (`live.mjpg`).
 
-Each picture is the newest there is when the one before has been taken. So who is slow gets fewer, and nothing piles up for anybody.
+Each picture is the newest there is when the one before has been taken. So who is slow gets fewer,
+and nothing piles up for anybody.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ from drawercam.snapshots.worker import Picture, available
 from groundwork.connections.aiohttp_insides import Endless
 from groundwork.denied import Denied
 
-# Seconds for which a request waits for a picture: a phone that is asleep needs one or two to wake up.
+# Seconds for which a request waits for a picture: a phone that is asleep needs one or two to wake
+# up.
 PATIENCE = 10.0
 
-# Seconds between two looks whether who waits is still there: who has gone is to take nobody's place, and to keep no camera awake.
+# Seconds between two looks whether who waits is still there: who has gone is to take nobody's
+# place, and to keep no camera awake.
 _GLANCE = 1.0
 
 # Pictures a second of `live.mjpg`: what programs ask for, and what may be asked for.
@@ -34,7 +38,10 @@ MOST_WIDTH = 4096
 _BOUNDARY = "drawercam"
 _MULTIPART = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
 
-_MISSING = "The relay makes no pictures, because the library av is not installed. It stands in requirements.txt."
+_MISSING = (
+    "The relay makes no pictures, because the library av is not installed. It stands in "
+    "requirements.txt."
+)
 
 
 class _Pictures:
@@ -44,13 +51,17 @@ class _Pictures:
         self._desks = desks
 
     async def latest(self, request: web.Request) -> web.StreamResponse:
-        """The newest picture; with `after`, one of a later time, or 204 when none comes for a while."""
+        """The newest picture; with `after`, one of a later time, or 204 when none comes for a
+        while.
+        """
         width, after = _width(request), _after(request)
         try:
             with self._desks.asking(request.remote):
                 picture = await self._picture(request, width, after, PATIENCE)
                 headers = {"Cache-Control": "no-store", TIME_HEADER: str(picture.time)}
-                response = web.Response(body=picture.jpeg, content_type="image/jpeg", headers=headers)
+                response = web.Response(
+                    body=picture.jpeg, content_type="image/jpeg", headers=headers
+                )
                 transport = _bare(request)
                 await response.prepare(request)
                 await taken(transport, response.write_eof())
@@ -61,7 +72,9 @@ class _Pictures:
             raise _denied(none) from None
 
     async def live(self, request: web.Request) -> web.StreamResponse:
-        """One picture after the other, as multipart/x-mixed-replace (which Netscape introduced in 1995, and browsers show as an image)."""
+        """One picture after the other, as multipart/x-mixed-replace (which Netscape introduced in
+        1995, and browsers show as an image).
+        """
         width, pause = _width(request), 1 / _rate(request)
         now = asyncio.get_running_loop().time
         response = None
@@ -70,7 +83,10 @@ class _Pictures:
                 picture = await self._picture(request, width, -1, PATIENCE)
                 transport = _bare(request)
                 response = Endless(
-                    headers={"Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}", "Cache-Control": "no-store"}
+                    headers={
+                        "Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}",
+                        "Cache-Control": "no-store",
+                    }
                 )
                 response.force_close()
                 await response.prepare(request)
@@ -88,7 +104,9 @@ class _Pictures:
                 raise _denied(none) from None
             return response  # it has begun: its end says that there are no more
 
-    async def _picture(self, request: web.Request, width: int, after: int, patience: float) -> Picture:
+    async def _picture(
+        self, request: web.Request, width: int, after: int, patience: float
+    ) -> Picture:
         """A picture, as long as somebody is there to take it.
 
         Raises:
@@ -99,7 +117,9 @@ class _Pictures:
         end = now() + patience
         while request.transport is not None and not request.transport.is_closing():
             try:
-                return await self._desks.picture(name, width, after, min(_GLANCE, max(0.0, end - now())), request.remote)
+                return await self._desks.picture(
+                    name, width, after, min(_GLANCE, max(0.0, end - now())), request.remote
+                )
             except NoPicture as none:
                 if none.id not in (NOT_YET, NO_KEYFRAME) or now() >= end:
                     raise
@@ -108,7 +128,10 @@ class _Pictures:
 
 def _part(picture: Picture) -> bytes:
     # The next boundary comes with the picture: only then do browsers show it.
-    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture.jpeg)}\r\n{TIME_HEADER}: {picture.time}\r\n\r\n"
+    head = (
+        f"Content-Type: image/jpeg\r\nContent-Length: {len(picture.jpeg)}\r\n{TIME_HEADER}: "
+        f"{picture.time}\r\n\r\n"
+    )
     return head.encode() + picture.jpeg + f"\r\n--{_BOUNDARY}\r\n".encode()
 
 
@@ -122,7 +145,12 @@ def _bare(request: web.Request) -> asyncio.Transport:
 
 
 def _denied(none: NoPicture) -> Denied:
-    return Denied(404 if none.id == UNKNOWN else 503, none.id, str(none), None if none.id == UNKNOWN else none.retry_after)
+    return Denied(
+        404 if none.id == UNKNOWN else 503,
+        none.id,
+        str(none),
+        None if none.id == UNKNOWN else none.retry_after,
+    )
 
 
 def _width(request: web.Request) -> int:
@@ -131,7 +159,9 @@ def _width(request: web.Request) -> int:
         return 0
     width = _whole(given)
     if width is None or not 0 < width <= MOST_WIDTH:
-        raise Denied(400, "bad-request", f"width must be a number of pixels, from 1 to {MOST_WIDTH}.")
+        raise Denied(
+            400, "bad-request", f"width must be a number of pixels, from 1 to {MOST_WIDTH}."
+        )
     return width
 
 
@@ -157,12 +187,17 @@ def _rate(request: web.Request) -> float:
     except ValueError:
         rate = math.nan
     if not LEAST_RATE <= rate <= MOST_RATE:
-        raise Denied(400, "bad-request", f"fps must be a number of pictures a second, from {LEAST_RATE:g} to {MOST_RATE:g}.")
+        raise Denied(
+            400,
+            "bad-request",
+            f"fps must be a number of pictures a second, from {LEAST_RATE:g} to {MOST_RATE:g}.",
+        )
     return rate
 
 
 def add_routes(app: web.Application, desks: Desks) -> None:
-    """Let pictures be asked for; the rights for it stand in admission/routes.py. With the HTTP side, all that makes them ends.
+    """Let pictures be asked for; the rights for it stand in admission/routes.py. With the HTTP
+    side, all that makes them ends.
 
     Args:
         app: The HTTP side.

@@ -1,4 +1,6 @@
-"""Cameras as files: `/cameras/<name>/live.webm` and `live.mp4`, read by FFmpeg, by hand, and by a program that does not read."""
+"""Cameras as files: `/cameras/<name>/live.webm` and `live.mp4`, read by FFmpeg, by hand, and by a
+program that does not read.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class File:
                 if not data:
                     self.ended = True
                     assert condition(self), f"the file ended after {len(self.packets)} packets"
-                self.packets += [event for event in self._reader.feed(data) if isinstance(event, Packet)]
+                self.packets += [
+                    event for event in self._reader.feed(data) if isinstance(event, Packet)
+                ]
 
     def of(self, kind: Kind) -> list[Packet]:
         return [packet for packet in self.packets if packet.track.kind is kind]
@@ -71,7 +75,11 @@ class File:
     def check(self) -> None:
         """It begins at 0, with a keyframe, and its times rise."""
         first = self.packets[0]
-        assert first.track.kind is Kind.VIDEO and first.key and first.timestamp - first.decode_offset == 0
+        assert (
+            first.track.kind is Kind.VIDEO
+            and first.key
+            and first.timestamp - first.decode_offset == 0
+        )
         for kind in Kind:
             times = [packet.timestamp - packet.decode_offset for packet in self.of(kind)]
             assert all(before < after for before, after in itertools.pairwise(times))
@@ -102,7 +110,12 @@ async def refused(client: aiohttp.ClientSession, path: str, method: str = "GET")
     ids=["two streams", "one stream", "opus in mp4", "webkit"],
 )
 async def test_sound_and_picture_come_in_one_file(
-    relay: Relay, client: aiohttp.ClientSession, name: str, recordings: list[bytes], ending: str, codecs: set[Codec] | None
+    relay: Relay,
+    client: aiohttp.ClientSession,
+    name: str,
+    recordings: list[bytes],
+    ending: str,
+    codecs: set[Codec] | None,
 ) -> None:
     sent = [packet for data in recordings for packet in packets(data)]
     async with peer(relay, f"/camera/{name}") as camera:
@@ -110,13 +123,18 @@ async def test_sound_and_picture_come_in_one_file(
             await film(camera, data, stream)
         await camera.settled()
         async with client.get(f"/cameras/{name}/live") as answer:
-            assert answer.content_type == f"video/{ending}" and not answer.history, "who is sent elsewhere may not show its key there"
+            assert answer.content_type == f"video/{ending}" and not answer.history, (
+                "who is sent elsewhere may not show its key there"
+            )
             file = File(answer)
-            # The same once more, as recorders send it that were restarted. Sound that comes all at once seems older than it is.
+            # The same once more, as recorders send it that were restarted. Sound that comes all at
+            # once seems older than it is.
             await asyncio.sleep(0.3)
             for stream, data in enumerate(recordings, start=1):
                 await film(camera, data, stream)
-            await file.until(lambda one: len(one.of(Kind.VIDEO)) > 5 and len(one.of(Kind.AUDIO)) > 5)
+            await file.until(
+                lambda one: len(one.of(Kind.VIDEO)) > 5 and len(one.of(Kind.AUDIO)) > 5
+            )
             file.check()
             assert {packet.data for packet in file.packets} <= {packet.data for packet in sent}
             assert codecs is None or {packet.track.codec for packet in file.packets} == codecs
@@ -152,7 +170,9 @@ async def test_the_file_goes_on_when_its_camera_comes_back_and_ends_with_another
                     assert f"/cameras/{name}/live.mp4" in (await answer.json())["text"]
 
 
-async def test_a_camera_that_sleeps_is_woken_up(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
+async def test_a_camera_that_sleeps_is_woken_up(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
     async with peer(relay, f"/camera/{name}") as camera:
         await film(camera, VP8)
         await camera.send(type="state", state="paused", reason="unwatched")
@@ -161,7 +181,9 @@ async def test_a_camera_that_sleeps_is_woken_up(relay: Relay, client: aiohttp.Cl
             assert answer.status == 200 and answer.content_type == "video/webm"
         assert await refused(client, f"/cameras/{name}/live.mp4") == (406, "other-format")
         await camera.settled()
-        assert all(one["count"] == 0 for one in camera.told("viewers")), "neither of these has woken it up"
+        assert all(one["count"] == 0 for one in camera.told("viewers")), (
+            "neither of these has woken it up"
+        )
         asking = asyncio.create_task(client.get(f"/cameras/{name}/live.webm"))
         await camera.message("viewers", count=1)
         await camera.send(type="state", state="live")
@@ -173,14 +195,18 @@ async def test_a_camera_that_sleeps_is_woken_up(relay: Relay, client: aiohttp.Cl
         await camera.message("viewers", count=0)
 
 
-async def test_programs_are_viewers_like_others(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
+async def test_programs_are_viewers_like_others(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
     async with peer(relay, f"/camera/{name}") as camera:
         await film(camera, VP8)
         await camera.settled()
         async with client.get(f"/cameras/{name}/live.webm"):
             async with client.get("/api/cameras") as answer:
                 (mine,) = [one for one in await answer.json() if one["name"] == name]
-            assert mine["viewers"] == 1 and mine["players"] == [{"watching": True, "votes": False, "drops": 0}]
+            assert mine["viewers"] == 1 and mine["players"] == [
+                {"watching": True, "votes": False, "drops": 0}
+            ]
         await camera.message("viewers", count=0)
 
 
@@ -220,7 +246,10 @@ class House:
         assert isinstance(self.clock, Clock)
         self.clock.time = self.moment
         self.channel.set_track(track, keyframes=True, sound=self.hears)
-        self.channel.publish(Packet(track, self.moment, key, (KEY_FRAME if key else b"\x11").ljust(size, b"\0")), self.moment)
+        self.channel.publish(
+            Packet(track, self.moment, key, (KEY_FRAME if key else b"\x11").ljust(size, b"\0")),
+            self.moment,
+        )
 
     def sound(self) -> None:
         self.channel.set_track(SOUND)
@@ -230,7 +259,9 @@ class House:
 pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
 
 
-async def test_who_cannot_be_served_is_told_before_the_answer_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_cannot_be_served_is_told_before_the_answer_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(live, "OPENING", 0.1)
     async with House() as house, aiohttp.ClientSession(house.origin) as client:
         for path in ("/cameras/porch/live.webm", "/cameras/porch/live.mp4", "/cameras/porch/live"):
@@ -242,23 +273,36 @@ async def test_who_cannot_be_served_is_told_before_the_answer_begins(monkeypatch
         house.picture(key=True)
         assert await refused(client, "/cameras/porch/live.mp4") == (406, "other-format")
         house.channel.camera_says(State.PAUSED, "unwatched")
-        assert await refused(client, "/cameras/porch/live.webm") == (503, "no-picture"), "it does not wake up"
+        assert await refused(client, "/cameras/porch/live.webm") == (503, "no-picture"), (
+            "it does not wake up"
+        )
         house.channel.leave(house.camera, "lost")
         monkeypatch.setattr(live, "OPENING", PATIENCE)
-        assert await refused(client, "/cameras/porch/live") == (404, "unknown-camera"), "nobody is there to be woken up"
+        assert await refused(client, "/cameras/porch/live") == (404, "unknown-camera"), (
+            "nobody is there to be woken up"
+        )
         assert not house.channel.watching and "attic" not in house.server._hub._channels
 
 
-async def test_a_camera_without_keyframes_is_said_to_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_camera_without_keyframes_is_said_to_have_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(live, "OPENING", 0.1)
     monkeypatch.setattr(singly, "PATIENCE", 0.1)
     async with House() as house, aiohttp.ClientSession(house.origin) as client:
         house.picture()
         house.picture()
-        for path in ("/cameras/porch/live", "/cameras/porch/live.mjpg", "/cameras/porch/latest.jpg"):
+        for path in (
+            "/cameras/porch/live",
+            "/cameras/porch/live.mjpg",
+            "/cameras/porch/latest.jpg",
+        ):
             assert await refused(client, path) == (503, "no-keyframe")
             async with client.get(path) as answer:
-                assert int(answer.headers["Retry-After"]) > 0 and "IDR" in (await answer.json())["text"]
+                assert (
+                    int(answer.headers["Retry-After"]) > 0
+                    and "IDR" in (await answer.json())["text"]
+                )
 
 
 async def test_sound_that_is_there_in_time_is_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +332,9 @@ async def test_sound_that_is_there_in_time_is_in_the_file(monkeypatch: pytest.Mo
             assert not file.of(Kind.AUDIO), "one that has been without sound is not waited for"
 
 
-async def test_a_camera_that_has_no_sound_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_camera_that_has_no_sound_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(live, "SOUND_WAIT", 600.0)
     async with House() as house, aiohttp.ClientSession(house.origin) as client:
         house.hears = False
@@ -297,7 +343,9 @@ async def test_a_camera_that_has_no_sound_is_not_waited_for(monkeypatch: pytest.
             await File(answer).until(lambda one: one.packets)
 
 
-async def test_who_does_not_read_misses_pictures_alone_and_goes_on_at_a_keyframe(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_does_not_read_misses_pictures_alone_and_goes_on_at_a_keyframe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(live, "WRITE_DEADLINE", 600.0)  # a busy computer may take its time
     size = 50_000
     async with House() as house:
@@ -309,7 +357,13 @@ async def test_who_does_not_read_misses_pictures_alone_and_goes_on_at_a_keyframe
             slow.setblocking(False)
             loop = asyncio.get_running_loop()
             await loop.sock_connect(slow, ("127.0.0.1", house.port))
-            await loop.sock_sendall(slow, f"GET /cameras/porch/live.webm?sound=0 HTTP/1.1\r\nHost: 127.0.0.1:{house.port}\r\n\r\n".encode())
+            await loop.sock_sendall(
+                slow,
+                (
+                    "GET /cameras/porch/live.webm?sound=0 HTTP/1.1\r\nHost: "
+                    f"127.0.0.1:{house.port}\r\n\r\n"
+                ).encode(),
+            )
             await eventually(lambda: house.server.lines.readers, "it reads")
             (reader,) = house.server.lines.readers
             most = 0
@@ -317,7 +371,9 @@ async def test_who_does_not_read_misses_pictures_alone_and_goes_on_at_a_keyframe
                 house.picture(size=size)
                 most = max(most, reader.held)
                 await asyncio.sleep(0)
-            assert reader.drops > 300 and most < HIGH_WATER + 2 * size, "what it does not take is not kept for it"
+            assert reader.drops > 300 and most < HIGH_WATER + 2 * size, (
+                "what it does not take is not kept for it"
+            )
             assert len(other.fragments) == 401 and not other.drops
             assert house.channel.report()["drops"] == reader.drops
             received = b""
@@ -335,7 +391,11 @@ async def test_who_does_not_read_misses_pictures_alone_and_goes_on_at_a_keyframe
                 while len(received.partition(b"\r\n\r\n")[2]) <= wanted[0]:
                     received += await loop.sock_recv(slow, 2**20)
             file = File.__new__(File)
-            file.packets = [one for one in StreamReader().feed(received.partition(b"\r\n\r\n")[2]) if isinstance(one, Packet)]
+            file.packets = [
+                one
+                for one in StreamReader().feed(received.partition(b"\r\n\r\n")[2])
+                if isinstance(one, Packet)
+            ]
             file.check()
             keys = [position for position, one in enumerate(file.packets) if one.key]
             # On a busy computer the last pictures may be late again.
@@ -360,7 +420,10 @@ async def test_a_file_ends_when_its_camera_stays_away() -> None:
             house.channel.camera_says(State.PAUSED, "camera")
             reader.sweep(house.server.now() + live.ABSENCE + 1)
             await file.until(lambda one: one.ended)
-            await eventually(lambda: not house.server.lines.readers and not house.channel.watching, "nothing is left of it")
+            await eventually(
+                lambda: not house.server.lines.readers and not house.channel.watching,
+                "nothing is left of it",
+            )
 
 
 async def test_a_stopping_relay_ends_files() -> None:
@@ -393,7 +456,9 @@ class Stage:
         self.clock.time += round(later * 1e6)
         self.house.time += later
         self.channel.set_track(PICTURE, self.keyframes, self.interval)
-        self.channel.publish(Packet(PICTURE, self.clock.time, key, KEY_FRAME if key else b"\x11"), self.clock.time)
+        self.channel.publish(
+            Packet(PICTURE, self.clock.time, key, KEY_FRAME if key else b"\x11"), self.clock.time
+        )
 
 
 class Owner(FakeOwner):
@@ -420,7 +485,9 @@ def test_what_waits_too_long_is_left_out(keyframes: bool) -> None:
     stage.picture()
     stage.transport.waiting = 0
     stage.picture()
-    assert len(stage.transport.written) == written and stage.camera.wishes == 1, "it takes no more without a keyframe"
+    assert len(stage.transport.written) == written and stage.camera.wishes == 1, (
+        "it takes no more without a keyframe"
+    )
     stage.picture(key=True)
     assert len(stage.transport.written) > written
 
@@ -469,13 +536,21 @@ def test_webm_tells_the_rate_of_the_pictures() -> None:
         for _ in range(pictures):
             stage.picture(later=0.05)
         stage.picture(key=True)
-        reader = Reader(stage.channel, stage.house, transport := FakeTransport(), asyncio.Protocol(), SOMEBODY)  # type: ignore[arg-type]
+        reader = Reader(
+            stage.channel,
+            stage.house,
+            transport := FakeTransport(),  # type: ignore[arg-type]
+            asyncio.Protocol(),
+            SOMEBODY,
+        )
         stage.channel.join(reader)
         reader.begin_file(sound=False)
         heads.append(transport.written)
     for head, told in zip(heads, (None, 40, 50), strict=True):
         found = head.partition(b"\x23\xe3\x83\x84")[2][:4]
-        assert int.from_bytes(found, "big") == (told or 0) * 1_000_000, "DefaultDuration, in nanoseconds: as the camera says, then as it is"
+        assert int.from_bytes(found, "big") == (told or 0) * 1_000_000, (
+            "DefaultDuration, in nanoseconds: as the camera says, then as it is"
+        )
 
 
 # --- who may ---
@@ -489,12 +564,19 @@ async def test_a_revoked_key_ends_the_file(tls_relay: Relay) -> None:
     async with peer(tls_relay, "/camera/porch", **head) as camera, browser(tls_relay) as program:
         await film(camera, VP8)
         await camera.settled()
-        for path, answers in (("/cameras/porch/live.webm", (200, 401)), ("/cameras/attic/live.webm", (403, 401))):
-            for auth, status in zip(({"Authorization": bearer(key.secret)}, {}), answers, strict=True):
+        for path, answers in (
+            ("/cameras/porch/live.webm", (200, 401)),
+            ("/cameras/attic/live.webm", (403, 401)),
+        ):
+            for auth, status in zip(
+                ({"Authorization": bearer(key.secret)}, {}), answers, strict=True
+            ):
                 async with program.get(path, headers=auth) as answer:
                     assert answer.status == status
                     assert ("WWW-Authenticate" in answer.headers) is (status == 401)
-        async with program.get("/cameras/porch/live.webm", headers={"Authorization": bearer(key.secret)}) as answer:
+        async with program.get(
+            "/cameras/porch/live.webm", headers={"Authorization": bearer(key.secret)}
+        ) as answer:
             file = File(answer)
             await file.until(lambda one: one.packets)
             ring.revoke(key.id)
@@ -506,12 +588,23 @@ async def test_a_revoked_key_ends_the_file(tls_relay: Relay) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "ending", "codecs"), [(WEBM, "webm", ["vp8", "opus"]), (MP4, "mp4", ["h264", "aac"])], ids=["webm", "mp4"]
+    ("form", "ending", "codecs"),
+    [(WEBM, "webm", ["vp8", "opus"]), (MP4, "mp4", ["h264", "aac"])],
+    ids=["webm", "mp4"],
 )
-async def test_ffmpeg_reads(tls_relay: Relay, name: str, form: list[str], ending: str, codecs: list[str], tmp_path: Path) -> None:
+async def test_ffmpeg_reads(
+    tls_relay: Relay, name: str, form: list[str], ending: str, codecs: list[str], tmp_path: Path
+) -> None:
     camera, viewer = Keyring.open(tls_relay.state).keys[:2]
     source = address(tls_relay, f"/cameras/{name}/live.{ending}", viewer.secret)
-    async with running("ffmpeg", *SCENE, *form, "-method", "PUT", address(tls_relay, f"/cameras/{name}/publish", camera.secret)):
+    async with running(
+        "ffmpeg",
+        *SCENE,
+        *form,
+        "-method",
+        "PUT",
+        address(tls_relay, f"/cameras/{name}/publish", camera.secret),
+    ):
         async with browser(tls_relay, Authorization=bearer(viewer.secret)) as client:
 
             async def live() -> bool:
@@ -519,15 +612,27 @@ async def test_ffmpeg_reads(tls_relay: Relay, name: str, form: list[str], ending
                     return answer.status == 200
 
             await eventually(live, "it films")
-        shown = json.loads((await finished(0, "ffprobe", "-v", "error", "-of", "json", "-show_streams", source))[0])
+        shown = json.loads(
+            (await finished(0, "ffprobe", "-v", "error", "-of", "json", "-show_streams", source))[0]
+        )
         assert [stream["codec_name"] for stream in shown["streams"]] == codecs
         assert (shown["streams"][0]["width"], shown["streams"][0]["height"]) == (160, 120)
         copy = tmp_path / f"copy.{ending}"
-        await finished(0, "ffmpeg", "-v", "error", "-nostdin", "-t", "2", "-i", source, "-c", "copy", str(copy))
+        await finished(
+            0, "ffmpeg", "-v", "error", "-nostdin", "-t", "2", "-i", source, "-c", "copy", str(copy)
+        )
         # Decoded, so that nothing in it is broken: `-xerror` ends it at the first fault.
-        await finished(0, "ffmpeg", "-v", "error", "-xerror", "-nostdin", "-i", str(copy), "-f", "null", "-")
+        await finished(
+            0, "ffmpeg", "-v", "error", "-xerror", "-nostdin", "-i", str(copy), "-f", "null", "-"
+        )
         entries = ("-of", "json", "-show_entries", "packet=codec_type,dts_time")
         listed = json.loads((await finished(0, "ffprobe", "-v", "error", *entries, str(copy)))[0])
         for kind, least in (("video", 25), ("audio", 80)):
-            times = [float(packet["dts_time"]) for packet in listed["packets"] if packet["codec_type"] == kind]
-            assert len(times) >= least and all(before < after for before, after in itertools.pairwise(times))
+            times = [
+                float(packet["dts_time"])
+                for packet in listed["packets"]
+                if packet["codec_type"] == kind
+            ]
+            assert len(times) >= least and all(
+                before < after for before, after in itertools.pairwise(times)
+            )

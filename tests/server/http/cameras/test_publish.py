@@ -1,4 +1,6 @@
-"""Cameras that are programs: `PUT /cameras/<name>/publish`, by curl, ffmpeg and less well-behaved ones."""
+"""Cameras that are programs: `PUT /cameras/<name>/publish`, by curl, ffmpeg and less well-behaved
+ones.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +37,17 @@ from tests.server.test_media import VP8, decoded, film, frames, has_frames, pack
 from tests.server.test_promises import eventually
 from tests.server.test_security import FOREIGN, PORCH, browser, cookie, known, made, site
 
-# Pictures, sound and containers with which ffmpeg publishes; small, because the machine has other things to do.
+# Pictures, sound and containers with which ffmpeg publishes; small, because the machine has other
+# things to do.
 pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
 
-SCENE = shlex.split("-hide_banner -nostdin -v error -re -f lavfi -i testsrc=size=160x120:rate=15 -f lavfi -i sine=sample_rate=48000")
-WEBM = shlex.split("-c:v libvpx -deadline realtime -cpu-used 8 -g 15 -c:a libopus -cluster_time_limit 100 -f webm")
+SCENE = shlex.split(
+    "-hide_banner -nostdin -v error -re -f lavfi -i testsrc=size=160x120:rate=15 -f lavfi "
+    "-i sine=sample_rate=48000"
+)
+WEBM = shlex.split(
+    "-c:v libvpx -deadline realtime -cpu-used 8 -g 15 -c:a libopus -cluster_time_limit 100 -f webm"
+)
 MP4 = shlex.split(
     "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 15 -c:a aac "
     "-f mp4 -movflags frag_every_frame+empty_moov+default_base_moof -flush_packets 1"
@@ -60,9 +68,13 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-async def put(client: aiohttp.ClientSession, name: str, body: Any, method: str = "PUT", **headers: str) -> tuple[int, str, str]:
+async def put(
+    client: aiohttp.ClientSession, name: str, body: Any, method: str = "PUT", **headers: str
+) -> tuple[int, str, str]:
     """Publish; the status, and id and sentence of what went wrong."""
-    async with client.request(method, f"/cameras/{name}/publish", data=body, headers=headers) as answer:
+    async with client.request(
+        method, f"/cameras/{name}/publish", data=body, headers=headers
+    ) as answer:
         told = await answer.json() if answer.content_type == "application/json" else {}
         return answer.status, told.get("error", ""), told.get("text", "")
 
@@ -91,8 +103,13 @@ async def client(relay: Relay) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])
-async def test_a_stream_by_request_is_a_camera_like_any_other(relay: Relay, client: aiohttp.ClientSession, name: str, method: str) -> None:
-    expected, hose = packets(VP8), Hose(*(VP8[begin : begin + 1000] for begin in range(0, len(VP8), 1000)))
+async def test_a_stream_by_request_is_a_camera_like_any_other(
+    relay: Relay, client: aiohttp.ClientSession, name: str, method: str
+) -> None:
+    expected, hose = (
+        packets(VP8),
+        Hose(*(VP8[begin : begin + 1000] for begin in range(0, len(VP8), 1000))),
+    )
     async with peer(relay, f"/player/{name}") as viewer:
         sending = asyncio.create_task(put(client, name, hose, method))
         await viewer.until(has_frames(len(expected)))
@@ -103,7 +120,9 @@ async def test_a_stream_by_request_is_a_camera_like_any_other(relay: Relay, clie
         await viewer.message("state", state="gone", reason="left")
 
 
-async def test_what_is_wrong_with_a_stream_is_said(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
+async def test_what_is_wrong_with_a_stream_is_said(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
     status, error, text = await put(client, name, b"# This is no film, but a text." * 10)
     assert (status, error) == (400, "bad-media") and "neither WebM nor MP4" in text
     # A header of 2 MiB.
@@ -114,8 +133,12 @@ async def test_what_is_wrong_with_a_stream_is_said(relay: Relay, client: aiohttp
         assert answer.status == 405
 
 
-async def test_of_two_cameras_the_newer_one_films(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
-    """A request is taken over by a phone, and a phone by a request; but not by one that brings nothing."""
+async def test_of_two_cameras_the_newer_one_films(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
+    """A request is taken over by a phone, and a phone by a request; but not by one that brings
+    nothing.
+    """
     hose = Hose(VP8)
     async with peer(relay, f"/player/{name}") as viewer:
         sending = asyncio.create_task(put(client, name, hose))
@@ -137,7 +160,10 @@ async def test_of_two_cameras_the_newer_one_films(relay: Relay, client: aiohttp.
 
 async def test_a_publisher_that_vanishes_is_lost(relay: Relay, name: str) -> None:
     async with peer(relay, f"/player/{name}") as viewer, await Raw.open(relay) as raw:
-        head = f"PUT /cameras/{name}/publish HTTP/1.1\r\nHost: {relay.authority}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = (
+            f"PUT /cameras/{name}/publish HTTP/1.1\r\nHost: "
+            f"{relay.authority}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         await raw.write(head.encode() + f"{len(VP8):x}\r\n".encode() + VP8 + b"\r\n")
         await viewer.until(frames)
         raw.cut()
@@ -155,8 +181,13 @@ async def test_a_publisher_that_has_vanished_before_it_was_read_is_lost() -> Non
     assert [(channel.state, channel.reason) for channel in hub.cameras()] == [("gone", "lost")]
 
 
-async def test_a_program_that_sends_fast_is_read_as_fast_as_its_work_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many pictures at once, in which a socket would be refused: a program can wait. All of them are passed on."""
+async def test_a_program_that_sends_fast_is_read_as_fast_as_its_work_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many pictures at once, in which a socket would be refused: a program can wait.
+
+    All of them are passed on.
+    """
     clock = Clock()
     slept = []
 
@@ -177,7 +208,9 @@ async def test_a_program_that_sends_fast_is_read_as_fast_as_its_work_allows(monk
 
 
 async def test_programs_of_one_address_take_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one of them brings waits where the address had its share of this turn; an error comes to its own request."""
+    """What one of them brings waits where the address had its share of this turn; an error comes to
+    its own request.
+    """
     later: list[Callable[[], None]] = []
     share = Scheduler(later.append).share("somebody")
     share.spend(TURN)
@@ -193,7 +226,10 @@ async def test_programs_of_one_address_take_their_turns(monkeypatch: pytest.Monk
             return denied.id
         return "done"
 
-    requests = [asyncio.create_task(publish(f"porch-{number}", data)) for number, data in enumerate((VP8, b"no film" * 9))]
+    requests = [
+        asyncio.create_task(publish(f"porch-{number}", data))
+        for number, data in enumerate((VP8, b"no film" * 9))
+    ]
     await asyncio.sleep(0)
     assert not hub.cameras()
     while not all(request.done() for request in requests):
@@ -203,11 +239,16 @@ async def test_programs_of_one_address_take_their_turns(monkeypatch: pytest.Monk
     assert [request.result() for request in requests] == ["done", "bad-media"]
 
 
-async def test_what_programs_begin_and_do_not_end_is_bounded(client: aiohttp.ClientSession, name: str) -> None:
+async def test_what_programs_begin_and_do_not_end_is_bounded(
+    client: aiohttp.ClientSession, name: str
+) -> None:
     """For their address together. The others go on, and what has ended makes room."""
     picture = HEAD + cluster(0) + simple(bytes(MAX_ELEMENT - 100))
     hoses = [Hose(picture[: 7 * 2**20]) for _ in range(5)]
-    requests = [asyncio.create_task(put(client, f"{name}-{number}", hose)) for number, hose in enumerate(hoses)]
+    requests = [
+        asyncio.create_task(put(client, f"{name}-{number}", hose))
+        for number, hose in enumerate(hoses)
+    ]
     done, _ = await asyncio.wait(requests, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     (refused,) = (request.result() for request in done)
     assert refused[:2] == (400, "media-limit") and "32 MiB" in refused[2]
@@ -217,7 +258,9 @@ async def test_what_programs_begin_and_do_not_end_is_bounded(client: aiohttp.Cli
     assert (await put(client, name, VP8))[0] == 204
 
 
-async def test_a_publisher_is_always_on(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
+async def test_a_publisher_is_always_on(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
     """It cannot be told to pause, so votes change nothing."""
     hose = Hose(VP8)
     sending = asyncio.create_task(put(client, name, hose))
@@ -244,7 +287,9 @@ async def test_a_publisher_that_falls_silent_is_sent_away(monkeypatch: pytest.Mo
             monkeypatch.setattr(publishing, "SILENCE_DEADLINE", PATIENCE)
             hose = Hose(VP8)
             sending = asyncio.create_task(put(client, "porch", hose))
-            await eventually(lambda: [one.state for one in server._hub.cameras()] == ["live"], "it films again")
+            await eventually(
+                lambda: [one.state for one in server._hub.cameras()] == ["live"], "it films again"
+            )
             stopping = asyncio.create_task(server.stop())
             assert (await asyncio.wait_for(sending, PATIENCE))[:2] == (503, "restarting")
             await stopping
@@ -255,12 +300,17 @@ async def test_a_publisher_that_falls_silent_is_sent_away(monkeypatch: pytest.Mo
 async def test_a_relay_that_stops_while_somebody_publishes_ends_in_silence(name: str) -> None:
     with Relay("--tls", "--no-key", "--host", "127.0.0.1") as relay:
         async with await Raw.open(relay) as raw:
-            head = f"PUT /cameras/{name}/publish HTTP/1.1\r\nHost: {relay.authority}\r\nTransfer-Encoding: chunked\r\n\r\n"
+            head = (
+                f"PUT /cameras/{name}/publish HTTP/1.1\r\nHost: "
+                f"{relay.authority}\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
             await raw.write(head.encode() + f"{len(VP8):x}\r\n".encode() + VP8 + b"\r\n")
             await eventually(lambda: "is live" in relay.output, "it films")
             said = relay.output
             status, _ = await asyncio.to_thread(relay.stop)
-        assert status == 0 and re.fullmatch(r"\S+ = \S+ is gone \(lost\)\n", relay.output.removeprefix(said))
+        assert status == 0 and re.fullmatch(
+            r"\S+ = \S+ is gone \(lost\)\n", relay.output.removeprefix(said)
+        )
 
 
 # --- who may ---
@@ -268,22 +318,35 @@ async def test_a_relay_that_stops_while_somebody_publishes_ends_in_silence(name:
 
 async def test_programs_show_their_key_with_the_request(tls_relay: Relay, name: str) -> None:
     camera, viewer = Keyring.open(tls_relay.state).keys[:2]
-    async with aiohttp.ClientSession(tls_relay.origin, connector=aiohttp.TCPConnector(ssl=tls_relay.context or True)) as client:
+    async with aiohttp.ClientSession(
+        tls_relay.origin, connector=aiohttp.TCPConnector(ssl=tls_relay.context or True)
+    ) as client:
 
         async def told(auth: str, **headers: str) -> tuple[int, str, str | None]:
-            async with client.put(f"/cameras/{name}/publish", data=VP8, headers={"Authorization": auth} | headers) as answer:
+            async with client.put(
+                f"/cameras/{name}/publish", data=VP8, headers={"Authorization": auth} | headers
+            ) as answer:
                 text = await answer.text()
-                return answer.status, json.loads(text)["error"] if text else "", answer.headers.get("WWW-Authenticate")
+                return (
+                    answer.status,
+                    json.loads(text)["error"] if text else "",
+                    answer.headers.get("WWW-Authenticate"),
+                )
 
         challenge = 'Basic realm="drawercam"'
         assert (await told(""))[1:] == ("no-key", challenge)
         for auth in (bearer(camera.secret), basic("", camera.secret), basic("x", camera.secret)):
-            assert await told(auth) == (204, "", None), "no Origin and no cookie: nobody was tricked"
+            assert await told(auth) == (204, "", None), (
+                "no Origin and no cookie: nobody was tricked"
+            )
             assert await told(auth, Origin=tls_relay.origin) == (204, "", None)
-            # A browser shows a password that somebody typed to this relay also to whoever sends a form here.
+            # A browser shows a password that somebody typed to this relay also to whoever sends a
+            # form here.
             assert await told(auth, Origin=FOREIGN) == (403, "foreign-origin", None)
             assert await told(auth, Origin="null") == (403, "foreign-origin", None)
-        assert await told(bearer(viewer.secret)) == (401, "no-key", challenge), "it watches and does not film"
+        assert await told(bearer(viewer.secret)) == (401, "no-key", challenge), (
+            "it watches and does not film"
+        )
         for auth in ("Basic !", "Basic eA==", basic(camera.secret, "x")):
             assert await told(auth) == (401, "wrong-key", challenge)
 
@@ -291,7 +354,10 @@ async def test_programs_show_their_key_with_the_request(tls_relay: Relay, name: 
 async def test_no_body_is_asked_for_before_the_key_was_seen(tls_relay: Relay, name: str) -> None:
     """ffmpeg, which has a key and does not show it, takes 100 for the leave to send everything."""
     camera = Keyring.open(tls_relay.state).keys[0]
-    head = f"PUT /cameras/{name}/publish HTTP/1.1\r\nHost: {tls_relay.authority}\r\nContent-Length: {len(VP8)}\r\nExpect: 100-continue\r\n"
+    head = (
+        f"PUT /cameras/{name}/publish HTTP/1.1\r\nHost: "
+        f"{tls_relay.authority}\r\nContent-Length: {len(VP8)}\r\nExpect: 100-continue\r\n"
+    )
     for auth, answer in (("", 401), (f"Authorization: {basic('x', camera.secret)}\r\n", 100)):
         async with await Raw.open(tls_relay) as raw:
             await raw.write(f"{head}{auth}\r\n".encode())
@@ -304,12 +370,17 @@ async def test_a_revoked_key_ends_what_a_program_publishes(tls_relay: Relay) -> 
     hose = Hose(VP8)
     async with browser(tls_relay) as client:
         await known(tls_relay, cookie(ring, key))
-        assert (await put(client, "attic", VP8, Authorization=bearer(key.secret)))[:2] == (403, "not-allowed")
+        assert (await put(client, "attic", VP8, Authorization=bearer(key.secret)))[:2] == (
+            403,
+            "not-allowed",
+        )
         sending = asyncio.create_task(put(client, "porch", hose, Authorization=bearer(key.secret)))
         reading = bearer(watching.secret)
 
         async def live() -> bool:
-            async with client.head("/cameras/porch/live.webm", headers={"Authorization": reading}) as answer:
+            async with client.head(
+                "/cameras/porch/live.webm", headers={"Authorization": reading}
+            ) as answer:
                 return answer.status == 200
 
         await eventually(live, "it films")
@@ -321,7 +392,11 @@ async def test_a_revoked_key_ends_what_a_program_publishes(tls_relay: Relay) -> 
 def test_a_request_for_a_camera_takes_a_place_as_a_socket_does() -> None:
     porch, attic, watching = (
         Admission(EVERYTHING, right, name, "192.0.2.1")
-        for right, name in ((Right.PUBLISH, "porch"), (Right.PUBLISH, "attic"), (Right.WATCH, "porch"))
+        for right, name in (
+            (Right.PUBLISH, "porch"),
+            (Right.PUBLISH, "attic"),
+            (Right.WATCH, "porch"),
+        )
     )
     book = Book()
     book.sockets, book.cameras = Places(10, 2), Places(1)
@@ -341,14 +416,20 @@ def test_a_request_for_a_camera_takes_a_place_as_a_socket_does() -> None:
 # --- real programs ---
 
 
-@pytest.mark.parametrize(("form", "codecs"), [(WEBM, {"vp8", "opus"}), (MP4, {"avc1", "mp4a"})], ids=["webm", "mp4"])
-async def test_ffmpeg_publishes(tls_relay: Relay, form: list[str], codecs: set[str], name: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "codecs"), [(WEBM, {"vp8", "opus"}), (MP4, {"avc1", "mp4a"})], ids=["webm", "mp4"]
+)
+async def test_ffmpeg_publishes(
+    tls_relay: Relay, form: list[str], codecs: set[str], name: str
+) -> None:
     """It shows its key only when it is asked for one, and sends no body before."""
     ring = Keyring.open(tls_relay.state)
     camera, viewer = ring.keys[:2]
     path = f"/cameras/{name}/publish"
     async with (
-        peer(tls_relay, f"/player/{name}", additional_headers={"Cookie": cookie(ring, viewer)}) as watching,
+        peer(
+            tls_relay, f"/player/{name}", additional_headers={"Cookie": cookie(ring, viewer)}
+        ) as watching,
         running("ffmpeg", *SCENE, *form, "-method", "PUT", address(tls_relay, path, camera.secret)),
     ):
         await watching.until(lambda one: len(frames(one)) > 20 and len(frames(one, 2)) > 20)
@@ -365,6 +446,9 @@ async def test_curl_publishes(tls_relay: Relay, name: str) -> None:
         return (await finished(0, "curl", "-s", "-w", "%{http_code}", *trust, *more, url))[0]
 
     assert await asks("-T", film) == await asks("-X", "POST", "--data-binary", f"@{film}") == "204"
-    assert await asks("-T", film, "-H", "Transfer-Encoding: chunked", "-H", "Expect: 100-continue") == "204"
+    assert (
+        await asks("-T", film, "-H", "Transfer-Encoding: chunked", "-H", "Expect: 100-continue")
+        == "204"
+    )
     said_so = await asks("-T", str(ROOT / "README.md"))
     assert "neither WebM nor MP4" in said_so and said_so.endswith("400")

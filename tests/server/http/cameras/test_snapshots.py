@@ -1,4 +1,6 @@
-"""`latest.jpg` and `live.mjpg` of a real relay: who gets which pictures, from how many processes, and what else may happen."""
+"""`latest.jpg` and `live.mjpg` of a real relay: who gets which pictures, from how many processes,
+and what else may happen.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,15 @@ from tests.snapshots.test_worker import huge
 
 
 def workers(relay: Relay) -> set[int]:
-    """The processes that a relay has started (Linux). Those of an earlier test may still be waiting for somebody."""
-    return {int(child) for thread in Path(f"/proc/{relay.pid}/task").iterdir() for child in (thread / "children").read_text().split()}
+    """The processes that a relay has started (Linux).
+
+    Those of an earlier test may still be waiting for somebody.
+    """
+    return {
+        int(child)
+        for thread in Path(f"/proc/{relay.pid}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    }
 
 
 def there(process: int) -> bool:
@@ -46,7 +55,9 @@ def there(process: int) -> bool:
         return False
 
 
-async def picture(client: aiohttp.ClientSession, name: str, query: str = "") -> tuple[int, Image.Image]:
+async def picture(
+    client: aiohttp.ClientSession, name: str, query: str = ""
+) -> tuple[int, Image.Image]:
     """When it was captured, and the picture."""
     async with asking(client, f"/cameras/{name}/latest.jpg{query}") as answer:
         assert answer.status == 200, await answer.text()
@@ -54,14 +65,20 @@ async def picture(client: aiohttp.ClientSession, name: str, query: str = "") -> 
         return int(answer.headers[TIME_HEADER]), Image.open(io.BytesIO(await answer.read()))
 
 
-async def refused(client: aiohttp.ClientSession, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+async def refused(
+    client: aiohttp.ClientSession, path: str, headers: dict[str, str] | None = None
+) -> tuple[int, str]:
     """Status and id of the answer."""
     async with client.get(path, headers=headers or {}) as answer:
-        return answer.status, (await answer.json())["error"] if answer.content_type == "application/json" else ""
+        return answer.status, (await answer.json())[
+            "error"
+        ] if answer.content_type == "application/json" else ""
 
 
 async def part(body: aiohttp.StreamReader) -> tuple[int, bytes]:
-    """The next part of a multipart/x-mixed-replace, from behind its boundary up to behind the next one: time and picture."""
+    """The next part of a multipart/x-mixed-replace, from behind its boundary up to behind the next
+    one: time and picture.
+    """
     head: dict[str, str] = {}
     while line := (await body.readline()).strip().decode():
         key, _, value = line.partition(": ")
@@ -78,7 +95,9 @@ async def client(relay: Relay) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def test_ten_who_ask_have_one_worker_and_nobody_who_asks_none(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
+async def test_ten_who_ask_have_one_worker_and_nobody_who_asks_none(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
     async with films.film(relay, name) as camera:
         await camera.phone.message("viewers", count=0)
         await eventually(lambda: report(relay, name)["state"] == "live", "it films")
@@ -96,7 +115,9 @@ async def test_ten_who_ask_have_one_worker_and_nobody_who_asks_none(relay: Relay
         assert report(relay, name)["viewers"] == 0
 
 
-async def test_live_pictures_come_whole_and_later_each_time(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
+async def test_live_pictures_come_whole_and_later_each_time(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
     async with films.film(relay, name):
         await eventually(lambda: report(relay, name)["state"] == "live", "it films")
         async with client.get(f"/cameras/{name}/live.mjpg?fps=20&width=200") as answer:
@@ -113,27 +134,37 @@ async def test_live_pictures_come_whole_and_later_each_time(relay: Relay, client
     assert await refused(client, f"/cameras/{name}/live.mjpg") == (404, "unknown-camera")
 
 
-async def test_who_reads_slowly_gets_fewer_pictures_and_then_those_of_now(relay: Relay, name: str) -> None:
+async def test_who_reads_slowly_gets_fewer_pictures_and_then_those_of_now(
+    relay: Relay, name: str
+) -> None:
     async with films.film(relay, name) as camera, peer(relay, f"/player/{name}") as viewer:
         await viewer.until(lambda one: one.media, "for the film")
         async with await Raw.open(relay, receive_buffer=4096) as slow:
-            request = f"GET /cameras/{name}/live.mjpg?fps=30 HTTP/1.1\r\nHost: {relay.authority}\r\n\r\n"
+            request = (
+                f"GET /cameras/{name}/live.mjpg?fps=30 HTTP/1.1\r\nHost: {relay.authority}\r\n\r\n"
+            )
             await slow.write(request.encode())
             assert await slow.status() == 200
             before = len(viewer.media)
-            await viewer.until(lambda one: len(one.media) > before + 3 * films.RATE, "for three seconds")
+            await viewer.until(
+                lambda one: len(one.media) > before + 3 * films.RATE, "for three seconds"
+            )
             now = timestamps(viewer)[-1] * 1000
             seen: list[int] = []
             while not seen or seen[-1] < now:
                 line = (await slow.reader.readline()).decode(errors="replace")
                 if line.startswith(TIME_HEADER):
                     seen.append(int(line.partition(": ")[2]))
-            missed = sum(seen[0] <= moment * 1000 <= now for moment in timestamps(viewer)) - len(seen)
+            missed = sum(seen[0] <= moment * 1000 <= now for moment in timestamps(viewer)) - len(
+                seen
+            )
             assert missed > films.RATE, f"{len(seen)} pictures of three seconds have waited for it"
         assert camera.phone.told("pause") == []
 
 
-async def test_a_worker_that_is_killed_is_replaced(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
+async def test_a_worker_that_is_killed_is_replaced(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
     async with films.film(relay, name):
         await eventually(lambda: report(relay, name)["state"] == "live", "it films")
         others = workers(relay)
@@ -145,17 +176,26 @@ async def test_a_worker_that_is_killed_is_replaced(relay: Relay, client: aiohttp
         assert second != first
 
 
-async def test_a_camera_that_promises_huge_pictures_harms_nobody(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
+async def test_a_camera_that_promises_huge_pictures_harms_nobody(
+    relay: Relay, client: aiohttp.ClientSession, name: str
+) -> None:
     stream = [written([moment])[1][:27] + huge(16383, 16383) for moment in range(100, 110)]
-    # The lengths in front of a frame are those of its Cluster (docs/protocol.md, "Tracks to a player").
+    # The lengths in front of a frame are those of its Cluster (docs/protocol.md, "Tracks to a
+    # player").
     stream = [
-        one[:4] + (len(one) - 8 | 1 << 28).to_bytes(4, "big") + one[8:19] + (len(one) - 23 | 1 << 28).to_bytes(4, "big") + one[23:]
+        one[:4]
+        + (len(one) - 8 | 1 << 28).to_bytes(4, "big")
+        + one[8:19]
+        + (len(one) - 23 | 1 << 28).to_bytes(4, "big")
+        + one[23:]
         for one in stream
     ]
     async with films.film(relay, name), peer(relay, f"/camera/{name}-bomb") as bomb:
         await bomb.send(type="stream", stream=1, mime="video/webm")
         await bomb.send_media(1, [written([0])[0], *stream])
-        await eventually(lambda: report(relay, f"{name}-bomb")["state"] == "live", "its pictures are passed on")
+        await eventually(
+            lambda: report(relay, f"{name}-bomb")["state"] == "live", "its pictures are passed on"
+        )
         asking = asyncio.create_task(picture(client, f"{name}-bomb"))
         await bomb.message("keyframe")  # what came was no picture, so another one is asked for
         _, image = await picture(client, name)
@@ -163,20 +203,49 @@ async def test_a_camera_that_promises_huge_pictures_harms_nobody(relay: Relay, c
         assert not asking.done()
         asking.cancel()
         await film(bomb, VP8)
-        assert (await picture(client, f"{name}-bomb"))[1].size == (320, 240), "and when it sends a picture, it is shown"
+        assert (await picture(client, f"{name}-bomb"))[1].size == (320, 240), (
+            "and when it sends a picture, it is shown"
+        )
 
 
 async def test_what_is_refused(relay: Relay, client: aiohttp.ClientSession, name: str) -> None:
     others = workers(relay)
-    for query in ("width=0", "width=-1", "width=99999", "width=x", "after=-1", "after=now", "after=1e3"):
-        assert await refused(client, f"/cameras/{name}/latest.jpg?{query}") == (400, "bad-request"), query
-    for query in ("fps=0", "fps=0.09", "fps=31", "fps=nan", "fps=inf", "fps=", "fps=1_0", "fps=1e-9", "fps=1e999", "width=0"):
-        assert await refused(client, f"/cameras/{name}/live.mjpg?{query}") == (400, "bad-request"), query
+    for query in (
+        "width=0",
+        "width=-1",
+        "width=99999",
+        "width=x",
+        "after=-1",
+        "after=now",
+        "after=1e3",
+    ):
+        assert await refused(client, f"/cameras/{name}/latest.jpg?{query}") == (
+            400,
+            "bad-request",
+        ), query
+    for query in (
+        "fps=0",
+        "fps=0.09",
+        "fps=31",
+        "fps=nan",
+        "fps=inf",
+        "fps=",
+        "fps=1_0",
+        "fps=1e-9",
+        "fps=1e999",
+        "width=0",
+    ):
+        assert await refused(client, f"/cameras/{name}/live.mjpg?{query}") == (
+            400,
+            "bad-request",
+        ), query
     for end in ("latest.jpg", "live.mjpg"):
         assert await refused(client, f"/cameras/UPPER/{end}") == (400, "bad-name")
         assert await refused(client, f"/cameras/{name}/{end}") == (404, "unknown-camera")
         async with peer(relay, f"/player/{name}"):
-            assert await refused(client, f"/cameras/{name}/{end}") == (404, "unknown-camera"), "to wait for one makes none"
+            assert await refused(client, f"/cameras/{name}/{end}") == (404, "unknown-camera"), (
+                "to wait for one makes none"
+            )
     async with peer(relay, f"/camera/{name}") as camera:
         await film(camera, VP8)
         await camera.send(type="state", state="paused", reason="background")
@@ -200,7 +269,9 @@ async def test_pictures_are_for_who_may_watch_this_camera(tls_relay: Relay, name
     async with (
         browser(tls_relay) as program,
         browser(tls_relay, cookie(ring, guest)) as page,
-        peer(tls_relay, f"/camera/{name}", additional_headers={"Cookie": cookie(ring, camera)}) as filming,
+        peer(
+            tls_relay, f"/camera/{name}", additional_headers={"Cookie": cookie(ring, camera)}
+        ) as filming,
     ):
         await film(filming, VP8)
 
@@ -210,13 +281,26 @@ async def test_pictures_are_for_who_may_watch_this_camera(tls_relay: Relay, name
 
         await eventually(shown, "the relay knows of the new key")
         assert await refused(program, path) == (401, "no-key")
-        assert await refused(program, path, {"Authorization": f"Bearer {camera.secret}"}) == (401, "no-key")
-        assert await refused(program, path, {"Authorization": f"Bearer {stranger.secret}"}) == (403, "not-allowed")
-        assert await refused(program, "/cameras/nobody/latest.jpg") == (401, "no-key"), "it is not told which cameras there are"
-        for header in (f"Bearer {viewer.secret}", "Basic " + base64.b64encode(f"any:{guest.secret}".encode()).decode()):
+        assert await refused(program, path, {"Authorization": f"Bearer {camera.secret}"}) == (
+            401,
+            "no-key",
+        )
+        assert await refused(program, path, {"Authorization": f"Bearer {stranger.secret}"}) == (
+            403,
+            "not-allowed",
+        )
+        assert await refused(program, "/cameras/nobody/latest.jpg") == (401, "no-key"), (
+            "it is not told which cameras there are"
+        )
+        for header in (
+            f"Bearer {viewer.secret}",
+            "Basic " + base64.b64encode(f"any:{guest.secret}".encode()).decode(),
+        ):
             async with asking(program, path, {"Authorization": header}) as answer:
                 assert answer.status == 200
-        async with program.get(f"/cameras/{name}/live.mjpg?fps=30", headers={"Authorization": f"Bearer {guest.secret}"}) as live:
+        async with program.get(
+            f"/cameras/{name}/live.mjpg?fps=30", headers={"Authorization": f"Bearer {guest.secret}"}
+        ) as live:
             assert await live.content.readline() == b"--drawercam\r\n"
             await part(live.content)
             ring.revoke(guest.id)
@@ -237,7 +321,11 @@ async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
             assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
             assert (await answer.json())["error"] == "no-picture"
         async with client.get("/cameras/porch/latest.jpg?after=5") as answer:
-            assert (answer.status, await answer.read(), answer.headers["Cache-Control"]) == (204, b"", "no-store")
+            assert (answer.status, await answer.read(), answer.headers["Cache-Control"]) == (
+                204,
+                b"",
+                "no-store",
+            )
         assert await refused(client, "/cameras/porch/live.mjpg") == (503, "no-picture")
 
 
@@ -259,7 +347,9 @@ async def test_who_has_gone_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch)
             return True
 
         await eventually(room, "there is room")
-        await eventually(lambda: house.channel.watching == 0, "nobody is there, and its camera may sleep")
+        await eventually(
+            lambda: house.channel.watching == 0, "nobody is there, and its camera may sleep"
+        )
 
 
 @pytest.mark.filterwarnings("ignore::aiohttp.web_exceptions.NotAppKeyWarning")
@@ -276,11 +366,16 @@ async def test_without_the_library_it_says_what_is_missing(monkeypatch: pytest.M
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 async def test_workers_end_with_the_relay(how: str) -> None:
     with Relay() as relay:
-        async with aiohttp.ClientSession(relay.origin) as client, peer(relay, "/camera/porch") as camera:
+        async with (
+            aiohttp.ClientSession(relay.origin) as client,
+            peer(relay, "/camera/porch") as camera,
+        ):
             await film(camera, VP8)
             await eventually(lambda: report(relay, "porch")["state"] == "live", "it films")
             live = await client.get("/cameras/porch/live.mjpg")
-            waiting = asyncio.create_task(refused(client, "/cameras/porch/latest.jpg?after=9999999999999"))
+            waiting = asyncio.create_task(
+                refused(client, "/cameras/porch/latest.jpg?after=9999999999999")
+            )
             await live.content.readline()
             (worker,) = workers(relay)
             if how == "stopped":

@@ -771,7 +771,7 @@ def _key(relay: Relay, name: str) -> str:
         ("test --name nest --relay gopher://x", "this is no relay's address"),
         ("http://[::1 --name nest", "this is no URL"),
         ("one.mp4 two.mp4 --name nest", "only one SOURCE"),
-        ("test --name nest --sise=7", "unrecognized arguments: --sise\n"),
+        ("test --name nest --sise=7", "there is no option --sise\n"),
         (
             "rtsp://admin:Sesame#42@127.0.0.1:9/1 --name nest",
             "write %2F %3F %23 %40 %3A or %25 for it",

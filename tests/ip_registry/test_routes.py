@@ -347,7 +347,7 @@ async def test_a_crowd_at_the_program_makes_room_within_its_own_address(tmp_path
     ("arguments", "status", "sentence"),
     [
         (("--port", "99999"), 2, "a port is a number"),
-        (("--nonsense",), 2, "unrecognized arguments"),
+        (("--nonsense",), 2, "there is no option --nonsense"),
         (("--state", "/dev/null/state"), 1, "cannot be kept"),
         (("--secret-file", "/dev/null"), 1, "holds no secret"),
     ],

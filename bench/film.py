@@ -339,7 +339,7 @@ class Film:
         assert self._process.stderr is not None
         async for line in self._process.stderr:
             self._said.append(line.decode(errors="replace").strip())
-            if b"Nobody watches" in line:
+            if b"No viewer watches" in line:
                 self._asleep.set()
 
     async def asleep(self) -> None:

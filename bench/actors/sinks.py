@@ -120,9 +120,8 @@ class Sinks:
         self.again: deque[tuple[float, _Sink]] = deque()  # when who tries again, the soonest first
         self.sinks: dict[int, _Sink] = {}  # by file descriptor
         self.refused = self.gone = 0
-        self.awaited = (
-            0  # first pictures that are still to come, after which something is to be done
-        )
+        # First pictures that are still to come, after which something is to be done.
+        self.awaited = 0
         self.complete: Callable[[], object] = lambda: None
         self._orders: deque[Callable[[], None]] = deque()  # for the thread
         self._count = 0

@@ -66,9 +66,8 @@ class Reader:
         self._onmessage = onmessage
         self._head = bytearray()
         self._body = bytearray()
-        self._left: int | None = (
-            None  # bytes of the body that are still to come; None while the head is
-        )
+        # Bytes of the body that are still to come; None while the head is.
+        self._left: int | None = None
 
     def feed(self, data: memoryview) -> None:
         """Takes what was received, cut anywhere.

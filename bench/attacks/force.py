@@ -98,9 +98,8 @@ class Force:
         self._begun = 0.0
         self._offered = self._taken = 0.0
         self._held: set[Peer] = set()
-        self._counts: list[int] | None = (
-            None  # of held connections, now and then; None for an attack that holds none
-        )
+        # Of held connections, now and then; None for an attack that holds none.
+        self._counts: list[int] | None = None
         self._next = 0.0  # when the next connection may come anew
         self._came = 0  # how many connections were to be held so far
         self._under_way = 0

@@ -80,9 +80,8 @@ class Keyring:
         self._clock = clock
         self._monotonic = monotonic
         self._stamp: Stamp | None = None  # of the file as it was read last
-        self._spoiled: tuple[Stamp, str] | None = (
-            None  # of the file in which no keys were found, and why
-        )
+        # Of the file in which no keys were found, and why.
+        self._spoiled: tuple[Stamp, str] | None = None
         self._unread_since: float | None = None
         self._closed = False
         self._salt = b""

@@ -108,9 +108,8 @@ class RegistryClient:
         self._secret = secret
         timeout = aiohttp.ClientTimeout(total=REQUEST_DEADLINE)
         self._session = aiohttp.ClientSession(timeout=timeout)
-        self._context: ssl.SSLContext | None = (
-            None  # made from the pinned authority, once it was fetched
-        )
+        # Made from the pinned authority, once it was fetched.
+        self._context: ssl.SSLContext | None = None
         self._nonce = "0" * 32  # the registry says another one
 
     async def __aenter__(self) -> RegistryClient:

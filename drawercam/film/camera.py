@@ -123,9 +123,8 @@ class Camera:
         self._open = False
         self._asked = ""  # why the relay wants a pause, "" if it does not
         self._missing = False  # the source gives nothing
-        self._said: tuple[str, str, str | None] | None = (
-            None  # the state, reason and sound that the relay knows
-        )
+        # The state, reason and sound that the relay knows.
+        self._said: tuple[str, str, str | None] | None = None
         self._sentence = ""
         self._timings: deque[int] = deque(maxlen=_TIMINGS)
         self._wanted = asyncio.Event()  # the source is to be open

@@ -127,18 +127,16 @@ class Channel:
         self.state = State.WAITING
         self.reason: str | None = None
         self.since = clock()  # when the state began
-        self.gone_since: int | None = (
-            None  # the same in milliseconds of UTC, while the camera is gone
-        )
+        # The same in milliseconds of UTC, while the camera is gone.
+        self.gone_since: int | None = None
         self.camera: Camera | None = None
         self.address = ""  # from where the last camera films, or filmed
         self.label = ""  # what people call it, as the last camera said
         self._called = False  # this camera has said so, or that it has no such name
         self.keyframes = False  # the camera can make a keyframe of its picture at any time
         self.sound: bool | None = None  # there is sound with the picture, as the camera says
-        self.sound_state: str | None = (
-            None  # what the camera says of its microphone (messages.SOUND_STATES)
-        )
+        # What the camera says of its microphone (messages.SOUND_STATES).
+        self.sound_state: str | None = None
         self.level: float | None = None  # how loud that is, as the camera says
         self.remarks: list[str] = []  # what is left out of what this camera sends, in sentences
         self.turns = messages.Turns()  # what the camera says that it can turn
@@ -156,9 +154,8 @@ class Channel:
         self._replay = Replay(budget or Budget(MAX_MEMORY))
         self._viewers = Viewers()
         self._pausing = Pausing(name, policy or Policy(), clock())
-        self._last_frame: int | None = (
-            None  # kept when the camera has gone: since when is worth knowing
-        )
+        # Kept when the camera has gone: since when is worth knowing.
+        self._last_frame: int | None = None
         self._filmed = False  # this camera has sent a frame
         self._keyless = Keyless()
         self._meter = Meter()

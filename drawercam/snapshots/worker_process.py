@@ -192,9 +192,8 @@ class Pictures:
     def _open(self) -> None:
         self.lost = True
         context = cast(VideoCodecContext, av.CodecContext.create(_DECODERS[self._form.codec], "r"))
-        context.thread_count = (
-            1  # with more of them, a picture comes out when later ones have gone in
-        )
+        # With more of them, a picture comes out when later ones have gone in.
+        context.thread_count = 1
         context.flags |= Flags.low_delay
         context.options = {"max_pixels": str(MAX_PIXELS)}
         if self._form.config:

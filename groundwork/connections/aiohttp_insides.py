@@ -184,9 +184,8 @@ class Endless(web.StreamResponse):
     between its parts.
     """
 
-    _length_check = (
-        False  # as in aiohttp's own WebSocketResponse: neither Content-Length nor chunks
-    )
+    # As in aiohttp's own WebSocketResponse: neither Content-Length nor chunks.
+    _length_check = False
 
 
 def tell_end(http: asyncio.BaseProtocol, error: Exception | None) -> None:

@@ -269,9 +269,8 @@ class SoundEncoder:
         self._resampler: AudioResampler | None = None
         self._source: tuple[object, ...] = ()
         self._form = Form(Codec.OPUS)
-        self._fed = self._out = (
-            0  # samples that went in, at the source's rate, and came out, at 48 kHz
-        )
+        # Samples that went in, at the source's rate, and came out, at 48 kHz.
+        self._fed = self._out = 0
         self._marks: deque[tuple[int, int]] = deque(
             maxlen=64
         )  # position in samples, when that was captured
@@ -289,9 +288,8 @@ class SoundEncoder:
         assert self._context is not None and self._resampler is not None
         self._marks.append((self._fed * SOUND_RATE // sound.sample_rate, captured))
         self._fed += sound.samples
-        sound.pts = (
-            None  # samples are counted: what a source leaves out is seen by its time of capture
-        )
+        # Samples are counted: what a source leaves out is seen by its time of capture.
+        sound.pts = None
         frames = []
         for piece in self._resampler.resample(sound):
             piece.pts = None

@@ -61,9 +61,8 @@ class Opening:
             bytearray()
         )  # all that has come so far; None where it is not needed
         self._place = self.size = 0  # so many of those bytes were read since it was begun anew
-        self._burst: int | None = (
-            None  # when the first bytes since the last silence came (µs); None if none have
-        )
+        # When the first bytes since the last silence came (µs); None if none have.
+        self._burst: int | None = None
         self._since = now()
         self._is_open = self._is_held = self._is_over = False
         self.is_early = self.is_slow = False

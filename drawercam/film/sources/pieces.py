@@ -48,9 +48,8 @@ class Pieces:
         self._first: AvPacket[Any] | None = None  # piece of the picture that is not whole yet
         self._size = 0  # bytes of that picture
         self._began = self._arrived = 0  # when the first and the last piece came (µs)
-        self._interval: int | None = (
-            None  # from the beginning of one picture to that of the next (µs)
-        )
+        # From the beginning of one picture to that of the next (µs).
+        self._interval: int | None = None
         self._early: AvPacket[Any] | None = None  # what counted as whole because of the silence
 
     def feed(self, piece: AvPacket[Any], arrived: int) -> Iterator[Whole]:

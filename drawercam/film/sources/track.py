@@ -86,9 +86,8 @@ class Track:
         """
         self.stream = stream
         self._contained = contained
-        self._said: float | None = (
-            None  # what keyframes say of their pixels (width by height) that decoders do not tell
-        )
+        # What keyframes say of their pixels (width by height) that decoders do not tell.
+        self._said: float | None = None
         self._keys: Unpacker | None = None
         codec = _CODECS.get(stream.codec_context.codec.canonical_name)
         if codec in _WITH_SIZES:

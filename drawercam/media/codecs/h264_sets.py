@@ -344,9 +344,8 @@ def _read_vui_head(reader: Bits, chroma_format: int = 0) -> ColorSpace | None:
     if reader(1):  # colour_description_present_flag
         primaries, transfer, matrix = reader(8), reader(8), reader(8)
     if matrix == 0 and chroma_format != 3:
-        matrix = (
-            UNSPECIFIED  # E.2.1: RGB is 4:4:4; some cameras fill what they do not know with zeros
-        )
+        # E.2.1: RGB is 4:4:4; some cameras fill what they do not know with zeros.
+        matrix = UNSPECIFIED
     return from_codes(primaries, transfer, matrix, full_range)
 
 

@@ -92,9 +92,8 @@ class Muxed:
         self._inits = [video]
         self._interval = interval
         self._turn = rotation, flip
-        self._opus: tuple[Mp4Writer, Track] | None = (
-            None  # for Opus in MP4, the one that has to be written anew
-        )
+        # For Opus in MP4, the one that has to be written anew.
+        self._opus: tuple[Mp4Writer, Track] | None = None
         if audio is not None and container_of(audio) is self.container:
             self._inits.append(audio)
         elif audio is not None and self.container is Container.MP4:

@@ -73,9 +73,8 @@ class WebmReader(DocumentReader):
 
     def __init__(self) -> None:
         super().__init__(WEBM, needed=1)
-        self._trusted = (
-            False  # nothing was cut off before the buffer, for all that its first element tells
-        )
+        # Nothing was cut off before the buffer, for all that its first element tells.
+        self._trusted = False
         self._scale = DEFAULT_SCALE
         self._cluster: int | None = None  # its Timestamp in ticks; None outside or before it
         self._in_cluster = False

@@ -54,9 +54,8 @@ class CameraSession:
         self._channel = hub.channel(name)
         self._source: Source
         self._socket: Socket | None = None
-        self._wish: messages.Orient | None = (
-            None  # where to look next; waits until the camera may be told again
-        )
+        # Where to look next; waits until the camera may be told again.
+        self._wish: messages.Orient | None = None
         self._orienting: asyncio.TimerHandle | None = None  # the camera was told a moment ago
 
     def opened(self, socket: Socket) -> None:

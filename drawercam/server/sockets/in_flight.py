@@ -138,9 +138,8 @@ class Window:
         self._failed = False  # something was left out since then that was no newcomer's
         self._strained_until = -math.inf
         self._calm_until = -math.inf  # up to then nothing is in doubt, and no Ping due
-        self._looked = self._seen = (
-            now  # the last look, and the last one in an earlier turn of the event loop
-        )
+        # The last look, and the last one in an earlier turn of the event loop.
+        self._looked = self._seen = now
 
     # --- writing ---
 

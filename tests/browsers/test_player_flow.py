@@ -514,9 +514,8 @@ async def test_a_frozen_network_is_told_from_a_frozen_camera(
         await state(page, "live")
         await moving(page)
         notes = await page.evaluate("notes")
-        # The browser itself may really be behind on a busy computer, and a network that has stood
-        # still is really too slow for a moment: the relay leaves out what was late.
-        assert {why for why, _ in notes} <= {"unknown", "network", "slow", "camera", "browser"}, (
+        # The browser itself may really be behind on a busy computer.
+        assert {why for why, _ in notes} <= {"unknown", "network", "camera", "browser"}, (
             "nobody else was blamed, not for a moment"
         )
         assert any(re.search(r"No answer from the relay for \d+ s", text) for _, text in notes)
